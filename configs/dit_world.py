@@ -1,0 +1,78 @@
+"""Flow matching with a video DiT, on the made-up world.
+
+  vgen train --config=configs/dit_world.py --workdir=runs/dit_world
+
+Each clip shows one object; the label says in which direction it moves. Patches
+hold 2 x 4 x 4 x 3 = 96 numbers, fewer than the width: wider patches do not
+learn to predict velocities.
+
+Sizes: `base`, for one accelerator, and `S`, `B`, `L`, `XL`, of DiT's widths and
+depths; `smoke`, for tests.
+"""
+
+from ml_collections import ConfigDict
+
+# Width, depth and heads of Peebles & Xie, "Scalable Diffusion Models with
+# Transformers", 2022, https://arxiv.org/abs/2212.09748, table 1.
+_DIT = {
+  'S': (384, 12, 6),
+  'B': (768, 12, 12),
+  'L': (1024, 24, 16),
+  'XL': (1152, 28, 16),
+}
+
+
+def get_config(size: str = 'base') -> ConfigDict:
+  """Returns the config of a run; sizes are in the docstring of the file."""
+  big = size in _DIT
+  pick = lambda **sizes: sizes['base' if big else size]
+  width, depth, heads = _DIT.get(
+    size, pick(base=(384, 12, 6), smoke=(16, 2, 2))
+  )
+
+  config = ConfigDict()
+  config.seed = 0
+  config.clip_shape = pick(
+    base=(16, 64, 64, 3), smoke=(4, 16, 16, 3)
+  )  # t h w c
+  config.batch_size = pick(base=64, smoke=8)  # Clips, over all devices.
+  config.num_steps = pick(base=50_000, smoke=4)
+
+  config.data = dict(name='world.World', label='direction')
+
+  config.model = dict(
+    name='diffusion.Diffusion',
+    denoiser=dict(
+      name='dit.VideoDiT',
+      width=width,
+      depth=depth,
+      num_heads=heads,
+      patch_size=pick(base=(2, 4, 4), smoke=(2, 4, 4)),
+      attention='factorised',
+      remat='full' if size in ('L', 'XL') else 'none',
+      dtype=pick(base='bfloat16', smoke='float32'),
+    ),
+    prediction='velocity',
+    time_density=dict(name='times.LogitNormal'),
+    class_dropout=0.1,
+    guidance=1.5,
+    solver=dict(name='solvers.Euler', num_steps=pick(base=50, smoke=2)),
+  )
+
+  config.optim = dict(
+    name='adamw',
+    schedule=dict(
+      name='warmup_cosine', peak=3e-4, warmup_steps=pick(base=1_000, smoke=1)
+    ),
+    clip_norm=1.0,
+    b2=0.99,
+    weight_decay=0.01,
+  )
+  config.ema = dict(slow=dict(decay=0.9999, warmup=True))
+
+  # Periods, in steps.
+  config.num_samples = pick(base=8, smoke=2)
+  config.log_every = pick(base=100, smoke=1)
+  config.sample_every = pick(base=5_000, smoke=4)
+  config.checkpoint_every = pick(base=5_000, smoke=2)
+  return config

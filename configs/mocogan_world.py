@@ -1,0 +1,60 @@
+"""MoCoGAN on the made-up world, told the direction of motion.
+
+The regularized recipe: no batch norm in the critics, and R1 on real clips.
+
+  vgen train --config=configs/mocogan_world.py --workdir=runs/mocogan
+
+Sizes: `base`, for one accelerator; `smoke`, for tests; `paper`, the layers of
+the paper, to compare with.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config(size: str = 'base') -> ConfigDict:
+  """Returns the config of a run of `size` 'base', 'smoke' or 'paper'."""
+  pick = lambda **sizes: {'paper': sizes['base'], **sizes}[size]
+  width = pick(base=32, smoke=4, paper=64)
+
+  config = ConfigDict()
+  config.seed = 0
+  config.clip_shape = pick(  # t h w c
+    base=(16, 32, 32, 3), smoke=(8, 16, 16, 3), paper=(16, 64, 64, 3)
+  )
+  config.batch_size = pick(base=32, smoke=8)  # Clips, over all devices.
+  config.num_steps = pick(base=20_000, smoke=4)
+
+  config.data = dict(name='world.World', label='direction')
+
+  config.model = dict(
+    name='gan.GAN',
+    generator=dict(
+      name='mocogan.Generator',
+      width=width,
+      content_width=pick(base=16, smoke=4, paper=50),
+      motion_width=pick(base=8, smoke=4, paper=10),
+    ),
+    critic=dict(
+      image=dict(name='mocogan.ImageCritic', width=width),
+      video=dict(name='mocogan.VideoCritic', width=width),
+    ),
+    penalty_kind='r1',
+    penalty_weight=2.0,
+    penalty_every=pick(base=4, smoke=2),
+  )
+
+  config.optim = dict(
+    name='adam',
+    schedule=dict(name='constant', peak=1e-3),
+    b1=0.5,
+    b2=0.999,
+    players=dict(generator=dict(schedule=dict(peak=5e-4))),
+  )
+  config.ema = dict(slow=dict(decay=0.999, warmup=True))
+
+  # Periods, in steps.
+  config.num_samples = pick(base=8, smoke=2)
+  config.log_every = pick(base=100, smoke=1)
+  config.sample_every = pick(base=2_000, smoke=4)
+  config.checkpoint_every = pick(base=2_000, smoke=2)
+  return config

@@ -1,0 +1,64 @@
+"""Class-conditional video diffusion with a 3-D U-Net, on moving digits.
+
+The digits are handwritten (scikit-learn's); each clip shows one, and its label
+says which. Flow matching with clean-clip prediction.
+
+  vgen train --config=configs/unet3d_digits.py --workdir=runs/unet3d_digits
+
+Sizes: `base`, for one accelerator; `smoke`, for tests.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config(size: str = 'base') -> ConfigDict:
+  """Returns the config of a run of `size` 'base' or 'smoke'."""
+  pick = lambda **sizes: sizes[size]
+
+  config = ConfigDict()
+  config.seed = 0
+  config.clip_shape = pick(
+    base=(16, 64, 64, 1), smoke=(4, 16, 16, 1)
+  )  # t h w c
+  config.batch_size = pick(base=64, smoke=8)  # Clips, over all devices.
+  config.num_steps = pick(base=60_000, smoke=4)
+
+  config.data = dict(name='digits.MovingDigits', num_digits=1)
+
+  config.model = dict(
+    name='diffusion.Diffusion',
+    denoiser=dict(
+      name='unet3d.UNet3D',
+      width=pick(base=64, smoke=8),
+      multipliers=pick(base=(1, 2, 4, 8), smoke=(1, 2)),
+      blocks_per_level=pick(base=2, smoke=1),
+      attention_levels=pick(base=(2, 3), smoke=(1,)),
+      temporal_attention_levels=pick(base=(1, 2, 3), smoke=(1,)),
+      head_width=pick(base=32, smoke=8),
+    ),
+    prediction='x0',
+    time_density=dict(name='times.LogitNormal'),
+    class_dropout=0.1,
+    guidance=2.0,
+    solver=dict(name='solvers.Heun', num_steps=pick(base=32, smoke=2)),
+  )
+
+  config.optim = dict(
+    name='adamw',
+    schedule=dict(
+      name='warmup_cosine',
+      peak=2e-4,
+      warmup_steps=pick(base=1_000, smoke=1),
+    ),
+    clip_norm=1.0,
+    b2=0.99,
+    weight_decay=0.01,
+  )
+  config.ema = dict(slow=dict(decay=0.9999, warmup=True))
+
+  # Periods, in steps.
+  config.num_samples = pick(base=10, smoke=2)
+  config.log_every = pick(base=100, smoke=1)
+  config.sample_every = pick(base=5_000, smoke=4)
+  config.checkpoint_every = pick(base=5_000, smoke=2)
+  return config

@@ -1,0 +1,60 @@
+"""Tests of data/splits.py."""
+
+import pytest
+
+from vgen_jax.data import splits
+
+SHARES = {'validation': 0.1, 'test': 0.2}
+NAMES = [f'clip {i}.mp4' for i in range(50)]
+
+
+def sets_by_name(names, shares=SHARES) -> list[set[str]]:
+  return [
+    {names[i] for i in splits.by_name(names, split, shares)}
+    for split in ('train', 'validation', 'test')
+  ]
+
+
+def test_splits_by_name_are_disjoint_and_complete():
+  parts = sets_by_name(NAMES)
+  assert [len(part) for part in parts] == [35, 5, 10]
+  assert set.union(*parts) == set(NAMES)
+  assert splits.by_name(NAMES, 'all', SHARES) == list(range(50))
+
+
+def test_splits_by_name_ignore_the_order_of_files():
+  assert sets_by_name(NAMES) == sets_by_name(NAMES[::-1])
+  first = {NAMES[i] for i in range(10)}
+  assert sets_by_name(NAMES)[2] != first  # No run of neighbours.
+
+
+def test_three_names_give_one_to_each_split():
+  assert [len(part) for part in sets_by_name(NAMES[:3])] == [1, 1, 1]
+
+
+@pytest.mark.parametrize('is_whole', [True, False])
+@pytest.mark.parametrize('last', [119, 333])
+def test_splits_by_time_keep_a_gap(is_whole, last):
+  parts = splits.by_time(last, 15, 16, SHARES, is_whole)
+  assert parts['train'][0] == 0
+  assert parts['test'][1] == last
+  assert parts['validation'][0] - parts['train'][1] == pytest.approx(16)
+  assert parts['test'][0] - parts['validation'][1] == pytest.approx(16)
+  for first, end in parts.values():
+    assert end - first >= 15
+    assert not is_whole or (int(first), int(end)) == (first, end)
+
+
+def test_splits_by_time_show_what_is_missing():
+  assert splits.by_time(60, 15, 16, SHARES, True)['train'][1] < 15
+  parts = splits.by_time(60, 15, 16, {'validation': 0.5, 'test': 0}, True)
+  assert parts == {'validation': (30, 60), 'train': (0, 14)}
+
+
+def test_errors():
+  with pytest.raises(ValueError, match="split is 'val'; it must be one of"):
+    splits.by_name(NAMES, 'val', SHARES)
+  with pytest.raises(ValueError, match=r'config.data.test is 0, so there is'):
+    splits.check('test', {'validation': 0.1, 'test': 0})
+  with pytest.raises(ValueError, match='leaves nothing of 3 videos to train'):
+    splits.by_name(NAMES[:3], 'train', {'validation': 0.5, 'test': 0.5})

@@ -1,0 +1,194 @@
+"""Tests of models/mocogan.py: its size, and who hears of what."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vgen_jax.models import mocogan
+from vgen_jax.nn import random
+
+KEYS = random.keys(jax.random.key(0), jnp.arange(6))
+LABELS = jnp.array([0, 1, 2, 0, 1, 2])
+SMALL = dict(width=4, content_width=5, motion_width=3)
+
+
+def generator(t: int = 8, **fields) -> mocogan.Generator:
+  return mocogan.Generator((t, 16, 16, 3), **SMALL | fields)
+
+
+def init(network, *args):
+  variables = jax.jit(network.init, static_argnames='train')(
+    jax.random.key(1), *args, train=False
+  )
+  # Larger kernels, so that what is heard is seen.
+  return variables | {
+    'params': jax.tree.map(lambda x: 2 * x, variables['params'])
+  }
+
+
+def num_params(network, *args) -> int:
+  shapes = jax.eval_shape(
+    lambda: network.init(jax.random.key(0), *args, train=False)
+  )
+  return sum(x.size for x in jax.tree.leaves(shapes['params']))
+
+
+def test_sizes_of_the_paper():
+  """Counts of the released code, by hand: see the comments for differences."""
+  shape = (16, 64, 64, 3)
+  told = {'label': LABELS}
+  video = jnp.zeros((6, *shape))
+  code = mocogan.Generator(shape, num_classes=6, category_to='frames')
+  # PyTorch's GRU adds two biases per gate where one does for two of the gates:
+  # 6 * 10 numbers there, 4 * 10 here.
+  assert num_params(code, KEYS, told) == 3_298_836 - 20
+  # The paper's better variant moves 6 inputs from the decoder to the walk.
+  paper = code.clone(category_to='motion')
+  moved = 3 * 6 * 10 - 6 * 512 * 4 * 4
+  assert num_params(paper, KEYS, told) == 3_298_836 - 20 + moved
+  image = mocogan.ImageCritic(norm='batch')
+  assert num_params(image, video, {}, KEYS) == 663_296
+  clip = mocogan.VideoCritic(num_classes=6, norm='batch')
+  assert num_params(clip, video, {}, KEYS) == 11_253_504
+  # As there, a clip has one logit, and an image 4 x 4.
+  logit = jax.eval_shape(
+    lambda: image.init_with_output(
+      jax.random.key(0), video, {}, KEYS, train=False
+    )[0]
+  )
+  assert logit.shape == (6, 4, 4, 1)
+
+
+def test_motion_walks_forwards():
+  """A frame hears of noise up to its own time, and of the content code."""
+  network = generator(norm='none')
+  variables = init(network, KEYS, {})
+  codes = jax.tree.map(lambda x: x[:1], network.codes(KEYS))
+  frames = lambda codes: network.apply(
+    variables, codes, {}, train=False, method='from_codes'
+  )[0].mean(axis=(1, 2, 3))
+  slopes = jax.jit(jax.jacrev(frames))(codes)
+  hears_tt = np.abs(slopes.noise_btd[:, 0]).max(axis=-1) > 0
+  assert np.array_equal(hears_tt, np.tri(8, dtype=bool))
+  assert (np.abs(slopes.content_bd).max(axis=(1, 2)) > 0).all()
+  assert (np.abs(slopes.start_bd).max(axis=(1, 2)) > 0).all()
+
+
+@pytest.mark.parametrize('category_to', ['motion', 'frames'])
+def test_content_is_one_for_all_frames_and_categories_move(category_to: str):
+  network = generator(num_classes=3, category_to=category_to)
+  variables = init(network, KEYS, {'label': LABELS})
+  draw = jax.jit(
+    lambda variables, label_b: network.apply(
+      variables, KEYS, {'label': label_b}, train=False
+    )
+  )
+  video = draw(variables, LABELS)
+  other = draw(variables, (LABELS + 1) % 3)
+  assert not jnp.allclose(video[:, 0], video[:, 7], atol=1e-2)
+  assert not jnp.allclose(video, other, atol=1e-2)
+
+  # Make the decoder deaf to motion: inputs are content, motion (, category).
+  kernel = variables['params']['ConvTranspose2D_0']['kernel']
+  variables['params']['ConvTranspose2D_0']['kernel'] = kernel.at[:, :, 5:8].set(
+    0
+  )
+  still = draw(variables, LABELS)
+  assert jnp.allclose(still, still[:, :1], atol=1e-6)
+  assert not jnp.allclose(still[0], still[3], atol=1e-2)  # Content differs.
+  category_is_lost = jnp.allclose(
+    still, draw(variables, (LABELS + 1) % 3), atol=1e-6
+  )
+  assert category_is_lost == (category_to == 'motion')
+
+
+def test_clips_go_on_and_do_not_depend_on_their_batch():
+  variables = init(generator(), KEYS, {})
+  others = random.keys(jax.random.key(9), jnp.arange(6))
+  others = jnp.where(jnp.arange(6) == 2, KEYS, others)
+
+  def draw(key_b, t=8, train=False):
+    apply = generator(t).apply
+    return apply(variables, key_b, {}, train=train, mutable='batch_stats')[0]
+
+  draw = jax.jit(draw, static_argnames=('t', 'train'))
+  video = draw(KEYS)
+  longer = draw(KEYS, t=11)
+  assert longer.shape == (6, 11, 16, 16, 3)
+  np.testing.assert_allclose(longer[:, :8], video, atol=1e-5)
+  np.testing.assert_allclose(draw(others)[2], video[2], atol=1e-5)
+  # Batch norm in training does mix clips, so this could have failed.
+  mixed = draw(KEYS, train=True)[2], draw(others, train=True)[2]
+  assert not np.allclose(*mixed, atol=1e-3)
+
+
+def sees_bt(critic, video, key_b):
+  """Tells which frames of which clips the critic's logits depend on."""
+  variables = init(critic, video, {}, key_b)
+
+  @jax.jit
+  def slope(video):
+    def total(video):
+      opinion = critic.apply(variables, video, {}, key_b, train=False)
+      return opinion[0].sum() if critic_classifies else opinion.sum()
+
+    critic_classifies = getattr(critic, 'num_classes', 0) > 0
+    return jax.grad(total)(video)
+
+  return np.abs(slope(video)).max(axis=(2, 3, 4)) > 0
+
+
+def test_image_critic_sees_one_frame_of_each_clip():
+  key_b = random.keys(jax.random.key(3), jnp.arange(40))
+  video = jax.random.normal(jax.random.key(2), (40, 4, 8, 8, 1))
+  seen = sees_bt(mocogan.ImageCritic(width=2), video, key_b)
+  assert (seen.sum(axis=1) == 1).all()
+  assert (seen.sum(axis=0) >= 4).all()  # 10 clips for each frame, or so.
+
+
+@pytest.mark.parametrize('t', [2, 12])
+def test_video_critic_sees_all_frames(t: int):
+  video = jax.random.normal(jax.random.key(2), (2, t, 16, 16, 1))
+  critic = mocogan.VideoCritic(width=2, num_classes=3, norm='spectral')
+  assert sees_bt(critic, video, KEYS[:2]).all()
+
+
+@pytest.mark.parametrize('shape', [(8, 16, 16), (16, 32, 32), (16, 64, 64)])
+@pytest.mark.parametrize('norm', ['none', 'spectral'])
+def test_networks_of_common_sizes(shape: tuple[int, ...], norm: str):
+  t, h, w = shape
+  network = mocogan.Generator((t, h, w, 3), num_classes=3, dtype='bfloat16')
+
+  def opinions():
+    key = jax.random.key(0)
+    video, _ = network.init_with_output(
+      key, KEYS, {'label': LABELS}, train=False
+    )
+    fields = dict(norm=norm, dtype='bfloat16')
+    logit, variables = mocogan.ImageCritic(**fields).init_with_output(
+      key, video, {}, KEYS, train=True
+    )
+    (_, class_logit), _ = mocogan.VideoCritic(
+      num_classes=3, **fields
+    ).init_with_output(key, video, {}, KEYS, train=True)
+    return video, logit, class_logit, variables['params']
+
+  video, logit, class_logit, params = jax.eval_shape(opinions)
+  assert video.shape == (6, t, h, w, 3)
+  assert class_logit.shape == (6, 3)
+  for array in (video, logit, class_logit, *jax.tree.leaves(params)):
+    assert array.dtype == jnp.float32
+
+
+def test_what_cannot_be_built():
+  with pytest.raises(ValueError, match='16 x 24'):
+    mocogan.Generator((8, 16, 24, 3))
+  with pytest.raises(ValueError, match='24 x 24'):
+    mocogan.Generator((8, 24, 24, 3))
+  with pytest.raises(ValueError, match="norm is 'layer'"):
+    mocogan.VideoCritic(norm='layer')
+  with pytest.raises(ValueError, match='num_classes'):
+    generator(num_classes=3).init(jax.random.key(0), KEYS, {}, train=False)
+  with pytest.raises(ValueError, match='num_classes'):
+    generator().init(jax.random.key(0), KEYS, {'label': LABELS}, train=False)

@@ -1,0 +1,103 @@
+"""Tests of nn/spectral.py: kernels of norm 1, and when vectors move on."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import pytest
+
+from vgen_jax.nn import conv
+from vgen_jax.nn import spectral
+
+
+class Layer(nn.Module):
+  """A normed convolution that hands out its kernel: it sees one-hot inputs."""
+
+  normed: bool = True
+  dtype: str = 'float32'
+
+  @nn.compact
+  def __call__(self, x, *, train: bool):
+    layer = conv.Conv3D(
+      5, (2, 3, 3), padding='VALID', use_bias=False, dtype=self.dtype
+    )
+    return spectral.apply(layer, x, normed=self.normed, train=train)
+
+
+ONE_HOTS = jnp.eye(36).reshape(36, 2, 3, 3, 2)
+
+
+def effective_norm(layer, variables) -> float:
+  kernel = layer.apply(variables, ONE_HOTS, train=False).reshape(36, 5)
+  return float(jnp.linalg.norm(kernel, 2))
+
+
+def test_norm_is_one_after_some_power_iterations():
+  layer = Layer()
+  variables = layer.init(jax.random.key(0), ONE_HOTS, train=False)
+  variables['params'] = jax.tree.map(lambda x: 7 * x, variables['params'])
+  step = jax.jit(
+    lambda v: v | layer.apply(v, ONE_HOTS, train=True, mutable='batch_stats')[1]
+  )
+  first = effective_norm(layer, variables)
+  for _ in range(30):
+    variables = step(variables)
+  assert effective_norm(layer, variables) == pytest.approx(1, abs=0.01)
+  assert first >= 1  # The estimate comes from below.
+
+  plain = Layer(normed=False)
+  kernel = variables['params']['Conv3D_0']['kernel']
+  norm = effective_norm(plain, {'params': variables['params']})
+  assert norm == pytest.approx(float(spectral.norm(kernel)), rel=1e-4)
+  assert norm > 3
+
+
+def test_vectors_move_in_training_only():
+  layer = Layer()
+  variables = layer.init(jax.random.key(0), ONE_HOTS, train=False)
+  changes = lambda train: jax.tree.leaves(
+    jax.tree.map(
+      lambda old, new: not jnp.array_equal(old, new),
+      variables['batch_stats'],
+      layer.apply(variables, ONE_HOTS, train=train, mutable='batch_stats')[1][
+        'batch_stats'
+      ],
+    )
+  )
+  assert not any(changes(False))
+  assert all(changes(True))
+
+
+def test_parameters_and_dtypes_are_those_of_the_layer():
+  shape_of = lambda **fields: jax.eval_shape(
+    lambda: Layer(**fields).init(jax.random.key(0), ONE_HOTS, train=False)
+  )
+  normed = shape_of(dtype='bfloat16')
+  assert normed['params'] == shape_of(normed=False)['params']
+  assert all(x.dtype == jnp.float32 for x in jax.tree.leaves(normed))
+  layer = Layer(dtype='bfloat16')
+  variables = layer.init(jax.random.key(0), ONE_HOTS, train=False)
+  y = layer.apply(variables, ONE_HOTS, train=False)
+  assert y.dtype == jnp.bfloat16
+
+
+def test_gradient_does_not_stretch_a_kernel():
+  """A normed layer is deaf to a kernel's scale, so the slope along it is 0."""
+  layer = Layer()
+  variables = layer.init(jax.random.key(0), ONE_HOTS, train=False)
+  x = jax.random.normal(jax.random.key(1), ONE_HOTS.shape)
+
+  def along(layer):
+    def loss(params):
+      return jnp.square(layer.apply(variables | params, x, train=False)).mean()
+
+    params = {'params': variables['params']}
+    slope = jax.grad(loss)(params)
+    return sum(
+      jnp.vdot(a, b)
+      for a, b in zip(
+        jax.tree.leaves(params), jax.tree.leaves(slope), strict=True
+      )
+    )
+
+  assert abs(along(layer)) < 1e-4
+  assert along(Layer(normed=False)) > 0.1

@@ -1,0 +1,131 @@
+"""Tests of training/loop.py: the promises around the steps."""
+
+import os
+import pathlib
+import signal
+
+import jax
+from ml_collections import ConfigDict
+import numpy as np
+import pytest
+
+from vgen_jax import config as config_lib
+from vgen_jax.families import gan
+from vgen_jax.training import checkpoints
+from vgen_jax.training import loop
+from vgen_jax.training import writers
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture(scope='module')
+def config() -> ConfigDict:
+  """A GAN that compiles fast."""
+  return config_lib.replace(
+    config_lib.load(f'{ROOT}/configs/mocogan_world.py:smoke'),
+    {'mesh.data': 1, 'tensorboard': False, 'num_steps': 6, 'sample_every': 0},
+  )
+
+
+@pytest.fixture(scope='module')
+def done(config, tmp_path_factory):
+  """A finished run: its workdir and its last state."""
+  workdir = tmp_path_factory.mktemp('done')
+  return workdir, loop.train(config, str(workdir))
+
+
+def test_metrics_tell_each_turn_when_it_is_due(done):
+  entries = writers.read_metrics(str(done[0]))
+  assert [entry['step'] for entry in entries] == [1, 2, 3, 4, 5, 6]
+  penalty = [
+    'critic_image_penalty/loss' in entry for entry in entries
+  ]  # Every second step, from the first.
+  assert penalty == [True, False] * 3
+  assert all(
+    {'generator/loss', 'generator/learning_rate', 'steps_per_second'} <= set(e)
+    for e in entries
+  )
+
+
+def test_sigterm_saves_and_leaves(config, tmp_path, done):
+  """The run stops after the step in which the signal came, and goes on."""
+  leave = lambda step, _: step == 3 and os.kill(os.getpid(), signal.SIGTERM)
+  state = loop.train(
+    config_lib.replace(config, {'checkpoint_every': 100}),
+    str(tmp_path),
+    on_log=leave,
+  )
+  # The signal came with the log of step 3, so it is seen after step 4.
+  assert int(state.step) == 4
+  assert checkpoints.steps(str(tmp_path)) == [4]
+  assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+  final = loop.train(config, str(tmp_path))
+  for a, b in zip(
+    jax.tree.leaves(final.params),
+    jax.tree.leaves(done[1].params),
+    strict=True,
+  ):
+    np.testing.assert_array_equal(a, b)
+
+
+def test_a_finished_run_is_left_as_it_is(config, done):
+  before = (done[0] / 'metrics.jsonl').read_text()
+  again = loop.train(config, str(done[0]))
+  assert int(again.step) == 6
+  assert (done[0] / 'metrics.jsonl').read_text() == before
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(config, tmp_path, monkeypatch):
+  """The checkpoint that is left is sound."""
+  loss = gan.GAN.loss
+
+  def break_at_step_4(self, batch, *, player, train):
+    value, terms = loss(self, batch, player=player, train=train)
+    return value + np.nan * (value > -1), terms
+
+  loop.train(config, str(tmp_path), stop_at=3)
+  monkeypatch.setattr(gan.GAN, 'loss', break_at_step_4)
+  with pytest.raises(FloatingPointError, match='not finite, or a spike; none'):
+    loop.train(config, str(tmp_path))
+  assert checkpoints.steps(str(tmp_path))[-1] == 3
+  monkeypatch.undo()
+  final = loop.train(config, str(tmp_path))
+  assert int(final.step) == 6
+  assert all(np.isfinite(x).all() for x in jax.tree.leaves(final.params))
+
+
+@pytest.mark.parametrize(
+  ('overrides', 'message'),
+  [
+    (
+      {'model.generator.width': 8},
+      'of another config; its model.generator.wid',
+    ),
+    ({'batch_size': 16}, 'its batch_size: 8 != 16 of this one'),
+  ],
+)
+def test_a_workdir_of_another_run_is_refused(config, done, overrides, message):
+  before = (done[0] / 'config.json').read_text()
+  with pytest.raises(ValueError, match=message):
+    loop.train(config_lib.replace(config, overrides), str(done[0]))
+  assert (done[0] / 'config.json').read_text() == before
+
+
+@pytest.mark.parametrize(
+  ('overrides', 'message'),
+  [
+    ({'batch_size': 6, 'mesh.data': 4}, 'is 6; it must be a multiple of the 4'),
+    ({'model.num_critic_turns': 3}, r'critic_image moves 3 times a step'),
+    ({'model.generator.widht': 3}, "takes no 'widht'. Did you mean 'width'"),
+    ({'model.name': 'gan.Gan'}, "no class 'Gan' in .* Did you mean 'GAN'"),
+    ({'optim.name': 'adamm'}, "Did you mean 'adam"),
+    ({'optim.players': {'critc_image': {}}}, 'critic_image'),
+    ({'data.label': 'colour'}, "label is 'colour'. Did you mean 'color'"),
+    ({'ema.slow.dekay': 1}, 'decay'),
+    ({'frozen': {'generator': 'x'}}, 'no part of this model that does not'),
+    ({'best': 'valid'}, "config.best is 'valid', no metric"),
+  ],
+)
+def test_what_is_wrong_is_told(config, tmp_path, overrides, message):
+  with pytest.raises(ValueError, match=message):
+    loop.train(config_lib.replace(config, overrides), str(tmp_path / 'new'))

@@ -1,0 +1,206 @@
+"""Tests of training/step.py, on games small enough to solve by hand."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from vgen_jax.families import base
+from vgen_jax.nn import random
+from vgen_jax.training import state as state_lib
+from vgen_jax.training import step as step_lib
+
+BATCH = {'video': jnp.zeros((4, 1, 1, 1, 1))}
+Turn = base.Turn
+
+
+class Scalar(nn.Module):
+  """One parameter, 1 before training; counts its calls in a statistic."""
+
+  @nn.compact
+  def __call__(self):
+    calls = self.variable('batch_stats', 'calls', lambda: jnp.zeros(()))
+    if self.is_mutable_collection('batch_stats') and not self.is_initializing():
+      calls.value += 1
+    return self.param('value', nn.initializers.ones, ())
+
+
+class Chase(base.VideoModel):
+  """`cat` runs to `mouse`, `mouse` runs from `cat`, and `cheese` stays."""
+
+  cat: nn.Module
+  mouse: nn.Module
+  cheese: nn.Module
+  order: tuple[base.Turn, ...] = (Turn('cat'), Turn('mouse'))
+
+  @property
+  def turns(self):
+    return self.order
+
+  def loss(self, batch, *, player, train):
+    gap = self.cat() - 2 * self.mouse() + 0 * self.cheese()
+    return (gap**2 if player == 'cat' else gap), {'gap': gap}
+
+  def penalty(self, batch, *, player, train):
+    return 0.5 * self.cat() ** 2, {}
+
+
+def play(*order, steps=1, batch=BATCH, rates=(0.5, 0.1), **kwargs):
+  model = Chase(
+    (1, 1, 1, 1), Scalar(), Scalar(), Scalar(), order or Chase.order
+  )
+  optimizers = {'cat': optax.sgd(rates[0]), 'mouse': optax.sgd(rates[1])}
+  kwargs = {'averages': {'slow': {'decay': 0.9}}} | kwargs
+  state = state_lib.create(model, optimizers, ('slow',), batch, seed=0)
+  step = jax.jit(step_lib.make_train_step(model, optimizers, **kwargs))
+  for _ in range(steps):
+    state, metrics = step(state, batch)
+  values = {part: float(tree['value']) for part, tree in state.params.items()}
+  return values, metrics, state
+
+
+def test_players_take_turns_and_the_rest_is_frozen():
+  values, metrics, state = play()
+  assert state.opt.keys() == state.ema['slow'].keys() == {'cat', 'mouse'}
+  # Cat: 1 - 0.5 * d/dcat (cat - 2)^2 = 2. Then mouse: 1 - 0.1 * -2 = 1.2.
+  np.testing.assert_allclose(
+    [values['cat'], values['mouse'], values['cheese']], [2.0, 1.2, 1.0]
+  )
+  # Each turn is played on the outcome of the one before.
+  np.testing.assert_allclose(metrics['cat/gap'], -1.0)
+  np.testing.assert_allclose(metrics['mouse/gap'], 0.0)
+  np.testing.assert_allclose(
+    state.ema['slow']['cat']['value'], 0.9 * 1 + 0.1 * 2, rtol=1e-6
+  )
+  assert state.step == 1
+
+
+def test_simultaneous_turns_see_the_same():
+  values, metrics, _ = play(Turn('cat'), Turn('mouse', with_previous=True))
+  assert metrics['mouse/gap'] == metrics['cat/gap'] == -1.0
+  np.testing.assert_allclose([values['cat'], values['mouse']], [2.0, 1.2])
+
+
+def test_several_moves_share_the_batch():
+  seen = []
+
+  class Watch(Chase):
+    def loss(self, batch, *, player, train):
+      seen.append(len(batch['video']))
+      return super().loss(batch, player=player, train=train)
+
+  model = Watch(
+    (1, 1, 1, 1), Scalar(), Scalar(), Scalar(), (Turn('mouse', times=2),)
+  )
+  optimizer = {'mouse': optax.sgd(0.1)}
+  state = state_lib.create(model, optimizer, (), BATCH, seed=0)
+  seen.clear()
+  step = step_lib.make_train_step(model, optimizer)
+  state, _ = step(state, BATCH)
+  assert seen == [2, 2]
+  np.testing.assert_allclose(state.params['mouse']['value'], 1.4, rtol=1e-6)
+
+
+def test_a_lazy_turn_rests():
+  lazy = Turn('cat', loss='penalty', every=2)
+  one, metrics, state = play(lazy, rates=(0.5, 0.5))
+  np.testing.assert_allclose(one['cat'], 0.5)
+  assert np.isfinite(metrics['cat_penalty/loss'])
+  two, metrics, state = play(lazy, steps=2, rates=(0.5, 0.5))
+  np.testing.assert_allclose(two['cat'], 0.5)
+  assert np.isnan(metrics['cat_penalty/loss'])
+  assert int(state.step) == 2
+
+
+def test_statistics_follow_their_player():
+  """Every part is called in both turns, but counts in its own only."""
+  _, _, state = play(steps=3)
+  calls = {k: float(v['calls']) for k, v in state.stats['batch_stats'].items()}
+  assert calls == {'cat': 3, 'mouse': 3, 'cheese': 0}
+
+
+class Fit(base.VideoModel):
+  """Least squares with noise of each clip's own."""
+
+  net: nn.Module
+
+  @property
+  def turns(self):
+    return (Turn('net'),)
+
+  def loss(self, batch, *, player, train):
+    noise_bd = random.normal(self.clip_keys(batch), (3,))
+    video_bd = batch['video'].reshape(len(noise_bd), -1)
+    error_bd = self.net(video_bd + noise_bd) - noise_bd
+    return jnp.square(error_bd).mean(), {'first': error_bd.mean()}
+
+
+VIDEO = np.random.default_rng(0).normal(size=(12, 1, 1, 1, 3))
+
+
+def fit(accumulate: int, video=VIDEO, steps=2, **kwargs):
+  model = Fit((1, 1, 1, 3), nn.Dense(3))
+  optimizers = {'net': optax.adam(1e-2)}
+  batch = {'video': jnp.float32(video)}
+  state = state_lib.create(model, optimizers, (), batch, seed=0)
+  step = jax.jit(
+    step_lib.make_train_step(model, optimizers, accumulate=accumulate, **kwargs)
+  )
+  for _ in range(steps):
+    state, metrics = step(state, batch)
+  return state, metrics
+
+
+@pytest.mark.parametrize('accumulate', [2, 3])
+def test_accumulated_is_the_big_batch(accumulate: int):
+  whole, metrics = fit(1)
+  pieces, metrics_of_pieces = fit(accumulate)
+  for a, b in zip(
+    jax.tree.leaves((whole.params, metrics)),
+    jax.tree.leaves((pieces.params, metrics_of_pieces)),
+    strict=True,
+  ):
+    np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
+
+
+def test_noise_keyed_by_batch_would_differ(monkeypatch):
+  """The cheat: without places, micro-batches repeat each other's noise."""
+  whole, _ = fit(1)
+  monkeypatch.setattr(
+    random, 'keys', lambda key, p: jax.random.split(key, len(p))
+  )
+  pieces, _ = fit(2)
+  gap = jnp.abs(whole.params['net']['kernel'] - pieces.params['net']['kernel'])
+  assert gap.max() > 1e-4
+
+
+def test_uint8_becomes_minus_one_to_one():
+  video = jnp.array([0, 255], jnp.uint8)[:, None, None, None, None]
+  batch = step_lib.prepare({'video': video})
+  np.testing.assert_allclose(batch['video'].ravel(), [-1, 1])
+  np.testing.assert_array_equal(batch['position'], [0, 1])
+
+
+@pytest.mark.parametrize(
+  ('bad', 'spike', 'skipped'),
+  [(np.nan, 0, 1), (1e4, 3.0, 1), (1e4, 0, 0)],
+  ids=['nan', 'spike', 'unguarded'],
+)
+def test_guard_makes_no_bad_update(bad: float, spike: float, skipped: int):
+  state, _ = fit(1, steps=5, spike=spike)
+  model = Fit((1, 1, 1, 3), nn.Dense(3))
+  step = step_lib.make_train_step(model, {'net': optax.adam(1e-2)}, spike=spike)
+  video = VIDEO.copy()
+  video[3] = bad
+  after, _ = jax.jit(step)(state, {'video': jnp.float32(video)})
+  moved = jnp.any(
+    after.params['net']['kernel'] != state.params['net']['kernel']
+  )
+  assert bool(moved) == (not skipped)
+  assert int(after.guard['net']['skipped']) == skipped
+  assert int(after.guard['net']['streak']) == skipped
+  assert int(after.step) == int(state.step) + 1
+  if skipped:
+    assert after.opt['net'][0].count == state.opt['net'][0].count

@@ -1,0 +1,93 @@
+"""Runs an experiment: one training run per entry of its sweep, then a table.
+
+  vgen ablate --experiment=experiments/x.py --workdir=runs/x
+
+Entries go to <workdir>/000, 001, ...; the table to <workdir>/table.md and the
+plot to <workdir>/plot.png. To go on, repeat the command: runs that are done
+stay, and the one that was cut goes on. To share a sweep among machines, give
+each its --only=i/n; whoever finishes last writes table and plot.
+"""
+
+import argparse
+import json
+import logging
+import runpy
+
+from etils import epath
+
+from vgen_jax import build
+from vgen_jax import config as config_lib
+from vgen_jax import settings as settings_lib
+from vgen_jax.ablation import plot
+from vgen_jax.ablation import table
+from vgen_jax.cli import cluster
+from vgen_jax.training import loop
+
+_log = logging.getLogger(__name__)
+_NEEDED = ('BASE', 'SWEEP', 'ROWS', 'VALUE')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  parser.add_argument('--experiment', required=True, help='Of experiments/.')
+  parser.add_argument('--workdir', required=True, help='Where its runs go.')
+  parser.add_argument(
+    '--only', default='0/1', help='i/n: entries i, i + n, i + 2n, ...'
+  )
+  cluster.add_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+  cluster.join(args)
+  experiment = _load(args.experiment)
+  base = config_lib.load(experiment['BASE'])
+  fixed = config_lib.parse_overrides(args.overrides)
+  entries = list(experiment['SWEEP'])
+  configs = [config_lib.replace(base, {**o, **fixed}) for o in entries]
+  for config in configs:  # A typo in the last entry is told before the first.
+    settings_lib.read(config)
+  workdirs = [f'{args.workdir}/{i:03d}' for i in range(len(entries))]
+
+  for i in _share(args.only, len(entries)):
+    _log.info('Run %d of %d: %s', i, len(entries), entries[i])
+    loop.train(configs[i], workdirs[i])
+
+  runs = [
+    table.read_run(workdir, overrides)
+    for workdir, overrides in zip(workdirs, entries, strict=True)
+  ]
+  open_ = [
+    workdir
+    for workdir, run_, config in zip(workdirs, runs, configs, strict=True)
+    if run_.metrics.get('step') != config.num_steps
+  ]
+  if open_:
+    print(f'Still open: {open_}. The table waits for them.')
+    return 0
+  rows, value = experiment['ROWS'], experiment['VALUE']
+  text = table.markdown(runs, rows=rows, value=value)
+  folder = epath.Path(args.workdir)
+  (folder / 'table.md').write_text(text)
+  plot.save(folder / 'plot.png', workdirs, entries, rows=rows, value=value)
+  print(text)
+  print(json.dumps({'ablation': {'table': f'{folder}/table.md'}}))
+  return 0
+
+
+def _load(path: str) -> dict:
+  if not epath.Path(path).exists():
+    names = [str(p) for p in epath.Path(path).parent.glob('*.py')]
+    raise ValueError(f'No experiment {path}.{build.hint(path, names)}')
+  experiment = runpy.run_path(path)
+  for name in _NEEDED:
+    if name not in experiment:
+      raise ValueError(f'{path} has no {name}; it needs {list(_NEEDED)}.')
+  return experiment
+
+
+def _share(only: str, count: int) -> range:
+  share, slash, shares = only.partition('/')
+  if not (slash and share.isdigit() and shares.isdigit()) or int(share) >= int(
+    shares
+  ):
+    raise ValueError(f'--only is {only!r}; write i/n with i from 0 to n - 1.')
+  return range(int(share), count, int(shares))

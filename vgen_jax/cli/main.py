@@ -1,0 +1,108 @@
+"""The command `vgen`: finds the sub-command, and turns errors into one line.
+
+  vgen train --config=configs/dit_world.py --workdir=runs/dit
+  vgen sample --workdir=runs/dit --num=16
+
+`vgen COMMAND --help` tells the flags of a command; with --debug an error comes
+with its traceback.
+"""
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+
+from vgen_jax import build
+
+_COMMANDS = {
+  'train': 'Trains a model, or goes on training it.',
+  'sample': 'Draws clips from a trained model.',
+  'demo': 'Trains, samples and judges a small model in minutes.',
+  'ablate': 'Runs an experiment: many runs, then a table and a plot.',
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+  """Runs a command; returns the exit status."""
+  argv = sys.argv[1:] if argv is None else argv
+  if not argv or argv[0] in ('-h', '--help'):
+    print(__doc__)
+    for name, what in _COMMANDS.items():
+      print(f'  {name:8} {what}')
+    return 0 if argv else 2
+  name, *rest = argv
+  debug = '--debug' in rest
+  _set_up_logging(debug)
+  try:
+    if name not in _COMMANDS:
+      known = list(_COMMANDS)
+      raise ValueError(f'No command {name!r}.{build.hint(name, known)}')
+    module = importlib.import_module(f'vgen_jax.cli.{name}')
+    parser = _Parser(
+      prog=f'vgen {name}',
+      description=module.__doc__,
+      formatter_class=argparse.RawDescriptionHelpFormatter,
+      allow_abbrev=False,
+    )
+    parser.add_argument('--debug', action='store_true', help='Tracebacks.')
+    module.add_arguments(parser)
+    return module.run(parser.parse(rest)) or 0
+  except KeyboardInterrupt:
+    print('vgen: interrupted', file=sys.stderr)
+    return 130
+  except Exception as error:
+    if debug:
+      raise
+    print(f'vgen {name}: {one_line(error)}', file=sys.stderr)
+    return 1
+
+
+def one_line(error: BaseException) -> str:
+  """Returns an error as one line; kinds that speak for themselves unnamed."""
+  text = ' '.join(str(error).split())
+  if isinstance(error, ValueError | FloatingPointError | OSError) and text:
+    return text
+  return f'{type(error).__name__}: {text} (--debug shows where)'
+
+
+class _Parser(argparse.ArgumentParser):
+  """Keeps `--config.x=value` and tells a wrong flag in one line."""
+
+  def parse(self, argv: list[str]) -> argparse.Namespace:
+    """Returns the flags; `overrides` holds the --config.x=value as texts."""
+    overrides, rest = [], []
+    words = iter(argv)
+    for word in words:
+      if not word.startswith('--config.'):
+        rest.append(word)
+        continue
+      if '=' not in word:
+        word += '=' + next(words, '')
+      overrides.append(word.removeprefix('--config.'))
+    args, strangers = self.parse_known_args(rest)
+    if strangers:
+      flags = [s for a in self._actions for s in a.option_strings]
+      word = strangers[0].partition('=')[0]
+      raise ValueError(f'No flag {word!r}.{build.hint(word, flags)}')
+    args.overrides = overrides
+    return args
+
+  def error(self, message: str) -> None:
+    raise ValueError(message)
+
+
+def _set_up_logging(debug: bool) -> None:
+  handler = logging.StreamHandler()
+  handler.setFormatter(logging.Formatter('%(message)s'))
+  logger = logging.getLogger('vgen_jax')
+  logger.handlers = [handler]
+  logger.setLevel(logging.DEBUG if debug else logging.INFO)
+  logger.propagate = False
+  if not debug:  # Libraries' remarks on what they do fill the screen.
+    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+    logging.getLogger('absl').setLevel(logging.ERROR)
+
+
+if __name__ == '__main__':
+  sys.exit(main())

@@ -1,0 +1,1 @@
+"""Ground floor: layers that know no model."""

@@ -1,0 +1,297 @@
+"""Convolutions over space and time, exact, and fast on a CPU as well.
+
+XLA has no quick path on a CPU for 3-D convolutions that are strided, transposed
+or differentiated when they are: up to 150 times slower than need be. The *fast*
+form is the same sum in another order, made of 2-D convolutions: taps in time
+are stacked in channels, frames are folded into the batch, and each phase of a
+transposed convolution is a convolution of its own. GPUs and TPUs have good
+kernels for the *lax* form and keep it.
+
+Kernels are laid out as in lax: `[t, h, w, in, out]`. Parameters, and so
+checkpoints, are the same in both forms. As everywhere in deep learning these
+are cross-correlations: kernels are not flipped.
+"""
+
+from collections.abc import Callable
+import itertools
+from typing import Any
+
+import flax.linen as nn
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+from vgen_jax.nn import padding as pad
+from vgen_jax.types import Array
+
+_FORMS = ('auto', 'lax', 'fast')
+_init = nn.initializers.lecun_normal()
+
+
+def conv3d(
+  x_bthwc: Array,
+  kernel_thwio: Array,
+  strides: tuple[int, int, int] = (1, 1, 1),
+  padding: pad.Padding = 'SAME',
+  form: str = 'auto',
+) -> Array:
+  """Returns the convolution of clips with a kernel, `[b, t, h, w, o]`.
+
+  Args:
+    x_bthwc: Clips, or features of clips.
+    kernel_thwio: Kernel; any of its sides may be 1.
+    strides: Steps in t, h and w.
+    padding: 'SAME', 'VALID', 'CAUSAL' ('SAME' in space; in time all zeros come
+      first, so that a frame sees none later), or (low, high) zeros for each of
+      t, h and w.
+    form: 'fast', 'lax', or 'auto': fast on a CPU, lax elsewhere (but with a
+      kernel of one frame, frames are a batch for 2-D convolution anywhere).
+
+  Raises:
+    ValueError: If channels do not fit, or padding or form is not one of these.
+  """
+  _check(x_bthwc, kernel_thwio, 5, form)
+  pads = pad.plain(padding, x_bthwc.shape[1:4], kernel_thwio.shape[:3], strides)
+  if _is_lax(form) and (form == 'lax' or len(kernel_thwio) > 1):
+    return _lax(x_bthwc, kernel_thwio, strides, pads)
+  return _fast(x_bthwc, kernel_thwio, strides, pads)
+
+
+def conv2d(
+  x_bhwc: Array,
+  kernel_hwio: Array,
+  strides: tuple[int, int] = (1, 1),
+  padding: pad.Padding = 'SAME',
+  form: str = 'auto',
+) -> Array:
+  """Returns the convolution of images with a kernel, `[b, h, w, o]`.
+
+  Arguments and errors are those of `conv3d` without time.
+  """
+  _check(x_bhwc, kernel_hwio, 4, form)
+  pads = pad.plain(padding, x_bhwc.shape[1:3], kernel_hwio.shape[:2], strides)
+  if _is_lax(form):
+    return _lax(x_bhwc, kernel_hwio, strides, pads)
+  pads = ((0, 0), *pads)
+  return _fast(x_bhwc[:, None], kernel_hwio[None], (1, *strides), pads)[:, 0]
+
+
+def conv_transpose3d(
+  x_bthwc: Array,
+  kernel_thwio: Array,
+  strides: tuple[int, int, int] = (1, 1, 1),
+  padding: pad.Padding = 'SAME',
+  form: str = 'auto',
+) -> Array:
+  """Returns the transposed convolution of clips with a kernel.
+
+  The clip is spread out, `stride - 1` zeros between neighbours, padded, then
+  convolved with step 1, as by `lax.conv_transpose`.
+
+  Args:
+    x_bthwc: Clips, or features of clips.
+    kernel_thwio: Kernel.
+    strides: Factors by which t, h and w grow.
+    padding: 'SAME' (size times stride), 'VALID' (all places that a pixel
+      reaches; 1 x 1 becomes the size of the kernel), or (low, high) zeros round
+      the spread clip; padding p of PyTorch is k - 1 - p here, so its kernel 4,
+      stride 2, padding 1 is (2, 2), and 'SAME'.
+    form: 'fast', 'lax', or 'auto': fast on a CPU, lax elsewhere.
+
+  Raises:
+    ValueError: If channels do not fit, or padding or form is not one of these.
+  """
+  _check(x_bthwc, kernel_thwio, 5, form)
+  pads = pad.transposed(padding, kernel_thwio.shape[:3], strides)
+  if _is_lax(form):
+    return _lax(x_bthwc, kernel_thwio, (1, 1, 1), pads, strides)
+  if x_bthwc.shape[1:4] == (1, 1, 1):
+    return _fast_expand(x_bthwc, kernel_thwio, pads)
+  return _fast_transpose(x_bthwc, kernel_thwio, strides, pads)
+
+
+def conv_transpose2d(
+  x_bhwc: Array,
+  kernel_hwio: Array,
+  strides: tuple[int, int] = (1, 1),
+  padding: pad.Padding = 'SAME',
+  form: str = 'auto',
+) -> Array:
+  """Returns the transposed convolution of images with a kernel.
+
+  Arguments and errors are those of `conv_transpose3d` without time.
+  """
+  _check(x_bhwc, kernel_hwio, 4, form)
+  pads = pad.transposed(padding, kernel_hwio.shape[:2], strides)
+  if _is_lax(form):
+    return _lax(x_bhwc, kernel_hwio, (1, 1), pads, strides)
+  return conv_transpose3d(
+    x_bhwc[:, None], kernel_hwio[None], (1, *strides), ((0, 0), *pads), 'fast'
+  )[:, 0]
+
+
+class _Layer(nn.Module):
+  """A kernel, a bias, and one of the functions above.
+
+  Attributes:
+    features: Channels of the result.
+    kernel_size: Sides of the kernel.
+    strides: As in the function; None is 1 everywhere.
+    padding: As in the function.
+    use_bias: Whether to add a bias, zero at first.
+    kernel_init: Initializer of the kernel.
+    dtype: Of the products and the result; parameters are float32.
+    form: 'auto', 'lax' or 'fast', as in the function.
+  """
+
+  features: int
+  kernel_size: tuple[int, ...]
+  strides: tuple[int, ...] | None = None
+  padding: pad.Padding = 'SAME'
+  use_bias: bool = True
+  kernel_init: Callable[..., Any] = _init
+  dtype: str = 'float32'
+  form: str = 'auto'
+
+  function = staticmethod(conv3d)
+
+  @nn.compact
+  def __call__(self, x: Array) -> Array:
+    num_axes = x.ndim - 2
+    if len(self.kernel_size) != num_axes:
+      raise ValueError(
+        f'kernel_size is {self.kernel_size}, but the input {x.shape} has'
+        f' {num_axes} axes between b and c; give one side for each.'
+      )
+    shape = (*self.kernel_size, x.shape[-1], self.features)
+    kernel = self.param('kernel', self.kernel_init, shape)
+    y = self.function(
+      x.astype(self.dtype),
+      kernel.astype(self.dtype),
+      tuple(self.strides or (1,) * num_axes),
+      self.padding,
+      self.form,
+    )
+    if self.use_bias:
+      bias = self.param('bias', nn.initializers.zeros_init(), (self.features,))
+      y += bias.astype(self.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
+    return y
+
+
+class Conv3D(_Layer):
+  """`conv3d` with parameters `kernel` and `bias`; see `_Layer` for fields."""
+
+
+class Conv2D(_Layer):
+  """`conv2d` with parameters `kernel` and `bias`; see `_Layer` for fields."""
+
+  function = staticmethod(conv2d)
+
+
+class ConvTranspose3D(_Layer):
+  """`conv_transpose3d` with `kernel` and `bias`; see `_Layer` for fields."""
+
+  function = staticmethod(conv_transpose3d)
+
+
+class ConvTranspose2D(_Layer):
+  """`conv_transpose2d` with `kernel` and `bias`; see `_Layer` for fields."""
+
+  function = staticmethod(conv_transpose2d)
+
+
+def _lax(x, kernel, strides, pads, spread=None) -> Array:
+  letters = ('NHWC', 'HWIO', 'NHWC')
+  if x.ndim == 5:
+    letters = ('NDHWC', 'DHWIO', 'NDHWC')
+  return lax.conv_general_dilated(
+    x, kernel, strides, pads, lhs_dilation=spread, dimension_numbers=letters
+  )
+
+
+def _fast(x_bthwc, kernel_thwio, strides, pads) -> Array:
+  """Stacks the frames that a kernel sees in channels; then it is 2-D."""
+  b = len(x_bthwc)
+  x_bthwc = _pad(x_bthwc, (pads[0], (0, 0), (0, 0)))
+  k, kh, kw, _, o = kernel_thwio.shape
+  t = (x_bthwc.shape[1] - k) // strides[0] + 1
+  taps = [
+    lax.slice_in_dim(x_bthwc, i, i + (t - 1) * strides[0] + 1, strides[0], 1)
+    for i in range(k)
+  ]
+  x_bthwc = jnp.concatenate(taps, axis=-1)
+  kernel_hwio = kernel_thwio.transpose(1, 2, 0, 3, 4).reshape(kh, kw, -1, o)
+  if kh == kw == 1 and not any(map(any, pads[1:])):
+    return x_bthwc[:, :, :: strides[1], :: strides[2]] @ kernel_hwio[0, 0]
+  if min(map(min, pads)) < 0:
+    x_bthwc, pads = _pad(x_bthwc, ((0, 0), *pads[1:])), ((0, 0),) * 3
+  frames_bhwc = x_bthwc.reshape(b * t, *x_bthwc.shape[2:])
+  y_bhwc = _lax(frames_bhwc, kernel_hwio, strides[1:], pads[1:])
+  return y_bhwc.reshape(b, t, *y_bhwc.shape[1:])
+
+
+def _fast_transpose(x_bthwc, kernel_thwio, strides, pads) -> Array:
+  """Convolves once for each phase, then weaves the phases together.
+
+  Output `stride * i + r` meets only those taps of the kernel that fall on
+  pixels and not on the zeros between them: every stride-th.
+  """
+  sizes, taps = x_bthwc.shape[1:4], kernel_thwio.shape[:3]
+  axes = list(zip(sizes, taps, strides, pads, strict=True))
+  out = [(n - 1) * s + 1 + low + high - k + 1 for n, k, s, (low, high) in axes]
+  # A kernel shorter than its stride gets taps of zero: no phase lacks a tap.
+  more = [(0, max(s - k, 0)) for _, k, s, _ in axes]
+  kernel_thwio = jnp.pad(kernel_thwio, (*more, (0, 0), (0, 0)))
+  phases = []
+  for phase in itertools.product(*map(range, strides)):
+    every, around = [], []
+    for (n, k, s, (low, _)), size, r in zip(axes, out, phase, strict=True):
+      first = (low - r) % s
+      before = (low - r - first) // s
+      num_taps = len(range(first, max(k, s), s))
+      every.append(slice(first, None, s))
+      around.append((before, -(-size // s) - 1 + num_taps - n - before))
+    kernel = kernel_thwio[tuple(every)]
+    phases.append(_fast(x_bthwc, kernel, (1, 1, 1), tuple(around)))
+  b, t, h, w, o = phases[0].shape
+  y = jnp.stack(phases).reshape(*strides, b, t, h, w, o)
+  y_bthwc = y.transpose(3, 4, 0, 5, 1, 6, 2, 7).reshape(
+    b, t * strides[0], h * strides[1], w * strides[2], o
+  )
+  return y_bthwc[:, : out[0], : out[1], : out[2]]
+
+
+def _fast_expand(x_bthwc, kernel_thwio, pads) -> Array:
+  """Spreads one pixel to a kernel's size: no more than a dense layer."""
+  sides = zip(kernel_thwio.shape[:3], pads, strict=True)
+  crop = [(low - k + 1, high - k + 1, 0) for k, (low, high) in sides]
+  kernel_thwio = lax.pad(
+    kernel_thwio[::-1, ::-1, ::-1],
+    jnp.zeros((), kernel_thwio.dtype),
+    (*crop, (0, 0, 0), (0, 0, 0)),
+  )
+  return jnp.einsum('bi,thwio->bthwo', x_bthwc[:, 0, 0, 0], kernel_thwio)
+
+
+def _pad(x_bthwc: Array, pads: pad.Pairs) -> Array:
+  """Adds zeros in t, h, w, or cuts where a number is negative."""
+  if not any(map(any, pads)):
+    return x_bthwc
+  config = ((0, 0, 0), *((*pair, 0) for pair in pads), (0, 0, 0))
+  return lax.pad(x_bthwc, jnp.zeros((), x_bthwc.dtype), config)
+
+
+def _is_lax(form: str) -> bool:
+  on_cpu = jax.default_backend() == 'cpu'
+  return form == 'lax' or (form == 'auto' and not on_cpu)
+
+
+def _check(x: Array, kernel: Array, rank: int, form: str):
+  if form not in _FORMS:
+    raise ValueError(f'form is {form!r}; it must be one of {_FORMS}.')
+  if x.ndim != rank or kernel.ndim != rank or x.shape[-1] != kernel.shape[-2]:
+    raise ValueError(
+      f'A kernel {kernel.shape} does not fit an input {x.shape}: both need'
+      f' {rank} axes, and the input as many channels as the kernel takes,'
+      f' {kernel.shape[-2] if kernel.ndim > 1 else None}.'
+    )

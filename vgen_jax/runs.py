@@ -1,0 +1,169 @@
+"""A finished (or unfinished) run as an object: the notebook's door.
+
+run = runs.load('runs/demo')
+video = run.sample(16, label='red')     # uint8 [b, t, h, w, c]
+"""
+
+from collections.abc import Mapping
+import functools
+from typing import Any
+
+from etils import epath
+import jax
+from ml_collections import ConfigDict
+import numpy as np
+
+from vgen_jax import build
+from vgen_jax import config as config_lib
+from vgen_jax import settings as settings_lib
+from vgen_jax.data import pipeline
+from vgen_jax.families.base import VideoModel
+from vgen_jax.training import checkpoints
+from vgen_jax.training import sampling
+from vgen_jax.training import setup as setup_lib
+from vgen_jax.training import sharding
+from vgen_jax.training.state import TrainState
+
+_BATCH = 64  # Clips drawn at a time, at most.
+
+
+class Run:
+  """One training in one workdir; see `load`.
+
+  Attributes:
+    workdir: Where it lives.
+    config: Its config, with what `load` was told to change.
+    step: Step of the checkpoint that is loaded.
+    state: Parameters, averages and statistics of that step; `opt` and `guard`
+      are empty, since they are for training only.
+  """
+
+  def __init__(
+    self,
+    workdir: str,
+    config: ConfigDict,
+    setup: setup_lib.Setup,
+    state: TrainState,
+  ):
+    self.workdir = workdir
+    self.config = config
+    self.state = state
+    self.step = int(state.step)
+    self._setup = setup
+
+  @property
+  def model(self) -> VideoModel:
+    """The family with its networks."""
+    return self._setup.model
+
+  @property
+  def source(self) -> pipeline.Source:
+    """The data that it learned from."""
+    return self._setup.source
+
+  def sample(
+    self,
+    num_clips: int,
+    *,
+    label: str | int | None = None,
+    seed: int = 0,
+    batch_size: int = _BATCH,
+  ) -> np.ndarray:
+    """Draws clips; returns uint8 `[b, t, h, w, c]`.
+
+    Clip i of a seed is the same whatever `num_clips` and `batch_size` are.
+
+    Args:
+      num_clips: How many.
+      label: Class of all of them, by name or id; None takes the classes in
+        turn, clip i being of class i modulo their number.
+      seed: Of the noise.
+      batch_size: Clips to draw at a time.
+
+    Raises:
+      ValueError: If there is no such class, or the model knows none.
+    """
+    if num_clips < 1 or batch_size < 1:
+      raise ValueError(
+        f'num_clips is {num_clips} and batch_size {batch_size}; both must be 1'
+        ' or more.'
+      )
+    condition = self.condition(num_clips, label)
+    shards = sharding.num_batch_shards(self._setup.mesh)
+    batch_size = -(-min(batch_size, num_clips) // shards) * shards
+    cut = sharding.of_batch(self._setup.mesh)
+    parts = []
+    for first in range(0, num_clips, batch_size):
+      key_b = sampling.clip_keys(seed, batch_size, first)
+      # The last batch is filled up with copies, so that all compile to one.
+      rows = np.minimum(first + np.arange(batch_size), num_clips - 1)
+      part = {k: np.asarray(x)[rows] for k, x in condition.items()}
+      key_b, part = jax.device_put((key_b, part), cut)
+      video = jax.device_get(self._sampler(self.state, key_b, part))
+      parts.append(to_uint8(video))
+    return np.concatenate(parts)[:num_clips]
+
+  def condition(
+    self, num_clips: int, label: str | int | None = None
+  ) -> dict[str, np.ndarray]:
+    """Returns what `sample` asks of its clips, `{'label': int32 [b]}` or {}."""
+    schema = self.source.schema
+    if isinstance(label, str):
+      label = sampling.class_id(schema, label)
+    return dict(sampling.conditions(self.model, schema, num_clips, label))
+
+  @functools.cached_property
+  def _sampler(self) -> sampling.Sampler:
+    average = self._setup.settings.sample_from
+    return sampling.make_sampler(self.model, average, self._setup.mesh)
+
+
+def load(
+  workdir: str,
+  *,
+  step: int | None = None,
+  overrides: Mapping[str, Any] | None = None,
+) -> Run:
+  """Returns the run that lives in a workdir, laid out over all devices here.
+
+  Args:
+    workdir: Of the run, local or gs://.
+    step: Which checkpoint; None takes the latest.
+    overrides: {dotted path: value} to change in its config, such as
+      {'model.solver.num_steps': 20}; what changes the parameters' shapes fails.
+
+  Raises:
+    ValueError: If there is no run or no such checkpoint.
+  """
+  file = epath.Path(workdir) / 'config.json'
+  if not file.exists():
+    folder = epath.Path(workdir).parent
+    near = [p.parent.name for p in folder.glob('*/config.json')]
+    raise ValueError(
+      f'{workdir} holds no run (no config.json).'
+      f'{build.hint(epath.Path(workdir).name, sorted(near))}'
+    )
+  # Devices here need not be those it was trained on: cut over all there are.
+  config = config_lib.replace(
+    config_lib.load(str(file)),
+    {'mesh.data': 1, 'mesh.fsdp': -1, 'mesh.tensor': 1, **(overrides or {})},
+  )
+  setup = setup_lib.make(settings_lib.read(config))
+  shapes = setup.state_shapes()
+  wanted = {
+    'step': shapes.step,
+    'params': shapes.params,
+    'ema': shapes.ema,
+    'stats': shapes.stats,
+    'rng': shapes.rng,
+  }
+  found = checkpoints.read(
+    workdir, {k: v for k, v in wanted.items() if v != {}}, step
+  )
+  state = TrainState(**({'ema': {}, 'stats': {}} | found), opt={}, guard={})
+  return Run(workdir, config, setup, state)
+
+
+def to_uint8(video: np.ndarray) -> np.ndarray:
+  """Returns pixels 0 to 255 for pixels in [-1, 1], rounded and clipped."""
+  return np.uint8(np.clip(np.rint((video + 1) * 127.5), 0, 255))

@@ -1,0 +1,248 @@
+"""The one training loop: for every family, on one device or on a pod."""
+
+from collections.abc import Callable, Mapping
+import contextlib
+import dataclasses
+import logging
+from typing import Any
+
+from etils import epath
+import jax
+from ml_collections import ConfigDict
+import numpy as np
+
+from vgen_jax import config as config_lib
+from vgen_jax import settings as settings_lib
+from vgen_jax.data import pipeline
+from vgen_jax.training import checkpoints as checkpoints_lib
+from vgen_jax.training import frozen
+from vgen_jax.training import preemption
+from vgen_jax.training import profiling
+from vgen_jax.training import progress as progress_lib
+from vgen_jax.training import sampling
+from vgen_jax.training import setup as setup_lib
+from vgen_jax.training import sharding
+from vgen_jax.training import state as state_lib
+from vgen_jax.training import writers
+from vgen_jax.types import Metrics
+
+_log = logging.getLogger(__name__)
+
+# What may differ between two starts of one run: it changes no update.
+_FREE = {
+  'num_workers', 'num_samples', 'log_every', 'sample_every', 'sample_from',
+  'checkpoint_every', 'keep', 'best', 'tensorboard', 'wandb', 'mesh', 'guard',
+  'frozen',
+}  # fmt: skip
+
+
+def train(
+  config: ConfigDict,
+  workdir: str,
+  *,
+  stop_at: int | None = None,
+  profile: tuple[int, int] | None = None,
+  on_log: Callable[[int, Mapping[str, float]], None] | None = None,
+) -> state_lib.TrainState:
+  """Trains the model that `config` describes, from its last checkpoint if any.
+
+  The order is a promise: build; init, born sharded; restore; then for each
+  step: batch, update, log, check that all is finite, sample, checkpoint; at
+  last a final checkpoint. All hosts of a pod run this function in step; host 0
+  alone writes metrics and clips.
+
+  Args:
+    config: What a file of configs/ returns. It is read here, and below this
+      floor nobody sees it.
+    workdir: Local or gs:// directory for checkpoints, metrics and samples. A
+      run that finds checkpoints there goes on from the latest.
+    stop_at: Step to leave off at, as if preempted. Not the same as a smaller
+      `num_steps`, which makes schedules end sooner.
+    profile: (first, last) step to trace with `jax.profiler` into
+      `<workdir>/profile`.
+    on_log: Called with step and metrics at each log.
+
+  Returns:
+    The final state, so that a notebook can go on with it. If it stopped before
+    `num_steps`, its `step` tells.
+
+  Raises:
+    ValueError: If the config does not fit itself, the devices or the workdir.
+    FloatingPointError: If the guard against bad updates stops the run.
+    OSError: If checkpoints cannot be written.
+  """
+  settings = settings_lib.read(config)
+  setup = setup_lib.make(settings)
+  setup_lib.check_batch_size(setup)
+  _claim(workdir, config)
+  checkpoints = checkpoints_lib.Checkpoints(
+    workdir, settings.keep, settings.best
+  )
+  state = first_state(setup, checkpoints)
+  first = int(state.step)
+  final = settings.num_steps if stop_at is None else stop_at
+  train_step, cost = profiling.compile_step(setup)
+  sample = sampling.make_sampler(setup.model, settings.sample_from, setup.mesh)
+  _log.info('%s', cost)
+  _log.info('Steps %d to %d in %s.', first, final, workdir)
+
+  with contextlib.ExitStack() as stack:
+    stack.callback(checkpoints.close)
+    writer = stack.enter_context(_writer(workdir, first, settings, setup))
+    progress = stack.enter_context(
+      progress_lib.Progress(
+        first, final, settings.batch_size, cost.flops, setup.mesh.size
+      )
+    )
+    preempted = stack.enter_context(preemption.Preemption())
+    batches = stack.enter_context(
+      contextlib.closing(batches_from(setup, first))
+    )
+    trace = stack.enter_context(profiling.Trace(workdir, profile))
+    metrics: dict[str, float] = {}
+    for step in range(first + 1, final + 1):
+      with trace.step(step):
+        state, device_metrics = train_step(state, next(batches))
+      progress.advance(step)
+
+      leaves = preempted.asked(step)
+      logs, samples, saves = (
+        (bool(every) and step % every == 0) or step == final
+        for every in (
+          settings.log_every,
+          settings.sample_every,
+          settings.checkpoint_every,
+        )
+      )
+      saves |= leaves
+      if logs or saves:  # Before a save: a broken run must not go on in one.
+        metrics = _read(setup, step, device_metrics)
+        writer.write_metrics(step, metrics | progress.speed())
+        progress.show(step, metrics)
+        if on_log is not None:
+          on_log(step, metrics)
+        _check_guard(settings, state, step)
+      if samples and settings.sample_every:
+        writer.write_clips(step, _samples(setup, sample, state, step))
+      if saves:
+        checkpoints.save(step, state, metrics)
+      if leaves and step < final:
+        _log.warning('Stopped at step %d as asked; all is saved.', step)
+        break
+  return state
+
+
+def first_state(
+  setup: setup_lib.Setup, checkpoints: checkpoints_lib.Checkpoints
+) -> state_lib.TrainState:
+  """Returns the latest checkpoint, or else a fresh state; born sharded."""
+  if checkpoints.latest_step() is not None:
+    return checkpoints.restore(setup.state_shapes())
+  state = setup.first_state()
+  still = [part for part in state.params if part not in setup.model.players]
+  missing = set(still) - set(setup.settings.frozen)
+  if missing:
+    raise ValueError(
+      f'{sorted(missing)} of {type(setup.model).__name__} do not learn, and'
+      ' config.frozen does not say which run has trained them.'
+    )
+  return frozen.restore(state, setup.settings.frozen)
+
+
+def batches_from(setup: setup_lib.Setup, first: int) -> Any:
+  """Returns the iterator over batches `first`, `first + 1`, ... of a run."""
+  return pipeline.batches(
+    setup.source,
+    batch_size=setup.settings.batch_size,
+    seed=setup.settings.seed,
+    first=first,
+    num_workers=setup.settings.num_workers,
+    sharding=sharding.of_batch(setup.mesh),
+  )
+
+
+def _claim(workdir: str, config: ConfigDict) -> None:
+  """Writes `config.json`, unless another run lives in the workdir."""
+  folder = epath.Path(workdir)
+  folder.mkdir(parents=True, exist_ok=True)
+  file = folder / 'config.json'
+  text = config_lib.to_json(config)
+  if file.exists() and checkpoints_lib.steps(workdir):
+    old = settings_lib.read(config_lib.load(str(file)))
+    new = settings_lib.read(config)
+    lines = [
+      line
+      for line in config_lib.differences(
+        dataclasses.asdict(old), dataclasses.asdict(new)
+      )
+      if line.partition(':')[0].partition('.')[0] not in _FREE
+    ]
+    if lines:
+      raise ValueError(
+        f'{workdir} holds a run of another config; its {lines[0]} of this one'
+        f' ({len(lines)} such fields). Go on with --config={file}, or choose'
+        ' another workdir.'
+      )
+  if jax.process_index() == 0:
+    file.write_text(text)
+
+
+def _writer(
+  workdir: str,
+  first: int,
+  settings: settings_lib.Settings,
+  setup: setup_lib.Setup,
+) -> writers.Writer:
+  return writers.Writer(
+    workdir,
+    first,
+    frames_per_second=setup.source.schema.frames_per_second,
+    tensorboard=settings.tensorboard,
+    wandb=settings.wandb,
+  )
+
+
+def _read(
+  setup: setup_lib.Setup, step: int, metrics: Metrics
+) -> dict[str, float]:
+  """Returns the metrics of the turns played in a step, and learning rates."""
+  values = {name: float(x) for name, x in jax.device_get(metrics).items()}
+  idle = tuple(
+    f'{turn.name}/'
+    for turn in setup.model.turns
+    if (step - 1) % turn.every and turn.every > 1
+  )
+  values = {k: x for k, x in values.items() if not k.startswith(idle or '\0')}
+  for player, rate in setup.rates.items():
+    values[f'{player}/learning_rate'] = float(rate(step - 1))
+  return values
+
+
+def _check_guard(
+  settings: settings_lib.Settings, state: state_lib.TrainState, step: int
+) -> None:
+  """Raises if updates were skipped that should not, or too many in a row."""
+  for player, memory in jax.device_get(state.guard).items():
+    skipped, streak = int(memory['skipped']), int(memory['streak'])
+    raises = skipped and settings.guard.policy == 'raise'
+    if raises or streak > settings.guard.max_skips:
+      raise FloatingPointError(
+        f'{skipped} updates of {player} up to step {step} had a loss or'
+        ' gradient that was not finite, or a spike; none of them was made. The'
+        ' latest checkpoint is sound. Lower the learning rate, or set'
+        " config.guard.policy='skip' to go on past a few of them."
+      )
+
+
+def _samples(
+  setup: setup_lib.Setup,
+  sample: sampling.Sampler,
+  state: state_lib.TrainState,
+  step: int,
+) -> np.ndarray:
+  """Draws the same clips in each round, so that one sees them get better."""
+  del step
+  num = setup.settings.num_samples
+  key_b = sampling.clip_keys(setup.settings.seed, num)
+  condition = sampling.conditions(setup.model, setup.source.schema, num)
+  return np.asarray(jax.device_get(sample(state, key_b, condition)))

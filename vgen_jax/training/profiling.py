@@ -1,0 +1,103 @@
+"""What a step costs, told at the start; and traces of steps, on request."""
+
+from collections.abc import Callable
+import contextlib
+import dataclasses
+import logging
+from typing import Any
+
+import jax
+import numpy as np
+
+from vgen_jax.training import flops as flops_lib
+from vgen_jax.training import setup as setup_lib
+from vgen_jax.training import sharding
+
+_log = logging.getLogger(__name__)
+
+_GIGA = 1e9
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+  """What one step of a run costs.
+
+  Attributes:
+    num_params: Parameters, {part: number}.
+    flops: Floating-point operations a step, over all devices, that the maths
+      asks for; what remat computes twice counts twice.
+    memory: Bytes on each device, by kind: 'arguments' (state and batch),
+      'temporaries', ...; empty where the compiler does not tell.
+  """
+
+  num_params: dict[str, int]
+  flops: float
+  memory: dict[str, int]
+
+  def __str__(self) -> str:
+    parts = ', '.join(
+      f'{k} {n / 1e6:.2f} M' for k, n in self.num_params.items()
+    )
+    kinds = ', '.join(
+      f'{k} {n / _GIGA:.2f} GB' for k, n in self.memory.items() if n
+    )
+    return (
+      f'parameters: {parts}; {self.flops / _GIGA:,.1f} GFLOP a step;'
+      f' memory per device: {kinds or "unknown"}'
+    )
+
+
+def compile_step(setup: setup_lib.Setup) -> tuple[Callable, Cost]:
+  """Compiles the train step of a run, and tells what it costs."""
+  state = setup.state_shapes()
+  cut = sharding.of_batch(setup.mesh)
+  batch = {
+    key: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=cut)
+    for key, x in setup.batch.items()
+  }
+  compiled = setup.train_step().lower(state, batch).compile()
+  num_params = {
+    part: int(sum(np.prod(x.shape) for x in jax.tree.leaves(tree)))
+    for part, tree in state.params.items()
+  }
+  flops = flops_lib.count(setup.pure_step(), state, batch)
+  return compiled, Cost(num_params, flops, flops_lib.memory(compiled))
+
+
+class Trace:
+  """Traces some steps with `jax.profiler`; a context manager.
+
+  Attributes:
+    workdir: The trace goes to its folder `profile/`, which TensorBoard and
+      xprof read.
+    steps: (first, last) step to trace; None for none.
+  """
+
+  def __init__(self, workdir: str, steps: tuple[int, int] | None):
+    self._folder = f'{workdir}/profile'
+    self._steps = steps
+    self._runs = False
+
+  def __enter__(self) -> 'Trace':
+    return self
+
+  def __exit__(self, *error: object) -> None:
+    self._stop()
+
+  @contextlib.contextmanager
+  def step(self, number: int) -> Any:
+    """Surrounds one step."""
+    if self._steps and number == self._steps[0]:
+      jax.profiler.start_trace(self._folder)
+      self._runs = True
+    with jax.profiler.StepTraceAnnotation('train', step_num=number):
+      yield
+    if self._steps and number == self._steps[1]:
+      jax.effects_barrier()
+      self._stop()
+
+  def _stop(self) -> None:
+    if self._runs:
+      jax.profiler.stop_trace()
+      self._runs = False
+      _log.info('A trace of steps %s is in %s.', self._steps, self._folder)

@@ -1,0 +1,150 @@
+"""From a config to all that a run is made of, before its first step."""
+
+from collections.abc import Callable
+import dataclasses
+from typing import Any
+
+import jax
+from jax.sharding import Mesh
+import numpy as np
+import optax
+
+from vgen_jax import build
+from vgen_jax import settings as settings_lib
+from vgen_jax.data import pipeline
+from vgen_jax.families.base import VideoModel
+from vgen_jax.training import ema
+from vgen_jax.training import optim
+from vgen_jax.training import sharding
+from vgen_jax.training import state as state_lib
+from vgen_jax.training import step as step_lib
+from vgen_jax.types import Batch
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+  """What a run is made of.
+
+  Attributes:
+    settings: The config, checked.
+    source: Where clips come from.
+    model: A family with its networks.
+    optimizers: {player: optimizer}.
+    rates: {player: function from step to learning rate}.
+    mesh: Devices.
+    init: Makes the first state; pure, for `jax.jit` and `jax.eval_shape`.
+    layout: Shardings of a state.
+    batch: Shapes of a batch, {key: ShapeDtypeStruct}.
+  """
+
+  settings: settings_lib.Settings
+  source: pipeline.Source
+  model: VideoModel
+  optimizers: dict[str, optax.GradientTransformation]
+  rates: dict[str, optax.Schedule]
+  mesh: Mesh
+  init: Callable[[], state_lib.TrainState]
+  layout: Any
+  batch: Batch
+
+  def train_step(self) -> Callable:
+    """Returns the step, compiled at its first call; it takes the state over."""
+    return jax.jit(
+      self.pure_step(),
+      donate_argnums=0,
+      in_shardings=(self.layout, sharding.of_batch(self.mesh)),
+      out_shardings=(self.layout, None),
+    )
+
+  def pure_step(self) -> step_lib.TrainStep:
+    """Returns the step as a pure function."""
+    return step_lib.make_train_step(
+      self.model,
+      self.optimizers,
+      averages=self.settings.ema,
+      accumulate=self.settings.accumulate,
+      spike=self.settings.guard.spike,
+    )
+
+  def first_state(self) -> state_lib.TrainState:
+    """Returns the state before the first step, born sharded."""
+    options = {}
+    if jax.default_backend() == 'cpu':
+      # It runs once: half a minute of compiling for speed would be for nothing.
+      options = {
+        'xla_backend_optimization_level': 0,
+        'xla_llvm_disable_expensive_passes': True,
+      }
+    make_state = jax.jit(
+      self.init, out_shardings=self.layout, compiler_options=options
+    )
+    return make_state()
+
+  def state_shapes(self) -> state_lib.TrainState:
+    """Returns the state's shapes, dtypes and shardings; allocates nothing."""
+    return jax.tree.map(
+      lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
+      jax.eval_shape(self.init),
+      self.layout,
+    )
+
+
+def make(settings: settings_lib.Settings) -> Setup:
+  """Builds source, model, optimizers and mesh, and traces the first state.
+
+  Raises:
+    ValueError: If the config does not fit itself or the devices.
+  """
+  mesh = sharding.make_mesh(settings.mesh)
+  source = build.source(settings.data, settings.clip_shape)
+  model = build.model(settings.model, source.schema)
+  ema.check(settings.ema)
+  players, steps = model.players, settings.num_steps
+  updates = optim.updates_per_step(model.turns)
+  optimizers = optim.make(settings.optim, players, steps, updates)
+  rates = optim.schedules(settings.optim, players, steps)
+  batch = {
+    key: jax.ShapeDtypeStruct((settings.batch_size, *np.shape(x)), x.dtype)
+    for key, x in source[0].items()
+  }
+  few = {
+    k: jax.ShapeDtypeStruct((2, *x.shape[1:]), x.dtype)
+    for k, x in batch.items()
+  }
+
+  def init() -> state_lib.TrainState:
+    return state_lib.create(
+      model,
+      optimizers,
+      tuple(settings.ema),
+      jax.tree.map(lambda x: jax.numpy.zeros(x.shape, x.dtype), few),
+      settings.seed,
+    )
+
+  layout = sharding.of_state(
+    mesh, jax.eval_shape(init), sharding.rules_of(model)
+  )
+  return Setup(
+    settings, source, model, optimizers, rates, mesh, init, layout, batch
+  )
+
+
+def check_batch_size(setup: Setup) -> None:
+  """Raises ValueError unless devices, turns and micro-batches share evenly."""
+  batch_size = setup.settings.batch_size
+  accumulate = setup.settings.accumulate
+  devices = sharding.num_batch_shards(setup.mesh)
+  if batch_size % (devices * accumulate):
+    raise ValueError(
+      f'config.batch_size is {batch_size}; it must be a multiple of the'
+      f' {devices} devices that share it (mesh axes data x fsdp)'
+      + (f' times config.accumulate, {accumulate}.' if accumulate > 1 else '.')
+    )
+  for turn in setup.model.turns:
+    if batch_size % (turn.times * accumulate):
+      raise ValueError(
+        f'config.batch_size is {batch_size}; it must be a multiple of'
+        f' {turn.times * accumulate}, since {turn.name} moves {turn.times}'
+        ' times a step and each time sees clips of its own'
+        + (' in micro-batches.' if accumulate > 1 else '.')
+      )
