@@ -42,6 +42,7 @@ _EXTRAS = {
   'tf': ['tensorflow'],  # To build those TFDS datasets that need it.
   'wandb': ['wandb'],
   'dev': [
+    'imageio-ffmpeg>=0.6',  # What mediapy shows clips with.
     'ipython>=9',  # Runs the notebooks.
     'portpicker',
     'pre-commit>=4',

@@ -40,7 +40,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     ),
     penalty_kind='r1',
     penalty_weight=2.0,
-    penalty_every=pick(base=4, smoke=2),
+    penalty_every=pick(base=1, smoke=2),
   )
 
   config.optim = dict(
@@ -48,7 +48,6 @@ def get_config(size: str = 'base') -> ConfigDict:
     schedule=dict(name='constant', peak=1e-3),
     b1=0.5,
     b2=0.999,
-    players=dict(generator=dict(schedule=dict(peak=5e-4))),
   )
   config.ema = dict(slow=dict(decay=0.999, warmup=True))
 

@@ -4,7 +4,8 @@ run = runs.load('runs/demo')
 video = run.sample(16, label='red')     # uint8 [b, t, h, w, c]
 """
 
-from collections.abc import Mapping
+import collections
+from collections.abc import Callable, Mapping
 import functools
 from typing import Any
 
@@ -22,7 +23,9 @@ from vgen_jax.training import checkpoints
 from vgen_jax.training import sampling
 from vgen_jax.training import setup as setup_lib
 from vgen_jax.training import sharding
+from vgen_jax.training import step as step_lib
 from vgen_jax.training.state import TrainState
+from vgen_jax.types import Batch
 
 _BATCH = 64  # Clips drawn at a time, at most.
 
@@ -103,6 +106,38 @@ class Run:
       parts.append(to_uint8(video))
     return np.concatenate(parts)[:num_clips]
 
+  def validate(
+    self, num_clips: int = 512, *, batch_size: int = _BATCH, seed: int = 0
+  ) -> dict[str, float]:
+    """Returns the losses on clips that were not trained on.
+
+    With the parameters that `sample` uses, and the same clips and noise for
+    every run, so that runs compare.
+
+    Args:
+      num_clips: From the start of the split 'validation'; all, if it has fewer.
+      batch_size: Clips at a time.
+      seed: Of the noise.
+
+    Returns:
+      {'<player>/<name>': mean over the clips}, as a run logs them.
+    """
+    settings = self._setup.settings
+    source = build.source(
+      settings.data, settings.clip_shape, split='validation'
+    )
+    num_clips = min(num_clips, len(source))
+    sums: collections.Counter[str] = collections.Counter()
+    for first in range(0, num_clips, batch_size):
+      clips = [
+        source[i] for i in range(first, min(first + batch_size, num_clips))
+      ]
+      batch = {key: np.stack([c[key] for c in clips]) for key in clips[0]}
+      key = jax.random.fold_in(jax.random.key(seed), first)
+      for name, value in self._losses(self.state, batch, key).items():
+        sums[name] += float(value) * len(clips)
+    return {name: total / num_clips for name, total in sums.items()}
+
   def condition(
     self, num_clips: int, label: str | int | None = None
   ) -> dict[str, np.ndarray]:
@@ -111,6 +146,27 @@ class Run:
     if isinstance(label, str):
       label = sampling.class_id(schema, label)
     return dict(sampling.conditions(self.model, schema, num_clips, label))
+
+  @functools.cached_property
+  def _losses(self) -> Callable[..., dict[str, jax.Array]]:
+    average = self._setup.settings.sample_from
+
+    def losses(state: TrainState, batch: Batch, key: jax.Array) -> dict:
+      values = {}
+      for player in self.model.players:
+        loss, terms = self.model.apply(
+          state.variables(average),
+          step_lib.prepare(batch),
+          player=player,
+          train=False,
+          method='loss',
+          rngs={'noise': key},
+        )
+        terms = {**terms, 'loss': loss}
+        values |= {f'{player}/{name}': x for name, x in terms.items()}
+      return values
+
+    return jax.jit(losses)
 
   @functools.cached_property
   def _sampler(self) -> sampling.Sampler:

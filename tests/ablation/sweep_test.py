@@ -41,3 +41,9 @@ def test_an_entry_belongs_to_the_arm_of_its_rows():
 def test_what_would_lose_a_run_is_told(make, message):
   with pytest.raises(ValueError, match=message):
     make()
+
+
+def test_an_arm_may_lie_within_a_value():
+  entry = {'optim': {'name': 'sgd', 'schedule': {'peak': 1}}, 'seed': 0}
+  rows = ('optim.name', 'optim.schedule.peak', 'optim.schedule.end', 'data.x')
+  assert sweep.arm(entry, rows) == ('sgd', '1', 'base', 'base')

@@ -167,7 +167,8 @@ FAKES = (
 
 @each_world
 def test_the_world_passes(which):
-  world, (video, label_b) = world_of(which), clips_of(which, 256)
+  count = 128
+  world, (video, label_b) = world_of(which), clips_of(which, count)
   judge = judge_lib.Judge(world)
   report = judge.report(video, label_b)
   assert report['valid_strict'] >= 0.99
@@ -177,10 +178,10 @@ def test_the_world_passes(which):
   assert report['valid_and_right'] >= 0.99
   assert report['coverage'] == pytest.approx(1, abs=0.06)
   measured = judge.measure(video)
-  truth_b2 = np.stack([world.truth(i).velocity_2 for i in range(256)])
+  truth_b2 = np.stack([world.truth(i).velocity_2 for i in range(count)])
   assert np.abs(measured.velocity_b2 - truth_b2).max() < 0.1
   for factor, kept in world.factors_kept.items():
-    told = [kept.index(world.factors(i)[factor]) for i in range(256)]
+    told = [kept.index(world.factors(i)[factor]) for i in range(count)]
     assert np.mean(measured.factors[factor] == told) >= 0.99
 
 
@@ -235,58 +236,6 @@ def test_no_single_number_is_enough():
   assert measures(blank).noise_b.max() == 0
   assert measures(shuffled).color_drift_b.max() < 20
   assert measures(jittering).stalled_b.max() < 0.2
-
-
-def blur(video, level):
-  return ndimage.gaussian_filter(video, (0, 0, level, level, 0))
-
-
-def grain(video, level):
-  drawn = np.random.default_rng(0).normal(0, level, video.shape)
-  return np.clip(video + drawn, 0, 255).astype(np.uint8)
-
-
-def freeze(video, level):
-  return np.concatenate(
-    [video[:, :-level], np.repeat(video[:, -level - 1 : -level], level, 1)], 1
-  )
-
-
-def shake(video, level):
-  return redrawn(
-    MIDDLE, shift=lambda rng, c, _: c + rng.normal(0, level, c.shape)
-  )
-
-
-def vanish(video, level):
-  video = video.copy()
-  video[:, 2 : 2 + level] = drawing.BACKGROUND
-  return video
-
-
-def fade(video, level):
-  """Turns towards another colour over time."""
-  part_t111 = np.linspace(0, level, video.shape[1])[:, None, None, None]
-  return (video + part_t111 * (video[..., ::-1] - 1.0 * video)).astype(np.uint8)
-
-
-@pytest.mark.parametrize(
-  ('degrade', 'levels', 'number', 'sign'),
-  [
-    (blur, (0, 0.5, 1, 2, 4), 'iou', -1),
-    (grain, (0, 6, 15, 30), 'noise', 1),
-    (freeze, (1, 4, 8, 15), 'stalled', 1),
-    (shake, (0, 0.3, 0.8, 2), 'path_error', 1),
-    (vanish, (0, 1, 2, 5), 'present', -1),
-    (fade, (0, 0.1, 0.25, 0.5), 'color_drift', 1),
-  ],
-)
-def test_more_damage_is_seen_as_more(degrade, levels, number, sign):
-  video, _ = clips_of(MIDDLE)
-  judge = judge_lib.Judge(world_of(MIDDLE))
-  reports = [judge.report(degrade(video, level)) for level in levels]
-  assert (sign * np.diff([report[number] for report in reports]) > 0).all()
-  assert (np.diff([report['valid_strict'] for report in reports]) <= 0).all()
 
 
 def test_a_model_that_draws_one_clip_covers_little():

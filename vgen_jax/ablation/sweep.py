@@ -9,7 +9,7 @@ config; SWEEP; ROWS, the path (or a tuple of them) whose values are compared,
 while the rest is averaged over; VALUE, the metric to compare by.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import itertools
 from typing import Any
 
@@ -67,9 +67,25 @@ def chain(*sweeps: Sweep) -> Sweep:
 
 
 def arm(overrides: Overrides, rows: str | Sequence[str]) -> tuple[str, ...]:
-  """Returns what an entry sets the paths `rows` to; 'base' if it does not."""
+  """Returns what an entry sets the paths `rows` to; 'base' if it does not.
+
+  A path may lead into a value, as 'optim.name' into {'optim': {'name': ...}}.
+  """
   paths = (rows,) if isinstance(rows, str) else rows
-  return tuple(str(overrides.get(path, 'base')) for path in paths)
+  return tuple(str(_at(overrides, path)) for path in paths)
+
+
+def _at(overrides: Overrides, path: str) -> Any:
+  if path in overrides:
+    return overrides[path]
+  for key, value in overrides.items():
+    if path.startswith(f'{key}.'):
+      for word in path.removeprefix(f'{key}.').split('.'):
+        if not isinstance(value, Mapping) or word not in value:
+          return 'base'
+        value = value[word]
+      return value
+  return 'base'
 
 
 def _merge(entries: tuple[Overrides, ...]) -> Overrides:

@@ -3,25 +3,30 @@
   vgen ablate --experiment=experiments/x.py --workdir=runs/x
 
 Entries go to <workdir>/000, 001, ...; the table to <workdir>/table.md and the
-plot to <workdir>/plot.png. To go on, repeat the command: runs that are done
-stay, and the one that was cut goes on. To share a sweep among machines, give
-each its --only=i/n; whoever finishes last writes table and plot.
+plot to <workdir>/plot.png. An experiment may measure its finished runs by a
+function MEASURE(run) -> {name: number}. To go on, repeat the command: runs that
+are done stay, and the one that was cut goes on. To share a sweep among
+machines, give each its --only=i/n; whoever finishes last writes table and plot.
 """
 
 import argparse
+from collections.abc import Callable
 import json
 import logging
 import runpy
 
 from etils import epath
+import jax
 
 from vgen_jax import build
 from vgen_jax import config as config_lib
+from vgen_jax import runs as runs_lib
 from vgen_jax import settings as settings_lib
 from vgen_jax.ablation import plot
 from vgen_jax.ablation import table
 from vgen_jax.cli import cluster
 from vgen_jax.training import loop
+from vgen_jax.training import writers
 
 _log = logging.getLogger(__name__)
 _NEEDED = ('BASE', 'SWEEP', 'ROWS', 'VALUE')
@@ -50,6 +55,7 @@ def run(args: argparse.Namespace) -> int:
   for i in _share(args.only, len(entries)):
     _log.info('Run %d of %d: %s', i, len(entries), entries[i])
     loop.train(configs[i], workdirs[i])
+    _measure(experiment.get('MEASURE'), workdirs[i])
 
   runs = [
     table.read_run(workdir, overrides)
@@ -71,6 +77,23 @@ def run(args: argparse.Namespace) -> int:
   print(text)
   print(json.dumps({'ablation': {'table': f'{folder}/table.md'}}))
   return 0
+
+
+def _measure(
+  measure: Callable[[runs_lib.Run], dict[str, float]] | None, workdir: str
+) -> None:
+  """Adds an experiment's own metrics to those of a finished run, once."""
+  if measure is None:
+    return
+  marker = epath.Path(workdir) / 'measured.json'
+  if marker.exists():
+    return
+  run_ = runs_lib.load(workdir)
+  values = measure(run_)
+  with writers.Writer(workdir, run_.step, tensorboard=False) as writer:
+    writer.write_metrics(run_.step, values)
+  if jax.process_index() == 0:
+    marker.write_text(json.dumps(values) + '\n')
 
 
 def _load(path: str) -> dict:

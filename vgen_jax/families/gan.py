@@ -54,9 +54,10 @@ class GAN(VideoModel):
     num_classes: Labels that batches bear and the parts are told, as
       `condition['label']`; with 0 they are told nothing.
     loss_kind: One of `gan_losses.KINDS`.
-    penalty_kind: On critics' gradients: 'none'; 'r1', zero-centred at data;
-      'r2', the same at fakes; 'gp', one-centred in between, for 'wasserstein'.
-      A critic with batch norm has no gradient for a single clip: avoid it.
+    penalty_kind: On the gradient of a clip's mean logit: 'none'; 'r1', zero-
+      centred at data; 'r2', the same at fakes; 'gp', one-centred in between,
+      for 'wasserstein'. With batch norm no clip has a gradient of its own:
+      avoid it.
     penalty_weight: Gamma of 'r1' and 'r2', which is halved; lambda of 'gp'.
     penalty_every: 1 adds the penalty to the critic's loss. With more it is a
       move of its own in every so many steps, and weighs so many times more
@@ -176,7 +177,8 @@ class GAN(VideoModel):
     for key, critic in self.critic.items():
       logit, class_logit_bk = self._judge(critic, fake, key_b, train)
       adversarial = gan_losses.generator(self.loss_kind, logit)
-      loss, terms = loss + adversarial, terms | {f'fooled_{key}': adversarial}
+      loss += adversarial
+      terms[f'adversarial_{key}'] = adversarial
       if class_logit_bk is not None:
         extra, extra_terms = self._class_loss(class_logit_bk, fake)
         loss += extra

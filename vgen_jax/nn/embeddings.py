@@ -23,11 +23,14 @@ class TimeAndLabel(nn.Module):
     num_classes: Number of labels K; 0 makes a label an error. Row K of the
       table stands for "no label" and is used when none is given.
     dtype: Of matrix products.
+    label_scale: Standard deviation of the table at first. Labels of a scale
+      like that of times are heeded sooner, in hundreds of steps.
   """
 
   width: int
   num_classes: int = 0
   dtype: str = 'float32'
+  label_scale: float = 0.02
 
   @nn.compact
   def __call__(self, time_b: Array, condition: Mapping[str, Array]) -> Array:
@@ -55,7 +58,7 @@ class TimeAndLabel(nn.Module):
       return time_bd
     if label_b is None:
       label_b = jnp.full(time_b.shape, self.num_classes)
-    small = nn.initializers.normal(0.02)
+    small = nn.initializers.normal(self.label_scale)
     table = nn.Embed(
       self.num_classes + 1, self.width, embedding_init=small, name='label'
     )

@@ -202,7 +202,7 @@ def _make_one(
       what = ' Set `schedule`.' if key in _SET_HERE else ''
       raise ValueError(
         f'config.optim: {name} takes no {key!r}.'
-        f'{what or build.hint(key, options)}'
+        f'{what or build.hint(key, [*options, *_OURS, "players"])}'
       )
   if name == 'muon':
     ratio = kwargs.pop('adam_ratio', 1.0)

@@ -1,0 +1,75 @@
+"""Tests of `vgen ablate`: shares, goes on, measures once, writes the table."""
+
+import json
+import pathlib
+
+import pytest
+
+from vgen_jax.ablation import table
+from vgen_jax.cli import main as cli
+from vgen_jax.training import writers
+
+ROOT = pathlib.Path(__file__).parents[2]
+EXPERIMENT = f"""
+from vgen_jax.ablation.sweep import param, product
+
+BASE = '{ROOT}/configs/mocogan_world.py:smoke'
+SWEEP = product(
+  param('num_steps', 1), param('model.loss_kind', 'hinge', 'logistic'),
+  param('seed', 0, 1),
+)
+ROWS = 'model.loss_kind'
+VALUE = 'seed_again'
+CALLS = []
+
+
+def MEASURE(run):
+  return {{'seed_again': float(run.config.seed)}}
+"""
+QUICK = (
+  '--config.mesh.data=1',
+  '--config.tensorboard=False',
+  '--config.sample_every=0',
+)
+
+
+@pytest.fixture(autouse=True)
+def _keep_logging(monkeypatch):
+  monkeypatch.setattr(cli, '_set_up_logging', lambda debug: None)
+
+
+def run(folder, *flags) -> int:
+  file = folder / 'experiment.py'
+  file.write_text(EXPERIMENT)
+  return cli.main(
+    ['ablate', f'--experiment={file}', f'--workdir={folder}', *QUICK, *flags]
+  )
+
+
+def test_two_machines_share_a_sweep(tmp_path, capsys):
+  assert run(tmp_path, '--only=0/2') == 0
+  assert 'Still open' in capsys.readouterr().out
+  assert not (tmp_path / 'table.md').exists()
+  assert {p.name for p in tmp_path.iterdir() if p.is_dir()} == {'000', '002'}
+  assert run(tmp_path, '--only=1/2') == 0
+  text = (tmp_path / 'table.md').read_text()
+  assert f'| hinge | {table.mean_and_error([0, 1])} | 2 |' in text
+  assert (tmp_path / 'plot.png').stat().st_size > 1000
+  told = json.loads(capsys.readouterr().out.splitlines()[-1])
+  assert told['ablation']['table'] == f'{tmp_path}/table.md'
+
+  before = [writers.read_metrics(str(tmp_path / f'00{i}')) for i in range(4)]
+  assert run(tmp_path) == 0  # All is done: nothing is trained or measured anew.
+  after = [writers.read_metrics(str(tmp_path / f'00{i}')) for i in range(4)]
+  assert before == after
+
+
+def test_what_is_wrong_is_told(tmp_path, capsys):
+  assert run(tmp_path, '--only=2/2') == 1
+  assert "--only is '2/2'; write i/n" in capsys.readouterr().err
+  assert cli.main(['ablate', '--experiment=x.py', '--workdir=W']) == 1
+  assert 'No experiment x.py' in capsys.readouterr().err
+  (tmp_path / 'lacks.py').write_text('BASE = 1\n')
+  flags = [f'--experiment={tmp_path}/lacks.py', '--workdir=W']
+  assert cli.main(['ablate', *flags]) == 1
+  assert 'has no SWEEP; it needs' in capsys.readouterr().err

@@ -1,0 +1,140 @@
+"""Tests of the command line: what is wrong is told in one line."""
+
+import json
+import pathlib
+
+import pytest
+
+from vgen_jax.cli import cluster
+from vgen_jax.cli import main as cli
+
+ROOT = pathlib.Path(__file__).parents[2]
+SMOKE = f'--config={ROOT}/configs/mocogan_world.py:smoke'
+QUICK = (
+  '--config.mesh.data=1',
+  '--config.tensorboard=False',
+  '--config.num_steps=2',
+  '--config.sample_every=0',
+)
+
+
+@pytest.fixture(autouse=True)
+def _keep_logging():
+  """The command sets up logging for itself; tests want theirs back."""
+  import logging
+
+  names = ('vgen_jax', 'absl')
+  old = {
+    n: (logging.getLogger(n).level, logging.getLogger(n).handlers[:])
+    for n in names
+  }
+  yield
+  for name, (level, handlers) in old.items():
+    logger = logging.getLogger(name)
+    logger.setLevel(level)
+    logger.handlers = handlers
+    logger.propagate = True
+
+
+@pytest.fixture(scope='module')
+def workdir(tmp_path_factory) -> pathlib.Path:
+  folder = tmp_path_factory.mktemp('cli') / 'run'
+  assert cli.main(['train', SMOKE, f'--workdir={folder}', *QUICK]) == 0
+  return folder
+
+
+def test_train_then_sample(workdir, capsys, tmp_path):
+  out = f'--out={tmp_path}'
+  flags = [f'--workdir={workdir}', '--num=3', '--label=up', out]
+  assert cli.main(['sample', *flags, '--set', 'model.loss_kind=hinge']) == 0
+  told = json.loads(capsys.readouterr().out.splitlines()[-1])['sample']
+  assert told['step'] == 2
+  for kind in ('mp4', 'gif', 'png'):
+    assert pathlib.Path(told[kind]).stat().st_size > 100
+
+
+def test_a_workdir_alone_goes_on(workdir, capsys):
+  before = (workdir / 'metrics.jsonl').read_text()
+  assert cli.main(['train', f'--workdir={workdir}']) == 0
+  assert (workdir / 'metrics.jsonl').read_text() == before
+
+
+def test_stopping_tells_how_to_go_on(tmp_path, capsys):
+  flags = [SMOKE, f'--workdir={tmp_path}/run', *QUICK, '--stop_at=1']
+  assert cli.main(['train', *flags]) == 0
+  line = capsys.readouterr().out.splitlines()[-1]
+  assert line == (
+    'Stopped at step 1. Go on with: vgen train --workdir=' + f'{tmp_path}/run'
+  )
+
+
+def test_a_trace_is_left_on_request(tmp_path):
+  flags = [SMOKE, f'--workdir={tmp_path}', *QUICK, '--profile=1,2']
+  assert cli.main(['train', *flags]) == 0
+  assert list(tmp_path.glob('profile/plugins/profile/*/*.xplane.pb'))
+
+
+@pytest.mark.parametrize(
+  ('argv', 'message'),
+  [
+    (['trian'], "vgen trian: No command 'trian'. Did you mean 'train'?"),
+    (['train', SMOKE], 'the following arguments are required: --workdir'),
+    (['train', '--wrokdir=x', '--workdir=y'], "Did you mean '--workdir'?"),
+    (['train', '--workdir=nowhere'], 'nowhere holds no run to go on with'),
+    (
+      ['train', SMOKE, '--workdir=W', '--config.optim.nmae=sgd'],
+      "'nmae'. Did you mean 'name'?",
+    ),
+    (
+      ['train', SMOKE, '--workdir=W', '--config.bacth_size=4'],
+      "config has no 'bacth_size'. Did you mean 'batch_size'?",
+    ),
+    (
+      ['train', SMOKE + 'r', '--workdir=W'],
+      "no size 'smoker'",
+    ),
+    (
+      ['train', '--config=configs/mocogan_wrld.py', '--workdir=W'],
+      "Did you mean 'mocogan_world.py'?",
+    ),
+    (
+      ['train', SMOKE, '--workdir=W', '--config.batch_size=7', *QUICK[1:]],
+      'config.batch_size is 7; it must be a multiple of the 8 devices',
+    ),
+    (['train', SMOKE, '--workdir=W', '--profile=3'], 'write FIRST,LAST'),
+    (['sample', '--workdir=W'], 'W holds no run (no config.json)'),
+    (
+      ['train', SMOKE, '--workdir=W', '--coordinator=h:1'],
+      'it needs --num_processes and --process_id',
+    ),
+  ],
+)
+def test_errors_are_one_line(argv, message, capsys, tmp_path, monkeypatch):
+  if not any('configs/mocogan_wrld' in word for word in argv):
+    monkeypatch.chdir(tmp_path)
+  assert cli.main(argv) == 1
+  told = capsys.readouterr().err.strip()
+  assert message in told
+  assert len(told.splitlines()) == 1
+  assert 'Traceback' not in told
+
+
+def test_debug_shows_the_traceback():
+  with pytest.raises(ValueError, match='holds no run'):
+    cli.main(['sample', '--workdir=W', '--debug'])
+
+
+@pytest.mark.parametrize(
+  ('environment', 'seen'),
+  [
+    ({}, False),
+    ({'SLURM_JOB_ID': '1', 'SLURM_NTASKS': '4'}, False),  # Not within srun.
+    ({'SLURM_JOB_ID': '1', 'SLURM_PROCID': '0', 'SLURM_NTASKS': '4'}, True),
+    ({'SLURM_JOB_ID': '1', 'SLURM_PROCID': '0', 'SLURM_NTASKS': '1'}, False),
+    ({'OMPI_COMM_WORLD_SIZE': '2'}, True),
+    ({'TPU_WORKER_HOSTNAMES': 'localhost'}, False),
+    ({'TPU_WORKER_HOSTNAMES': 'a,b'}, True),
+  ],
+)
+def test_clusters_are_seen(environment, seen):
+  assert cluster.seen(environment) == seen

@@ -1,0 +1,113 @@
+"""Tests of models/patch_unet.py."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vgen_jax.models import patch_unet
+
+VIDEO = jax.random.normal(jax.random.key(0), (2, 3, 8, 8, 1))
+TIME = jnp.array([0.1, 0.9])
+
+
+def make(**kwargs) -> patch_unet.PatchUNet:
+  return patch_unet.PatchUNet(**{'width': 8, 'num_heads': 2} | kwargs)
+
+
+def random_params(model, condition=None) -> dict:
+  """Parameters none of which is zero, so that no path is shut."""
+  rng = np.random.default_rng(0)
+  shapes = jax.eval_shape(
+    lambda key: model.init(key, VIDEO, TIME, condition or {}, train=False),
+    jax.random.key(1),
+  )
+  return jax.tree.map(
+    lambda x: np.float32(0.2 * rng.standard_normal(x.shape)), shapes
+  )
+
+
+def apply(model, params, video=VIDEO, time_b=TIME, condition=None):
+  return jax.jit(
+    lambda *args: model.apply(params, *args, train=False),
+  )(video, time_b, condition or {})
+
+
+def test_output_is_zero_before_training():
+  model = make()
+  out, _ = jax.jit(
+    lambda key: model.init_with_output(key, VIDEO, TIME, {}, train=False)
+  )(jax.random.key(1))
+  chex.assert_trees_all_equal(out, jnp.zeros_like(VIDEO))
+
+
+def test_every_pixel_sees_its_whole_clip_and_no_other():
+  model = make()
+  params = random_params(model)
+
+  def one_pixel(video_bthwc):
+    field = model.apply(params, video_bthwc, TIME, {}, train=False)
+    return field[0, 0, 0, 0, 0]
+
+  dependence = jnp.abs(jax.jit(jax.grad(one_pixel))(VIDEO))
+  assert (dependence[0] > 0).all()
+  assert (dependence[1] == 0).all()
+
+
+@pytest.mark.parametrize('axis', [1, 2, 3], ids=['frames', 'rows', 'columns'])
+def test_places_are_told_apart(axis):
+  """A network of mirrored kernels and no places would mirror its output."""
+  model = make()
+
+  def mirrored(path, x):
+    if 'table' in jax.tree_util.keystr(path):
+      return x if places else np.zeros_like(x)
+    if x.ndim == 5:  # Of a convolution: make it even along all axes.
+      for i in range(3):
+        x = (x + np.flip(x, i)) / 2
+    return x
+
+  def is_deaf():
+    params = jax.tree_util.tree_map_with_path(mirrored, random_params(model))
+    flipped = jnp.flip(apply(model, params, jnp.flip(VIDEO, axis)), axis)
+    return jnp.allclose(flipped, apply(model, params), rtol=1e-3, atol=1e-3)
+
+  places = True
+  assert not is_deaf()
+  places = False
+  assert is_deaf() == (axis == 1)  # Patches have a left and an upper side.
+
+
+def test_labels_and_times_matter():
+  model = make(num_classes=3, multipliers=(1,))
+  params = random_params(model, {'label': jnp.zeros(2, int)})
+  out = apply(model, params, condition={'label': jnp.array([0, 3])})
+  swapped = apply(model, params, condition={'label': jnp.array([3, 0])})
+  assert not jnp.allclose(out, swapped, atol=1e-3)
+  free = apply(model, params)
+  chex.assert_trees_all_close(out[1], free[1], rtol=1e-4, atol=1e-4)
+  late = apply(model, params, time_b=TIME[::-1])
+  assert not jnp.allclose(free, late, atol=1e-3)
+  with pytest.raises(ValueError, match='num_classes is 0'):
+    random_params(make(), {'label': jnp.zeros(2, int)})
+
+
+def test_bfloat16_is_near_float32_and_comes_back_as_float32():
+  params = random_params(make())
+  wide = apply(make(), params)
+  narrow = apply(make(dtype='bfloat16'), params)
+  assert narrow.dtype == jnp.float32
+  error = jnp.sqrt(jnp.square(wide - narrow).mean() / jnp.square(wide).mean())
+  assert 1e-6 < error < 0.1
+
+
+def test_errors_tell_what_to_do():
+  with pytest.raises(ValueError, match='sides that are multiples of 16'):
+    random_params(make(multipliers=(1, 1, 1, 1)))
+  with pytest.raises(ValueError, match='width is 12; it must be a multiple'):
+    random_params(make(width=12))
+  with pytest.raises(ValueError, match='num_heads is 3; it must divide the 16'):
+    random_params(make(num_heads=3))
+  with pytest.raises(ValueError, match='temporal_kernel is 2; it must be odd'):
+    random_params(make(temporal_kernel=2))

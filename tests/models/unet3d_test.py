@@ -1,0 +1,186 @@
+"""Tests of models/unet3d.py."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vgen_jax.models import unet3d
+
+VIDEO = jax.random.normal(jax.random.key(0), (2, 3, 4, 4, 1))
+TIME = jnp.array([0.1, 0.9])
+
+
+def make(**kwargs) -> unet3d.UNet3D:
+  small = dict(
+    width=8,
+    multipliers=(1, 2),
+    blocks_per_level=1,
+    attention_levels=(),
+    temporal_attention_levels=None,
+    head_width=8,
+  )
+  return unet3d.UNet3D(**small | kwargs)
+
+
+def random_params(model: unet3d.UNet3D, condition=None) -> dict:
+  """Parameters none of which is zero, so that no path is shut."""
+  rng = np.random.default_rng(0)
+  shapes = jax.eval_shape(
+    lambda key: model.init(key, VIDEO, TIME, condition or {}, train=False),
+    jax.random.key(1),
+  )
+  return jax.tree.map(
+    lambda x: np.float32(0.2 * rng.standard_normal(x.shape)), shapes
+  )
+
+
+def test_output_is_zero_before_training():
+  model = make(temporal_attention_levels=(1,), temporal_kernel=3)
+  out, _ = jax.jit(
+    lambda key: model.init_with_output(key, VIDEO, TIME, {}, train=False)
+  )(jax.random.key(1))
+  chex.assert_trees_all_equal(out, jnp.zeros_like(VIDEO))
+
+
+@pytest.mark.parametrize(
+  ('kwargs', 'sees'),
+  [
+    (dict(), [True, False, False]),
+    (dict(temporal_attention_levels=()), [True, True, True]),
+    (dict(temporal_kernel=3), [True, True, True]),
+  ],
+  ids=['frame by frame', 'attention', 'taps'],
+)
+def test_frames_meet_only_in_layers_for_time(kwargs, sees):
+  model = make(**kwargs)
+  params = random_params(model)
+
+  def first_frame(video_bthwc):
+    return model.apply(params, video_bthwc, TIME, {}, train=False)[0, 0].sum()
+
+  dependence = jnp.abs(jax.jit(jax.grad(first_frame))(VIDEO)) > 1e-6
+  assert dependence[0].any((1, 2, 3)).tolist() == sees
+  assert dependence[0, 0].all(), 'A frame sees all of itself.'
+  assert not dependence[1].any(), 'Clips of a batch never see each other.'
+
+
+def is_deaf_to_order() -> bool:
+  """Whether frames in another order give fields in that order, no others."""
+  model = make(multipliers=(1,), temporal_attention_levels=())
+  # Sharp attention: who looks evenly at all has no use for their order.
+  params = jax.tree_util.tree_map_with_path(
+    lambda path, x: 20 * x if 'key' in str(path) else x, random_params(model)
+  )
+  apply = jax.jit(
+    lambda video: model.apply(params, video, TIME, {}, train=False)
+  )
+  order = jnp.array([1, 0, 2])
+  moved = apply(VIDEO)[:, order]
+  return jnp.allclose(apply(VIDEO[:, order]), moved, rtol=1e-3, atol=1e-3)
+
+
+def test_order_of_frames_matters_to_attention_across_them(monkeypatch):
+  assert not is_deaf_to_order()
+  without_place = lambda x_bnae, angle_np: x_bnae
+  monkeypatch.setattr(unet3d.embeddings, 'rotate', without_place)
+  assert is_deaf_to_order()
+
+
+def test_labels_and_times_matter():
+  model = make(num_classes=3, multipliers=(1,))
+  params = random_params(model, {'label': jnp.zeros(2, int)})
+  apply = jax.jit(
+    lambda time_b, condition: model.apply(
+      params, VIDEO, time_b, condition, train=False
+    )
+  )
+  out = apply(TIME, {'label': jnp.array([0, 3])})
+  swapped = apply(TIME, {'label': jnp.array([3, 0])})
+  assert not jnp.allclose(out, swapped, atol=1e-3)
+  free = apply(TIME, {})
+  chex.assert_trees_all_close(out[1], free[1], rtol=1e-4, atol=1e-4)
+  assert not jnp.allclose(free, apply(TIME[::-1], {}), atol=1e-3)
+  with pytest.raises(ValueError, match='num_classes is 0'):
+    random_params(make(), {'label': jnp.zeros(2, int)})
+
+
+def test_remat_and_dropout():
+  def gradient(dropout_key=0, **kwargs):
+    model = make(multipliers=(1,), **kwargs)
+    params = random_params(model)
+    loss = lambda params: (
+      model.apply(
+        params,
+        VIDEO,
+        TIME,
+        {},
+        train=True,
+        rngs={'dropout': jax.random.key(dropout_key)},
+      )
+      ** 2
+    ).mean()
+    return jax.jit(jax.grad(loss))(params)
+
+  kept = gradient(dropout=0.3)
+  again = gradient(dropout=0.3, remat='full')
+  chex.assert_trees_all_close(again, kept, rtol=1e-3, atol=1e-3)
+  other = gradient(dropout_key=1, dropout=0.3)
+  with pytest.raises(AssertionError):
+    chex.assert_trees_all_close(other, kept, rtol=1e-3, atol=1e-3)
+
+
+def test_bfloat16_is_near_float32_and_comes_back_as_float32():
+  params = random_params(make())
+  wide, narrow = (
+    jax.jit(
+      lambda params, dtype=dtype: make(dtype=dtype).apply(
+        params, VIDEO, TIME, {}, train=False
+      )
+    )(params)
+    for dtype in ('float32', 'bfloat16')
+  )
+  assert narrow.dtype == jnp.float32
+  error = jnp.abs(wide - narrow).max() / jnp.abs(wide).max()
+  assert 0 < error < 0.05
+
+
+def test_patches_are_pixels_of_one_place():
+  """The output of a patch goes where its input came from."""
+  model = make(patch_size=2, multipliers=(1,))
+  params = random_params(model)
+  out = params['params']['out']
+  params['params']['out'] = {
+    'kernel': 0 * out['kernel'],
+    'bias': np.float32([1, 2, 3, 4]),
+  }
+  field = model.apply(params, VIDEO, TIME, {}, train=False)
+  expected = np.tile([[1, 2], [3, 4]], (2, 2))
+  chex.assert_trees_all_close(field[1, 2, :, :, 0], np.float32(expected))
+
+
+def test_size():
+  """Golden: counted here, 20 Nov 2026; renew when the network changes."""
+  model = unet3d.UNet3D(
+    width=64, multipliers=(1, 2, 4, 8), temporal_kernel=3, num_classes=10
+  )
+  video = jax.ShapeDtypeStruct((1, 16, 64, 64, 3), jnp.float32)
+  params = jax.eval_shape(
+    lambda key, video, time: model.init(key, video, time, {}, train=False),
+    jax.random.key(0),
+    video,
+    jax.ShapeDtypeStruct((1,), jnp.float32),
+  )
+  assert sum(x.size for x in jax.tree.leaves(params)) == 71_676_547
+
+
+def test_errors_tell_what_to_do():
+  with pytest.raises(ValueError, match='sides that are multiples of 8'):
+    random_params(make(multipliers=(1, 1, 1), patch_size=2))
+  with pytest.raises(ValueError, match='temporal_kernel is 2; it must be odd'):
+    random_params(make(temporal_kernel=2))
+  with pytest.raises(
+    ValueError, match='head_width is 7; it must divide the 16'
+  ):
+    random_params(make(head_width=7))

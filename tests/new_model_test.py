@@ -1,0 +1,118 @@
+"""Adding a model takes one model file and one config; tests come by themselves.
+
+The repository is copied, a toy is added, and the contract tests of all configs
+are run in the copy.
+"""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+MODEL = '''"""A toy: one pixel at a time, told the time."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+
+class Pixelwise(nn.Module):
+  """Maps each noisy pixel and its time to a number."""
+
+  width: int = 8
+  num_classes: int = 0
+
+  @nn.compact
+  def __call__(self, video_bthwc, time_b, condition, *, train):
+    time_bthwc = jnp.broadcast_to(
+      time_b[:, None, None, None, None], video_bthwc.shape
+    )
+    x_bthwd = jnp.concatenate([video_bthwc, time_bthwc], -1)
+    x_bthwd = nn.silu(nn.Dense(self.width)(x_bthwd))
+    return nn.Dense(video_bthwc.shape[-1])(x_bthwd)
+'''
+
+CONFIG = '''"""A toy run."""
+
+from ml_collections import ConfigDict
+
+
+def get_config(size: str = 'base') -> ConfigDict:
+  """Returns the config of a run of `size` 'base' or 'smoke'."""
+  pick = lambda **sizes: sizes[size]
+  config = ConfigDict()
+  config.clip_shape = (2, 16, 16, 3)
+  config.batch_size = 8
+  config.num_steps = pick(base=100, smoke=4)
+  config.data = dict(name='world.World')
+  config.model = dict(
+    name='diffusion.Diffusion',
+    denoiser=dict(name='toy.Pixelwise'),
+    solver=dict(name='solvers.Euler', num_steps=2),
+  )
+  config.optim = dict(
+    name='sgd', schedule=dict(name='constant', peak=1e-2)
+  )
+  config.log_every = 1
+  config.sample_every = 4
+  config.num_samples = 2
+  return config
+'''
+
+
+def files(folder: pathlib.Path) -> dict[str, bytes]:
+  return {
+    str(path.relative_to(folder)): path.read_bytes()
+    for path in folder.rglob('*.py')
+  }
+
+
+def run_contract(copy: pathlib.Path) -> str:
+  done = subprocess.run(
+    [
+      sys.executable, '-m', 'pytest', 'tests/configs_test.py',
+      'tests/house_test.py', '-n', '0', '-k', 'toy or house',
+    ],
+    cwd=copy,
+    env={**os.environ, 'PYTHONPATH': str(copy)},
+    capture_output=True,
+    text=True,
+    check=False,
+  )  # fmt: skip
+  return done.stdout[-3000:]
+
+
+def test_a_model_is_one_file_and_one_config(tmp_path):
+  copy = tmp_path / 'copy'
+  skip = shutil.ignore_patterns('__pycache__', '.*')
+  for name in ('vgen_jax', 'configs', 'tests', 'experiments'):
+    shutil.copytree(ROOT / name, copy / name, ignore=skip)
+  shutil.copy(ROOT / 'pyproject.toml', copy)
+  before = files(copy)
+  (copy / 'vgen_jax/models/toy.py').write_text(MODEL)
+  (copy / 'configs/toy.py').write_text(CONFIG)
+
+  told = run_contract(copy)
+  assert 'failed' not in told, told
+  assert ' passed' in told, told
+  after = files(copy)
+  assert {k for k in after if after[k] != before.get(k)} == {
+    'vgen_jax/models/toy.py',
+    'configs/toy.py',
+  }
+
+  # The cheat: a model that is random outside of its keys is found out.
+  forgetful = MODEL.replace(
+    'return nn.Dense(video_bthwc.shape[-1])(x_bthwd)',
+    'return nn.Dense(video_bthwc.shape[-1])(x_bthwd) + NOISE',
+  ).replace(
+    'import flax.linen as nn',
+    'import os\n\nimport flax.linen as nn',
+  )
+  forgetful += '\n\nNOISE = int.from_bytes(os.urandom(2), "big") / 65536\n'
+  (copy / 'vgen_jax/models/toy.py').write_text(forgetful)
+  told = run_contract(copy)
+  assert 'test_killed_and_resumed_is_as_never_killed[toy]' in told, told
+  assert ' failed' in told, told

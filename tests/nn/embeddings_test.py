@@ -1,0 +1,79 @@
+"""Tests of nn/embeddings.py."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import pytest
+
+from vgen_jax.nn import embeddings
+
+
+def logits(place) -> jax.Array:
+  """Products of one query at each place with one key at each place."""
+  query, key = jax.random.normal(jax.random.key(0), (2, 8))
+  query_ne, key_me = place(query), place(key)
+  return query_ne @ key_me.T
+
+
+def rotary(x_e):
+  angle_np = embeddings.rotary_grid((6,), 8)
+  x_bnae = jnp.broadcast_to(x_e, (1, 6, 1, 8))
+  return embeddings.rotate(x_bnae, angle_np)[0, :, 0]
+
+
+def absolute(x_e):
+  return x_e[None] + embeddings.sincos_grid((6,), 8)
+
+
+def depends_on_distance_only(place) -> bool:
+  logits_nm = logits(place)
+  assert not jnp.allclose(logits_nm[0, 0], logits_nm[0, 1], atol=1e-3)
+  return jnp.allclose(logits_nm[1:, 1:], logits_nm[:-1, :-1], atol=1e-4)
+
+
+def test_rotary_logits_depend_on_distance_only():
+  assert depends_on_distance_only(rotary)
+  assert not depends_on_distance_only(absolute)
+
+
+def test_rotary_tells_axes_apart():
+  """One step along each axis of a grid turns other numbers."""
+  angle = embeddings.rotary_grid((2, 3, 4), 16).reshape(2, 3, 4, 8)
+  moved = [angle[1, 0, 0], angle[0, 1, 0], angle[0, 0, 1]]
+  turned = jnp.stack(moved) != 0
+  assert turned.sum(0).tolist() == [1] * 8
+  assert turned.sum(1).tolist() == [4, 2, 2]
+  chex.assert_trees_all_close(
+    angle[1, 2, 3],
+    sum(n * step for n, step in zip((1, 2, 3), moved, strict=True)),
+  )
+
+
+def test_rotation_keeps_lengths():
+  x = jax.random.normal(jax.random.key(0), (2, 6, 3, 8))
+  turned = embeddings.rotate(x, embeddings.rotary_grid((6,), 8))
+  chex.assert_trees_all_close((turned**2).sum(-1), (x**2).sum(-1), rtol=1e-5)
+
+
+def test_sincos_tells_the_cells_of_a_grid_apart():
+  cells = embeddings.sincos_grid((3, 4, 5), 32)
+  distance = jnp.abs(cells[:, None] - cells[None]).max(-1)
+  assert cells.shape == (60, 32)
+  assert (distance + jnp.eye(60)).min() > 0.1
+  row = embeddings.sincos_grid((4, 5), 32).reshape(4, 5, 32)
+  chex.assert_trees_all_equal(row[:, 0, :16], row[:, 3, :16])
+
+
+def test_widths_are_checked():
+  with pytest.raises(ValueError, match='even width, not 5'):
+    embeddings.sincos(jnp.arange(3), 5)
+  with pytest.raises(ValueError, match='for each of 3 axes'):
+    embeddings.rotary_grid((2, 2, 2), 4)
+
+
+def test_times_in_0_to_1_are_told_apart():
+  layer = embeddings.TimeAndLabel(16)
+  time_b = jnp.linspace(0, 1, 33)
+  out, _ = layer.init_with_output(jax.random.key(0), time_b, {})
+  distance = jnp.abs(out[:, None] - out[None]).max(-1)
+  assert (distance + jnp.eye(33)).min() > 0.01

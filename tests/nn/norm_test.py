@@ -1,0 +1,41 @@
+"""Tests of nn/norm.py."""
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from vgen_jax.nn import norm
+
+X = 3 + 2 * jax.random.normal(jax.random.key(0), (2, 3, 4, 4, 6))
+
+
+def test_each_frame_is_normalized_as_an_image():
+  """It is flax's group norm of frames, and not of clips."""
+  layer = norm.FrameGroupNorm(num_groups=3)
+  out, variables = layer.init_with_output(jax.random.key(0), X)
+  flax_norm = nn.GroupNorm(num_groups=3)
+  of_frames = flax_norm.apply(variables, X.reshape(6, 4, 4, 6))
+  chex.assert_trees_all_close(out, of_frames.reshape(X.shape), atol=1e-4)
+  assert not jnp.allclose(out, flax_norm.apply(variables, X), atol=1e-2)
+
+
+def test_scale_and_shift_come_after():
+  layer = norm.FrameGroupNorm(num_groups=3)
+  params = {'params': {'scale': jnp.arange(1.0, 7), 'bias': jnp.arange(6.0)}}
+  scale, shift = jax.random.normal(jax.random.key(1), (2, 2, 6))
+  to_clip = lambda x_bc: x_bc[:, None, None, None]
+  plain = layer.apply(params, X)
+  chex.assert_trees_all_close(
+    layer.apply(params, X, scale, shift),
+    plain * (1 + to_clip(scale)) + to_clip(shift),
+    rtol=1e-4,
+    atol=1e-4,
+  )
+
+
+def test_groups_divide_the_channels():
+  """32 groups of 6 channels cannot be; 6 can."""
+  out, _ = norm.FrameGroupNorm(32).init_with_output(jax.random.key(0), X)
+  same, _ = norm.FrameGroupNorm(6).init_with_output(jax.random.key(0), X)
+  chex.assert_trees_all_equal(out, same)

@@ -1,0 +1,82 @@
+"""Tests of runs.py: what was trained can be drawn from."""
+
+import pathlib
+
+import numpy as np
+import pytest
+
+from vgen_jax import config as config_lib
+from vgen_jax import runs
+from vgen_jax.training import loop
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture(scope='module')
+def workdir(tmp_path_factory) -> str:
+  config = config_lib.replace(
+    config_lib.load(f'{ROOT}/configs/mocogan_world.py:smoke'),
+    {'mesh.data': 1, 'tensorboard': False, 'sample_every': 0},
+  )
+  folder = str(tmp_path_factory.mktemp('runs') / 'mocogan')
+  loop.train(config, folder)
+  return folder
+
+
+@pytest.fixture(scope='module')
+def run(workdir) -> runs.Run:
+  return runs.load(workdir)
+
+
+def test_a_clip_is_the_same_in_any_batch(run):
+  many = run.sample(9, seed=3)
+  assert many.shape == (9, 8, 16, 16, 3)
+  assert many.dtype == np.uint8
+  few = run.sample(9, seed=3, batch_size=2)
+  # Rounding to whole numbers may tip where sums are in another order.
+  assert np.abs(many.astype(int) - few).max() <= 1
+  assert np.abs(many.astype(int) - run.sample(9, seed=4)).max() > 1
+  assert np.abs(np.diff(many.astype(int), axis=0)).max() > 1
+
+
+def test_classes_go_by_name_number_or_turn(run):
+  right = run.source.schema.class_names.index('right')
+  assert (run.condition(3, 'right')['label'] == right).all()
+  assert (run.condition(3, 2)['label'] == 2).all()
+  assert list(run.condition(10)['label']) == [*range(8), 0, 1]
+  with pytest.raises(
+    ValueError, match=r"no class 'rigth'\. Did you mean 'right'"
+  ):
+    run.condition(3, 'rigth')
+  with pytest.raises(ValueError, match='label is 8; classes are 0 to 7'):
+    run.condition(3, 8)
+
+
+def test_an_earlier_checkpoint_and_other_fields(workdir, run):
+  early = runs.load(workdir, step=2, overrides={'sample_from': 'params'})
+  assert (early.step, run.step) == (2, 4)
+  assert early.config.sample_from == 'params'
+  assert np.abs(early.sample(2).astype(int) - run.sample(2)).max() > 0
+
+
+def test_validation_tells_runs_apart(workdir, run):
+  losses = run.validate(16, batch_size=8)
+  assert losses == run.validate(16, batch_size=8)
+  assert losses.keys() >= {'generator/loss', 'critic_video/loss'}
+  early = runs.load(workdir, step=2).validate(16, batch_size=8)
+  assert losses['generator/loss'] != early['generator/loss']
+  more = run.validate(20, batch_size=8)  # The last batch is a small one.
+  assert more['generator/loss'] == pytest.approx(
+    losses['generator/loss'], abs=0.5
+  )
+
+
+def test_what_is_not_there_is_told(workdir, run):
+  with pytest.raises(ValueError, match=r"holds no run .* mean 'mocogan'"):
+    runs.load(workdir[:-1])
+  with pytest.raises(ValueError, match=r'step 3; it has those of .*\[2, 4\]'):
+    runs.load(workdir, step=3)
+  with pytest.raises(ValueError, match='does not hold what its config'):
+    runs.load(workdir, overrides={'model.generator.width': 8})
+  with pytest.raises(ValueError, match='num_clips is 0'):
+    run.sample(0)

@@ -1,0 +1,132 @@
+"""Tests of training/frozen.py: parts that another run has trained."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+import numpy as np
+import optax
+import pytest
+
+from vgen_jax import config as config_lib
+from vgen_jax.families import base
+from vgen_jax.training import checkpoints as checkpoints_lib
+from vgen_jax.training import frozen
+from vgen_jax.training import state as state_lib
+from vgen_jax.training import step as step_lib
+
+BATCH = {'video': jnp.zeros((2, 1, 1, 1, 3))}
+
+
+class Encoder(nn.Module):
+  """A kernel and a statistic."""
+
+  width: int = 3
+
+  @nn.compact
+  def __call__(self, x_bd):
+    self.variable('batch_stats', 'mean', lambda: jnp.zeros(3))
+    return nn.Dense(self.width)(x_bd)
+
+
+class Alone(base.VideoModel):
+  """Trains a tokenizer."""
+
+  tokenizer: nn.Module
+
+  @property
+  def turns(self):
+    return (base.Turn('tokenizer'),)
+
+  def loss(self, batch, *, player, train):
+    return jnp.square(self.tokenizer(batch['video']) - 1).mean(), {}
+
+
+class Upon(base.VideoModel):
+  """Trains a head upon a tokenizer that it leaves as it is."""
+
+  tokenizer: nn.Module
+  head: nn.Module
+
+  @property
+  def turns(self):
+    return (base.Turn('head'),)
+
+  def loss(self, batch, *, player, train):
+    return jnp.square(self.head(self.tokenizer(batch['video']))).mean(), {}
+
+
+def make_upon(width: int = 3):
+  model = Upon((1, 1, 1, 3), Encoder(width), nn.Dense(2))
+  optimizers = {'head': optax.sgd(0.1)}
+  return model, optimizers, state_lib.create(model, optimizers, (), BATCH, 1)
+
+
+@pytest.fixture(scope='module', params=['slow', 'params'])
+def trained(request, tmp_path_factory):
+  """A workdir with a tokenizer whose parameters and average differ."""
+  workdir = tmp_path_factory.mktemp('tokenizer')
+  config = ConfigDict(
+    {
+      'clip_shape': (1, 1, 1, 3),
+      'batch_size': 2,
+      'num_steps': 3,
+      'data': {'name': 'x'},
+      'model': {'name': 'y'},
+      'optim': {'name': 'z'},
+      'sample_from': request.param,
+    }
+  )
+  (workdir / 'config.json').write_text(config_lib.to_json(config))
+  model = Alone((1, 1, 1, 3), Encoder())
+  optimizers = {'tokenizer': optax.sgd(0.1)}
+  state = state_lib.create(model, optimizers, ('slow',), BATCH, 0)
+  step = step_lib.make_train_step(
+    model, optimizers, averages={'slow': {'decay': 0.5}}
+  )
+  state, _ = step(state, BATCH)
+  stats = {'batch_stats': {'tokenizer': {'mean': jnp.ones(3)}}}
+  state = state.replace(stats=stats)
+  checkpoints = checkpoints_lib.Checkpoints(str(workdir))
+  checkpoints.save(1, state, {})
+  checkpoints.close()
+  return str(workdir), state.variables(request.param)
+
+
+def test_a_frozen_part_is_that_of_the_other_run(trained):
+  workdir, variables = trained
+  model, optimizers, state = make_upon()
+  fresh = state.params['tokenizer']
+  state = frozen.restore(state, {'tokenizer': workdir})
+  for step in range(3):
+    assert int(state.step) == step
+    for ours, theirs in (
+      (state.params['tokenizer'], variables['params']['tokenizer']),
+      (state.stats['batch_stats'], variables['batch_stats']),
+    ):
+      jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+    state, _ = step_lib.make_train_step(model, optimizers)(state, BATCH)
+  gap = jax.tree.map(
+    lambda a, b: abs(a - b).max(), fresh, state.params['tokenizer']
+  )
+  assert max(jax.tree.leaves(gap)) > 1e-3, 'A fresh one would not do.'
+
+
+@pytest.mark.parametrize(
+  ('part', 'where', 'message'),
+  [
+    ('tokeniser', None, r"'tokeniser', which .* Did you mean 'tokenizer'\?"),
+    ('head', None, "'head', which is no part of this model that does not lea"),
+    ('tokenizer', '/nowhere', "is '/nowhere', where there is no run"),
+  ],
+)
+def test_what_cannot_be_frozen_is_told(trained, part, where, message):
+  *_, state = make_upon()
+  with pytest.raises(ValueError, match=message):
+    frozen.restore(state, {part: where or trained[0]})
+
+
+def test_a_part_of_another_shape_is_told(trained):
+  *_, state = make_upon(width=4)
+  with pytest.raises(ValueError, match='does not hold what its config'):
+    frozen.restore(state, {'tokenizer': trained[0]})
