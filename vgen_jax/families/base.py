@@ -37,9 +37,7 @@ class Turn:
   @property
   def name(self) -> str:
     """Prefix of its metrics: `critic`, or `critic_penalty`."""
-    return (
-      self.player if self.loss == 'loss' else f'{self.player}_{self.loss}'
-    )
+    return self.player if self.loss == 'loss' else f'{self.player}_{self.loss}'
 
 
 class VideoModel(nn.Module):
