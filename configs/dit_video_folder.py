@@ -49,14 +49,15 @@ def get_config(size: str = 'base') -> ConfigDict:
     name='muon',
     schedule=dict(
       name='warmup_cosine',
-      peak=pick(base=5e-3, cpu=1e-2),
+      peak=pick(base=5e-3, cpu=1e-2, smoke=1e-2),
       warmup_steps=pick(base=2_000, cpu=50, smoke=1),
     ),
     adam_ratio=0.1,
     clip_norm=1.0,
     weight_decay=0.01,
   )
-  config.ema = dict(slow=dict(decay=pick(base=0.9999, cpu=0.995), warmup=True))
+  decay = pick(base=0.9999, cpu=0.995, smoke=0.9)
+  config.ema = dict(slow=dict(decay=decay, warmup=True))
 
   # Periods, in steps.
   config.num_samples = pick(base=8, smoke=2)
