@@ -38,9 +38,10 @@ def get_config(size: str = 'base') -> ConfigDict:
     ),
     prediction='x0',
     weight='velocity',
-    time_density=dict(name='times.LogitNormal', mean=-0.5),  # Nearer to noise.
+    # Where an object is going is settled while there is much noise.
+    time_density=dict(name='times.LogitNormal', mean=-1.0),
     class_dropout=0.1,
-    guidance=2.0,
+    guidance=3.0,
     clip_x0='static',
     solver=dict(name='solvers.Heun', num_steps=pick(base=20, smoke=2)),
   )

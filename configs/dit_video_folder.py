@@ -23,7 +23,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     base=(16, 128, 128, 3), cpu=(8, 32, 32, 3), smoke=(4, 16, 16, 3)
   )
   config.batch_size = pick(base=64, cpu=8, smoke=8)  # Clips, over all devices.
-  config.num_steps = pick(base=200_000, cpu=2_000, smoke=4)
+  config.num_steps = pick(base=200_000, cpu=3_000, smoke=4)
 
   config.data = dict(
     name='video_folder.VideoFolder',
@@ -41,8 +41,11 @@ def get_config(size: str = 'base') -> ConfigDict:
       patch_size=pick(base=(2, 8, 8), cpu=(2, 4, 4), smoke=(2, 2, 2)),
       dtype=pick(base='bfloat16', cpu='float32', smoke='float32'),
     ),
-    time_density=dict(name='times.LogitNormal'),
-    solver=dict(name='solvers.Euler', num_steps=pick(base=50, smoke=2)),
+    prediction='x0',
+    weight='velocity',
+    time_density=dict(name='times.LogitNormal', mean=-0.5),  # Nearer to noise.
+    clip_x0='static',
+    solver=dict(name='solvers.Heun', num_steps=pick(base=32, smoke=2)),
   )
 
   config.optim = dict(

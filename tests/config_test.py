@@ -104,6 +104,30 @@ def test_replace_names_what_is_wrong(path: str, value, message: str):
     config_lib.replace(make(), {path: value})
 
 
+@pytest.mark.parametrize(
+  ('path', 'value', 'becomes'),
+  [
+    ('num_steps', 1e4, 10_000),
+    ('optim.schedule.peak', 1, 1.0),
+    ('data.label', ('color', 'size'), ('color', 'size')),
+    ('data.folder', 2024, '2024'),
+    ('frozen.tokenizer', 'runs/vq', 'runs/vq'),
+    ('ema.slow', {'decay': 0.5}, {'decay': 0.5}),
+    ('model.denoiser.weight', 0.5, 0.5),
+  ],
+)
+def test_replace_takes_what_fits(path: str, value, becomes):
+  config = make(data={'name': 'world.World', 'label': 'size', 'folder': 'a'})
+  config.model.denoiser.weight = 1
+  changed = config_lib.replace(config, {path: value})
+  assert changed.to_dict() != config.to_dict()
+  node = changed.to_dict()
+  for word in path.split('.'):
+    node = node[word]
+  assert node == becomes
+  assert type(node) is type(becomes)
+
+
 def test_overrides_are_literals_or_words():
   texts = ['a.b=1e-3', 'c=(2, 3)', 'd=true', 'e=left', 'f=None', 'g="x=y"']
   assert config_lib.parse_overrides(texts) == {

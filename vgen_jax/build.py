@@ -28,9 +28,15 @@ def model(spec: Mapping[str, Any], schema: Schema) -> Any:
   Raises:
     ValueError: If a name or an argument does not exist, or one is missing.
   """
+  num_classes = spec.get('num_classes', schema.num_classes)
+  if num_classes not in (0, schema.num_classes):
+    raise ValueError(
+      f'config.model.num_classes is {num_classes}; the data has'
+      f' {schema.num_classes} classes: leave it out, or set 0 to ignore them.'
+    )
   context = {
     'clip_shape': tuple(schema.clip_shape),
-    'num_classes': schema.num_classes,
+    'num_classes': num_classes,
   }
   return _build('vgen_jax.families', spec, context, 'config.model')
 

@@ -26,10 +26,16 @@ def load(path: str) -> ConfigDict:
   """
   if path.endswith('.json'):
     _check_exists(path)
-    return ConfigDict(
-      settings_lib.plain(json.loads(epath.Path(path).read_text()))
-    )
-  file, _, size = path.partition(':')
+    try:
+      fields = json.loads(epath.Path(path).read_text())
+    except json.JSONDecodeError as error:
+      raise ValueError(
+        f'{path} is no JSON: {error}. Write it anew from the config file that'
+        ' the run was started with.'
+      ) from error
+    return ConfigDict(settings_lib.plain(fields))
+  file, _, size = path.rpartition('.py')
+  file, size = (f'{file}.py', size[1:]) if file else (path, '')
   _check_exists(file)
   get_config = runpy.run_path(file).get('get_config')
   if get_config is None:
@@ -62,7 +68,7 @@ def replace(config: ConfigDict, overrides: Mapping[str, Any]) -> ConfigDict:
     node: Any = plain
     for depth, key in enumerate(parents):
       here = '.'.join(['config', *parents[:depth]])
-      if key in settings_lib.SECTIONS and not depth:
+      if key in _sections() and not depth:
         node.setdefault(key, {})
       elif key not in node:
         raise ValueError(f'{here} has no {key!r}.{build.hint(key, list(node))}')
@@ -129,20 +135,42 @@ def _known(node: Mapping[str, Any], parents: list[str]) -> set[str] | None:
   return set(node)
 
 
+def _sections() -> set[str]:
+  """Names of the settings that are dicts."""
+  fields = dataclasses.fields(settings_lib.Settings)
+  dicts = {f.name for f in fields if str(f.type).startswith('dict')}
+  return dicts | set(settings_lib.SECTIONS)
+
+
 def _like(old: Any, new: Any, path: str) -> Any:
-  """Returns `new` as a value of the kind of `old`."""
-  if isinstance(old, tuple) and isinstance(new, list):
-    return tuple(new)
-  if isinstance(old, float) and isinstance(new, int):
-    return float(new)
-  if old is None or new is None or isinstance(new, type(old)):
-    if not (isinstance(new, bool) and isinstance(old, int)) or old is new:
-      return new
-    if isinstance(old, bool):
-      return new
-  raise ValueError(
-    f'{path} is {old!r}; {new!r} is not of its kind, {type(old).__name__}.'
-  )
+  """Returns `new` as a value of the kind of `old`, where kinds can be told.
+
+  Words and tuples may take each other's place, as a class takes one name or
+  several; numbers may become other numbers, unless a whole one is needed.
+  """
+  if old is None or new is None:
+    return new
+  words, numbers = (str, tuple), (int, float)
+  if isinstance(new, list):
+    new = tuple(new)
+  if isinstance(old, bool) or isinstance(new, bool):
+    fits = isinstance(old, bool) and isinstance(new, bool)
+  elif isinstance(old, words):
+    new = str(new) if isinstance(new, numbers) else new
+    fits = isinstance(new, words)
+  elif isinstance(old, numbers):
+    fits = isinstance(new, numbers)
+    if fits and isinstance(old, int) and float(new).is_integer():
+      new = int(new)
+    elif fits and isinstance(old, float):
+      new = float(new)
+  else:
+    fits = isinstance(new, Mapping)
+  if not fits:
+    raise ValueError(
+      f'{path} is {old!r}; {new!r} is not of its kind, {type(old).__name__}.'
+    )
+  return new
 
 
 def _literal(text: str) -> Any:

@@ -7,6 +7,7 @@ video = run.sample(16, label='red')     # uint8 [b, t, h, w, c]
 import collections
 from collections.abc import Callable, Mapping
 import functools
+import inspect
 from typing import Any
 
 from etils import epath
@@ -121,8 +122,19 @@ class Run:
 
     Returns:
       {'<player>/<name>': mean over the clips}, as a run logs them.
+
+    Raises:
+      ValueError: If the data has no such split.
     """
     settings = self._setup.settings
+    takes = inspect.signature(type(self.source)).parameters
+    if 'split' not in takes or 'split' in settings.data:
+      split = settings.data.get('split', 'no splits')
+      raise ValueError(
+        f'config.data is {settings.data["name"]} with {split!r}; to validate on'
+        ' clips that were not trained on takes one that has splits, and a'
+        " config that does not set 'split'."
+      )
     source = build.source(
       settings.data, settings.clip_shape, split='validation'
     )

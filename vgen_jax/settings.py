@@ -99,7 +99,8 @@ class Settings:
 
 SECTIONS = {'mesh': Mesh, 'guard': Guard}
 _POSITIVE = ('batch_size', 'num_steps', 'accumulate', 'log_every')
-_POSITIVE += ('checkpoint_every', 'keep')
+_POSITIVE += ('checkpoint_every', 'keep', 'num_samples')
+_NOT_NEGATIVE = ('seed', 'sample_every', 'num_workers')
 
 
 def read(config: ConfigDict | Mapping[str, Any]) -> Settings:
@@ -118,6 +119,13 @@ def read(config: ConfigDict | Mapping[str, Any]) -> Settings:
       raise ValueError(
         f'config.{key} is {getattr(result, key)}; it must be 1 or more.'
       )
+  for key in _NOT_NEGATIVE:
+    if getattr(result, key) < 0:
+      raise ValueError(
+        f'config.{key} is {getattr(result, key)}; it must be 0 or more.'
+      )
+  if result.guard.spike < 0 or result.guard.max_skips < 0:
+    raise ValueError(f'config.guard is {result.guard}; 0 is the least in it.')
   if len(result.clip_shape) != 4 or min(result.clip_shape) < 1:
     raise ValueError(
       f'config.clip_shape is {result.clip_shape}; it must be (t, h, w, c).'

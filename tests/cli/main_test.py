@@ -129,8 +129,8 @@ def test_debug_shows_the_traceback():
   [
     ({}, False),
     ({'SLURM_JOB_ID': '1', 'SLURM_NTASKS': '4'}, False),  # Not within srun.
-    ({'SLURM_JOB_ID': '1', 'SLURM_PROCID': '0', 'SLURM_NTASKS': '4'}, True),
-    ({'SLURM_JOB_ID': '1', 'SLURM_PROCID': '0', 'SLURM_NTASKS': '1'}, False),
+    ({'SLURM_STEP_NUM_TASKS': '4'}, True),
+    ({'SLURM_STEP_NUM_TASKS': '1'}, False),
     ({'OMPI_COMM_WORLD_SIZE': '2'}, True),
     ({'TPU_WORKER_HOSTNAMES': 'localhost'}, False),
     ({'TPU_WORKER_HOSTNAMES': 'a,b'}, True),

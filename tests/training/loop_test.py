@@ -68,6 +68,18 @@ def test_sigterm_saves_and_leaves(config, tmp_path, done):
     np.testing.assert_array_equal(a, b)
 
 
+def test_an_old_skip_does_not_stop_a_run(config, tmp_path, done):
+  """Under 'raise', what was skipped before this start is history."""
+  loop.train(
+    config_lib.replace(config, {'guard.policy': 'skip', 'guard.spike': 1e-9}),
+    str(tmp_path),
+    stop_at=3,
+  )
+  lenient = config_lib.replace(config, {'guard.spike': 1e-9, 'num_steps': 6})
+  with pytest.raises(FloatingPointError, match='or a spike; none of them'):
+    loop.train(lenient, str(tmp_path))
+
+
 def test_a_finished_run_is_left_as_it_is(config, done):
   before = (done[0] / 'metrics.jsonl').read_text()
   again = loop.train(config, str(done[0]))
@@ -116,6 +128,8 @@ def test_a_workdir_of_another_run_is_refused(config, done, overrides, message):
   [
     ({'batch_size': 6, 'mesh.data': 4}, 'is 6; it must be a multiple of the 4'),
     ({'model.num_critic_turns': 3}, r'critic_image moves 3 times a step'),
+    ({'model.num_classes': 4}, 'num_classes is 4; the data has 8 classes'),
+    ({'best': 'critic_image_penalty/loss'}, 'no metric of every step'),
     ({'model.generator.widht': 3}, "takes no 'widht'. Did you mean 'width'"),
     ({'model.name': 'gan.Gan'}, "no class 'Gan' in .* Did you mean 'GAN'"),
     ({'optim.name': 'adamm'}, "Did you mean 'adam"),

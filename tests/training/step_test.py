@@ -165,6 +165,22 @@ def test_accumulated_is_the_big_batch(accumulate: int):
     np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
 
 
+def test_an_update_that_is_not_finite_is_not_made():
+  """Adam without epsilon divides 0 by 0 where a gradient is 0."""
+  model = Chase((1, 1, 1, 1), Scalar(), Scalar(), Scalar(), (Turn('cat'),))
+  optimizers = {'cat': optax.adam(0.1, eps=0.0)}
+  state = state_lib.create(model, optimizers, (), BATCH, seed=0)
+  state = state.replace(  # No gap, so no gradient.
+    params={**state.params, 'mouse': {'value': jnp.float32(0.5)}}
+  )
+  after, metrics = jax.jit(step_lib.make_train_step(model, optimizers))(
+    state, BATCH
+  )
+  assert np.isfinite(metrics['cat/loss'] + metrics['cat/grad_norm'])
+  assert float(after.params['cat']['value']) == 1.0
+  assert int(after.guard['cat']['skipped']) == 1
+
+
 def test_noise_keyed_by_batch_would_differ(monkeypatch):
   """The cheat: without places, micro-batches repeat each other's noise."""
   whole, _ = fit(1)

@@ -54,9 +54,14 @@ def run(args: argparse.Namespace) -> int:
 
   for i in _share(args.only, len(entries)):
     _log.info('Run %d of %d: %s', i, len(entries), entries[i])
-    loop.train(configs[i], workdirs[i])
+    state = loop.train(configs[i], workdirs[i])
+    if int(state.step) < configs[i].num_steps:
+      print(f'Stopped at step {int(state.step)} of run {i}; repeat to go on.')
+      return 0
     _measure(experiment.get('MEASURE'), workdirs[i])
 
+  if jax.process_index():
+    return 0
   runs = [
     table.read_run(workdir, overrides)
     for workdir, overrides in zip(workdirs, entries, strict=True)

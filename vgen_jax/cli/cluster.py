@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     '--distributed',
     choices=('auto', 'on', 'off'),
     default='auto',
-    help='Whether to join others; auto does so on TPU pods, SLURM and MPI.',
+    help='Whether to join others; auto does so within srun, mpirun and GKE.',
   )
   group.add_argument(
     '--coordinator', default=None, help='host:port of process 0.'
@@ -44,9 +44,8 @@ def join(args: argparse.Namespace) -> None:
 def seen(environment: dict[str, str] | None = None) -> bool:
   """Whether the environment speaks of more processes than this one."""
   env = os.environ if environment is None else environment
-  counts = ('SLURM_NTASKS', 'OMPI_COMM_WORLD_SIZE', 'PMI_SIZE')
-  if 'SLURM_JOB_ID' not in env or 'SLURM_PROCID' not in env:
-    counts = counts[1:]  # A shell in an allocation is no task of it.
+  # SLURM_STEP_...: a shell in an allocation is no task of it, srun's are.
+  counts = ('SLURM_STEP_NUM_TASKS', 'OMPI_COMM_WORLD_SIZE')
   if any(
     env.get(name, '1').isdigit() and int(env.get(name, '1')) > 1
     for name in counts

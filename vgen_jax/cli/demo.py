@@ -58,7 +58,10 @@ def run(args: argparse.Namespace) -> int:
       f'{args.config} learns from {config.data.name}; the demo needs'
       " 'world.World', the one that has a judge."
     )
-  loop.train(config, args.workdir)
+  state = loop.train(config, args.workdir)
+  if int(state.step) < config.num_steps:
+    print(f'Stopped at step {int(state.step)}; repeat the command to go on.')
+    return 0
   trained = runs.load(args.workdir)
   video = trained.sample(args.num, seed=args.seed)
   asked_b = trained.condition(args.num).get('label')

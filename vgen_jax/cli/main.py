@@ -10,7 +10,6 @@ with its traceback.
 import argparse
 import importlib
 import logging
-import os
 import sys
 
 from vgen_jax import build
@@ -100,7 +99,6 @@ def _set_up_logging(debug: bool) -> None:
   logger.setLevel(logging.DEBUG if debug else logging.INFO)
   logger.propagate = False
   if not debug:  # Libraries' remarks on what they do fill the screen.
-    os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
     logging.getLogger('absl').setLevel(logging.ERROR)
 
 

@@ -10,6 +10,8 @@ frames; clip i of a seed is the same whatever --num is.
 import argparse
 import json
 
+import jax
+
 from vgen_jax import config as config_lib
 from vgen_jax import runs
 from vgen_jax.cli import cluster
@@ -50,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
   video = found.sample(
     args.num, label=args.label, seed=args.seed, batch_size=args.batch_size
   )
+  if jax.process_index():
+    return 0
   name = f'step{found.step}_seed{args.seed}'
   if args.label is not None:
     name += '_' + args.label.replace(' ', '-')

@@ -24,8 +24,9 @@ class Turn:
     every: Moves in steps 0, every, 2 * every, ... only.
     times: Moves in a row. The i-th of them sees clips i, i + times, ... of the
       batch, so that none is seen twice.
-    with_previous: Whether it sees the parameters that the move before it saw,
-      and not its outcome: the two move at the same time.
+    with_previous: Whether it sees of other parts what the move before it saw,
+      and not its outcome: the two move at the same time. Of its own part a
+      player always sees the latest.
   """
 
   player: str

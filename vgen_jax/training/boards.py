@@ -15,7 +15,7 @@ class TensorBoard:
     """Opens a file; events of the run's former life after a step are void."""
     import tensorboardX  # Slow to import, and not everybody's.
 
-    purge_step = first_step + 1 if first_step else None
+    purge_step = first_step + 1
     self._writer = tensorboardX.SummaryWriter(
       str(folder), purge_step=purge_step
     )

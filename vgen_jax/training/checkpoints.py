@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 import logging
+import math
 from typing import Any
 
 from etils import epath
@@ -37,7 +38,7 @@ class Checkpoints:
     best_fn = None
     if best:
       sign = 1 if best.startswith('-') else -1
-      best_fn = lambda metrics: sign * metrics[self._best]
+      best_fn = lambda metrics: sign * metrics.get(self._best, -sign * math.inf)
       policies.append(
         preservation_policy.BestN(get_metric_fn=best_fn, n=1, reverse=False)
       )
@@ -94,20 +95,24 @@ class Checkpoints:
     Args:
       step: Number of the checkpoint.
       state: What to save.
-      metrics: Of this step; only `best` is looked up in them.
+      metrics: Of this step; only `best` is looked up in them, and a step
+        without it is not best.
 
     Raises:
-      ValueError: If `metrics` lack `best`.
-      OSError: If this or the last checkpoint could not be written.
+      OSError: If this or the last checkpoint could not be written, or another
+        process writes in this workdir too.
     """
-    if self._best and self._best not in metrics:
-      raise ValueError(
-        f'config.best is {self._best!r}, no metric of step {step}; metrics are'
-        f' {sorted(metrics)}.'
-      )
     if step == self.latest_step():
       return
-    kept = {self._best: metrics[self._best]} if self._best else None
+    if (self.folder / str(step)).exists():
+      raise OSError(
+        f'{self._at(step)} is there, but this run has not written it: another'
+        ' process trains in this workdir. Stop one of them.'
+      )
+    kept = None
+    if self._best:  # A value that is no number is not the best of anything.
+      value = metrics.get(self._best, math.nan)
+      kept = {self._best: value} if math.isfinite(value) else {}
     try:
       self._manager.save(
         step, args=ocp.args.StandardSave(state), metrics=kept, force=True
@@ -244,7 +249,10 @@ def read(workdir: str, wanted: Any, step: int | None = None) -> Any:
 
 
 def _folder(workdir: str) -> epath.Path:
-  return epath.Path(workdir).resolve() / 'checkpoints'
+  path = epath.Path(workdir)
+  if '://' not in workdir:  # `resolve` would take a bucket for a local folder.
+    path = path.resolve()
+  return path / 'checkpoints'
 
 
 def _first_line(error: BaseException) -> str:

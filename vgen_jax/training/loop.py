@@ -8,9 +8,11 @@ from typing import Any
 
 from etils import epath
 import jax
+from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 import numpy as np
 
+from vgen_jax import build
 from vgen_jax import config as config_lib
 from vgen_jax import settings as settings_lib
 from vgen_jax.data import pipeline
@@ -29,11 +31,11 @@ from vgen_jax.types import Metrics
 _log = logging.getLogger(__name__)
 
 # What may differ between two starts of one run: it changes no update.
-_FREE = {
+_FREE = (
   'num_workers', 'num_samples', 'log_every', 'sample_every', 'sample_from',
-  'checkpoint_every', 'keep', 'best', 'tensorboard', 'wandb', 'mesh', 'guard',
-  'frozen',
-}  # fmt: skip
+  'checkpoint_every', 'keep', 'best', 'tensorboard', 'wandb', 'mesh', 'frozen',
+  'guard.policy', 'guard.max_skips', 'data.folder',
+)  # fmt: skip
 
 
 def train(
@@ -69,32 +71,43 @@ def train(
   Raises:
     ValueError: If the config does not fit itself, the devices or the workdir.
     FloatingPointError: If the guard against bad updates stops the run.
-    OSError: If checkpoints cannot be written.
+    OSError: If checkpoints cannot be written, or another process trains in
+      the workdir.
   """
+  workdir = str(epath.Path(workdir).expanduser())
   settings = settings_lib.read(config)
   setup = setup_lib.make(settings)
   setup_lib.check_batch_size(setup)
+  _check_best(setup)
   _claim(workdir, config)
-  checkpoints = checkpoints_lib.Checkpoints(
-    workdir, settings.keep, settings.best
-  )
-  state = first_state(setup, checkpoints)
-  first = int(state.step)
-  final = settings.num_steps if stop_at is None else stop_at
-  train_step, cost = profiling.compile_step(setup)
-  sample = sampling.make_sampler(setup.model, settings.sample_from, setup.mesh)
-  _log.info('%s', cost)
-  _log.info('Steps %d to %d in %s.', first, final, workdir)
+  final = settings.num_steps
+  final = final if stop_at is None else min(stop_at, final)
 
   with contextlib.ExitStack() as stack:
+    # First in, last out: a signal must not break the last write.
+    preempted = stack.enter_context(preemption.Preemption())
+    checkpoints = checkpoints_lib.Checkpoints(
+      workdir, settings.keep, settings.best
+    )
     stack.callback(checkpoints.close)
+    state = first_state(setup, checkpoints)
+    first = int(state.step)
+    if first >= final:
+      _log.info('Step %d of %s is done already.', first, workdir)
+      return state
+    skipped = _skipped(state)
+    train_step, cost = profiling.compile_step(setup)
+    sample = sampling.make_sampler(
+      setup.model, settings.sample_from, setup.mesh
+    )
+    _log.info('%s', cost)
+    _log.info('Steps %d to %d in %s.', first, final, workdir)
     writer = stack.enter_context(_writer(workdir, first, settings, setup))
     progress = stack.enter_context(
       progress_lib.Progress(
         first, final, settings.batch_size, cost.flops, setup.mesh.size
       )
     )
-    preempted = stack.enter_context(preemption.Preemption())
     batches = stack.enter_context(
       contextlib.closing(batches_from(setup, first))
     )
@@ -103,6 +116,7 @@ def train(
     for step in range(first + 1, final + 1):
       with trace.step(step):
         state, device_metrics = train_step(state, next(batches))
+      trace.after(step, device_metrics)
       progress.advance(step)
 
       leaves = preempted.asked(step)
@@ -121,13 +135,13 @@ def train(
         progress.show(step, metrics)
         if on_log is not None:
           on_log(step, metrics)
-        _check_guard(settings, state, step)
-      if samples and settings.sample_every:
+        _check_guard(settings, state, step, skipped)
+      if samples and settings.sample_every and not leaves:
         writer.write_clips(step, _samples(setup, sample, state, step))
       if saves:
         checkpoints.save(step, state, metrics)
       if leaves and step < final:
-        _log.warning('Stopped at step %d as asked; all is saved.', step)
+        _log.warning('Leaving at step %d, as asked.', step)
         break
   return state
 
@@ -161,6 +175,18 @@ def batches_from(setup: setup_lib.Setup, first: int) -> Any:
   )
 
 
+def _check_best(setup: setup_lib.Setup) -> None:
+  """Raises ValueError unless `best` is a metric of every step."""
+  best = setup.settings.best.removeprefix('-')
+  if best:
+    known = setup.metric_names()
+    if best not in known:
+      raise ValueError(
+        f'config.best is {best!r}, no metric of every step.'
+        f'{build.hint(best, known)}'
+      )
+
+
 def _claim(workdir: str, config: ConfigDict) -> None:
   """Writes `config.json`, unless another run lives in the workdir."""
   folder = epath.Path(workdir)
@@ -175,7 +201,9 @@ def _claim(workdir: str, config: ConfigDict) -> None:
       for line in config_lib.differences(
         dataclasses.asdict(old), dataclasses.asdict(new)
       )
-      if line.partition(':')[0].partition('.')[0] not in _FREE
+      if not f'{line.partition(":")[0]}.'.startswith(
+        tuple(f'{x}.' for x in _FREE)
+      )
     ]
     if lines:
       raise ValueError(
@@ -183,8 +211,14 @@ def _claim(workdir: str, config: ConfigDict) -> None:
         f' ({len(lines)} such fields). Go on with --config={file}, or choose'
         ' another workdir.'
       )
-  if jax.process_index() == 0:
-    file.write_text(text)
+  if jax.process_count() > 1:  # All have read the old one.
+    multihost_utils.sync_global_devices('config.json')
+  if jax.process_index() == 0 and (
+    not file.exists() or file.read_text() != text
+  ):
+    fresh = folder / 'config.json.new'
+    fresh.write_text(text)
+    fresh.replace(file)  # At once: a kill now leaves the old or the new one.
 
 
 def _writer(
@@ -218,12 +252,22 @@ def _read(
   return values
 
 
+def _skipped(state: state_lib.TrainState) -> dict[str, int]:
+  """Returns how many updates of each player the guard has ever skipped."""
+  memory = jax.device_get(state.guard)
+  return {player: int(entry['skipped']) for player, entry in memory.items()}
+
+
 def _check_guard(
-  settings: settings_lib.Settings, state: state_lib.TrainState, step: int
+  settings: settings_lib.Settings,
+  state: state_lib.TrainState,
+  step: int,
+  before: Mapping[str, int],
 ) -> None:
   """Raises if updates were skipped that should not, or too many in a row."""
-  for player, memory in jax.device_get(state.guard).items():
-    skipped, streak = int(memory['skipped']), int(memory['streak'])
+  for player, ever in _skipped(state).items():
+    skipped = ever - before[player]
+    streak = int(state.guard[player]['streak'])
     raises = skipped and settings.guard.policy == 'raise'
     if raises or streak > settings.guard.max_skips:
       raise FloatingPointError(

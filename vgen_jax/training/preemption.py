@@ -17,7 +17,8 @@ class Preemption:
   A context manager: within it, the first such signal is noted instead of
   killing; a second Ctrl-C kills. On one process, this handler notes them. With
   `jax.distributed`, JAX's own service sees SIGTERM and makes all processes
-  agree on the step to stop at, so that none waits for one that has left.
+  agree on the step to stop at, so that none waits for one that has left; Ctrl-C
+  then kills.
   """
 
   def __init__(self):
@@ -26,9 +27,8 @@ class Preemption:
 
   def __enter__(self) -> 'Preemption':
     if threading.current_thread() is threading.main_thread():
-      signals = [signal.SIGINT]
-      if jax.process_count() == 1:
-        signals.append(signal.SIGTERM)
+      alone = jax.process_count() == 1
+      signals = [signal.SIGINT, signal.SIGTERM] if alone else []
       self._old = {s: signal.signal(s, self._note) for s in signals}
     return self
 

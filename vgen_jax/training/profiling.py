@@ -87,13 +87,17 @@ class Trace:
   @contextlib.contextmanager
   def step(self, number: int) -> Any:
     """Surrounds one step."""
-    if self._steps and number == self._steps[0]:
+    first, last = self._steps or (0, -1)
+    if first <= number <= last and not self._runs:
       jax.profiler.start_trace(self._folder)
       self._runs = True
     with jax.profiler.StepTraceAnnotation('train', step_num=number):
       yield
-    if self._steps and number == self._steps[1]:
-      jax.effects_barrier()
+
+  def after(self, number: int, results: Any) -> None:
+    """Ends the trace once the results of its last step are there."""
+    if self._runs and number >= self._steps[1]:
+      jax.block_until_ready(results)
       self._stop()
 
   def _stop(self) -> None:

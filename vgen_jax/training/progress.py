@@ -45,7 +45,7 @@ class Progress:
       is_terminal: Whether to draw a bar; None finds out.
     """
     if is_terminal is None:
-      is_terminal = sys.stderr.isatty()
+      is_terminal = sys.stderr.isatty() or 'ipykernel' in sys.modules
     self._final = final
     self._batch_size = batch_size
     self._flops_per_step = flops_per_step

@@ -12,10 +12,13 @@ import numpy as np
 from vgen_jax import build
 from vgen_jax.families.base import VideoModel
 from vgen_jax.nn import random
+from vgen_jax.training import sharding
 from vgen_jax.training.state import TrainState
 from vgen_jax.types import Array
 from vgen_jax.types import Condition
 from vgen_jax.types import Schema
+
+_STREAM = 1_000_003  # Of a seed: that of samples.
 
 Sampler = Callable[[TrainState, Array, Condition], Array]
 
@@ -23,7 +26,8 @@ Sampler = Callable[[TrainState, Array, Condition], Array]
 def make_sampler(model: VideoModel, average: str, mesh: Mesh) -> Sampler:
   """Returns `(state, key_b, condition) -> video_bthwc`, compiled per size.
 
-  Clips come whole to every host, float32 in [-1, 1].
+  Devices share the clips if they can do so evenly; the clips come whole to
+  every host, float32 in [-1, 1].
 
   Args:
     model: What to draw from.
@@ -33,6 +37,10 @@ def make_sampler(model: VideoModel, average: str, mesh: Mesh) -> Sampler:
   whole = NamedSharding(mesh, P())
 
   def draw(state: TrainState, key_b: Array, condition: Condition) -> Array:
+    if len(key_b) % sharding.num_batch_shards(mesh) == 0:
+      key_b, condition = jax.lax.with_sharding_constraint(
+        (key_b, condition), sharding.of_batch(mesh)
+      )
     return model.apply(
       state.variables(average), key_b, condition, method='sample'
     )
@@ -43,7 +51,8 @@ def make_sampler(model: VideoModel, average: str, mesh: Mesh) -> Sampler:
 def clip_keys(seed: int, num_clips: int, first: int = 0) -> Array:
   """Returns keys of clips first, first + 1, ... of all that a seed can draw."""
   place_b = jnp.arange(first, first + num_clips)
-  return random.keys(jax.random.key(seed), place_b)
+  # Not the keys that a run of this seed spends itself.
+  return random.keys(jax.random.fold_in(jax.random.key(seed), _STREAM), place_b)
 
 
 def conditions(

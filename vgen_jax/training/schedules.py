@@ -87,8 +87,7 @@ def wsd(
 ) -> optax.Schedule:
   """Returns warm-up, a long stable stretch, and a short straight fall.
 
-  The stable stretch does not know `num_steps`, so a longer run can start from
-  any checkpoint in it. From Hu et al., "MiniCPM: Unveiling the Potential of
+  From Hu et al., "MiniCPM: Unveiling the Potential of
   Small Language Models with Scalable Training Strategies", 2024,
   https://arxiv.org/abs/2404.06395. They fall exponentially; the straight line
   is that of Hägele et al., "Scaling Laws and Compute-Optimal Training Beyond

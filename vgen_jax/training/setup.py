@@ -66,6 +66,14 @@ class Setup:
       spike=self.settings.guard.spike,
     )
 
+  def metric_names(self) -> list[str]:
+    """Returns the metrics that every step has."""
+    _, metrics = jax.eval_shape(
+      self.pure_step(), self.state_shapes(), self.batch
+    )
+    lazy = tuple(f'{t.name}/' for t in self.model.turns if t.every > 1)
+    return sorted(name for name in metrics if not name.startswith(lazy or '\0'))
+
   def first_state(self) -> state_lib.TrainState:
     """Returns the state before the first step, born sharded."""
     options = {}
@@ -141,10 +149,11 @@ def check_batch_size(setup: Setup) -> None:
       + (f' times config.accumulate, {accumulate}.' if accumulate > 1 else '.')
     )
   for turn in setup.model.turns:
-    if batch_size % (turn.times * accumulate):
+    parts = devices * turn.times * accumulate
+    if batch_size % parts:
       raise ValueError(
-        f'config.batch_size is {batch_size}; it must be a multiple of'
-        f' {turn.times * accumulate}, since {turn.name} moves {turn.times}'
-        ' times a step and each time sees clips of its own'
-        + (' in micro-batches.' if accumulate > 1 else '.')
+        f'config.batch_size is {batch_size}; it must be a multiple of {parts},'
+        f' since {turn.name} moves {turn.times} times a step and each time sees'
+        f' clips of its own, on {devices} devices, in {accumulate}'
+        ' micro-batches.'
       )

@@ -130,8 +130,9 @@ def _move(
     model, turn, state, seen, batch, rng, accumulate
   )
   norm = optax.global_norm(grads)
-  sound, guard = _judge(state.guard[player], loss, norm, spike)
   updates, opt = optimizer.update(grads, state.opt[player], own_params)
+  finite = jnp.isfinite(loss + norm + optax.global_norm(updates))
+  sound, guard = _judge(state.guard[player], finite, norm, spike)
   params = optax.apply_updates(own_params, updates)
   keep = lambda new, old: jax.tree.map(
     lambda a, b: jnp.where(sound, a, b), new, old
@@ -219,11 +220,10 @@ def _of(player: str, new: dict[str, Any], old: dict[str, Any]) -> Any:
 
 
 def _judge(
-  guard: dict[str, Array], loss: Array, norm: Array, spike: float
+  guard: dict[str, Array], finite: Array, norm: Array, spike: float
 ) -> tuple[Array, dict[str, Array]]:
   """Returns whether an update may be made, and the guard's new memory."""
-  sound = jnp.isfinite(loss) & jnp.isfinite(norm)
-  average = guard['norm']
+  sound, average = finite, guard['norm']
   if spike:
     sound &= (average == 0) | (norm <= spike * average)
   mixed = jnp.where(
