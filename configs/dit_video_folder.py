@@ -23,7 +23,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     base=(16, 128, 128, 3), cpu=(8, 32, 32, 3), smoke=(4, 16, 16, 3)
   )
   config.batch_size = pick(base=64, cpu=8, smoke=8)  # Clips, over all devices.
-  config.num_steps = pick(base=200_000, cpu=3_000, smoke=4)
+  config.num_steps = pick(base=200_000, cpu=1_500, smoke=4)
 
   config.data = dict(
     name='video_folder.VideoFolder',

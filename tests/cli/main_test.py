@@ -45,11 +45,11 @@ def workdir(tmp_path_factory) -> pathlib.Path:
 
 def test_train_then_sample(workdir, capsys, tmp_path):
   out = f'--out={tmp_path}'
-  flags = [f'--workdir={workdir}', '--num=3', '--label=up', out]
+  flags = [f'--workdir={workdir}', '--num=3', '--label=up', out, '--real']
   assert cli.main(['sample', *flags, '--set', 'model.loss_kind=hinge']) == 0
   told = json.loads(capsys.readouterr().out.splitlines()[-1])['sample']
   assert told['step'] == 2
-  for kind in ('mp4', 'gif', 'png'):
+  for kind in ('mp4', 'gif', 'png', 'real_mp4', 'real_gif', 'real_png'):
     assert pathlib.Path(told[kind]).stat().st_size > 100
 
 

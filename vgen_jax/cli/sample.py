@@ -11,6 +11,7 @@ import argparse
 import json
 
 import jax
+import numpy as np
 
 from vgen_jax import config as config_lib
 from vgen_jax import runs
@@ -42,6 +43,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     '--out', default=None, help='Folder; else <workdir>/drawn.'
   )
+  parser.add_argument(
+    '--real', action='store_true', help='Write as many real clips beside them.'
+  )
   cluster.add_arguments(parser)
 
 
@@ -57,12 +61,19 @@ def run(args: argparse.Namespace) -> int:
   name = f'step{found.step}_seed{args.seed}'
   if args.label is not None:
     name += '_' + args.label.replace(' ', '-')
-  files = writers.save_clips(
-    args.out or f'{args.workdir}/drawn',
-    name,
-    video,
-    found.source.schema.frames_per_second,
-  )
+  folder = args.out or f'{args.workdir}/drawn'
+  speed = found.source.schema.frames_per_second
+  files = writers.save_clips(folder, name, video, speed)
   told = {kind: str(path) for kind, path in files.items()}
+  if args.real:
+    real = _real(found, args.num)
+    files = writers.save_clips(folder, f'{name}_real', real, speed)
+    told |= {f'real_{kind}': str(path) for kind, path in files.items()}
   print(json.dumps({'sample': {'step': found.step, 'num': args.num, **told}}))
   return 0
+
+
+def _real(run_: runs.Run, num: int) -> np.ndarray:
+  """Returns clips that the run learns from, evenly spaced."""
+  places = np.linspace(0, len(run_.source) - 1, max(num, 1)).astype(int)
+  return np.stack([run_.source[int(i)]['video'] for i in places])

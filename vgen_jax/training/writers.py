@@ -22,6 +22,7 @@ from vgen_jax.data import codecs
 from vgen_jax.training import boards
 
 _METRICS = 'metrics.jsonl'
+_SIDE = 1200  # Of a picture, in pixels, if its own are few.
 
 
 class Writer:
@@ -144,7 +145,7 @@ def save_clips(
   files = {kind: folder / f'{name}.{kind}' for kind in ('mp4', 'gif', 'png')}
   codecs.write_mp4(files['mp4'], sheet_thwc, frames_per_second, scale=scale)
   codecs.write_gif(files['gif'], sheet_thwc, frames_per_second, scale=scale)
-  files['png'].write_bytes(_png(grid(video_bthwc)))
+  files['png'].write_bytes(_png(_enlarged(grid(video_bthwc))))
   return files
 
 
@@ -232,6 +233,12 @@ def _cut(file: epath.Path, last_step: int) -> list[str]:
     fresh.write_text(''.join(kept))
     fresh.replace(file)  # At once: a kill now leaves the old or the new one.
   return kept
+
+
+def _enlarged(image_hwc: np.ndarray) -> np.ndarray:
+  """Repeats the pixels of a picture that is small, so that they can be seen."""
+  times = min(8, max(1, _SIDE // max(image_hwc.shape[:2])))
+  return image_hwc.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def _png(image_hwc: np.ndarray) -> bytes:
