@@ -40,6 +40,10 @@ _EXTRAS = {
   'tpu': ['jax[tpu]'],
   'gcs': ['gcsfs', 'google-cloud-storage'],  # Workdirs in gs://.
   'tf': ['tensorflow'],  # To build those TFDS datasets that need it.
+  # To prepare datasets on many machines. The bounds are Beam's, not those of
+  # the rest: it wants an environment of its own.
+  'beam': ['apache-beam>=2.77', 'protobuf<7', 'pyarrow<26'],
+  'text': ['sentencepiece>=0.2'],  # To read T5's vocabulary.
   'wandb': ['wandb'],
   'dev': [
     'imageio-ffmpeg>=0.6',  # What mediapy shows clips with.

@@ -61,3 +61,25 @@ def test_a_spec_needs_a_name():
 def test_context_goes_where_it_is_taken():
   source = build.source({'name': 'world.World'}, (4, 8, 8, 3), split='test')
   assert (source.split, source.clip_shape) == ('test', (4, 8, 8, 3))
+
+
+def test_a_name_may_lead_through_rooms():
+  source = build.source({'name': 'worlds.bounce.Bounce'}, (4, 16, 16, 3))
+  assert type(source).__module__ == 'vgen_jax.data.worlds.bounce'
+  assert source.clip_shape == (4, 16, 16, 3)
+
+
+@pytest.mark.parametrize(
+  ('name', 'message'),
+  [
+    ('wolds.bounce.Bounce', "no file 'wolds' in vgen_jax.data. .*'worlds?'"),
+    ('worlds.bonce.Bounce', "'bonce' in .*data.worlds. Did you mean 'bounce'"),
+    ('worlds.bounce.Bonce', 'worlds.bounce. Did you mean .Bounce.'),
+    ('worlds.Bounce', "no class 'Bounce' in .*worlds. Did you mean 'bounce'"),
+    ('world.bounce.Bounce', "no file 'bounce' in vgen_jax.data.world. It has"),
+    ('world', "no class '' in vgen_jax.data.world. It has"),
+  ],
+)
+def test_a_lost_way_is_told_where_it_was_lost(name: str, message: str):
+  with pytest.raises(ValueError, match=message):
+    build.source({'name': name}, (4, 16, 16, 3))

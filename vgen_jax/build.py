@@ -3,10 +3,11 @@
 A spec is a dict with a 'name', 'file.Class', and keyword arguments:
 `{'name': 'dit.VideoDiT', 'width': 64, ...}` stands for
 `vgen_jax.models.dit.VideoDiT(width=64, ...)`. There is no registry to sign:
-a name is a place, so grep and the file tree find what a config means.
+a name is a place, so grep and the file tree find what a config means. A file in
+a room of its package is named with it, `worlds.bounce.Bounce`.
 
-A class that takes `clip_shape` or `num_classes` and is not given them by its
-spec gets them from the data.
+A class that takes `clip_shape`, `num_classes`, `vocab_size`, `action_width` or
+`audio_bands`, and is not given them by its spec, gets them from the data.
 """
 
 from collections.abc import Mapping
@@ -37,6 +38,9 @@ def model(spec: Mapping[str, Any], schema: Schema) -> Any:
   context = {
     'clip_shape': tuple(schema.clip_shape),
     'num_classes': num_classes,
+    'vocab_size': schema.vocab_size,
+    'action_width': schema.action_width,
+    'audio_bands': schema.audio_bands,
   }
   return _build('vgen_jax.families', spec, context, 'config.model')
 
@@ -70,7 +74,9 @@ def _build(
   if 'name' not in spec:
     raise ValueError(f"{path} has no 'name'; it needs one, 'file.Class'.")
   kwargs = {
-    k: _value(v, context, f'{path}.{k}') for k, v in spec.items() if k != 'name'
+    k: _value(v, context, f'{path}.{k}', package)
+    for k, v in spec.items()
+    if k != 'name'
   }
   cls = _resolve(package, spec['name'], path)
   parameters = {
@@ -92,36 +98,45 @@ def _build(
   return cls(**kwargs)
 
 
-def _value(value: Any, context: Mapping[str, Any], path: str) -> Any:
-  """Builds the networks inside a spec; leaves plain values as they are."""
+def _value(
+  value: Any, context: Mapping[str, Any], path: str, package: str
+) -> Any:
+  """Builds the specs inside a spec; leaves plain values as they are."""
   if isinstance(value, list):
     return tuple(
-      _value(v, context, f'{path}[{i}]') for i, v in enumerate(value)
+      _value(v, context, f'{path}[{i}]', package) for i, v in enumerate(value)
     )
   if not isinstance(value, Mapping):
     return value
   if 'name' in value:
+    if package == 'vgen_jax.data':  # Data is made of data alone.
+      return _build(package, value, context, path)
     package = 'vgen_jax.models'
     if value['name'].partition('.')[0] in _files('vgen_jax.families'):
       package = 'vgen_jax.families'  # A method kept as data beside a family.
     return _build(package, value, context, path)
-  return {k: _value(v, context, f'{path}.{k}') for k, v in value.items()}
+  return {
+    k: _value(v, context, f'{path}.{k}', package) for k, v in value.items()
+  }
 
 
 def _files(package: str) -> list[str]:
-  places = importlib.import_module(package).__path__
+  places = getattr(importlib.import_module(package), '__path__', ())
   return [module.name for module in pkgutil.iter_modules(places)]
 
 
 def _resolve(package: str, name: str, path: str) -> type:
-  file, _, cls = name.partition('.')
-  files = _files(package)
-  if file not in files:
-    raise ValueError(
-      f'{path}.name is {name!r}: no file {file!r} in'
-      f' {package}.{hint(file, files)}'
-    )
-  module = importlib.import_module(f'{package}.{file}')
+  *files, cls = name.split('.') if '.' in name else (name, '')
+  place = package
+  for file in files:
+    known = _files(place)
+    if file not in known:
+      raise ValueError(
+        f'{path}.name is {name!r}: no file {file!r} in'
+        f' {place}.{hint(file, known)}'
+      )
+    place = f'{place}.{file}'
+  module = importlib.import_module(place)
   classes = [
     name
     for name, value in inspect.getmembers(module, inspect.isclass)
@@ -131,6 +146,6 @@ def _resolve(package: str, name: str, path: str) -> type:
   if cls not in classes:
     raise ValueError(
       f'{path}.name is {name!r}: no class {cls!r} in'
-      f' {package}.{file}.{hint(cls, classes)}'
+      f' {place}.{hint(cls, classes or _files(place))}'
     )
   return getattr(module, cls)

@@ -136,13 +136,17 @@ class Run:
         " config that does not set 'split'."
       )
     source = build.source(
-      settings.data, settings.clip_shape, split='validation'
+      settings.data,
+      settings.clip_shape,
+      split='validation',
+      faults=settings.faults.policy,
     )
+    read = lambda i: settings.faults.read(source.__getitem__, i, len(source))[0]
     num_clips = min(num_clips, len(source))
     sums: collections.Counter[str] = collections.Counter()
     for first in range(0, num_clips, batch_size):
       clips = [
-        source[i] for i in range(first, min(first + batch_size, num_clips))
+        read(i) for i in range(first, min(first + batch_size, num_clips))
       ]
       batch = {key: np.stack([c[key] for c in clips]) for key in clips[0]}
       key = jax.random.fold_in(jax.random.key(seed), first)

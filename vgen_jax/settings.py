@@ -7,6 +7,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from vgen_jax import build
+from vgen_jax.data import faults as faults_lib
 from vgen_jax.types import ClipShape
 
 Spec = dict[str, Any]
@@ -59,6 +60,7 @@ class Settings:
     frozen: {part: workdir} of parts that other runs have trained.
     mesh: Devices along each axis.
     guard: What happens to harmful updates.
+    faults: What happens to clips that cannot be read (data/faults.py).
     num_workers: Processes that load data; 0 loads in threads.
     num_samples: Clips to draw every `sample_every` steps.
     log_every: Period of metrics, in steps.
@@ -86,6 +88,9 @@ class Settings:
   frozen: dict[str, str] = dataclasses.field(default_factory=dict)
   mesh: Mesh = Mesh()
   guard: Guard = Guard()
+  faults: faults_lib.Faults = dataclasses.field(
+    default_factory=faults_lib.Faults
+  )
   num_workers: int = 0
   num_samples: int = 8
   log_every: int = 50
@@ -97,7 +102,7 @@ class Settings:
   wandb: str = ''
 
 
-SECTIONS = {'mesh': Mesh, 'guard': Guard}
+SECTIONS = {'mesh': Mesh, 'guard': Guard, 'faults': faults_lib.Faults}
 _POSITIVE = ('batch_size', 'num_steps', 'accumulate', 'log_every')
 _POSITIVE += ('checkpoint_every', 'keep', 'num_samples')
 _NOT_NEGATIVE = ('seed', 'sample_every', 'num_workers')

@@ -19,10 +19,16 @@ class Batch(TypedDict):
   The pipeline yields `video` as uint8, a quarter of the bytes of float32; the
   train step turns it into float32 in [-1, 1] once, on the device, and adds
   `position`. Losses see the float form.
+
+  What is known of a clip is optional, and named alike in every source.
   """
 
   video: Array  # uint8 [b, t, h, w, c]; float32 in [-1, 1] within a step.
   label: NotRequired[Array]  # int32 [b], class ids from 0.
+  text: NotRequired[Array]  # int32 [b, n], tokens (data/text.py).
+  text_mask: NotRequired[Array]  # bool [b, n], False where text is padding.
+  action: NotRequired[Array]  # float32 [b, t, a], done at each frame.
+  audio: NotRequired[Array]  # float32 [b, t, f], log-mel (data/audio.py).
   position: NotRequired[Array]  # int32 [b], a clip's place in the batch.
 
 
@@ -30,6 +36,10 @@ class Condition(TypedDict, total=False):
   """What a model is told of the clips to draw: keys of a Batch, or fewer."""
 
   label: Array  # int32 [b], class ids from 0.
+  text: Array  # int32 [b, n], with `text_mask`.
+  text_mask: Array  # bool [b, n].
+  action: Array  # float32 [b, t, a].
+  audio: Array  # float32 [b, t, f].
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,9 +51,15 @@ class Schema:
     num_classes: Number of labels; 0 if clips bear none.
     class_names: A name for each label, or () if they have none.
     frames_per_second: Speed at which a clip is meant to be shown.
+    vocab_size: Number of text tokens; 0 if clips bear no text.
+    action_width: Numbers that an action is; 0 if clips bear none.
+    audio_bands: Mel bands of the sound; 0 if clips bear none.
   """
 
   clip_shape: ClipShape
   num_classes: int = 0
   class_names: tuple[str, ...] = ()
   frames_per_second: float = 8.0
+  vocab_size: int = 0
+  action_width: int = 0
+  audio_bands: int = 0

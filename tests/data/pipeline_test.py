@@ -16,6 +16,8 @@ import numpy as np
 import pytest
 
 from vgen_jax.data import pipeline
+from vgen_jax.data import shares
+from vgen_jax.data import world
 from vgen_jax.types import Schema
 
 
@@ -185,7 +187,7 @@ def test_a_host_reads_the_rows_of_its_devices():
 
   sharding = mesh_sharding((4, 2), ('data', 'fsdp'), P('data'))
   devices = sharding.mesh.devices
-  rows = pipeline._rows
+  rows = shares.rows
   mine = OfHost(sharding, [devices[3, 0], devices[0, 1], devices[0, 0]])
   assert rows(8, mine, None, None).tolist() == [0, 1, 6, 7]
   whole = mesh_sharding((8,), ('tensor',), P())
@@ -265,3 +267,10 @@ def test_digest_tells_names_types_shapes_and_numbers():
     {'a': zeros, 'b': np.eye(2, dtype=np.int32)},
   ]
   assert len({same, *map(pipeline.digest, others)}) == 6
+
+
+def test_a_batch_may_be_one_clip_and_late():
+  source = world.World((4, 8, 8, 3))
+  for first in (0, 10**12):
+    with pipeline.batches(source, batch_size=1, seed=0, first=first) as batches:
+      assert next(batches)['video'].shape == (1, 4, 8, 8, 3)

@@ -1,8 +1,12 @@
 """Tests of data/splits.py."""
 
+import hashlib
+
+import numpy as np
 import pytest
 
 from vgen_jax.data import splits
+from vgen_jax.data.videos import folders
 
 SHARES = {'validation': 0.1, 'test': 0.2}
 NAMES = [f'clip {i}.mp4' for i in range(50)]
@@ -58,3 +62,51 @@ def test_errors():
     splits.check('test', {'validation': 0.1, 'test': 0})
   with pytest.raises(ValueError, match='leaves nothing of 3 videos to train'):
     splits.by_name(NAMES[:3], 'train', {'validation': 0.5, 'test': 0.5})
+
+
+def test_many_videos_of_many_folders_never_leak():
+  names = [f'class {i % 97}/video {i:05d}.mp4' for i in range(5000)]
+  parts = sets_by_name(names)
+  assert [len(part) for part in parts] == [3500, 500, 1000]
+  assert len(set.union(*parts)) == 5000
+  # No folder is all in one split, nor is any number preferred.
+  for part in parts:
+    assert len({name.split('/')[0] for name in part}) == 97
+    mean = np.mean([int(name[-9:-4]) for name in part])
+    assert abs(mean - 2500) < 5 * 5000 / np.sqrt(12 * len(part))
+
+
+def test_a_folder_may_move_and_files_may_come_in_any_order(tmp_path):
+  """Names are relative to the folder: where it lies does not matter."""
+  for place in ('here', 'moved/there'):
+    for i in range(60)[:: 1 if place == 'here' else -1]:
+      file = tmp_path / place / f'{i % 3}' / f'{i}.mp4'
+      file.parent.mkdir(parents=True, exist_ok=True)
+      file.touch()
+  found = [
+    [path.relative_to(tmp_path / place).as_posix() for path in paths]
+    for place in ('here', 'moved/there')
+    for paths in [folders.find(tmp_path / place)]
+  ]
+  assert sets_by_name(found[0]) == sets_by_name(found[1])
+  # Whole paths would have made other splits of the moved folder.
+  whole = [f'moved/there/{name}' for name in found[1]]
+  moved = [
+    {name.removeprefix('moved/there/') for name in part}
+    for part in sets_by_name(whole)
+  ]
+  assert moved != sets_by_name(found[0])
+
+
+def test_splits_are_the_same_in_all_years():
+  """Renew never: what was tested on must not be trained on."""
+  test = sorted(sets_by_name(NAMES)[2])
+  want = sorted(NAMES, key=lambda x: hashlib.sha256(x.encode()).digest())
+  assert test == sorted(want[:10])
+
+
+def test_a_few_new_videos_move_few_others():
+  names = [f'{i}.mp4' for i in range(1000)]
+  before, after = sets_by_name(names[:990]), sets_by_name(names)
+  stayed = [len(a & b) / len(a) for a, b in zip(before, after, strict=True)]
+  assert min(stayed) > 0.9

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 
 from vgen_jax import config as config_lib
+from vgen_jax.data import faults
+from vgen_jax.data import world
 from vgen_jax.families import gan
 from vgen_jax.training import checkpoints
 from vgen_jax.training import loop
@@ -45,6 +47,29 @@ def test_metrics_tell_each_turn_when_it_is_due(done):
     {'generator/loss', 'generator/learning_rate', 'steps_per_second'} <= set(e)
     for e in entries
   )
+
+
+def test_broken_clips_are_counted_if_the_config_says_so(
+  config, tmp_path, monkeypatch
+):
+  """Clips 0 and 1 cannot be read: neither the first look nor a step stops."""
+  read = world.World.__getitem__
+
+  def broken(self, index):
+    if index < 2:
+      raise faults.ClipError(f'{index}.mp4', 'it is broken.')
+    return read(self, index)
+
+  monkeypatch.setattr(world.World, '__getitem__', broken)
+  config = config_lib.replace(config, {'data.num_clips': 4, 'num_steps': 2})
+  with pytest.raises(faults.ClipError, match=r'0.mp4: it is broken'):
+    loop.train(config, str(tmp_path / 'stopped'))
+  settings = {'faults.policy': 'substitute'}
+  config = config_lib.replace(config, settings)
+  loop.train(config, str(tmp_path / 'on'))
+  entries = writers.read_metrics(str(tmp_path / 'on'))
+  counts = [entry['data/substituted'] for entry in entries]
+  assert counts == [config.batch_size / 2, config.batch_size]
 
 
 def test_sigterm_saves_and_leaves(config, tmp_path, done):

@@ -17,6 +17,7 @@ from vgen_jax import build
 _COMMANDS = {
   'train': 'Trains a model, or goes on training it.',
   'sample': 'Draws clips from a trained model.',
+  'data': 'Prepares, inspects and times datasets.',
   'demo': 'Trains, samples and judges a small model in minutes.',
   'ablate': 'Runs an experiment: many runs, then a table and a plot.',
 }

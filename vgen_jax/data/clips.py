@@ -63,6 +63,28 @@ def places(
   )
 
 
+def spread(room: float, number: int) -> np.ndarray:
+  """Returns where to put `number` windows evenly in `room`, float `[number]`.
+
+  They begin at 0 and end at `room`; one alone is in the middle.
+  """
+  return np.linspace(0, room, number) if number > 1 else np.array([room / 2])
+
+
+def jittered(
+  place_t: np.ndarray,
+  most: float,
+  first: float,
+  last: float,
+  rng: np.random.Generator,
+) -> np.ndarray:
+  """Returns places, each moved by up to `most`, within `first` to `last`."""
+  if not most:
+    return place_t
+  place_t = place_t + rng.uniform(-most, most, place_t.shape)
+  return np.clip(place_t, first, last)
+
+
 def fit(
   video_thwc: np.ndarray,
   height: int,

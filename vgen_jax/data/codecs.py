@@ -7,37 +7,24 @@ key frame before the first of them, decodes forward and picks by time; this
 equals what decoding the whole file gives.
 """
 
-from collections.abc import Iterator, Sequence
-import contextlib
+from collections.abc import Sequence
 import dataclasses
 import fractions
 import io
-import threading
 
 import av
 from etils import epath
 import numpy as np
 from PIL import Image
 
+from vgen_jax.data import faults
+from vgen_jax.data.videos import containers
+
 # Containers such as webm round times to milliseconds.
 _TOLERANCE_S = 1e-3
 
 
-class ClipError(ValueError):
-  """A video cannot be read.
-
-  Attributes:
-    path: The file at fault.
-    reason: What is wrong with it.
-  """
-
-  def __init__(self, path: str, reason: str):
-    super().__init__(path, reason)  # Both, so that it survives pickling.
-    self.path = path
-    self.reason = reason
-
-  def __str__(self) -> str:
-    return f'{self.path}: {self.reason}'
+ClipError = faults.ClipError  # What this file raises.
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -46,13 +33,14 @@ class Index:
 
   Attributes:
     path: The file.
-    height: Of a frame, in pixels.
-    width: Of a frame, in pixels.
+    height: Of a frame as it is stored, in pixels; `read` turns it upright.
+    width: Of a frame as it is stored, in pixels.
     time_base: Length in seconds of a tick, the unit of time below.
     pts_n: When each frame is shown, int64 ticks, rising.
     key_k2: For each key frame, when it is shown and what to seek to for it.
     is_counted: Whether frames carry no time to trust, so that they are told by
       counting from the start.
+    max_pixels: Most pixels that a frame may have.
   """
 
   path: str
@@ -62,6 +50,7 @@ class Index:
   pts_n: np.ndarray
   key_k2: np.ndarray
   is_counted: bool
+  max_pixels: int = containers.MAX_PIXELS
 
   def __len__(self) -> int:
     return len(self.pts_n)
@@ -82,14 +71,20 @@ class Index:
     return np.maximum(number_t, 0)
 
 
-def scan(path: str) -> Index:
+def scan(path: str, max_pixels: int = containers.MAX_PIXELS) -> Index:
   """Returns where the frames of a video are.
 
+  Args:
+    path: Local file.
+    max_pixels: Most pixels that a frame may have: a small file may unfold to
+      more than memory holds.
+
   Raises:
-    ClipError: If the file is missing, is no video, or is cut short.
+    ClipError: If the file is missing, is no video, is cut short, or has frames
+      that are too large.
   """
   path = str(path)
-  with _opened(path) as (container, stream):
+  with containers.opened(path, max_pixels=max_pixels) as (container, stream):
     packets = [packet for packet in container.demux(stream) if packet.size]
     is_mp4 = 'mp4' in container.format.name.split(',')
     if is_mp4 and len(packets) < stream.frames:
@@ -111,9 +106,9 @@ def scan(path: str) -> Index:
     time_base = stream.time_base
 
   if is_counted:
-    pts_n, time_base = np.arange(_count(path)), 1 / rate
+    pts_n, time_base = np.arange(_count(path, max_pixels)), 1 / rate
   elif codec == 'vp8':  # Some of its packets are never shown.
-    with _opened(path) as (container, stream):
+    with containers.opened(path, max_pixels=max_pixels) as (container, stream):
       shown = [frame.pts for frame in container.decode(stream)]
     pts_n = np.array(shown, np.int64)
   key_k2 = [
@@ -126,11 +121,13 @@ def scan(path: str) -> Index:
   if not len(pts_n):
     raise ClipError(path, 'it holds no frame; remove it.')
   key_k2 = np.array(sorted(key_k2), np.int64).reshape(-1, 2)
-  return Index(path, *size, time_base, np.sort(pts_n), key_k2, is_counted)
+  return Index(
+    path, *size, time_base, np.sort(pts_n), key_k2, is_counted, max_pixels
+  )
 
 
 def read(index: Index, numbers: Sequence[int]) -> np.ndarray:
-  """Returns frames of a video, RGB uint8 `[t, h, w, 3]`.
+  """Returns frames of a video, upright, RGB uint8 `[t, h, w, 3]`.
 
   Args:
     index: From `scan`.
@@ -156,6 +153,8 @@ def read(index: Index, numbers: Sequence[int]) -> np.ndarray:
       f'frames {wanted[0]} to {wanted[-1]} of {len(index)} cannot all be'
       ' decoded: it is damaged; copy it anew or remove it.',
     )
+  if len({image_hwc.shape for image_hwc in images}) > 1:
+    raise ClipError(index.path, 'it turns on its side midway; cut it there.')
   return np.stack(images)[place_t]
 
 
@@ -223,22 +222,8 @@ def write_gif(
   epath.Path(path).write_bytes(file.getvalue())
 
 
-@contextlib.contextmanager
-def _opened(path: str) -> Iterator[tuple]:
-  """Yields a file and its video stream; faults in the block are ClipErrors."""
-  try:
-    with av.open(path) as container:
-      if not container.streams.video:
-        raise ClipError(path, 'it has no video stream; remove it.')
-      stream = container.streams.video[0]
-      stream.thread_type = 'NONE'  # Clips are short: threads cost more.
-      yield container, stream
-  except av.error.FFmpegError as error:
-    raise ClipError(path, f'{error.strerror}.') from error
-
-
-def _count(path: str) -> int:
-  with _opened(path) as (container, stream):
+def _count(path: str, max_pixels: int) -> int:
+  with containers.opened(path, max_pixels=max_pixels) as (container, stream):
     return sum(1 for _ in container.decode(stream))
 
 
@@ -253,7 +238,10 @@ def _decode(
     seek_to: Where to begin, in ticks; None is the start of the file.
   """
   images = []
-  with _opened(index.path) as (container, stream):
+  with containers.opened(index.path, max_pixels=index.max_pixels) as (
+    container,
+    stream,
+  ):
     if seek_to is not None:
       container.seek(seek_to, stream=stream, backward=True)
     for number, frame in enumerate(container.decode(stream)):
@@ -261,22 +249,10 @@ def _decode(
       if now is None or now > pts[len(images)]:
         return None
       if now == pts[len(images)]:
-        images.append(_rgb(frame, index))
+        images.append(containers.rgb(frame, index.height, index.width))
       if len(images) == len(pts):
         return images
   return None
-
-
-# A converter is costly to make, and serves one thread only.
-_local = threading.local()
-
-
-def _rgb(frame: av.VideoFrame, index: Index) -> np.ndarray:
-  if not hasattr(_local, 'reformatter'):
-    _local.reformatter = av.video.reformatter.VideoReformatter()
-  return _local.reformatter.reformat(
-    frame, index.width, index.height, 'rgb24', threads=1
-  ).to_ndarray()
 
 
 def _enlarged(video_thwc: np.ndarray, scale: int) -> np.ndarray:

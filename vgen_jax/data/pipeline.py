@@ -9,8 +9,9 @@ state to matter, a run could not go on with other hosts or workers.
 """
 
 import collections
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 import hashlib
+import sys
 from typing import Protocol, Self
 
 from absl import flags
@@ -18,9 +19,14 @@ import grain
 import jax
 import numpy as np
 
+from vgen_jax.data import faults as faults_lib
+from vgen_jax.data import shares
 from vgen_jax.types import Batch
 from vgen_jax.types import Clip
 from vgen_jax.types import Schema
+
+_RAISE = faults_lib.Faults()
+_SUBSTITUTED = 'substituted'  # Of a clip: whether it stands for another.
 
 
 class Source(Protocol):
@@ -41,7 +47,11 @@ class Source(Protocol):
     ...
 
   def __getitem__(self, index: int) -> Clip:
-    """Returns clip `index`, the same whenever asked: `video` uint8 thwc, ..."""
+    """Returns clip `index`, the same whenever asked: `video` uint8 thwc, ...
+
+    Raises:
+      faults.ClipError: If it cannot be read.
+    """
     ...
 
 
@@ -57,25 +67,36 @@ class Batches(Iterator[Batch]):
     dataset: grain.IterDataset,
     sharding: jax.sharding.Sharding | None,
     batch_size: int,
+    limit: float = 1.0,
   ):
+    self._tally = faults_lib.Tally(limit)
     self._iterator = iter(dataset)
     self._sharding = sharding
     self._batch_size = batch_size
     self._ready = collections.deque()
     self._iterator.start_prefetch()
 
+  @property
+  def num_substituted(self) -> int:
+    """Clips of this host, so far, that stand for some that cannot be read."""
+    return self._tally.num_substituted
+
   def __next__(self) -> Batch:
-    if self._sharding is None:
-      return next(self._iterator)
     # One batch ahead: its copy to the devices overlaps with a step.
-    while len(self._ready) < 2:
+    ahead = 1 if self._sharding is None else 2
+    while len(self._ready) < ahead:
       batch = next(self._iterator, None)
       if batch is None:
         break
-      self._ready.append(_place(batch, self._sharding, self._batch_size))
+      substituted_b = batch.pop(_SUBSTITUTED, ())
+      if self._sharding is not None:
+        batch = shares.place(batch, self._sharding, self._batch_size)
+      self._ready.append((batch, substituted_b))
     if not self._ready:
       raise StopIteration
-    return self._ready.popleft()
+    batch, substituted_b = self._ready.popleft()
+    self._tally.add(substituted_b)
+    return batch
 
   def close(self) -> None:
     """Stops what reads ahead, and forgets what it read."""
@@ -100,6 +121,7 @@ def batches(
   sharding: jax.sharding.Sharding | None = None,
   process_index: int | None = None,
   process_count: int | None = None,
+  faults: faults_lib.Faults = _RAISE,
 ) -> Batches:
   """Yields batch `first`, `first + 1`, ... for ever, shuffled in each epoch.
 
@@ -116,18 +138,22 @@ def batches(
     process_index: Which share is this host's, without a sharding; None asks
       JAX. Host h has the h-th block of a batch.
     process_count: Number of shares, likewise.
+    faults: What to do about clips that cannot be read. A substitute is drawn
+      with the numbers of the clip that it stands for.
 
   Raises:
     ValueError: If devices or hosts cannot share a batch evenly, or the source
       is empty.
-    RuntimeError: From `next`, if a worker process died.
+    ClipError: From `next`, if a clip cannot be read, and none replaces it.
+    RuntimeError: From `next`, if a worker process died, or too many clips were
+      substituted.
   """
-  rows = _rows(batch_size, sharding, process_index, process_count)
+  rows = shares.rows(batch_size, sharding, process_index, process_count)
   numbers = _numbers(source).seed(seed).shuffle().repeat()
-  clips = numbers.random_map(_Draw(source))
+  clips = numbers.random_map(_Draw(source, faults))
   share = _Share(clips, batch_size, rows).batch(len(rows))
   dataset = _read(share[first:], num_workers, num_threads)
-  return Batches(dataset, sharding, batch_size)
+  return Batches(dataset, sharding, batch_size, faults.limit)
 
 
 def evaluation_batches(
@@ -139,23 +165,26 @@ def evaluation_batches(
   sharding: jax.sharding.Sharding | None = None,
   process_index: int | None = None,
   process_count: int | None = None,
+  faults: faults_lib.Faults = _RAISE,
 ) -> Batches:
   """Yields every clip of the source exactly once, in order, then ends.
 
   All hosts get the same number of batches, all of one size: the last is filled
   up with clips whose `mask`, bool `[b]`, is False, and which must not count.
+  Nor must those that stand for clips that cannot be read.
 
   Args: as those of `batches`.
 
   Raises:
     ValueError: As `batches` does.
   """
-  rows = _rows(batch_size, sharding, process_index, process_count)
+  rows = shares.rows(batch_size, sharding, process_index, process_count)
   num_places = -(-len(source) // batch_size) * batch_size
   places = _numbers(source).repeat(-(-num_places // len(source)))
-  clips = places[:num_places].map_with_index(_Look(source))
+  clips = places[:num_places].map_with_index(_Look(source, faults))
   share = _Share(clips, batch_size, rows).batch(len(rows))
-  return Batches(_read(share, num_workers, num_threads), sharding, batch_size)
+  dataset = _read(share, num_workers, num_threads)
+  return Batches(dataset, sharding, batch_size, faults.limit)
 
 
 def digest(batch: Mapping[str, np.ndarray]) -> str:
@@ -171,25 +200,35 @@ def digest(batch: Mapping[str, np.ndarray]) -> str:
 class _Draw(grain.transforms.RandomMap):
   """Turns the number of an example into a random view of it."""
 
-  def __init__(self, source: Source):
+  def __init__(self, source: Source, faults: faults_lib.Faults = _RAISE):
     self._source = source
+    self._faults = faults
 
   def random_map(self, index: int, rng: np.random.Generator) -> Clip:
     # Grain lends `rng` from a pool: a source may draw from it, not keep it.
     draw = getattr(self._source, 'draw', None)
-    clip = self._source[index] if draw is None else draw(index, rng)
-    return _checked(clip, index, self._source.schema)
+    if draw is None:
+      return _clip(self._source, self._source.__getitem__, index, self._faults)
+    start = rng.bit_generator.state
+
+    def view(number: int) -> Clip:
+      rng.bit_generator.state = start  # However far the last try came.
+      return draw(number, rng)
+
+    return _clip(self._source, view, index, self._faults)
 
 
 class _Look(grain.transforms.MapWithIndex):
   """Turns the number of an example into its clip, with its mask."""
 
-  def __init__(self, source: Source):
+  def __init__(self, source: Source, faults: faults_lib.Faults):
     self._source = source
+    self._faults = faults
 
   def map_with_index(self, place: int, index: int) -> Clip:
-    clip = _checked(self._source[index], index, self._source.schema)
-    return clip | {'mask': np.bool_(place < len(self._source))}
+    clip = _clip(self._source, self._source.__getitem__, index, self._faults)
+    is_itself = not clip.get(_SUBSTITUTED, False)
+    return clip | {'mask': np.bool_(place < len(self._source) and is_itself)}
 
 
 class _Share(grain.MapDataset):
@@ -203,7 +242,8 @@ class _Share(grain.MapDataset):
     self._rows = rows
 
   def __len__(self) -> int:
-    return len(self._parent) // self._batch_size * len(self._rows)
+    length = len(self._parent) // self._batch_size * len(self._rows)
+    return min(length, sys.maxsize // 2)  # Leaves room to round up.
 
   def __getitem__(self, index: int | slice) -> Clip | grain.MapDataset:
     if isinstance(index, slice):
@@ -221,51 +261,23 @@ def _numbers(source: Source) -> grain.MapDataset:
   return grain.MapDataset.range(len(source))
 
 
-def _checked(clip: Clip, index: int, schema: Schema) -> Clip:
-  """Returns the clip, once it is what the schema promises."""
-  video = clip['video']
-  if video.dtype != np.uint8 or video.shape != tuple(schema.clip_shape):
+def _clip(
+  source: Source,
+  get: Callable[[int], Clip],
+  index: int,
+  faults: faults_lib.Faults,
+) -> Clip:
+  """Returns what `get` reads, once it is what the schema promises."""
+  clip, is_substituted = faults.read(get, index, len(source))
+  video, clip_shape = clip['video'], tuple(source.schema.clip_shape)
+  if video.dtype != np.uint8 or video.shape != clip_shape:
     raise ValueError(
       f'Clip {index} is {video.dtype} {video.shape}; the schema of its source'
-      f' promises uint8 {tuple(schema.clip_shape)}.'
+      f' promises uint8 {clip_shape}.'
     )
-  return clip
-
-
-def _rows(
-  batch_size: int,
-  sharding: jax.sharding.Sharding | None,
-  process_index: int | None,
-  process_count: int | None,
-) -> np.ndarray:
-  """Returns which rows of a batch this host must read, in rising order."""
-  if sharding is None:
-    index = jax.process_index() if process_index is None else process_index
-    count = jax.process_count() if process_count is None else process_count
-    _check_divides(batch_size, count, 'number of hosts')
-    return np.arange(batch_size).reshape(count, -1)[index]
-  devices = sharding.num_devices  # A number that any cut divides.
-  cuts = sharding.devices_indices_map((devices,)).values()
-  parts = len({_span(cut, devices) for cut in cuts})
-  _check_divides(
-    batch_size, parts, 'number of devices that share the batch axis'
-  )
-  mine = sharding.addressable_devices_indices_map((batch_size,)).values()
-  spans = {_span(index, batch_size) for index in mine}
-  return np.concatenate([np.arange(*span) for span in sorted(spans)])
-
-
-def _span(index: tuple[slice], size: int) -> tuple[int, int]:
-  """Returns from where to where a device's slice goes."""
-  return index[0].indices(size)[:2]
-
-
-def _check_divides(batch_size: int, number: int, what: str) -> None:
-  if batch_size < 1 or batch_size % number:
-    raise ValueError(
-      f'config.batch_size is {batch_size}; it must be a multiple of the {what},'
-      f' {number}.'
-    )
+  if faults.policy == 'raise':
+    return clip
+  return clip | {_SUBSTITUTED: np.bool_(is_substituted)}
 
 
 def _read(
@@ -284,15 +296,3 @@ def _read(
       grain.MultiprocessingOptions(num_workers, per_worker_buffer_size=1)
     )
   return dataset
-
-
-def _place(
-  batch: Clip, sharding: jax.sharding.Sharding, batch_size: int
-) -> Batch:
-  """Copies this host's share of a batch to its devices."""
-  return {
-    name: jax.make_array_from_process_local_data(
-      sharding, array, (batch_size, *array.shape[1:])
-    )
-    for name, array in batch.items()
-  }

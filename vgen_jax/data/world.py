@@ -9,14 +9,16 @@ Lengths scale with the frame and speeds with the duration, so 8x16x16 and
 apart at a size of your choice can be left out by `only`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from vgen_jax import build
+from vgen_jax.data import combinations
 from vgen_jax.data import drawing
+from vgen_jax.data import text as text_lib
 from vgen_jax.types import Clip
 from vgen_jax.types import ClipShape
 from vgen_jax.types import Schema
@@ -79,6 +81,7 @@ class World:
     num_clips: Number of distinct clips.
     label: The factor that labels tell, several for their combinations, or None.
     factors_kept: Values of each factor that occur, {factor: (value, ...)}.
+    text: Tokenizer of the captions that clips bear, or None.
   """
 
   def __init__(
@@ -89,6 +92,8 @@ class World:
     label: str | tuple[str, ...] | None = 'direction',
     only: Mapping[str, str | tuple[str, ...]] | None = None,
     seed: int = 0,
+    text: text_lib.Tokenizer | bool = False,
+    held_out: Sequence[Mapping[str, str | tuple[str, ...]]] = (),
   ):
     """Describes the world; clips are drawn when asked for.
 
@@ -100,6 +105,11 @@ class World:
       only: Values that may occur, such as {'shape': 'circle'}; the factors that
         it does not name are free.
       seed: Of the whole world, below 2**32.
+      text: Whether clips bear their captions, as bytes; or another tokenizer's
+        spec (data/text.py).
+      held_out: Combinations such as {'shape': 'circle', 'color': 'red'}, which
+        the split 'test' shows alone, and the others not: words that a model
+        knows, in a sentence that it does not.
 
     Raises:
       ValueError: If a name is unknown, or a clip is too small to show anything.
@@ -117,7 +127,7 @@ class World:
     self.split = split
     self.num_clips = num_clips
     self.label = (label,) if isinstance(label, str) else tuple(label or ())
-    self.factors_kept = _factors_kept(only or {})
+    self.factors_kept = combinations.kept(FACTORS, only or {})
     self.seed = seed
     for factor in self.label:
       if factor not in FACTORS:
@@ -125,6 +135,10 @@ class World:
           f'label is {factor!r}.{build.hint(factor, list(FACTORS))}'
         )
     self._num_values = np.array([len(v) for v in self.factors_kept.values()])
+    self.text = text_lib.Bytes() if text is True else text or None
+    self._combinations = combinations.parted(
+      self.factors_kept, held_out, split == 'test'
+    )
 
   @property
   def schema(self) -> Schema:
@@ -141,6 +155,7 @@ class World:
       num_classes=len(names),
       class_names=tuple(names),
       frames_per_second=8.0,
+      vocab_size=self.text.vocab_size if self.text else 0,
     )
 
   def __len__(self) -> int:
@@ -159,6 +174,8 @@ class World:
     clip = {'video': video}
     if self.label:
       clip['label'] = self._label(factors)
+    if self.text:
+      clip |= text_lib.entries(self.text, caption(factors))
     return clip
 
   def factors(self, index: int) -> dict[str, str]:
@@ -167,9 +184,7 @@ class World:
 
   def caption(self, index: int) -> str:
     """Returns clip `index` in words."""
-    return 'a {size} {color} {shape} moving {speed} {direction}'.format(
-      **self.factors(index)
-    )
+    return caption(self.factors(index))
 
   def truth(self, index: int) -> Truth:
     """Returns where the object of clip `index` is, and what it covers."""
@@ -199,6 +214,9 @@ class World:
     draws = np.random.Generator(np.random.Philox(key=key)).random(
       len(FACTORS) + 2
     )
+    if self._combinations:  # The first draw chooses; the others are spent.
+      place = int(draws[0] * len(self._combinations))
+      return self._combinations[place], draws[len(FACTORS) :]
     choices = (draws[: len(FACTORS)] * self._num_values).astype(int)
     factors = {
       factor: values[choice]
@@ -236,29 +254,13 @@ class World:
     return np.int32(label)
 
 
+def caption(factors: Mapping[str, str]) -> str:
+  """Returns what happens in a clip of these factors, in words."""
+  return 'a {size} {color} {shape} moving {speed} {direction}'.format(**factors)
+
+
 def fold(position: Any, low: Any, high: Any) -> np.ndarray:
   """Returns where a free `position` ends up between elastic walls."""
   width = high - low
   phase = np.mod(position - low, 2 * width)
   return low + width - np.abs(phase - width)
-
-
-def _factors_kept(
-  only: Mapping[str, str | tuple[str, ...]],
-) -> dict[str, tuple[str, ...]]:
-  """Returns the values that may occur of each factor, in the world's order."""
-  kept = dict(FACTORS)
-  for factor, values in only.items():
-    if factor not in FACTORS:
-      raise ValueError(
-        f'only has {factor!r}.{build.hint(factor, list(FACTORS))}'
-      )
-    values = (values,) if isinstance(values, str) else tuple(values)
-    for value in values:
-      if value not in FACTORS[factor]:
-        known = build.hint(value, list(FACTORS[factor]))
-        raise ValueError(f'only[{factor!r}] has {value!r}.{known}')
-    if not values:
-      raise ValueError(f'only[{factor!r}] is empty; it must keep a value.')
-    kept[factor] = tuple(v for v in FACTORS[factor] if v in values)
-  return kept

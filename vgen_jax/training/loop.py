@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 import contextlib
 import dataclasses
 import logging
-from typing import Any
 
 from etils import epath
 import jax
@@ -34,7 +33,7 @@ _log = logging.getLogger(__name__)
 _FREE = (
   'num_workers', 'num_samples', 'log_every', 'sample_every', 'sample_from',
   'checkpoint_every', 'keep', 'best', 'tensorboard', 'wandb', 'mesh', 'frozen',
-  'guard.policy', 'guard.max_skips', 'data.folder',
+  'guard.policy', 'guard.max_skips', 'data.folder', 'faults',
 )  # fmt: skip
 
 
@@ -130,7 +129,7 @@ def train(
       )
       saves |= leaves
       if logs or saves:  # Before a save: a broken run must not go on in one.
-        metrics = _read(setup, step, device_metrics)
+        metrics = _read(setup, step, device_metrics, batches)
         writer.write_metrics(step, metrics | progress.speed())
         progress.show(step, metrics)
         if on_log is not None:
@@ -163,7 +162,7 @@ def first_state(
   return frozen.restore(state, setup.settings.frozen)
 
 
-def batches_from(setup: setup_lib.Setup, first: int) -> Any:
+def batches_from(setup: setup_lib.Setup, first: int) -> pipeline.Batches:
   """Returns the iterator over batches `first`, `first + 1`, ... of a run."""
   return pipeline.batches(
     setup.source,
@@ -171,6 +170,7 @@ def batches_from(setup: setup_lib.Setup, first: int) -> Any:
     seed=setup.settings.seed,
     first=first,
     num_workers=setup.settings.num_workers,
+    faults=setup.settings.faults,
     sharding=sharding.of_batch(setup.mesh),
   )
 
@@ -237,9 +237,13 @@ def _writer(
 
 
 def _read(
-  setup: setup_lib.Setup, step: int, metrics: Metrics
+  setup: setup_lib.Setup, step: int, metrics: Metrics, batches: pipeline.Batches
 ) -> dict[str, float]:
-  """Returns the metrics of the turns played in a step, and learning rates."""
+  """Returns the metrics of the turns played in a step, learning rates, faults.
+
+  `data/substituted` is the number of clips that this start of the run, on this
+  host, has substituted so far.
+  """
   values = {name: float(x) for name, x in jax.device_get(metrics).items()}
   idle = tuple(
     f'{turn.name}/'
@@ -249,6 +253,8 @@ def _read(
   values = {k: x for k, x in values.items() if not k.startswith(idle or '\0')}
   for player, rate in setup.rates.items():
     values[f'{player}/learning_rate'] = float(rate(step - 1))
+  if setup.settings.faults.policy == 'substitute':
+    values['data/substituted'] = float(batches.num_substituted)
   return values
 
 

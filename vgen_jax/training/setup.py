@@ -104,7 +104,11 @@ def make(settings: settings_lib.Settings) -> Setup:
     ValueError: If the config does not fit itself or the devices.
   """
   mesh = sharding.make_mesh(settings.mesh)
-  source = build.source(settings.data, settings.clip_shape)
+  faults = settings.faults
+  source = build.source(
+    settings.data, settings.clip_shape, faults=faults.policy
+  )
+  clip, _ = faults.read(source.__getitem__, 0, len(source))
   model = build.model(settings.model, source.schema)
   ema.check(settings.ema)
   players, steps = model.players, settings.num_steps
@@ -113,7 +117,7 @@ def make(settings: settings_lib.Settings) -> Setup:
   rates = optim.schedules(settings.optim, players, steps)
   batch = {
     key: jax.ShapeDtypeStruct((settings.batch_size, *np.shape(x)), x.dtype)
-    for key, x in source[0].items()
+    for key, x in clip.items()
   }
   few = {
     k: jax.ShapeDtypeStruct((2, *x.shape[1:]), x.dtype)

@@ -1,0 +1,133 @@
+"""Tests of `vgen data`: from videos to clips by the command line."""
+
+import json
+import pathlib
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from vgen_jax.cli import main as cli
+from vgen_jax.data import tfds_video
+
+
+@pytest.fixture(autouse=True)
+def _keep_logging():
+  """The command sets up logging for itself; tests want theirs back."""
+  import logging
+
+  names = ('vgen_jax', 'absl')
+  old = {
+    n: (logging.getLogger(n).level, logging.getLogger(n).handlers[:])
+    for n in names
+  }
+  yield
+  for name, (level, handlers) in old.items():
+    logger = logging.getLogger(name)
+    logger.setLevel(level)
+    logger.handlers = handlers
+    logger.propagate = True
+
+
+def told(capsys, *argv) -> dict:
+  """What the last line of a command says."""
+  assert cli.main(['data', *map(str, argv)]) == 0, capsys.readouterr().err
+  [value] = json.loads(capsys.readouterr().out.splitlines()[-1]).values()
+  return value
+
+
+def test_prepare_then_inspect(clips, tmp_path, capsys):
+  flags = ('--size=16', '--format=jpeg', '--name=blends')
+  place = told(
+    capsys,
+    'prepare',
+    'video_folder',
+    f'--source={clips}',
+    f'--out={tmp_path}',
+    *flags,
+  )
+  assert sum(place['examples'].values()) == 6
+  assert place['skipped'] == 0
+  sheet = tmp_path / 'sheet.png'
+  found = told(
+    capsys,
+    'inspect',
+    f'--data_dir={place["data_dir"]}',
+    '--split=all',
+    '--clip_shape=8,16,16,3',
+    '--num=3',
+    f'--out={sheet}',
+  )
+  assert found['clips'] == 6
+  assert found['schema']['class_names'] == ['left', 'right']
+  assert found['frames'] == {'least': 20, 'median': 20, 'most': 20}
+  assert found['seconds']['median'] == pytest.approx(2)
+  assert found['labels_seen'] == 2
+  assert found['broken'] == []
+  assert found['clips_per_cpu_second'] > 1
+  pixels = np.asarray(Image.open(sheet))
+  assert pixels.shape == (3 * 16, 8 * 16, 3)
+  source = tfds_video.TFDSVideo(
+    (8, 16, 16, 3), data_dir=place['data_dir'], split='all'
+  )
+  np.testing.assert_array_equal(pixels[:16, :16], source[0]['video'][0])
+
+
+def test_inspect_looks_at_any_config(tmp_path, capsys):
+  root = pathlib.Path(__file__).parents[2]
+  found = told(
+    capsys,
+    'inspect',
+    f'--config={root}/configs/mocogan_world.py:smoke',
+    '--scan=4',
+    f'--out={tmp_path}/sheet.png',
+  )
+  assert found['schema']['num_classes'] == 8
+
+
+def test_prepare_draws(tmp_path, capsys):
+  place = told(
+    capsys,
+    'prepare',
+    'shapes_world',
+    '--num_clips=3',
+    f'--out={tmp_path}',
+    '--clip_shape=4,16,16,3',
+    '--format=raw',
+  )
+  assert place['examples'] == {'train': 3, 'validation': 1, 'test': 1}
+
+
+def test_bench_counts_what_is_drawn(capsys):
+  [row] = told(
+    capsys,
+    'bench',
+    '--formats=raw',
+    '--shapes=4x16x16',
+    '--turns=1',
+    '--seconds=0.05',
+    '--num_clips=4',
+  )
+  assert row['bytes'] > 4 * 16 * 16 * 3
+  assert row['pipeline'] > 0
+  assert 0 < row['ratio'] < 2
+
+
+@pytest.mark.parametrize(
+  ('argv', 'message'),
+  [
+    (['prepar'], "No command 'prepar' of data. Did you mean 'prepare'?"),
+    (['prepare', 'ucf11', '--out=x'], "No dataset 'ucf11'. Did you mean"),
+    (['prepare', 'ucf101', '--out=x'], 'ucf101 needs --source=...'),
+    (['prepare', 'ucf101', '--sorce=x', '--out=x'], "mean '--source'?"),
+    (['bench', '--formats=gif'], "--formats has ['gif']"),
+    (['bench', '--shapes=16'], "--shapes has '16'"),
+    (['inspect'], 'Give --data_dir, --dataset or --config'),
+    (['inspect', '--data_dir=x', '--clip_shape=4'], "--clip_shape is '4'"),
+  ],
+)
+def test_what_is_wrong_is_told_in_a_line(argv, message, capsys):
+  assert cli.main(['data', *argv]) == 1
+  [line] = capsys.readouterr().err.splitlines()
+  assert line.startswith('vgen data: ')
+  assert message in line

@@ -1,0 +1,176 @@
+"""Tests of data/text.py, and of captions of the world."""
+
+import pickle
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from vgen_jax import build
+from vgen_jax.data import pipeline
+from vgen_jax.data import text as text_lib
+from vgen_jax.data import world as world_lib
+
+SHAPE = (4, 16, 16, 3)
+
+
+def test_bytes_are_what_they_always_were():
+  """Renew never: checkpoints rest on these numbers."""
+  token_n, mask_n = text_lib.Bytes(8).encode('a é')
+  assert token_n.tolist() == [1, 100, 35, 198, 172, 2, 0, 0]
+  assert mask_n.tolist() == [True] * 6 + [False] * 2
+  assert (token_n.dtype, mask_n.dtype) == (np.int32, np.bool_)
+  assert text_lib.Bytes.vocab_size == 259
+
+
+@pytest.mark.parametrize(
+  'text', ['', 'a small red circle', 'größer 🎈 日本語', '\x00\x01\xff']
+)
+def test_bytes_come_back(text):
+  tokenizer = text_lib.Bytes(64)
+  token_n, mask_n = tokenizer.encode(text)
+  assert tokenizer.decode(token_n) == text
+  assert token_n.max() < tokenizer.vocab_size
+  assert mask_n.sum() == len(text.encode()) + 2
+
+
+def test_long_texts_are_cut_between_letters():
+  tokenizer = text_lib.Bytes(6)
+  token_n, mask_n = tokenizer.encode('aé日本語')
+  assert tokenizer.decode(token_n) == 'aé'  # Two bytes of three had room.
+  assert token_n[mask_n][-1] == tokenizer.END
+  with pytest.raises(ValueError, match='length is 1; a caption takes 2'):
+    text_lib.Bytes(1)
+
+
+class Pieces:
+  """Stands for SentencePiece: words of T5's ids, and no begin."""
+
+  words = ('<pad>', '</s>', '<unk>', 'a', 'red', 'circle')
+
+  def __init__(self, model_file):
+    if model_file != 't5.model':
+      raise OSError(f'Not found: "{model_file}"')
+
+  def encode(self, text):
+    known = dict(zip(self.words, range(6), strict=True))
+    return [known.get(word, 2) for word in text.split()]
+
+  def decode(self, ids):
+    return ' '.join(self.words[i] for i in ids)
+
+  get_piece_size = lambda self: len(self.words)
+  pad_id = lambda self: 0
+  eos_id = lambda self: 1
+  bos_id = lambda self: -1
+
+
+@pytest.fixture
+def sentencepiece(monkeypatch):
+  module = types.ModuleType('sentencepiece')
+  module.SentencePieceProcessor = Pieces
+  monkeypatch.setitem(sys.modules, 'sentencepiece', module)
+  text_lib._vocabulary.cache_clear()
+  yield
+  text_lib._vocabulary.cache_clear()
+
+
+@pytest.mark.usefixtures('sentencepiece')
+def test_pieces_of_a_vocabulary():
+  tokenizer = pickle.loads(pickle.dumps(text_lib.SentencePiece('t5.model', 5)))
+  token_n, mask_n = tokenizer.encode('a red circle')
+  assert token_n.tolist() == [3, 4, 5, 1, 0]
+  assert mask_n.tolist() == [True] * 4 + [False]
+  assert tokenizer.decode(token_n) == 'a red circle'
+  assert tokenizer.vocab_size == 6
+  cut_n, mask_n = tokenizer.encode('a red red red red circle')
+  assert cut_n.tolist() == [3, 4, 4, 4, 1]
+  assert mask_n.all()
+  with pytest.raises(FileNotFoundError, match=r't6\.model is no vocab'):
+    text_lib.SentencePiece('t6.model')
+
+
+def test_a_missing_package_is_named(monkeypatch):
+  monkeypatch.setitem(sys.modules, 'sentencepiece', None)
+  text_lib._vocabulary.cache_clear()
+  with pytest.raises(ImportError, match=r"pip install 'vgen_jax\[text\]'"):
+    text_lib.SentencePiece('t5.model')
+
+
+def test_the_real_package(tmp_path):
+  spm = pytest.importorskip('sentencepiece')
+  words = tmp_path / 'words.txt'
+  world = world_lib.World(SHAPE)
+  words.write_text('\n'.join(world.caption(i) for i in range(300)))
+  prefix = str(tmp_path / 'words')
+  spm.SentencePieceTrainer.train(
+    input=str(words), model_prefix=prefix, vocab_size=40, pad_id=0, eos_id=1,
+    unk_id=2, bos_id=-1, minloglevel=2,
+  )  # fmt: skip
+  tokenizer = text_lib.SentencePiece(f'{prefix}.model', 64)
+  token_n, mask_n = tokenizer.encode(world.caption(3))
+  assert tokenizer.decode(token_n) == world.caption(3)
+  assert token_n[mask_n][-1] == 1
+
+
+def test_the_world_tells_what_it_shows():
+  spec = {'name': 'world.World', 'text': {'name': 'text.Bytes', 'length': 64}}
+  source = build.source(spec, SHAPE)
+  assert source.schema.vocab_size == 259
+  plain = world_lib.World(SHAPE)
+  for i in range(20):
+    clip = source[i]
+    assert source.text.decode(clip['text']) == plain.caption(i)
+    np.testing.assert_array_equal(clip['video'], plain[i]['video'])
+  assert 'text' not in plain[0]
+  assert plain.schema.vocab_size == 0
+  with pipeline.batches(source, batch_size=8, seed=0) as batches:
+    batch = next(batches)
+  assert batch['text'].shape == batch['text_mask'].shape == (8, 64)
+  assert world_lib.World(SHAPE, text=True).text.length == 128
+
+
+HELD_OUT = (
+  {'shape': 'circle', 'color': 'red'},
+  {'shape': 'cross', 'color': ('blue', 'cyan')},
+)
+
+
+def seen(split: str, held_out=HELD_OUT) -> set[tuple[str, str]]:
+  world = world_lib.World(SHAPE, split, held_out=held_out)
+  clips = [world.factors(i) for i in range(400)]
+  return {(clip['shape'], clip['color']) for clip in clips}
+
+
+def test_held_out_combinations_are_the_test():
+  held_out = {('circle', 'red'), ('cross', 'blue'), ('cross', 'cyan')}
+  assert seen('test') == held_out
+  assert not seen('train') & held_out
+  assert len(seen('train')) == 24 - 3
+  assert seen('validation') == seen('train')
+  # Each word is known from training; only the sentence is new.
+  for words in zip(*seen('test'), strict=True):
+    assert all(any(word in pair for pair in seen('train')) for word in words)
+  assert held_out < seen('train', held_out=())  # What the check would catch.
+
+
+def test_held_out_combinations_are_as_likely():
+  world = world_lib.World(SHAPE, held_out=HELD_OUT)
+  counts = np.bincount(
+    [('small', 'large').index(world.factors(i)['size']) for i in range(1000)]
+  )
+  assert abs(counts[0] - 500) < 5 * np.sqrt(250)
+
+
+@pytest.mark.parametrize(
+  ('held_out', 'message'),
+  [
+    ({'shap': 'circle'}, "held_out has 'shap'. Did you mean 'shape'"),
+    ({'shape': 'circel'}, r"held_out\['shape'\] has 'circel'. Did you mean"),
+    ({}, 'of which `only` leaves nothing else; change'),
+  ],
+)
+def test_held_out_errors(held_out, message):
+  with pytest.raises(ValueError, match=message):
+    world_lib.World(SHAPE, held_out=(held_out,))

@@ -1,0 +1,235 @@
+"""Tests of data/transforms.py."""
+
+import itertools
+import pickle
+
+import numpy as np
+import pytest
+
+from vgen_jax import build
+from vgen_jax.data import pipeline
+from vgen_jax.data import transforms
+from vgen_jax.types import Schema
+
+SHAPE = (20, 8, 12, 3)
+
+
+class Ramps:
+  """Three clips; red tells the frame, green the column, blue the row."""
+
+  schema = Schema(SHAPE, num_classes=3, frames_per_second=8.0, action_width=1)
+
+  def __len__(self):
+    return 3
+
+  def __getitem__(self, index):
+    t, y, x = np.mgrid[: SHAPE[0], : SHAPE[1], : SHAPE[2]]
+    return {
+      'video': np.stack([10 * t, 10 * x, 10 * y + index], -1).astype(np.uint8),
+      'label': np.int32(index),
+      'action': np.arange(SHAPE[0], dtype=np.float32)[:, None],
+    }
+
+
+def make(t: int = 4, side: int = 8, **kwargs) -> transforms.Transformed:
+  return transforms.Transformed((t, side, side, 3), Ramps(), **kwargs)
+
+
+def draws(source, number: int = 60):
+  return [source.draw(0, np.random.default_rng(i)) for i in range(number)]
+
+
+def frames(clip) -> list[int]:
+  return (clip['video'][:, 0, 0, 0] // 10).tolist()
+
+
+def left(clip) -> int:
+  return int(clip['video'][0, 0, :, 1].min() // 10)
+
+
+def top(clip) -> int:
+  return int(clip['video'][0, :, 0, 2].min() // 10)
+
+
+def rng_of(seed: int) -> np.random.Generator:
+  return np.random.default_rng(seed)
+
+
+def test_a_view_is_the_middle_and_draws_are_from_anywhere():
+  clip = make()[2]
+  assert frames(clip) == [8, 9, 10, 11]
+  assert (left(clip), top(clip), clip['label']) == (2, 0, 2)
+  starts = {frames(clip)[0] for clip in draws(make(t=16))}
+  assert starts == set(range(5))
+  views = draws(make(side=6, resize=8))
+  assert {left(clip) for clip in views} == set(range(7))
+  assert {top(clip) for clip in views} == set(range(3))
+  assert {left(x) for x in draws(make(crops_at_random=False))} == {2}
+
+
+def test_strides_and_what_goes_with_the_frames():
+  source = make(strides=(2, 5))
+  assert source.schema.frames_per_second == 4
+  assert frames(source[0]) == [6, 8, 10, 12]
+  steps = set()
+  for clip in draws(source):
+    step = np.diff(frames(clip))
+    assert len(set(step.tolist())) == 1
+    steps.add(int(step[0]))
+    assert clip['action'][:, 0].tolist() == frames(clip)
+  assert steps == {2, 5}
+
+
+def test_jitter_moves_frames_by_part_of_the_stride():
+  moved = [frames(x) for x in draws(make(strides=(4,), time_jitter=0.4))]
+  steps = np.diff(moved)
+  # By up to 1.6 each, which rounds to 2; never past one another.
+  assert set(range(1, 8)) <= set(steps.ravel().tolist()) <= set(range(9))
+  assert np.min(moved) >= 0
+  assert np.max(moved) <= 19
+  still = [frames(x) for x in draws(make(strides=(4,)))]
+  assert set(np.diff(still).ravel().tolist()) == {4}
+
+
+def test_a_view_is_a_function_of_its_numbers():
+  source = make(flips=True, hue=0.5, contrast=0.5, time_jitter=0.5)
+  again = pickle.loads(pickle.dumps(source))
+  for i in range(5):
+    np.testing.assert_array_equal(
+      source.draw(1, rng_of(i))['video'], again.draw(1, rng_of(i))['video']
+    )
+  assert len({x['video'].tobytes() for x in draws(source)}) == 60
+
+
+def test_the_whole_clip_has_one_view():
+  """A still stays still: one cut, one flip, one colour for all frames."""
+
+  class Still(Ramps):
+    def __getitem__(self, index):
+      clip = super().__getitem__(index)
+      return clip | {'video': np.repeat(clip['video'][5:6], SHAPE[0], 0)}
+
+  colors = dict(brightness=0.5, contrast=0.5, saturation=0.5, hue=0.5)
+  source = transforms.Transformed((4, 8, 8, 3), Still(), flips=True, **colors)
+  for clip in draws(source, 20):
+    assert (clip['video'] == clip['video'][:1]).all()
+  # Colours drawn for each frame would be seen.
+  still = Still()[0]['video'][:4]
+  flicker = [
+    transforms.recolored(still[i : i + 1], 1 + i / 10) for i in range(4)
+  ]
+  assert any((x != flicker[0]).any() for x in flicker)
+
+
+def test_flips_come_half_of_the_time():
+  rises = [
+    int(x['video'][0, 0, -1, 1]) > int(x['video'][0, 0, 0, 1])
+    for x in draws(make(flips=True), 200)
+  ]
+  assert 70 < sum(rises) < 130
+  assert all(
+    x['video'][0, 0, -1, 1] > x['video'][0, 0, 0, 1] for x in draws(make())
+  )
+
+
+def test_resize_takes_the_shorter_side_and_averages():
+  video_thwc = Ramps()[0]['video']
+  half = transforms.resized(video_thwc, 4)
+  want = video_thwc.reshape(20, 4, 2, 6, 2, 3).mean((2, 4))
+  assert half.shape == (20, 4, 6, 3)
+  np.testing.assert_allclose(half, want, atol=0.51)
+  tall = transforms.resized(video_thwc.transpose(0, 2, 1, 3), 4)
+  assert tall.shape == (20, 6, 4, 3)
+
+
+GREY = np.broadcast_to(np.arange(10, 250, 60, dtype=np.uint8), (3, 1, 1, 4))
+GREY = np.moveaxis(GREY, -1, 1).repeat(3, -1)
+# None so bright that another hue of it would be cut off.
+COLORS = np.uint8([[[[140, 98, 95], [95, 135, 110], [110, 110, 110]]]])
+
+
+def test_brightness_and_contrast_by_hand():
+  got = transforms.recolored(GREY, brightness=0.5)
+  np.testing.assert_array_equal(got[0, :, 0, 0], [5, 35, 65, 95])
+  got = transforms.recolored(GREY, contrast=0.5)  # About the mean, 100.
+  np.testing.assert_array_equal(got[0, :, 0, 0], [55, 85, 115, 145])
+  got = transforms.recolored(GREY, 0.5, 2.0)  # About 50.
+  np.testing.assert_array_equal(got[0, :, 0, 0], [0, 20, 80, 140])
+  one = transforms.recolored(GREY[..., :1], 0.5, 2.0)
+  np.testing.assert_array_equal(one, got[..., :1])
+
+
+def test_saturation_and_hue_keep_luma_and_grey():
+  luma = lambda x: x @ np.array([0.299, 0.587, 0.114])
+  for change in ({'saturation': 0.3}, {'hue': 0.1}, {'hue': -0.2}):
+    got = transforms.recolored(COLORS, **change)
+    np.testing.assert_allclose(luma(got), luma(COLORS), atol=1)
+    np.testing.assert_array_equal(got[..., 2, :], 110)
+    assert np.any(got != COLORS)
+  none = transforms.recolored(COLORS, saturation=0)
+  np.testing.assert_allclose(none, luma(COLORS)[..., None].repeat(3, -1), 0, 1)
+  np.testing.assert_array_equal(transforms.recolored(COLORS), COLORS)
+
+
+def test_hue_goes_round_the_circle():
+  np.testing.assert_array_equal(transforms.recolored(COLORS, hue=1), COLORS)
+  got = COLORS
+  for _ in range(4):
+    got = transforms.recolored(got, hue=0.25)
+  np.testing.assert_allclose(got.astype(int), COLORS, atol=3)
+  opposite = transforms.recolored(COLORS, hue=0.5).astype(int) - 110
+  away = COLORS.astype(int) - 110  # From a grey of nearly the same luma.
+  assert np.sum(opposite[..., :2, :] * away[..., :2, :]) < 0
+
+
+@pytest.mark.parametrize('count', [1, 2, 4])
+def test_evaluation_sees_each_window_and_view_once(count):
+  source = make(num_windows=2, num_views=3)
+  assert len(source) == 3 * 2 * 3
+  seen = []
+  for h in range(count):
+    with pipeline.evaluation_batches(
+      source, 4, process_index=h, process_count=count
+    ) as batches:
+      for batch in batches:
+        for i in np.flatnonzero(batch['mask']):
+          clip = {k: x[i] for k, x in batch.items()}
+          seen.append((int(clip['label']), frames(clip)[0], left(clip)))
+  want = itertools.product(range(3), (0, 16), (0, 2, 4))
+  assert sorted(seen) == sorted(want)
+  assert source[7]['label'] == 7 // 6
+
+
+def test_a_config_can_say_it():
+  spec = {
+    'name': 'transforms.Transformed',
+    'source': {'name': 'world.World', 'clip_shape': (8, 20, 20, 3)},
+    'strides': (2,),
+  }
+  source = build.source(spec, (4, 16, 16, 3), split='test')
+  assert source.source.split == 'test'  # What holds for all, holds within.
+  assert source.schema.clip_shape == (4, 16, 16, 3)
+  assert source[0]['video'].shape == (4, 16, 16, 3)
+  with pytest.raises(ValueError, match=r"config.data.source.*mean 'world'"):
+    build.source(spec | {'source': {'name': 'wrld.World'}}, (4, 16, 16, 3))
+  # A network is no source, and no place to look for one.
+  with pytest.raises(ValueError, match="no file 'dit'"):
+    build.source(spec | {'source': {'name': 'dit.VideoDiT'}}, (4, 16, 16, 3))
+
+
+@pytest.mark.parametrize(
+  ('kwargs', 'message'),
+  [
+    ({'strides': (7,)}, 'need 22 frames or more'),
+    ({'strides': (0,)}, r'strides is \(0,\); it needs numbers from 1'),
+    ({'resize': 7}, 'resize is 7, which makes frames 7 x 10; views of 8 x 8'),
+    ({'hue': 0.6}, 'both go from 0 to 0.5'),
+    ({'brightness': 2}, 'they go from 0 to 1'),
+    ({'num_views': 0}, 'num_views 0; both must be 1 or more'),
+  ],
+)
+def test_errors_name_the_key(kwargs, message):
+  with pytest.raises(ValueError, match=message):
+    make(**kwargs)
+  with pytest.raises(IndexError, match='Clip 3 of 3'):
+    make()[3]

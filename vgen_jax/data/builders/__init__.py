@@ -1,0 +1,1 @@
+"""Builders: they turn videos of any layout into TFDS datasets, once."""

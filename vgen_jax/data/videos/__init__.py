@@ -1,0 +1,1 @@
+"""What lies between a folder of videos and a clip: files, stretches, notes."""

@@ -1,0 +1,1 @@
+"""Variants of the made-up world: each plants one thing to be learnt."""
