@@ -15,12 +15,11 @@ from vgen_jax.ablation.sweep import param, product
 
 BASE = '{ROOT}/configs/mocogan_world.py:smoke'
 SWEEP = product(
-  param('num_steps', 1), param('model.loss_kind', 'hinge', 'logistic'),
+  param('num_steps', 1), param('model.loss_kind', 'hinge'),
   param('seed', 0, 1),
 )
 ROWS = 'model.loss_kind'
 VALUE = 'seed_again'
-CALLS = []
 
 
 def MEASURE(run):
@@ -50,7 +49,7 @@ def test_two_machines_share_a_sweep(tmp_path, capsys):
   assert run(tmp_path, '--only=0/2') == 0
   assert 'Still open' in capsys.readouterr().out
   assert not (tmp_path / 'table.md').exists()
-  assert {p.name for p in tmp_path.iterdir() if p.is_dir()} == {'000', '002'}
+  assert {p.name for p in tmp_path.iterdir() if p.is_dir()} == {'000'}
   assert run(tmp_path, '--only=1/2') == 0
   text = (tmp_path / 'table.md').read_text()
   assert f'| hinge | {table.mean_and_error([0, 1])} | 2 |' in text
@@ -58,9 +57,9 @@ def test_two_machines_share_a_sweep(tmp_path, capsys):
   told = json.loads(capsys.readouterr().out.splitlines()[-1])
   assert told['ablation']['table'] == f'{tmp_path}/table.md'
 
-  before = [writers.read_metrics(str(tmp_path / f'00{i}')) for i in range(4)]
+  before = [writers.read_metrics(str(tmp_path / f'00{i}')) for i in range(2)]
   assert run(tmp_path) == 0  # All is done: nothing is trained or measured anew.
-  after = [writers.read_metrics(str(tmp_path / f'00{i}')) for i in range(4)]
+  after = [writers.read_metrics(str(tmp_path / f'00{i}')) for i in range(2)]
   assert before == after
 
 
