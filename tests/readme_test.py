@@ -20,7 +20,9 @@ def commands(text: str) -> list[list[str]]:
   """Returns the words of every `vgen` command in a text."""
   text = re.sub(r'\s*\\\n\s*', ' ', text)
   found = re.findall(
-    r'^[^`\n]*?\bvgen ((?!COMMAND)[a-z]+ --[^`"\n]*)', text, re.M
+    r'^[^`\n]*?\bvgen ((?!COMMAND)[a-z]+(?: [a-z_0-9]+)* --[^`"\n]*)',
+    text,
+    re.M,
   )
   return [shlex.split(line.partition('  #')[0]) for line in found]
 
@@ -36,6 +38,8 @@ ALL = [
 def test_commands_parse_and_configs_apply(words, monkeypatch):
   monkeypatch.chdir(ROOT)
   name, *flags = words
+  if name == 'data':
+    name = f'data_{flags.pop(0)}'
   module = importlib.import_module(f'vgen_jax.cli.{name}')
   parser = cli._Parser()
   module.add_arguments(parser)
