@@ -6,8 +6,8 @@
 Videos may be of any length, size and rate. If they lie in sub-folders, the name
 of its sub-folder is a video's class.
 
-Sizes: `base`, for one accelerator; `cpu`, which learns two films by heart in an
-hour on two cores; `smoke`, for tests.
+Sizes: `base`, for one accelerator; `cpu`, for a first look at a film or two on
+two cores, in about 20 minutes; `smoke`, for tests.
 """
 
 from ml_collections import ConfigDict
