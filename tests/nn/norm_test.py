@@ -39,3 +39,18 @@ def test_groups_divide_the_channels():
   out, _ = norm.FrameGroupNorm(32).init_with_output(jax.random.key(0), X)
   same, _ = norm.FrameGroupNorm(6).init_with_output(jax.random.key(0), X)
   chex.assert_trees_all_equal(out, same)
+
+
+def test_a_group_has_channels_enough_to_keep_brightness():
+  """With one channel a group, frames that differ by a constant look alike."""
+  dark = jnp.broadcast_to(jnp.arange(8.0), (1, 1, 2, 2, 8))
+  bright = dark.at[..., :2].add(5.0)
+  told = {}
+  for least in (1, 4):
+    layer = norm.FrameGroupNorm(8, min_channels=least)
+    (a, _), (b, _) = (
+      layer.init_with_output(jax.random.key(0), x) for x in (dark, bright)
+    )
+    told[least] = float(jnp.abs(a - b).max())
+  assert told[1] < 1e-3
+  assert told[4] > 0.1

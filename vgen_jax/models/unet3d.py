@@ -31,6 +31,7 @@ from vgen_jax.types import Condition
 TENSOR_RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = ()
 
 _zeros = nn.initializers.zeros_init()
+_Norm = functools.partial(norm.FrameGroupNorm, min_channels=4)
 
 
 class UNet3D(nn.Module):
@@ -139,7 +140,7 @@ class UNet3D(nn.Module):
           dtype=self.dtype,
           name=f'double_{level}',
         )(x)
-    x = nn.silu(norm.FrameGroupNorm(name='out_norm')(x))
+    x = nn.silu(_Norm(name='out_norm')(x))
     out = conv3x3(c * self.patch_size**2, kernel_init=_zeros, name='out')
     x = einops.rearrange(
       out(x), 'b t h w (p q c) -> b t (h p) (w q) c', **patch
@@ -181,9 +182,9 @@ class _Stage(nn.Module):
     )
     scale_bc, shift_bc = jnp.split(modulation(cond_bd), 2, axis=-1)
 
-    y = nn.silu(norm.FrameGroupNorm(name='norm_0')(x_bthwc))
+    y = nn.silu(_Norm(name='norm_0')(x_bthwc))
     y = conv3d((1, 3, 3), name='conv_0')(y)
-    y = nn.silu(norm.FrameGroupNorm(name='norm_1')(y, scale_bc, shift_bc))
+    y = nn.silu(_Norm(name='norm_1')(y, scale_bc, shift_bc))
     y = nn.Dropout(self.dropout, deterministic=not self.train)(y)
     y = conv3d((1, 3, 3), kernel_init=_zeros, name='conv_1')(y)
     if x_bthwc.shape[-1] != self.features:
@@ -191,7 +192,7 @@ class _Stage(nn.Module):
     x_bthwc += y
 
     if self.temporal_kernel > 1:
-      y = nn.silu(norm.FrameGroupNorm(name='norm_2')(x_bthwc))
+      y = nn.silu(_Norm(name='norm_2')(x_bthwc))
       taps = (self.temporal_kernel, 1, 1)
       x_bthwc += conv3d(taps, kernel_init=_zeros, name='conv_2')(y)
     look = functools.partial(_Attention, self.head_width, dtype=self.dtype)
@@ -217,7 +218,7 @@ class _Attention(nn.Module):
         f'head_width is {self.head_width}; it must divide the {c} channels of'
         ' each level with attention.'
       )
-    y = norm.FrameGroupNorm(name='norm')(x_bthwc)
+    y = _Norm(name='norm')(x_bthwc)
     if self.across == 'pixels':
       y_bnc = y.reshape(b * t, h * w, c)
     else:

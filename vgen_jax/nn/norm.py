@@ -18,6 +18,8 @@ class FrameGroupNorm(nn.Module):
   Attributes:
     num_groups: Groups of channels that share a mean and a variance; if they do
       not divide the channels, the greatest number below that does is taken.
+    min_channels: Channels that a group has at least, if there are as many: a
+      group of one channel could no longer say how bright a frame is.
     epsilon: Added to the variance.
 
   Reference: Wu and He, "Group Normalization", 2018,
@@ -25,6 +27,7 @@ class FrameGroupNorm(nn.Module):
   """
 
   num_groups: int = 32
+  min_channels: int = 1
   epsilon: float = 1e-6
 
   @nn.compact
@@ -44,7 +47,8 @@ class FrameGroupNorm(nn.Module):
     b, t, c = shapes.sizes('btc', x_bthwc=x_bthwc)
     gain_c = self.param('scale', nn.initializers.ones_init(), (c,))
     bias_c = self.param('bias', nn.initializers.zeros_init(), (c,))
-    groups = max(n for n in range(1, self.num_groups + 1) if c % n == 0)
+    most = min(self.num_groups, max(c // self.min_channels, 1))
+    groups = max(n for n in range(1, most + 1) if c % n == 0)
 
     # Pixels first, then groups: sums run along memory, in one pass for both.
     x32 = x_bthwc.astype(jnp.float32)
