@@ -45,22 +45,31 @@ def save(
       ' nothing to plot.'
     )
   # Not by pyplot, whose windows and state belong to the notebook.
-  picture = figure.Figure(figsize=(10, 4), layout='constrained')
-  left, right = picture.subplots(1, 2, width_ratios=(2, 1))
+  # A metric of finished runs alone makes no curves.
+  has_curves = any(len(curve) > 1 for curve in arms.values())
+  size = (10, 4) if has_curves else (5, 4)
+  picture = figure.Figure(figsize=size, layout='constrained')
+  if has_curves:
+    left, right = picture.subplots(1, 2, width_ratios=(2, 1))
+  else:
+    left, right = None, picture.subplots()
   for place, (arm, curve) in enumerate(arms.items()):
     steps = np.array(sorted(curve))
     mean = np.array([np.mean(curve[step]) for step in steps])
     error = np.array([table.standard_error(curve[step]) for step in steps])
     color = f'C{place % 10}'
-    left.plot(steps, mean, color=color, label=', '.join(arm))
-    left.fill_between(steps, mean - error, mean + error, color=color, alpha=0.2)
+    if left:
+      left.plot(steps, mean, color=color, label=', '.join(arm))
+      low, high = mean - error, mean + error
+      left.fill_between(steps, low, high, color=color, alpha=0.2)
     right.errorbar(place, mean[-1], error[-1], fmt='o', color=color, capsize=4)
   names = [', '.join(arm) for arm in arms]
   right.set_xticks(range(len(names)), names, rotation=20, ha='right')
   right.set_xlim(-0.5, len(names) - 0.5)
-  right.set_title('at the end')
-  left.set(xlabel='step', ylabel=value)
-  left.legend(title=rows if isinstance(rows, str) else ', '.join(rows))
+  right.set(title='at the end', ylabel='' if left else value)
+  if left:
+    left.set(xlabel='step', ylabel=value)
+    left.legend(title=rows if isinstance(rows, str) else ', '.join(rows))
   buffer = io.BytesIO()
   picture.savefig(buffer, format='png', dpi=120)
   epath.Path(path).write_bytes(buffer.getvalue())
