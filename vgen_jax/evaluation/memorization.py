@@ -1,0 +1,143 @@
+"""Finds generated clips that are copies of training data.
+
+A clip is compared by a small, blurred form of it: a few frames of a few pixels,
+each the mean of a box. That is robust to noise, blur and shifts by a pixel, and
+to nothing more: a crop, a change of speed or another colour pass unseen, and so
+does a copied object on another ground.
+
+What is "near" is told by clips held out from training, which nobody can have
+copied: a sample is a copy if it is nearer to its nearest training clip than all
+but 1 % of them are. So about 1 % of a model that copies nothing is flagged.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from vgen_jax.nn import shapes
+
+
+class Copies(NamedTuple):
+  """Which samples are copies, and of what.
+
+  Attributes:
+    rate: Share of the samples that are copies.
+    copied_n: Whether a sample is one.
+    nearest_n: Place of the nearest training clip.
+    flipped_n: Whether it is nearest when mirrored.
+    distance_n: Root mean square difference to it, in units of the features.
+    threshold: Distance below which a sample is a copy.
+  """
+
+  rate: float
+  copied_n: np.ndarray
+  nearest_n: np.ndarray
+  flipped_n: np.ndarray
+  distance_n: np.ndarray
+  threshold: float
+
+
+def thumbnails(
+  video_bthwc: np.ndarray, size: tuple[int, int, int] = (8, 16, 16)
+) -> np.ndarray:
+  """Returns clips reduced to `size` (t, h, w) by means of boxes, float32.
+
+  An axis that is shorter than its size is left as it is.
+  """
+  shapes.sizes('', video_bthwc=video_bthwc)
+  out = np.asarray(video_bthwc, np.float32)
+  for axis, length in enumerate(size, start=1):
+    length = min(length, out.shape[axis])
+    edges = np.linspace(0, out.shape[axis], length + 1).round().astype(int)
+    total = np.add.reduceat(out, edges[:-1], axis)
+    width = np.diff(edges).astype(np.float32)
+    out = total / np.expand_dims(width, [i for i in range(5) if i != axis])
+  return out
+
+
+def copies(
+  sample_bthwc: np.ndarray,
+  train_bthwc: np.ndarray,
+  held_out_bthwc: np.ndarray,
+  *,
+  quantile: float = 0.01,
+  size: tuple[int, int, int] = (8, 16, 16),
+) -> Copies:
+  """Returns which samples are copies of training clips, mirrored or not.
+
+  Args:
+    sample_bthwc: Generated clips. All three sets are in one range, and may be
+      `thumbnails` already, for sets too large to hold in memory as they are.
+    train_bthwc: All clips that the model was trained on.
+    held_out_bthwc: Clips of the same source, none of them in training, nor
+      from the same film: else the threshold is that of copies.
+    quantile: Share of held-out clips that are nearer than the threshold.
+    size: As in `thumbnails`.
+
+  Raises:
+    ValueError: If shapes differ, or too few clips are held out for the
+      quantile to mean anything.
+  """
+  wanted = train_bthwc.shape[1:]
+  for name, x in (('samples', sample_bthwc), ('held-out', held_out_bthwc)):
+    if x.shape[1:] != wanted:
+      raise ValueError(
+        f'A clip of the {name} is {x.shape[1:]}, one of training {wanted};'
+        ' bring them to one shape.'
+      )
+  if len(held_out_bthwc) * quantile < 1:
+    raise ValueError(
+      f'{len(held_out_bthwc)} clips are held out; a quantile of {quantile}'
+      f' needs {int(np.ceil(1 / quantile))} or more.'
+    )
+  train = thumbnails(train_bthwc, size)
+  usual_n, *_ = nearest(thumbnails(held_out_bthwc, size), train)
+  threshold = float(np.quantile(usual_n, quantile))
+  distance_n, nearest_n, flipped_n = nearest(
+    thumbnails(sample_bthwc, size), train
+  )
+  copied_n = distance_n < threshold
+  return Copies(
+    float(copied_n.mean()),
+    copied_n,
+    nearest_n,
+    flipped_n,
+    distance_n,
+    threshold,
+  )
+
+
+def nearest(
+  query_bthwc: np.ndarray, index_bthwc: np.ndarray, *, block: int = 4096
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Returns distance, place and mirroring of the nearest clip in an index.
+
+  Args:
+    query_bthwc: Clips to look for.
+    index_bthwc: Clips to look among, as they are and mirrored left to right.
+    block: Clips of the index compared at a time; bounds the memory.
+  """
+  flat = lambda x: np.ascontiguousarray(x).reshape(len(x), -1)
+  # About one common centre, or the difference of large squares is rounding.
+  center_thwc = index_bthwc.mean(0, keepdims=True)
+  query_nd = flat(query_bthwc - center_thwc)
+  n, d = query_nd.shape
+  best_n = np.full(n, np.inf)
+  place_n, flipped_n = np.zeros(n, int), np.zeros(n, bool)
+  square_n = (query_nd**2).sum(1, dtype=np.float64)
+  for start in range(0, len(index_bthwc), block):
+    part = index_bthwc[start : start + block]
+    for flip in (False, True):
+      part_md = flat((part[:, :, :, ::-1] if flip else part) - center_thwc)
+      square_nm = (
+        square_n[:, None]
+        + (part_md**2).sum(1, dtype=np.float64)[None]
+        - 2 * (query_nd @ part_md.T)
+      )
+      found_n = square_nm.argmin(1)
+      value_n = square_nm[np.arange(n), found_n]
+      better_n = value_n < best_n
+      best_n = np.where(better_n, value_n, best_n)
+      place_n = np.where(better_n, start + found_n, place_n)
+      flipped_n = np.where(better_n, flip, flipped_n)
+  return np.sqrt(np.maximum(best_n, 0) / d), place_n, flipped_n
