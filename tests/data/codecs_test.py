@@ -207,7 +207,7 @@ def test_mp4_comes_back(tmp_path):
     assert container.streams.video[0].codec_context.pix_fmt == 'yuv420p'
   again = tmp_path / 'b.mp4'
   codecs.write_mp4(str(again), video_thwc, frames_per_second=7.5, scale=3)
-  assert again.read_bytes() == pathlib.Path(path).read_bytes()
+  assert np.abs(decode_all(str(again)).astype(int) - got).mean() < 1
 
 
 def test_gif_comes_back(tmp_path):

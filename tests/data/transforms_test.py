@@ -17,7 +17,7 @@ SHAPE = (20, 8, 12, 3)
 class Ramps:
   """Three clips; red tells the frame, green the column, blue the row."""
 
-  schema = Schema(SHAPE, num_classes=3, frames_per_second=8.0, action_width=1)
+  schema = Schema(SHAPE, num_classes=3, frames_per_second=8.0, audio_bands=1)
 
   def __len__(self):
     return 3
@@ -27,7 +27,7 @@ class Ramps:
     return {
       'video': np.stack([10 * t, 10 * x, 10 * y + index], -1).astype(np.uint8),
       'label': np.int32(index),
-      'action': np.arange(SHAPE[0], dtype=np.float32)[:, None],
+      'audio': np.arange(SHAPE[0], dtype=np.float32)[:, None],
     }
 
 
@@ -76,7 +76,7 @@ def test_strides_and_what_goes_with_the_frames():
     step = np.diff(frames(clip))
     assert len(set(step.tolist())) == 1
     steps.add(int(step[0]))
-    assert clip['action'][:, 0].tolist() == frames(clip)
+    assert clip['audio'][:, 0].tolist() == frames(clip)
   assert steps == {2, 5}
 
 
@@ -233,3 +233,38 @@ def test_errors_name_the_key(kwargs, message):
     make(**kwargs)
   with pytest.raises(IndexError, match='Clip 3 of 3'):
     make()[3]
+
+
+@pytest.mark.parametrize('key', ['layout', 'degraded', 'reference'])
+def test_what_is_not_known_is_not_passed_on_uncut(key):
+  class Mapped(Ramps):
+    def __getitem__(self, index):
+      clip = super().__getitem__(index)
+      return clip | {key: clip['video'][..., 0]}
+
+  source = transforms.Transformed((4, 8, 8, 3), Mapped())
+  for view in (source.__getitem__, lambda i: source.draw(i, rng_of(0))):
+    with pytest.raises(ValueError, match=f"clips with \\['{key}'\\], which"):
+      view(0)
+
+
+@pytest.mark.parametrize(
+  'kwargs', [{'flips': True}, {'strides': (1, 2)}, {'time_jitter': 0.5}]
+)
+def test_clips_with_actions_are_as_they_were_filmed(kwargs):
+  """Mirrored or skipped frames would not be what their actions lead to."""
+
+  class Steered(Ramps):
+    schema = Schema(SHAPE, frames_per_second=8.0, action_width=1)
+
+    def __getitem__(self, index):
+      clip = super().__getitem__(index)
+      return {'video': clip['video'], 'action': clip['audio']}
+
+  make_steered = lambda **k: transforms.Transformed(
+    (4, 8, 8, 3), Steered(), **k
+  )
+  with pytest.raises(ValueError, match=f'{next(iter(kwargs))}.* with actions'):
+    make_steered(**kwargs)
+  clip = make_steered().draw(0, rng_of(0))  # Each frame has its own.
+  assert clip['action'][:, 0].tolist() == frames(clip)

@@ -117,6 +117,25 @@ def test_windows_of_a_variable_rate_go_by_time(tmp_path):
   assert len({tuple(np.diff(frames(x))) for x in draws(source)}) > 3
 
 
+def test_a_rate_far_above_that_of_the_file_makes_no_stills(folder):
+  assert set(np.diff(frames(make(folder, frames_per_second=40.0)[0]))) == {0, 1}
+  with pytest.raises(codecs.ClipError, match=r'it has 10 frames .* for 41:'):
+    make(folder, frames_per_second=41.0)
+  with pytest.raises(ValueError, match=r'it has 10 frames .* asks for 1e\+06'):
+    make(folder, frames_per_second=1e6)
+
+
+def test_a_video_and_a_link_to_it_are_in_one_split(folder, tmp_path):
+  for i in range(3):
+    (tmp_path / f'{i}.mp4').symlink_to(folder / f'{i}.mp4')
+    (tmp_path / f'again {i}.mp4').symlink_to(f'{i}.mp4')
+  # By name, two splits would hold but one of the six.
+  for split in ('train', 'validation', 'test'):
+    source = make(tmp_path, split=split, num_windows=1)
+    assert len(source) == 2
+    np.testing.assert_array_equal(source[0]['video'], source[1]['video'])
+
+
 def test_what_is_no_video_is_passed_by_or_named(folder, tmp_path):
   write(tmp_path / 'clips.mp4/a.mp4', 20)  # A folder of that name.
   assert len(make(tmp_path)) == 2

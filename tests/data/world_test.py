@@ -145,3 +145,11 @@ def test_refuses_what_it_does_not_know(change, message):
 def test_ends_where_its_length_says():
   world = world_lib.World((2, 8, 8, 3), num_clips=3)
   assert len(list(world)) == len(world) == 3
+
+
+@pytest.mark.parametrize('seed', [2**32, -1])
+def test_a_seed_cannot_reach_another_split(seed):
+  """The split is in the bits above those of the seed."""
+  with pytest.raises(ValueError, match=r'seed is .*it must be 0 or more, belo'):
+    world_lib.World((4, 16, 16, 3), seed=seed)
+  assert len(world_lib.World((4, 16, 16, 3), seed=2**32 - 1))

@@ -1,5 +1,7 @@
 """What is done to a clip between a file and a batch, in time and in space."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from PIL import Image
 
@@ -141,3 +143,22 @@ def with_channels(video_thwc: np.ndarray, num_channels: int) -> np.ndarray:
 def mirrored(video_thwc: np.ndarray) -> np.ndarray:
   """Returns the video with left and right exchanged."""
   return video_thwc[:, :, ::-1]
+
+
+def check_actions(width: int, changes: Mapping[str, bool]) -> None:
+  """Raises ValueError if clips with actions are to be changed.
+
+  What an action is in the mirror nobody says, and of frames left out the
+  actions would be lost, though they led to the next frame that is shown.
+
+  Args:
+    width: Numbers in an action; 0 allows all.
+    changes: Whether each key of `config.data` mirrors clips or skips frames.
+  """
+  asked = [key for key, is_asked in changes.items() if is_asked]
+  if width and asked:
+    raise ValueError(
+      f'config.data has {asked} for clips with actions: these are of each frame'
+      ' as it was filmed, and would not fit mirrored or skipped frames. Leave'
+      f' {asked} out, or the actions.'
+    )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 import hashlib
 import math
+import os
 
 SPLITS = ('train', 'validation', 'test', 'all')
 
@@ -25,10 +26,15 @@ def by_name(
 ) -> list[int]:
   """Returns which of the examples `names` a split holds, rising.
 
-  A hash of the names puts them in order; a split is a function of their set.
+  Each name decides by itself: hashed to a number from 0 to 1, it belongs to
+  the test below the share of that, to validation below the sum of both, else to
+  training. So a name that comes or goes moves no other, and numbers of examples
+  are near the shares, not equal to them. Only where this would leave a split
+  empty, as in tiny folders, it gets the one example that is nearest to it.
 
   Args:
-    names: Of the examples; each the same on every machine.
+    names: Of the examples; each the same on every machine. Those of one name
+      are in one split.
     split: One of SPLITS; 'all' takes everything.
     shares: Parts of the whole for 'validation' and 'test'; a share above 0
       gets one example or more, and training what is left.
@@ -39,18 +45,27 @@ def by_name(
   check(split, shares)
   if split == 'all':
     return list(range(len(names)))
-  digest = lambda i: hashlib.sha256(names[i].encode()).digest()
-  order = sorted(range(len(names)), key=digest)
-  chosen = {}
-  for name in ('test', 'validation'):
-    number = max(1, round(shares[name] * len(names))) if shares[name] else 0
-    chosen[name], order = order[:number], order[number:]
-  if not order:
+  place_of = {name: _place(name) for name in names}
+  order = sorted(place_of, key=place_of.__getitem__)
+  has_test, has_validation = shares['test'] > 0, shares['validation'] > 0
+  share = shares['test'] + shares['validation']
+  if share >= 1 or len(order) <= has_test + has_validation:
     raise ValueError(
-      f'config.data leaves nothing of {len(names)} videos to train on, with'
+      f'config.data leaves nothing of {len(order)} videos to train on, with'
       f' {dict(shares)}; make these shares smaller.'
     )
-  return sorted((chosen | {'train': order})[split])
+  # Splits lie side by side in `order`; a shift of an end fills an empty one.
+  end = sum(place < shares['test'] for place in place_of.values())
+  last = sum(place < share for place in place_of.values())
+  end = min(max(end, has_test), len(order) - 1 - has_validation)
+  last = min(max(last, end + has_validation), len(order) - 1)
+  parts = {
+    'test': order[:end],
+    'validation': order[end:last],
+    'train': order[last:],
+  }
+  chosen = set(parts[split])
+  return [i for i, name in enumerate(names) if name in chosen]
 
 
 def by_time(
@@ -81,3 +96,10 @@ def by_time(
       parts[name] = (first, end)
       end = first - gap
   return parts | {'train': (0, end)}
+
+
+def _place(name: str) -> float:
+  """Returns where a name lies, from 0 to 1, the same in all years."""
+  # Names of files are bytes, and need not be UTF-8.
+  digest = hashlib.sha256(os.fsencode(name)).digest()
+  return int.from_bytes(digest[:8]) / 2**64

@@ -27,6 +27,8 @@ from vgen_jax.types import Schema
 
 # What a clip has of each frame; the first axis is time.
 _TIMED = ('video', 'action', 'audio')
+# What it has of the whole.
+_UNTIMED = ('label', 'text', 'text_mask')
 # Luma and the two axes of colour about it, of NTSC's YIQ.
 _YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 
@@ -39,8 +41,11 @@ class Transformed:
   example `i // (num_windows * num_views)`, each of them once. `draw` takes a
   random view with the numbers it is given.
 
-  Of action and sound one gets what belongs to the frames that are shown. Text
-  and label stay: `flips` is not for those that tell left from right.
+  Of sound one gets what belongs to the frames that are shown. Text and label
+  stay: `flips` is not for those that tell left from right. Actions allow no
+  `flips`, as nothing here knows their mirror image, and neither strides above 1
+  nor jitter, as these pass over actions that led to the next frame shown. Clips
+  with other entries, such as layouts, are a ValueError.
 
   Args:
     clip_shape: (t, h, w, c) of the views.
@@ -158,6 +163,14 @@ class Transformed:
       raise ValueError(
         f'config.data.strides is {self.strides}; it needs numbers from 1 on.'
       )
+    clips.check_actions(
+      self.source.schema.action_width,
+      {
+        'flips': self.flips,
+        'strides': max(self.strides) > 1,
+        'time_jitter': self.time_jitter > 0,
+      },
+    )
     span = _span(t, max(self.strides))
     if inner[0] < span or inner[3] != c:
       raise ValueError(
@@ -238,6 +251,12 @@ def recolored(
 
 def _at(clip: Clip, place_t: np.ndarray) -> Clip:
   """Returns the frames of a clip at these places, and what goes with them."""
+  if unknown := sorted(set(clip) - {*_TIMED, *_UNTIMED}):
+    raise ValueError(
+      f'config.data.source has clips with {unknown}, which transforms cannot'
+      f' cut like the video; they know {[*_TIMED, *_UNTIMED]}. Take the source'
+      ' as it is, in the size you need.'
+    )
   return {k: x[place_t] if k in _TIMED else x for k, x in clip.items()}
 
 

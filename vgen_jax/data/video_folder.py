@@ -59,7 +59,8 @@ class VideoFolder:
       lie in it one after another.
     num_views: Crops of each clip, evenly spread along the longer side; clip i
       is crop `i % num_views`.
-    notes: Table of captions and actions (data/videos/notes.py), or None.
+    notes: Table of captions and actions (data/videos/notes.py), or None; with
+      actions, clips are of all frames as they were filmed, in that order.
     text: Tokenizer of the captions, a spec of data/text.py; bytes by default.
     audio: Whether clips have their sound, or the spec of an `audio.LogMel`.
     validation: Share of the videos that split takes; at least one of them.
@@ -118,6 +119,10 @@ class VideoFolder:
         ' captions; give a table that has some (data/videos/notes.py).'
       )
     self._action_width = notes_lib.width(self._notes)
+    changes = {'flips': flips, 'stride': max(strides) > 1}
+    changes['frames_per_second'] = frames_per_second is not None
+    changes |= {'time_jitter': time_jitter > 0, "short='loop'": short == 'loop'}
+    clips.check_actions(self._action_width, changes)
     self._take(
       pathlib.Path(folder), split, shares, has_labels, max_pixels, faults
     )
@@ -196,13 +201,10 @@ class VideoFolder:
     paths = folders.find(folder)
     names = [path.relative_to(folder) for path in paths]
     self._class_names = folders.classes(names) if has_labels else ()
-    by_time = split != 'all' and len(paths) < stretches.MIN_VIDEOS_TO_SPLIT
+    keys = folders.originals(paths, folder)
+    by_time = split != 'all' and len(set(keys)) < stretches.MIN_VIDEOS_TO_SPLIT
     splits.check(split, shares)
-    chosen = splits.by_name(
-      [name.as_posix() for name in names],
-      'all' if by_time else split,
-      shares,
-    )
+    chosen = splits.by_name(keys, 'all' if by_time else split, shares)
 
     def look(i: int) -> stretches.Stretch | faults_lib.ClipError:
       try:

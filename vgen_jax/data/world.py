@@ -123,6 +123,9 @@ class World:
       raise ValueError(f'split is {split!r}.{build.hint(split, list(SPLITS))}')
     if num_clips < 1:
       raise ValueError(f'num_clips is {num_clips}; it must be 1 or more.')
+    # The split is in the bits above: larger seeds would lead into another's.
+    if not 0 <= seed < 2**32:
+      raise ValueError(f'seed is {seed}; it must be 0 or more, below 2**32.')
     self.clip_shape = tuple(clip_shape)
     self.split = split
     self.num_clips = num_clips

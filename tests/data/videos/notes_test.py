@@ -90,6 +90,10 @@ def test_a_column_may_be_missing(tmp_path):
     ([{'fle': 'a.mp4'}], r"a.jsonl, line 1: it has .*it needs 'file'"),
     ([{'file': 'a', 'captoin': 'b'}], "besides 'caption' or 'action' only"),
     ([ROWS[0], ROWS[0]], r"line 2: 'a.mp4' is there twice"),
+    ([{'file': 'a', 'caption': 7}], 'line 1: its caption is 7; it must be tex'),
+    ([{'file': 7}], 'line 1: its file is 7; it must be text'),
+    ([{'file': 'a', 'action': [[np.nan]]}], 'line 1: its action has numbers'),
+    ([{'file': 'a', 'action': [[1e99]]}], 'line 1: its action has numbers'),
     ([{'file': 'a', 'action': [1, 2]}], 'its action is no table of numbers'),
     ([{'file': 'a', 'action': [[1], [1, 2]]}], 'its action is no table of'),
   ],
@@ -97,6 +101,40 @@ def test_a_column_may_be_missing(tmp_path):
 def test_faults_of_a_table_are_named(tmp_path, rows, message):
   with pytest.raises(ValueError, match=message):
     notes_lib.read(save(tmp_path / 'a.jsonl', rows))
+
+
+@pytest.mark.parametrize('name', ['notes.jsonl', 'notes.csv'])
+def test_a_mark_of_byte_order_is_no_text(tmp_path, name):
+  path = save(tmp_path / name)
+  (tmp_path / name).write_bytes(
+    b'\xef\xbb\xbf' + (tmp_path / name).read_bytes()
+  )
+  assert list(notes_lib.read(path)) == ['a.mp4', 'b/c.mp4']
+
+
+@pytest.mark.parametrize(
+  ('kwargs', 'key'),
+  [
+    ({'flips': True}, 'flips'),
+    ({'stride': 2}, 'stride'),
+    ({'stride': (1, 3)}, 'stride'),
+    ({'frames_per_second': 10.0}, 'frames_per_second'),
+    ({'time_jitter': 0.5}, 'time_jitter'),
+    ({'short': 'loop'}, 'short'),
+  ],
+)
+def test_clips_with_actions_are_as_they_were_filmed(
+  folder, tmp_path, kwargs, key
+):
+  def make(rows):
+    notes = save(tmp_path / 'notes.jsonl', rows)
+    return video_folder.VideoFolder(
+      (4, 8, 8, 3), str(folder), split='all', notes=notes, **kwargs
+    )
+
+  with pytest.raises(ValueError, match=f'{key}.* for clips with actions'):
+    make(ROWS)
+  assert len(make([{'file': r['file'], 'caption': 'c'} for r in ROWS]))
 
 
 def test_what_is_no_table(tmp_path):
@@ -114,21 +152,20 @@ def test_a_folder_with_notes(folder, tmp_path):
     'notes': save(tmp_path / 'notes.jsonl'),
     'text': {'name': 'text.Bytes', 'length': 16},
     'split': 'all',
-    'stride': 2,
   }
   source = build.source(spec, (4, 8, 8, 3))
   assert source.schema.vocab_size == 259
   assert source.schema.action_width == 2
-  assert len(source) == 2 * 2
-  for i in range(4):
+  assert len(source) == 2 * 5
+  for i in range(10):
     clip, draw = source[i], source.draw(i, np.random.default_rng(i))
     for view in (clip, draw):
-      assert source.text.decode(view['text']) == ROWS[i // 2]['caption']
+      assert source.text.decode(view['text']) == ROWS[i // 5]['caption']
       shown_t = np.round(view['video'].mean((1, 2, 3)) / 8)
       action_ta = view['action']
-      np.testing.assert_allclose(action_ta[:, i // 2], shown_t, atol=1)
-      assert np.diff(action_ta[:, i // 2]).tolist() == [2] * 3
-      assert not action_ta[:, 1 - i // 2].any()
+      np.testing.assert_allclose(action_ta[:, i // 5], shown_t, atol=1)
+      assert np.diff(action_ta[:, i // 5]).tolist() == [1] * 3
+      assert not action_ta[:, 1 - i // 5].any()
   with pipeline.batches(source, batch_size=4, seed=0) as batches:
     batch = next(batches)
   assert {k: x.shape for k, x in batch.items()} == {

@@ -13,6 +13,9 @@ EXTENSIONS = ('.avi', '.gif', '.mkv', '.mov', '.mp4', '.webm')
 def find(folder: pathlib.Path) -> list[pathlib.Path]:
   """Returns all videos in a folder and its sub-folders, by name.
 
+  What is hidden is passed by: names that begin with a dot, and all in folders
+  of such names.
+
   Raises:
     FileNotFoundError: If there is no folder, or no video.
   """
@@ -25,7 +28,7 @@ def find(folder: pathlib.Path) -> list[pathlib.Path]:
     path
     for path in folder.rglob('*')
     if path.suffix.lower() in EXTENSIONS
-    and not path.name.startswith('.')
+    and not any(x.startswith('.') for x in path.relative_to(folder).parts)
     and not path.is_dir()  # A folder may be called 'walks.mp4' as well.
   )
   if not paths:
@@ -34,6 +37,19 @@ def find(folder: pathlib.Path) -> list[pathlib.Path]:
       f' in its sub-folders, ends in one of {list(EXTENSIONS)}.'
     )
   return paths
+
+
+def originals(paths: Sequence[pathlib.Path], folder: pathlib.Path) -> list[str]:
+  """Returns a name in `folder` for each path: of links to one file the first.
+
+  These are what a split goes by, so that no file is in two of them.
+  """
+  names = [path.relative_to(folder).as_posix() for path in paths]
+  first: dict[tuple[int, int] | str, str] = {}
+  keys = [_file_of(path) for path in paths]
+  for key, name in sorted(zip(keys, names, strict=True), key=lambda x: x[1]):
+    first.setdefault(key, name)
+  return [first[key] for key in keys]
 
 
 def classes(names: Sequence[pathlib.Path]) -> tuple[str, ...]:
@@ -62,3 +78,12 @@ def _scan_once(
 ) -> codecs.Index:
   del mtime_ns, size  # A file that changed is another one.
   return codecs.scan(path, max_pixels)
+
+
+def _file_of(path: pathlib.Path) -> tuple[int, int] | str:
+  """Returns what is the same for all links to a file, soft or hard."""
+  try:
+    stat = path.stat()
+  except OSError:  # A link to nowhere; to be named when it is read.
+    return str(path)
+  return stat.st_dev, stat.st_ino

@@ -55,6 +55,11 @@ def read(path: str) -> dict[str, Note]:
         f"{where}: it has {row!r:.80}; it needs 'file', and besides 'caption'"
         " or 'action' only."
       )
+    for key in ('file', 'caption'):
+      if not isinstance(row.get(key, ''), str | None):
+        raise ValueError(
+          f'{where}: its {key} is {row[key]!r:.80}; it must be text.'
+        )
     if row['file'] in notes:
       raise ValueError(f'{where}: {row["file"]!r} is there twice; keep one.')
     notes[row['file']] = Note(
@@ -82,7 +87,7 @@ def width(notes: dict[str, Note]) -> int:
 
 
 def _rows(file: pathlib.Path) -> Iterator[tuple[int, Any]]:
-  with file.open(newline='', encoding='utf-8') as lines:
+  with file.open(newline='', encoding='utf-8-sig') as lines:
     if file.suffix.lower() == '.csv':
       table = csv.DictReader(lines, strict=True)
       for row in table:
@@ -99,13 +104,19 @@ def _action(value: Any, where: str) -> np.ndarray | None:
   if isinstance(value, str):
     value = _parsed(value, where)
   try:
-    action_na = np.array(value, np.float32)
+    with np.errstate(over='ignore'):  # To infinity, which is refused below.
+      action_na = np.array(value, np.float32)
   except (TypeError, ValueError):
     action_na = np.zeros(())
   if action_na.ndim != 2 or not action_na.size:
     raise ValueError(
       f'{where}: its action is no table of numbers; it needs a list for each'
       ' frame, all as long.'
+    )
+  if not np.isfinite(action_na).all():
+    raise ValueError(
+      f'{where}: its action has numbers that are infinite or none at all (NaN);'
+      ' give finite ones.'
     )
   return action_na
 

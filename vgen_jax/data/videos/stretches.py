@@ -18,6 +18,9 @@ from vgen_jax.types import ClipShape
 # A folder of fewer videos is split by time.
 MIN_VIDEOS_TO_SPLIT = 3
 
+# How often a frame may be shown in a row, on average, for want of more.
+_MAX_REPEATS = 4
+
 
 @dataclasses.dataclass(frozen=True)
 class Ask:
@@ -101,7 +104,7 @@ def whole(
   """Returns all of a video.
 
   Raises:
-    ClipError: If it is too short, under 'error'.
+    ClipError: If it is too short, under 'error', or of a rate far too low.
     ValueError: If its note has too few actions.
   """
   last = index.time_n[-1] if ask.is_timed else len(index) - 1
@@ -111,6 +114,18 @@ def whole(
       index.path,
       f'it lasts {ask.amount(last)}, a clip {ask.amount(ask.span)};'
       " take short='loop' or 'hold', shorter clips, or remove it.",
+    )
+  rate = index.frames_per_second
+  if (
+    ask.is_timed
+    and len(index) > 1
+    and 1 / ask.pitch > 1.01 * _MAX_REPEATS * rate
+  ):
+    raise faults.ClipError(
+      index.path,
+      f'it has {rate:.4g} frames per second, and config.data asks for'
+      f' {1 / ask.pitch:.4g}: clips would be all but stills. Take at most'
+      f' {_MAX_REPEATS} times its rate, or remove it.',
     )
   # The last frame needs no action: nothing comes of it.
   if note.action_na is not None and len(note.action_na) < len(index) - 1:
