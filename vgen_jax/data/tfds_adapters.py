@@ -10,9 +10,6 @@ from typing import Any
 
 import numpy as np
 
-# Of the training split, where a dataset has no split for validation.
-_HELD_OUT = '5%'
-
 
 @dataclasses.dataclass(frozen=True)
 class Adapter:
@@ -144,8 +141,10 @@ def flat(
 def slices(split: str, splits: tuple[str, ...], name: str) -> str:
   """Returns the TFDS slice that `split` means, for a dataset of these splits.
 
-  Without a split for validation, training lends it its first 5 %. Whatever is
-  none of our names is taken as TFDS's own language, as in 'train[:50%]+test'.
+  A dataset without a split for validation has none: a slice of training would
+  hold other pieces of the films that are trained on. Whoever accepts that asks
+  for it in TFDS's own language, which is what any other word is taken for, as
+  in 'train[:5%]' against 'train[5%:]'.
 
   Raises:
     ValueError: If the dataset has nothing like it.
@@ -154,13 +153,10 @@ def slices(split: str, splits: tuple[str, ...], name: str) -> str:
     return split
   if split == 'all':
     return '+'.join(splits)
-  if split == 'validation' and split not in splits and 'train' in splits:
-    return f'train[:{_HELD_OUT}]'
   if split not in splits:
     raise ValueError(
       f'config.data.split is {split!r}; {name!r} has {list(splits)}. Take one'
-      " of these, or a slice, as in 'train[90%:]'."
+      " of these, or a slice, as in 'train[90%:]', if it may show films of"
+      ' which other pieces are trained on.'
     )
-  if split == 'train' and 'validation' not in splits:
-    return f'train[{_HELD_OUT}:]'
   return split

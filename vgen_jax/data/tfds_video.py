@@ -35,8 +35,7 @@ class TFDSVideo:
       `dataset_info.json`.
     data_dir: Where datasets are; None is TFDS's own folder.
     split: 'train', 'validation', 'test', 'all', or a slice in TFDS's language,
-      as in 'train[:50%]'. Where there is no split for validation, it is the
-      first 5 % of training, which goes without them.
+      as in 'train[:50%]', which may cut one film in two.
     keys: What clips bear besides `video`, where the dataset has it: 'label',
       'action' (float32 [t, a]), 'fps', 'caption' (a Python string, which no
       device takes).

@@ -1,6 +1,7 @@
 """Tests of data/builders/write.py and of what it writes from a folder."""
 
 import json
+import pathlib
 import shutil
 import subprocess
 import sys
@@ -117,12 +118,39 @@ def test_broken_films_are_left_out_when_asked(folder, tmp_path):
     ('path\nleft/z.mp4\n', 'z.mp4 is told of in the table, but not there'),
     ('path,split\nleft/a.mp4,dev\n', "splits .'dev'."),
     ('path\n', 'tells of no video'),
+    ('path\nleft/a.mp4\nleft/a.mp4\n', "tells of 'left/a.mp4' 2 times"),
+    ('path,caption\nleft/a.mp4,red, blue\n', 'more fields than there are col'),
   ],
 )
 def test_a_wrong_table_is_told(folder, tmp_path, text, message):
   (tmp_path / 'table.csv').write_text(text)
   with pytest.raises((ValueError, FileNotFoundError), match=message):
     video_folder.table(str(folder), file=str(tmp_path / 'table.csv'))
+
+
+def test_one_film_is_in_one_split(folder, tmp_path):
+  """However its path is spelled, and whatever link leads to it."""
+  source = tmp_path / 'films'
+  shutil.copytree(folder, source)
+  for i in range(9):
+    shutil.copy(source / 'left/a.mp4', source / f'x@{i}.mp4')
+  (source / 'link.mp4').symlink_to(source / 'x@3.mp4')
+  spelled = ['{}', './{}', '../films/{}']
+  names = [f'x@{i}.mp4' for i in range(9)]
+  paths = [spell.format(name) for name in names for spell in spelled]
+  text = '\n'.join(['path', *paths, 'link.mp4'])
+  (tmp_path / 'table.csv').write_text(text)
+  table = video_folder.table(
+    str(source), file=str(tmp_path / 'table.csv'), validation=0.3, test=0.3
+  )
+  where: dict[pathlib.Path, set[str]] = {}
+  for split, rows in table.splits.items():
+    for row in rows:
+      file = pathlib.Path(row.film.path).resolve()
+      where.setdefault(file, set()).add(split)
+  assert len(where) == 9
+  assert all(len(splits) == 1 for splits in where.values())
+  assert len(set().union(*where.values())) == 3
 
 
 def test_jsonl_says_what_csv_says(folder, tmp_path):

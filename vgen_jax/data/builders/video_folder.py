@@ -15,9 +15,12 @@ A column is there for all videos or for none. Without a table, all videos of the
 folder are taken, and their sub-folders are labels, if there are two or more.
 """
 
+import collections
 from collections.abc import Mapping, Sequence
 import csv
+import io
 import json
+import os
 import pathlib
 from typing import Any
 
@@ -61,9 +64,14 @@ def table(
     raise FileNotFoundError(f'{file or source} tells of no video.')
   columns = _columns(lines, file)
   rows = [_row(folder, line) for line in lines]
+  keys = collections.Counter(row.key for row in rows)
+  if twice := [key for key, number in keys.items() if number > 1]:
+    raise ValueError(
+      f'{file} tells of {twice[0]!r} {keys[twice[0]]} times; leave one.'
+    )
   split_n = [line.get('split') for line in lines]
   if 'split' not in columns:
-    split_n = _split(rows, {'validation': validation, 'test': test})
+    split_n = _split(rows, folder, {'validation': validation, 'test': test})
   if unknown := sorted(set(split_n) - set(_SPLITS)):
     raise ValueError(
       f'{file} has the splits {unknown}; take some of {list(_SPLITS)}.'
@@ -96,11 +104,17 @@ def _lines(path: pathlib.Path) -> list[dict[str, Any]]:
     raise FileNotFoundError(f'{path} is no file; give a table, CSV or JSONL.')
   text = path.read_text(encoding='utf-8-sig')
   if path.suffix == '.csv':
-    lines = list(csv.DictReader(text.splitlines(keepends=True)))
+    lines = list(csv.DictReader(io.StringIO(text, newline='')))
   elif path.suffix in ('.jsonl', '.ndjson'):
-    lines = [json.loads(line) for line in text.splitlines() if line.strip()]
+    lines = [json.loads(line) for line in text.split('\n') if line.strip()]
   else:
     raise ValueError(f'{path} ends in {path.suffix!r}; take .csv or .jsonl.')
+  for number, line in enumerate(lines, start=1):
+    if None in line:
+      raise ValueError(
+        f'{path}: video {number} has more fields than there are columns; put'
+        ' text with a comma in quotes.'
+      )
   return [
     {k: v for k, v in line.items() if v not in (None, '')} for line in lines
   ]
@@ -113,6 +127,7 @@ def _found(folder: pathlib.Path) -> list[dict[str, Any]]:
     for path in folder.rglob('*')
     if path.suffix.lower() in video_folder.EXTENSIONS
     and not path.name.startswith('.')
+    and path.is_file()
   )
   labels = {path.parts[0] for path in paths if len(path.parts) > 1}
   has_labels = len(labels) > 1 and all(len(path.parts) > 1 for path in paths)
@@ -146,7 +161,7 @@ def _row(folder: pathlib.Path, line: Mapping[str, Any]) -> tables.Row:
   start_s, end_s = float(line.get('start_s', 0)), line.get('end_s')
   key = line['path']
   if start_s or end_s is not None:
-    key += f'@{start_s:g}-{end_s or ""}'
+    key += f'@{start_s!r}-{end_s or ""}'
   action = line.get('action')
   if isinstance(action, str):
     action = np.load(folder / action)
@@ -162,13 +177,19 @@ def _row(folder: pathlib.Path, line: Mapping[str, Any]) -> tables.Row:
 
 
 def _split(
-  rows: Sequence[tables.Row], shares: Mapping[str, float]
+  rows: Sequence[tables.Row],
+  folder: pathlib.Path,
+  shares: Mapping[str, float],
 ) -> list[str]:
-  """Returns a split for each row; films of one video share theirs."""
-  paths = sorted({row.film.path for row in rows})
-  names = [row.key.partition('@')[0] for row in rows]
+  """Returns a split for each row; films of one video share theirs.
+
+  A video is a file, however its path is spelled and whatever links lead to it.
+  """
+  home = os.path.realpath(folder)
+  files = [os.path.realpath(row.film.path) for row in rows]
+  names = [pathlib.Path(os.path.relpath(f, home)).as_posix() for f in files]
   unique = sorted(set(names))
-  if len(paths) < len(_SPLITS):
+  if len(unique) < len(_SPLITS):
     shares = dict.fromkeys(shares, 0.0)
   split_of = {}
   for split in _SPLITS:
