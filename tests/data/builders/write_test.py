@@ -128,6 +128,22 @@ def test_a_wrong_table_is_told(folder, tmp_path, text, message):
     video_folder.table(str(folder), file=str(tmp_path / 'table.csv'))
 
 
+def test_a_film_is_read_a_few_frames_at_a_time(folder, monkeypatch):
+  film = films.File(str(folder / 'left/a.mp4'))
+  options = films.Options('raw', size=16, max_frames=12)
+  whole = list(film.pieces(options))
+  held = []
+  read = codecs.read
+  monkeypatch.setattr(films, '_AT_ONCE', 3)
+  monkeypatch.setattr(
+    films.codecs, 'read', lambda i, n: held.append(len(n)) or read(i, n)
+  )
+  pieces = list(film.pieces(options))
+  assert max(held) <= 3
+  for one, other in zip(whole, pieces, strict=True):
+    np.testing.assert_array_equal(one['video'], other['video'])
+
+
 def test_one_film_is_in_one_split(folder, tmp_path):
   """However its path is spelled, and whatever link leads to it."""
   source = tmp_path / 'films'

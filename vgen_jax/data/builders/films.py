@@ -20,6 +20,7 @@ from vgen_jax.data.builders import storage
 from vgen_jax.data.builders import tfrecords
 
 _IMAGES = ('.jpg', '.jpeg', '.png')
+_AT_ONCE = 64  # Frames held at full size: more of 1080p would fill a machine.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +95,12 @@ class File:
       )
     for part_n in _cut(number_n, options.max_frames):
       yield {
-        'video': _resized(codecs.read(index, part_n), options.size),
+        'video': np.concatenate(
+          [
+            _resized(codecs.read(index, few_n), options.size)
+            for few_n in _cut(part_n, _AT_ONCE)
+          ]
+        ),
         'fps': rate or index.frames_per_second,
         'numbers': part_n,
       }

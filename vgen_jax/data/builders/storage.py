@@ -89,6 +89,8 @@ def read_mp4(data: bytes, choose: Choose) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError('it has no video stream')
       stream = container.streams.video[0]
       stream.thread_type = 'NONE'  # Clips are short: threads cost more.
+      if stream.average_rate is None:
+        raise ValueError('it does not tell its rate')
       number_t = choose(stream.frames)
       wanted, place_t = np.unique(number_t, return_inverse=True)
       rate = float(stream.average_rate * stream.time_base)  # Frames per tick.
