@@ -185,6 +185,18 @@ def test_the_world_passes(which):
     assert np.mean(measured.factors[factor] == told) >= 0.99
 
 
+def test_coverage_knows_what_a_split_can_show():
+  """With combinations held out, `test` shows few, and those are all."""
+  world = world_lib.World(
+    (16, 32, 32, 3),
+    split='test',
+    held_out=({'color': 'red', 'direction': 'up'},),
+  )
+  video = np.stack([world[i]['video'] for i in range(64)])
+  assert world.num_combinations == 4 * 2 * 2
+  assert judge_lib.Judge(world).report(video)['coverage'] > 0.9
+
+
 @each_world
 @pytest.mark.parametrize('fake', FAKES, ids=lambda fake: fake.__name__)
 def test_a_fake_fails(which, fake):

@@ -144,6 +144,11 @@ class World:
     )
 
   @property
+  def num_combinations(self) -> int:
+    """How many combinations of factors occur in this split."""
+    return len(self._combinations) or int(self._num_values.prod())
+
+  @property
   def schema(self) -> Schema:
     """What every clip of this source has in common."""
     names = [''] if self.label else []

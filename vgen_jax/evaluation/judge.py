@@ -8,7 +8,6 @@ size and colour, in smooth motion at a speed that the world knows.
 """
 
 import dataclasses
-import math
 
 import numpy as np
 
@@ -208,7 +207,7 @@ class Judge:
     sizes = [len(values) for values in self.world.factors_kept.values()]
     values = [measured.factors[f][valid_b] for f in self.world.factors_kept]
     seen = len(np.unique(np.ravel_multi_index(values, sizes)))
-    cells = math.prod(sizes)
+    cells = self.world.num_combinations
     return seen / (cells * -np.expm1(len(valid_b) * np.log1p(-1 / cells)))
 
 
