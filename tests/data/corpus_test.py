@@ -13,6 +13,7 @@ from PIL import Image
 import pytest
 
 from vgen_jax.data import codecs
+from vgen_jax.data.videos import containers
 
 RNG = np.random.default_rng(0)
 MP4 = {'codec': 'libx264', 'pix_fmt': 'yuv420p'}
@@ -219,7 +220,7 @@ def outcome(path: pathlib.Path) -> np.ndarray | codecs.ClipError:
 
 def decode_all(path: pathlib.Path) -> np.ndarray:
   """All frames, upright, the slow and plain way."""
-  with av.open(str(path), metadata_errors='replace') as file:
+  with av.open(str(path), **containers.LENIENT) as file:
     return np.stack(
       [
         np.rot90(frame.to_ndarray(format='rgb24'), frame.rotation // 90)

@@ -81,6 +81,31 @@ def test_kinetics_takes_what_is_left_of_it(tmp_path):
   assert examples['-abc_1_000003_000013']['video'].shape == (6, 16, 24, 3)
 
 
+def test_two_videos_of_one_name_are_told(tmp_path):
+  """Which of them is meant must not be up to the file system."""
+  name = 'v_000000_000010'
+  head = 'label,youtube_id,time_start,time_end\n'
+  (tmp_path / 'train.csv').write_text(head + 'x,v,0,10\n')
+  film(tmp_path / f'a/{name}.mp4')
+  (tmp_path / f'b/{name}.mp4').mkdir(parents=True)  # A folder is no video.
+  (tmp_path / f'link_{name}.mp4').symlink_to(tmp_path / f'a/{name}.mp4')
+  (tmp_path / f'{name}.mp4').symlink_to(tmp_path / f'a/{name}.mp4')
+  [row] = layouts.kinetics(str(tmp_path)).splits['train']
+  assert row.film.path.endswith(f'{name}.mp4')
+  film(tmp_path / f'c/{name}.webm.mp4', shade=50)
+  (tmp_path / f'c/{name}.webm.mp4').rename(tmp_path / f'c/{name}.webm')
+  with pytest.raises(ValueError, match=rf'c/{name}\.webm are both'):
+    layouts.kinetics(str(tmp_path))
+
+
+def test_a_line_twice_is_told(tmp_path):
+  head = 'label,youtube_id,time_start,time_end\n'
+  (tmp_path / 'train.csv').write_text(head + 2 * 'x,v,0,10\n')
+  film(tmp_path / 'v_000000_000010.mp4')
+  with pytest.raises(ValueError, match="'v_000000_000010' is 2 times in"):
+    layouts.kinetics(str(tmp_path))
+
+
 def tfrecord(path, examples) -> None:
   """Writes dicts of lists as TFDS and TensorFlow do."""
   tfds_compat.load()

@@ -79,6 +79,40 @@ def test_damage_is_told(cut, video_thwc):
     storage.read_images([b'\x00' * cut], np.arange)
 
 
+def test_a_video_without_a_rate_is_told(video_thwc, monkeypatch):
+  """Of headers alone, say: FFmpeg then gives no rate at all."""
+
+  class Rateless:
+    def __init__(self, stream):
+      self._stream = stream
+
+    average_rate = None
+
+    def __getattr__(self, name):
+      return getattr(self._stream, name)
+
+  class Container:
+    def __init__(self, opened):
+      self._opened = opened
+      self.streams = self
+
+    @property
+    def video(self):
+      return [Rateless(self._opened.streams.video[0])]
+
+    def __enter__(self):
+      return self
+
+    def __exit__(self, *args):
+      self._opened.close()
+
+  kept = storage.encode('mp4', video_thwc[:2], 8.0)
+  real = storage.av.open
+  monkeypatch.setattr(storage.av, 'open', lambda f: Container(real(f)))
+  with pytest.raises(ValueError, match='does not tell its rate'):
+    storage.read_mp4(kept, np.arange)
+
+
 def test_simplejpeg_decodes_as_pillow_does(video_thwc, monkeypatch):
   pytest.importorskip('simplejpeg')
   with_it = back('jpeg', video_thwc[:2])

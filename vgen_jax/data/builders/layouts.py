@@ -10,7 +10,6 @@
 Nothing is downloaded: their makers ask for consent, or for a form.
 """
 
-from collections.abc import Iterator
 import csv
 import json
 import logging
@@ -73,7 +72,7 @@ def kinetics(source: str) -> tables.Table:
       enough; columns label, youtube_id, time_start, time_end.
   """
   root = pathlib.Path(source)
-  found = {path.stem: path for path in _videos(root)}
+  found = _videos(root)
   splits = {}
   for table in sorted(root.rglob('*.csv')):
     words = table.stem.replace('-', '_').split('_')
@@ -184,7 +183,7 @@ def something_something(source: str) -> tables.Table:
       or without `something-something-v2-` before these names.
   """
   root = pathlib.Path(source)
-  found = {path.stem: path for path in _videos(root)}
+  found = _videos(root)
   numbers = json.loads(_table(root, 'labels').read_text())
   names = sorted(numbers, key=lambda name: int(numbers[name]))
   splits = {}
@@ -241,13 +240,26 @@ def _text(path: pathlib.Path) -> list[str]:
   return [line for line in path.read_text().splitlines() if line.strip()]
 
 
-def _videos(root: pathlib.Path) -> Iterator[pathlib.Path]:
-  """Yields all videos below a folder."""
+def _videos(root: pathlib.Path) -> dict[str, pathlib.Path]:
+  """Returns all videos below a folder, by their names without endings.
+
+  Raises:
+    FileNotFoundError: If there is no folder.
+    ValueError: If two files have one name: a table means either of them.
+  """
   if not root.is_dir():
     raise FileNotFoundError(f'{root} is no folder; give one with videos.')
-  for path in root.rglob('*'):
-    if path.suffix.lower() in video_folder.EXTENSIONS:
-      yield path
+  found: dict[str, pathlib.Path] = {}
+  for path in sorted(root.rglob('*')):
+    is_video = path.suffix.lower() in video_folder.EXTENSIONS
+    if not is_video or path.name.startswith('.') or not path.is_file():
+      continue
+    other = found.setdefault(path.stem, path)
+    if other != path and not other.samefile(path):
+      raise ValueError(
+        f'{other} and {path} are both a video {path.stem!r}; keep one of them.'
+      )
+  return found
 
 
 def _kinetics_stem(line: dict[str, Any], table: pathlib.Path) -> str:

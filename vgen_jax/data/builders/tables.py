@@ -1,5 +1,6 @@
 """What a dataset is to hold, before any frame of it is read."""
 
+import collections
 from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 from typing import Any
@@ -59,6 +60,13 @@ class Table:
         f'{self.name}: nothing is in the splits {empty}; look at the source and'
         ' its table.'
       )
+    for split, rows in self.splits.items():
+      keys = collections.Counter(row.key for row in rows)
+      if twice := [key for key, number in keys.items() if number > 1]:
+        raise ValueError(
+          f'{self.name}: {twice[0]!r} is {keys[twice[0]]} times in the split'
+          f' {split!r}; leave one.'
+        )
     known = set(self.class_names)
     for row in (row for rows in self.splits.values() for row in rows):
       if row.label is not None and row.label not in known:

@@ -183,11 +183,17 @@ def _split(
 ) -> list[str]:
   """Returns a split for each row; films of one video share theirs.
 
-  A video is a file, however its path is spelled and whatever links lead to it.
+  A video is a file, however its path is spelled and whatever links, soft or
+  hard, lead to it. It goes by the first of its names in the folder, as in the
+  source VideoFolder, so that both split a folder alike.
   """
-  home = os.path.realpath(folder)
-  files = [os.path.realpath(row.film.path) for row in rows]
-  names = [pathlib.Path(os.path.relpath(f, home)).as_posix() for f in files]
+  paths = [row.film.path for row in rows]
+  first: dict[tuple[int, int], str] = {}
+  files = [(x.st_dev, x.st_ino) for x in map(os.stat, paths)]
+  spelled = [pathlib.Path(os.path.relpath(p, folder)).as_posix() for p in paths]
+  for file, name in sorted(zip(files, spelled, strict=True)):
+    first.setdefault(file, name)
+  names = [first[file] for file in files]
   unique = sorted(set(names))
   if len(unique) < len(_SPLITS):
     shares = dict.fromkeys(shares, 0.0)

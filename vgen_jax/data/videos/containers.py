@@ -17,6 +17,12 @@ from vgen_jax.data import faults
 MAX_PIXELS = 2**25  # Of a frame; 8K television has 7680 x 4320, a bit fewer.
 
 
+# Metadata need not be UTF-8. PyAV takes it as it is from 19 on, and before that
+# only when told.
+_MAJOR = int(av.__version__.partition('.')[0])
+LENIENT = {'metadata_errors': 'replace'} if _MAJOR < 19 else {}
+
+
 @contextlib.contextmanager
 def opened(
   path: str, kind: str = 'video', max_pixels: int = MAX_PIXELS
@@ -34,7 +40,7 @@ def opened(
   try:
     # A playlist may name any address: nothing but files is opened.
     options = {'protocol_whitelist': 'file'}
-    with av.open(path, options=options, metadata_errors='replace') as container:
+    with av.open(path, options=options, **LENIENT) as container:
       cover = av.stream.Disposition.attached_pic
       streams = [
         stream
