@@ -169,7 +169,7 @@ def test_moving_mnist_is_turned_the_right_way(tmp_path):
   assert examples['00002']['video'][:, 0, 0, 0].tolist() == [2, 6, 10]
 
 
-def test_sky_timelapse_is_in_the_order_of_its_frames(tmp_path):
+def test_sky_timelapse_is_in_the_order_of_its_frames(tmp_path, monkeypatch):
   for split, clip in (('train', 'id_1'), ('train', 'id_2'), ('test', 'id_3')):
     folder = tmp_path / f'sky_{split}' / 'id' / clip
     folder.mkdir(parents=True)
@@ -180,6 +180,14 @@ def test_sky_timelapse_is_in_the_order_of_its_frames(tmp_path):
   assert table.num_rows == {'train': 2, 'test': 1}
   video_thwc = stored(table, 'train')['sky_train/id/id_1']['video']
   assert (np.diff(video_thwc[:, 0, 0, 0].astype(int)) > 0).all()
+  full = []  # None but the image that is being made smaller.
+  fit = films.clips.fit
+  monkeypatch.setattr(
+    films.clips, 'fit', lambda x, *args: full.append(len(x)) or fit(x, *args)
+  )
+  small = stored(table, 'train', size=8)['sky_train/id/id_1']['video']
+  assert small.shape == (12, 8, 12, 3)
+  assert set(full) == {1}
   cut = stored(table, 'test', max_frames=5, frames_per_second=15.0)
   assert [x['video'].shape[0] for x in cut.values()] == [3, 3]
 

@@ -20,7 +20,10 @@ from vgen_jax.data.builders import storage
 from vgen_jax.data.builders import tfrecords
 
 _IMAGES = ('.jpg', '.jpeg', '.png')
-_AT_ONCE = 64  # Frames held at full size: more of 1080p would fill a machine.
+# Held at full size before they are made smaller: 512 frames of 1080p would be
+# gigabytes, in every thread. Fewer at once cost more, by seeking anew.
+_MAX_PIXELS = 40_000_000  # About 20 frames of 1080p.
+_MIN_AT_ONCE = 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,14 +96,18 @@ class File:
         f'it lasts {last_s:.4g} s, and nothing of it is between'
         f' {self.start_s:g} and {end_s:g} s; look at the table.',
       )
+    at_once = max(_MIN_AT_ONCE, _MAX_PIXELS // (index.height * index.width))
     for part_n in _cut(number_n, options.max_frames):
+      few = [
+        _resized(codecs.read(index, few_n), options.size)
+        for few_n in _cut(part_n, at_once if options.size else len(part_n))
+      ]
+      if len({video_thwc.shape[1:] for video_thwc in few}) > 1:
+        raise faults.ClipError(
+          self.path, 'it turns on its side midway; cut it there.'
+        )
       yield {
-        'video': np.concatenate(
-          [
-            _resized(codecs.read(index, few_n), options.size)
-            for few_n in _cut(part_n, _AT_ONCE)
-          ]
-        ),
+        'video': np.concatenate(few),
         'fps': rate or index.frames_per_second,
         'numbers': part_n,
       }
@@ -119,10 +126,14 @@ class Images:
       raise faults.ClipError(self.path, f'it holds no image of {_IMAGES}.')
     number_n, rate = _sampled(len(paths), self.fps, options.frames_per_second)
     for part_n in _cut(number_n, options.max_frames):
-      images = [self._read(paths[i]) for i in part_n]
-      if len({image_hwc.shape for image_hwc in images}) > 1:
-        raise faults.ClipError(self.path, 'its images differ in size.')
-      video_thwc = _resized(np.stack(images), options.size)
+      images, shapes = [], set()
+      for i in part_n:
+        image_hwc = self._read(paths[i])
+        shapes.add(image_hwc.shape)
+        images.append(_resized(image_hwc[None], options.size))
+        if len(shapes) > 1:
+          raise faults.ClipError(self.path, 'its images differ in size.')
+      video_thwc = np.concatenate(images)
       yield {'video': video_thwc, 'fps': rate, 'numbers': part_n}
 
   def _read(self, path: pathlib.Path) -> np.ndarray:

@@ -106,7 +106,11 @@ def _lines(path: pathlib.Path) -> list[dict[str, Any]]:
   if path.suffix == '.csv':
     lines = list(csv.DictReader(io.StringIO(text, newline='')))
   elif path.suffix in ('.jsonl', '.ndjson'):
-    lines = [json.loads(line) for line in text.split('\n') if line.strip()]
+    lines = [
+      _object(line, f'{path}, line {number}')
+      for number, line in enumerate(text.split('\n'), start=1)
+      if line.strip()
+    ]
   else:
     raise ValueError(f'{path} ends in {path.suffix!r}; take .csv or .jsonl.')
   for number, line in enumerate(lines, start=1):
@@ -118,6 +122,18 @@ def _lines(path: pathlib.Path) -> list[dict[str, Any]]:
   return [
     {k: v for k, v in line.items() if v not in (None, '')} for line in lines
   ]
+
+
+def _object(line: str, where: str) -> dict[str, Any]:
+  try:
+    found = json.loads(line)
+  except json.JSONDecodeError as error:
+    raise ValueError(f'{where}: it is no JSON ({error}).') from error
+  if not isinstance(found, dict) or not isinstance(found.get('path', ''), str):
+    raise ValueError(
+      f"{where}: it is {line:.80}; it must be an object whose 'path' is text."
+    )
+  return found
 
 
 def _found(folder: pathlib.Path) -> list[dict[str, Any]]:
