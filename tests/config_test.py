@@ -35,6 +35,9 @@ def test_settings_are_what_the_config_says():
   [
     ({'bach_size': 4}, "'bach_size' that nothing reads. .*mean 'batch_size'"),
     ({'mesh': {'fspd': 2}}, r"config\.mesh has .*Did you mean 'fsdp'\?"),
+    ({'num_samples': 0}, 'config.num_samples is 0; it must be 1 or more'),
+    ({'seed': -1}, 'config.seed is -1; it must be 0 or more'),
+    ({'guard': {'spike': -1.0}}, 'config.guard is .*; 0 is the least in it'),
     ({'batch_size': 0}, 'config.batch_size is 0; it must be 1 or more'),
     ({'batch_size': '8'}, "config.batch_size is '8'; it must be of kind int"),
     ({'accumulate': 3}, 'batch_size is 8; it must be a multiple of config.acc'),

@@ -6,6 +6,7 @@ import pathlib
 import pytest
 
 from vgen_jax.ablation import table
+from vgen_jax.cli import ablate
 from vgen_jax.cli import main as cli
 from vgen_jax.training import writers
 
@@ -61,6 +62,19 @@ def test_two_machines_share_a_sweep(tmp_path, capsys):
   assert run(tmp_path) == 0  # All is done: nothing is trained or measured anew.
   after = [writers.read_metrics(str(tmp_path / f'00{i}')) for i in range(2)]
   assert before == after
+
+
+def test_a_run_that_is_interrupted_is_not_measured(
+  tmp_path, capsys, monkeypatch
+):
+  train = ablate.loop.train
+  monkeypatch.setattr(
+    ablate.loop, 'train', lambda config, where: train(config, where, stop_at=0)
+  )
+  assert run(tmp_path) == 0
+  assert 'Stopped at step 0 of run 0' in capsys.readouterr().out
+  assert not list(tmp_path.rglob('measured.json'))
+  assert not (tmp_path / '001').exists(), 'The sweep stops there.'
 
 
 def test_what_is_wrong_is_told(tmp_path, capsys):
