@@ -11,24 +11,6 @@ from vgen_jax.cli import main as cli
 from vgen_jax.data import tfds_video
 
 
-@pytest.fixture(autouse=True)
-def _keep_logging():
-  """The command sets up logging for itself; tests want theirs back."""
-  import logging
-
-  names = ('vgen_jax', 'absl')
-  old = {
-    n: (logging.getLogger(n).level, logging.getLogger(n).handlers[:])
-    for n in names
-  }
-  yield
-  for name, (level, handlers) in old.items():
-    logger = logging.getLogger(name)
-    logger.setLevel(level)
-    logger.handlers = handlers
-    logger.propagate = True
-
-
 def told(capsys, *argv) -> dict:
   """What the last line of a command says."""
   assert cli.main(['data', *map(str, argv)]) == 0, capsys.readouterr().err

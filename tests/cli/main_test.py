@@ -18,24 +18,6 @@ QUICK = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _keep_logging():
-  """The command sets up logging for itself; tests want theirs back."""
-  import logging
-
-  names = ('vgen_jax', 'absl')
-  old = {
-    n: (logging.getLogger(n).level, logging.getLogger(n).handlers[:])
-    for n in names
-  }
-  yield
-  for name, (level, handlers) in old.items():
-    logger = logging.getLogger(name)
-    logger.setLevel(level)
-    logger.handlers = handlers
-    logger.propagate = True
-
-
 @pytest.fixture(scope='module')
 def workdir(tmp_path_factory) -> pathlib.Path:
   folder = tmp_path_factory.mktemp('cli') / 'run'

@@ -136,7 +136,7 @@ def train(
           on_log(step, metrics)
         _check_guard(settings, state, step, skipped)
       if samples and settings.sample_every and not leaves:
-        writer.write_clips(step, _samples(setup, sample, state, step))
+        writer.write_clips(step, _samples(setup, sample, state))
       if saves:
         checkpoints.save(step, state, metrics)
       if leaves and step < final:
@@ -288,10 +288,8 @@ def _samples(
   setup: setup_lib.Setup,
   sample: sampling.Sampler,
   state: state_lib.TrainState,
-  step: int,
 ) -> np.ndarray:
   """Draws the same clips in each round, so that one sees them get better."""
-  del step
   num = setup.settings.num_samples
   key_b = sampling.clip_keys(setup.settings.seed, num)
   condition = sampling.conditions(setup.model, setup.source.schema, num)
