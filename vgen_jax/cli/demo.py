@@ -22,7 +22,7 @@ from vgen_jax import config as config_lib
 from vgen_jax import runs
 from vgen_jax.data import pipeline
 from vgen_jax.data import world
-from vgen_jax.evaluation import judge as judge_lib
+from vgen_jax.evaluation.judging import judge as judge_lib
 from vgen_jax.training import loop
 from vgen_jax.training import writers
 

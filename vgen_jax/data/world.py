@@ -2,7 +2,8 @@
 
 One object of constant shape, colour, size and speed drifts over a dark frame
 and bounces off its walls. There is nothing to download, clips never run out,
-and `evaluation/judge.py` can say of any video if it could be of this world.
+and `evaluation/judging/judge.py` can say of any video if it could be of this
+world.
 
 Lengths scale with the frame and speeds with the duration, so 8x16x16 and
 16x64x64 show the same world, less or more finely. What is too small to be told

@@ -12,8 +12,8 @@ import dataclasses
 import numpy as np
 
 from vgen_jax.data import world as world_lib
-from vgen_jax.evaluation import motion
-from vgen_jax.evaluation import tracking
+from vgen_jax.evaluation.judging import motion
+from vgen_jax.evaluation.judging import tracking
 
 _MEANS = ('present', 'iou', 'stalled', 'noise', 'color_error', 'color_drift')
 _CHUNK = 8  # Clips at a time, to stay within a processor's cache.

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vgen_jax.data import world as world_lib
-from vgen_jax.evaluation import tracking
+from vgen_jax.evaluation.judging import tracking
 
 
 class Motion(NamedTuple):

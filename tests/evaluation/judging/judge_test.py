@@ -1,4 +1,4 @@
-"""Tests of evaluation/judge.py: the world passes, every fake of it fails."""
+"""Tests of evaluation/judging/judge.py: the world passes, every fake of it fails."""
 
 import functools
 import time
@@ -9,7 +9,7 @@ from scipy import ndimage
 
 from vgen_jax.data import drawing
 from vgen_jax.data import world as world_lib
-from vgen_jax.evaluation import judge as judge_lib
+from vgen_jax.evaluation.judging import judge as judge_lib
 
 FINE, MIDDLE, COARSE = 'fine', 'middle', 'coarse'
 WORLDS = {

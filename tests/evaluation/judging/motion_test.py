@@ -3,7 +3,7 @@
 import numpy as np
 
 from vgen_jax.data import world as world_lib
-from vgen_jax.evaluation import motion
+from vgen_jax.evaluation.judging import motion
 
 
 def test_fits_bouncing_paths_with_gaps():

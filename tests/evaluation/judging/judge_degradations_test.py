@@ -6,7 +6,7 @@ from scipy import ndimage
 
 from vgen_jax.data import drawing
 from vgen_jax.data import world as world_lib
-from vgen_jax.evaluation import judge as judge_lib
+from vgen_jax.evaluation.judging import judge as judge_lib
 
 WORLD = world_lib.World((16, 32, 32, 3), split='test')
 

@@ -1,0 +1,1 @@
+"""Networks whose features metrics compare, their weights, and resizing."""
