@@ -29,6 +29,7 @@ class Batch(TypedDict):
   text_mask: NotRequired[Array]  # bool [b, n], False where text is padding.
   action: NotRequired[Array]  # float32 [b, t, a], done at each frame.
   audio: NotRequired[Array]  # float32 [b, t, f], log-mel (data/audio.py).
+  codes: NotRequired[Array]  # int32 [b, t, h, w], for families over codes.
   position: NotRequired[Array]  # int32 [b], a clip's place in the batch.
 
 
@@ -40,6 +41,9 @@ class Condition(TypedDict, total=False):
   text_mask: Array  # bool [b, n].
   action: Array  # float32 [b, t, a].
   audio: Array  # float32 [b, t, f].
+  known_video: Array  # float32 [b, t, h, w, c] in [-1, 1], where `known`.
+  known: Array  # bool [b, t, h, w, 1], or of codes [b, t, h, w].
+  known_codes: Array  # int32 [b, t, h, w], of families over codes.
 
 
 @dataclasses.dataclass(frozen=True)

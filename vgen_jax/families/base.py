@@ -74,6 +74,11 @@ class VideoModel(nn.Module):
     return tuple(dict.fromkeys(turn.player for turn in self.turns))
 
   @property
+  def input_key(self) -> str:
+    """What of a batch it learns and draws: 'video', or 'codes' of clips."""
+    return 'video'
+
+  @property
   def condition_keys(self) -> tuple[str, ...]:
     """Keys of a Condition that `sample` understands."""
     return ()
@@ -108,6 +113,10 @@ class VideoModel(nn.Module):
     """
     raise NotImplementedError
 
+  def draw(self, key_b: Array, condition: Condition) -> Array:
+    """Draws as `sample` does, but does not clip: for what is no pixels."""
+    return self.sample(key_b, condition)
+
   def __call__(self, batch: Batch) -> list[tuple[Array, Metrics]]:
     """Computes all losses; `init` calls this to create every parameter."""
     return [
@@ -117,7 +126,8 @@ class VideoModel(nn.Module):
 
   def clip_keys(self, batch: Batch) -> Array:
     """Returns a fresh key for each clip of a batch, of the stream 'noise'."""
-    position_b = batch.get('position', jnp.arange(len(batch['video'])))
+    size = len(batch[self.input_key])
+    position_b = batch.get('position', jnp.arange(size))
     return random.keys(self.make_rng('noise'), position_b)
 
   def check_condition(self, condition: Condition) -> None:
