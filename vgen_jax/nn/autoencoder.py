@@ -40,7 +40,7 @@ class Autoencoder(nn.Module):
   Families train one as their part `autoencoder`; a latent family has it frozen.
   A subclass defines the methods that raise here, and `setup`, which calls
   `super().setup()` and sets `self.bottleneck`, a module of nn/quantize.py or
-  nn/gaussian.py: `(encoded_bthwe, key_b, *, train) -> Bottled`. A bottleneck has
+  nn/gaussian.py: `(encoded_bthwe, key_b, *, train) -> Bottled`, which has
   `num_codes`, 0 if latents are continuous, and else `lookup(codes_bthw)`.
 
   While it trains it watches the mean and spread of each channel of its latents,
