@@ -70,7 +70,7 @@ def test_base_size_fits_together(path: pathlib.Path, clips):
   )
   assert any(name.endswith('/loss') for name in metrics)
   sample = sampling.make_sampler(setup.model, 'params', setup.mesh)
-  condition = sampling.conditions(setup.model, setup.source.schema, 3)
+  condition = sampling.conditions(setup.model, setup.source, 3)
   video = jax.eval_shape(sample, state, sampling.clip_keys(0, 3), condition)
   assert video.shape == (3, *config.clip_shape)
 

@@ -23,7 +23,6 @@ from vgen_jax.families.base import VideoModel
 from vgen_jax.training import checkpoints
 from vgen_jax.training import sampling
 from vgen_jax.training import setup as setup_lib
-from vgen_jax.training import sharding
 from vgen_jax.training import step as step_lib
 from vgen_jax.training.state import TrainState
 from vgen_jax.types import Batch
@@ -92,20 +91,15 @@ class Run:
         f'num_clips is {num_clips} and batch_size {batch_size}; both must be 1'
         ' or more.'
       )
-    condition = self.condition(num_clips, label)
-    shards = sharding.num_batch_shards(self._setup.mesh)
-    batch_size = -(-min(batch_size, num_clips) // shards) * shards
-    cut = sharding.of_batch(self._setup.mesh)
-    parts = []
-    for first in range(0, num_clips, batch_size):
-      key_b = sampling.clip_keys(seed, batch_size, first)
-      # The last batch is filled up with copies, so that all compile to one.
-      rows = np.minimum(first + np.arange(batch_size), num_clips - 1)
-      part = {k: np.asarray(x)[rows] for k, x in condition.items()}
-      key_b, part = jax.device_put((key_b, part), cut)
-      video = jax.device_get(self._sampler(self.state, key_b, part))
-      parts.append(to_uint8(video))
-    return np.concatenate(parts)[:num_clips]
+    return sampling.draw(
+      self._sampler,
+      self.state,
+      self._setup.mesh,
+      self.condition(num_clips, label),
+      np.arange(num_clips),
+      seed=seed,
+      batch_size=min(batch_size, num_clips),
+    )
 
   def validate(
     self, num_clips: int = 512, *, batch_size: int = _BATCH, seed: int = 0
@@ -161,7 +155,7 @@ class Run:
     schema = self.source.schema
     if isinstance(label, str):
       label = sampling.class_id(schema, label)
-    return dict(sampling.conditions(self.model, schema, num_clips, label))
+    return dict(sampling.conditions(self.model, self.source, num_clips, label))
 
   @functools.cached_property
   def _losses(self) -> Callable[..., dict[str, jax.Array]]:
@@ -172,7 +166,7 @@ class Run:
       for player in self.model.players:
         loss, terms = self.model.apply(
           state.variables(average),
-          step_lib.prepare(batch),
+          step_lib.prepare(batch, state.step),
           player=player,
           train=False,
           method='loss',
@@ -234,8 +228,3 @@ def load(
   )
   state = TrainState(**({'ema': {}, 'stats': {}} | found), opt={}, guard={})
   return Run(workdir, config, setup, state)
-
-
-def to_uint8(video: np.ndarray) -> np.ndarray:
-  """Returns pixels 0 to 255 for pixels in [-1, 1], rounded and clipped."""
-  return np.uint8(np.clip(np.rint((video + 1) * 127.5), 0, 255))

@@ -18,7 +18,7 @@ class Batch(TypedDict):
 
   The pipeline yields `video` as uint8, a quarter of the bytes of float32; the
   train step turns it into float32 in [-1, 1] once, on the device, and adds
-  `position`. Losses see the float form.
+  `position` and `step`. Losses see the float form.
 
   What is known of a clip is optional, and named alike in every source.
   """
@@ -31,6 +31,7 @@ class Batch(TypedDict):
   audio: NotRequired[Array]  # float32 [b, t, f], log-mel (data/audio.py).
   codes: NotRequired[Array]  # int32 [b, t, h, w], for families over codes.
   position: NotRequired[Array]  # int32 [b], a clip's place in the batch.
+  step: NotRequired[Array]  # int32 [b], all alike: the updates made before.
 
 
 class Condition(TypedDict, total=False):

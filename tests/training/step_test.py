@@ -194,7 +194,7 @@ def test_noise_keyed_by_batch_would_differ(monkeypatch):
 
 def test_uint8_becomes_minus_one_to_one():
   video = jnp.array([0, 255], jnp.uint8)[:, None, None, None, None]
-  batch = step_lib.prepare({'video': video})
+  batch = step_lib.prepare({'video': video}, 0)
   np.testing.assert_allclose(batch['video'].ravel(), [-1, 1])
   np.testing.assert_array_equal(batch['position'], [0, 1])
 

@@ -83,6 +83,11 @@ class VideoModel(nn.Module):
     """Keys of a Condition that `sample` understands."""
     return ()
 
+  @property
+  def num_known(self) -> int:
+    """Frames, the first of a clip, that `sample` must be given; 0 for none."""
+    return 0
+
   def loss(
     self, batch: Batch, *, player: str, train: bool
   ) -> tuple[Array, Metrics]:

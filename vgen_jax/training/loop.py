@@ -289,8 +289,15 @@ def _samples(
   sample: sampling.Sampler,
   state: state_lib.TrainState,
 ) -> np.ndarray:
-  """Draws the same clips in each round, so that one sees them get better."""
+  """Draws the same clips in each round, so that one sees them get better.
+
+  Beneath the clips that the model was told the beginning of, if it was.
+  """
   num = setup.settings.num_samples
   key_b = sampling.clip_keys(setup.settings.seed, num)
-  condition = sampling.conditions(setup.model, setup.source.schema, num)
-  return np.asarray(jax.device_get(sample(state, key_b, condition)))
+  condition = sampling.conditions(setup.model, setup.source, num)
+  video_bthwc = np.asarray(jax.device_get(sample(state, key_b, condition)))
+  if 'known_video' in condition:
+    told_bthwc = condition['known_video']
+    video_bthwc = np.concatenate([told_bthwc, video_bthwc], axis=2)
+  return video_bthwc

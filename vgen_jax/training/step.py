@@ -42,7 +42,7 @@ def make_train_step(
   """
 
   def train_step(state: TrainState, batch: Batch) -> tuple[TrainState, Metrics]:
-    batch = prepare(batch)
+    batch = prepare(batch, state.step)
     rng = jax.random.fold_in(state.rng, state.step)
     metrics: Metrics = {}
     seen = state
@@ -78,12 +78,18 @@ def make_train_step(
   return train_step
 
 
-def prepare(batch: Batch) -> Batch:
-  """Returns the batch as losses see it: video in [-1, 1], places numbered."""
+def prepare(batch: Batch, step: int | Array) -> Batch:
+  """Returns the batch as losses see it, in a step after `step` others.
+
+  Video is in [-1, 1], places are numbered, and each clip knows the step, for
+  losses that change over time.
+  """
   video = batch['video']
   if video.dtype == jnp.uint8:
     video = video.astype(jnp.float32) / 127.5 - 1
-  return {**batch, 'video': video, 'position': jnp.arange(len(video))}
+  position_b = jnp.arange(len(video))
+  step_b = jnp.full(len(video), step, jnp.int32)
+  return {**batch, 'video': video, 'position': position_b, 'step': step_b}
 
 
 def _if_due(

@@ -1,0 +1,61 @@
+"""A convolutional LSTM that predicts the made-up world, frame after frame.
+
+  vgen train --config=configs/convlstm_world.py --workdir=runs/convlstm
+
+From two frames on, where an object goes is certain, so the mean that the
+Gaussian likelihood asks for is sharp. From step to step more of the frames that
+it goes on from are its own (scheduled sampling), so that it stays on the path.
+
+Sizes: `base`, for one accelerator; `cpu`, for two processor cores, in minutes;
+`smoke`, for tests.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config(size: str = 'base') -> ConfigDict:
+  """Returns the config of a run; sizes are in the docstring of the file."""
+  pick = lambda **sizes: sizes[size]
+
+  config = ConfigDict()
+  config.seed = 0
+  config.clip_shape = pick(
+    base=(16, 64, 64, 3), cpu=(8, 16, 16, 3), smoke=(4, 8, 8, 3)
+  )  # t h w c
+  config.batch_size = pick(base=64, cpu=32, smoke=8)  # Clips, over all devices.
+  config.num_steps = pick(base=50_000, cpu=1_000, smoke=4)
+
+  config.data = dict(name='world.World')
+
+  config.model = dict(
+    name='recurrent.Recurrent',
+    predictor=dict(
+      name='convlstm.ConvLSTM',
+      features=pick(base=(128, 64, 64), cpu=(32, 32), smoke=(4, 4)),
+      kernel_size=pick(base=5, cpu=3, smoke=3),
+      patch=pick(base=4, cpu=2, smoke=2),
+    ),
+    num_context=2,
+    likelihood='gaussian',
+    residual=True,
+    scheduled_sampling=pick(base=5_000.0, cpu=100.0, smoke=1.0),
+  )
+
+  config.optim = dict(
+    name='adamw',
+    schedule=dict(
+      name='warmup_cosine',
+      peak=pick(base=1e-3, cpu=4e-3, smoke=1e-3),
+      warmup_steps=pick(base=500, cpu=50, smoke=1),
+    ),
+    clip_norm=1.0,
+    weight_decay=0.0,
+  )
+  config.ema = dict(fast=dict(decay=0.99, warmup=True))
+
+  # Periods, in steps.
+  config.num_samples = pick(base=8, cpu=8, smoke=2)
+  config.log_every = pick(base=100, cpu=50, smoke=1)
+  config.sample_every = pick(base=5_000, cpu=500, smoke=4)
+  config.checkpoint_every = pick(base=5_000, cpu=500, smoke=2)
+  return config

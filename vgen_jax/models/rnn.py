@@ -1,0 +1,92 @@
+"""A frame encoder, recurrent cells over its code, and a frame decoder."""
+
+from einops import rearrange
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from vgen_jax.nn import conv
+from vgen_jax.nn import recurrent
+from vgen_jax.types import Array
+
+_CELLS = {'lstm': nn.OptimizedLSTMCell, 'gru': nn.GRUCell}
+
+
+class RNN(nn.Module):
+  """The plainest network that predicts video: it remembers one vector.
+
+  Attributes:
+    width: Of the memory, in each of its layers.
+    num_layers: Recurrent layers.
+    cell: 'lstm' or 'gru'.
+    patch: Side of the patches whose pixels the encoder and the decoder see as
+      channels; twice this must divide the frame.
+    features: Channels of the encoder and of the decoder.
+  """
+
+  width: int = 128
+  num_layers: int = 1
+  cell: str = 'lstm'
+  patch: int = 2
+  features: int = 32
+
+  def setup(self):
+    if self.cell not in _CELLS:
+      raise ValueError(
+        f'cell is {self.cell!r}; it must be one of {sorted(_CELLS)}.'
+      )
+    self.cells = [_CELLS[self.cell](self.width) for _ in range(self.num_layers)]
+
+  def start(self, shape_bhw: tuple[int, int, int]) -> recurrent.Carry:
+    """Returns what it remembers of nothing, for frames of a shape.
+
+    Raises:
+      ValueError: If patches do not fill the frame.
+    """
+    b, *sides = shape_bhw
+    if any(side % (2 * self.patch) for side in sides):
+      raise ValueError(
+        f'Frames are {sides[0]} x {sides[1]}; the sides must be multiples of'
+        f' {2 * self.patch}, twice the patch.'
+      )
+    zeros = jnp.zeros((b, self.width))
+    carry = (zeros, zeros) if self.cell == 'lstm' else zeros
+    return (carry,) * self.num_layers
+
+  @nn.compact
+  def __call__(
+    self,
+    carry: recurrent.Carry,
+    frame_bhwc: Array,
+    action_ba: Array | None = None,
+    *,
+    num_outputs: int,
+    train: bool = False,
+  ) -> tuple[recurrent.Carry, Array]:
+    """Returns the new carry, and `num_outputs` numbers for each pixel.
+
+    Args:
+      carry: Of `start`, or of the call before.
+      frame_bhwc: The frame that is there, in [-1, 1].
+      action_ba: What is done at it; None is nothing.
+      num_outputs: Channels of the result.
+      train: Not used: it has no dropout.
+    """
+    del train
+    p, c = self.patch, self.features
+    x = rearrange(frame_bhwc, 'b (h p) (w q) c -> b h w (p q c)', p=p, q=p)
+    x = jax.nn.silu(conv.Conv2D(c, (3, 3))(x))
+    x = jax.nn.silu(conv.Conv2D(2 * c, (4, 4), strides=(2, 2))(x))
+    _, h, w, _ = x.shape
+    code = nn.Dense(self.width)(x.reshape(len(x), -1))
+    if action_ba is not None:
+      code = jnp.concatenate([code, action_ba], axis=-1)
+    carries = []
+    for cell, state in zip(self.cells, carry, strict=True):
+      state, code = cell(state, code)
+      carries.append(state)
+    x = nn.Dense(h * w * 2 * c)(code).reshape(-1, h, w, 2 * c)
+    x = jax.nn.silu(conv.ConvTranspose2D(c, (4, 4), strides=(2, 2))(x))
+    out = conv.Conv2D(p * p * num_outputs, (3, 3), name='head')(x)
+    out_bhwp = rearrange(out, 'b h w (p q c) -> b (h p) (w q) c', p=p, q=p)
+    return tuple(carries), out_bhwp
