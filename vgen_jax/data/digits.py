@@ -123,6 +123,14 @@ def digit_numbers(split: str) -> tuple[int, int]:
   return tuple(round(part * num_digits) for part in _SPLITS[split])
 
 
+def images(side: int) -> tuple[np.ndarray, np.ndarray]:
+  """Returns all digits, float32 `[n, side, side]` in [0, 255], and labels.
+
+  They are cached: do not write into them.
+  """
+  return _digits(side)
+
+
 @functools.lru_cache(maxsize=8)
 def _digits(side: int) -> tuple[np.ndarray, np.ndarray]:
   """Returns all digits, float32 `[n, side, side]` in [0, 255], and labels.

@@ -149,6 +149,10 @@ class World:
     """How many combinations of factors occur in this split."""
     return len(self._combinations) or int(self._num_values.prod())
 
+  def occurs(self, factors: Mapping[str, str]) -> bool:
+    """Returns whether this split shows a combination of factors kept."""
+    return not self._combinations or dict(factors) in self._combinations
+
   @property
   def schema(self) -> Schema:
     """What every clip of this source has in common."""

@@ -18,7 +18,10 @@ class Motion(NamedTuple):
       rest, as are all clips slower than 0.3 of the slowest speed.
     speed_b: Same of the speed.
     path_error_b: Root mean square distance to the fitted path, in pixels.
+    step_error_b: Largest difference of a step to that of the path, in pixels.
     speed_error_b: Distance to the nearest speed, relative; 1 at rest.
+    speed_drift_b: By how much more or less than the fitted speed it gets on in
+      either half of the clip, relative; 1 at rest.
     angle_error_b: Angle to the nearest direction, in degrees; 180 at rest.
     stalled_b: Share of steps in which the object stands still, though no wall
       turns it.
@@ -28,7 +31,9 @@ class Motion(NamedTuple):
   direction_b: np.ndarray
   speed_b: np.ndarray
   path_error_b: np.ndarray
+  step_error_b: np.ndarray
   speed_error_b: np.ndarray
+  speed_drift_b: np.ndarray
   angle_error_b: np.ndarray
   stalled_b: np.ndarray
 
@@ -43,14 +48,14 @@ def fit(
     fit_bounces(
       track.center_bt2[..., axis],
       seen_bt,
-      track.radius_b,
-      length - 1 - track.radius_b,
+      track.usual_radius_b,
+      length - 1 - track.usual_radius_b,
       1.5 * speed_s.max(),
     )
     for axis, length in enumerate((w, h))
   ]
-  velocity_b2, path_bt2 = (
-    np.stack(both, -1) for both in zip(*axes, strict=True)
+  velocity_b2, path_bt2, way_bt2 = (
+    np.stack(one, -1) for one in zip(*axes, strict=True)
   )
   length_b = np.linalg.norm(velocity_b2, axis=1)
   moves_b = length_b > 0.3 * speed_s.min()
@@ -59,15 +64,21 @@ def fit(
   angle_b = np.arctan2(velocity_b2[:, 1], velocity_b2[:, 0])
   turn_bk = angle_b[:, None] - _angles(world)
   turn_bk = np.abs(np.arctan2(np.sin(turn_bk), np.cos(turn_bk)))
-  gap_bt = np.square(path_bt2 - track.center_bt2).sum(-1) * seen_bt
+  gap_bt2 = (track.center_bt2 - path_bt2) * seen_bt[..., None]
+  ahead_bt = (gap_bt2 * way_bt2).sum(-1) / np.maximum(length_b, 1e-3)[:, None]
+  drift_b = _drift(ahead_bt) / np.maximum(length_b, 1e-3)
   return Motion(
     velocity_b2=velocity_b2,
     direction_b=np.where(moves_b, turn_bk.argmin(1), -1),
     speed_b=np.where(moves_b, speed_b, -1),
-    path_error_b=np.sqrt(gap_bt.sum(1) / np.maximum(seen_bt.sum(1), 1)),
+    path_error_b=np.sqrt(
+      np.square(gap_bt2).sum((1, 2)) / np.maximum(seen_bt.sum(1), 1)
+    ),
+    step_error_b=np.linalg.norm(np.diff(gap_bt2, axis=1), axis=-1).max(1),
     speed_error_b=np.where(moves_b, np.abs(length_b / speed_s[speed_b] - 1), 1),
+    speed_drift_b=np.where(moves_b, drift_b, 1),
     angle_error_b=np.where(moves_b, np.degrees(turn_bk.min(1)), 180),
-    stalled_b=_stalled(track.center_bt2, path_bt2, 0.3 * speed_s.min()),
+    stalled_b=_stalled(track.center_bt2, path_bt2, speed_s.min()),
   )
 
 
@@ -77,7 +88,7 @@ def fit_bounces(
   low_b: np.ndarray,
   high_b: np.ndarray,
   max_speed: float,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """Fits uniform motion between elastic walls, along one axis.
 
   Tries speeds on a grid, then solves the linear least squares of the unfolded
@@ -91,7 +102,8 @@ def fit_bounces(
     max_speed: Largest speed to think of, per frame.
 
   Returns:
-    The velocity in the first frames, `[b]`, and the fitted path, `[b, t]`.
+    The velocity in the first frames, `[b]`, the fitted path, `[b, t]`, and the
+    velocity along it, `[b, t]`.
   """
   weight_bt = np.where(seen_bt.sum(1, keepdims=True) >= 3, seen_bt, True)
   low_b1, high_b1 = low_b[:, None], high_b[:, None]
@@ -126,9 +138,11 @@ def fit_bounces(
   # An odd number of turns says that it moves the other way. It is counted a
   # little after frame 0, where an object may touch a wall, and before the next.
   moment_b = min(1, position_bt.shape[1] / 8) - first_b
-  early_b = start_b + velocity_b * moment_b
-  turned_b = np.floor((early_b - low_b) / (high_b - low_b)) % 2 != 0
-  return np.where(turned_b, -velocity_b, velocity_b), path(start_b, velocity_b)
+  early_b1 = (start_b + velocity_b * moment_b)[:, None]
+  straight_bt = start_b[:, None] + velocity_b[:, None] * time_bt
+  way_bt = velocity_b[:, None] * _way(straight_bt, low_b1, high_b1)
+  first_velocity_b = velocity_b * _way(early_b1, low_b1, high_b1)[:, 0]
+  return first_velocity_b, path(start_b, velocity_b), way_bt
 
 
 def _angles(world: world_lib.World) -> np.ndarray:
@@ -138,16 +152,34 @@ def _angles(world: world_lib.World) -> np.ndarray:
   return np.array([every.index(name) for name in kept]) * math.pi / 4
 
 
-def _stalled(
-  center_bt2: np.ndarray, path_bt2: np.ndarray, least: float
+def _way(
+  straight_bt: np.ndarray, low_b1: np.ndarray, high_b1: np.ndarray
 ) -> np.ndarray:
-  """Returns the share of steps below `least`, but for those at a wall."""
+  """Returns -1 where walls have turned a straight path round, else 1."""
+  turns_bt = np.floor((straight_bt - low_b1) / (high_b1 - low_b1))
+  return np.where(turns_bt % 2 != 0, -1, 1)
+
+
+def _drift(ahead_bt: np.ndarray) -> np.ndarray:
+  """Returns how fast it gets ahead or behind, in the worse half of a clip."""
+  half = ahead_bt.shape[1] // 2
+  if half < 3:  # Two points of a half tell their own errors alone.
+    return np.zeros(len(ahead_bt))
+  time_k = np.arange(half) - (half - 1) / 2
+  halves = np.stack([ahead_bt[:, :half], ahead_bt[:, -half:]])
+  return np.abs(halves @ time_k / np.square(time_k).sum()).max(0)
+
+
+def _stalled(
+  center_bt2: np.ndarray, path_bt2: np.ndarray, slowest: float
+) -> np.ndarray:
+  """Returns the share of steps that hardly are, but for those at a wall."""
   step_bt = np.linalg.norm(np.diff(center_bt2, axis=1), axis=-1)
   fitted_bt = np.linalg.norm(np.diff(path_bt2, axis=1), axis=-1)
   # At a wall a step may well end where it began; a fit that moves shows it.
-  moves_b1 = fitted_bt.max(1, keepdims=True) > 2 * least
-  turns_bt = (fitted_bt < 2 * least) & moves_b1
-  return ((step_bt < least) & ~turns_bt).mean(1)
+  moves_b1 = fitted_bt.max(1, keepdims=True) > 0.6 * slowest
+  turns_bt = (fitted_bt < 0.6 * slowest) & moves_b1
+  return ((step_bt < 0.15 * slowest) & ~turns_bt).mean(1)
 
 
 def _unfold(
