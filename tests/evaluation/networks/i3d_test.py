@@ -1,0 +1,111 @@
+"""I3D is the published network: it says what PyTorch's says of the same clips.
+
+Quick tests hold an eighth of the channels to what is stored; those marked slow
+hold all of it, and run PyTorch anew where it is installed.
+"""
+
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.evaluation.networks import seeded
+from vgen_jax.evaluation.networks import features
+from vgen_jax.evaluation.networks import i3d
+from vgen_jax.evaluation.networks import torch_names
+
+EPS = 1e-3
+HALF_PIXEL = 'bilinear-half-pixel'
+# The same error a hundred times over, and more, comes of each fault below.
+ENOUGH = 1e-3
+
+
+def clips(way: str = HALF_PIXEL) -> jax.Array:
+  video_bthwc = jnp.array(seeded.clips(0, 4, 10, 40, 56))
+  protocol = {'resize': way, 'side': 224, 'range': (-1.0, 1.0)}
+  return features.prepare(video_bthwc, protocol)
+
+
+def small(eps: float = EPS) -> i3d.I3D:
+  return i3d.I3D(eps, num_classes=16, width=1 / 8)
+
+
+def test_it_is_the_network_of_pytorch_and_a_wrong_resize_is_seen():
+  state, wanted = seeded.load('i3d_small')
+  variables, network = i3d.variables(state), jax.jit(small().apply)
+  halves = [network(variables, x) for x in jnp.split(clips(), 2)]
+  found = jax.tree.map(lambda *parts: np.concatenate(parts), *halves)
+  assert seeded.error(found['pooled'], wanted['pooled']) < ENOUGH
+  assert seeded.error(found['logits'], wanted['logits']) < ENOUGH
+  found = network(variables, clips('bilinear-tf1')[:2])
+  assert seeded.error(found['logits'], wanted['logits']) > 100 * ENOUGH
+
+
+def test_another_eps_is_seen():
+  state, wanted = seeded.load('i3d_small')
+  found = jax.jit(small(1e-5).apply)(i3d.variables(state), clips()[:2])
+  assert seeded.error(found['logits'], wanted['logits']) > 100 * ENOUGH
+
+
+@pytest.mark.slow
+def test_other_padding_of_pooling_is_seen(monkeypatch):
+  state, wanted = seeded.load('i3d_small')
+  # PyTorch's own padding, which is the same on both sides.
+  around = lambda x, window, strides: i3d.nn.max_pool(
+    x, window, strides, [(k // 2, k // 2) for k in window]
+  )
+  monkeypatch.setattr(i3d, 'max_pool', around)
+  found = jax.jit(small().apply)(i3d.variables(state), clips()[:2])
+  assert seeded.error(found['logits'], wanted['logits']) > 100 * ENOUGH
+
+
+def hassons(name: str) -> str:
+  """The name that Hasson's port gives to a layer of Piergiovanni's."""
+  name = name.replace('logits', 'conv3d_0c_1x1').replace('.bn.', '.batch3d.')
+  name = re.sub(r'^(Conv3d|Mixed)', lambda m: m[0].lower(), name)
+  for ours, theirs in {
+    'b0': 'branch_0',
+    'b1a': 'branch_1.0',
+    'b1b': 'branch_1.1',
+    'b2a': 'branch_2.0',
+    'b2b': 'branch_2.1',
+    'b3b': 'branch_3.1',
+  }.items():
+    name = name.replace(f'.{ours}.', f'.{theirs}.')
+  return name
+
+
+def test_both_ports_names_are_known():
+  state, _ = seeded.load('i3d_small')
+  renamed = {hassons(name): array for name, array in state.items()}
+  assert 'mixed_3b.branch_1.1.batch3d.running_var' in renamed
+  assert 'conv3d_2c_3x3.conv3d.weight' in renamed
+  assert not set(renamed) & set(state)
+  jax.tree.map(
+    np.testing.assert_array_equal,
+    i3d.variables(renamed),
+    i3d.variables(state),
+  )
+
+
+def test_it_needs_nine_frames_and_has_as_many_parameters_as_published():
+  shape = lambda t, w: jax.ShapeDtypeStruct((1, t, 224, w, 3), jnp.float32)
+  for t, w in ((8, 224), (16, 112)):
+    with pytest.raises(ValueError, match=f'{t} frames of 224 x {w}'):
+      jax.eval_shape(small().init, jax.random.key(0), shape(t, w))
+  made = jax.eval_shape(i3d.I3D(EPS).init, jax.random.key(0), shape(9, 224))
+  count = sum(x.size for x in jax.tree.leaves(made['params']))
+  assert count == 12_697_264
+
+
+@pytest.mark.slow
+def test_all_of_it_is_the_network_of_pytorch():
+  state, wanted = seeded.load('i3d')
+  network, x = i3d.I3D(EPS), clips()
+  variables = torch_names.fitting(network, i3d.variables(state), x)
+  found = jax.jit(network.apply)(variables, x)
+  assert seeded.error(found['logits'], wanted['logits']) < ENOUGH
+  found = jax.jit(i3d.I3D(1e-5).apply)(variables, x)
+  assert seeded.error(found['logits'], wanted['logits']) > 100 * ENOUGH

@@ -1,0 +1,102 @@
+"""Inception-v3 is FID's, and not the one that torchvision has.
+
+Quick tests hold an eighth of the channels to what PyTorch said; the one marked
+slow holds all of it.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from tests.evaluation.networks import seeded
+from vgen_jax.evaluation.networks import features
+from vgen_jax.evaluation.networks import inception
+from vgen_jax.evaluation.networks import torch_names
+
+# Faults make an error a hundred times that, and more.
+ENOUGH = 1e-3
+
+
+def images(way: str = 'bilinear-half-pixel', **changed) -> jax.Array:
+  video_b1hwc = jnp.array(seeded.clips(0, 6, 1, 60, 80))
+  protocol = {'resize': way, 'side': 299, 'range': (-1.0, 1.0)} | changed
+  return features.prepare(video_b1hwc, protocol)[:, 0]
+
+
+def compiled():
+  return jax.jit(inception.Inception(num_classes=16, width=1 / 8).apply)
+
+
+once = functools.cache(compiled)
+
+
+def said_of(x_bhwc: jax.Array, network):
+  """What the small network says of three images, and what it should."""
+  state, wanted = seeded.load('inception_small')
+  return network(torch_names.variables(state), x_bhwc[:3]), wanted
+
+
+def test_it_is_the_network_of_pytorch():
+  found, wanted = said_of(images(), once())
+  for layer in ('pooled', 'logits', 'logits_unbiased'):
+    assert seeded.error(found[layer], wanted[layer]) < ENOUGH
+  assert seeded.error(found['logits'], wanted['logits_unbiased']) > 0.5
+
+
+@pytest.mark.parametrize(
+  'x',
+  [
+    {'way': 'bilinear-tf1'},
+    {'way': 'bicubic-antialias'},
+    {'range': (0.0, 1.0)},
+  ],
+  ids=str,
+)
+def test_other_input_is_seen(x):
+  found, wanted = said_of(images(**x), once())
+  assert seeded.error(found['pooled'], wanted['pooled']) > 100 * ENOUGH
+
+
+def of_torchvision(x_bhwc):
+  return inception.nn.avg_pool(x_bhwc, (3, 3), (1, 1), ((1, 1), (1, 1)))
+
+
+@pytest.mark.parametrize(
+  ('name', 'other'),
+  [('average_pool', of_torchvision), ('max_pool', None)],
+  ids=['counts-padding', 'averages-last'],
+)
+def test_pooling_of_torchvision_is_seen(monkeypatch, name, other):
+  if other is None:
+    largest = inception.max_pool
+    other = lambda x, stride=1: (
+      largest(x, stride) if stride == 2 else inception.average_pool(x)
+    )
+  monkeypatch.setattr(inception, name, other)
+  found, wanted = said_of(images(), compiled())
+  assert seeded.error(found['pooled'], wanted['pooled']) > 100 * ENOUGH
+
+
+def test_it_has_as_many_parameters_as_published():
+  network, key = inception.Inception(), jax.random.key(0)
+  shape = lambda side: jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
+  made = jax.eval_shape(network.init, key, shape(299))
+  count = sum(x.size for x in jax.tree.leaves(made['params']))
+  assert count == 23_850_960
+  with pytest.raises(ValueError, match='resize to 299'):
+    jax.eval_shape(network.init, key, shape(256))
+
+
+@pytest.mark.slow
+def test_all_of_it_is_the_network_of_pytorch():
+  state, wanted = seeded.load('inception')
+  variables, x = torch_names.variables(state), images()[:4]
+  network = inception.Inception()
+  variables = torch_names.fitting(network, variables, x)
+  found = jax.jit(network.apply)(variables, x)
+  assert seeded.error(found['logits'], wanted['logits']) < ENOUGH
+  other = inception.Inception(batch_norm_eps=1e-5)
+  found = jax.jit(other.apply)(variables, x)
+  assert seeded.error(found['logits'], wanted['logits']) > 100 * ENOUGH

@@ -1,0 +1,70 @@
+"""LPIPS is the published distance, on both trunks."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.evaluation.networks import seeded
+from vgen_jax.evaluation.networks import lpips
+
+ENOUGH = 1e-3
+each_trunk = pytest.mark.parametrize('trunk', lpips.TRUNKS)
+
+
+def loaded(trunk: str):
+  state, wanted = seeded.load(f'lpips_{trunk}')
+  # Published weights of channels are 0 or more.
+  heads = {k: abs(v) for k, v in state.items() if k.startswith('lin')}
+  return lpips.variables(trunk, state, heads), wanted['distance']
+
+
+def pairs(low: float = -1.0) -> jax.Array:
+  video_bthwc = jnp.array(seeded.clips(0, 6, 2, 64, 72), jnp.float32)
+  return low + (1 - low) * jnp.moveaxis(video_bthwc, 1, 0) / 255
+
+
+@each_trunk
+def test_it_is_the_distance_of_pytorch(trunk, monkeypatch):
+  variables, wanted_b = loaded(trunk)
+  distance = jax.jit(lambda a, b: lpips.distance(variables, trunk, a, b))
+  a, b = pairs()
+  found_b = distance(a, b)
+  assert seeded.error(found_b, wanted_b) < ENOUGH
+  np.testing.assert_array_equal(distance(a, a), 0)
+  np.testing.assert_allclose(distance(b, a), found_b, rtol=1e-4)
+  # Pixels in [0, 1] are what users get wrong.
+  assert seeded.error(distance(*pairs(low=0.0)), wanted_b) > 50 * ENOUGH
+
+
+def test_version_0_0_is_seen(monkeypatch):
+  variables, wanted_b = loaded('alex')
+  monkeypatch.setattr(lpips, '_SHIFT', (0.0, 0.0, 0.0))
+  monkeypatch.setattr(lpips, '_SCALE', (1.0, 1.0, 1.0))
+  found_b = lpips.distance(variables, 'alex', *pairs())
+  assert seeded.error(found_b, wanted_b) > 50 * ENOUGH
+
+
+def test_what_does_not_fit_is_refused():
+  state, _ = seeded.load('lpips_alex')
+  with pytest.raises(ValueError, match=r"features.2.weight is missing.*'vgg'"):
+    lpips.variables('vgg', state, state)
+  trunk = {k: v for k, v in state.items() if k.startswith('features')}
+  with pytest.raises(ValueError, match=r'lin0.model.1.weight is missing'):
+    lpips.variables('alex', state, trunk)
+  with pytest.raises(ValueError, match='heads of that trunk'):
+    lpips.variables('alex', state, seeded.load('lpips_vgg')[0])
+
+
+@each_trunk
+def test_images_must_not_be_too_small(trunk):
+  variables, _ = loaded(trunk)
+
+  def of_side(side):
+    x = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
+    distance = lambda a, b: lpips.distance(variables, trunk, a, b)
+    return jax.eval_shape(distance, x, x)
+
+  assert of_side(32).shape == (1,)
+  with pytest.raises(ValueError, match='32 x 32 are enough'):
+    of_side(15)

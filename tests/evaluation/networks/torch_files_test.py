@@ -1,0 +1,181 @@
+"""Files of PyTorch are read to the bit, and what would do harm is refused.
+
+The files in `references/` were written by PyTorch; see make_references.py.
+"""
+
+import hashlib
+import io
+import os
+import pickle
+import zipfile
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from tests.evaluation.networks import seeded
+from vgen_jax.evaluation.networks import identity
+from vgen_jax.evaluation.networks import torch_files
+
+VALUES = np.arange(24, dtype=np.float32) / np.float32(7)
+CONTENT = {
+  'plain': VALUES.reshape(4, 6),
+  'turned': VALUES.reshape(4, 6).T,
+  'inside': VALUES.reshape(2, 3, 4)[1, :, 1::2],
+  'scalar': VALUES[5],
+  'none': VALUES[:0],
+  'parameter': VALUES[:3],
+  'inner.list.0': VALUES[:2],
+  'inner.list.1': VALUES[2:4],
+  'bfloat16': VALUES.astype(ml_dtypes.bfloat16),
+  'bool': VALUES != 0,
+  'int8': VALUES.astype(np.int8) - np.int8(2),
+  'uint8': VALUES.astype(np.uint8),
+  **{
+    kind: VALUES.astype(kind)
+    for kind in ('float16', 'float64', 'int16', 'int32', 'int64')
+  },
+}
+
+
+@pytest.mark.parametrize('name', ['zip.pt', 'legacy.pth'])
+def test_saved_tensors_are_read_to_the_bit(name):
+  found = torch_files.read(seeded.REFERENCES / name)
+  assert found.arrays.keys() == CONTENT.keys()
+  for key, wanted in CONTENT.items():
+    array = found.arrays[key]
+    assert (array.dtype, array.shape) == (wanted.dtype, wanted.shape)
+    assert array.tobytes() == wanted.tobytes(), key
+    assert not array.flags.writeable or not array.size
+  assert found.batch_norm_eps is None
+  content = (seeded.REFERENCES / name).read_bytes()
+  assert found.sha256 == hashlib.sha256(content).hexdigest()
+
+
+@pytest.mark.parametrize('name', ['scripted.pt', 'traced.pt'])
+def test_torchscript_is_read_with_the_eps_of_its_code(name):
+  found = torch_files.read(seeded.REFERENCES / name)
+  shapes = {k: v.shape for k, v in found.arrays.items() if v.ndim}
+  assert len(shapes) == 7
+  for key, wanted in seeded.arrays(shapes).items():
+    assert found.arrays[key].tobytes() == wanted.tobytes(), key
+  assert found.batch_norm_eps == {1e-3}
+
+
+class Called:
+  """Pickled, it calls a function when it is read."""
+
+  def __init__(self, function, *args):
+    self.call = (function, args)
+
+  def __reduce__(self):
+    return self.call
+
+
+def archive(path, data: bytes, **storages: bytes):
+  """Writes a zip archive with this pickle in it."""
+  with zipfile.ZipFile(path, 'w') as file:
+    file.writestr('a/data.pkl', data)
+    for key, content in storages.items():
+      file.writestr(f'a/data/{key}', content)
+  return path
+
+
+def legacy(path, data: bytes):
+  head = (0x1950A86A20F9469CFC6C, 1001, {'little_endian': True})
+  path.write_bytes(b''.join(map(pickle.dumps, head)) + data)
+  return path
+
+
+@pytest.mark.parametrize('write', [archive, legacy])
+@pytest.mark.parametrize(
+  'function', [os.system, eval, getattr, io.open, np.load, pickle.loads]
+)
+def test_functions_are_not_called(tmp_path, write, function):
+  harm = pickle.dumps({'a': Called(function, f'touch {tmp_path}/harm')})
+  with pytest.raises(ValueError, match=r'asks for .*, which is refused'):
+    torch_files.read(write(tmp_path / 'file', harm))
+  assert not (tmp_path / 'harm').exists()
+  if function is os.system:  # It would have done so.
+    pickle.loads(harm)
+    assert (tmp_path / 'harm').exists()
+
+
+def tensor(size: tuple, stride: tuple, offset: int = 0, count: int = 6):
+  """Returns the pickle of a tensor, in a storage of six numbers."""
+  integers = lambda v: b'(' + b''.join(b'I%d\n' % n for n in v) + b't'
+  storage = b'(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\x000X\3\0\0\0cpu'
+  storage += b'I%d\ntQ' % count
+  args = storage + b'I%d\n' % offset + integers(size) + integers(stride)
+  rebuild = b'ctorch._utils\n_rebuild_tensor_v2\n'
+  return b'}X\1\0\0\0x' + rebuild + b'(' + args + b'I00\nNtRs.'
+
+
+def test_a_tensor_stays_within_its_storage(tmp_path):
+  numbers = np.arange(6, dtype=np.float32)
+  read = lambda **kwargs: torch_files.read(
+    archive(tmp_path / 'file', tensor(**kwargs), **{'0': numbers.tobytes()})
+  ).arrays['x']
+  np.testing.assert_array_equal(
+    read(size=(2, 2), stride=(3, 1), offset=1), [[1, 2], [4, 5]]
+  )
+  for outside in (
+    dict(size=(7,), stride=(1,)),
+    dict(size=(2, 2), stride=(3, 1), offset=2),
+    dict(size=(2,), stride=(-1,), offset=1),
+    dict(size=(1,), stride=(1,), offset=-1),
+    dict(size=(), stride=(), offset=6),
+    dict(size=(2, 3), stride=(10**15, 1)),
+    dict(size=(-1,), stride=(1,)),
+  ):
+    with pytest.raises(ValueError, match='outside'):
+      read(**outside)
+  with pytest.raises(ValueError, match='shorter'):
+    read(size=(2,), stride=(1,), count=7)
+
+
+def test_what_a_pickle_is_given_it_cannot_change(tmp_path):
+  for name in (b'ctorch\nFloatStorage\n', b'ctorch._utils\n_rebuild_tensor\n'):
+    with pytest.raises(ValueError, match='changes what it was given'):
+      torch_files.read(archive(tmp_path / 'file', b'\x80\2' + name + b'}b.'))
+
+
+@pytest.mark.parametrize('name', ['zip.pt', 'legacy.pth', 'scripted.pt'])
+def test_a_broken_file_is_told(tmp_path, name):
+  content = (seeded.REFERENCES / name).read_bytes()
+  for part in (content[: len(content) // 2], b'', b'PK\3\4', b'no such thing'):
+    path = tmp_path / name
+    path.write_bytes(part)
+    with pytest.raises(ValueError, match=f'{name} is no file of tensors'):
+      torch_files.read(path)
+
+
+def test_nothing_is_parsed_of_another_file(tmp_path, monkeypatch):
+  path = seeded.REFERENCES / 'zip.pt'
+  content = path.read_bytes()
+  size, sha256 = len(content), hashlib.sha256(content).hexdigest()
+  blob = hashlib.sha1(b'blob %d\0' % size + content).hexdigest()
+  right = (
+    identity.Identity(size, sha256),
+    identity.Identity(None, sha256[:8]),
+    identity.Identity(git_sha1=blob),
+  )
+  for one in right:
+    assert torch_files.read(path, [identity.Identity(1, '0' * 64), one]).arrays
+
+  def parse(*_):
+    raise AssertionError('It was parsed.')
+
+  monkeypatch.setattr(torch_files, '_read_zip', parse)
+  for wrong in (
+    identity.Identity(size + 1, sha256),
+    identity.Identity(size, '0' * 64),
+    identity.Identity(size, sha256, '0' * 40),
+    identity.Identity(git_sha1='0' * 40),
+  ):
+    with pytest.raises(identity.WrongFileError, match=sha256) as error:
+      torch_files.read(path, [wrong])
+    assert error.value.found.git_sha1 == blob
+  for vague in (identity.Identity(size), identity.Identity(size, sha256[:7])):
+    with pytest.raises(ValueError, match='names no file'):
+      torch_files.read(path, [vague])

@@ -1,0 +1,135 @@
+"""LPIPS: how far two frames are from each other to the eye of a network.
+
+Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual
+Metric", 2018, https://arxiv.org/abs/1801.03924, version 0.1: features of an
+ImageNet classifier at five depths, each pixel of unit length, their squared
+differences weighted by channel. In version 0.0 pixels were not standardised;
+its numbers are others, and its weights are refused (weights.py).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+
+from vgen_jax.evaluation.networks import torch_names
+from vgen_jax.nn import conv
+from vgen_jax.nn import shapes
+from vgen_jax.types import Array
+
+# What pixels in [-1, 1] are standardised by, for red, green and blue.
+_SHIFT = (-0.030, -0.088, -0.188)
+_SCALE = (0.458, 0.448, 0.450)
+_TINY = 1e-10
+# Convolutions by their numbers in torchvision, for each depth.
+_DEPTHS = {
+  'alex': ((0,), ('pool', 3), ('pool', 6), (8,), (10,)),
+  'vgg': (
+    (0, 2),
+    ('pool', 5, 7),
+    ('pool', 10, 12, 14),
+    ('pool', 17, 19, 21),
+    ('pool', 24, 26, 28),
+  ),
+}
+_POOLED = {'alex': 3, 'vgg': 2}  # Pixels; the next two are 2 further on.
+
+TRUNKS = tuple(_DEPTHS)
+
+
+def distance(
+  variables: Mapping[str, Any], trunk: str, a_bhwc: Array, b_bhwc: Array
+) -> Array:
+  """Returns the distance of pairs of images, `[b]`; 0 for equal ones.
+
+  Args:
+    variables: As from `variables`.
+    trunk: One of `TRUNKS`.
+    a_bhwc: Images, 3 channels (red, green, blue) in [-1, 1]: for [0, 1], which
+      other codes take too, numbers are others.
+    b_bhwc: What they are compared with; the distance is symmetric.
+
+  Raises:
+    ValueError: If shapes differ, or images are too small for the trunk.
+  """
+  (b,) = shapes.sizes('b', a_bhwc=a_bhwc, b_bhwc=b_bhwc)
+  both = _depths(variables, trunk, jnp.concatenate([a_bhwc, b_bhwc]))
+  total_b = jnp.zeros(b)
+  for i, x_bhwc in enumerate(both):
+    length = jnp.sqrt(jnp.sum(x_bhwc**2, -1, keepdims=True))
+    x_bhwc = x_bhwc / (length + _TINY)
+    gap_bhwc = (x_bhwc[:b] - x_bhwc[b:]) ** 2
+    total_b += jnp.mean(gap_bhwc, (1, 2)) @ variables[f'head_{i}']
+  return total_b
+
+
+def variables(
+  trunk: str,
+  arrays: Mapping[str, np.ndarray],
+  heads: Mapping[str, np.ndarray],
+) -> dict[str, Any]:
+  """Returns what `distance` needs: kernels of the trunk, weights of channels.
+
+  Args:
+    trunk: One of `TRUNKS`.
+    arrays: State dict of torchvision's classifier; dense layers are left out.
+    heads: State dict of the weights of channels, version 0.1.
+
+  Raises:
+    ValueError: If a layer is missing or has another number of channels.
+  """
+  found = {}
+  for i, depth in enumerate(_DEPTHS[trunk]):
+    layers = [f'features.{n}' for n in depth if n != 'pool']
+    head = f'lin{i}.model.1.weight'
+    for name in (f'{n}.{leaf}' for n in layers for leaf in ('weight', 'bias')):
+      found[name] = _get(arrays, name, trunk)
+    found_head = np.asarray(_get(heads, head, trunk), np.float32).reshape(-1)
+    channels = len(found[f'{layers[-1]}.bias'])
+    if len(found_head) != channels:
+      raise ValueError(
+        f'{head} weights {len(found_head)} channels; trunk {trunk!r} has'
+        f' {channels} there: take the heads of that trunk.'
+      )
+    found[f'head_{i}'] = found_head
+  convolutions = {k: v for k, v in found.items() if k.startswith('features')}
+  return {
+    **torch_names.variables(convolutions)['params']['features'],
+    **{k: v for k, v in found.items() if k.startswith('head')},
+  }
+
+
+def _get(arrays: Mapping[str, np.ndarray], name: str, trunk: str) -> np.ndarray:
+  if name not in arrays:
+    raise ValueError(
+      f'{name} is missing; trunk {trunk!r} of LPIPS needs it, but the file has'
+      f' {sorted(arrays)[:4]}, ...'
+    )
+  return arrays[name]
+
+
+def _depths(
+  variables: Mapping[str, Any], trunk: str, x_bhwc: Array
+) -> list[Array]:
+  """Returns features after the last ReLU of each depth."""
+  x_bhwc = (x_bhwc - jnp.array([[[_SHIFT]]])) / jnp.array([[[_SCALE]]])
+  found, window = [], (_POOLED[trunk],) * 2
+  for depth in _DEPTHS[trunk]:
+    for number in depth:
+      if number == 'pool':
+        if min(x_bhwc.shape[1:3]) < window[0]:
+          raise ValueError(
+            f'Images are too small for LPIPS on {trunk!r}; 32 x 32 are enough.'
+          )
+        x_bhwc = nn.max_pool(x_bhwc, window, (2, 2))
+        continue
+      kernel_hwio = variables[str(number)]['kernel']
+      large = kernel_hwio.shape[0] == 11  # The first of AlexNet.
+      strides, padding = ((4, 4), ((2, 2),) * 2) if large else ((1, 1), 'SAME')
+      x_bhwc = conv.conv2d(x_bhwc, kernel_hwio, strides, padding)
+      bias_c = variables[str(number)]['bias']
+      x_bhwc = nn.relu(x_bhwc + bias_c[None, None, None])
+    found.append(x_bhwc)
+  return found
