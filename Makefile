@@ -1,5 +1,7 @@
 # What one does with this repository. `make test` needs python3 and its venv
 # module alone: the rest is installed into .venv once, and when setup.py changes.
+# Reports are tested in a browser too, if there is one:
+#   apt-get install chromium chromium-driver
 
 PYTHON ?= python3
 VENV ?= .venv

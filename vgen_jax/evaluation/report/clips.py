@@ -1,0 +1,209 @@
+"""Clips for a browser: all frames of one in one picture, that a script plays.
+
+A video element neither keeps to the frame nor, in yuv420p, to the colours of
+small clips. A sheet of frames in lossless WebP does both, plays in step with
+all others, and is smaller than the H.264 of it.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+import io
+import math
+
+import numpy as np
+from PIL import Image
+
+from vgen_jax.evaluation.report import markup
+
+_SIDE = 128  # Pixels on the screen of a clip; more if few are in a row.
+_WIDTH, _GAP = 1200, 8  # Of a row, and between its clips.
+_MOST_BYTES = 24e6  # Of all clips; beyond it they are not lossless.
+
+Clips = Mapping[str, np.ndarray]  # As `results.read_clips` returns them.
+
+
+def rows(
+  names: Sequence[str],
+  clips: Sequence[Clips],
+  frames_per_second: Sequence[float],
+) -> markup.Markup | None:
+  """Returns clips side by side, and the bar that plays them; None if none.
+
+  A row is a seed: what each run made of it, and the real clip beside it.
+
+  Args:
+    names: Of the runs.
+    clips: Of each run, uint8; {} for none.
+    frames_per_second: Of each run.
+  """
+  tiles = _tiles(names, clips, frames_per_second)
+  videos = {id(tile[1]): tile[1] for row in tiles.values() for tile in row}
+  if not videos:
+    return None
+  sheets = {key: sheet(video_thwc) for key, video_thwc in videos.items()}
+  is_exact = sum(map(len, sheets.values())) <= _MOST_BYTES
+  if not is_exact:
+    sheets = {key: sheet(video, exact=False) for key, video in videos.items()}
+  figures = [
+    _figure(title, seed, row, sheets) for (seed, title), row in tiles.items()
+  ]
+  lead = (
+    'Each beside a real one.'
+    if len(names) == 1
+    else 'Clips of one seed are side by side, a real one beside them.'
+  )
+  loss = '' if is_exact else ' There are many pixels: colours are approximate.'
+  return markup.join(
+    markup.element(
+      'p',
+      lead + ' All play in step. Click a clip to enlarge it; space plays and'
+      ' pauses, the arrow keys go frame by frame.' + loss,
+      class_='lead',
+    ),
+    markup.element('div', figures, class_='clips'),
+    _transport(),
+  )
+
+
+def sheet(video_thwc: np.ndarray, exact: bool = True) -> bytes:
+  """Returns a WebP of all frames, row by row in `columns` of them.
+
+  Args:
+    video_thwc: uint8, of 1 channel or 3.
+    exact: Whether each pixel keeps its colour.
+
+  Raises:
+    ValueError: If `video_thwc` is no such video.
+  """
+  shape, dtype = video_thwc.shape, video_thwc.dtype
+  if dtype != np.uint8 or len(shape) != 4 or shape[-1] not in (1, 3):
+    raise ValueError(
+      f'A clip to show is {dtype} {shape}; it must be uint8 [t, h, w, c] with c'
+      ' 1 or 3.'
+    )
+  t, h, w, c = shape
+  across = columns(t)
+  down = -(-t // across)
+  blank = np.zeros((across * down - t, h, w, c), np.uint8)
+  frames = np.concatenate([video_thwc, blank]).reshape(down, across, h, w, c)
+  image_hwc = frames.swapaxes(1, 2).reshape(down * h, across * w, c)
+  image = Image.fromarray(np.repeat(image_hwc, 3 // c, axis=-1))
+  file = io.BytesIO()
+  image.save(file, 'webp', lossless=exact, quality=75 if exact else 90)
+  return file.getvalue()
+
+
+def columns(num_frames: int) -> int:
+  """Returns how many frames are beside each other in a sheet."""
+  return math.ceil(math.sqrt(num_frames))
+
+
+# What is above a tile, its clip, its rate, and the number of its colour.
+_Tile = tuple[str, np.ndarray, float, int | None]
+
+
+def _tiles(
+  names: Sequence[str],
+  clips: Sequence[Clips],
+  frames_per_second: Sequence[float],
+) -> dict[tuple[int, str], list[_Tile]]:
+  """Returns {(seed, title): tiles}; real clips come once, if they are equal."""
+  rows: dict[tuple[int, str], list[_Tile]] = {}
+  for kind in ('generated', 'real'):
+    for number, (name, found) in enumerate(zip(names, clips, strict=True)):
+      if len(names) == 1:
+        name, color = kind, None
+      elif kind == 'generated':
+        color = number
+      else:
+        name, color = 'real', None
+      for video, seed, title in zip(
+        found.get(kind, ()),
+        found.get('seed', ()),
+        found.get('title', ()),
+        strict=False,
+      ):
+        row = rows.setdefault((int(seed), str(title)), [])
+        if kind == 'generated' or not any(
+          tile[0] == 'real' and np.array_equal(tile[1], video) for tile in row
+        ):
+          row.append((name, video, frames_per_second[number], color))
+  return rows
+
+
+def _figure(
+  title: str, seed: int, row: Sequence[_Tile], sheets: Mapping[int, bytes]
+) -> markup.Markup:
+  # From four on a row is alone on its line, which it may fill.
+  side = (_WIDTH + _GAP) / len(row) - _GAP if len(row) > 3 else _SIDE
+  tiles = [
+    markup.element(
+      'span',
+      markup.element('span', name, class_='of', title=name),
+      _canvas(
+        video_thwc, rate, sheets[id(video_thwc)], f'{name}, {title}', side
+      ),
+      class_='tile' if color is None else f'tile run{color % 8}',
+    )
+    for name, video_thwc, rate, color in row
+  ]
+  return markup.element(
+    'figure',
+    markup.element(
+      'button',
+      tiles,
+      type='button',
+      class_='tiles',
+      aria_label=f'Enlarge {title}, seed {seed}',
+    ),
+    markup.element(
+      'figcaption', markup.element('b', title), f' seed {seed}', title=title
+    ),
+  )
+
+
+def _canvas(
+  video_thwc: np.ndarray, rate: float, sheet_: bytes, label: str, side: float
+) -> markup.Markup:
+  t, h, w, _ = video_thwc.shape
+  uri = 'data:image/webp;base64,' + base64.b64encode(sheet_).decode()
+  return markup.element(
+    'canvas',
+    width=w,
+    height=h,
+    style=f'width:{w * max(1, int(side / max(h, w)))}px',
+    role='img',
+    aria_label=label,
+    data_sheet=uri,
+    data_frames=t,
+    data_columns=columns(t),
+    data_rate=rate,
+  )
+
+
+def _transport() -> markup.Markup:
+  speeds = [
+    markup.element(
+      'option', f'{speed}{markup.TIMES}', value=speed, selected=speed == 1
+    )
+    for speed in (0.25, 0.5, 1, 2)
+  ]
+  return markup.element(
+    'div',
+    markup.element(
+      'button', type='button', class_='play', aria_label='Play', title='Space'
+    ),
+    markup.empty(
+      'input',
+      type='range',
+      class_='scrub',
+      min=0,
+      max=0,
+      step=1,
+      value=0,
+      aria_label='Frame',
+    ),
+    markup.element('output', class_='count'),
+    markup.element('select', speeds, class_='speed', aria_label='Speed'),
+    class_='transport',
+  )

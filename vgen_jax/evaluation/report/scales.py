@@ -1,0 +1,82 @@
+"""From numbers to places on paper: the axes of charts."""
+
+from collections.abc import Iterable
+import math
+from typing import NamedTuple
+
+_WIDE = 50  # Times that positive numbers must differ to be shown as logarithms.
+
+
+class Scale(NamedTuple):
+  """An axis from `low`, at place `start`, to `high`, at `end`."""
+
+  low: float
+  high: float
+  start: float
+  end: float
+  is_log: bool = False
+
+  def __call__(self, value: float) -> float:
+    """Returns the place of a number."""
+    low, high = self.low, self.high
+    if self.is_log:
+      low, high, value = (math.log10(x) for x in (low, high, value))
+    share = (value - low) / (high - low)
+    return round(self.start + share * (self.end - self.start), 1)
+
+  @property
+  def ticks(self) -> list[float]:
+    """Round numbers on the axis, about five."""
+    if self.is_log:
+      first, last = math.log10(self.low), math.log10(self.high)
+      every = max(1, math.ceil((last - first) / 5))
+      steps = (1,) if last - first > 2 else (1, 2, 5)
+      decades = range(math.floor(first), math.floor(last) + 1, every)
+      ticks = [step * 10.0**decade for decade in decades for step in steps]
+    else:
+      step = _round((self.high - self.low) / 4)
+      first = math.ceil(self.low / step - 1e-9)
+      last = math.floor(self.high / step + 1e-9)
+      ticks = [number * step for number in range(first, last + 1)]
+    return [tick for tick in ticks if self.low <= tick <= self.high]
+
+
+def fit(
+  numbers: Iterable[float | None],
+  start: float,
+  end: float,
+  *,
+  margin: float = 0.0,
+  may_be_log: bool = False,
+) -> Scale:
+  """Returns the scale that shows all numbers.
+
+  Args:
+    numbers: To be shown; None among them is left out.
+    start: Place of the smallest.
+    end: Place of the largest.
+    margin: Free share of the axis at both of its ends.
+    may_be_log: Whether positive numbers far apart are shown as logarithms.
+  """
+  known = [x for x in numbers if x is not None and math.isfinite(x)] or [0, 1]
+  low, high = min(known), max(known)
+  if may_be_log and low > 0 and high / low > _WIDE:
+    more = (high / low) ** margin
+    return Scale(low / more, high * more, start, end, is_log=True)
+  more = margin * (high - low) if high > low else abs(high) * 0.1 or 0.5
+  return Scale(low - more, high + more, start, end)
+
+
+def short(value: float) -> str:
+  """Returns a round number for an axis, as 20k for 20000."""
+  for size, letter in ((1e9, 'G'), (1e6, 'M'), (1e4, 'k')):
+    if abs(value) >= size:
+      unit = size if letter != 'k' else 1e3
+      return f'{value / unit:.4g}{letter}'
+  return f'{value:.4g}'.replace('-', '\N{MINUS SIGN}')
+
+
+def _round(step: float) -> float:
+  """Returns the smallest of 1, 2, 5 times a power of ten not below `step`."""
+  power = 10.0 ** math.floor(math.log10(step))
+  return next(power * n for n in (1, 2, 5, 10) if power * n >= step * 0.999)
