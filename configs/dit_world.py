@@ -74,5 +74,7 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.num_samples = pick(base=8, smoke=2)
   config.log_every = pick(base=100, smoke=1)
   config.sample_every = pick(base=5_000, smoke=4)
+  config.evaluate_every = pick(base=5_000, smoke=4)
+  config.evaluation = dict(num_clips=pick(base=64, smoke=4))
   config.checkpoint_every = pick(base=5_000, smoke=2)
   return config

@@ -1,11 +1,13 @@
 """The contract of every config: a file in configs/ is tested by being there."""
 
+import functools
 import os
 import pathlib
 import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 import jax
@@ -46,9 +48,19 @@ def assert_same(one, two):
 
 def smoke(path, clips, **overrides):
   config = config_lib.load(f'{path}:smoke')
+  for part, workdir in config.get('frozen', {}).items():
+    overrides[f'frozen.{part}'] = trained(pathlib.Path(workdir).name).name
   if config.data.name == 'video_folder.VideoFolder':
     overrides['data.folder'] = str(clips)
   return config_lib.replace(config, {**ONE_DEVICE, **overrides})
+
+
+@functools.cache
+def trained(name: str) -> tempfile.TemporaryDirectory:
+  """The workdir of a smoke run that others freeze parts of."""
+  workdir = tempfile.TemporaryDirectory()
+  loop.train(smoke(ROOT / f'configs/{name}.py', None), workdir.name)
+  return workdir
 
 
 @each_config
@@ -86,6 +98,8 @@ def test_killed_and_resumed_is_as_never_killed(path, tmp_path, clips):
   overrides = [f'--config.{k}={v}' for k, v in ONE_DEVICE.items()]
   if 'folder' in straight_data(path):
     overrides.append(f'--config.data.folder={clips}')
+  for part, run in smoke(path, clips).get('frozen', {}).items():
+    overrides.append(f'--config.frozen.{part}={run}')
   command = [
     sys.executable, '-m', 'vgen_jax.cli.main', 'train',
     f'--config={path}:smoke', f'--workdir={workdir}',
@@ -113,9 +127,19 @@ def test_killed_and_resumed_is_as_never_killed(path, tmp_path, clips):
     smoke(path, clips, checkpoint_every=1, keep=10), str(workdir)
   )
   assert_same(straight, resumed)
-  steps = [entry['step'] for entry in writers.read_metrics(str(workdir))]
+  lines = writers.read_metrics(str(workdir))  # Evaluations have their own.
+  steps = [entry['step'] for entry in lines if 'steps_per_second' in entry]
   assert steps == list(range(1, int(straight.step) + 1))
+  folders = (workdir, tmp_path / 'straight')
+  one, two = (evaluated(str(folder)) for folder in folders)
+  assert one == two
   assert list((tmp_path / 'straight/samples').glob('*.mp4'))
+
+
+def evaluated(workdir: str) -> list[dict[str, float]]:
+  """Lines of a run's log that are of evaluations."""
+  lines = writers.read_metrics(workdir)
+  return [line for line in lines if 'steps_per_second' not in line]
 
 
 def straight_data(path) -> dict:

@@ -7,7 +7,11 @@ import pytest
 
 from vgen_jax import config as config_lib
 from vgen_jax import runs
+from vgen_jax.evaluation import results
+from vgen_jax.evaluation.judging import judge as judge_lib
+from vgen_jax.evaluation.metrics import pixels
 from vgen_jax.training import loop
+from vgen_jax.training import streams
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -80,3 +84,81 @@ def test_what_is_not_there_is_told(workdir, run):
     runs.load(workdir, overrides={'model.generator.width': 8})
   with pytest.raises(ValueError, match='num_clips is 0'):
     run.sample(0)
+
+
+METRICS = ('judge', 'flicker')
+
+
+def test_a_run_evaluates_itself_and_keeps_the_protocol(run):
+  result = run.evaluate(METRICS, 10, seed=3, batch_size=4)
+  assert result.metrics['valid_loose'].value == 0  # It has learned nothing.
+  assert result.metrics['valid_loose'].interval[1] < 0.3
+  assert result.metrics['judge_frechet'].floor > 0
+  protocol = result.protocol
+  assert (protocol['num_generated'], protocol['num_real']) == (10, 20)
+  assert protocol['sample_from'] == 'slow'
+  assert protocol['real_split'] == 'validation'
+  assert protocol['condition'] == 'labels in turn'
+  assert protocol['seed'] == 3
+  assert result.config['model.generator.width'] > 0
+  folder = pathlib.Path(run.workdir) / results.FOLDER
+  assert {'4.json', '4.html', '4_clips.npz', 'real'} == {
+    path.name for path in folder.iterdir()
+  }
+  read = results.read(run.workdir)
+  assert read.to_json() == result.to_json()
+  clips = results.read_clips(run.workdir, read)
+  np.testing.assert_array_equal(
+    clips['generated'], run.sample(4, seed=3, batch_size=4)
+  )
+  assert list(clips['title'][:2]) == ['right', 'down-right']
+  judge = judge_lib.Judge(run.source)
+  assert list(judge.measure(clips['real']).label_b) == [0, 1, 2, 3]
+
+
+def test_averages_and_parameters_are_told_apart(workdir):
+  values = {}
+  for name in ('params', 'slow'):
+    run = runs.load(workdir, overrides={'sample_from': name})
+    result = run.evaluate(METRICS, 10, batch_size=4)
+    assert result.protocol['sample_from'] == name
+    values[name] = result.metrics['judge_frechet'].value
+  assert values['params'] != values['slow']
+
+
+def test_what_was_stopped_goes_on_and_ends_the_same(run, monkeypatch):
+  straight = run.evaluate(METRICS, 12, batch_size=4)
+  folder = pathlib.Path(run.workdir) / results.FOLDER
+  partial = lambda: list(folder.glob('4.partial/*/*.npz'))
+  polls = iter([False, False] + [True] * 9)
+  stop = lambda: next(polls)
+  assert run.evaluate(METRICS, 12, batch_size=4, stop=stop) is None
+  assert len(partial()) == 4  # Two chunks, of two probes.
+
+  def killed(self, clips):
+    raise KeyboardInterrupt
+
+  with monkeypatch.context() as patch:  # The next chunk dies half way.
+    patch.setattr(pixels.Changes, '__call__', killed)
+    with pytest.raises(KeyboardInterrupt):
+      run.evaluate(METRICS, 12, batch_size=4)
+  assert len(partial()) == 5
+  read, drawn = [], streams.Streams._drawn
+
+  def counted(self, state, first, num):
+    read.append((first, num))
+    return drawn(self, state, first, num)
+
+  monkeypatch.setattr(streams.Streams, '_drawn', counted)
+  again = run.evaluate(METRICS, 12, batch_size=4)
+  assert again.metrics == straight.metrics
+  assert again.curves == straight.curves
+  assert read == [(8, 4), (0, 4)]  # What was missing; what is to be shown.
+  assert not partial()
+
+  # Clips of another seed are not taken for these.
+  polls = iter([False, True])
+  assert run.evaluate(METRICS, 12, seed=1, batch_size=4, stop=stop) is None
+  read.clear()
+  run.evaluate(METRICS, 12, seed=2, batch_size=4)
+  assert read == [(0, 4), (4, 4), (8, 4)]

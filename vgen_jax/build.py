@@ -111,9 +111,11 @@ def _value(
   if 'name' in value:
     if package == 'vgen_jax.data':  # Data is made of data alone.
       return _build(package, value, context, path)
-    package = 'vgen_jax.models'
-    if value['name'].partition('.')[0] in _files('vgen_jax.families'):
-      package = 'vgen_jax.families'  # A method kept as data beside a family.
+    file = value['name'].partition('.')[0]
+    # Networks, or a method or a layer kept as data beside them.
+    rooms = [f'vgen_jax.{room}' for room in ('families', 'models', 'nn')]
+    found = [room for room in rooms if file in _files(room)]
+    package = (found or ['vgen_jax.models'])[0]
     return _build(package, value, context, path)
   return {
     k: _value(v, context, f'{path}.{k}', package) for k, v in value.items()

@@ -5,9 +5,9 @@ video = run.sample(16, label='red')     # uint8 [b, t, h, w, c]
 """
 
 import collections
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+import dataclasses
 import functools
-import inspect
 from typing import Any
 
 from etils import epath
@@ -19,11 +19,14 @@ from vgen_jax import build
 from vgen_jax import config as config_lib
 from vgen_jax import settings as settings_lib
 from vgen_jax.data import pipeline
+from vgen_jax.evaluation import results
 from vgen_jax.families.base import VideoModel
 from vgen_jax.training import checkpoints
+from vgen_jax.training import evaluations
 from vgen_jax.training import sampling
 from vgen_jax.training import setup as setup_lib
 from vgen_jax.training import step as step_lib
+from vgen_jax.training import streams
 from vgen_jax.training.state import TrainState
 from vgen_jax.types import Batch
 
@@ -61,8 +64,8 @@ class Run:
 
   @property
   def source(self) -> pipeline.Source:
-    """The data that it learned from."""
-    return self._setup.source
+    """The data that it learned from; the clips, if that was their codes."""
+    return self._setup.over_pixels().source
 
   def sample(
     self,
@@ -101,6 +104,47 @@ class Run:
       batch_size=min(batch_size, num_clips),
     )
 
+  def evaluate(
+    self,
+    metrics: Sequence[str] = ('judge',),
+    num_clips: int = 256,
+    *,
+    seed: int = 0,
+    batch_size: int = _BATCH,
+    stop: Callable[[], bool] = lambda: False,
+    **options: Any,
+  ) -> results.Result | None:
+    """Measures clips that it draws, and writes `<workdir>/evaluation/<step>.*`.
+
+    What was cut off goes on where it was. Metrics whose weights are missing are
+    in the result, without a value.
+
+    Args:
+      metrics: Names of `evaluation/metrics/names.py`; 'all' takes all that fit.
+      num_clips: Clips to draw.
+      seed: Of the noise.
+      batch_size: Clips to draw at a time.
+      stop: Asked now and then.
+      **options: Others of `settings.Evaluation`.
+
+    Returns:
+      What was found; None if it was asked to stop before the end.
+
+    Raises:
+      ValueError: If a name is unknown, or a metric does not fit the run.
+    """
+    options = {
+      'metrics': tuple(metrics),
+      'num_clips': num_clips,
+      'seed': seed,
+      'batch_size': batch_size,
+      **options,
+    }
+    evaluation = dataclasses.replace(self._setup.settings.evaluation, **options)
+    return evaluations.Evaluations(
+      self._setup, self._sampler, evaluation, self.workdir
+    ).result(self.state, self.config, stop)
+
   def validate(
     self, num_clips: int = 512, *, batch_size: int = _BATCH, seed: int = 0
   ) -> dict[str, float]:
@@ -121,20 +165,14 @@ class Run:
       ValueError: If the data has no such split.
     """
     settings = self._setup.settings
-    takes = inspect.signature(type(self.source)).parameters
-    if 'split' not in takes or 'split' in settings.data:
+    source = streams.another_split(settings, self._setup.source, 'validation')
+    if source is None:
       split = settings.data.get('split', 'no splits')
       raise ValueError(
         f'config.data is {settings.data["name"]} with {split!r}; to validate on'
         ' clips that were not trained on takes one that has splits, and a'
         " config that does not set 'split'."
       )
-    source = build.source(
-      settings.data,
-      settings.clip_shape,
-      split='validation',
-      faults=settings.faults.policy,
-    )
     read = lambda i: settings.faults.read(source.__getitem__, i, len(source))[0]
     num_clips = min(num_clips, len(source))
     sums: collections.Counter[str] = collections.Counter()
@@ -152,10 +190,10 @@ class Run:
     self, num_clips: int, label: str | int | None = None
   ) -> dict[str, np.ndarray]:
     """Returns what `sample` asks of its clips, `{'label': int32 [b]}` or {}."""
-    schema = self.source.schema
+    source = self._setup.source
     if isinstance(label, str):
-      label = sampling.class_id(schema, label)
-    return dict(sampling.conditions(self.model, self.source, num_clips, label))
+      label = sampling.class_id(source.schema, label)
+    return dict(sampling.conditions(self.model, source, num_clips, label))
 
   @functools.cached_property
   def _losses(self) -> Callable[..., dict[str, jax.Array]]:

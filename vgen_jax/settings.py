@@ -42,6 +42,44 @@ class Guard:
 
 
 @dataclasses.dataclass(frozen=True)
+class Evaluation:
+  """What an evaluation measures, and on how many clips.
+
+  Attributes:
+    metrics: Names of `evaluation/metrics/names.py`.
+    num_clips: Clips to draw.
+    batch_size: Clips to draw at a time.
+    seed: Of their noise.
+    real_split: Of the data, to compare with; '' takes 'validation' if there is
+      such a split, and else what is trained on.
+    context: Frames that predictions are given.
+    num_samples: Predictions for each clip.
+    infinity: Whether to tell what Frechet distances of endless sets would be.
+  """
+
+  metrics: tuple[str, ...] = ('judge',)
+  num_clips: int = 64
+  batch_size: int = 64
+  seed: int = 0
+  real_split: str = ''
+  context: int = 2
+  num_samples: int = 10
+  infinity: bool = False
+
+  def __post_init__(self):
+    for key in ('num_clips', 'batch_size', 'context', 'num_samples'):
+      if (value := getattr(self, key)) < 1:
+        raise ValueError(
+          f'config.evaluation.{key} is {value}; it must be 1 or more.'
+        )
+    if isinstance(self.metrics, str) or not self.metrics:
+      raise ValueError(
+        f'config.evaluation.metrics is {self.metrics!r}; it must be a tuple of'
+        " names, such as ('judge',)."
+      )
+
+
+@dataclasses.dataclass(frozen=True)
 class Settings:
   """All that a config can say; a field that is not here is an error.
 
@@ -65,6 +103,8 @@ class Settings:
     num_samples: Clips to draw every `sample_every` steps.
     log_every: Period of metrics, in steps.
     sample_every: Period of sample clips, in steps; 0 for none.
+    evaluate_every: Period of evaluations, in steps; 0 for none.
+    evaluation: What they measure.
     checkpoint_every: Period of checkpoints, in steps.
     keep: Latest checkpoints to keep.
     best: Metric by whose best value one more checkpoint is kept, as
@@ -95,6 +135,8 @@ class Settings:
   num_samples: int = 8
   log_every: int = 50
   sample_every: int = 1000
+  evaluate_every: int = 0
+  evaluation: Evaluation = Evaluation()
   checkpoint_every: int = 1000
   keep: int = 2
   best: str = ''
@@ -102,10 +144,15 @@ class Settings:
   wandb: str = ''
 
 
-SECTIONS = {'mesh': Mesh, 'guard': Guard, 'faults': faults_lib.Faults}
+SECTIONS = {
+  'mesh': Mesh,
+  'guard': Guard,
+  'faults': faults_lib.Faults,
+  'evaluation': Evaluation,
+}
 _POSITIVE = ('batch_size', 'num_steps', 'accumulate', 'log_every')
 _POSITIVE += ('checkpoint_every', 'keep', 'num_samples')
-_NOT_NEGATIVE = ('seed', 'sample_every', 'num_workers')
+_NOT_NEGATIVE = ('seed', 'sample_every', 'evaluate_every', 'num_workers')
 
 
 def read(config: ConfigDict | Mapping[str, Any]) -> Settings:

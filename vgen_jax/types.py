@@ -18,18 +18,20 @@ class Batch(TypedDict):
 
   The pipeline yields `video` as uint8, a quarter of the bytes of float32; the
   train step turns it into float32 in [-1, 1] once, on the device, and adds
-  `position` and `step`. Losses see the float form.
+  `position` and `step`. Losses see the float form. There is no `video`
+  where clips come as the `codes` or `latents` that a tokenizer made of them.
 
   What is known of a clip is optional, and named alike in every source.
   """
 
-  video: Array  # uint8 [b, t, h, w, c]; float32 in [-1, 1] within a step.
+  video: NotRequired[Array]  # uint8 [b, t, h, w, c]; in a step in [-1, 1].
   label: NotRequired[Array]  # int32 [b], class ids from 0.
   text: NotRequired[Array]  # int32 [b, n], tokens (data/text.py).
   text_mask: NotRequired[Array]  # bool [b, n], False where text is padding.
   action: NotRequired[Array]  # float32 [b, t, a], done at each frame.
   audio: NotRequired[Array]  # float32 [b, t, f], log-mel (data/audio.py).
   codes: NotRequired[Array]  # int32 [b, t, h, w], for families over codes.
+  latents: NotRequired[Array]  # float [b, t, h, w, d], standardized.
   position: NotRequired[Array]  # int32 [b], a clip's place in the batch.
   step: NotRequired[Array]  # int32 [b], all alike: the updates made before.
 

@@ -1,5 +1,9 @@
 """Tests of training/frozen.py: parts that another run has trained."""
 
+import json
+import pathlib
+import shutil
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -130,3 +134,24 @@ def test_a_part_of_another_shape_is_told(trained):
   *_, state = make_upon(width=4)
   with pytest.raises(ValueError, match='does not hold what its config'):
     frozen.restore(state, {'tokenizer': trained[0]})
+
+
+def test_a_part_that_was_built_otherwise_is_told(trained, tmp_path):
+  """Also where shapes agree: the first field that differs is named."""
+  *_, state = make_upon()
+  config = json.loads((pathlib.Path(trained[0]) / 'config.json').read_text())
+  there = {'name': 'a.Encoder', 'levels': (8, 8), 'width': 3}
+  config['model']['tokenizer'] = there
+  shutil.copytree(trained[0], tmp_path / 'run')
+  (tmp_path / 'run/config.json').write_text(json.dumps(config))
+  where = {'tokenizer': str(tmp_path / 'run')}
+  frozen.restore(state, where, {'tokenizer': there})
+  frozen.restore(state, where, {'name': 'b.Other'})
+  for model in (
+    {'tokenizer': there | {'levels': (8, 5)}},
+    {'prior': {'tokenizer': there | {'levels': (8, 5)}}},
+  ):
+    with pytest.raises(
+      ValueError, match=r'levels: \(8, 8\) != \(8, 5\)\. Make'
+    ):
+      frozen.restore(state, where, model)

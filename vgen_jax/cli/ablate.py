@@ -4,9 +4,10 @@
 
 Entries go to <workdir>/000, 001, ...; the table to <workdir>/table.md and the
 plot to <workdir>/plot.png. An experiment may measure its finished runs by a
-function MEASURE(run) -> {name: number}. To go on, repeat the command: runs that
-are done stay, and the one that was cut goes on. To share a sweep among
-machines, give each its --only=i/n; whoever finishes last writes table and plot.
+function MEASURE(run) -> {name: number}, for instance with `run.evaluate`. To go
+on, repeat the command: runs that are done stay, and the one that was cut goes
+on. To share a sweep among machines, give each its --only=i/n; whoever finishes
+last writes table and plot. The last line is one JSON object.
 """
 
 import argparse
@@ -38,11 +39,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     '--only', default='0/1', help='i/n: entries i, i + n, i + 2n, ...'
   )
+  parser.add_argument(
+    '--json', action='store_true', help='Print nothing but the JSON object.'
+  )
   cluster.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
   cluster.join(args)
+  say = (lambda text: None) if args.json else print
   experiment = _load(args.experiment)
   base = config_lib.load(experiment['BASE'])
   fixed = config_lib.parse_overrides(args.overrides)
@@ -56,7 +61,8 @@ def run(args: argparse.Namespace) -> int:
     _log.info('Run %d of %d: %s', i, len(entries), entries[i])
     state = loop.train(configs[i], workdirs[i])
     if int(state.step) < configs[i].num_steps:
-      print(f'Stopped at step {int(state.step)} of run {i}; repeat to go on.')
+      say(f'Stopped at step {int(state.step)} of run {i}; repeat to go on.')
+      print(json.dumps({'ablation': {'open': workdirs[i:]}}))
       return 0
     _measure(experiment.get('MEASURE'), workdirs[i])
 
@@ -72,14 +78,15 @@ def run(args: argparse.Namespace) -> int:
     if run_.metrics.get('step') != config.num_steps
   ]
   if open_:
-    print(f'Still open: {open_}. The table waits for them.')
+    say(f'Still open: {open_}. The table waits for them.')
+    print(json.dumps({'ablation': {'open': open_}}))
     return 0
   rows, value = experiment['ROWS'], experiment['VALUE']
   text = table.markdown(runs, rows=rows, value=value)
   folder = epath.Path(args.workdir)
   (folder / 'table.md').write_text(text)
   plot.save(folder / 'plot.png', workdirs, entries, rows=rows, value=value)
-  print(text)
+  say(text)
   print(json.dumps({'ablation': {'table': f'{folder}/table.md'}}))
   return 0
 

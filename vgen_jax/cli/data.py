@@ -1,7 +1,8 @@
-"""Prepares, inspects and times datasets.
+"""Prepares, encodes, inspects and times datasets.
 
   vgen data prepare ucf101 --source=downloads --out=datasets
   vgen data inspect --data_dir=datasets/ucf101/1.0.0
+  vgen data encode --workdir=runs/fsq_world --out=datasets
   vgen data bench
 
 `vgen data COMMAND --help` tells the flags of each.
@@ -12,7 +13,7 @@ import importlib
 
 from vgen_jax import build
 
-_COMMANDS = ('prepare', 'inspect', 'bench')
+_COMMANDS = ('prepare', 'encode', 'inspect', 'bench')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -51,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   )
   parser.add_argument('--num_clips', type=int, default=64)
   parser.add_argument('--num_threads', type=int, default=2)
+  parser.add_argument(
+    '--json', action='store_true', help='Print nothing but the line of JSON.'
+  )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -63,10 +66,11 @@ def run(args: argparse.Namespace) -> int:
     for shape in map(_shape, args.shapes.split(','))
     for kind in formats
   ]
-  print('| storage | clip | bytes | bare loop | pipeline | ratio | target |')
-  print('|---|---|---|---|---|---|---|')
-  for row in rows:
-    print('| ' + ' | '.join(_cell(value) for value in row.values()) + ' |')
+  if not args.json:
+    print('| storage | clip | bytes | bare loop | pipeline | ratio | target |')
+    print('|---|---|---|---|---|---|---|')
+    for row in rows:
+      print('| ' + ' | '.join(_cell(value) for value in row.values()) + ' |')
   print(json.dumps({'data_bench': rows}))
   return 0
 

@@ -17,6 +17,8 @@ from vgen_jax import build
 _COMMANDS = {
   'train': 'Trains a model, or goes on training it.',
   'sample': 'Draws clips from a trained model.',
+  'evaluate': 'Measures clips drawn from a trained model.',
+  'report': 'Makes one page of what evaluations of runs found.',
   'data': 'Prepares, inspects and times datasets.',
   'demo': 'Trains, samples and judges a small model in minutes.',
   'ablate': 'Runs an experiment: many runs, then a table and a plot.',

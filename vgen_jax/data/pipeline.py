@@ -269,8 +269,9 @@ def _clip(
 ) -> Clip:
   """Returns what `get` reads, once it is what the schema promises."""
   clip, is_substituted = faults.read(get, index, len(source))
-  video, clip_shape = clip['video'], tuple(source.schema.clip_shape)
-  if video.dtype != np.uint8 or video.shape != clip_shape:
+  video, clip_shape = clip.get('video'), tuple(source.schema.clip_shape)
+  has_pixels = video is not None  # Or else codes, or latents.
+  if has_pixels and (video.dtype, video.shape) != (np.uint8, clip_shape):
     raise ValueError(
       f'Clip {index} is {video.dtype} {video.shape}; the schema of its source'
       f' promises uint8 {clip_shape}.'

@@ -3,6 +3,9 @@
 The distance of finite sets is too big by about c / n, even for two draws of one
 distribution. So a number means little without n, without its floor (the
 distance real-vs-real at this n), and without its interval.
+
+Sets are `[n, d]`, or `[n, f, d]` with f rows for each of n clips, its frames:
+those of a clip are alike, so they stay together whenever a set is cut.
 """
 
 from collections.abc import Sequence
@@ -66,11 +69,11 @@ def estimate(
   squares = []
   for _ in range(num_splits):
     (a1, a2), (b1, b2) = _halves(a_nd, rng), _halves(b_md, rng)
-    one = frechet.distance_of_features(a1, b1, ddof=ddof)
-    two = frechet.distance_of_features(a2, b2, ddof=ddof)
+    one = _distance(a1, b1, ddof=ddof)
+    two = _distance(a2, b2, ddof=ddof)
     # The variance of one half is half of the mean square difference.
     squares.append((one - two) ** 2 / 2)
-  value = frechet.distance_of_features(a_nd, b_md, ddof=ddof)
+  value = _distance(a_nd, b_md, ddof=ddof)
   deviation = float(np.sqrt(np.mean(squares) / 2))
   return Estimate(value, deviation, len(a_nd), len(b_md), ddof)
 
@@ -107,7 +110,7 @@ def floor(
   for _ in range(num_repeats):
     order_n = rng.permutation(len(real_nd))
     one, two = real_nd[order_n[:size]], real_nd[order_n[size : 2 * size]]
-    values.append(frechet.distance_of_features(one, two, ddof=ddof))
+    values.append(_distance(one, two, ddof=ddof))
   return Estimate(
     float(np.mean(values)), float(np.std(values, ddof=1)), size, size, ddof
   )
@@ -126,7 +129,8 @@ def at_infinity(
 
   Fits a line in 1 / n to distances of random subsets and reads it at 0, after
   Chong and Forsyth, "Effectively Unbiased FID and Inception Score and where to
-  find them", 2020; here both sets shrink, as both are finite.
+  find them", 2020; here both sets shrink, as both are finite. A line it is for
+  subsets of more rows than features; of fewer, it may well end below 0.
 
   Args:
     a_nd: One set.
@@ -149,11 +153,14 @@ def at_infinity(
     )
   rng = np.random.default_rng(seed)
   draw = lambda x, size: x[rng.permutation(len(x))[:size]]
-  one = lambda n: frechet.distance_of_features(
-    draw(a_nd, n), draw(b_md, n), ddof=ddof
-  )
+  one = lambda n: _distance(draw(a_nd, n), draw(b_md, n), ddof=ddof)
   values = [np.mean([one(n) for _ in range(num_repeats)]) for n in sizes]
   return float(np.polyfit(1 / np.asarray(sizes, np.float64), values, 1)[1])
+
+
+def _distance(a: np.ndarray, b: np.ndarray, *, ddof: int) -> float:
+  rows = lambda x: x.reshape(-1, x.shape[-1])
+  return frechet.distance_of_features(rows(a), rows(b), ddof=ddof)
 
 
 def _halves(x: np.ndarray, rng: np.random.Generator) -> list[np.ndarray]:

@@ -164,7 +164,8 @@ def summary(
     gain_b = (truth_nbt - value_nfbt[:, 1]).mean((0, 2))
     error = gain_b.std(ddof=1) / np.sqrt(len(gain_b)) if len(gain_b) > 1 else 0
     numbers['leak'] = gain_b.mean()
-    numbers['leak_z'] = gain_b.mean() / error if error > 1e-9 else 0.0
+    # One clip tells nothing, and neither do clips that are all the same.
+    numbers['leak_z'] = gain_b.mean() / error if error > 1e-9 else np.nan
   curves = {
     'best': truth_nbt[chosen_b, np.arange(len(chosen_b))].mean(0),
     'mean_of_1': truth_nbt.mean((0, 1)),

@@ -90,13 +90,16 @@ class Autoencoder(nn.Module):
   def latents(self, video_bthwc: Array) -> Array:
     """Returns the most likely latents of clips, standardized by channel."""
     bottled = self.bottleneck(self.encode(video_bthwc), None, train=False)
-    mean_d, std_d = self.moments(bottled.latent_bthwd, update=False)
-    return (bottled.latent_bthwd - mean_d) / std_d
+    return self._standardized(bottled.latent_bthwd)
+
+  def latents_of_codes(self, codes_bthw: Array) -> Array:
+    """Returns the `latents` of clips that have these codes."""
+    return self._standardized(self.bottleneck.lookup(codes_bthw))
 
   def from_latents(self, latent_bthwd: Array) -> Array:
     """Returns the clips of standardized latents."""
-    mean_d, std_d = self.moments(latent_bthwd, update=False)
-    return self.decode(latent_bthwd * std_d + mean_d)
+    mean, std = self.moments(latent_bthwd, update=False)
+    return self.decode(latent_bthwd * std + mean)
 
   def codes(self, video_bthwc: Array) -> Array:
     """Returns the codes of clips, int32 `[b, t, h, w]`.
@@ -116,6 +119,10 @@ class Autoencoder(nn.Module):
     """Returns the clips of codes."""
     return self.decode(self.bottleneck.lookup(codes_bthw))
 
+  def _standardized(self, latent_bthwd: Array) -> Array:
+    mean, std = self.moments(latent_bthwd, update=False)
+    return (latent_bthwd - mean) / std
+
 
 class _Moments(nn.Module):
   """Running mean and spread of each channel."""
@@ -124,7 +131,7 @@ class _Moments(nn.Module):
   def __call__(
     self, latent_bthwd: Array, *, update: bool
   ) -> tuple[Array, Array]:
-    """Returns (mean_d, std_d) so far; 0 and 1 at first."""
+    """Returns (mean, std) so far, `[1, 1, 1, 1, d]`; 0 and 1 at first."""
     width = latent_bthwd.shape[-1]
     state = lambda name, shape: self.variable(
       'latent_moments', name, jnp.zeros, shape
@@ -144,4 +151,5 @@ class _Moments(nn.Module):
     mean_d = sum_d.value / total
     variance_d = square_d.value / total - jnp.square(mean_d)
     std_d = jnp.sqrt(jnp.maximum(variance_d, 1e-8))
-    return mean_d, jnp.where(seen, std_d, 1.0)
+    std_d = jnp.where(seen, std_d, 1.0)
+    return mean_d.reshape(1, 1, 1, 1, -1), std_d.reshape(1, 1, 1, 1, -1)

@@ -2,20 +2,19 @@
 
 from collections.abc import Callable, Mapping
 import contextlib
-import dataclasses
 import logging
 
 from etils import epath
 import jax
-from jax.experimental import multihost_utils
 from ml_collections import ConfigDict
 import numpy as np
 
 from vgen_jax import build
-from vgen_jax import config as config_lib
 from vgen_jax import settings as settings_lib
 from vgen_jax.data import pipeline
 from vgen_jax.training import checkpoints as checkpoints_lib
+from vgen_jax.training import claims
+from vgen_jax.training import evaluations
 from vgen_jax.training import frozen
 from vgen_jax.training import preemption
 from vgen_jax.training import profiling
@@ -29,13 +28,6 @@ from vgen_jax.types import Metrics
 
 _log = logging.getLogger(__name__)
 
-# What may differ between two starts of one run: it changes no update.
-_FREE = (
-  'num_workers', 'num_samples', 'log_every', 'sample_every', 'sample_from',
-  'checkpoint_every', 'keep', 'best', 'tensorboard', 'wandb', 'mesh', 'frozen',
-  'guard.policy', 'guard.max_skips', 'data.folder', 'faults',
-)  # fmt: skip
-
 
 def train(
   config: ConfigDict,
@@ -48,9 +40,9 @@ def train(
   """Trains the model that `config` describes, from its last checkpoint if any.
 
   The order is a promise: build; init, born sharded; restore; then for each
-  step: batch, update, log, check that all is finite, sample, checkpoint; at
-  last a final checkpoint. All hosts of a pod run this function in step; host 0
-  alone writes metrics and clips.
+  step: batch, update, log, check that all is finite, sample, evaluate,
+  checkpoint; at last a final checkpoint. All hosts of a pod run this function
+  in step; host 0 alone writes metrics and clips.
 
   Args:
     config: What a file of configs/ returns. It is read here, and below this
@@ -78,7 +70,9 @@ def train(
   setup = setup_lib.make(settings)
   setup_lib.check_batch_size(setup)
   _check_best(setup)
-  _claim(workdir, config)
+  sample = sampling.make_sampler(setup.model, settings.sample_from, setup.mesh)
+  evaluate = evaluations.Evaluations.of(setup, sample, workdir)
+  claims.claim(workdir, config)
   final = settings.num_steps
   final = final if stop_at is None else min(stop_at, final)
 
@@ -96,9 +90,6 @@ def train(
       return state
     skipped = _skipped(state)
     train_step, cost = profiling.compile_step(setup)
-    sample = sampling.make_sampler(
-      setup.model, settings.sample_from, setup.mesh
-    )
     _log.info('%s', cost)
     _log.info('Steps %d to %d in %s.', first, final, workdir)
     writer = stack.enter_context(_writer(workdir, first, settings, setup))
@@ -112,6 +103,8 @@ def train(
     )
     trace = stack.enter_context(profiling.Trace(workdir, profile))
     metrics: dict[str, float] = {}
+    if evaluate and evaluate.lacks(first):
+      writer.write_metrics(first, evaluate.log(state))
     for step in range(first + 1, final + 1):
       with trace.step(step):
         state, device_metrics = train_step(state, next(batches))
@@ -119,11 +112,12 @@ def train(
       progress.advance(step)
 
       leaves = preempted.asked(step)
-      logs, samples, saves = (
+      logs, samples, evaluates, saves = (
         (bool(every) and step % every == 0) or step == final
         for every in (
           settings.log_every,
           settings.sample_every,
+          settings.evaluate_every,
           settings.checkpoint_every,
         )
       )
@@ -137,6 +131,10 @@ def train(
         _check_guard(settings, state, step, skipped)
       if samples and settings.sample_every and not leaves:
         writer.write_clips(step, _samples(setup, sample, state))
+      if evaluates and evaluate and not leaves:
+        numbers = evaluate.log(state)
+        writer.write_metrics(step, numbers)
+        progress.show(step, numbers)
       if saves:
         checkpoints.save(step, state, metrics)
       if leaves and step < final:
@@ -150,7 +148,9 @@ def first_state(
 ) -> state_lib.TrainState:
   """Returns the latest checkpoint, or else a fresh state; born sharded."""
   if checkpoints.latest_step() is not None:
-    return checkpoints.restore(setup.state_shapes())
+    state = checkpoints.restore(setup.state_shapes())
+    frozen.check_source(setup.source, state)
+    return state
   state = setup.first_state()
   still = [part for part in state.params if part not in setup.model.players]
   missing = set(still) - set(setup.settings.frozen)
@@ -159,7 +159,10 @@ def first_state(
       f'{sorted(missing)} of {type(setup.model).__name__} do not learn, and'
       ' config.frozen does not say which run has trained them.'
     )
-  return frozen.restore(state, setup.settings.frozen)
+  settings = setup.settings
+  state = frozen.restore(state, settings.frozen, settings.model)
+  frozen.check_source(setup.source, state)
+  return state
 
 
 def batches_from(setup: setup_lib.Setup, first: int) -> pipeline.Batches:
@@ -185,40 +188,6 @@ def _check_best(setup: setup_lib.Setup) -> None:
         f'config.best is {best!r}, no metric of every step.'
         f'{build.hint(best, known)}'
       )
-
-
-def _claim(workdir: str, config: ConfigDict) -> None:
-  """Writes `config.json`, unless another run lives in the workdir."""
-  folder = epath.Path(workdir)
-  folder.mkdir(parents=True, exist_ok=True)
-  file = folder / 'config.json'
-  text = config_lib.to_json(config)
-  if file.exists() and checkpoints_lib.steps(workdir):
-    old = settings_lib.read(config_lib.load(str(file)))
-    new = settings_lib.read(config)
-    lines = [
-      line
-      for line in config_lib.differences(
-        dataclasses.asdict(old), dataclasses.asdict(new)
-      )
-      if not f'{line.partition(":")[0]}.'.startswith(
-        tuple(f'{x}.' for x in _FREE)
-      )
-    ]
-    if lines:
-      raise ValueError(
-        f'{workdir} holds a run of another config; its {lines[0]} of this one'
-        f' ({len(lines)} such fields). Go on with --config={file}, or choose'
-        ' another workdir.'
-      )
-  if jax.process_count() > 1:  # All have read the old one.
-    multihost_utils.sync_global_devices('config.json')
-  if jax.process_index() == 0 and (
-    not file.exists() or file.read_text() != text
-  ):
-    fresh = folder / 'config.json.new'
-    fresh.write_text(text)
-    fresh.replace(file)  # At once: a kill now leaves the old or the new one.
 
 
 def _writer(

@@ -11,9 +11,11 @@ import optax
 
 from vgen_jax import build
 from vgen_jax import settings as settings_lib
+from vgen_jax.data import encoded
 from vgen_jax.data import pipeline
 from vgen_jax.families.base import VideoModel
 from vgen_jax.training import ema
+from vgen_jax.training import frozen
 from vgen_jax.training import optim
 from vgen_jax.training import sharding
 from vgen_jax.training import state as state_lib
@@ -46,6 +48,19 @@ class Setup:
   init: Callable[[], state_lib.TrainState]
   layout: Any
   batch: Batch
+
+  def over_pixels(self) -> 'Setup':
+    """Returns the same, over the clips of which the data has but the codes."""
+    if not isinstance(self.source, encoded.Encoded):
+      return self
+    manifest = self.source.manifest
+    data = dict(manifest.data)
+    if 'split' in self.settings.data:
+      data['split'] = manifest.split
+    settings = dataclasses.replace(self.settings, data=data)
+    return dataclasses.replace(
+      self, settings=settings, source=self.source.original
+    )
 
   def train_step(self) -> Callable:
     """Returns the step, compiled at its first call; it takes the state over."""
@@ -109,6 +124,12 @@ def make(settings: settings_lib.Settings) -> Setup:
     settings.data, settings.clip_shape, faults=faults.policy
   )
   clip, _ = faults.read(source.__getitem__, 0, len(source))
+  if 'video' not in clip and frozen.TOKENIZER not in settings.frozen:
+    raise ValueError(
+      f'config.data serves {sorted(clip)} and no video, which is for a model'
+      f' over a tokenizer; config.frozen must name the run of its part'
+      f' {frozen.TOKENIZER!r}.'
+    )
   model = build.model(settings.model, source.schema)
   ema.check(settings.ema)
   players, steps = model.players, settings.num_steps

@@ -128,13 +128,17 @@ def _tensor_spec(
 
 
 def _fields(model: VideoModel) -> list[nn.Module]:
-  """The networks among a family's fields."""
+  """The networks among a family's fields, and those of a family within it."""
   found = []
   for name in model.__dataclass_fields__:
     value = getattr(model, name, None)
     values = value.values() if isinstance(value, Mapping) else [value]
     if name != 'parent':
-      found += [v for v in values if isinstance(v, nn.Module)]
+      for value in values:
+        if isinstance(value, VideoModel):
+          found += _fields(value)
+        elif isinstance(value, nn.Module):
+          found.append(value)
   return found
 
 

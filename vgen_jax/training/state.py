@@ -50,9 +50,11 @@ def create(
 ) -> TrainState:
   """Returns the state before the first update; reads only shapes of `batch`."""
   init_rng, noise_rng, run_rng = jax.random.split(jax.random.key(seed), 3)
-  video = jnp.zeros(batch['video'].shape, jnp.float32)
+  if 'video' in batch:
+    video = jnp.zeros(batch['video'].shape, jnp.float32)
+    batch = {**batch, 'video': video}
   rngs = {'params': init_rng, 'noise': noise_rng}
-  variables = dict(model.init(rngs, {**batch, 'video': video}))
+  variables = dict(model.init(rngs, batch))
   params = variables.pop('params')
   # Parts without parameters still have their place.
   params = {player: {} for player in model.players} | params

@@ -84,12 +84,13 @@ def prepare(batch: Batch, step: int | Array) -> Batch:
   Video is in [-1, 1], places are numbered, and each clip knows the step, for
   losses that change over time.
   """
-  video = batch['video']
-  if video.dtype == jnp.uint8:
-    video = video.astype(jnp.float32) / 127.5 - 1
-  position_b = jnp.arange(len(video))
-  step_b = jnp.full(len(video), step, jnp.int32)
-  return {**batch, 'video': video, 'position': position_b, 'step': step_b}
+  num_clips = len(next(iter(batch.values())))
+  position_b = jnp.arange(num_clips)
+  step_b = jnp.full(num_clips, step, jnp.int32)
+  batch = {**batch, 'position': position_b, 'step': step_b}
+  if 'video' in batch and batch['video'].dtype == jnp.uint8:
+    batch['video'] = batch['video'].astype(jnp.float32) / 127.5 - 1
+  return batch
 
 
 def _if_due(

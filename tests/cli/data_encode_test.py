@@ -1,0 +1,207 @@
+"""Tests of `vgen data encode`: from a tokenizer to a run over its codes."""
+
+import json
+import pathlib
+import types
+
+import jax
+import numpy as np
+import pytest
+
+from vgen_jax import config as config_lib
+from vgen_jax import runs
+from vgen_jax import settings as settings_lib
+from vgen_jax.cli import main as cli
+from vgen_jax.data import pipeline
+from vgen_jax.training import checkpoints as checkpoints_lib
+from vgen_jax.training import loop
+from vgen_jax.training import setup as setup_lib
+from vgen_jax.training import step as step_lib
+from vgen_jax.training import streams
+
+CONFIGS = pathlib.Path(__file__).parents[2] / 'configs'
+NUM = 40
+
+
+def smoke(name, **overrides):
+  config = config_lib.load(f'{CONFIGS}/{name}.py:smoke')
+  return config_lib.replace(config, overrides)
+
+
+def tokenizer(workdir, config):
+  """A run whose average is not its parameters; nobody need train it."""
+  state = made(config).first_state()
+  moved = jax.tree.map(lambda x: 1.5 * x, state.ema)
+  stats = jax.tree.map(lambda x: x + 0.7, state.stats)
+  workdir.mkdir()
+  (workdir / 'config.json').write_text(config_lib.to_json(config))
+  checkpoints = checkpoints_lib.Checkpoints(str(workdir))
+  state = state.replace(step=state.step + 1, ema=moved, stats=stats)
+  checkpoints.save(1, state, {})
+  checkpoints.close()
+  return workdir
+
+
+def encode(capsys, workdir, out, *flags):
+  """What the last line of the command says."""
+  argv = ['data', 'encode', f'--workdir={workdir}', f'--out={out}', *flags]
+  assert cli.main(argv) == 0, capsys.readouterr().err
+  return json.loads(capsys.readouterr().out.splitlines()[-1])['data_encode']
+
+
+def over(name, workdir, folder=None, **overrides):
+  """Config of a run over a tokenizer, and over codes if a folder is given."""
+  config = smoke(name, **{'frozen.autoencoder': str(workdir)}, **overrides)
+  if folder is not None:
+    config.data = {'name': 'encoded.Encoded', 'folder': folder}
+  return config
+
+
+def made(config):
+  return setup_lib.make(settings_lib.read(config))
+
+
+def begun(config, workdir):
+  """Setup of a run, and the state that it begins with, which is then saved."""
+  setup = made(config)
+  checkpoints = checkpoints_lib.Checkpoints(str(workdir))
+  try:
+    state = loop.first_state(setup, checkpoints)
+    checkpoints.save(int(state.step), state, {})
+  finally:
+    checkpoints.close()
+  return setup, state
+
+
+def loss(setup, state, batch):
+  [player] = setup.model.players
+  compute = lambda variables, batch: setup.model.apply(
+    variables,
+    step_lib.prepare(batch, 0),
+    player=player,
+    train=False,
+    method='loss',
+    rngs={'noise': jax.random.key(0)},
+  )
+  return float(jax.jit(compute)(state.variables(), batch)[0])
+
+
+def batch_of(source):
+  with pipeline.batches(source, batch_size=16, seed=0) as batches:
+    return next(batches)
+
+
+def some(config):
+  """The same, of as many clips as are encoded."""
+  return config_lib.replace(config, {'data.num_clips': NUM})
+
+
+@pytest.fixture(scope='module')
+def fsq(tmp_path_factory):
+  return tokenizer(tmp_path_factory.mktemp('runs') / 'fsq', smoke('fsq_world'))
+
+
+@pytest.mark.parametrize('name', ['maskgit_world', 'flow_latent_world'])
+def test_codes_teach_what_clips_teach(fsq, name, tmp_path, capsys):
+  flags = (f'--num={NUM}', '--shard=16', '--batch=8')
+  told = encode(capsys, fsq, tmp_path, *flags)
+  assert told['codes'] == [2, 2, 2]
+  assert (told['dtype'], told['clips']) == ('uint16', NUM)
+  assert told['shards'] == told['written'] == 3
+  assert told['bytes'] < 3 * 256 + NUM * (8 * 2 + 4)
+
+  setup, state = begun(over(name, fsq, told['folder']), tmp_path / 'one')
+  plain = made(some(over(name, fsq)))
+  codes, video = batch_of(setup.source), batch_of(plain.source)
+  assert set(codes) == {'codes', 'label'}
+  value = loss(setup, state, codes)
+  np.testing.assert_allclose(value, loss(plain, state, video), rtol=1e-6)
+  mixed = codes | {'codes': codes['codes'][::-1]}
+  assert abs(loss(setup, state, mixed) - value) > 1e-5, (
+    'Which are whose counts.'
+  )
+  assert setup.metric_names() == plain.metric_names(), 'So a step can be made.'
+
+
+def test_only_its_own_tokenizer_may_be_frozen(fsq, tmp_path, capsys):
+  folder = encode(capsys, fsq, tmp_path, f'--num={NUM}')['folder']
+  impostor = tokenizer(tmp_path / 'b', smoke('fsq_world', seed=1))
+  message = r'encoded by the tokenizer \w{16}, step 1 of .*fsq.*, but the one'
+  with pytest.raises(ValueError, match=message):
+    begun(over('maskgit_world', impostor, folder), tmp_path / 'wrong')
+  begun(over('maskgit_world', fsq, folder), tmp_path / 'right')
+  begun(over('maskgit_world', fsq, folder), tmp_path / 'right')  # Goes on.
+  theirs = encode(capsys, impostor, tmp_path, f'--num={NUM}')['folder']
+  assert theirs != folder
+  with pytest.raises(ValueError, match='encoded by the tokenizer'):
+    begun(over('maskgit_world', fsq, theirs), tmp_path / 'right')
+
+
+def test_a_model_over_pixels_cannot_learn_codes(fsq, tmp_path, capsys):
+  folder = encode(capsys, fsq, tmp_path, f'--num={NUM}')['folder']
+  config = smoke('dit_world', clip_shape=(4, 8, 8, 3))
+  config.data = {'name': 'encoded.Encoded', 'folder': folder}
+  with pytest.raises(ValueError, match=r'no video.*config\.frozen must name'):
+    made(config)
+
+
+def test_what_looks_at_pixels_gets_them(fsq, tmp_path, capsys):
+  told = encode(capsys, fsq, tmp_path, f'--num={NUM}')
+  setup = made(over('maskgit_world', fsq, told['folder']))
+  options = settings_lib.Evaluation(num_clips=2)
+  found = streams.Streams(setup, None, options)
+  plain = made(over('maskgit_world', fsq))
+  wanted = streams.Streams(plain, None, options)
+  assert found.real_split == wanted.real_split == 'validation'
+  assert found.places() == wanted.places()
+  state = types.SimpleNamespace(step=0)
+  identities = lambda s: [stream.identity for stream in s.of(state).values()]
+  assert identities(found) == identities(wanted)
+  np.testing.assert_array_equal(
+    found.real.clips(0, 3)['video'], wanted.real.clips(0, 3)['video']
+  )
+
+
+def test_latents_and_another_config(tmp_path, capsys):
+  vae = tokenizer(tmp_path / 'vae', smoke('vae_world'))
+  spec = runs.load(str(vae)).config.model.autoencoder.to_dict()
+  told = encode(
+    capsys,
+    vae,
+    tmp_path,
+    f'--data={CONFIGS}/flow_latent_world.py:smoke',
+    f'--config.data.num_clips={NUM}',
+    '--dtype=float32',
+  )
+  assert (told['dtype'], told['clips']) == ('float32', NUM)
+  config = over('flow_latent_world', vae, told['folder'])
+  config.model.autoencoder = spec
+  setup, state = begun(config, tmp_path / 'run')
+  plain = made(some(over('flow_latent_world', vae)))
+  latents, video = batch_of(setup.source), batch_of(plain.source)
+  assert latents['latents'].dtype == np.float32
+  np.testing.assert_array_equal(latents['label'], video['label'])
+  value = loss(setup, state, latents)
+  np.testing.assert_allclose(value, loss(setup, state, video), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+  ('flags', 'message'),
+  [
+    (['--batch=0'], '--batch is 0; it must be 1 or more'),
+    (['--dtype=float8'], "--dtype is 'float8'; it must be one of"),
+    (['--config.model.width=3'], '--config.model.width=3 says nothing of'),
+    (['--split=tset'], "split is 'tset'. Did you mean 'test'?"),
+    (
+      ['--num', '3', '--shards=2'],
+      "No flag '--shards'. Did you mean '--shard'?",
+    ),
+  ],
+)
+def test_what_cannot_be_is_told_in_a_line(
+  fsq, tmp_path, capsys, flags, message
+):
+  argv = ['data', 'encode', f'--workdir={fsq}', f'--out={tmp_path}', *flags]
+  assert cli.main(argv) == 1
+  assert message in capsys.readouterr().err
+  assert not list(tmp_path.iterdir())

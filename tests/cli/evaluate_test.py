@@ -1,0 +1,108 @@
+"""Tests of `vgen evaluate`: one line of JSON, and a status that tells."""
+
+import json
+import pathlib
+
+import pytest
+
+from vgen_jax.cli import main as cli
+from vgen_jax.training import preemption
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+@pytest.fixture(scope='module')
+def workdir(tmp_path_factory) -> pathlib.Path:
+  folder = tmp_path_factory.mktemp('evaluate') / 'run'
+  flags = [
+    f'--config={ROOT}/configs/convlstm_world.py:smoke',
+    f'--workdir={folder}',
+    *('--config.mesh.data=1', '--config.tensorboard=False'),
+    *('--config.num_steps=2', '--config.sample_every=0'),
+  ]
+  assert cli.main(['train', *flags]) == 0
+  return folder
+
+
+@pytest.fixture(autouse=True)
+def _no_weights(monkeypatch, tmp_path):
+  monkeypatch.setenv('VGEN_WEIGHTS', str(tmp_path))
+
+
+def evaluate(workdir, *flags) -> int:
+  flags = (f'--workdir={workdir}', '--num=6', '--batch_size=4', *flags)
+  return cli.main(['evaluate', *flags])
+
+
+def test_the_last_line_is_json(workdir, capsys):
+  options = ('--set', 'evaluation.num_samples=2', 'evaluation.infinity=True')
+  assert evaluate(workdir, '--metrics=judge,prediction', *options) == 0
+  lines = capsys.readouterr().out.splitlines()
+  assert lines[0].startswith('| metric | value | 95 %')
+  told = json.loads(lines[-1])['evaluate']
+  assert told['step'] == 2
+  assert told['metrics']['psnr_best_of_2'] > 0
+  assert told['metrics']['judge_frechet_infinity'] is None  # Of 6 clips.
+  full = json.loads(pathlib.Path(told['json']).read_text())
+  assert (
+    full['metrics']['valid_loose']['value'] == told['metrics']['valid_loose']
+  )
+  assert pathlib.Path(told['html']).stat().st_size > 1000
+
+
+def test_missing_weights_fail_only_if_they_were_asked_for(workdir, capsys):
+  assert evaluate(workdir, '--metrics=fid,flicker', '--json') == 1
+  out, err = capsys.readouterr()
+  (line,) = out.splitlines()  # Nothing else.
+  told = json.loads(line)['evaluate']
+  assert told['weights_missing'] == ['fid-torch-fidelity']
+  assert told['metrics']['fid-torch-fidelity'] is None
+  assert told['metrics']['steadiness'] > 0  # The others are there.
+  for word in ('pt_inception', '95,628,359', 'sha256 6726825d', 'Looked for'):
+    assert word in err
+  full = json.loads(pathlib.Path(told['json']).read_text())
+  value = full['metrics']['fid-torch-fidelity']
+  assert (value['value'], value['status']) == (None, 'weights-missing')
+  flags = ('--metrics=all', '--json', '--set', 'evaluation.num_samples=2')
+  assert evaluate(workdir, *flags) == 0
+  told = json.loads(capsys.readouterr().out)['evaluate']
+  assert 'fid-torch-fidelity' in told['weights_missing']
+  assert {'copy_rate', 'valid_loose', 'psnr_best_of_2'} <= set(told['metrics'])
+
+
+def test_a_signal_stops_it_and_a_second_call_goes_on(
+  workdir, capsys, monkeypatch
+):
+  asked = lambda self, step: step > 1
+  monkeypatch.setattr(preemption.Preemption, 'asked', asked)
+  flags = ('--metrics=flicker', '--seed=4')
+  assert evaluate(workdir, *flags) == 0
+  out, err = capsys.readouterr()
+  assert json.loads(out.splitlines()[-1])['evaluate']['stopped']
+  assert 'repeat the command to go on' in err
+  assert list(workdir.glob('evaluation/2.partial/*/0_4.npz'))
+  monkeypatch.undo()
+  assert evaluate(workdir, *flags) == 0
+  assert not list(workdir.glob('evaluation/2.partial'))
+
+
+@pytest.mark.parametrize(
+  ('flags', 'message'),
+  [
+    (['--metrics=jugde'], "There is no metric 'jugde'. Did you mean 'judge'?"),
+    (['--metrics=digits'], 'knows the laws of digits.MovingDigits alone'),
+    (['--metrics=reconstruction'], 'this model has no autoencoder'),
+    (['--metrics=judge', '--num=0'], 'num_clips is 0; it must be 1 or more'),
+    (['--step=9'], 'step 9'),
+    (['--set', 'evaluation.contxt=3'], "Did you mean 'context'?"),
+  ],
+)
+def test_what_is_wrong_is_told_in_one_line(workdir, capsys, flags, message):
+  assert evaluate(workdir, *flags) == 1
+  (line,) = capsys.readouterr().err.strip().splitlines()
+  assert message in line
+
+
+def test_nothing_is_read_before_names_are_known(capsys):
+  assert evaluate('nowhere', '--metrics=fdv') == 1
+  assert "Did you mean 'fvd'" in capsys.readouterr().err

@@ -1,0 +1,80 @@
+"""Tests of evaluation/metrics/pixels.py: copies, sameness and stillness."""
+
+import functools
+
+import numpy as np
+import pytest
+
+from vgen_jax.data import world as world_lib
+from vgen_jax.evaluation.metrics import base
+from vgen_jax.evaluation.metrics import pixels
+
+SHAPE = (8, 16, 16, 3)
+
+
+@functools.cache
+def video(split, num, first=0):
+  source = world_lib.World(SHAPE, split)
+  return np.stack([source[i]['video'] for i in range(first, first + num)])
+
+
+def found(metric, drawn, **others) -> base.Findings:
+  others = {base.REAL: video('validation', 600), **others}
+  every = {base.DRAWN: drawn, **others}
+  features = {k: metric.probe({'video': x}) for k, x in every.items()}
+  return metric.conclude(features, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize('share', [0.0, 0.5, 1.0])
+def test_a_model_that_copies_is_seen(share):
+  """Half of the copies are mirrored, all are noisy."""
+  rng = np.random.default_rng(0)
+  copied = video('train', 80)
+  copied = np.where(
+    rng.random((80, 1, 1, 1, 1)) < 0.5, copied[:, :, :, ::-1], copied
+  )
+  copied = np.clip(copied + rng.normal(0, 3, copied.shape), 0, 255)
+  drawn = np.where(
+    np.arange(80)[:, None, None, None, None] < share * 80,
+    copied,
+    video('test', 80),
+  ).astype(np.uint8)
+  train = {base.TRAIN: video('train', 400)}
+  findings = found(pixels.Copies(), drawn, **train)
+  value = findings.values['copy_rate']
+  assert value.value == pytest.approx(share, abs=0.06)
+  low, high = value.interval
+  assert low <= max(share, 0.01) <= high + 1e-9
+  assert value.real < 0.06
+  assert value.protocol['num_train'] == 400
+  parts = findings.groups['copies']
+  assert sum(part['value'] for part in parts.values()) == pytest.approx(
+    value.value
+  )
+  if share:
+    assert parts['mirrored']['value'] > 0.1
+
+
+def test_too_few_held_out_clips_are_told_not_guessed():
+  few = {base.REAL: video('validation', 60), base.TRAIN: video('train', 60)}
+  value = found(pixels.Copies(), video('test', 20), **few).values['copy_rate']
+  assert (value.value, value.status) == (None, 'undefined')
+  assert '60 clips are held out' in value.note
+
+
+def test_a_model_of_few_clips_has_no_diversity():
+  fresh = found(pixels.Diversity(), video('test', 40))
+  fresh = fresh.values['distance_to_nearest']
+  low, high = fresh.interval
+  assert low - 3 < fresh.real < high + 3
+  twice = np.concatenate([video('test', 20)] * 2)
+  same = found(pixels.Diversity(), twice).values['distance_to_nearest']
+  assert same.value == pytest.approx(0, abs=0.1)
+  assert same.real == fresh.real
+
+
+def test_stillness_is_steady_but_not_dynamic():
+  still = np.repeat(video('test', 40)[:, :1], 8, 1)
+  values = found(pixels.Flicker(), still).values
+  assert values['steadiness'].value == 1 > values['steadiness'].real
+  assert values['dynamic_degree'].value == 0 < values['dynamic_degree'].real

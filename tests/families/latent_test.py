@@ -1,0 +1,247 @@
+"""Tests of families/latent.py, over a tokenizer that rounds mean brightness."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vgen_jax.families import base
+from vgen_jax.families import diffusion
+from vgen_jax.families import latent
+from vgen_jax.families import masked
+from vgen_jax.models import dit
+from vgen_jax.models import maskgit
+from vgen_jax.nn import autoencoder as autoencoder_lib
+from vgen_jax.training import sharding
+
+CLIP_SHAPE = (4, 4, 4, 1)
+GRID = (2, 2, 2)
+KEY_B = jax.random.split(jax.random.key(1), 3)
+# Cells of 2 x 2 x 2 pixels, each of one of three values.
+CODES = jax.random.randint(jax.random.key(0), (3, *GRID), 0, 3)
+
+
+def shown(codes_bthw):
+  video = codes_bthw[..., None] - 1.0
+  for axis in (1, 2, 3):
+    video = jnp.repeat(video, 2, axis=axis)
+  return video
+
+
+class Rounding(nn.Module):
+  """Rounds a latent; without codes it lets it pass."""
+
+  num_codes: int = 3
+
+  def __call__(self, encoded_bthwe, key_b, *, train):
+    if not self.num_codes:
+      return autoencoder_lib.Bottled(encoded_bthwe, jnp.zeros(()), {})
+    codes = jnp.round(encoded_bthwe[..., 0]).astype(jnp.int32) + 1
+    return autoencoder_lib.Bottled(
+      self.lookup(codes), jnp.zeros(()), {}, codes_bthw=codes
+    )
+
+  def lookup(self, codes_bthw):
+    return codes_bthw[..., None] - 1.0
+
+
+class Tokenizer(autoencoder_lib.Autoencoder):
+  """Halves each side; its decoder has a parameter, which is 1."""
+
+  bottleneck: nn.Module
+  halves_time: bool = True
+
+  def setup(self):
+    super().setup()
+    self.gain = self.param('gain', nn.initializers.ones_init(), ())
+
+  def latent_shape(self, clip_shape):
+    t, h, w, _ = clip_shape
+    return (t // 2 if self.halves_time else t - 1, h // 2, w // 2, 1)
+
+  def encode(self, video_bthwc, *, train=False):
+    b = len(video_bthwc)
+    return video_bthwc.reshape(b, 2, 2, 2, 2, 2, 2, 1).mean((2, 4, 6))
+
+  def decode(self, latent_bthwd, *, train=False):
+    return shown(latent_bthwd[..., 0] + 1) * self.gain
+
+
+class Alike(nn.Module):
+  """Knows that all codes of a clip are the same."""
+
+  num_codes: int = 3
+
+  def __call__(self, codes_bthw, condition, *, train):
+    seen_bk = jax.nn.one_hot(codes_bthw, 3).max((1, 2, 3))
+    return 40 * jnp.broadcast_to(
+      seen_bk.reshape(-1, 1, 1, 1, 3), (*codes_bthw.shape, 3)
+    )
+
+
+class Fixed(base.VideoModel):
+  """Always draws 3 in each place; plays a turn with a penalty."""
+
+  critic: nn.Module
+  penalty_name: str = 'penalty'
+
+  @property
+  def turns(self):
+    return (base.Turn('critic'), base.Turn('critic', self.penalty_name))
+
+  def loss(self, batch, *, player, train):
+    return self.critic(batch['video']).mean(), {}
+
+  def penalty(self, batch, *, player, train):
+    return jnp.square(batch['video']).mean(), {}
+
+  def sample(self, key_b, condition):
+    return self.draw(key_b, condition).clip(-1, 1)
+
+  def draw(self, key_b, condition):
+    return jnp.full((len(key_b), *self.clip_shape), 3.0)
+
+
+def over_codes(net=None, **kwargs):
+  net = net or maskgit.MaskGIT(3, 8, 1, 2, dropout=0.0)
+  prior = masked.Masked(CLIP_SHAPE, net, num_steps=4)
+  return latent.Latent(CLIP_SHAPE, Tokenizer(Rounding(), **kwargs), prior)
+
+
+def init(model):
+  rngs = {'params': jax.random.key(2), 'noise': jax.random.key(3)}
+  return jax.jit(model.init)(rngs, {'video': jnp.zeros((2, *CLIP_SHAPE))})
+
+
+def draw(model, variables, condition=None):
+  sample = lambda v, k, c: model.apply(v, k, c, method='sample')
+  return jax.jit(sample)(variables, KEY_B, condition or {})
+
+
+def test_parts_of_the_prior_are_its_own_and_the_tokenizer_does_not_play():
+  model = over_codes()
+  assert model.prior.clip_shape == (*GRID, 1)
+  assert model.players == ('transformer',)
+  assert set(init(model)['params']) == {'autoencoder', 'transformer'}
+  net = dit.VideoDiT(8, 2, 2, patch_size=(1, 1, 1))
+  prior = diffusion.Diffusion(CLIP_SHAPE, net)
+  model = latent.Latent(CLIP_SHAPE, Tokenizer(Rounding(0)), prior)
+  assert model.players == ('denoiser',)
+  variables = init(model)
+  assert set(variables['params']) == {'autoencoder', 'denoiser'}
+  assert set(variables['latent_moments']) == {'autoencoder'}
+  assert sharding.rules_of(model) == dit.TENSOR_RULES
+
+
+def test_loss_is_that_of_the_prior_on_codes():
+  model = over_codes()
+  variables = init(model)
+
+  def compute(model, variables, batch):
+    return jax.jit(
+      lambda v, b: model.apply(
+        v,
+        b,
+        player='transformer',
+        train=True,
+        method='loss',
+        rngs={'noise': jax.random.key(5), 'dropout': jax.random.key(6)},
+      )
+    )(variables, batch)
+
+  whole = compute(model, variables, {'video': shown(CODES)})
+  own = {'params': {'transformer': variables['params']['transformer']}}
+  prior = model.prior.clone(parent=None)
+  expected = compute(prior, own, {'codes': CODES})
+  jax.tree.map(np.testing.assert_array_equal, whole, expected)
+  other = compute(prior, own, {'codes': (CODES + 1) % 3})
+  assert other[0] != expected[0]
+
+
+def test_what_is_known_leads_and_stays():
+  """Told one cell of brightness 1, all codes are those; pixels stay as told."""
+  model = over_codes(Alike())
+  variables = init(model)
+  video = jnp.full((3, *CLIP_SHAPE), -1.0).at[:, :2, :2, :2].set(0.9)
+  video = video.at[:, 0, 3, 3].set(0.25)
+  known = jnp.zeros((3, *CLIP_SHAPE), bool).at[:, :2, :2, :2].set(True)
+  known = known.at[:, 0, 3, 3].set(True)  # A pixel, but no whole cell.
+  drawn = draw(model, variables, {'known_video': video, 'known': known})
+  expected = jnp.where(known, video, 1.0)
+  np.testing.assert_array_equal(drawn, expected)
+  with pytest.raises(ValueError, match=r"'known_codes'\] is given"):
+    draw(model, variables, {'known_codes': CODES})
+  free = draw(model, variables)
+  assert set(np.unique(free)) <= {-1, 0, 1}
+
+
+def test_known_frames_are_held():
+  """Unknown frames of a half known cell are taken as the last known one."""
+  video = jnp.arange(4.0).reshape(1, 4, 1, 1, 1)
+  known = jnp.array([False, True, False, True]).reshape(1, 4, 1, 1, 1)
+  held = latent._held(video, known)
+  np.testing.assert_array_equal(held.ravel(), [0, 1, 1, 3])
+
+
+def test_latents_are_standardized_and_drawn_unclipped():
+  tokenizer = Tokenizer(Rounding(0))
+  model = latent.Latent(CLIP_SHAPE, tokenizer, Fixed(CLIP_SHAPE, nn.Dense(1)))
+  variables = init(model)
+  latents = 0.2 * jax.random.normal(jax.random.key(0), (64, *GRID, 1)) + 0.1
+  video = shown(latents[..., 0] + 1)
+  own = {
+    'params': variables['params']['autoencoder'],
+    'latent_moments': variables['latent_moments']['autoencoder'],
+  }
+  _, watched = tokenizer.apply(
+    own, video, train=True, mutable=['latent_moments']
+  )
+  moments = {'latent_moments': {'autoencoder': watched['latent_moments']}}
+  loss = lambda method: model.apply(
+    {**variables, **moments},
+    {'video': video},
+    player='critic',
+    train=True,
+    method=method,
+  )[0]
+  assert loss('penalty') == pytest.approx(1, abs=1e-4), 'Mean square is 1.'
+  kernel = variables['params']['critic']['kernel']
+  assert loss('loss') == pytest.approx(0, abs=1e-5 + abs(float(kernel[0, 0])))
+  drawn = draw(model, {**variables, **moments})
+  bright = float(latents.mean() + 3 * latents.std())  # Not 1 deviation.
+  np.testing.assert_allclose(drawn, bright, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+  ('make', 'match'),
+  [
+    (
+      lambda: over_codes(maskgit.MaskGIT(4, 8, 1, 2)),
+      'Masked, is built for num_codes 4, but model.autoencoder has 3 codes',
+    ),
+    (
+      lambda: latent.Latent(
+        CLIP_SHAPE, Tokenizer(Rounding(0)), over_codes().prior.clone()
+      ),
+      'but model.autoencoder has no codes, but latents',
+    ),
+    (
+      lambda: latent.Latent(
+        CLIP_SHAPE,
+        Tokenizer(Rounding()),
+        Fixed(CLIP_SHAPE, nn.Dense(1), penalty_name='fine'),
+      ),
+      r"Fixed, plays by \['fine', 'loss'\]; over latents it can play by",
+    ),
+  ],
+)
+def test_what_does_not_fit_is_told(make, match):
+  with pytest.raises(ValueError, match=match):
+    make()
+
+
+def test_uneven_codes_cannot_be_told():
+  model = over_codes(Alike(), halves_time=False)
+  with pytest.raises(ValueError, match=r'do not fall into .* codes evenly'):
+    model._known_codes(jnp.zeros((1, *CLIP_SHAPE), bool))
