@@ -1,0 +1,56 @@
+"""A tokenizer of the made-up world that learns in minutes on a laptop.
+
+  vgen train --config=configs/fsq_world.py --workdir=runs/fsq_world
+
+It turns a clip of 8 frames of 16 x 16 pixels, as in configs/demo.py, into 4 x 4
+x 4 codes of 512, for others to learn (videogpt_world.py, maskgit_world.py,
+flow_latent_world.py). Samples show clips of the data above what comes back of
+them.
+
+Sizes: `base`, for two processor cores; `smoke`, for tests.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config(size: str = 'base') -> ConfigDict:
+  """Returns the config of a run of `size` 'base' or 'smoke'."""
+  pick = lambda **sizes: sizes[size]
+
+  config = ConfigDict()
+  config.seed = 0
+  config.clip_shape = pick(base=(8, 16, 16, 3), smoke=(4, 8, 8, 3))  # t h w c
+  config.batch_size = pick(base=32, smoke=8)  # Clips, over all devices.
+  config.num_steps = pick(base=1_000, smoke=4)
+
+  config.data = dict(
+    name='world.World',
+    label='direction',
+    only=dict(shape=('circle',), size=('large',), speed=('quickly',)),
+  )
+
+  config.model = dict(
+    name='autoencoding.Autoencoding',
+    autoencoder=dict(
+      name='patch_tokenizer.PatchTokenizer',
+      bottleneck=dict(name='lookup_free.FSQ', levels=(8, 8, 8)),
+      patch_size=(2, 4, 4),  # Frames, rows, columns.
+      width=pick(base=128, smoke=16),
+    ),
+  )
+
+  config.optim = dict(
+    name='adam',
+    schedule=dict(
+      name='warmup_cosine', peak=3e-3, warmup_steps=pick(base=50, smoke=1)
+    ),
+    clip_norm=1.0,
+  )
+  config.ema = dict(fast=dict(decay=0.99, warmup=True))
+
+  # Periods, in steps.
+  config.num_samples = pick(base=16, smoke=2)
+  config.log_every = pick(base=50, smoke=1)
+  config.sample_every = pick(base=1_000, smoke=4)
+  config.checkpoint_every = pick(base=1_000, smoke=2)
+  return config

@@ -1,0 +1,133 @@
+"""Tests of models/magvit_vqgan.py."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vgen_jax.models import magvit_vqgan
+from vgen_jax.nn import lookup_free
+from vgen_jax.nn import quantize
+
+
+def small(**fields) -> magvit_vqgan.MagvitVQGAN:
+  fields = dict(width=4, multipliers=(1, 1, 2), num_blocks=1) | fields
+  fields = dict(halves_time=(True, True)) | fields
+  bottleneck = lookup_free.LFQ(num_bits=4)
+  return magvit_vqgan.MagvitVQGAN(bottleneck, **fields)
+
+
+def clips(num_frames: int):
+  shape = (2, num_frames, 8, 8, 3)
+  return jax.random.uniform(jax.random.key(0), shape) * 2 - 1
+
+
+def initial(model, x):
+  init = jax.jit(lambda key, x: model.init(key, x, None, train=False))
+  return init(jax.random.key(0), x)
+
+
+def block(before: int, after: int) -> int:
+  """Parameters of a residual block, by hand."""
+  skip = before * after if before != after else 0
+  return 2 * before + 27 * before * after + 2 * after + 27 * after**2 + skip
+
+
+def test_paper_has_the_parameters_of_the_released_code():
+  """By hand; the paper gives 41 million for its base tokenizer."""
+  kernel = lambda i, o: 27 * i * o
+  encoder = kernel(3, 64) + 2 * block(64, 64)
+  encoder += block(64, 128) + 3 * block(128, 128)
+  encoder += block(128, 256) + 3 * block(256, 256) + 2 * 256
+  decoder = kernel(256, 256) + 256 + 4 * block(256, 256)
+  decoder += kernel(256, 256) + 256 + block(256, 128) + block(128, 128)
+  decoder += 2 * (kernel(128, 128) + 128) + 2 * block(128, 128)
+  decoder += block(128, 64) + block(64, 64) + 2 * 64 + kernel(64, 3) + 3
+  codebook = 256 * 256 + 256 + 1024 * 256
+  model = magvit_vqgan.MagvitVQGAN(quantize.VQ(1024, 256))
+  shapes = jax.eval_shape(
+    lambda: model.init(
+      jax.random.key(0), jnp.zeros((1, 16, 128, 128, 3)), None, train=False
+    )
+  )['params']
+  count = sum(x.size for x in jax.tree.leaves(shapes))
+  assert count == encoder + decoder + codebook == 40_579_843
+  assert model.latent_shape((16, 128, 128, 3)) == (4, 16, 16, 256)
+
+
+@pytest.mark.parametrize(('causal', 'num_frames'), [(False, 8), (True, 9)])
+def test_who_sees_whom(causal: bool, num_frames: int):
+  """Latent j of a causal one has seen frames 0 to 4 j, and none later."""
+  model = small(causal=causal)
+  x = clips(num_frames)
+  variables = initial(model, x)
+  encode = jax.jit(lambda x: model.apply(variables, x, method='encode'))
+  decode = jax.jit(lambda z: model.apply(variables, z, method='decode'))
+  before = encode(x)
+  heard = [
+    np.abs(encode(x.at[:, t].add(0.5)) - before).sum((0, 2, 3, 4)) > 0
+    for t in range(num_frames)
+  ]
+  heard_tj = np.stack(heard)
+  t, j = np.indices(heard_tj.shape)
+  later = t > 4 * j
+  if not causal:
+    assert heard_tj[later].any()  # What the test would catch.
+    return
+  assert not heard_tj[later].any()
+  assert heard_tj[~later & (t > 4 * j - 4)].all()  # Its own frames, at least.
+  alone = model.apply(variables, x[:, :1], method='encode')
+  np.testing.assert_allclose(alone, before[:, :1], atol=1e-5)
+
+  z = jax.random.normal(
+    jax.random.key(1), (2, *model.latent_shape(x.shape[1:]))
+  )
+  seen = np.abs(decode(z.at[:, 1].add(1.0)) - decode(z)).sum((0, 2, 3, 4)) > 0
+  assert not seen[0]  # The first frame is of the first latent alone.
+  assert seen[1:].all()
+
+
+def test_rebuilds_its_shape_and_codes_decode_alike():
+  model = small(causal=True)
+  x = clips(5)
+  variables = initial(model, x)
+  call = jax.jit(
+    lambda x, method: model.apply(variables, x, method=method),
+    static_argnums=1,
+  )
+  codes = call(x, 'codes')
+  assert codes.shape == (2, 2, 2, 2)
+  rebuilt = call(codes, 'from_codes')
+  assert rebuilt.shape == x.shape
+  np.testing.assert_allclose(rebuilt, call(x, '__call__')[0], atol=1e-5)
+
+
+def test_halves_are_means_and_doubles_undo_constants():
+  x = jnp.arange(5.0).reshape(1, 5, 1, 1, 1)
+  halved = lambda **how: magvit_vqgan._halve(x, **how)[0, :, 0, 0, 0]
+  np.testing.assert_array_equal(halved(), [0.5, 2.5, 4])
+  np.testing.assert_array_equal(halved(causal=True), [0, 1.5, 3.5])
+  np.testing.assert_array_equal(halved(time=False), jnp.arange(5.0))
+  doubled = lambda causal: magvit_vqgan._double(x[:, :3], True, causal)
+  np.testing.assert_array_equal(doubled(True)[0, :, 0, 0, 0], [0, 1, 1, 2, 2])
+  assert doubled(False).shape == (1, 6, 2, 2, 1)
+
+
+def test_critic_judges_each_clip_by_itself():
+  critic = magvit_vqgan.Critic(width=4, multipliers=(1, 2))
+  x = clips(5)
+  init = jax.jit(lambda key, x: critic.init(key, x, {}, None, train=False))
+  variables = init(jax.random.key(0), x)
+  judge = jax.jit(lambda x: critic.apply(variables, x, {}, None, train=False))
+  logits = judge(x)
+  assert logits.shape == (2, 1)
+  changed = judge(x.at[1].set(0.0))
+  np.testing.assert_allclose(changed[0], logits[0], rtol=1e-5)
+  assert changed[1] != logits[1]
+
+
+def test_what_does_not_fit_is_told():
+  with pytest.raises(ValueError, match='one entry for each'):
+    small(halves_time=(True,))
+  with pytest.raises(ValueError, match='1 more than a multiple of 4'):
+    small(causal=True).latent_shape((8, 8, 8, 3))

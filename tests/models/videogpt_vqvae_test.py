@@ -1,0 +1,127 @@
+"""Tests of models/videogpt_vqvae.py."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vgen_jax.models import videogpt_vqvae
+from vgen_jax.nn import gaussian
+from vgen_jax.nn import quantize
+
+KEYS = jax.random.split(jax.random.key(3), 2)
+
+
+def small(**fields) -> videogpt_vqvae.VideoGPTVQVAE:
+  bottleneck = fields.pop('bottleneck', quantize.EMAVQ(num_codes=8, width=4))
+  fields = dict(width=8, num_blocks=1, downsample=(2, 4, 4)) | fields
+  return videogpt_vqvae.VideoGPTVQVAE(bottleneck, **fields)
+
+
+def clips(shape=(4, 8, 8)):
+  return jax.random.uniform(jax.random.key(0), (2, *shape, 3)) * 2 - 1
+
+
+def initial(model, x):
+  init = jax.jit(lambda key, x: model.init(key, x, None, train=False))
+  return init(jax.random.key(0), x)
+
+
+def test_paper_has_the_parameters_of_the_released_code():
+  """Counted by hand for width 240 and 4 blocks a side.
+
+  A block: norms 480 + 240 + 480, convolutions 27 * 240 * 120 + 120 * 240, and
+  three times (3 * 240^2 + 240^2 + 240): 1,499,520 in all.
+  """
+  block = 480 + 240 + 480 + 27 * 240 * 120 + 120 * 240
+  block += 3 * (4 * 240**2 + 240)
+  assert block == 1_499_520
+  stack = 4 * block + 480
+  double = 64 * 240 * 240 + 240
+  encoder = (64 * 3 * 240 + 240) + double + (27 * 240 * 240 + 240) + stack
+  decoder = stack + double + (64 * 240 * 3 + 3)
+  around = (240 * 256 + 256) + (256 * 240 + 240)
+  model = videogpt_vqvae.VideoGPTVQVAE(quantize.EMAVQ(2048, 256))
+  shapes = jax.eval_shape(
+    lambda: model.init(
+      jax.random.key(0), jnp.zeros((1, 16, 64, 64, 3)), None, train=False
+    )
+  )
+  count = lambda tree: sum(x.size for x in jax.tree.leaves(tree))
+  assert count(shapes['params']) == encoder + around + decoder == 21_141_619
+  assert shapes['codebook']['bottleneck']['vectors'].shape == (2048, 256)
+  assert model.latent_shape((16, 64, 64, 3)) == (4, 16, 16, 256)
+
+
+@pytest.mark.parametrize('downsample', [(1, 2, 2), (2, 4, 4), (4, 1, 2)])
+def test_any_levels_fit_together(downsample):
+  """One level is enough, where the released code takes two."""
+  model = small(downsample=downsample)
+  x = clips()
+  (rebuilt, bottled), _ = jax.eval_shape(
+    lambda: model.init_with_output(jax.random.key(0), x, None, train=False)
+  )
+  assert rebuilt.shape == x.shape
+  latent_shape = model.latent_shape(x.shape[1:])
+  assert bottled.latent_bthwd.shape == (2, *latent_shape)
+  assert bottled.codes_bthw.shape == (2, *latent_shape[:3])
+
+
+def test_attention_looks_along_each_axis_and_no_further():
+  """A pixel is heard at all places that differ from it in one axis."""
+  block = videogpt_vqvae._Block(8, 2, 'float32')
+  x = jax.random.normal(jax.random.key(1), (1, 5, 5, 5, 8))
+  variables = block.init(jax.random.key(0), x, False)
+  # Without the first convolution's neighbours a change stays where it is.
+  kernel = variables['params']['near']['kernel']
+  only_middle = jnp.zeros_like(kernel).at[1, 1, 1].set(kernel[1, 1, 1])
+  variables['params']['near']['kernel'] = only_middle
+  call = jax.jit(lambda x: block.apply(variables, x, False))
+  change = jnp.abs(call(x.at[0, 1, 2, 3].add(1)) - call(x)).sum(-1)[0]
+  t, h, w = np.indices((5, 5, 5))
+  same = (t == 1).astype(int) + (h == 2) + (w == 3)
+  np.testing.assert_array_equal(np.asarray(change) > 1e-6, same >= 2)
+
+
+def test_norms_and_codebook_move_in_training_only():
+  model, x = small(), clips()
+  variables = initial(model, x)
+
+  def changed(train: bool):
+    call = jax.jit(
+      lambda v, x: model.apply(v, x, KEYS, train=train, mutable=list(stats))
+    )
+    return call(variables, x)[1]
+
+  stats = {key: x for key, x in variables.items() if key != 'params'}
+  chex.assert_trees_all_equal(changed(False), stats)
+  moved = changed(True)
+  assert (
+    moved['codebook']['bottleneck']['vectors']
+    != variables['codebook']['bottleneck']['vectors']
+  ).any()
+  mean = moved['batch_stats']['encoder']['norm']['mean']
+  assert (mean != 0).any()
+
+
+def test_codes_are_all_that_the_decoder_needs():
+  model, x = small(), clips()
+  variables = initial(model, x)
+  call = jax.jit(
+    lambda x, m: model.apply(variables, x, method=m), static_argnums=1
+  )
+  codes = call(x, 'codes')
+  rebuilt, _ = model.apply(variables, x, None, train=False)
+  np.testing.assert_allclose(call(codes, 'from_codes'), rebuilt, atol=1e-5)
+
+
+def test_what_does_not_fit_is_told():
+  with pytest.raises(ValueError, match='power of 2'):
+    small(downsample=(1, 1, 1))
+  with pytest.raises(ValueError, match='num_heads is 3'):
+    small(num_heads=3)
+  with pytest.raises(ValueError, match='multiples of downsample'):
+    small().latent_shape((3, 8, 8, 3))
+  continuous = small(bottleneck=gaussian.Gaussian(width=4))
+  assert continuous.latent_shape((4, 8, 8, 3)) == (2, 2, 2, 4)

@@ -1,0 +1,113 @@
+"""A small tokenizer over patches of clips, made to learn in minutes.
+
+Patches become features, one for each token; two or three convolutions over
+tokens let neighbours speak, on both sides of the bottleneck, so that a token
+need not tell alone where in its patch an edge is.
+"""
+
+import functools
+import math
+
+import einops
+import flax.linen as nn
+import jax.numpy as jnp
+
+from vgen_jax.nn import autoencoder
+from vgen_jax.nn import conv
+from vgen_jax.nn import shapes
+from vgen_jax.types import Array
+from vgen_jax.types import ClipShape
+
+_SPLIT = 'b (t p) (h q) (w r) c -> b t h w (p q r c)'
+_JOIN = 'b t h w (p q r c) -> b (t p) (h q) (w r) c'
+
+
+class PatchTokenizer(autoencoder.Autoencoder):
+  """Maps each patch of a clip to one latent, and back.
+
+  Attributes:
+    bottleneck: Of nn/quantize.py, or any other (nn/autoencoder.py).
+    patch_size: Frames, rows and columns of a patch.
+    width: Features of a token.
+    encoder_blocks: Convolutions over tokens before the bottleneck.
+    decoder_blocks: The same after it.
+    num_channels: Channels of clips.
+    dtype: Of products and activations. Parameters are float32.
+  """
+
+  bottleneck: nn.Module
+  patch_size: tuple[int, int, int] = (2, 8, 8)
+  width: int = 128
+  encoder_blocks: int = 1
+  decoder_blocks: int = 2
+  num_channels: int = 3
+  dtype: str = 'float32'
+
+  def setup(self):
+    super().setup()
+    self.encoder = _Encoder(self.width, self.encoder_blocks, self.dtype)
+    patch = math.prod((*self.patch_size, self.num_channels))
+    self.decoder = _Decoder(self.width, self.decoder_blocks, patch, self.dtype)
+
+  def latent_shape(self, clip_shape: ClipShape) -> ClipShape:
+    sides = clip_shape[:3]
+    if any(n % p for n, p in zip(sides, self.patch_size, strict=True)):
+      raise ValueError(
+        f'Clips are {clip_shape}; their frames, rows and columns must be'
+        f' multiples of patch_size, {self.patch_size}.'
+      )
+    t, h, w = (n // p for n, p in zip(sides, self.patch_size, strict=True))
+    return t, h, w, self.bottleneck.width
+
+  def encode(self, video_bthwc: Array, *, train: bool = False) -> Array:
+    del train  # Nothing here differs.
+    clip_shape = shapes.sizes('thwc', video_bthwc=video_bthwc)
+    self.latent_shape(clip_shape)
+    return self.encoder(einops.rearrange(video_bthwc, _SPLIT, **self._sides()))
+
+  def decode(self, latent_bthwd: Array, *, train: bool = False) -> Array:
+    del train  # Nothing here differs.
+    patches_bthwc = self.decoder(latent_bthwd)
+    video_bthwc = einops.rearrange(patches_bthwc, _JOIN, **self._sides())
+    return video_bthwc.astype(jnp.float32)
+
+  def _sides(self) -> dict[str, int]:
+    return dict(zip('pqr', self.patch_size, strict=True))
+
+
+class _Encoder(nn.Module):
+  """Ends in a norm: what FSQ rounds must not grow."""
+
+  width: int
+  num_blocks: int
+  dtype: str
+
+  @nn.compact
+  def __call__(self, patches_bthwc: Array) -> Array:
+    x = nn.gelu(
+      nn.Dense(self.width, dtype=self.dtype, name='in')(patches_bthwc)
+    )
+    x = _blocks(x, self.num_blocks, self.dtype)
+    return nn.LayerNorm(dtype=self.dtype, name='norm')(x)
+
+
+class _Decoder(nn.Module):
+  width: int
+  num_blocks: int
+  patch: int
+  dtype: str
+
+  @nn.compact
+  def __call__(self, latent_bthwd: Array) -> Array:
+    dense = nn.Dense(self.width, dtype=self.dtype, name='in')
+    x = _blocks(nn.gelu(dense(latent_bthwd)), self.num_blocks, self.dtype)
+    return nn.Dense(self.patch, dtype=self.dtype, name='out')(x)
+
+
+def _blocks(x_bthwd: Array, num_blocks: int, dtype: str) -> Array:
+  """Adds what each token's neighbours say, so many times."""
+  width = x_bthwd.shape[-1]
+  layer = functools.partial(conv.Conv3D, width, (3, 3, 3), dtype=dtype)
+  for i in range(num_blocks):
+    x_bthwd += nn.gelu(layer(name=f'near_{i}')(x_bthwd))
+  return x_bthwd

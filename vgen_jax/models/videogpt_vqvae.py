@@ -1,0 +1,183 @@
+"""VideoGPT's tokenizer: a 3-D VQ-VAE with attention along each axis.
+
+Reference: Yan et al., "VideoGPT: Video Generation using VQ-VAE and
+Transformers", 2021, https://arxiv.org/abs/2104.10157; layers are those of the
+released code, https://github.com/wilson1yan/VideoGPT, whose encoder takes one
+level of down-sampling for two, and so fails with it: here it works.
+"""
+
+import functools
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from vgen_jax.nn import attention
+from vgen_jax.nn import autoencoder
+from vgen_jax.nn import conv
+from vgen_jax.nn import shapes
+from vgen_jax.types import Array
+from vgen_jax.types import ClipShape
+
+_AXES = {'time': 1, 'height': 2, 'width': 3}
+
+
+class VideoGPTVQVAE(autoencoder.Autoencoder):
+  """Maps clips to a grid of latents by strided convolutions, and back.
+
+  Attributes:
+    bottleneck: `quantize.EMAVQ` in the paper.
+    width: Channels of all hidden layers.
+    num_blocks: Residual blocks with attention, on each side.
+    num_heads: Attention heads.
+    downsample: By how much t, h and w shrink; powers of 2, not all 1.
+    num_channels: Channels of clips.
+    dtype: Of products and activations. Parameters and statistics are float32.
+  """
+
+  bottleneck: nn.Module
+  width: int = 240
+  num_blocks: int = 4
+  num_heads: int = 2
+  downsample: tuple[int, int, int] = (4, 4, 4)
+  num_channels: int = 3
+  dtype: str = 'float32'
+
+  def __post_init__(self):
+    super().__post_init__()
+    if max(self.downsample) < 2 or any(n & (n - 1) for n in self.downsample):
+      raise ValueError(
+        f'downsample is {self.downsample}; each must be a power of 2, and one'
+        ' of them more than 1.'
+      )
+    if self.width % self.num_heads:
+      raise ValueError(
+        f'num_heads is {self.num_heads}; it must divide width, {self.width}.'
+      )
+
+  def setup(self):
+    super().setup()
+    blocks = (self.width, self.num_blocks, self.num_heads)
+    strides = _strides(self.downsample)
+    self.encoder = _Encoder(*blocks, strides, self.dtype)
+    self.decoder = _Decoder(*blocks, strides, self.dtype, self.num_channels)
+
+  def latent_shape(self, clip_shape: ClipShape) -> ClipShape:
+    sides = list(zip(clip_shape[:3], self.downsample, strict=True))
+    if any(n % d for n, d in sides):
+      raise ValueError(
+        f'Clips are {clip_shape}; their frames, rows and columns must be'
+        f' multiples of downsample, {self.downsample}.'
+      )
+    t, h, w = (n // d for n, d in sides)
+    return t, h, w, self.bottleneck.width
+
+  def encode(self, video_bthwc: Array, *, train: bool = False) -> Array:
+    self.latent_shape(shapes.sizes('thwc', video_bthwc=video_bthwc))
+    return self.encoder(video_bthwc, train)
+
+  def decode(self, latent_bthwd: Array, *, train: bool = False) -> Array:
+    return self.decoder(latent_bthwd, train).astype(jnp.float32)
+
+
+class _Stack(nn.Module):
+  """What encoder and decoder share."""
+
+  width: int
+  num_blocks: int
+  num_heads: int
+  strides: tuple[tuple[int, int, int], ...]
+  dtype: str
+
+  def _blocks(self, x_bthwc: Array, train: bool) -> Array:
+    for i in range(self.num_blocks):
+      block = _Block(self.width, self.num_heads, self.dtype, name=f'block_{i}')
+      x_bthwc = block(x_bthwc, train)
+    return nn.relu(_norm(train, self.dtype, 'norm')(x_bthwc))
+
+
+class _Encoder(_Stack):
+  @nn.compact
+  def __call__(self, x_bthwc: Array, train: bool) -> Array:
+    layer = functools.partial(conv.Conv3D, self.width, dtype=self.dtype)
+    for i, stride in enumerate(self.strides):
+      x_bthwc = nn.relu(layer((4, 4, 4), stride, name=f'halve_{i}')(x_bthwc))
+    x_bthwc = layer((3, 3, 3), name='last')(x_bthwc)
+    return self._blocks(x_bthwc, train)
+
+
+class _Decoder(_Stack):
+  num_channels: int
+
+  @nn.compact
+  def __call__(self, latent_bthwd: Array, train: bool) -> Array:
+    x_bthwc = nn.Dense(self.width, dtype=self.dtype, name='in')(latent_bthwd)
+    x_bthwc = self._blocks(x_bthwc, train)
+    layer = functools.partial(
+      conv.ConvTranspose3D, kernel_size=(4, 4, 4), dtype=self.dtype
+    )
+    *inner, last = self.strides
+    for i, stride in enumerate(inner):
+      double = layer(self.width, strides=stride, name=f'double_{i}')
+      x_bthwc = nn.relu(double(x_bthwc))
+    return layer(self.num_channels, strides=last, name='out')(x_bthwc)
+
+
+class _Block(nn.Module):
+  """Adds two convolutions, then attention along each axis, summed."""
+
+  width: int
+  num_heads: int
+  dtype: str
+
+  @nn.compact
+  def __call__(self, x_bthwc: Array, train: bool) -> Array:
+    layer = functools.partial(conv.Conv3D, use_bias=False, dtype=self.dtype)
+    y = nn.relu(_norm(train, self.dtype, 'norm_0')(x_bthwc))
+    y = layer(self.width // 2, (3, 3, 3), name='near')(y)
+    y = nn.relu(_norm(train, self.dtype, 'norm_1')(y))
+    y = layer(self.width, (1, 1, 1), name='mix')(y)
+    y = nn.relu(_norm(train, self.dtype, 'norm_2')(y))
+    look = functools.partial(_AxialAttention, self.num_heads, self.dtype)
+    return x_bthwc + sum(
+      look(axis, name=name)(y) for name, axis in _AXES.items()
+    )
+
+
+class _AxialAttention(nn.Module):
+  """Attention among places that differ in one axis only."""
+
+  num_heads: int
+  dtype: str
+  axis: int
+
+  @nn.compact
+  def __call__(self, x_bthwc: Array) -> Array:
+    c = x_bthwc.shape[-1]
+    # Lines along the axis become sequences of their own.
+    x_ghwnc = jnp.moveaxis(x_bthwc, self.axis, -2)
+    x_bnc = x_ghwnc.reshape(-1, *x_ghwnc.shape[-2:])
+    dense = functools.partial(nn.Dense, c, dtype=self.dtype)
+    query, key, value = (
+      dense(use_bias=False, name=name)(x_bnc).reshape(
+        *x_bnc.shape[:2], self.num_heads, -1
+      )
+      for name in ('query', 'key', 'value')
+    )
+    y_bnc = attention.attend(query, key, value).reshape(x_bnc.shape)
+    y_bnc = dense(name='out')(y_bnc)
+    return jnp.moveaxis(y_bnc.reshape(x_ghwnc.shape), -2, self.axis)
+
+
+def _norm(train: bool, dtype: str, name: str) -> nn.Module:
+  return nn.BatchNorm(not train, momentum=0.9, dtype=dtype, name=name)
+
+
+def _strides(
+  downsample: tuple[int, int, int],
+) -> tuple[tuple[int, int, int], ...]:
+  """Returns the strides of each level: an axis shrinks in the first ones."""
+  num_levels = max(downsample).bit_length() - 1
+  return tuple(
+    tuple(2 if n >> level > 1 else 1 for n in downsample)
+    for level in range(num_levels)
+  )
