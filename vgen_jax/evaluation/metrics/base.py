@@ -112,8 +112,18 @@ def share(p: float, n: int, **fields: Any) -> results.Value:
   return results.Value(p, interval=interval, **fields)
 
 
-def mean(value_n: np.ndarray, **fields: Any) -> results.Value:
-  """Returns the mean of clips with the interval of a normal mean, 95 %."""
+def mean(
+  value_n: np.ndarray,
+  bounds: tuple[float, float] = (-np.inf, np.inf),
+  **fields: Any,
+) -> results.Value:
+  """Returns the mean of clips with the interval of a normal mean, 95 %.
+
+  Args:
+    value_n: A number for each clip.
+    bounds: Least and largest that it can be; the interval is cut to them.
+    **fields: What else is known of the value.
+  """
   value_n = np.asarray(value_n, np.float64)
   if not len(value_n) or not np.isfinite(value_n).all():
     return results.Value(None, status='undefined', **fields)
@@ -121,7 +131,7 @@ def mean(value_n: np.ndarray, **fields: Any) -> results.Value:
   interval = None
   if len(value_n) > 1:
     half = _NORMAL * float(value_n.std(ddof=1)) / np.sqrt(len(value_n))
-    interval = (value - half, value + half)
+    interval = tuple(np.clip([value - half, value + half], *bounds).tolist())
   return results.Value(value, interval=interval, **fields)
 
 

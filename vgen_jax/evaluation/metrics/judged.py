@@ -17,6 +17,7 @@ from vgen_jax.evaluation.metrics import distances
 
 _HIGHER = ('valid', 'class', 'accuracy', 'caption', 'coverage', 'permanent')
 _HIGHER += ('present', 'iou')  # Beginnings of names; the rest are errors.
+_SHARES = ('present', 'iou', 'stalled', 'shape_switch')
 _UNITS = {'path_error': 'px', 'angle_error': '°', 'noise': 'of 255'}
 _FACTORS = 'factors.'  # Beginning of keys.
 
@@ -66,7 +67,8 @@ class Judge(base.Metric):
         'protocol': self.probe.protocol,
       }
       if (value_n := getattr(measured, f'{name}_b', None)) is not None:
-        findings.values[name] = base.mean(value_n, **about)
+        most = 1 if name in _SHARES else np.inf
+        findings.values[name] = base.mean(value_n, (0, most), **about)
       elif name == 'coverage':
         findings.values[name] = results.Value(number, **about)
       else:
