@@ -137,3 +137,10 @@ def test_padding_counts_without_a_mask():
 def test_what_cannot_be_told_is_an_error(act, words):
   with pytest.raises(ValueError, match=words):
     act(draw(9, 3, 0))
+
+
+@pytest.mark.parametrize('n', [300, 20])
+def test_nothing_is_far_from_itself_in_features_of_unlike_sizes(n):
+  a = draw(n, 32, 0) * np.logspace(-8, 1, 32)
+  m = frechet.of_features(a)
+  assert abs(frechet.distance(m, m)) < 1e-8

@@ -172,3 +172,23 @@ def test_a_threshold_from_few_clips_is_none():
     memorization.copies(clips, clips, clips)
   with pytest.raises(ValueError, match='one shape'):
     memorization.copies(clips[:, :4], clips, clips)
+
+
+@pytest.mark.parametrize('which', [0, 1, 2])
+def test_a_pixel_that_is_no_number_hides_no_copy(which):
+  clips = [np.random.default_rng(0).normal(size=(100, 2, 4, 4, 1))] * 3
+  assert memorization.copying(*clips) == 0
+  clips[which] = clips[which].copy()
+  clips[which][:, 0, 0, 0] = np.nan
+  for find in (memorization.copies, memorization.copying):
+    with pytest.raises(ValueError, match='not all finite'):
+      find(*clips)
+    with pytest.raises(ValueError, match='no clips in the'):
+      find(*[x[: 0 if i == which else None] for i, x in enumerate(clips)])
+
+
+def test_a_quantile_is_a_share():
+  clips = np.zeros((100, 2, 4, 4, 1))
+  for quantile in (0, 1, 2):
+    with pytest.raises(ValueError, match=f'quantile is {quantile};'):
+      memorization.copies(clips, clips, clips, quantile=quantile)

@@ -165,3 +165,10 @@ def test_arrays_callables_and_distances_agree():
 def test_what_cannot_be_measured_is_an_error(kwargs, words):
   with pytest.raises(ValueError, match=words):
     prediction.evaluate(PREDICTORS['last'], np.uint8(FUTURES[:, 0]), **kwargs)
+
+
+def test_one_clip_cannot_tell_who_peeps():
+  value_nfbt = np.array([3.0, 1.0]).reshape(1, 2, 1, 1)
+  numbers, _ = prediction.summary(value_nfbt)
+  assert numbers['leak'] == 2
+  assert np.isnan(numbers['leak_z'])

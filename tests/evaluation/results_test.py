@@ -141,3 +141,23 @@ def test_clips_are_read(result, tmp_path):
   assert clips['title'].tolist() == ['up', 'down']
   bare = dataclasses.replace(result, clips='')
   assert results.read_clips(tmp_path, bare) == {}
+
+
+def test_an_interval_is_two_numbers_in_order():
+  value = results.Value(1.0, interval=np.array([0.5, 2.0]))
+  assert value.interval == (0.5, 2.0)
+  for wrong in ((), (1.0,), (2.0, 1.0), (1.0, 2.0, 3.0)):
+    with pytest.raises(ValueError, match='interval of a value is'):
+      results.Value(1.0, interval=wrong)
+
+
+def test_protocols_are_plain_at_once(result):
+  value = results.Value(1.0, protocol={'n': np.int64(3)})
+  assert type(value.protocol['n']) is int
+  result = dataclasses.replace(result, config={'a': np.float32(0.5)})
+  assert json.dumps(result.config) == '{"a": 0.5}'
+
+
+def test_a_curve_is_over_numbers():
+  with pytest.raises(ValueError, match='x of a curve'):
+    results.Curve('x', 'y', [0, math.nan], {'a': [1, 2]})

@@ -117,13 +117,12 @@ def distance(a: Moments, b: Moments, *, ddof: int = 1) -> float:
   mean_a, cov_a = _gaussian(a, ddof)
   mean_b, cov_b = _gaussian(b, ddof)
   shapes.sizes('', mean_d=mean_a, other_d=mean_b)
-  # (S_a S_b)^(1/2) has the trace of (R S_b R)^(1/2) with R = S_a^(1/2); this is
-  # symmetric, so eigh will do, in real numbers.
-  values_d, vectors_dd = np.linalg.eigh(cov_a)
-  root_dd = vectors_dd * np.sqrt(_without_noise(values_d))
-  product_dd = root_dd.T @ cov_b @ root_dd
-  values_d = _without_noise(np.linalg.eigvalsh(product_dd))
-  spread = np.trace(cov_a) + np.trace(cov_b) - 2 * np.sqrt(values_d).sum()
+  # With S_a = A A^T and S_b = B B^T, the trace of (S_a S_b)^(1/2) is the sum of
+  # singular values of A^T B. Eigenvalues of A^T S_b A are their squares, whose
+  # rounding hides directions of 1e-8 of the largest spread.
+  product_dd = _root(cov_a).T @ _root(cov_b)
+  overlap = np.linalg.svd(product_dd, compute_uv=False).sum()
+  spread = np.trace(cov_a) + np.trace(cov_b) - 2 * overlap
   return float(np.sum((mean_a - mean_b) ** 2) + spread)
 
 
@@ -174,13 +173,12 @@ def _scaled(x_nd: np.ndarray, ddof: int) -> tuple[np.ndarray, np.ndarray]:
   return mean_d, (x_nd - mean_d) / np.sqrt(len(x_nd) - ddof)
 
 
-def _without_noise(values_d: np.ndarray) -> np.ndarray:
-  """Returns eigenvalues, 0 where they are no more than rounding.
-
-  The square root would make 1e-8 of a noise of 1e-16.
-  """
+def _root(cov_dd: np.ndarray) -> np.ndarray:
+  """Returns a matrix that, times its transpose, is the covariance."""
+  values_d, vectors_dd = np.linalg.eigh(cov_dd)
+  # The square root would make 1e-8 of a noise of 1e-16.
   noise = len(values_d) * np.finfo(np.float64).eps * np.abs(values_d).max()
-  return np.where(values_d > noise, values_d, 0)
+  return vectors_dd * np.sqrt(np.where(values_d > noise, values_d, 0))
 
 
 def _check_finite(*arrays: np.ndarray) -> None:

@@ -1,9 +1,10 @@
 """Finds generated clips that are copies of training data.
 
 A clip is compared by a small, blurred form of it: a few frames of a few pixels,
-each the mean of a box. That is robust to noise, blur and shifts by a pixel, and
-to nothing more: a crop, a change of speed or another colour pass unseen, and so
-does a copied object on another ground.
+each the mean of a box. That is robust to noise, blur and shifts by less than a
+box, and to nothing more: a crop, a change of speed, another colour, upside down
+or backwards pass unseen, and so does a copied object on another ground. Frames
+of 16 pixels have boxes of one: there a shift by a pixel passes, too.
 
 What is "near" is told by clips held out from training, which nobody can have
 copied: a sample is a copy if it is nearer to its nearest training clip than all
@@ -76,10 +77,12 @@ def copies(
     size: As in `thumbnails`.
 
   Raises:
-    ValueError: If shapes differ, or too few clips are held out for the
-      quantile to mean anything.
+    ValueError: If shapes differ, a set is empty or not finite, or too few clips
+      are held out for the quantile to mean anything.
   """
   _check(sample_bthwc, train_bthwc, held_out_bthwc)
+  if not 0 < quantile < 1:
+    raise ValueError(f'quantile is {quantile}; it must be between 0 and 1.')
   if len(held_out_bthwc) * quantile < 1:
     raise ValueError(
       f'{len(held_out_bthwc)} clips are held out; a quantile of {quantile}'
@@ -134,7 +137,8 @@ def copying(
     size: As in `thumbnails`.
 
   Raises:
-    ValueError: If shapes differ, or no cell has enough clips.
+    ValueError: If shapes differ, a set is empty or not finite, or no cell has
+      enough clips.
   """
   _check(sample_bthwc, train_bthwc, held_out_bthwc)
   sample, train, held_out = (
@@ -202,7 +206,18 @@ def _check(
   sample_bthwc: np.ndarray, train_bthwc: np.ndarray, held_out_bthwc: np.ndarray
 ) -> None:
   wanted = train_bthwc.shape[1:]
-  for name, x in (('samples', sample_bthwc), ('held-out', held_out_bthwc)):
+  for name, x in (
+    ('samples', sample_bthwc),
+    ('held-out', held_out_bthwc),
+    ('training set', train_bthwc),
+  ):
+    if not len(x):
+      raise ValueError(f'There are no clips in the {name}; give one or more.')
+    # A pixel that is no number would put a copy far from all clips.
+    if not np.isfinite(x).all():
+      raise ValueError(
+        f'Clips in the {name} are not all finite; no copies are found of those.'
+      )
     if x.shape[1:] != wanted:
       raise ValueError(
         f'A clip of the {name} is {x.shape[1:]}, one of training {wanted};'

@@ -38,7 +38,8 @@ class Value:
     protocol: What makes the number comparable, fit for JSON.
 
   Raises:
-    ValueError: If `better` or `status` is none of theirs.
+    ValueError: If `better` or `status` is none of theirs, or `interval` is not
+      two numbers, of which the first is no larger.
   """
 
   value: float | None
@@ -58,11 +59,15 @@ class Value:
         raise ValueError(
           f'{name} of a value is {given!r}.{build.hint(given, list(known))}'
         )
-    interval = self.interval and tuple(_plain(self.interval))
-    object.__setattr__(
-      self, 'interval', None if None in (interval or ()) else interval
-    )
-    for name in ('value', 'floor', 'real'):
+    interval = None if self.interval is None else tuple(_plain(self.interval))
+    if interval and None in interval:
+      interval = None
+    if interval is not None and not (
+      len(interval) == 2 and interval[0] <= interval[1]
+    ):
+      raise ValueError(f'interval of a value is {interval}; give (low, high).')
+    object.__setattr__(self, 'interval', interval)
+    for name in ('value', 'floor', 'real', 'protocol'):
       object.__setattr__(self, name, _plain(getattr(self, name)))
     if self.value is None and self.status == 'ok':
       object.__setattr__(self, 'status', 'undefined')
@@ -80,7 +85,8 @@ class Curve:
     bands: {label: (low, high)} of those series whose 95 % intervals are known.
 
   Raises:
-    ValueError: If a series is not as long as `x`, or a band has no series.
+    ValueError: If a series is not as long as `x`, a number of `x` is not
+      finite, or a band has no series.
   """
 
   x_name: str
@@ -94,6 +100,8 @@ class Curve:
   def __post_init__(self):
     for name in ('x', 'series', 'bands'):
       object.__setattr__(self, name, _plain(getattr(self, name)))
+    if None in self.x:
+      raise ValueError(f'x of a curve is {self.x}; each must be finite.')
     lines = [*self.series.items()]
     for label, band in self.bands.items():
       if label not in self.series:
@@ -138,6 +146,10 @@ class Result:
     default_factory=dict
   )
   clips: str = ''
+
+  def __post_init__(self):
+    for name in ('config', 'protocol', 'groups'):
+      object.__setattr__(self, name, _plain(getattr(self, name)))
 
   def to_json(self) -> dict[str, Any]:
     """Returns it as strict JSON has it: what is not finite is None."""

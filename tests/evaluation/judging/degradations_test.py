@@ -41,6 +41,7 @@ ABOUT = {
   'zigzag': ('path_error', RISE),
   'pace': ('speed_error', RISE),
   'accelerate': ('speed_drift', RISE),
+  'stutter': ('path_error', RISE),
   'no_walls': ('path_error', RISE),
   'hold': ('stalled', RISE),
   'pause': ('stalled', RISE),
@@ -56,7 +57,7 @@ NOTHING = ('static', 'blank', 'random', 'mean')
 GROSS = (
   *('gradient', 'checkerboard', 'flash', 'trail', 'ghost', 'second', 'halo'),
   *('hollow', 'pulse', 'morph', 'zigzag', 'pace', 'accelerate', 'hold'),
-  *('pause', 'freeze', 'vanish', *NOTHING),
+  *('stutter', 'pause', 'freeze', 'vanish', *NOTHING),
 )
 LAWFUL = ('swap_color', 'reverse', 'collapse', 'copies')
 

@@ -185,3 +185,10 @@ def test_what_cannot_be_judged_is_an_error(change, words):
   kwargs = dict(clip_shape=(16, 32, 40, 3), num_digits=1) | change
   with pytest.raises(ValueError, match=words):
     digits.measure(digits_lib.MovingDigits(**kwargs), clips('middle')[1])
+
+
+def test_a_clip_has_one_label():
+  source, video, label = clips('coarse')
+  for wrong in (label[1:], label[:, None]):
+    with pytest.raises(ValueError, match='label_b'):
+      digits.report(source, video, wrong)

@@ -170,6 +170,24 @@ def test_a_model_that_draws_one_clip_covers_little():
   assert report['class_accuracy'] < 0.1
 
 
+def test_missing_modes_show_as_less_variety():
+  """Half of the directions only, all else being equal."""
+  judge, (video, _) = (
+    judge_lib.Judge(world_of('middle')),
+    clips_of('middle', 256),
+  )
+  direction_b = judge.measure(video).factors['direction']
+  whole, half = judge.report(video), judge.report(video[direction_b % 2 == 0])
+  assert whole['variety_direction'] > 0.97
+  assert half['variety_direction'] < 0.7
+  for factor in ('shape', 'color', 'size', 'speed'):
+    assert half[f'variety_{factor}'] > 0.95
+  one = judge.report(np.repeat(video[:1], 8, axis=0))
+  assert one['variety_direction'] == one['variety_color'] == 0
+  nothing = judge.report(np.zeros_like(video[:4]))  # Nothing moves.
+  assert nothing['variety_direction'] == 0
+
+
 def test_floats_count_as_pixels_and_nan_as_nothing():
   video, _ = clips_of(COARSE)
   judge = judge_lib.Judge(world_of(COARSE))
@@ -188,8 +206,17 @@ def test_refuses_clips_of_another_shape():
 
 def test_refuses_as_many_wishes_as_there_are_no_clips():
   video, label_b = clips_of(COARSE)
-  with pytest.raises(ValueError, match='There are 47 labels for 48 clips'):
-    judge_lib.Judge(world_of(COARSE)).report(video, label_b[1:])
+  judge = judge_lib.Judge(world_of(COARSE))
+  for wrong in (label_b[1:], label_b[:, None]):
+    with pytest.raises(ValueError, match=r'labels have shape .* for 48 clips'):
+      judge.report(video, wrong)
+
+
+@pytest.mark.parametrize('dtype', [np.int32, bool])
+def test_refuses_numbers_of_unknown_range(dtype):
+  video, _ = clips_of(COARSE)
+  with pytest.raises(TypeError, match=f'Clips are {np.dtype(dtype)}'):
+    judge_lib.Judge(world_of(COARSE)).measure(video.astype(dtype))
 
 
 @pytest.mark.slow

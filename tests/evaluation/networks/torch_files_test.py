@@ -179,3 +179,50 @@ def test_nothing_is_parsed_of_another_file(tmp_path, monkeypatch):
   for vague in (identity.Identity(size), identity.Identity(size, sha256[:7])):
     with pytest.raises(ValueError, match='names no file'):
       torch_files.read(path, [vague])
+
+
+def test_a_tensor_is_no_storage(tmp_path):
+  """One number, expanded, would let a tensor of it look at what is beyond."""
+  expanded = tensor(size=(4096,), stride=(0,), count=1)
+  inner = expanded.removeprefix(b'}X\1\0\0\0x').removesuffix(b's.')
+  storage = inner[inner.index(b'(X\7') : inner.index(b'Q') + 1]
+  harm = tensor(size=(4096,), stride=(1,), count=1).replace(storage, inner)
+  one = np.float32(7).tobytes()
+  assert torch_files.read(archive(tmp_path / 'file', expanded, **{'0': one}))
+  after = pickle.dumps(['0'], 2) + (1).to_bytes(8, 'little') + one
+  for path in (
+    archive(tmp_path / 'zip', harm, **{'0': one}),
+    legacy(tmp_path / 'legacy', harm.replace(b'tQ', b'NtQ') + after),
+  ):
+    with pytest.raises(ValueError, match='no file of tensors'):
+      torch_files.read(path)
+
+
+def patched(path, **bytes_at):
+  """Changes a byte in both headers of the one entry of a zip archive."""
+  content = bytearray(path.read_bytes())
+  central = content.index(b'PK\1\2')
+  for place, byte in bytes_at.items():
+    content[int(place[1:])] = content[central + int(place[1:]) + 2] = byte
+  path.write_bytes(content)
+  return path
+
+
+def test_what_cannot_be_unpacked_is_told(tmp_path):
+  path = tmp_path / 'file'
+  for broken in (
+    lambda: patched(archive(path, b'}.'), _6=1),  # Encrypted.
+    lambda: patched(archive(path, b'}.'), _8=99),  # Of no known packing.
+    lambda: archive(path, b'\x80\4\x8e' + b'\xff' * 7 + b'\x3f.'),  # Too long.
+  ):
+    with pytest.raises(ValueError, match='no file of tensors'):
+      torch_files.read(broken())
+
+
+def test_a_small_file_does_not_fill_the_memory(tmp_path):
+  path = tmp_path / 'file'
+  with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as file:
+    file.writestr('a/data.pkl', tensor((1,), (1,)))
+    file.writestr('a/data/0', bytes(4_000_000))
+  with pytest.raises(ValueError, match='would unpack to 4,000,'):
+    torch_files.read(path)

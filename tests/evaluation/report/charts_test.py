@@ -105,3 +105,19 @@ def test_long_logs_keep_their_mean_and_extremes():
   assert points[-1][2] == '4,199'
   assert '(0 to 6.000)' in points[5][3]
   assert 'class="band"' in html
+
+
+@pytest.mark.parametrize(
+  'numbers',
+  [
+    [1e308, -1e308],
+    [5e-324, 1e-323],
+    [1e-300, 1e300],
+    [math.inf, 1.0, math.nan, 2.0],
+    [None, 1.0],
+  ],
+)
+def test_any_number_may_be_logged(numbers):
+  log = [{'step': i, 'loss': x} for i, x in enumerate(numbers)]
+  (chart,) = charts.training(['a'], [log])
+  assert 'nan' not in chart

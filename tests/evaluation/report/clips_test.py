@@ -30,7 +30,12 @@ def test_a_sheet_keeps_each_pixel(shape):
 
 
 @pytest.mark.parametrize(
-  'video', [np.zeros((2, 8, 8, 3)), np.zeros((2, 8, 8, 4), np.uint8)]
+  'video',
+  [
+    np.zeros((2, 8, 8, 3)),
+    np.zeros((2, 8, 8, 4), np.uint8),
+    np.zeros((0, 8, 8, 3), np.uint8),
+  ],
 )
 def test_what_is_no_clip_is_told(video):
   with pytest.raises(ValueError, match='it must be uint8'):

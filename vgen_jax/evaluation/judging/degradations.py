@@ -266,6 +266,7 @@ DEGRADATIONS = {
   'accelerate': Degradation(
     redrawing.accelerate, (0.5, 0.75, 1.0), 'share of the speed'
   ),
+  'stutter': Degradation(redrawing.stutter, (0.8, 0.9, 1.0), 'share of a step'),
   'no_walls': Degradation(
     redrawing.no_walls, (0.2, 0.5, 0.8, 1.0), 'share of clips'
   ),

@@ -17,6 +17,7 @@ from scipy import ndimage
 from vgen_jax.data import digits as digits_lib
 from vgen_jax.evaluation.judging import motion
 from vgen_jax.evaluation.judging import spots
+from vgen_jax.nn import shapes
 
 _PLAIN = 64  # Of 255: what is brighter shows something.
 _CHUNK = 16  # Clips at a time, to bound the memory.
@@ -172,6 +173,7 @@ def report(
     'path_error': np.median(found.path_error_b),
   }
   if label_b is not None:
+    shapes.sizes('', clip_b=found.label_b, label_b=np.asarray(label_b))
     right_b = found.label_b == np.asarray(label_b)
     numbers['class_accuracy'] = right_b.mean()
     numbers['valid_and_right'] = (right_b & found.valid_b).mean()

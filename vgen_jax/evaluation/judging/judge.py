@@ -11,9 +11,11 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 
 import numpy as np
+from scipy import stats
 
 from vgen_jax.data import world as world_lib
 from vgen_jax.evaluation.judging import measurements
+from vgen_jax.evaluation.judging import spots
 from vgen_jax.evaluation.judging import tracking
 
 Measurements = measurements.Measurements
@@ -35,6 +37,7 @@ class Tier:
     speed_drift: Of either half of a clip, relative to the whole.
     angle_error: To the nearest direction, in degrees.
     stalled: Share of steps in which the object stands still.
+    stutter: Share of steps that are hardly one at the object's own speed.
     wrong_shape: By how much another shape overlaps better than the clip's, in
       any frame, be it of this world or not.
     noise: Root mean square of what an ideal object leaves unexplained, in
@@ -52,6 +55,7 @@ class Tier:
   speed_drift: float
   angle_error: float
   stalled: float
+  stutter: float
   wrong_shape: float
   noise: float
   stain: float
@@ -68,6 +72,7 @@ STRICT = Tier(
   speed_drift=0.03,
   angle_error=2.0,
   stalled=0.0,
+  stutter=0.0,
   wrong_shape=0.05,
   noise=4.0,
   stain=8.0,
@@ -83,6 +88,7 @@ LOOSE = Tier(
   speed_drift=0.17,
   angle_error=16.0,
   stalled=0.0,
+  stutter=0.25,
   wrong_shape=0.05,
   noise=17.0,
   stain=28.0,
@@ -111,6 +117,7 @@ class Judge:
       video_bthwc: uint8, or floats in [-1, 1]; not-a-number counts as grey.
 
     Raises:
+      TypeError: If they are of another kind of numbers.
       ValueError: If clips are of another shape than the world's.
     """
     video_bthwc = np.asarray(video_bthwc)
@@ -119,11 +126,8 @@ class Judge:
         f'Clips have shape {video_bthwc.shape}; the world needs'
         f' {("b", *self.world.clip_shape)}: judge by a world of their shape.'
       )
-    if video_bthwc.dtype != np.uint8:
-      video_bthwc = np.nan_to_num(video_bthwc.astype(np.float32)).clip(-1, 1)
-      video_bthwc = (video_bthwc + 1) * 127.5
     chunks = [
-      tracking.track(video_bthwc[i : i + _CHUNK], self.world)
+      tracking.track(spots.levels(video_bthwc[i : i + _CHUNK]), self.world)
       for i in range(0, len(video_bthwc), _CHUNK)
     ]
     track = tracking.Track(*map(np.concatenate, zip(*chunks, strict=True)))
@@ -190,6 +194,9 @@ class Judge:
       that occur in the world's split, relative to what as many draws from it
       would show; about 1 for the world, near 0 for a model that always draws
       the same.
+    * `variety_shape`, ...: entropy of that factor among all clips, relative to
+      that of fair draws: modes that are missing show here at once, while
+      Frechet distances may pass over them.
     * `permanent`: share of clips that show the object in every frame.
     * `present`, `iou`, `shape_switch` and all that a tier limits, such as
       `path_error` and `stalled`: means of the measurements of that name.
@@ -204,10 +211,10 @@ class Judge:
     """
     loose_b = self.valid(measured, LOOSE)
     for what, asked in (('labels', label_b), ('factors', factors)):
-      if asked is not None and len(asked) != len(loose_b):
+      if asked is not None and np.shape(asked) != loose_b.shape:
         raise ValueError(
-          f'There are {len(asked)} {what} for {len(loose_b)} clips; give one'
-          ' for each clip.'
+          f'The {what} have shape {np.shape(asked)} for {len(loose_b)} clips;'
+          ' give one for each clip.'
         )
     numbers = {
       'valid_loose': loose_b.mean(),
@@ -224,6 +231,12 @@ class Judge:
       numbers['class_accuracy_all'] = right_b.mean()
       numbers['valid_and_right'] = (right_b & loose_b).mean()
     numbers |= self._accuracies(measured, label_b, factors)
+    for factor, values in self.world.factors_kept.items():
+      if len(values) > 1:
+        count_k = np.bincount(measured.factors[factor] + 1)[1:]
+        numbers[f'variety_{factor}'] = stats.entropy(count_k) / np.log(
+          len(values)
+        )
     return {name: float(number) for name, number in numbers.items()}
 
   def _accuracies(

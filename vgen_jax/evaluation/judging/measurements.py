@@ -52,6 +52,7 @@ class Measurements:
   speed_drift_b: np.ndarray
   angle_error_b: np.ndarray
   stalled_b: np.ndarray
+  stutter_b: np.ndarray
   wrong_shape_b: np.ndarray
   noise_b: np.ndarray
   stain_b: np.ndarray
@@ -99,6 +100,7 @@ def of_track(track: tracking.Track, world: world_lib.World) -> Measurements:
     speed_drift_b=moves.speed_drift_b,
     angle_error_b=moves.angle_error_b,
     stalled_b=moves.stalled_b,
+    stutter_b=moves.stutter_b,
     wrong_shape_b=(track.iou_btk.max(2) - iou_bt).max(1),
     noise_b=track.noise_bt.max(1),
     stain_b=track.stain_bt.max(1),

@@ -25,6 +25,8 @@ class Motion(NamedTuple):
     angle_error_b: Angle to the nearest direction, in degrees; 180 at rest.
     stalled_b: Share of steps in which the object stands still, though no wall
       turns it.
+    stutter_b: Share of steps in which it gets on by less than 0.3 of its own
+      speed, but for those at a wall; 1 at rest.
   """
 
   velocity_b2: np.ndarray
@@ -36,6 +38,7 @@ class Motion(NamedTuple):
   speed_drift_b: np.ndarray
   angle_error_b: np.ndarray
   stalled_b: np.ndarray
+  stutter_b: np.ndarray
 
 
 def fit(
@@ -78,7 +81,17 @@ def fit(
     speed_error_b=np.where(moves_b, np.abs(length_b / speed_s[speed_b] - 1), 1),
     speed_drift_b=np.where(moves_b, drift_b, 1),
     angle_error_b=np.where(moves_b, np.degrees(turn_bk.min(1)), 180),
-    stalled_b=_stalled(track.center_bt2, path_bt2, speed_s.min()),
+    stalled_b=_still(
+      track.center_bt2,
+      path_bt2,
+      np.full_like(length_b, 0.15 * speed_s.min()),
+      np.full_like(length_b, 0.6 * speed_s.min()),
+    ),
+    stutter_b=np.where(
+      moves_b,
+      _still(track.center_bt2, path_bt2, 0.3 * length_b, 0.6 * length_b),
+      1,
+    ),
   )
 
 
@@ -170,16 +183,22 @@ def _drift(ahead_bt: np.ndarray) -> np.ndarray:
   return np.abs(halves @ time_k / np.square(time_k).sum()).max(0)
 
 
-def _stalled(
-  center_bt2: np.ndarray, path_bt2: np.ndarray, slowest: float
+def _still(
+  center_bt2: np.ndarray,
+  path_bt2: np.ndarray,
+  least_b: np.ndarray,
+  turn_b: np.ndarray,
 ) -> np.ndarray:
-  """Returns the share of steps that hardly are, but for those at a wall."""
+  """Returns the share of steps below the least, but for those at a wall.
+
+  At a wall a step may well end where it began: there the path, which moves
+  elsewhere, has steps below `turn_b`.
+  """
   step_bt = np.linalg.norm(np.diff(center_bt2, axis=1), axis=-1)
   fitted_bt = np.linalg.norm(np.diff(path_bt2, axis=1), axis=-1)
-  # At a wall a step may well end where it began; a fit that moves shows it.
-  moves_b1 = fitted_bt.max(1, keepdims=True) > 0.6 * slowest
-  turns_bt = (fitted_bt < 0.6 * slowest) & moves_b1
-  return ((step_bt < 0.15 * slowest) & ~turns_bt).mean(1)
+  moves_b1 = fitted_bt.max(1, keepdims=True) > turn_b[:, None]
+  turns_bt = (fitted_bt < turn_b[:, None]) & moves_b1
+  return ((step_bt < least_b[:, None]) & ~turns_bt).mean(1)
 
 
 def _unfold(

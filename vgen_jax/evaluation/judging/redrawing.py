@@ -138,6 +138,14 @@ def accelerate(clips: Clips, share: float, rng: Rng) -> np.ndarray:
   return redraw(clips, center_bt2=center_bt2)
 
 
+def stutter(clips: Clips, share: float, rng: Rng) -> np.ndarray:
+  """Comes late by a share of a step to every second frame."""
+  time_bt = times(clips)
+  straight_bt2 = _straight(clips, time_bt - share * (time_bt % 2))
+  center_bt2 = world_lib.fold(straight_bt2, *_box(clips))
+  return redraw(clips, center_bt2=center_bt2)
+
+
 def no_walls(clips: Clips, share: float, rng: Rng) -> np.ndarray:
   """Lets a share of the objects come in on the other side."""
   low_b11, high_b12 = _box(clips)

@@ -31,9 +31,16 @@ def levels(video: np.ndarray) -> np.ndarray:
 
   Args:
     video: uint8, or floats in [-1, 1]; not-a-number counts as grey.
+
+  Raises:
+    TypeError: If it is of another kind: all of it would be white, or so.
   """
   if video.dtype == np.uint8:
     return video.astype(np.float32)
+  if video.dtype.kind in 'biuc':
+    raise TypeError(
+      f'Clips are {video.dtype}; give uint8, or floats in [-1, 1].'
+    )
   video = np.nan_to_num(np.asarray(video, np.float32)).clip(-1, 1)
   return (video + 1) * 127.5
 

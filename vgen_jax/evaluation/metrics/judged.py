@@ -16,7 +16,11 @@ from vgen_jax.evaluation.metrics import base
 from vgen_jax.evaluation.metrics import distances
 
 _HIGHER = ('valid', 'class', 'accuracy', 'caption', 'coverage', 'permanent')
-_HIGHER += ('present', 'iou')  # Beginnings of names; the rest are errors.
+_HIGHER += (
+  'present',
+  'iou',
+  'variety',
+)  # Beginnings of names; the rest are errors.
 _SHARES = ('present', 'iou', 'stalled', 'shape_switch')
 _UNITS = {'path_error': 'px', 'angle_error': '°', 'noise': 'of 255'}
 _FACTORS = 'factors.'  # Beginning of keys.
@@ -69,7 +73,7 @@ class Judge(base.Metric):
       if (value_n := getattr(measured, f'{name}_b', None)) is not None:
         most = 1 if name in _SHARES else np.inf
         findings.values[name] = base.mean(value_n, (0, most), **about)
-      elif name == 'coverage':
+      elif name.startswith(('coverage', 'variety')):
         findings.values[name] = results.Value(number, **about)
       else:
         n = num_valid if name == 'class_accuracy' else len(measured.label_b)

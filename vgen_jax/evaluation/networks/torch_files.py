@@ -16,6 +16,7 @@ import pickle
 import struct
 from typing import Any, BinaryIO
 import zipfile
+import zlib
 
 import ml_dtypes
 import numpy as np
@@ -39,10 +40,12 @@ _DTYPES = {
 }
 # What reading a file that is broken, or made to do harm, ends in.
 _FAULTS = (
-  *(AttributeError, EOFError, LookupError, RecursionError, TypeError),
-  *(SyntaxError, ValueError, struct.error),
-  *(pickle.UnpicklingError, zipfile.BadZipFile),
+  *(AttributeError, EOFError, LookupError, MemoryError, OverflowError),
+  *(RuntimeError, SyntaxError, TypeError, ValueError, struct.error),
+  *(pickle.UnpicklingError, zipfile.BadZipFile, zlib.error),
 )
+# By how much a zip archive may shrink what it holds: PyTorch packs code alone.
+_MOST_PACKED = 100
 # Where `torch.batch_norm` and its form in `torch.nn.functional` have their eps.
 _PLACE_OF_EPS = 7
 
@@ -90,7 +93,8 @@ def read(
       file.seek(0)
       if is_zip:
         archive = zipfile.ZipFile(file)
-        content, eps = _read_zip(archive), _batch_norm_eps(archive)
+        content = _read_zip(archive, found.size)
+        eps = _batch_norm_eps(archive)
       else:
         content, eps = _read_legacy(file), None
       return File(dict(_flat(content)), found.sha256, eps)
@@ -148,8 +152,11 @@ class _Unpickler(pickle.Unpickler):
     return self._load(dtype.value, *rest)
 
 
-def _read_zip(archive: zipfile.ZipFile) -> Any:
+def _read_zip(archive: zipfile.ZipFile, num_bytes: int) -> Any:
   """Returns the content of a zip archive, TorchScript or not."""
+  size = sum(info.file_size for info in archive.infolist())
+  if size > _MOST_PACKED * num_bytes:
+    raise ValueError(f'its {num_bytes:,} bytes would unpack to {size:,}.')
   names = archive.namelist()
   roots = [n.removesuffix('data.pkl') for n in names if n.endswith('/data.pkl')]
   if len(roots) != 1:
@@ -165,7 +172,7 @@ def _read_zip(archive: zipfile.ZipFile) -> Any:
       if info.file_size < num_values * dtype.itemsize:
         raise ValueError(f'storage {key} is shorter than it should be.')
       storages[key] = np.frombuffer(archive.read(info), dtype, num_values)
-    return storages[key].view(dtype)
+    return _Sealed(storages[key].view(dtype))
 
   with archive.open(f'{root}data.pkl') as file:
     return _Unpickler(file, load).load()
@@ -185,10 +192,9 @@ def _read_legacy(file: BinaryIO) -> Any:
   def load(dtype, key, _, num_values, view):
     kinds[key] = dtype
     if key not in storages:  # The first time; no memory is behind this.
-      return np.broadcast_to(np.zeros((), dtype), (num_values,))
-    if view is None:
-      return storages[key]
-    return storages[key][view[1] : view[1] + view[2]]
+      return _Sealed(np.broadcast_to(np.zeros((), dtype), (num_values,)))
+    first, count = view[1:3] if view else (0, num_values)
+    return _Sealed(storages[key][first : first + count])
 
   _Unpickler(file, load).load()
   for key in _Unpickler(file).load():
@@ -205,9 +211,14 @@ def _check_order(is_little: bool) -> None:
 
 
 def _tensor(
-  storage: np.ndarray, offset: int, size: tuple, stride: tuple, *_: Any
+  storage: _Sealed, offset: int, size: tuple, stride: tuple, *_: Any
 ) -> np.ndarray:
-  """Returns a view of a storage, once it is sure to lie within."""
+  """Returns a view of a storage, once it is sure to lie within.
+
+  Storages are sealed, so that no other tensor is taken for one: it may be
+  longer than the memory behind it.
+  """
+  storage = storage.value
   last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
   is_inside = min((offset, *size, *stride)) >= 0 and last < len(storage)
   if 0 not in size and not is_inside:

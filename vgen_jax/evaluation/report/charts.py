@@ -76,7 +76,9 @@ def training(
   for key in sorted(wanted, key=lambda key: not key.endswith('loss')):
     lines = []
     for number, (name, log) in enumerate(zip(names, logs, strict=True)):
-      found = [(line['step'], line[key]) for line in log if key in line]
+      found = [
+        (line['step'], line[key]) for line in log if line.get(key) is not None
+      ]
       if any(math.isfinite(value) for _, value in found):
         lines.append(_thinned(name, np.array(found, float), number))
     if lines:

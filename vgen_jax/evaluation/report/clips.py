@@ -76,10 +76,15 @@ def sheet(video_thwc: np.ndarray, exact: bool = True) -> bytes:
     ValueError: If `video_thwc` is no such video.
   """
   shape, dtype = video_thwc.shape, video_thwc.dtype
-  if dtype != np.uint8 or len(shape) != 4 or shape[-1] not in (1, 3):
+  if (
+    dtype != np.uint8
+    or len(shape) != 4
+    or shape[-1] not in (1, 3)
+    or 0 in shape
+  ):
     raise ValueError(
       f'A clip to show is {dtype} {shape}; it must be uint8 [t, h, w, c] with c'
-      ' 1 or 3.'
+      ' 1 or 3, and none of them 0.'
     )
   t, h, w, c = shape
   across = columns(t)

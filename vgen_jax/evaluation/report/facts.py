@@ -51,4 +51,4 @@ def _cells(texts: Iterable[str]) -> list[Element]:
 
 
 def _plain(value: Any) -> str:
-  return value if isinstance(value, str) else json.dumps(value)
+  return value if isinstance(value, str) else json.dumps(value, default=str)

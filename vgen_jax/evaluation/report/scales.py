@@ -4,6 +4,7 @@ from collections.abc import Iterable
 import math
 from typing import NamedTuple
 
+_HUGE = 1e150  # What is beyond, or within 1 / _HUGE, no axis can hold.
 _WIDE = 50  # Times that positive numbers must differ to be shown as logarithms.
 
 
@@ -52,18 +53,20 @@ def fit(
   """Returns the scale that shows all numbers.
 
   Args:
-    numbers: To be shown; None among them is left out.
+    numbers: To be shown; None, and what no axis can hold, is left out.
     start: Place of the smallest.
     end: Place of the largest.
     margin: Free share of the axis at both of its ends.
     may_be_log: Whether positive numbers far apart are shown as logarithms.
   """
-  known = [x for x in numbers if x is not None and math.isfinite(x)] or [0, 1]
+  known = [x for x in numbers if x is not None and abs(x) < _HUGE] or [0, 1]
   low, high = min(known), max(known)
-  if may_be_log and low > 0 and high / low > _WIDE:
+  if may_be_log and low > 1 / _HUGE and high / low > _WIDE:
     more = (high / low) ** margin
     return Scale(low / more, high * more, start, end, is_log=True)
-  more = margin * (high - low) if high > low else abs(high) * 0.1 or 0.5
+  more = margin * (high - low)
+  if high - low < 1 / _HUGE:
+    more = 0.1 * abs(high) if abs(high) > 1 / _HUGE else 0.5
   return Scale(low - more, high + more, start, end)
 
 
