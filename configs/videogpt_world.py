@@ -1,0 +1,71 @@
+"""VideoGPT on the made-up world: codes of clips, one after the other.
+
+  vgen train --config=configs/fsq_world.py --workdir=runs/fsq_world
+  vgen train --config=configs/videogpt_world.py --workdir=runs/videogpt_world
+
+A tokenizer turns a clip into 4 x 4 x 4 codes of 512; a small transformer learns
+to say each from those before it, and draws them by its cache.
+
+Sizes: `base`, for two processor cores; `smoke`, for tests.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config(size: str = 'base') -> ConfigDict:
+  """Returns the config of a run of `size` 'base' or 'smoke'."""
+  pick = lambda **sizes: sizes[size]
+
+  config = ConfigDict()
+  config.seed = 0
+  config.clip_shape = pick(base=(8, 16, 16, 3), smoke=(4, 8, 8, 3))  # t h w c
+  config.batch_size = pick(base=32, smoke=8)  # Clips, over all devices.
+  config.num_steps = pick(base=1_000, smoke=4)
+
+  config.data = dict(
+    name='world.World',
+    label='direction',
+    only=dict(shape=('circle',), size=('large',), speed=('quickly',)),
+  )
+
+  config.model = dict(
+    name='latent.Latent',
+    autoencoder=dict(  # As in configs/fsq_world.py.
+      name='patch_tokenizer.PatchTokenizer',
+      bottleneck=dict(name='lookup_free.FSQ', levels=(8, 8, 8)),
+      patch_size=(2, 4, 4),  # Frames, rows, columns.
+      width=pick(base=128, smoke=16),
+    ),
+    prior=dict(
+      name='autoregressive.Autoregressive',
+      transformer=dict(
+        name='videogpt.VideoGPT',
+        num_codes=512,
+        width=pick(base=128, smoke=16),
+        depth=pick(base=4, smoke=2),
+        num_heads=pick(base=4, smoke=2),
+        dropout=0.0,
+      ),
+      class_dropout=0.1,
+      guidance=1.5,
+    ),
+  )
+  config.frozen = dict(autoencoder='runs/fsq_world')
+
+  config.optim = dict(
+    name='muon',
+    schedule=dict(
+      name='warmup_cosine', peak=0.02, warmup_steps=pick(base=50, smoke=1)
+    ),
+    adam_ratio=0.1,
+    weight_decay=0.01,
+    clip_norm=1.0,
+  )
+  config.ema = dict(fast=dict(decay=0.99, warmup=True))
+
+  # Periods, in steps.
+  config.num_samples = pick(base=16, smoke=2)
+  config.log_every = pick(base=50, smoke=1)
+  config.sample_every = pick(base=1_000, smoke=4)
+  config.checkpoint_every = pick(base=1_000, smoke=2)
+  return config

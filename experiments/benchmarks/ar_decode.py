@@ -1,0 +1,173 @@
+"""How fast does a transformer draw codes, and how fast could it?
+
+  python experiments/benchmarks/ar_decode.py --batches=1,8
+
+Draws clips of codes with a VideoGPT of random weights by its cache, and by
+recomputing the whole clip for each code, as one does without. The two take
+turns, and the median turn counts. The limit is what memory allows: all weights
+that make a code, and on average half the cache of each clip, must be read once
+for each place; the bandwidth is that of a large array's update in place, in the
+best of its turns. Prints a Markdown table and, last, a line of JSON.
+"""
+
+import argparse
+import json
+import math
+import statistics
+import time
+
+import jax
+import jax.numpy as jnp
+
+from vgen_jax.families import autoregressive
+from vgen_jax.models import videogpt
+
+_COPY_BYTES = 2**28  # Beyond all caches of a processor.
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  parser.add_argument('--batches', default='1,8', help='Clips at a time.')
+  parser.add_argument('--width', type=int, default=576)
+  parser.add_argument('--depth', type=int, default=8)
+  parser.add_argument('--heads', type=int, default=9)
+  parser.add_argument('--codes', type=int, default=1024)
+  parser.add_argument('--grid', default='4,8,8', help='Codes along t, h, w.')
+  parser.add_argument('--dtype', default='', help="'' fits the device.")
+  parser.add_argument('--turns', type=int, default=5)
+  parser.add_argument(
+    '--passes', type=int, default=4, help='Recomputed codes a turn.'
+  )
+  args = parser.parse_args()
+  gpu = jax.default_backend() == 'gpu'
+  args.dtype = args.dtype or ('bfloat16' if gpu else 'float32')
+  batches = [int(b) for b in args.batches.split(',')]
+
+  copy = _Copy()
+  draws = {b: _Draws(args, b) for b in batches}
+  for _ in range(args.turns):
+    copy.turn()
+    for draw in draws.values():
+      draw.turn()
+
+  device, bandwidth = jax.devices()[0], copy.bandwidth()
+  rows = {b: draw.row(bandwidth) for b, draw in draws.items()}
+  print(f'{device.device_kind}, JAX {jax.__version__}, {args}')
+  print(f'Copies run at {bandwidth / 1e9:.1f} GB/s.\n')
+  print(
+    '| clips | by cache, codes/s | recomputed, codes/s | ratio | limit,'
+    ' codes/s | share of limit | ms a frame |'
+  )
+  print('|---|---|---|---|---|---|---|')
+  for b, row in rows.items():
+    print(
+      f'| {b} | {row["cached"]:.0f} | {row["recomputed"]:.1f} |'
+      f' {row["ratio"]:.1f} | {row["limit"]:.0f} | {row["share"]:.0%} |'
+      f' {row["frame_ms"]:.1f} |'
+    )
+  print(json.dumps({'ar_decode': {'device': device.device_kind, **rows}}))
+
+
+class _Copy:
+  """An update of a large array, and the seconds of each of its turns."""
+
+  def __init__(self):
+    self._array = jnp.zeros(_COPY_BYTES // 4, jnp.float32)
+    self._run = jax.jit(lambda x: x + 1, donate_argnums=0)
+    self._seconds: list[float] = []
+    self.turn()
+    self._seconds.clear()
+
+  def turn(self) -> None:
+    begun = time.perf_counter()
+    self._array = jax.block_until_ready(self._run(self._array))
+    self._seconds.append(time.perf_counter() - begun)
+
+  def bandwidth(self) -> float:
+    """Bytes read and written in a second."""
+    return 2 * _COPY_BYTES / min(self._seconds)
+
+
+class _Draws:
+  """Both ways to draw a batch of clips, and the seconds of their turns."""
+
+  def __init__(self, args: argparse.Namespace, batch_size: int):
+    grid = tuple(int(n) for n in args.grid.split(','))
+    net = videogpt.VideoGPT(
+      args.codes,
+      args.width,
+      args.depth,
+      args.heads,
+      dropout=0.0,
+      dtype=args.dtype,
+    )
+    model = autoregressive.Autoregressive((*grid, 1), net)
+    codes = jnp.zeros((batch_size, *grid), jnp.int32)
+    rngs = {'params': jax.random.key(0), 'noise': jax.random.key(1)}
+    self._variables = jax.jit(model.init)(rngs, {'codes': codes})
+    self._key_b = jax.random.split(jax.random.key(2), batch_size)
+    self._codes, self._grid, self._args = codes, grid, args
+    self._cached = jax.jit(
+      lambda v, key_b: model.apply(v, key_b, {}, method='sample')
+    )
+    own = lambda v: {'params': v['params']['transformer']}
+
+    def recompute(variables, codes):
+      def step(codes, place):
+        logits = net.apply(own(variables), codes, {}, train=False)
+        flat = logits.reshape(batch_size, -1, args.codes)
+        code_b = flat[:, place].argmax(-1)
+        new = codes.reshape(batch_size, -1).at[:, place].set(code_b)
+        return new.reshape(codes.shape), None
+
+      return jax.lax.scan(step, codes, jnp.arange(args.passes))[0]
+
+    self._recomputed = jax.jit(recompute)
+    self._seconds: list[tuple[float, float]] = []  # Of one code of each clip.
+    self.turn()
+    self._seconds.clear()
+
+  def turn(self) -> None:
+    cached = _seconds(self._cached, self._variables, self._key_b)
+    recomputed = _seconds(self._recomputed, self._variables, self._codes)
+    num = math.prod(self._grid)
+    self._seconds.append((cached / num, recomputed / self._args.passes))
+
+  def row(self, bandwidth: float) -> dict[str, float]:
+    cached, recomputed = zip(*self._seconds, strict=True)
+    seconds, again = statistics.median(cached), statistics.median(recomputed)
+    b = len(self._key_b)
+    limit = b * bandwidth / self._bytes()
+    return {
+      'cached': b / seconds,
+      'recomputed': b / again,
+      'ratio': statistics.median(
+        r / c for c, r in zip(cached, recomputed, strict=True)
+      ),
+      'limit': limit,
+      'share': b / seconds / limit,
+      'frame_ms': 1e3 * seconds * self._grid[1] * self._grid[2],
+    }
+
+  def _bytes(self) -> float:
+    """Bytes read for one place: kernels, and half of each clip's cache."""
+    itemsize = jnp.dtype(self._args.dtype).itemsize
+    kernels = [
+      x.size
+      for path, x in jax.tree_util.tree_leaves_with_path(self._variables)
+      if path[-1].key == 'kernel'
+    ]
+    clip = 2 * self._args.depth * self._args.width * math.prod(self._grid) / 2
+    return itemsize * (sum(kernels) + len(self._key_b) * clip)
+
+
+def _seconds(run, *args) -> float:
+  begun = time.perf_counter()
+  jax.block_until_ready(run(*args))
+  return time.perf_counter() - begun
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,72 @@
+"""Tests of models/maskgit.py."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vgen_jax.models import maskgit
+
+GRID = (2, 2, 3)
+CODES = jax.random.randint(jax.random.key(0), (2, *GRID), 0, 8)
+
+
+def random_params(model, condition):
+  init = lambda: model.init(jax.random.key(0), CODES, condition, train=False)
+  rng = np.random.default_rng(0)
+  return jax.tree.map(
+    lambda x: np.float32(0.4 * rng.standard_normal(x.shape)),
+    jax.eval_shape(init),
+  )
+
+
+def test_every_code_sees_all_of_its_clip():
+  model = maskgit.MaskGIT(7, 16, 2, 2)
+  params = random_params(model, {})
+  apply = jax.jit(lambda codes: model.apply(params, codes, {}, train=False))
+  out = apply(CODES)
+  assert out.shape == (2, *GRID, 7)
+  assert out.dtype == jnp.float32
+  for place in ((0, 0, 0, 0), (0, 1, 1, 2)):
+    changed = apply(CODES.at[place].set((CODES[place] + 1) % 8)) - out
+    changed = np.abs(changed).max(-1)
+    assert (changed[0] > 1e-4).all()
+    assert (changed[1] == 0).all()
+
+
+def test_labels_and_words_count():
+  model = maskgit.MaskGIT(7, 16, 1, 2, num_classes=2, vocab_size=4)
+  told = {
+    'label': jnp.array([0, 2]),
+    'text': jnp.array([[1, 2], [3, 0]]),
+    'text_mask': jnp.array([[True, True], [True, False]]),
+  }
+  params = random_params(model, told)
+  apply = jax.jit(lambda told: model.apply(params, CODES, told, train=False))
+  out = apply(told)
+  for other in (
+    {'label': jnp.array([1, 2])},
+    {'text': told['text'].at[0].set(3)},
+  ):
+    changed = np.abs(apply(told | other) - out).max((1, 2, 3, 4))
+    assert changed[0] > 1e-3
+    assert changed[1] == 0
+  silent = {'label': told['label'].at[1].set(2)}
+  nothing = told | {'text_mask': jnp.zeros((2, 2), bool)}
+  np.testing.assert_allclose(apply(silent), apply(nothing), atol=1e-5)
+
+
+def test_size_of_the_paper_by_hand():
+  """24 blocks of width d 768; 1,024 codes; an image of 16 x 16 codes."""
+  d, blocks, codes, grid = 768, 24, 1024, (1, 16, 16)
+  block = 4 * d * d + d  # Queries, keys, values, and out with a bias.
+  block += 2 * 4 * d * d + 4 * d + d  # MLP.
+  block += 2 * 2 * d  # Norms.
+  rest = (codes + 1) * d + sum(grid) * d // 3  # Embeddings and places.
+  rest += 2 * d + d * d + d + 2 * d + codes  # Norm, last layer, norm, bias.
+  assert blocks * block + rest == 171_443_968
+  model = maskgit.MaskGIT(codes)
+  params = jax.eval_shape(
+    lambda x: model.init(jax.random.key(0), x, {}, train=False),
+    jax.ShapeDtypeStruct((1, *grid), jnp.int32),
+  )
+  assert sum(x.size for x in jax.tree.leaves(params)) == 171_443_968

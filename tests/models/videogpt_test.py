@@ -1,0 +1,197 @@
+"""Tests of models/videogpt.py."""
+
+import re
+
+from flax import traverse_util
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vgen_jax.models import videogpt
+
+GRID = (3, 2, 2)
+CODES = jax.random.randint(jax.random.key(0), (2, *GRID), 0, 7)
+CONDITION = {
+  'label': jnp.array([1, 3]),
+  'text': jnp.array([[1, 2], [4, 0]]),
+  'text_mask': jnp.array([[True, True], [True, False]]),
+}
+TOLD = dict(num_classes=3, vocab_size=5)
+
+
+def make(**kwargs) -> videogpt.VideoGPT:
+  return videogpt.VideoGPT(
+    **dict(num_codes=7, width=16, depth=2, num_heads=2, dropout=0.0) | kwargs
+  )
+
+
+def random_params(model, condition=None, codes=CODES):
+  init = lambda: model.init(
+    jax.random.key(0), codes, condition or {}, train=False
+  )
+  rng = np.random.default_rng(0)
+  return jax.tree.map(
+    lambda x: np.float32(0.4 * rng.standard_normal(x.shape)),
+    jax.eval_shape(init),
+  )
+
+
+def full(model, params, codes=CODES, condition=None, window=None):
+  run = lambda params, codes: model.apply(
+    params, codes, condition or {}, train=False, window=window
+  )
+  return jax.jit(run)(params, codes)
+
+
+def by_one(model, params, codes=CODES, condition=None):
+  """Logits of `decode` when it is fed the true codes."""
+  b, t, h, w = codes.shape
+
+  @jax.jit
+  def run(params):
+    context, memory = model.apply(
+      params, condition or {}, b, GRID, t, 12, method='begin'
+    )
+    before_nb = jnp.roll(codes.reshape(b, -1), 1, axis=1).T  # No start code.
+
+    def step(memory, xs):
+      logits_bk, memory = model.apply(
+        params, *xs, context, memory, method='decode'
+      )
+      return memory, logits_bk
+
+    _, logits = jax.lax.scan(step, memory, (before_nb, jnp.arange(t * h * w)))
+    return logits.swapaxes(0, 1).reshape(b, t, h, w, -1)
+
+  return run(params)
+
+
+@pytest.mark.parametrize('positions', ['absolute', 'rotary'])
+def test_cached_logits_are_those_of_a_whole_pass(positions):
+  model = make(positions=positions, **TOLD)
+  params = random_params(model, CONDITION)
+  whole = full(model, params, condition=CONDITION)
+  assert np.abs(whole).max() > 0.5
+  cached = by_one(model, params, condition=CONDITION)
+  np.testing.assert_allclose(cached, whole, atol=1e-5)
+
+
+def test_a_long_rollout_is_the_window_recomputed_at_the_same_places():
+  """Seven frames by a memory of three."""
+  long = jax.random.randint(jax.random.key(1), (2, 7, 2, 2), 0, 7)
+  model = make(positions='rotary')
+  params = random_params(model)
+  cached = by_one(model, params, long)
+  windowed = full(model, params, long, window=12)
+  np.testing.assert_allclose(cached, windowed, atol=1e-5)
+  endless = full(model, params, long)
+  np.testing.assert_allclose(cached[:, :3], endless[:, :3], atol=1e-5)
+  assert np.abs(cached[:, 3:] - endless[:, 3:]).max() > 1e-2
+  begin = lambda frames: model.apply(
+    params, {}, 2, GRID, frames, 12, method='begin'
+  )[1]
+  sizes = [jax.tree.map(np.shape, begin(frames)) for frames in (3, 70)]
+  assert sizes[0] == sizes[1], 'Memory does not grow.'
+
+
+def test_a_code_tells_only_of_later_ones():
+  """Exactly: the gradient of earlier logits by its embedding is 0."""
+  model = make()
+  params = random_params(model)
+  table = params['params']['code']['embedding']
+
+  def logits(by_place_nd):
+    class Given(videogpt.VideoGPT):
+      def setup(self):
+        super().setup()
+        self.code = lambda codes: by_place_nd[None, : codes.shape[1]]
+
+    given = Given(7, 16, 2, 2, dropout=0.0)
+    return given.apply(params, CODES[:1], {}, train=False).reshape(12, 7)
+
+  place = jnp.asarray(table)[CODES[0].reshape(-1)]
+  matrix = np.abs(jax.jit(jax.jacrev(logits))(place)).max((1, 3))
+  for n in range(12):  # Row: logits of place n; column: code of place m.
+    assert (matrix[n, n:] == 0).all()
+    assert (matrix[n, :n] > 0).all()
+
+
+def test_logits_are_zero_before_training_and_start_counts():
+  model = make()
+  init = lambda: model.init_with_output(
+    jax.random.key(0), CODES, {}, train=False
+  )
+  logits, _ = jax.jit(init)()
+  np.testing.assert_array_equal(logits, jnp.zeros((2, *GRID, 7)))
+  params = random_params(model)
+  first = full(model, params)[:, 0, 0, 0]
+  np.testing.assert_array_equal(first[0], first[1])
+  params['params']['start'] = -params['params']['start']
+  assert np.abs(full(model, params)[:, 0, 0, 0] - first).max() > 1e-2
+
+
+def test_size_of_the_paper_by_hand():
+  """Width d 576, 8 blocks, 2,048 codes, a grid of 4 x 32 x 32."""
+  d, blocks, codes, grid = 576, 8, 2048, (4, 32, 32)
+  block = 4 * d * d + d  # Queries, keys, values, and out with a bias.
+  block += 2 * 4 * d * d + 4 * d + d  # MLP.
+  block += 2 * 2 * d  # Norms.
+  rest = 2 * codes * d + d  # Embeddings, logits without bias, start.
+  rest += sum(grid) * d // 3 + 2 * d  # Places, last norm.
+  assert block == 3_987_072
+  assert blocks * block + rest == 34_270_656
+
+  def count(**kwargs):
+    model = videogpt.VideoGPT(codes, **kwargs)
+    grid_codes = jax.ShapeDtypeStruct((1, *grid), jnp.int32)
+    params = jax.eval_shape(
+      lambda x: model.init(jax.random.key(0), x, {}, train=False), grid_codes
+    )
+    return sum(x.size for x in jax.tree.leaves(params))
+
+  assert count() == 34_270_656
+  # 101 labels and none: two tables for each block's norms, one for the last.
+  norms = 2 * blocks + 1
+  assert count(num_classes=101) == 34_270_656 + norms * 2 * d * (102 - 1)
+
+
+def test_tensor_rules_cut_whole_heads_and_mlps():
+  params = random_params(make(**TOLD), CONDITION)['params']
+  cut = {
+    path: spec
+    for path in traverse_util.flatten_dict(params, sep='/')
+    for pattern, spec in videogpt.TENSOR_RULES
+    if re.search(pattern, path)
+  }
+  for part in ('attention', 'word_attention'):
+    for name in ('query', 'key', 'value'):
+      path = f'stack/blocks/{part}/{name}/kernel'
+      assert cut.pop(path) == (None, 'tensor')
+    assert cut.pop(f'stack/blocks/{part}/out/kernel') == ('tensor', None)
+  assert cut == {
+    'stack/blocks/mlp_in/kernel': (None, 'tensor'),
+    'stack/blocks/mlp_in/bias': ('tensor',),
+    'stack/blocks/mlp_out/kernel': ('tensor', None),
+  }
+
+
+def test_bfloat16_is_near_float32():
+  params = jax.tree.map(lambda x: 0.5 * x, random_params(make()))
+  wide = full(make(), params)
+  narrow = full(make(dtype='bfloat16'), params)
+  assert narrow.dtype == jnp.float32
+  assert 0 < np.abs(wide - narrow).max() / np.abs(wide).max() < 0.05
+
+
+def test_absolute_positions_end():
+  model = make()
+  params = random_params(model)
+  begin = lambda frames: model.apply(
+    params, {}, 2, GRID, frames, 12, method='begin'
+  )
+  begin(2)
+  with pytest.raises(
+    ValueError, match=r"4 frames .* build with positions 'rot"
+  ):
+    begin(4)
