@@ -19,7 +19,7 @@ FLOORS = (
   ('types',),
   ('nn',),
   ('models', 'families'),
-  ('build', 'settings', 'config', 'data'),
+  ('build', 'settings', 'config', 'data', 'pretrained'),
   ('evaluation', 'post'),
   ('training',),
   ('ablation', 'runs'),

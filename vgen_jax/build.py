@@ -113,7 +113,8 @@ def _value(
       return _build(package, value, context, path)
     file = value['name'].partition('.')[0]
     # Networks, or a method or a layer kept as data beside them.
-    rooms = [f'vgen_jax.{room}' for room in ('families', 'models', 'nn')]
+    rooms = ('families', 'models', 'nn', 'pretrained')
+    rooms = [f'vgen_jax.{room}' for room in rooms]
     found = [room for room in rooms if file in _files(room)]
     package = (found or ['vgen_jax.models'])[0]
     return _build(package, value, context, path)

@@ -17,8 +17,8 @@ from vgen_jax.evaluation.metrics import networks
 from vgen_jax.evaluation.metrics import paired
 from vgen_jax.evaluation.metrics import pixels
 from vgen_jax.evaluation.metrics import worlds
-from vgen_jax.evaluation.networks import protocols
-from vgen_jax.evaluation.networks import weights
+from vgen_jax.pretrained import protocols
+from vgen_jax.pretrained import weights
 
 ALL = 'all'
 _FVD, _FID = 'stylegan-v', 'torch-fidelity'  # Whose protocol, unless told.

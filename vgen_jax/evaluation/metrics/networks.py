@@ -9,7 +9,7 @@ from vgen_jax.evaluation import kernel
 from vgen_jax.evaluation import results
 from vgen_jax.evaluation.metrics import base
 from vgen_jax.evaluation.metrics import distances
-from vgen_jax.evaluation.networks import features as features_lib
+from vgen_jax.pretrained import features as features_lib
 
 _NUM_SPLITS = 10  # Of the Inception Score.
 

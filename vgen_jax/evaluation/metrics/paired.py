@@ -12,7 +12,7 @@ from vgen_jax.evaluation import prediction
 from vgen_jax.evaluation import reconstruction
 from vgen_jax.evaluation import results
 from vgen_jax.evaluation.metrics import base
-from vgen_jax.evaluation.networks import features as features_lib
+from vgen_jax.pretrained import features as features_lib
 from vgen_jax.types import ClipShape
 
 Curve = Callable[[np.ndarray, np.ndarray], np.ndarray]  # Of frames, [b, t].

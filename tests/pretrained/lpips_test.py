@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.evaluation.networks import seeded
-from vgen_jax.evaluation.networks import lpips
+from tests.pretrained import seeded
+from vgen_jax.pretrained import lpips
 
 ENOUGH = 1e-3
 each_trunk = pytest.mark.parametrize('trunk', lpips.TRUNKS)

@@ -4,10 +4,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.evaluation.networks import seeded
-from vgen_jax.evaluation.networks import features
-from vgen_jax.evaluation.networks import protocols
-from vgen_jax.evaluation.networks import weights
+from tests.pretrained import seeded
+from vgen_jax.pretrained import features
+from vgen_jax.pretrained import protocols
+from vgen_jax.pretrained import weights
 
 PROTOCOL = {
   'row': 'clip',

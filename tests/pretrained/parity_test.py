@@ -8,13 +8,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.evaluation.networks import seeded
-from vgen_jax.evaluation.networks import identity
-from vgen_jax.evaluation.networks import protocols
-from vgen_jax.evaluation.networks import weights
+from tests.pretrained import seeded
+from vgen_jax.pretrained import identity
+from vgen_jax.pretrained import protocols
+from vgen_jax.pretrained import weights
 
 torch = pytest.importorskip('torch')
-from tests.evaluation.networks import make_references  # noqa: E402
+from tests.pretrained import make_references  # noqa: E402
 
 pytestmark = [
   pytest.mark.slow,

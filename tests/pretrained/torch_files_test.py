@@ -13,9 +13,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from tests.evaluation.networks import seeded
-from vgen_jax.evaluation.networks import identity
-from vgen_jax.evaluation.networks import torch_files
+from tests.pretrained import seeded
+from vgen_jax.pretrained import identity
+from vgen_jax.pretrained import torch_files
 
 VALUES = np.arange(24, dtype=np.float32) / np.float32(7)
 CONTENT = {

@@ -8,10 +8,10 @@ import shutil
 
 import pytest
 
-from tests.evaluation.networks import seeded
-from vgen_jax.evaluation.networks import identity
-from vgen_jax.evaluation.networks import protocols
-from vgen_jax.evaluation.networks import weights
+from tests.pretrained import seeded
+from vgen_jax.pretrained import identity
+from vgen_jax.pretrained import protocols
+from vgen_jax.pretrained import weights
 
 KEY = 'i3d-torchscript'
 

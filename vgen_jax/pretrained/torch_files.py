@@ -21,7 +21,7 @@ import zlib
 import ml_dtypes
 import numpy as np
 
-from vgen_jax.evaluation.networks import identity
+from vgen_jax.pretrained import identity
 
 # What the format before zip archives begins with, and its version.
 _MAGIC = 0x1950A86A20F9469CFC6C

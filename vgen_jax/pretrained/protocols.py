@@ -14,12 +14,12 @@ import jax
 import jax.numpy as jnp
 
 from vgen_jax import build
-from vgen_jax.evaluation.networks import features
-from vgen_jax.evaluation.networks import i3d
-from vgen_jax.evaluation.networks import inception
-from vgen_jax.evaluation.networks import lpips
-from vgen_jax.evaluation.networks import torch_names
-from vgen_jax.evaluation.networks import weights
+from vgen_jax.pretrained import features
+from vgen_jax.pretrained import i3d
+from vgen_jax.pretrained import inception
+from vgen_jax.pretrained import lpips
+from vgen_jax.pretrained import torch_names
+from vgen_jax.pretrained import weights
 
 Places = Sequence[str | os.PathLike] | None
 # Weights, and how frames are resized.

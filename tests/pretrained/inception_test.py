@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from tests.evaluation.networks import seeded
-from vgen_jax.evaluation.networks import features
-from vgen_jax.evaluation.networks import inception
-from vgen_jax.evaluation.networks import torch_names
+from tests.pretrained import seeded
+from vgen_jax.pretrained import features
+from vgen_jax.pretrained import inception
+from vgen_jax.pretrained import torch_names
 
 # Faults make an error a hundred times that, and more.
 ENOUGH = 1e-3

@@ -14,9 +14,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from vgen_jax.evaluation.networks import torch_names
 from vgen_jax.nn import conv
 from vgen_jax.nn import shapes
+from vgen_jax.pretrained import torch_names
 from vgen_jax.types import Array
 
 # What pixels in [-1, 1] are standardised by, for red, green and blue.

@@ -5,8 +5,8 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from tests.evaluation.networks import seeded
-from vgen_jax.evaluation.networks import resize
+from tests.pretrained import seeded
+from vgen_jax.pretrained import resize
 
 CLOSE = 0.005  # Of 255.
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vgen_jax.evaluation.networks import torch_names
+from vgen_jax.pretrained import torch_names
 
 
 class Network(nn.Module):

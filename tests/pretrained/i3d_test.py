@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.evaluation.networks import seeded
-from vgen_jax.evaluation.networks import features
-from vgen_jax.evaluation.networks import i3d
-from vgen_jax.evaluation.networks import torch_names
+from tests.pretrained import seeded
+from vgen_jax.pretrained import features
+from vgen_jax.pretrained import i3d
+from vgen_jax.pretrained import torch_names
 
 EPS = 1e-3
 HALF_PIXEL = 'bilinear-half-pixel'

@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vgen_jax.evaluation.networks import lpips
-from vgen_jax.evaluation.networks import resize
 from vgen_jax.nn import shapes
+from vgen_jax.pretrained import lpips
+from vgen_jax.pretrained import resize
 from vgen_jax.types import Array
 
 

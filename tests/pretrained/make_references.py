@@ -1,6 +1,6 @@
 """Computes with PyTorch what the networks of JAX are tested against.
 
-  python -m tests.evaluation.networks.make_references
+  python -m tests.pretrained.make_references
 
 wants PyTorch (the extra `parity`) and writes `references/`
 anew. Do so when a network in torch_networks.py was wrong, and say why.
@@ -14,9 +14,9 @@ import sys
 import torch
 from torch.nn import functional
 
-from tests.evaluation.networks import seeded
-from tests.evaluation.networks import torch_lpips
-from tests.evaluation.networks import torch_networks
+from tests.pretrained import seeded
+from tests.pretrained import torch_lpips
+from tests.pretrained import torch_networks
 
 SMALL = 1 / 8
 I3D_CLIPS = dict(t=10, h=40, w=56)

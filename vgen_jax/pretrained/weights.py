@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from vgen_jax import build
-from vgen_jax.evaluation.networks import identity
-from vgen_jax.evaluation.networks import torch_files
+from vgen_jax.pretrained import identity
+from vgen_jax.pretrained import torch_files
 
 VARIABLE = 'VGEN_WEIGHTS'
 _Identity = identity.Identity

@@ -1,0 +1,92 @@
+"""Tests of pretrained/perceptual.py."""
+
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.pretrained import seeded
+from vgen_jax import build
+from vgen_jax.pretrained import lpips
+from vgen_jax.pretrained import perceptual
+from vgen_jax.pretrained import weights
+from vgen_jax.types import Schema
+
+SPEC = {
+  'name': 'autoencoding.Autoencoding',
+  'autoencoder': {
+    'name': 'patch_tokenizer.PatchTokenizer',
+    'bottleneck': {'name': 'lookup_free.FSQ', 'levels': (8, 8)},
+    'patch_size': (1, 4, 4),
+    'width': 8,
+  },
+  'perceptual': {'name': 'perceptual.LPIPS', 'trunk': 'alex'},
+}
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+  """Seeded weights in the place of the published ones."""
+  state, _ = seeded.load('lpips_alex')
+  heads = {k: abs(v) for k, v in state.items() if k.startswith('lin')}
+
+  def load(name, places=None):
+    arrays = {'lpips-alex-trunk': state, 'lpips-alex': heads}[name]
+    return types.SimpleNamespace(arrays=arrays)
+
+  monkeypatch.setattr(weights, 'load', load)
+  return lpips.variables('alex', state, heads)
+
+
+def test_a_clip_is_as_far_as_its_frames(loaded):
+  video_bthwc = jnp.array(seeded.clips(0, 2, 3, 64, 64), jnp.float32)
+  video_bthwc = video_bthwc / 127.5 - 1
+  other_bthwc = video_bthwc[:, ::-1]
+  distance = jax.jit(perceptual.LPIPS('alex'))
+  found_b = distance(video_bthwc, other_bthwc)
+  frames = lambda x: x.reshape(-1, *x.shape[2:])
+  wanted = lpips.distance(
+    loaded, 'alex', frames(video_bthwc), frames(other_bthwc)
+  )
+  wanted_b = wanted.reshape(found_b.shape[0], -1).mean(1)
+  np.testing.assert_allclose(found_b, wanted_b, rtol=1e-4)
+  np.testing.assert_array_equal(distance(video_bthwc, video_bthwc), 0)
+  grey = video_bthwc[..., :1]
+  np.testing.assert_allclose(
+    perceptual.LPIPS('alex')(grey, grey[:, ::-1]),
+    distance(jnp.repeat(grey, 3, -1), jnp.repeat(grey[:, ::-1], 3, -1)),
+    rtol=1e-4,
+  )
+
+
+def test_a_config_can_ask_for_it(loaded):
+  """Its gradient reaches the autoencoder, which it has no parameters in."""
+  model = build.model(SPEC, Schema((1, 64, 64, 3)))
+  video = jax.random.uniform(jax.random.key(0), (2, 1, 64, 64, 3), minval=-1)
+  rngs = {'params': jax.random.key(1), 'noise': jax.random.key(2)}
+  variables = jax.jit(model.init)(rngs, {'video': video})
+  assert set(variables['params']) == {'autoencoder'}
+
+  def distance(params):
+    _, terms = model.apply(
+      {**variables, 'params': params},
+      {'video': video},
+      player='autoencoder',
+      train=False,
+      rngs=rngs,
+      method='loss',
+    )
+    return terms['perceptual']
+
+  value, gradient = jax.jit(jax.value_and_grad(distance))(variables['params'])
+  assert value > 0
+  assert max(float(jnp.abs(x).max()) for x in jax.tree.leaves(gradient)) > 0
+
+
+def test_absent_weights_and_unknown_trunks_are_told(tmp_path):
+  with pytest.raises(weights.WeightsMissingError, match='vgg16'):
+    perceptual.LPIPS(places=[str(tmp_path)])
+  with pytest.raises(ValueError, match="trunk is 'vg'"):
+    perceptual.LPIPS('vg')

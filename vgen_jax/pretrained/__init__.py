@@ -1,0 +1,1 @@
+"""Networks that others have trained, their weights, and how images fit them."""
