@@ -22,7 +22,7 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.clip_shape = pick(
     base=(16, 64, 64, 3), cpu=(8, 16, 16, 3), smoke=(4, 8, 8, 3)
   )  # t h w c
-  config.batch_size = pick(base=64, cpu=32, smoke=8)  # Clips, over all devices.
+  config.batch_size = pick(base=64, cpu=16, smoke=8)  # Clips, over all devices.
   config.num_steps = pick(base=50_000, cpu=1_000, smoke=4)
 
   config.data = dict(name='world.World')
@@ -31,7 +31,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     name='recurrent.Recurrent',
     predictor=dict(
       name='convlstm.ConvLSTM',
-      features=pick(base=(128, 64, 64), cpu=(32, 32), smoke=(4, 4)),
+      features=pick(base=(128, 64, 64), cpu=(32,), smoke=(4, 4)),
       kernel_size=pick(base=5, cpu=3, smoke=3),
       patch=pick(base=4, cpu=2, smoke=2),
     ),

@@ -1,0 +1,89 @@
+"""How much memory does the causal autoencoder need for longer clips?
+
+  python experiments/benchmarks/causal_vae_memory.py --frames=16,64,256
+
+Compiles `configs/causal_vae_world.py` to encode and to decode clips of one
+frame and so many more, all at once or in chunks under `lax.scan`, and prints
+what the compiler plans for what is neither input nor output, in MiB, as a
+Markdown table; last, a line of JSON. Nothing is computed, so that it runs
+anywhere.
+"""
+
+import argparse
+from collections.abc import Callable
+import json
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+from vgen_jax import build
+from vgen_jax import config as config_lib
+from vgen_jax.models import vae3d
+
+_MIB = 2**20
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  parser.add_argument('--config', default='configs/causal_vae_world.py:cpu')
+  parser.add_argument('--frames', default='16,64,256', help='After the first.')
+  parser.add_argument('--chunk', type=int, default=8, help='Frames at a time.')
+  args = parser.parse_args()
+  config = config_lib.load(args.config)
+  source = build.source(config.data.to_dict(), config.clip_shape)
+  model = build.model(config.model.to_dict(), source.schema).autoencoder
+  frame_shape = tuple(config.clip_shape[1:])
+  first = jax.ShapeDtypeStruct((1, 1, *frame_shape), jnp.float32)
+  # Of one frame: clips of any length have the same parameters.
+  variables = jax.eval_shape(model.init, jax.random.key(0), first)
+
+  print(f'{args.config}, {jax.default_backend()}, JAX {jax.__version__}\n')
+  print('| frames | encode | in chunks | decode | in chunks |')
+  print('|---|---|---|---|---|')
+  rows = {}
+  for count in map(int, args.frames.split(',')):
+    clip = jax.ShapeDtypeStruct((1, 1 + count, *frame_shape), jnp.float32)
+    latent_shape = model.latent_shape(clip.shape[1:])
+    latent = jax.ShapeDtypeStruct((1, *latent_shape), jnp.float32)
+    row = []
+    for method, x, chunk in (
+      ('latents', clip, args.chunk),
+      ('from_latents', latent, args.chunk // model.frames_per_latent),
+    ):
+      whole = lambda v, x, method=method: model.apply(v, x, method=method)
+      row.append(_planned(whole, variables, x))
+      row.append(_planned(_chunked(model, method, chunk), variables, x))
+    rows[1 + count] = row
+    print(f'| 1 + {count} | {" | ".join(f"{x:.1f}" for x in row)} |')
+  print(json.dumps({'causal_vae_memory': rows}))
+
+
+def _chunked(model: vae3d.VAE3D, method: str, chunk: int) -> Callable:
+  """Returns a method that takes the first frame, then chunk after chunk."""
+
+  def call(variables, x_bthwc):
+    def step(past, start):  # Slices, lest the scan copy the clip.
+      x = lax.dynamic_slice_in_dim(x_bthwc, start, chunk, axis=1)
+      return model.apply(variables, method, past, x, method='stream')
+
+    past, first = model.apply(
+      variables, method, None, x_bthwc[:, :1], method='stream'
+    )
+    starts = jnp.arange(1, x_bthwc.shape[1], chunk)
+    _, parts = lax.scan(step, past, starts)
+    return first, parts
+
+  return call
+
+
+def _planned(function: Callable, variables, x) -> float:
+  """Returns the MiB that a compiled function works in."""
+  compiled = jax.jit(function).lower(variables, x).compile()
+  return compiled.memory_analysis().temp_size_in_bytes / _MIB
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,101 @@
+"""Tests of models/conv_vae.py: which frames share a latent."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vgen_jax.models import conv_vae
+from vgen_jax.nn import gaussian
+from vgen_jax.nn import quantize
+
+SHAPE = (4, 8, 8, 3)
+VIDEO = jax.random.uniform(jax.random.key(0), (2, *SHAPE), minval=-1, maxval=1)
+
+
+def frames(**fields):
+  fields = {'bottleneck': gaussian.Gaussian(5), 'widths': (4, 8, 8), **fields}
+  return conv_vae.FrameVAE(SHAPE, **fields)
+
+
+def clip(**fields):
+  fields = {'bottleneck': gaussian.Gaussian(5), 'widths': (4, 8, 8), **fields}
+  return conv_vae.ClipVAE(SHAPE, **{'time_strides': (1, 2, 2), **fields})
+
+
+def outcome(model, video):
+  """Returns latents and the frames they give, from random parameters."""
+
+  @jax.jit
+  def call(video):
+    variables = model.init(jax.random.key(1), VIDEO)
+    rebuilt, bottled = model.apply(variables, video)
+    return bottled.latent_bthwd, rebuilt
+
+  return call(video)
+
+
+def test_frames_have_a_latent_each():
+  model = frames()
+  latent, rebuilt = outcome(model, VIDEO)
+  assert latent.shape == (2, 4, 1, 1, 5)
+  assert model.latent_shape(SHAPE) == latent.shape[1:]
+  assert rebuilt.shape == VIDEO.shape
+  # Frames are strangers: in another order, they fare alike.
+  turned = [x[:, ::-1] for x in outcome(model, VIDEO[:, ::-1])]
+  for one, two in zip((latent, rebuilt), turned, strict=True):
+    np.testing.assert_allclose(one, two, atol=1e-5)
+  assert jnp.abs(jnp.diff(latent, axis=1)).min(1).max() > 1e-3
+  # Any number of them will do.
+  assert outcome(model, VIDEO[:, :3])[1].shape == (2, 3, 8, 8, 3)
+
+
+def test_clips_have_one():
+  model = clip()
+  latent, rebuilt = outcome(model, VIDEO)
+  assert latent.shape == (2, 1, 1, 1, 5)
+  assert model.latent_shape(SHAPE) == latent.shape[1:]
+  assert rebuilt.shape == VIDEO.shape
+  changed, _ = outcome(model, VIDEO.at[:, 3].set(0))
+  assert jnp.abs(changed - latent).max() > 1e-3
+  turned, _ = outcome(model, VIDEO[:, ::-1])
+  assert jnp.abs(turned - latent).max() > 1e-3
+
+
+def test_other_bottlenecks():
+  """A plain autoencoder, and one latent that is a code."""
+  latent, _ = outcome(clip(bottleneck=gaussian.Identity(7)), VIDEO)
+  assert latent.shape == (2, 1, 1, 1, 7)
+  latent, _ = outcome(frames(bottleneck=quantize.VQ(16, 3)), VIDEO)
+  assert latent.shape == (2, 4, 1, 1, 3)
+
+
+def test_paper_widths():
+  """A dense layer is counted by hand: 4 x 4 x 256 features, 2 * 64 numbers."""
+  model = conv_vae.FrameVAE((1, 64, 64, 3), gaussian.Gaussian(64))
+  params = jax.eval_shape(
+    model.init, jax.random.key(0), jnp.zeros((1, 1, 64, 64, 3))
+  )['params']
+  count = lambda tree: sum(x.size for x in jax.tree.leaves(tree))
+  convs = [(3, 32), (32, 64), (64, 128), (128, 256)]
+  kernels = sum(16 * i * o for i, o in convs)
+  assert count(params['encoder']) == kernels + 32 + 64 + 128 + 256
+  assert count(params['bottleneck']) == 4096 * 128 + 128
+  assert count(params['decoder']) == (
+    64 * 4096 + 4096 + kernels + 128 + 64 + 32 + 3
+  )
+
+
+@pytest.mark.parametrize(
+  ('make', 'match'),
+  [
+    (lambda: frames(widths=(4, 4, 4, 4)), 'multiples of 16'),
+    (lambda: clip(time_strides=(2, 2, 2)), 'multiples of 8'),
+    (lambda: clip(time_strides=(1, 2)), 'each convolution needs one'),
+    (lambda: clip().latent_shape((6, 8, 8, 3)), r'is built for \(4, 8'),
+    (lambda: frames().latent_shape((4, 8, 16, 3)), r'is built for \(4, 8'),
+  ],
+)
+def test_clips_that_do_not_fit(make, match):
+  with pytest.raises(ValueError, match=match):
+    make()

@@ -1,0 +1,214 @@
+"""Tests of models/vae3d.py: who sees whom, and that chunks are the whole."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vgen_jax.models import vae3d
+from vgen_jax.nn import causal
+from vgen_jax.nn import gaussian
+
+VIDEO = jax.random.uniform(
+  jax.random.key(0), (2, 7, 4, 4, 3), minval=-1, maxval=1
+)
+
+
+def make(**fields):
+  fields = {
+    'bottleneck': gaussian.Gaussian(4),
+    'width': 8,
+    'multipliers': (1, 2),
+    'halves_time': (True,),
+    'num_blocks': 0,
+    **fields,
+  }
+  return vae3d.VAE3D(**fields)
+
+
+@functools.cache
+def variables_of(model):
+  """Random ones: none is zero, lest a layer be without effect."""
+  t = 3 if model.temporal_kernel > 1 else 1
+  shapes = jax.eval_shape(model.init, jax.random.key(0), VIDEO[:1, :t])
+  rng = np.random.default_rng(1)
+
+  def random(path, x):
+    fan_in = np.prod(x.shape[:-1]) if path[-1].key == 'kernel' else 4
+    return jnp.float32(rng.normal(size=x.shape) / np.sqrt(fan_in))
+
+  params = jax.tree_util.tree_map_with_path(random, shapes['params'])
+  moments = {'sum': jnp.full(4, 0.1), 'square': jnp.full(4, 0.6)}
+  moments['weight'] = jnp.array(0.5)  # Of a mean of 0.2, and a spread of 1.1.
+  return {'params': params, 'latent_moments': {'moments': moments}}
+
+
+def run(model, method, *args):
+  call = lambda variables, *args: model.apply(variables, *args, method=method)
+  return jax.jit(call)(variables_of(model), *args)
+
+
+def streamed(model, method, x, sizes):
+  """Does a clip in chunks of so many frames; also as one that forgets."""
+  variables = variables_of(model)
+  step = jax.jit(
+    lambda past, x: model.apply(variables, method, past, x, method='stream')
+  )
+  past, parts, forgotten = None, [], []
+  for end, size in zip(np.cumsum(sizes), sizes, strict=True):
+    chunk = x[:, end - size : end]
+    nothing = past and jax.tree.map(jnp.zeros_like, past)
+    forgotten.append(step(nothing, chunk)[1])
+    past, part = step(past, chunk)
+    parts.append(part)
+  return jnp.concatenate(parts, 1), jnp.concatenate(forgotten, 1)
+
+
+def test_chunks_are_the_whole():
+  """Also that the first frame is an image: the first chunk is that alone."""
+  model, lean = make(), make(remat='full')
+  latent = run(model, 'latents', VIDEO)
+  assert latent.shape == (2, 4, 2, 2, 4)
+  assert model.latent_shape(VIDEO.shape[1:]) == latent.shape[1:]
+  chunked, forgotten = streamed(lean, 'latents', VIDEO, (1, 2, 2, 2))
+  np.testing.assert_allclose(chunked, latent, atol=1e-5)
+  assert jnp.abs(forgotten[:, 1:] - latent[:, 1:]).max() > 1e-2
+  whole = run(model, 'from_latents', latent)
+  assert whole.shape == VIDEO.shape
+  chunked, forgotten = streamed(lean, 'from_latents', latent, (1, 1, 1, 1))
+  np.testing.assert_allclose(chunked, whole, atol=2e-5)
+  assert jnp.abs(forgotten[:, 1:] - whole[:, 1:]).max() > 1e-2
+
+
+def test_no_frame_sees_a_later_one():
+  """By gradients: groups of 1, 2, 2, 2 frames, one latent each."""
+  model = make(norm='group')
+
+  variables = variables_of(model)
+
+  def seen(method, x):
+    """Returns whether output frame i depends on input frame j, `[i, j]`."""
+    call = lambda x: model.apply(variables, x, method=method)
+    # Another way for each input frame.
+    way = jnp.eye(x.shape[1])[:, None, :, None, None, None] * x[None]
+    slopes = jax.vmap(lambda way: jax.jvp(call, (x,), (way,))[1])
+    return (jnp.abs(jax.jit(slopes)(way)).max((1, 3, 4, 5)) > 0).T
+
+  group = (np.arange(7) + 1) // 2  # Of each frame.
+  encoding = seen('encode', VIDEO[:1])
+  assert np.array_equal(encoding, np.arange(4)[:, None] >= group)
+  latent = jax.random.normal(jax.random.key(2), (1, 4, 2, 2, 4))
+  decoding = seen('decode', latent)
+  assert np.array_equal(decoding, group[:, None] >= np.arange(4))
+
+
+def test_inflated_images():
+  """An image network inflated treats images as before; clips, too, at first."""
+  clips = make()
+  images = make(temporal_kernel=1, halves_time=(False,))
+  params = causal.inflate(
+    *(variables_of(model)['params'] for model in (images, clips))
+  )
+  variables = {**variables_of(clips), 'params': params}
+
+  @jax.jit
+  def both(image, clip):
+    flat = images.apply(variables_of(images), image, method='latents')
+    latent = clips.apply(variables, clip, method='latents')
+    told = jnp.concatenate([flat, flat], 1)
+    return (
+      (flat, images.apply(variables_of(images), flat, method='from_latents')),
+      (latent, clips.apply(variables, told, method='from_latents')),
+    )
+
+  image = VIDEO[:, :1]
+  other = VIDEO[:, 1:3].at[:, 1:].set(image)
+  clip = jnp.concatenate([image, other], 1)
+  (flat, decoded), (latent, frames) = both(image, clip)
+  # Each latent of a clip is that of its last frame, and gives it twice.
+  for i in range(2):
+    np.testing.assert_allclose(latent[:, i : i + 1], flat, atol=1e-5)
+  for i in range(3):
+    np.testing.assert_allclose(frames[:, i : i + 1], decoded, atol=1e-4)
+  with pytest.raises(ValueError, match=r'attention.* is not in both'):
+    causal.inflate(
+      variables_of(images)['params'],
+      variables_of(make(attends=False))['params'],
+    )
+
+
+def tiled(model, latent, overlap, tile):
+  call = lambda variables, x: model.apply(
+    variables, x, tile, overlap, method='decode_tiled'
+  )
+  return jax.jit(call)(variables_of(model), latent)
+
+
+def test_tiles_without_attention_are_the_whole():
+  """Layers reach 9 latents: 1, 8 in blocks, 2 at half a latent a pixel."""
+  model = make(attends=False, halves_time=(False,))
+  latent = jax.random.normal(jax.random.key(3), (1, 1, 3, 48, 4))
+  whole = run(model, 'decode', latent)
+  off = jnp.abs(tiled(model, latent, 36, (3, 40)) - whole).max()
+  assert off < 1e-5 * jnp.abs(whole).max()
+
+
+def test_tiles_with_attention_have_no_seams():
+  model = make(halves_time=(False,))
+  latent = jax.random.normal(jax.random.key(3), (1, 1, 20, 20, 4))
+  whole = run(model, 'decode', latent)
+
+  def seam(overlap):
+    """Returns by how much the error jumps between two columns, at most."""
+    error = tiled(model, latent, overlap, (12, 12)) - whole
+    return jnp.abs(jnp.diff(error, axis=3)).max()
+
+  assert seam(8) < seam(0) / 3
+
+
+def test_remat_is_heard():
+  for remat in ('none', 'full'):
+    model = make(remat=remat)
+    call = lambda variables: model.apply(variables, VIDEO)[0]  # noqa: B023
+    jaxpr = str(jax.make_jaxpr(call)(variables_of(model)))
+    assert ('checkpoint' in jaxpr or 'remat' in jaxpr) == (remat == 'full')
+
+
+def test_clips_that_do_not_fit():
+  encode = lambda video: make().apply(
+    variables_of(make()), video, method='encode'
+  )
+  with pytest.raises(ValueError, match=r'need 1 \+ 2 \* k frames'):
+    encode(VIDEO[:, :6])
+  with pytest.raises(ValueError, match='multiples of 2'):
+    encode(VIDEO[:, :, :3])
+  with pytest.raises(ValueError, match='frames'):
+    streamed(make(), 'encode', VIDEO, (1, 3))
+
+
+@pytest.mark.parametrize(
+  ('fields', 'match'),
+  [
+    (dict(norm='batch'), "norm is 'batch'"),
+    (dict(halves_time=(True, True)), 'each level after the first'),
+    (dict(temporal_kernel=1), 'temporal_kernel is 1; .* must be 3'),
+  ],
+)
+def test_wrong_fields(fields, match):
+  with pytest.raises(ValueError, match=match):
+    make(**fields)
+
+
+def test_full_size():
+  """Compression of 4 x 8 x 8 into 16 channels, and parameters of that size."""
+  model = vae3d.VAE3D(gaussian.Gaussian(16))
+  assert model.latent_shape((17, 256, 256, 3)) == (5, 32, 32, 16)
+  variables = jax.eval_shape(
+    model.init, jax.random.key(0), jnp.zeros((1, 5, 64, 64, 3))
+  )
+  assert 'past' not in variables  # It would be of one batch size.
+  # As this file's layers make it; renew it when they are meant to change.
+  sizes = [x.size for x in jax.tree.leaves(variables['params'])]
+  assert sum(sizes) == 129_472_739

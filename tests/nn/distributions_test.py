@@ -1,0 +1,98 @@
+"""Tests of nn/distributions.py, by sums, integrals and draws."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vgen_jax.nn import distributions
+from vgen_jax.nn import random
+
+KEY_B = random.keys(jax.random.key(0), jnp.arange(200_000))
+AXIS = jnp.linspace(-30, 30, 60_001)
+LEVELS = jnp.arange(256) * 2 / 255 - 1
+
+
+def constants(*numbers):
+  return [jnp.full((len(KEY_B),), x) for x in numbers]
+
+
+@pytest.mark.parametrize(
+  'distribution',
+  [
+    distributions.Gaussian(jnp.array(0.3), jnp.array(-0.5)),
+    distributions.Laplace(jnp.array(0.3), jnp.array(-0.5)),
+  ],
+  ids=lambda x: type(x).__name__,
+)
+def test_densities_have_mass_and_mean(distribution):
+  density = jnp.exp(distribution.log_prob(AXIS))
+  assert jnp.trapezoid(density, AXIS) == pytest.approx(1, abs=1e-4)
+  assert jnp.trapezoid(density * AXIS, AXIS) == pytest.approx(0.3, abs=1e-4)
+  spread = jnp.trapezoid(density * jnp.abs(AXIS - 0.3), AXIS)
+  # Mean distance: the scale of a Laplace, sqrt(2 / pi) deviations of a normal.
+  known = {'Gaussian': np.exp(-0.25) * np.sqrt(2 / np.pi), 'Laplace': None}
+  expected = known[type(distribution).__name__] or np.exp(-0.5)
+  assert spread == pytest.approx(expected, abs=1e-4)
+
+
+def test_divergence_is_that_of_draws():
+  mean, log_variance = constants(0.4, -1.2)
+  posterior = distributions.Gaussian(mean, log_variance)
+  prior = distributions.Gaussian(*constants(0.0, 0.0))
+  draw = posterior.draw(KEY_B)
+  estimate = (posterior.log_prob(draw) - prior.log_prob(draw)).mean()
+  exact = float(posterior.divergence()[0])
+  assert estimate == pytest.approx(exact, abs=5e-3)
+  assert exact == pytest.approx(
+    0.5 * (np.exp(-1.2) + 0.4**2 - 1 + 1.2), abs=1e-6
+  )
+  assert not jnp.any(prior.divergence())
+
+
+def test_draws_carry_gradients():
+  """E z^2 is mean^2 + deviation^2, and so are its slopes known."""
+
+  def second_moment(mean, deviation):
+    posterior = distributions.Gaussian(*constants(mean, 2 * jnp.log(deviation)))
+    return jnp.square(posterior.draw(KEY_B)).mean()
+
+  slopes = jax.jit(jax.grad(second_moment, (0, 1)))(0.7, 0.5)
+  assert slopes[0] == pytest.approx(2 * 0.7, abs=0.01)
+  assert slopes[1] == pytest.approx(2 * 0.5, abs=0.01)
+
+
+@pytest.mark.parametrize('mean', [-1.4, -0.98, 0.1234, 1.0])
+@pytest.mark.parametrize('log_scale', [-9.0, -4.0, 0.0, 3.0])
+def test_levels_share_all_probability(mean, log_scale):
+  at = lambda x: distributions.DiscretizedLogistic(
+    jnp.array(mean), jnp.array(log_scale)
+  ).log_prob(x)
+  log_prob_k = at(LEVELS)
+  assert jnp.all(jnp.isfinite(log_prob_k))
+  assert jnp.exp(log_prob_k).sum() == pytest.approx(1, abs=1e-4)
+  # Without the edges' special part some would be missing.
+  inner = jnp.exp(log_prob_k[1:-1]).sum()
+  if log_scale > -1:
+    assert inner < 0.8
+  # A value counts for the level it is nearest to.
+  np.testing.assert_array_equal(at(LEVELS + 1e-3), log_prob_k)
+  # Where it is safe, the plain formula says the same.
+  if log_scale == 0:
+    sigmoid = lambda x: 1 / (1 + np.exp(-np.asarray(x, np.float64)))
+    low, high = LEVELS[1:-1] - 1 / 255, LEVELS[1:-1] + 1 / 255
+    np.testing.assert_allclose(
+      jnp.exp(log_prob_k[1:-1]),
+      sigmoid(high - mean) - sigmoid(low - mean),
+      rtol=1e-4,
+    )
+
+
+def test_far_pixels_have_slopes():
+  """Where both sigmoids round to 1, the difference must not become 0."""
+  log_prob = lambda mean: distributions.DiscretizedLogistic(
+    mean, jnp.array(-6.0)
+  ).log_prob(LEVELS[20])
+  value, slope = jax.value_and_grad(log_prob)(jnp.array(0.9))
+  assert -np.inf < value < -100
+  assert slope == pytest.approx(-np.exp(6), rel=1e-3)
