@@ -1,0 +1,95 @@
+"""Is the world model fast enough to act in: 15 frames a second, one clip?
+
+  python experiments/benchmarks/world_speed.py --sizes=base
+
+Times one step of `configs/world_transformer_actions.py` of each size, from a
+frame and an action to the next frame, for one clip, with the memory full; and,
+as what that memory saves, the same frame made anew from the whole window. The
+two take turns, and the median counts. Parameters are random: they cost as much
+as trained ones. `base` is in bfloat16, for an accelerator; a processor wants
+`--sizes=cpu`. Prints a Markdown table and, last, a line of JSON.
+"""
+
+import argparse
+import functools
+import json
+import statistics
+import time
+
+import jax
+import jax.numpy as jnp
+
+from vgen_jax import build
+from vgen_jax import config as config_lib
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  parser.add_argument('--sizes', default='base')
+  parser.add_argument('--turns', type=int, default=30)
+  args = parser.parse_args()
+  device = jax.devices()[0].device_kind
+  print(f'{device}, JAX {jax.__version__}, {args}\n')
+  print('| size | frame | parameters | step | frames/s | anew | ratio |')
+  print('|---|---|---|---|---|---|---|')
+  rows = {}
+  for size in args.sizes.split(','):
+    row = rows[size] = _measure(size, args.turns)
+    print(
+      f'| {size} | {row["side"]} x {row["side"]} |'
+      f' {row["params"] / 1e6:.2f} M | {row["step_ms"]:.2f} ms |'
+      f' {1e3 / row["step_ms"]:.1f} | {row["anew_ms"]:.2f} ms |'
+      f' {row["anew_ms"] / row["step_ms"]:.1f} |'
+    )
+  print(json.dumps({'world_speed': {'device': device, **rows}}))
+
+
+def _measure(size: str, turns: int) -> dict[str, float]:
+  """Returns medians in milliseconds, and what they are of."""
+  config = config_lib.load(f'configs/world_transformer_actions.py:{size}')
+  shape = tuple(config.clip_shape)
+  source = build.source(config.data.to_dict(), shape)
+  network = build.model(config.model.to_dict(), source.schema).predictor
+  clip = source[0]
+  video_bthwc = clip['video'][None].astype(jnp.float32) / 127.5 - 1
+  action_bta = jnp.asarray(clip['action'])[None]
+  say = functools.partial(network.apply, num_outputs=shape[-1])
+  init = functools.partial(
+    network.init, num_outputs=shape[-1], method='together'
+  )
+  variables = jax.jit(init)(jax.random.key(0), video_bthwc, action_bta)
+
+  @jax.jit
+  def step(carry, frame_bhwc, action_ba):
+    return say(variables, carry, frame_bhwc, action_ba)
+
+  @jax.jit
+  def anew(video_bthwc, action_bta):
+    out = say(variables, video_bthwc, action_bta, method='together')
+    return out[:, -1]
+
+  carry = network.start((1, *shape[1:3]))
+  for t in range(shape[0]):  # Fills the memory, and compiles.
+    carry, _ = step(carry, video_bthwc[:, t], action_bta[:, t])
+  jax.block_until_ready(anew(video_bthwc, action_bta))
+  times = {'step_ms': [], 'anew_ms': []}
+  for _ in range(turns):
+    for name, call in (
+      ('step_ms', lambda: step(carry, video_bthwc[:, -1], action_bta[:, -1])),
+      ('anew_ms', lambda: anew(video_bthwc, action_bta)),
+    ):
+      start = time.perf_counter()
+      jax.block_until_ready(call())
+      times[name].append(1e3 * (time.perf_counter() - start))
+  sizes = [x.size for x in jax.tree.leaves(variables)]
+  return {
+    'side': shape[1],
+    'params': sum(sizes),
+    **{name: statistics.median(values) for name, values in times.items()},
+  }
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,1 @@
+"""What happens to clips after they are drawn."""
