@@ -21,7 +21,7 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.seed = 0
   config.clip_shape = pick(base=(8, 16, 16, 3), smoke=(4, 8, 8, 3))  # t h w c
   config.batch_size = pick(base=32, smoke=8)  # Clips, over all devices.
-  config.num_steps = pick(base=1_000, smoke=4)
+  config.num_steps = pick(base=2_000, smoke=4)
 
   config.data = dict(
     name='world.World',

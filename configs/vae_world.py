@@ -4,7 +4,7 @@
 
 One latent of 6 numbers tells all of a clip of 8 frames of 16 x 16 pixels, as
 in configs/demo.py: where the disc starts, where it goes, and its colour. One
-run rebuilt clips at 26.4 dB; half of its samples were single discs that move as
+run rebuilt clips at 28.7 dB; 55 % of its samples were single discs that move as
 they should, but of colours in between.
 
 Sizes: `base`, for two processor cores; `smoke`, for tests.
@@ -21,7 +21,7 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.seed = 0
   config.clip_shape = pick(base=(8, 16, 16, 3), smoke=(4, 8, 8, 3))  # t h w c
   config.batch_size = pick(base=32, smoke=8)  # Clips, over all devices.
-  config.num_steps = pick(base=2_500, smoke=4)
+  config.num_steps = pick(base=6_000, smoke=4)
 
   config.data = dict(
     name='world.World',
@@ -55,6 +55,6 @@ def get_config(size: str = 'base') -> ConfigDict:
   # Periods, in steps.
   config.num_samples = pick(base=64, smoke=2)
   config.log_every = pick(base=50, smoke=1)
-  config.sample_every = pick(base=2_500, smoke=4)
+  config.sample_every = pick(base=3_000, smoke=4)
   config.checkpoint_every = pick(base=500, smoke=2)
   return config
