@@ -204,6 +204,8 @@ def test_critics_are_not_heard_before_their_time():
     assert bool(terms['critic_weight'] > 0) == heard
     _, _, grads, _ = run(model, batch, 'critic_clip')
     assert bool(grads['critic_clip']['slope'] != 0) == heard
+  del batch['step']  # Outside of training.
+  assert run(model, batch)[1]['critic_weight'] > 0
 
 
 def test_penalties_on_critics():

@@ -219,6 +219,15 @@ def test_guidance_is_the_formula():
   np.testing.assert_allclose(free, FIRST_K, atol=0.08)
 
 
+def test_words_are_hidden_from_the_null_though_none_was_padding():
+  model = autoregressive.Autoregressive(
+    CLIP_SHAPE, Chain(), vocab_size=5, guidance=2.0
+  )
+  told = model.pairs({'text': jnp.ones((2, 3), int)})
+  expected = [[True] * 3, [False] * 3] * 2
+  np.testing.assert_array_equal(told['text_mask'], expected)
+
+
 def test_labels_are_dropped_in_training_only():
   """Label 1 makes code 1 likelier; the loss of a clip of it tells if told."""
   codes = jnp.ones((2000, *GRID), int)
@@ -260,6 +269,7 @@ def test_bfloat16_draws_as_it_computes():
     (dict(guidance=2.0), 'model.guidance is 2.0, but the model never learns'),
     (dict(top_p=1.5), r'model.top_p is 1.5; it must lie in \[0, 1\]'),
     (dict(temperature=-1.0), 'model.temperature is -1.0'),
+    (dict(window=-1), 'model.window is -1; it must be 0 or more'),
   ],
 )
 def test_fields_without_meaning(fields, match):

@@ -10,9 +10,13 @@ from vgen_jax.families import base
 from vgen_jax.families import diffusion
 from vgen_jax.families import latent
 from vgen_jax.families import masked
+from vgen_jax.families import recurrent
 from vgen_jax.models import dit
 from vgen_jax.models import maskgit
+from vgen_jax.models import rnn
+from vgen_jax.models import vae3d
 from vgen_jax.nn import autoencoder as autoencoder_lib
+from vgen_jax.nn import lookup_free
 from vgen_jax.training import sharding
 
 CLIP_SHAPE = (4, 4, 4, 1)
@@ -234,11 +238,43 @@ def test_latents_are_standardized_and_drawn_unclipped():
       ),
       r"Fixed, plays by \['fine', 'loss'\]; over latents it can play by",
     ),
+    (
+      lambda: latent.Latent(
+        CLIP_SHAPE,
+        Tokenizer(Rounding(0)),
+        recurrent.Recurrent(CLIP_SHAPE, rnn.RNN(), num_context=1),
+      ),
+      'model.prior, Recurrent, goes on from first frames',
+    ),
   ],
 )
 def test_what_does_not_fit_is_told(make, match):
   with pytest.raises(ValueError, match=match):
     make()
+
+
+def test_the_first_code_of_a_causal_tokenizer_is_of_one_frame():
+  """Frames 0, 1 - 4 and 5 - 8, though 9 frames would fall evenly into 3."""
+  autoencoder = vae3d.VAE3D(
+    lookup_free.LFQ(2), 2, (1, 1, 1), halves_time=(True, True)
+  )
+  prior = masked.Masked(CLIP_SHAPE, maskgit.MaskGIT(4, 8, 1, 2))
+  model = latent.Latent((9, 4, 4, 1), autoencoder, prior)
+  for first, end, codes in (
+    (0, 3, [1, 0, 0]),
+    (0, 5, [1, 1, 0]),
+    (6, 9, [0, 0, 0]),
+    (5, 9, [0, 0, 1]),
+  ):
+    known = jnp.zeros((1, 9, 4, 4, 1), bool).at[:, first:end].set(True)
+    np.testing.assert_array_equal(model._known_codes(known).ravel(), codes)
+
+
+@pytest.mark.parametrize('key', ['known', 'known_video'])
+def test_half_of_what_is_known_is_refused(key: str):
+  model = over_codes(Alike())
+  with pytest.raises(ValueError, match='takes known_video and known, both'):
+    draw(model, {'params': {}}, {key: jnp.zeros((3, *CLIP_SHAPE))})
 
 
 def test_uneven_codes_cannot_be_told():

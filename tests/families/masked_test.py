@@ -46,6 +46,18 @@ class Neighbour(nn.Module):
     )
 
 
+class InTurn(nn.Module):
+  """Says code 0, then code 1; it is surer of the first of two, by 2 nats."""
+
+  num_codes: int = 32
+
+  def __call__(self, codes_bthw, condition, *, train):
+    turn_b111 = (codes_bthw < 32).any((1, 2, 3), keepdims=True).astype(int)
+    logit_w1 = jnp.array([30, math.log(31 / (math.e**2 - 1))])[:, None]
+    says_bthwk = jax.nn.one_hot(jnp.tile(turn_b111, (1, 1, 1, 2)), 32)
+    return says_bthwk * logit_w1[None, None, None]
+
+
 def draw(model, key_b=KEY_B, condition=None, variables=None):
   sample = lambda v, k, c: model.apply(v, k, c, method='sample')
   return jax.jit(sample)(variables or {}, key_b, condition or {})
@@ -214,6 +226,22 @@ def test_how_many_codes_each_step_reveals(schedule):
     most_hidden = jnp.where(still, sure, -jnp.inf).max((1, 2, 3))
     assert (most_hidden <= least_kept).all(), 'The least sure stay hidden.'
     sure = jnp.where(still, sure, jnp.inf)
+
+
+@pytest.mark.parametrize(('heat', 'share'), [(0.0, 1.0), (4.0, 0.7310586)])
+def test_who_is_surest_is_noisy_at_first(heat, share):
+  """Half way, at half the heat, by a softmax of 2 nats over 2."""
+  model = masked.Masked(
+    (1, 1, 2, 1),
+    InTurn(),
+    schedule='linear',
+    num_steps=2,
+    temperature=0.0,
+    choice_temperature=heat,
+  )
+  codes = draw(model, jax.random.split(jax.random.key(5), 1500)).reshape(-1, 2)
+  assert (codes.sum(1) == 1).all()
+  assert (codes[:, 0] == 0).mean() == pytest.approx(share, abs=0.035)
 
 
 @pytest.mark.parametrize('task', ['interpolation', 'outpainting', 'sideways'])

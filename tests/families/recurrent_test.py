@@ -151,12 +151,14 @@ def test_a_clip_is_its_own_in_any_batch(likelihood):
 def test_scheduled_sampling_feeds_its_own_frames_later_only():
   model = recurrent.Recurrent(SHAPE, Mover(), scheduled_sampling=10.0)
   video = ramps(8).at[:, 3].add(0.3)  # A surprise, which passes on its own.
-  at = lambda step: bound(
+  at = lambda step, model=model: bound(
     model, video, train=True, step=jnp.full(8, step, jnp.int32)
   )[1]['mse']
   forced = bound(model, video)[1]['mse']
   np.testing.assert_allclose(at(0), forced, rtol=0.6)
   assert at(1000) < 0.6 * forced
+  context = at(1000, model.clone(num_context=4))  # All frames but the last.
+  np.testing.assert_allclose(context, forced, rtol=1e-5)
 
 
 class Forgetful(nn.Module):
@@ -239,6 +241,7 @@ def test_bits_reach_the_entropy_of_a_markov_chain(forgets):
     (dict(likelihood='levels', residual=True), 'residual is True'),
     (dict(num_context=5), 'num_context is 5; it must be 1 or more'),
     (dict(sigma=0.0), 'sigma is 0.0'),
+    (dict(scheduled_sampling=-1.0), 'scheduled_sampling is -1.0'),
   ],
 )
 def test_fields_that_make_no_sense_are_refused(fields, message):

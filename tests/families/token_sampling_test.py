@@ -22,6 +22,7 @@ LOGITS = jnp.log(SHARE) + 3  # A constant says nothing.
     (dict(top_p=0.71), [0, 4 / 9, 2 / 9, 3 / 9]),
     (dict(top_p=0.69), [0, 4 / 7, 0, 3 / 7]),
     (dict(top_p=0.0001), [0, 1, 0, 0]),
+    (dict(top_p=0.0), [0, 1, 0, 0]),
     (dict(temperature=0.5), SHARE**2 / (SHARE**2).sum()),
     (dict(temperature=0.0), [0, 1, 0, 0]),
     # The temperature comes first: 16 of 30 parts is enough for .5.

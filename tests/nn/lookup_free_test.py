@@ -100,6 +100,11 @@ def test_gradients_pass_straight_through(name: str):
 
 def test_fsq_rounds_to_the_nearest_step():
   """Zero is the middle of its step, and no number leaves the grid."""
+  many = lookup_free.FSQ(levels=(1000, 999))
+  rim = jnp.full((1, 1, 1, 1, 2), 99.0)
+  np.testing.assert_array_equal(many.bounded(rim).round().ravel(), [499, 499])
+  low = many.bounded(-rim).round().ravel()
+  np.testing.assert_array_equal(low, [-500, -499])
   quantizer = lookup_free.FSQ(levels=(8, 5))
   x = jnp.array([[0.0, 0], [99, 99], [-99, -99], [0.1, -0.1]])
   bottled = quantized(quantizer, x.reshape(1, 1, 1, 4, 2))
@@ -147,6 +152,35 @@ def test_entropies_by_hand():
 
 
 @pytest.mark.parametrize('name', ['LFQ', 'BSQ'])
+def test_probabilities_are_a_softmax_of_distances(name: str):
+  quantizer = QUANTIZERS[name].clone(temperature=0.7)
+  x = features(quantizer)
+  terms = quantized(quantizer, x).terms
+  if name == 'BSQ':
+    x = x / jnp.linalg.norm(x, axis=-1, keepdims=True)
+  corners = quantizer.lookup(jnp.arange(32).reshape(1, 1, 1, -1))[0, 0]
+  square = jnp.square(x[..., None, :] - corners[None, None, None]).sum(-1)
+  share = np.asarray(jax.nn.softmax(-square.reshape(-1, 32) / 0.7), np.float64)
+  entropy = lambda p: -(p * np.log(p)).sum(-1)
+  mean = entropy(share).mean()
+  assert terms['code_entropy'] == pytest.approx(mean, rel=1e-4)
+  of_mean = entropy(share.mean(0))
+  assert terms['codebook_entropy'] == pytest.approx(of_mean, rel=1e-4)
+
+
+def test_codes_that_no_feature_is_near_leave_slopes_finite():
+  """Their shares are less than float32 can tell from 0."""
+  logits = jnp.concatenate([jnp.full((3, 9), 40.0), jnp.full((1, 9), -40.0)])
+  both = lambda x: jnp.stack(lookup_free.entropies(x, group=9))
+  one, together = both(logits)
+  assert one == pytest.approx(0, abs=1e-6)
+  assert together == pytest.approx(-0.75 * np.log(0.75) - 0.25 * np.log(0.25))
+  slopes = jax.jacrev(both)(jnp.concatenate([logits, jnp.zeros((1, 9))]))
+  assert jnp.isfinite(slopes).all()
+  assert (slopes[1, -1] != 0).any()
+
+
+@pytest.mark.parametrize('name', ['LFQ', 'BSQ'])
 def test_entropy_loss_wants_sure_features_and_all_codes(name: str):
   cls = {'LFQ': lookup_free.LFQ, 'BSQ': lookup_free.BSQ}[name]
   more = {'commitment': 0.0} if name == 'LFQ' else {}
@@ -187,5 +221,7 @@ def test_collapse_is_seen(name: str):
 def test_what_cannot_be_is_told():
   with pytest.raises(ValueError, match='3 or more'):
     lookup_free.FSQ(levels=(8, 2))
+  with pytest.raises(ValueError, match='1,000 at most'):
+    lookup_free.FSQ(levels=(1024,))
   with pytest.raises(ValueError, match='num_bits is 21'):
     lookup_free.LFQ(num_bits=21)

@@ -75,6 +75,17 @@ def test_codes_are_the_nearest_vectors(name: str):
   np.testing.assert_array_equal(bottled.latent_bthwd, looked_up)
 
 
+def test_distances_are_of_full_precision():
+  """No accelerator may round what it multiplies, as they do by default."""
+  nearest = jax.make_jaxpr(quantize.nearest)
+  (dot,) = (
+    eqn
+    for eqn in nearest(features((1, 2, 2, 2, 3)), features((5, 3))).eqns
+    if eqn.primitive.name == 'dot_general'
+  )
+  assert set(dot.params['precision']) == {jax.lax.Precision.HIGHEST}
+
+
 @each
 def test_gradients_pass_straight_through(name: str):
   """The decoder's gradient reaches features unchanged, and vectors not."""

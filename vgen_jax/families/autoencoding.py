@@ -111,8 +111,9 @@ class Autoencoding(VideoModel):
       video_bthwc, random.fold_in(key_b, _REBUILD), train=train
     )
     key_b = random.fold_in(key_b, _JUDGE)
-    step_b = batch.get('step', jnp.zeros((1,), jnp.int32))
-    heard = (step_b[0] >= self.critic_start).astype(jnp.float32)
+    heard = jnp.ones(())
+    if 'step' in batch:  # Outside of training, schedules are at their end.
+      heard = (batch['step'][0] >= self.critic_start).astype(jnp.float32)
     if player != 'autoencoder':
       critic = self.critic[player.removeprefix('critic_')]
       loss, terms = self._critic_loss(

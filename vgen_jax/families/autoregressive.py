@@ -46,6 +46,12 @@ class Autoregressive(codes.CodeModel):
   num_frames: int = 0
   window: int = 0
 
+  def __post_init__(self):
+    for field in ('num_frames', 'window'):
+      if (value := getattr(self, field)) < 0:
+        raise ValueError(f'model.{field} is {value}; it must be 0 or more.')
+    super().__post_init__()
+
   def loss(
     self, batch: Batch, *, player: str, train: bool
   ) -> tuple[Array, Metrics]:

@@ -125,6 +125,8 @@ class CodeModel(base.VideoModel):
     told = {k: x for k, x in condition.items() if not k.startswith('known')}
     if not self.is_guided(condition):
       return told
+    if 'text' in told:  # Or there is nothing to hide from the null.
+      told.setdefault('text_mask', jnp.ones(told['text'].shape, bool))
     null = self._null(told)
     return {k: twice(x, null[k]) for k, x in told.items()}
 

@@ -83,6 +83,11 @@ class Latent(VideoModel):
 
   def draw(self, key_b: Array, condition: Condition) -> Array:
     self.check_condition(condition)
+    if len(known := condition.keys() & {'known_video', 'known'}) == 1:
+      raise ValueError(
+        f'condition has {known}; to tell what is known takes known_video and'
+        ' known, both.'
+      )
     if not self._is_discrete:
       return self.autoencoder.from_latents(self.prior.draw(key_b, condition))
     told = {k: x for k, x in condition.items() if not k.startswith('known')}
@@ -119,7 +124,13 @@ class Latent(VideoModel):
 
   def _known_codes(self, known_bthwc: Array) -> Array:
     """Returns which codes have known pixels only."""
-    sides = zip(self.clip_shape[:3], self.prior.clip_shape[:3], strict=True)
+    t, num_codes = self.clip_shape[0], self.prior.clip_shape[0]
+    if self._starts_alone() and num_codes > 1:
+      # As if the first frame came as often as it takes to fill its code.
+      more = (t - 1) // (num_codes - 1) - 1
+      first_b1hwc = known_bthwc[:, :1]
+      known_bthwc = jnp.concatenate([first_b1hwc] * more + [known_bthwc], 1)
+    sides = zip(known_bthwc.shape[1:4], self.prior.clip_shape[:3], strict=True)
     shape = [len(known_bthwc)]
     for pixels, codes in sides:
       if pixels % codes:
@@ -130,6 +141,14 @@ class Latent(VideoModel):
         )
       shape += [codes, pixels // codes]
     return known_bthwc.reshape(shape).all((2, 4, 6))
+
+  def _starts_alone(self) -> bool:
+    """Whether the tokenizer, being causal, takes a frame alone for a code."""
+    try:
+      shape = self.autoencoder.latent_shape((1, *self.clip_shape[1:]))
+    except ValueError:
+      return False
+    return shape[0] == 1
 
 
 def _held(video_bthwc: Array, known_bthwc: Array) -> Array:
@@ -148,6 +167,11 @@ def _check(model: Latent) -> None:
     raise ValueError(
       f'model.prior, {type(model.prior).__name__}, plays by {sorted(losses)};'
       f' over latents it can play by {_LOSSES} only.'
+    )
+  if model.prior.num_known:
+    raise ValueError(
+      f'model.prior, {type(model.prior).__name__}, goes on from first frames,'
+      ' which cannot be told as latents; take a prior that draws freely.'
     )
   if model.prior.input_key != 'codes':
     return

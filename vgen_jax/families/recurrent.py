@@ -270,6 +270,11 @@ def _check(model: Recurrent) -> None:
       f'model.num_context is {model.num_context}; it must be 1 or more, and'
       f' fewer than the {num_frames} frames of a clip.'
     )
-  for field, least in (('sigma', 1e-6), ('num_levels', 2), ('temperature', 0)):
+  for field, least in (
+    ('sigma', 1e-6),
+    ('num_levels', 2),
+    ('temperature', 0),
+    ('scheduled_sampling', 0),
+  ):
     if (value := getattr(model, field)) < least:
       raise ValueError(f'model.{field} is {value}; it must be {least} or more.')

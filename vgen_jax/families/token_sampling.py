@@ -18,7 +18,7 @@ def restrict(
     top_k: How many of the likeliest codes are left; 0 for all. Codes that are
       as likely as the last of them stay, too.
     top_p: The likeliest codes are left that have this probability together, or
-      just more.
+      just more; of 0, the likeliest one.
 
   Reference for `top_p`: Holtzman et al., "The Curious Case of Neural Text
   Degeneration", 2019, https://arxiv.org/abs/1904.09751
@@ -34,7 +34,8 @@ def restrict(
     falling = -jnp.sort(-logits, axis=-1)
     share = jax.nn.softmax(falling)
     before = jnp.cumsum(share, axis=-1) - share
-    least = jnp.where(before < top_p, falling, jnp.inf).min(-1, keepdims=True)
+    least = jnp.where(before < top_p, falling, falling[..., :1])
+    least = least.min(-1, keepdims=True)
     logits = jnp.where(logits < least, -jnp.inf, logits)
   return logits
 

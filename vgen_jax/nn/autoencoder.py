@@ -76,11 +76,20 @@ class Autoencoder(nn.Module):
       key_b: A key for each clip, for bottlenecks that draw; None takes what is
         most likely instead.
       train: Whether dropout, batch statistics and watching are on.
+
+    Raises:
+      ValueError: If what comes back has another shape.
     """
     encoded_bthwe = self.encode(video_bthwc, train=train)
     bottled = self.bottleneck(encoded_bthwe, key_b, train=train)
     self.moments(bottled.latent_bthwd, update=train)
-    return self.decode(bottled.latent_bthwd, train=train), bottled
+    rebuilt_bthwc = self.decode(bottled.latent_bthwd, train=train)
+    if rebuilt_bthwc.shape != video_bthwc.shape:
+      raise ValueError(
+        f'{type(self).__name__} makes of clips {video_bthwc.shape[1:]} others,'
+        f' {rebuilt_bthwc.shape[1:]}; build it for those, as by num_channels.'
+      )
+    return rebuilt_bthwc, bottled
 
   @property
   def num_codes(self) -> int:

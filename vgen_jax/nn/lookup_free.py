@@ -27,7 +27,7 @@ class FSQ(quantize.Quantizer):
   come from a norm: if they are large, all end at the rim, and few codes occur.
 
   Attributes:
-    levels: Steps of each number; 3 or more.
+    levels: Steps of each number; 3 to 1,000.
 
   Reference: Mentzer et al., "Finite Scalar Quantization: VQ-VAE Made Simple",
   2023, https://arxiv.org/abs/2309.15505. The shift of even levels is the
@@ -38,10 +38,11 @@ class FSQ(quantize.Quantizer):
 
   def __post_init__(self):
     super().__post_init__()
-    if not self.levels or min(self.levels) < 3:
+    # From 1,001 on, what bounds leave beyond the rim would round to a level.
+    if not self.levels or min(self.levels) < 3 or max(self.levels) > 1000:
       raise ValueError(
-        f'levels is {self.levels}; each must be 3 or more: for two of them take'
-        ' LFQ or BSQ.'
+        f'levels is {self.levels}; each must be 3 or more, and 1,000 at most:'
+        ' for two of them take LFQ or BSQ.'
       )
 
   @property
@@ -209,8 +210,10 @@ def entropies(logit_nd: Array, group: int) -> tuple[Array, Array]:
     size = part_nd.shape[1]
     bits_kd = jnp.arange(2**size)[:, None] >> jnp.arange(size)[None] & 1
     yes, no = nn.log_sigmoid(part_nd), nn.log_sigmoid(-part_nd)
-    share_k = jnp.exp(yes @ bits_kd.T + no @ (1 - bits_kd).T).mean(0)
-    together += jax.scipy.special.entr(share_k).sum()
+    log_nk = yes @ bits_kd.T + no @ (1 - bits_kd).T
+    # As logarithms: many a share is 0 in float32, where entr has no slope.
+    log_k = jax.nn.logsumexp(log_nk, axis=0) - math.log(len(log_nk))
+    together -= (jnp.exp(log_k) * log_k).sum()
   return one_nd.sum(-1).mean(), together
 
 

@@ -223,7 +223,10 @@ class VQ(Quantizer):
 
 def nearest(feature_bthwd: Array, vectors_kd: Array) -> Array:
   """Returns which vector is nearest to each feature, int32 `[b, t, h, w]`."""
-  product_bthwk = jnp.einsum('bthwd,kd->bthwk', feature_bthwd, vectors_kd)
+  # Of nearly equal sums: lower precision, as GPUs like it, would pick others.
+  product_bthwk = jnp.einsum(
+    'bthwd,kd->bthwk', feature_bthwd, vectors_kd, precision='highest'
+  )
   square_k = jnp.square(vectors_kd).sum(-1)
   distance_bthwk = square_k[None, None, None, None] - 2 * product_bthwk
   return jnp.argmin(distance_bthwk, axis=-1).astype(jnp.int32)
