@@ -82,4 +82,7 @@ def test_a_pod_and_one_process_go_on_from_each_other(tmp_path, config):
   run_pod(pod)  # Two from the start to the end.
   assert_close(loop.train(config, str(pod)), alone)
   lines = (pod / 'metrics.jsonl').read_text().splitlines()
-  assert len(lines) == config.num_steps, 'One process writes metrics.'
+  evaluated = ['evaluation/valid_loose' in line for line in lines]
+  assert evaluated == [False] * config.num_steps + [True], (
+    'One process writes metrics, and both evaluate.'
+  )

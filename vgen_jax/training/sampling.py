@@ -82,8 +82,8 @@ def draw(
     # The last batch is filled up with copies, so that all compile to one.
     rows = np.minimum(first + np.arange(batch_size), len(places) - 1)
     part = {key: np.asarray(x)[rows] for key, x in condition.items()}
+    # The sampler shares them out: not all devices need be of this host.
     key_b = _keys(seed, places[rows])
-    key_b, part = jax.device_put((key_b, part), sharding.of_batch(mesh))
     parts.append(to_uint8(jax.device_get(sample(state, key_b, part))))
   return np.concatenate(parts)[: len(places)]
 

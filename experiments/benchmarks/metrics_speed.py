@@ -1,0 +1,92 @@
+"""What do metrics cost: the judge, a Frechet update, a distance, I3D?
+
+  python experiments/benchmarks/metrics_speed.py
+
+Counts processor seconds, since other jobs may share the machine: the judge on
+16 x 64 x 64 clips, and on distorted ones; moments of 64 features, added to
+those so far, and the distance of two sets, for the widths of I3D's logits and
+Inception's pool; features of I3D, with random weights, which cost as much as
+trained ones, on 16 frames of 224 x 224. On an accelerator look at wall seconds.
+Prints a Markdown table and, last, a line of JSON.
+"""
+
+import argparse
+from collections.abc import Callable
+import json
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vgen_jax.data import world as world_lib
+from vgen_jax.evaluation import frechet
+from vgen_jax.evaluation.judging import degradations
+from vgen_jax.evaluation.judging import judge as judge_lib
+from vgen_jax.evaluation.judging import redrawing
+from vgen_jax.pretrained import i3d
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  parser.add_argument('--i3d_clips', type=int, default=4, help='0 for none.')
+  args = parser.parse_args()
+  rows = {}
+  world = world_lib.World((16, 64, 64, 3))
+  judge = judge_lib.Judge(world)
+  clips = redrawing.draw(world, 64)
+  blurred = degradations.spoil(clips, 'blur', 1.5, 0)
+  rows['judge, real clips'] = _time(
+    lambda: judge.measure(clips.video_bthwc), 64
+  )
+  rows['judge, blurred clips'] = _time(lambda: judge.measure(blurred), 64)
+  rng = np.random.default_rng(0)
+  for width in (400, 2048):
+    features = rng.standard_normal((64, width)).astype(np.float32)
+    add = jax.jit(frechet.update)
+    before = frechet.empty(width)
+    rows[f'Frechet update, {width} wide'] = _time(
+      lambda add=add, before=before, features=features: jax.block_until_ready(
+        add(before, features)
+      ),
+      64,
+    )
+    sets = rng.standard_normal((2, 2 * width, width))
+    one, other = map(frechet.of_features, sets)
+    rows[f'Frechet distance, {width} wide'] = _time(
+      lambda one=one, other=other: frechet.distance(one, other), 1, turns=1
+    )
+  if args.i3d_clips:
+    network = i3d.I3D()
+    video = jnp.zeros((args.i3d_clips, 16, 224, 224, 3))
+    variables = jax.jit(network.init)(jax.random.key(0), video[:1])
+    apply = jax.jit(network.apply)
+    rows['I3D, 16 frames'] = _time(
+      lambda: jax.block_until_ready(apply(variables, video)),
+      args.i3d_clips,
+      turns=1,
+    )
+
+  device = jax.devices()[0].device_kind
+  print(f'{device}, JAX {jax.__version__}\n')
+  print('| what | clips per CPU-second | clips per second |')
+  print('|---|---|---|')
+  for what, row in rows.items():
+    print(f'| {what} | {row["per_cpu_s"]:.3g} | {row["per_s"]:.3g} |')
+  print(json.dumps({'metrics_speed': {'device': device, **rows}}))
+
+
+def _time(call: Callable[[], object], count: int, turns: int = 5) -> dict:
+  """Returns how many of `count` a call does a second, once it is compiled."""
+  call()
+  cpu, wall = time.process_time(), time.perf_counter()
+  for _ in range(turns):
+    call()
+  cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
+  return {'per_cpu_s': count * turns / cpu, 'per_s': count * turns / wall}
+
+
+if __name__ == '__main__':
+  main()
