@@ -83,6 +83,5 @@ def test_a_pod_and_one_process_go_on_from_each_other(tmp_path, config):
   assert_close(loop.train(config, str(pod)), alone)
   lines = (pod / 'metrics.jsonl').read_text().splitlines()
   evaluated = ['evaluation/valid_loose' in line for line in lines]
-  assert evaluated == [False] * config.num_steps + [True], (
-    'One process writes metrics, and both evaluate.'
-  )
+  # One process writes; both evaluate, wherever they leave off.
+  assert evaluated == [False, False, True, False, False, True]
