@@ -59,7 +59,7 @@ def main() -> None:
       lambda one=one, other=other: frechet.distance(one, other), 1, turns=1
     )
   if args.i3d_clips:
-    network = i3d.I3D()
+    network = i3d.I3D(batch_norm_eps=1e-3)
     video = jnp.zeros((args.i3d_clips, 16, 224, 224, 3))
     variables = jax.jit(network.init)(jax.random.key(0), video[:1])
     apply = jax.jit(network.apply)
