@@ -6,7 +6,7 @@ From two frames on, where an object goes is certain, so the mean that the
 Gaussian likelihood asks for is sharp. From step to step more of the frames that
 it goes on from are its own (scheduled sampling), so that it stays on the path.
 
-Sizes: `base`, for one accelerator; `cpu`, for two processor cores, in minutes;
+Sizes: `base`, for one accelerator; `cpu`, for two processor cores, not run yet;
 `smoke`, for tests.
 """
 
