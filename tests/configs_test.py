@@ -49,17 +49,19 @@ def assert_same(one, two):
 def smoke(path, clips, **overrides):
   config = config_lib.load(f'{path}:smoke')
   for part, workdir in config.get('frozen', {}).items():
-    overrides[f'frozen.{part}'] = trained(pathlib.Path(workdir).name).name
+    overrides[f'frozen.{part}'] = trained(
+      pathlib.Path(workdir).name, clips
+    ).name
   if config.data.name == 'video_folder.VideoFolder':
     overrides['data.folder'] = str(clips)
   return config_lib.replace(config, {**ONE_DEVICE, **overrides})
 
 
 @functools.cache
-def trained(name: str) -> tempfile.TemporaryDirectory:
+def trained(name: str, clips) -> tempfile.TemporaryDirectory:
   """The workdir of a smoke run that others freeze parts of."""
   workdir = tempfile.TemporaryDirectory()
-  loop.train(smoke(ROOT / f'configs/{name}.py', None), workdir.name)
+  loop.train(smoke(ROOT / f'configs/{name}.py', clips), workdir.name)
   return workdir
 
 
