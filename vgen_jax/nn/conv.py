@@ -2,10 +2,8 @@
 
 XLA has no quick path on a CPU for 3-D convolutions that are strided, transposed
 or differentiated when they are: up to 150 times slower than need be. The *fast*
-form is the same sum in another order, made of 2-D convolutions: taps in time
-are stacked in channels, frames are folded into the batch, and each phase of a
-transposed convolution is a convolution of its own. GPUs and TPUs have good
-kernels for the *lax* form and keep it.
+form, of nn/conv_fast.py, is the same sum in another order. GPUs and TPUs have
+good kernels for the *lax* form and keep it.
 
 Kernels are laid out as in lax: `[t, h, w, in, out]`. Parameters, and so
 checkpoints, are the same in both forms. As everywhere in deep learning these
@@ -13,14 +11,13 @@ are cross-correlations: kernels are not flipped.
 """
 
 from collections.abc import Callable
-import itertools
 from typing import Any
 
 import flax.linen as nn
 import jax
 from jax import lax
-import jax.numpy as jnp
 
+from vgen_jax.nn import conv_fast
 from vgen_jax.nn import padding as pad
 from vgen_jax.types import Array
 
@@ -54,7 +51,7 @@ def conv3d(
   pads = pad.plain(padding, x_bthwc.shape[1:4], kernel_thwio.shape[:3], strides)
   if _is_lax(form) and (form == 'lax' or len(kernel_thwio) > 1):
     return _lax(x_bthwc, kernel_thwio, strides, pads)
-  return _fast(x_bthwc, kernel_thwio, strides, pads)
+  return conv_fast.conv(x_bthwc, kernel_thwio, strides, pads)
 
 
 def conv2d(
@@ -73,7 +70,9 @@ def conv2d(
   if _is_lax(form):
     return _lax(x_bhwc, kernel_hwio, strides, pads)
   pads = ((0, 0), *pads)
-  return _fast(x_bhwc[:, None], kernel_hwio[None], (1, *strides), pads)[:, 0]
+  return conv_fast.conv(
+    x_bhwc[:, None], kernel_hwio[None], (1, *strides), pads
+  )[:, 0]
 
 
 def conv_transpose3d(
@@ -106,8 +105,8 @@ def conv_transpose3d(
   if _is_lax(form):
     return _lax(x_bthwc, kernel_thwio, (1, 1, 1), pads, strides)
   if x_bthwc.shape[1:4] == (1, 1, 1):
-    return _fast_expand(x_bthwc, kernel_thwio, pads)
-  return _fast_transpose(x_bthwc, kernel_thwio, strides, pads)
+    return conv_fast.expand(x_bthwc, kernel_thwio, pads)
+  return conv_fast.transpose(x_bthwc, kernel_thwio, strides, pads)
 
 
 def conv_transpose2d(
@@ -207,78 +206,6 @@ def _lax(x, kernel, strides, pads, spread=None) -> Array:
   return lax.conv_general_dilated(
     x, kernel, strides, pads, lhs_dilation=spread, dimension_numbers=letters
   )
-
-
-def _fast(x_bthwc, kernel_thwio, strides, pads) -> Array:
-  """Stacks the frames that a kernel sees in channels; then it is 2-D."""
-  b = len(x_bthwc)
-  x_bthwc = _pad(x_bthwc, (pads[0], (0, 0), (0, 0)))
-  k, kh, kw, _, o = kernel_thwio.shape
-  t = (x_bthwc.shape[1] - k) // strides[0] + 1
-  taps = [
-    lax.slice_in_dim(x_bthwc, i, i + (t - 1) * strides[0] + 1, strides[0], 1)
-    for i in range(k)
-  ]
-  x_bthwc = jnp.concatenate(taps, axis=-1)
-  kernel_hwio = kernel_thwio.transpose(1, 2, 0, 3, 4).reshape(kh, kw, -1, o)
-  if kh == kw == 1 and not any(map(any, pads[1:])):
-    return x_bthwc[:, :, :: strides[1], :: strides[2]] @ kernel_hwio[0, 0]
-  if min(map(min, pads)) < 0:
-    x_bthwc, pads = _pad(x_bthwc, ((0, 0), *pads[1:])), ((0, 0),) * 3
-  frames_bhwc = x_bthwc.reshape(b * t, *x_bthwc.shape[2:])
-  y_bhwc = _lax(frames_bhwc, kernel_hwio, strides[1:], pads[1:])
-  return y_bhwc.reshape(b, t, *y_bhwc.shape[1:])
-
-
-def _fast_transpose(x_bthwc, kernel_thwio, strides, pads) -> Array:
-  """Convolves once for each phase, then weaves the phases together.
-
-  Output `stride * i + r` meets only those taps of the kernel that fall on
-  pixels and not on the zeros between them: every stride-th.
-  """
-  sizes, taps = x_bthwc.shape[1:4], kernel_thwio.shape[:3]
-  axes = list(zip(sizes, taps, strides, pads, strict=True))
-  out = [(n - 1) * s + 1 + low + high - k + 1 for n, k, s, (low, high) in axes]
-  # A kernel shorter than its stride gets taps of zero: no phase lacks a tap.
-  more = [(0, max(s - k, 0)) for _, k, s, _ in axes]
-  kernel_thwio = jnp.pad(kernel_thwio, (*more, (0, 0), (0, 0)))
-  phases = []
-  for phase in itertools.product(*map(range, strides)):
-    every, around = [], []
-    for (n, k, s, (low, _)), size, r in zip(axes, out, phase, strict=True):
-      first = (low - r) % s
-      before = (low - r - first) // s
-      num_taps = len(range(first, max(k, s), s))
-      every.append(slice(first, None, s))
-      around.append((before, -(-size // s) - 1 + num_taps - n - before))
-    kernel = kernel_thwio[tuple(every)]
-    phases.append(_fast(x_bthwc, kernel, (1, 1, 1), tuple(around)))
-  b, t, h, w, o = phases[0].shape
-  y = jnp.stack(phases).reshape(*strides, b, t, h, w, o)
-  y_bthwc = y.transpose(3, 4, 0, 5, 1, 6, 2, 7).reshape(
-    b, t * strides[0], h * strides[1], w * strides[2], o
-  )
-  return y_bthwc[:, : out[0], : out[1], : out[2]]
-
-
-def _fast_expand(x_bthwc, kernel_thwio, pads) -> Array:
-  """Spreads one pixel to a kernel's size: no more than a dense layer."""
-  sides = zip(kernel_thwio.shape[:3], pads, strict=True)
-  crop = [(low - k + 1, high - k + 1, 0) for k, (low, high) in sides]
-  kernel_thwio = lax.pad(
-    kernel_thwio[::-1, ::-1, ::-1],
-    jnp.zeros((), kernel_thwio.dtype),
-    (*crop, (0, 0, 0), (0, 0, 0)),
-  )
-  return jnp.einsum('bi,thwio->bthwo', x_bthwc[:, 0, 0, 0], kernel_thwio)
-
-
-def _pad(x_bthwc: Array, pads: pad.Pairs) -> Array:
-  """Adds zeros in t, h, w, or cuts where a number is negative."""
-  if not any(map(any, pads)):
-    return x_bthwc
-  config = ((0, 0, 0), *((*pair, 0) for pair in pads), (0, 0, 0))
-  return lax.pad(x_bthwc, jnp.zeros((), x_bthwc.dtype), config)
 
 
 def _is_lax(form: str) -> bool:
