@@ -4,7 +4,7 @@
   vgen train --config=configs/flow_latent_world.py --workdir=runs/flow_latent
 
 A tokenizer turns a clip of the made-up world into 4 x 4 x 4 latents of three
-numbers; what the flow draws is rounded to the tokenizer's grid by nobody.
+numbers; what the flow draws is snapped to the codebook before it is decoded.
 
 Sizes: `base`, for two processor cores; `smoke`, for tests.
 """

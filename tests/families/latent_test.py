@@ -49,6 +49,9 @@ class Rounding(nn.Module):
   def lookup(self, codes_bthw):
     return codes_bthw[..., None] - 1.0
 
+  def nearest(self, latent_bthwd):
+    return jnp.rint(latent_bthwd[..., 0].clip(-1, 1)).astype(jnp.int32) + 1
+
 
 class Tokenizer(autoencoder_lib.Autoencoder):
   """Halves each side; its decoder has a parameter, which is 1."""
@@ -85,10 +88,11 @@ class Alike(nn.Module):
 
 
 class Fixed(base.VideoModel):
-  """Always draws 3 in each place; plays a turn with a penalty."""
+  """Always draws the same in each place; plays a turn with a penalty."""
 
   critic: nn.Module
   penalty_name: str = 'penalty'
+  value: float = 3.0
 
   @property
   def turns(self):
@@ -104,7 +108,7 @@ class Fixed(base.VideoModel):
     return self.draw(key_b, condition).clip(-1, 1)
 
   def draw(self, key_b, condition):
-    return jnp.full((len(key_b), *self.clip_shape), 3.0)
+    return jnp.full((len(key_b), *self.clip_shape), self.value)
 
 
 def over_codes(net=None, **kwargs):
@@ -215,6 +219,16 @@ def test_latents_are_standardized_and_drawn_unclipped():
   drawn = draw(model, {**variables, **moments})
   bright = float(latents.mean() + 3 * latents.std())  # Not 1 deviation.
   np.testing.assert_allclose(drawn, bright, atol=1e-4)
+
+
+def test_drawn_latents_snap_to_a_codebook_if_there_is_one():
+  def drawn(num_codes: int):
+    prior = Fixed(CLIP_SHAPE, nn.Dense(1), value=0.4)
+    model = latent.Latent(CLIP_SHAPE, Tokenizer(Rounding(num_codes)), prior)
+    return draw(model, init(model))
+
+  np.testing.assert_allclose(drawn(0), 0.4)
+  np.testing.assert_allclose(drawn(3), 0)  # Of -1, 0 and 1.
 
 
 @pytest.mark.parametrize(

@@ -258,7 +258,7 @@ def test_nothing_known_is_refused():
 @pytest.mark.parametrize(
   ('network', 'message'),
   [
-    (convlstm.ConvLSTM(patch=3), 'multiples of patch, 3'),
+    (convlstm.ConvLSTM(patch=3), 'multiples of 3'),
     (convlstm.ConvLSTM(cell='rnn'), "cell is 'rnn'"),
     (rnn.RNN(patch=3), 'multiples of 6'),
     (rnn.RNN(cell='rnn'), "cell is 'rnn'"),

@@ -100,7 +100,7 @@ def test_the_family_learns_alike_both_ways():
 
 
 def test_patches_that_do_not_fit_are_refused():
-  with pytest.raises(ValueError, match='multiples of patch, 3'):
+  with pytest.raises(ValueError, match='multiples of 3'):
     NETWORK.clone(patch=3).start((B, 4, 6))
 
 

@@ -72,6 +72,19 @@ def test_codes_and_vectors_are_one_to_one(name: str):
 
 
 @each
+def test_what_is_not_on_the_grid_snaps_to_the_nearest(name: str):
+  """By brute force; and far outside of it, too."""
+  quantizer = QUANTIZERS[name]
+  every = jnp.arange(quantizer.num_codes).reshape(1, 1, 1, -1)
+  vectors = np.asarray(quantizer.lookup(every)).reshape(-1, quantizer.width)
+  x = np.asarray(features(quantizer, scale=2.0))
+  distance = np.square(x[..., None, :] - vectors).sum(-1)
+  codes = quantizer.nearest(x)
+  np.testing.assert_array_equal(codes, distance.argmin(-1))
+  assert codes.dtype == jnp.int32
+
+
+@each
 def test_gradients_pass_straight_through(name: str):
   """They are those of the same numbers before they were rounded."""
   quantizer = QUANTIZERS[name]

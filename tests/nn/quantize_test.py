@@ -62,6 +62,19 @@ def train(quantizer, variables, batches, key_b=KEYS):
 
 
 @each
+def test_what_is_between_vectors_snaps_to_the_nearest(name: str):
+  quantizer = LEARNED[name]
+  variables = bare(quantizer, jax.random.normal(jax.random.key(2), (8, 2)))
+  vectors = quantizer.apply(variables, jnp.arange(8), method='lookup')
+  x = features((2, 2, 2, 2, 2))
+  codes = quantizer.apply(variables, x, method='nearest')
+  distance = np.square(x[..., None, :] - vectors[None, None, None, None]).sum(
+    -1
+  )
+  np.testing.assert_array_equal(codes, distance.argmin(-1))
+
+
+@each
 def test_codes_are_the_nearest_vectors(name: str):
   quantizer = LEARNED[name]
   variables = bare(quantizer, features((8, 2), seed=2))

@@ -22,7 +22,8 @@ class Latent(VideoModel):
 
   A prior over codes learns the tokenizer's codes. Any other learns its latents
   as if they were clips; they have mean 0 and deviation 1 in each channel, as
-  the tokenizer has watched them.
+  the tokenizer has watched them. What it draws is snapped to the codebook, if
+  there is one.
 
   What is known of a clip (`known_video` where `known`) tells a prior over codes
   those codes whose pixels are all known, as the tokenizer sees them with each

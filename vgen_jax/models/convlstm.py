@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from vgen_jax.nn import conv
 from vgen_jax.nn import recurrent
+from vgen_jax.nn import shapes
 from vgen_jax.types import Array
 
 _CELLS = {'lstm': recurrent.ConvLSTM, 'gru': recurrent.ConvGRU}
@@ -53,13 +54,8 @@ class ConvLSTM(nn.Module):
     Raises:
       ValueError: If patches do not fill the frame.
     """
-    b, h, w = shape_bhw
-    if h % self.patch or w % self.patch:
-      raise ValueError(
-        f'Frames are {h} x {w}; the sides must be multiples of patch,'
-        f' {self.patch}.'
-      )
-    shape = (b, h // self.patch, w // self.patch)
+    b, *sides = shape_bhw
+    shape = (b, *shapes.patches(sides, self.patch))
     return tuple(cell.start(shape) for cell in self.cells)
 
   @nn.compact

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from vgen_jax.nn import conv
 from vgen_jax.nn import recurrent
+from vgen_jax.nn import shapes
 from vgen_jax.types import Array
 
 _CELLS = {'lstm': nn.OptimizedLSTMCell, 'gru': nn.GRUCell}
@@ -44,11 +45,7 @@ class RNN(nn.Module):
       ValueError: If patches do not fill the frame.
     """
     b, *sides = shape_bhw
-    if any(side % (2 * self.patch) for side in sides):
-      raise ValueError(
-        f'Frames are {sides[0]} x {sides[1]}; the sides must be multiples of'
-        f' {2 * self.patch}, twice the patch.'
-      )
+    shapes.patches(sides, 2 * self.patch)  # It halves the frame once more.
     zeros = jnp.zeros((b, self.width))
     carry = (zeros, zeros) if self.cell == 'lstm' else zeros
     return (carry,) * self.num_layers

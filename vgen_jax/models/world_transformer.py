@@ -9,6 +9,7 @@ numbers of an action, else heads; `e` width of a head; `p` pairs that turn.
 """
 
 import functools
+import math
 
 from einops import rearrange
 import flax.linen as nn
@@ -72,13 +73,8 @@ class WorldTransformer(nn.Module):
     Raises:
       ValueError: If patches do not fill the frame.
     """
-    b, h, w = shape_bhw
-    if h % self.patch or w % self.patch:
-      raise ValueError(
-        f'Frames are {h} x {w}; the sides must be multiples of patch,'
-        f' {self.patch}.'
-      )
-    places = b * (h // self.patch) * (w // self.patch)
+    b, *sides = shape_bhw
+    places = b * math.prod(shapes.patches(sides, self.patch))
     heads = (self.num_heads, self.width // self.num_heads)
     ring = cache.empty(self.depth, places, self.window, heads, self.dtype)
     return ring, jnp.zeros((), jnp.int32)

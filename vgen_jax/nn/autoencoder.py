@@ -41,7 +41,8 @@ class Autoencoder(nn.Module):
   A subclass defines the methods that raise here, and `setup`, which calls
   `super().setup()` and sets `self.bottleneck`, a module of nn/quantize.py or
   nn/gaussian.py: `(encoded_bthwe, key_b, *, train) -> Bottled`, which has
-  `num_codes`, 0 if latents are continuous, and else `lookup(codes_bthw)`.
+  `num_codes`, 0 if latents are continuous, and else `lookup(codes_bthw)` and
+  `nearest(latent_bthwd)`.
 
   While it trains it watches the mean and spread of each channel of its latents,
   in the collection 'latent_moments', for what is trained on them afterwards.
@@ -106,9 +107,17 @@ class Autoencoder(nn.Module):
     return self._standardized(self.bottleneck.lookup(codes_bthw))
 
   def from_latents(self, latent_bthwd: Array) -> Array:
-    """Returns the clips of standardized latents."""
+    """Returns the clips of standardized latents.
+
+    Where there is a codebook they are snapped to it first, as in Rombach et
+    al., "High-Resolution Image Synthesis with Latent Diffusion Models", 2021,
+    https://arxiv.org/abs/2112.10752, section 3.1: the decoder knows no others.
+    """
     mean, std = self.moments(latent_bthwd, update=False)
-    return self.decode(latent_bthwd * std + mean)
+    latent_bthwd = latent_bthwd * std + mean
+    if self.num_codes:
+      return self.from_codes(self.bottleneck.nearest(latent_bthwd))
+    return self.decode(latent_bthwd)
 
   def codes(self, video_bthwc: Array) -> Array:
     """Returns the codes of clips, int32 `[b, t, h, w]`.

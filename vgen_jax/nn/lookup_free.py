@@ -69,6 +69,12 @@ class FSQ(quantize.Quantizer):
     digits_bthwd = codes_bthw[..., None] // worth % _row(self.levels)
     return ((digits_bthwd - middle) / middle).astype(jnp.float32)
 
+  def nearest(self, latent_bthwd: Array) -> Array:
+    middle, worth = self._grid()
+    digits_bthwd = jnp.rint(latent_bthwd * middle) + middle
+    digits_bthwd = digits_bthwd.clip(0, _row(self.levels) - 1)
+    return jnp.sum(digits_bthwd.astype(jnp.int32) * worth, axis=-1)
+
   def bounded(self, feature_bthwd: Array) -> Array:
     """Returns numbers that round to -(n // 2), ..., (n - 1) // 2."""
     levels = _row(self.levels)
@@ -132,11 +138,14 @@ class _Binary(quantize.Quantizer):
     bits_bthwd = (codes_bthw[..., None] >> _row(range(self.num_bits))) & 1
     return self._size * (2.0 * bits_bthwd - 1)
 
+  def nearest(self, latent_bthwd: Array) -> Array:
+    worth = 1 << _row(range(self.num_bits))
+    return jnp.sum((latent_bthwd > 0) * worth, axis=-1)
+
   def _signs(
     self, smooth_bthwd: Array, loss: Array, terms: Metrics, train: bool
   ) -> autoencoder.Bottled:
-    worth = 1 << _row(range(self.num_bits))
-    codes_bthw = jnp.sum((smooth_bthwd > 0) * worth, axis=-1)
+    codes_bthw = self.nearest(smooth_bthwd)
     logit_bthwd = 4 * self._size * smooth_bthwd / self.temperature
     one, all_of_them = entropies(
       logit_bthwd.reshape(-1, self.num_bits), self.group_bits

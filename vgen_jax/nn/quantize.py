@@ -45,6 +45,10 @@ class Quantizer(nn.Module):
     """Returns the vectors of codes, float32 `[b, t, h, w, width]`."""
     raise NotImplementedError
 
+  def nearest(self, latent_bthwd: Array) -> Array:
+    """Returns the codes whose vectors are nearest, int32 `[b, t, h, w]`."""
+    raise NotImplementedError
+
   def features(self, encoded_bthwe: Array) -> Array:
     """Returns what is to be snapped, float32 `[b, t, h, w, width]`."""
     return self.project(encoded_bthwe.astype(jnp.float32))
@@ -130,7 +134,7 @@ class EMAVQ(Quantizer):
   ) -> autoencoder.Bottled:
     """Raises ValueError if it trains with restarts, but without keys."""
     feature_bthwd = self.features(encoded_bthwe)
-    codes_bthw = nearest(feature_bthwd, self.vectors.value)
+    codes_bthw = self.nearest(feature_bthwd)
     snapped_bthwd = self.lookup(codes_bthw)
     error = jnp.square(feature_bthwd - lax.stop_gradient(snapped_bthwd)).mean()
     terms = {'commitment': error}
@@ -144,6 +148,9 @@ class EMAVQ(Quantizer):
 
   def lookup(self, codes_bthw: Array) -> Array:
     return self.vectors.value[codes_bthw]
+
+  def nearest(self, latent_bthwd: Array) -> Array:
+    return nearest(latent_bthwd, self.vectors.value)
 
   def _first(self, shape: tuple[int, int]) -> Array:
     return jax.random.normal(self.make_rng('params'), shape)
@@ -208,7 +215,7 @@ class VQ(Quantizer):
   ) -> autoencoder.Bottled:
     del key_b  # Nothing is drawn.
     feature_bthwd = self.features(encoded_bthwe)
-    codes_bthw = nearest(feature_bthwd, lax.stop_gradient(self.vectors))
+    codes_bthw = self.nearest(feature_bthwd)
     snapped_bthwd = self.lookup(codes_bthw)
     still = lax.stop_gradient
     distance = jnp.square(still(feature_bthwd) - snapped_bthwd).mean()
@@ -219,6 +226,9 @@ class VQ(Quantizer):
 
   def lookup(self, codes_bthw: Array) -> Array:
     return self.vectors[codes_bthw]
+
+  def nearest(self, latent_bthwd: Array) -> Array:
+    return nearest(latent_bthwd, lax.stop_gradient(self.vectors))
 
 
 def nearest(feature_bthwd: Array, vectors_kd: Array) -> Array:

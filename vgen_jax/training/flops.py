@@ -57,6 +57,11 @@ def count(function: Callable[..., Any], *args: Any, **kwargs: Any) -> int:
   return _count(jax.make_jaxpr(function)(*args, **kwargs).jaxpr)
 
 
+def count_traced(traced: jax.stages.Traced) -> int:
+  """Returns the same of what `jax.jit(function).trace` has made already."""
+  return _count(traced.jaxpr.jaxpr)
+
+
 def peak_flops(device: jax.Device) -> float | None:
   """Returns the bfloat16 operations per second of a device; None if unknown."""
   if device.platform not in ('tpu', 'gpu', 'cuda'):

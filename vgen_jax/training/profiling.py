@@ -55,12 +55,13 @@ def compile_step(setup: setup_lib.Setup) -> tuple[Callable, Cost]:
     key: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=cut)
     for key, x in setup.batch.items()
   }
-  compiled = setup.train_step().lower(state, batch).compile()
+  traced = setup.train_step().trace(state, batch)
+  compiled = traced.lower().compile()
   num_params = {
     part: int(sum(np.prod(x.shape) for x in jax.tree.leaves(tree)))
     for part, tree in state.params.items()
   }
-  flops = flops_lib.count(setup.pure_step(), state, batch)
+  flops = flops_lib.count_traced(traced)
   return compiled, Cost(num_params, flops, flops_lib.memory(compiled))
 
 
