@@ -6,8 +6,8 @@ From two frames on, where an object goes is certain, so the mean that the
 Gaussian likelihood asks for is sharp. From step to step more of the frames that
 it goes on from are its own (scheduled sampling), so that it stays on the path.
 
-Sizes: `base`, for one accelerator; `cpu`, for two processor cores, not run yet;
-`smoke`, for tests.
+Sizes: `base`, for one accelerator; `cpu`, smaller, and of large circles alone,
+for two processor cores; `smoke`, for tests.
 """
 
 from ml_collections import ConfigDict
@@ -23,15 +23,16 @@ def get_config(size: str = 'base') -> ConfigDict:
     base=(16, 64, 64, 3), cpu=(8, 16, 16, 3), smoke=(4, 8, 8, 3)
   )  # t h w c
   config.batch_size = pick(base=64, cpu=16, smoke=8)  # Clips, over all devices.
-  config.num_steps = pick(base=50_000, cpu=1_000, smoke=4)
+  config.num_steps = pick(base=50_000, cpu=3_000, smoke=4)
 
-  config.data = dict(name='world.World')
+  few = dict(shape=('circle',), size=('large',), speed=('quickly',))
+  config.data = dict(name='world.World', only=pick(base={}, cpu=few, smoke={}))
 
   config.model = dict(
     name='recurrent.Recurrent',
     predictor=dict(
       name='convlstm.ConvLSTM',
-      features=pick(base=(128, 64, 64), cpu=(32,), smoke=(4, 4)),
+      features=pick(base=(128, 64, 64), cpu=(48, 48), smoke=(4, 4)),
       kernel_size=pick(base=5, cpu=3, smoke=3),
       patch=pick(base=4, cpu=2, smoke=2),
     ),
