@@ -1,5 +1,6 @@
 """Tests of training/loop.py: the promises around the steps."""
 
+import dataclasses
 import os
 import pathlib
 import signal
@@ -47,6 +48,32 @@ def test_metrics_tell_each_turn_when_it_is_due(done):
     {'generator/loss', 'generator/learning_rate', 'steps_per_second'} <= set(e)
     for e in entries
   )
+
+
+def test_a_late_turn_is_not_in_the_log_before(config, tmp_path, monkeypatch):
+  """Neither its NaNs nor a learning rate; nor can it be called best."""
+  turns = gan.GAN.turns.fget
+  late = lambda turn: dataclasses.replace(
+    turn, start=3 if turn.player == 'critic_image' else 0
+  )
+  monkeypatch.setattr(
+    gan.GAN, 'turns', property(lambda self: tuple(map(late, turns(self))))
+  )
+  config = config_lib.replace(config, {'tensorboard': True})
+  loop.train(config, str(tmp_path))
+  entries = writers.read_metrics(str(tmp_path))
+  has = lambda name: [f'critic_image{name}' in entry for entry in entries]
+  assert has('/loss') == has('/learning_rate') == [False] * 3 + [True] * 3
+  # Every second step from its start on, which is the fourth.
+  assert has('_penalty/loss') == [False, False, False, True, False, True]
+  assert all('critic_video/loss' in entry for entry in entries)
+  assert all(np.isfinite(x) for entry in entries for x in entry.values())
+  rates = [x.get('critic_image/learning_rate') for x in entries]
+  assert rates[3] == entries[0]['critic_video/learning_rate']
+  assert list((tmp_path / 'tensorboard').iterdir())
+  best = config_lib.replace(config, {'best': 'critic_image/loss'})
+  with pytest.raises(ValueError, match='no metric of every step'):
+    loop.train(best, str(tmp_path / 'best'))
 
 
 def test_broken_clips_are_counted_if_the_config_says_so(

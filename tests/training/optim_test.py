@@ -76,6 +76,27 @@ def test_schedules_count_steps_however_often_a_player_moves():
   np.testing.assert_allclose(_step_of(naive, grads, num=19), [0.0])
 
 
+def test_a_late_player_has_a_schedule_of_its_own():
+  """It warms up when it starts, and has fallen when the run ends."""
+  line = {'name': 'linear', 'peak': 1.0, 'warmup_steps': 1}
+  spec = _SGD | {'schedule': line}
+  players, starts = ('critic', 'generator'), {'critic': 6}
+  rates = optim.schedules(spec, players, 10, starts)
+  own = [float(rates['critic'](step)) for step in (6, 7, 8, 10)]
+  np.testing.assert_allclose(own, [0.5, 1.0, 2 / 3, 0.0], atol=1e-6)
+  np.testing.assert_allclose(rates['generator'](7), 1 - 6 / 9, rtol=1e-5)
+  # Its optimizer has not counted the steps before.
+  critic = optim.make(spec, players, 10, starts=starts)['critic']
+  grads = jnp.array([1.0])
+  for num, rate in ((1, 0.5), (2, 1.0), (3, 2 / 3)):
+    update = _step_of(critic, grads, num=num)
+    np.testing.assert_allclose(update, [-rate], rtol=1e-5)
+  long = {'schedule': line | {'warmup_steps': 4}}
+  with pytest.raises(ValueError, match='critic, who starts at step 6 of 10'):
+    optim.make(_SGD | long, players, 10, starts=starts)
+  optim.make(_SGD | long, players, 10, starts={'critic': 10})  # Never plays.
+
+
 @pytest.mark.parametrize('name', sorted(optim.names()))
 def test_every_optimizer_on_offer_learns_from_gradients_alone(name):
   optimizer = optim.make(_SGD | {'name': name}, ['x'], 10)['x']

@@ -7,49 +7,23 @@ import numpy as np
 import optax
 import pytest
 
+from tests.training import chase
 from vgen_jax.families import base
+from vgen_jax.families.base import Turn
 from vgen_jax.nn import random
 from vgen_jax.training import state as state_lib
 from vgen_jax.training import step as step_lib
 
-BATCH = {'video': jnp.zeros((4, 1, 1, 1, 1))}
-Turn = base.Turn
-
-
-class Scalar(nn.Module):
-  """One parameter, 1 before training; counts its calls in a statistic."""
-
-  @nn.compact
-  def __call__(self):
-    calls = self.variable('batch_stats', 'calls', lambda: jnp.zeros(()))
-    if self.is_mutable_collection('batch_stats') and not self.is_initializing():
-      calls.value += 1
-    return self.param('value', nn.initializers.ones, ())
-
-
-class Chase(base.VideoModel):
-  """`cat` runs to `mouse`, `mouse` runs from `cat`, and `cheese` stays."""
-
-  cat: nn.Module
-  mouse: nn.Module
-  cheese: nn.Module
-  order: tuple[base.Turn, ...] = (Turn('cat'), Turn('mouse'))
-
-  @property
-  def turns(self):
-    return self.order
-
-  def loss(self, batch, *, player, train):
-    gap = self.cat() - 2 * self.mouse() + 0 * self.cheese()
-    return (gap**2 if player == 'cat' else gap), {'gap': gap}
-
-  def penalty(self, batch, *, player, train):
-    return 0.5 * self.cat() ** 2, {}
+BATCH = chase.BATCH
 
 
 def play(*order, steps=1, batch=BATCH, rates=(0.5, 0.1), **kwargs):
-  model = Chase(
-    (1, 1, 1, 1), Scalar(), Scalar(), Scalar(), order or Chase.order
+  model = chase.Chase(
+    (1, 1, 1, 1),
+    chase.Scalar(),
+    chase.Scalar(),
+    chase.Scalar(),
+    order or chase.Chase.order,
   )
   optimizers = {'cat': optax.sgd(rates[0]), 'mouse': optax.sgd(rates[1])}
   kwargs = {'averages': {'slow': {'decay': 0.9}}} | kwargs
@@ -86,13 +60,17 @@ def test_simultaneous_turns_see_the_same():
 def test_several_moves_share_the_batch():
   seen = []
 
-  class Watch(Chase):
+  class Watch(chase.Chase):
     def loss(self, batch, *, player, train):
       seen.append(len(batch['video']))
       return super().loss(batch, player=player, train=train)
 
   model = Watch(
-    (1, 1, 1, 1), Scalar(), Scalar(), Scalar(), (Turn('mouse', times=2),)
+    (1, 1, 1, 1),
+    chase.Scalar(),
+    chase.Scalar(),
+    chase.Scalar(),
+    (Turn('mouse', times=2),),
   )
   optimizer = {'mouse': optax.sgd(0.1)}
   state = state_lib.create(model, optimizer, (), BATCH, seed=0)
@@ -167,7 +145,9 @@ def test_accumulated_is_the_big_batch(accumulate: int):
 
 def test_an_update_that_is_not_finite_is_not_made():
   """Adam without epsilon divides 0 by 0 where a gradient is 0."""
-  model = Chase((1, 1, 1, 1), Scalar(), Scalar(), Scalar(), (Turn('cat'),))
+  model = chase.Chase(
+    (1, 1, 1, 1), chase.Scalar(), chase.Scalar(), chase.Scalar(), (Turn('cat'),)
+  )
   optimizers = {'cat': optax.adam(0.1, eps=0.0)}
   state = state_lib.create(model, optimizers, (), BATCH, seed=0)
   state = state.replace(  # No gap, so no gradient.

@@ -37,6 +37,9 @@ class Autoencoding(VideoModel):
   To keep the adversary from drowning the reconstruction, its gradient is scaled
   by the ratio of both gradients' norms at the kernel of the decoder's last
   layer, which an autoencoder names `decoder/out` (Esser et al., section 3.1).
+  A distance is a mean over pixels and a logit is not, so weights far below 1
+  are in order. Where the distance has settled, its gradient is about 0, and
+  critics fall silent with it: also where it has settled on a blank.
 
   `sample` rebuilds the clips that it is given.
 
@@ -51,7 +54,9 @@ class Autoencoding(VideoModel):
       a network, it does not learn here.
     perceptual_weight: Of its mean.
     critic_weight: Of the adversary, on the autoencoder's side.
-    critic_start: Steps before critics begin to learn and to be heard.
+    critic_start: Steps before critics begin to learn and to be heard; until
+      then nothing of theirs is computed, and their terms are 0 on the
+      autoencoder's side.
     adaptive: Whether gradients are balanced; else `critic_weight` alone counts.
     loss_kind: One of `gan_losses.KINDS`.
     r1_weight: Gamma of the R1 penalty on critics (families/lipschitz.py).
@@ -87,12 +92,17 @@ class Autoencoding(VideoModel):
         f'reconstruction is {self.reconstruction!r}; it must be one of'
         f' {RECONSTRUCTIONS}.'
       )
+    if self.critic_start < 0:
+      raise ValueError(
+        f'critic_start is {self.critic_start}; it must be 0 steps or more.'
+      )
 
   @property
   def turns(self) -> tuple[Turn, ...]:
     first, *others = ('autoencoder', *(f'critic_{key}' for key in self.critic))
     # At the same time, so that one reconstruction serves all.
-    return Turn(first), *(Turn(x, with_previous=True) for x in others)
+    late = lambda x: Turn(x, with_previous=True, start=self.critic_start)
+    return Turn(first), *(late(x) for x in others)
 
   @property
   def condition_keys(self) -> tuple[str, ...]:
@@ -111,23 +121,18 @@ class Autoencoding(VideoModel):
       video_bthwc, random.fold_in(key_b, _REBUILD), train=train
     )
     key_b = random.fold_in(key_b, _JUDGE)
-    heard = jnp.ones(())
-    if 'step' in batch:  # Outside of training, schedules are at their end.
-      heard = (batch['step'][0] >= self.critic_start).astype(jnp.float32)
     if player != 'autoencoder':
       critic = self.critic[player.removeprefix('critic_')]
-      loss, terms = self._critic_loss(
-        critic, video_bthwc, rebuilt_bthwc, key_b, train
-      )
-      return heard * loss, terms
+      return self._critic_loss(critic, video_bthwc, rebuilt_bthwc, key_b, train)
 
     loss, terms = self._distance(video_bthwc, rebuilt_bthwc)
     terms |= {'bottleneck': bottled.loss, **bottled.terms}
     if self.critic:
-      adversary = self._adversary(rebuilt_bthwc, key_b, train)
-      weight = self.critic_weight * heard
-      if self.adaptive:
-        weight *= self._balance(video_bthwc, bottled.latent_bthwd, key_b)
+      # Outside of training, schedules are at their end.
+      step = batch['step'][0] if 'step' in batch else self.critic_start
+      adversary, weight = self._adversary(
+        step, video_bthwc, rebuilt_bthwc, bottled.latent_bthwd, key_b, train
+      )
       terms |= {'adversarial': adversary, 'critic_weight': weight}
       loss += weight * adversary
     return loss + self.bottleneck_weight * bottled.loss, terms
@@ -170,20 +175,46 @@ class Autoencoding(VideoModel):
     return loss, terms
 
   def _adversary(
-    self, rebuilt_bthwc: Array, key_b: Array, train: bool
-  ) -> Array:
-    """Sums what all critics make of reconstructions."""
-    logits = [
-      critic(rebuilt_bthwc, {}, key_b, train=train)
-      for critic in self.critic.values()
-    ]
-    return sum(gan_losses.generator(self.loss_kind, x) for x in logits)
+    self,
+    step: int | Array,
+    video_bthwc: Array,
+    rebuilt_bthwc: Array,
+    latent_bthwd: Array,
+    key_b: Array,
+    train: bool,
+  ) -> tuple[Array, Array]:
+    """Returns what critics make of reconstructions, and how much it weighs."""
+    still_bthwc = jax.lax.stop_gradient(rebuilt_bthwc)
+    if self.adaptive:  # Shared with the main backward pass by the compiler.
+      to_kernel = self._to_kernel(latent_bthwd)
+      distance = lambda x: self._distance(video_bthwc, x)[0]
+      wanted = jax.grad(distance)(still_bthwc)
+    if self.is_initializing():  # Critics have no parameters yet.
+      return jnp.zeros(()), jnp.zeros(())
+    scores = [_unbound(x, key_b, train) for x in self.critic.values()]
 
-  def _balance(
-    self, video_bthwc: Array, latent_bthwd: Array, key_b: Array
-  ) -> Array:
-    """Returns the ratio of the distance's gradient to the adversary's."""
+    def adversary(rebuilt_bthwc: Array) -> Array:
+      logits = [score(rebuilt_bthwc) for score in scores]
+      return sum(gan_losses.generator(self.loss_kind, x) for x in logits)
+
+    def heard(rebuilt_bthwc: Array) -> tuple[Array, Array]:
+      weight = jnp.float32(self.critic_weight)
+      if self.adaptive:
+        given = jax.grad(adversary)(still_bthwc)
+        norms = [jnp.linalg.norm(to_kernel(x)[0]) for x in (wanted, given)]
+        weight *= (norms[0] / (norms[1] + 1e-4)).clip(0, _MOST)
+      return adversary(rebuilt_bthwc), weight
+
+    if isinstance(step, int):
+      return heard(rebuilt_bthwc)
+    unheard = lambda _: (jnp.zeros(()), jnp.zeros(()))
+    joined = step >= self.critic_start
+    return jax.lax.cond(joined, heard, unheard, rebuilt_bthwc)
+
+  def _to_kernel(self, latent_bthwd: Array) -> Callable[[Array], tuple[Array]]:
+    """Returns the way from pixels' gradient to that of the last kernel."""
     network, variables = self.autoencoder.unbind()
+    variables, latent_bthwd = jax.lax.stop_gradient((variables, latent_bthwd))
     params = variables.get('params', {})
     decoder = params.get('decoder', {})
     if 'kernel' not in decoder.get('out', {}):
@@ -200,17 +231,7 @@ class Autoencoding(VideoModel):
         {**variables, 'params': changed}, latent_bthwd, method='decode'
       )
 
-    scores = [_unbound(critic, key_b) for critic in self.critic.values()]
-    adversary = lambda x: sum(
-      gan_losses.generator(self.loss_kind, score(x)) for score in scores
-    )
-    rebuilt_bthwc, to_kernel = jax.vjp(decode, decoder['out']['kernel'])
-    norms = [
-      jnp.linalg.norm(to_kernel(jax.grad(of)(rebuilt_bthwc))[0])
-      for of in (lambda x: self._distance(video_bthwc, x)[0], adversary)
-    ]
-    ratio = norms[0] / (norms[1] + 1e-4)
-    return jax.lax.stop_gradient(ratio.clip(0, _MOST))
+    return jax.vjp(decode, decoder['out']['kernel'])[1]
 
   def _critic_loss(
     self,
@@ -255,9 +276,22 @@ class Autoencoding(VideoModel):
     )
 
 
-def _unbound(critic: nn.Module, key_b: Array) -> Callable[[Array], Array]:
-  """Returns a critic's logits as a function that jax.grad can take."""
+def _unbound(
+  critic: nn.Module, key_b: Array, train: bool = False
+) -> Callable[[Array], Array]:
+  """Returns a critic's logits as a function that jax can transform.
+
+  Its statistics stay as they are.
+  """
   network, variables = critic.unbind()
-  return lambda video_bthwc: network.apply(
-    variables, video_bthwc, {}, key_b, train=False
-  )
+  kept = [kind for kind in variables if kind != 'params']
+  drops = train and critic.has_rng('dropout')
+  rngs = {'dropout': critic.make_rng('dropout')} if drops else {}
+
+  def score(video_bthwc: Array) -> Array:
+    logits, _ = network.apply(
+      variables, video_bthwc, {}, key_b, train=train, rngs=rngs, mutable=kept
+    )
+    return logits
+
+  return score

@@ -21,7 +21,10 @@ class Turn:
     player: Part whose parameters the move updates.
     loss: Method of the model that gives the loss, `loss` or one of its like; a
       lazy regularizer is a move of its own, with a method of its own.
-    every: Moves in steps 0, every, 2 * every, ... only.
+    start: The first step in which it is played, of steps 0, 1, ... Before it,
+      nothing of its player moves: no parameters, optimizer state, statistics,
+      averages or guard.
+    every: Moves in steps start, start + every, start + 2 * every, ... only.
     times: Moves in a row. The i-th of them sees clips i, i + times, ... of the
       batch, so that none is seen twice.
     with_previous: Whether it sees of other parts what the move before it saw,
@@ -34,11 +37,29 @@ class Turn:
   every: int = 1
   times: int = 1
   with_previous: bool = False
+  start: int = 0
+
+  def __post_init__(self):
+    for field, least in (('start', 0), ('every', 1), ('times', 1)):
+      if (value := getattr(self, field)) < least:
+        raise ValueError(
+          f'{field} of the turn {self.name!r} is {value}; it must be {least} or'
+          ' more.'
+        )
 
   @property
   def name(self) -> str:
     """Prefix of its metrics: `critic`, or `critic_penalty`."""
     return self.player if self.loss == 'loss' else f'{self.player}_{self.loss}'
+
+  @property
+  def rests(self) -> bool:
+    """Whether there are steps in which it is not played."""
+    return self.every > 1 or self.start > 0
+
+  def is_due(self, step: int | Array) -> bool | Array:
+    """Whether it is played in a step, after `step` others."""
+    return (step >= self.start) & ((step - self.start) % self.every == 0)
 
 
 class VideoModel(nn.Module):
@@ -72,6 +93,15 @@ class VideoModel(nn.Module):
   def players(self) -> tuple[str, ...]:
     """Names of the parts that learn, in the order of their first turns."""
     return tuple(dict.fromkeys(turn.player for turn in self.turns))
+
+  @property
+  def starts(self) -> dict[str, int]:
+    """The step in which each player moves first; its life begins there."""
+    starts: dict[str, int] = {}
+    for turn in self.turns:
+      earlier = starts.get(turn.player, turn.start)
+      starts[turn.player] = min(earlier, turn.start)
+    return starts
 
   @property
   def input_key(self) -> str:

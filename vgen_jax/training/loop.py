@@ -215,13 +215,12 @@ def _read(
   """
   values = {name: float(x) for name, x in jax.device_get(metrics).items()}
   idle = tuple(
-    f'{turn.name}/'
-    for turn in setup.model.turns
-    if (step - 1) % turn.every and turn.every > 1
+    f'{turn.name}/' for turn in setup.model.turns if not turn.is_due(step - 1)
   )
   values = {k: x for k, x in values.items() if not k.startswith(idle or '\0')}
   for player, rate in setup.rates.items():
-    values[f'{player}/learning_rate'] = float(rate(step - 1))
+    if step > setup.model.starts[player]:
+      values[f'{player}/learning_rate'] = float(rate(step - 1))
   if setup.settings.faults.policy == 'substitute':
     values['data/substituted'] = float(batches.num_substituted)
   return values

@@ -46,6 +46,7 @@ def make(
   players: Iterable[str],
   num_steps: int,
   updates: Mapping[str, float] | None = None,
+  starts: Mapping[str, int] | None = None,
 ) -> dict[str, optax.GradientTransformation]:
   """Returns {player: optimizer}.
 
@@ -59,26 +60,37 @@ def make(
     updates: Updates that a player makes in one step, {player: number}, as
       `updates_per_step` gives them; 1 where absent. Optimizers count updates,
       schedules count steps.
+    starts: Step in which a player moves first, {player: step}; 0 where absent.
+      Its schedule is laid over the steps from there to the run's end.
 
   Raises:
     ValueError: If a name, a player or an argument does not exist.
   """
   optimizers = {}
   for player, own in _by_player(spec, players).items():
-    schedule = schedules_lib.make(_schedule_spec(own), num_steps)
+    start = (starts or {}).get(player, 0)
+    schedule = _schedule(player, own, num_steps, start)
     rate = _per_update(schedule, (updates or {}).get(player, 1.0))
     optimizers[player] = _make_one(own, rate)
   return optimizers
 
 
 def schedules(
-  spec: Mapping[str, Any], players: Iterable[str], num_steps: int
+  spec: Mapping[str, Any],
+  players: Iterable[str],
+  num_steps: int,
+  starts: Mapping[str, int] | None = None,
 ) -> dict[str, optax.Schedule]:
-  """Returns {player: function from the loop's step to the learning rate}."""
-  return {
-    player: schedules_lib.make(_schedule_spec(own), num_steps)
-    for player, own in _by_player(spec, players).items()
-  }
+  """Returns {player: function from the loop's step to the learning rate}.
+
+  Before a player's start it has no meaning. Arguments are those of `make`.
+  """
+  rates = {}
+  for player, own in _by_player(spec, players).items():
+    start = (starts or {}).get(player, 0)
+    schedule = _schedule(player, own, num_steps, start)
+    rates[player] = lambda step, f=schedule, start=start: f(step - start)
+  return rates
 
 
 def updates_per_step(turns: Iterable[Turn]) -> dict[str, float]:
@@ -160,13 +172,27 @@ def _merge(common: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
   return {**base, **own, 'schedule': {**old, **new}}
 
 
-def _schedule_spec(own: Mapping[str, Any]) -> Mapping[str, Any]:
+def _schedule(
+  player: str, own: Mapping[str, Any], num_steps: int, start: int
+) -> optax.Schedule:
+  """Returns a player's schedule, as a function of its own steps."""
   if not own.get('schedule'):
     raise ValueError(
       "config.optim has no 'schedule'; it needs one, such as"
       " {'name': 'constant', 'peak': 1e-3}."
     )
-  return own['schedule']
+  if start >= num_steps:  # Never played, as in a run made short to try it.
+    return schedules_lib.make(own['schedule'], num_steps)
+  try:
+    return schedules_lib.make(own['schedule'], num_steps - start)
+  except ValueError as error:
+    if not start:
+      raise
+    raise ValueError(
+      f'{error} That is of {player}, who starts at step {start} of {num_steps}'
+      f' and so has a run of {num_steps - start}; start it sooner, or set'
+      f' config.optim.players.{player}.schedule.'
+    ) from error
 
 
 def _per_update(schedule: optax.Schedule, updates: float) -> optax.Schedule:

@@ -86,7 +86,7 @@ class Setup:
     _, metrics = jax.eval_shape(
       self.pure_step(), self.state_shapes(), self.batch
     )
-    lazy = tuple(f'{t.name}/' for t in self.model.turns if t.every > 1)
+    lazy = tuple(f'{t.name}/' for t in self.model.turns if t.rests)
     return sorted(name for name in metrics if not name.startswith(lazy or '\0'))
 
   def first_state(self) -> state_lib.TrainState:
@@ -133,9 +133,9 @@ def make(settings: settings_lib.Settings) -> Setup:
   model = build.model(settings.model, source.schema)
   ema.check(settings.ema)
   players, steps = model.players, settings.num_steps
-  updates = optim.updates_per_step(model.turns)
-  optimizers = optim.make(settings.optim, players, steps, updates)
-  rates = optim.schedules(settings.optim, players, steps)
+  updates, starts = optim.updates_per_step(model.turns), model.starts
+  optimizers = optim.make(settings.optim, players, steps, updates, starts)
+  rates = optim.schedules(settings.optim, players, steps, starts)
   batch = {
     key: jax.ShapeDtypeStruct((settings.batch_size, *np.shape(x)), x.dtype)
     for key, x in clip.items()

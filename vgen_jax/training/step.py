@@ -1,6 +1,7 @@
 """One training step, the same for every family."""
 
 from collections.abc import Callable, Mapping
+import functools
 from typing import Any
 
 import jax
@@ -14,6 +15,7 @@ from vgen_jax.training.state import TrainState
 from vgen_jax.types import Array
 from vgen_jax.types import Batch
 from vgen_jax.types import Metrics
+from vgen_jax.types import Params
 
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
@@ -30,7 +32,8 @@ def make_train_step(
 ) -> TrainStep:
   """Returns the pure function `(state, batch) -> (state, metrics)`.
 
-  Metrics of a turn that is not due in a step are NaN.
+  Metrics of a turn that is not due in a step are NaN. Averages of a player
+  begin when it does: its first step is their first.
 
   Args:
     model: Whose turns are played, in order.
@@ -67,13 +70,11 @@ def make_train_step(
           )
         return state, {f'{turn.name}/{k}': x for k, x in terms.items()}
 
-      state, terms = _if_due(turn.every, play, state)
+      state, terms = _if_due(turn, play, state)
       metrics |= terms
 
-    step = state.step + 1
-    own = {player: state.params[player] for player in model.players}
-    averaged = ema_lib.update(state.ema, own, step, averages or {})
-    return state.replace(step=step, ema=averaged), metrics
+    averaged = _averaged(state, model.starts, averages or {})
+    return state.replace(step=state.step + 1, ema=averaged), metrics
 
   return train_step
 
@@ -94,12 +95,12 @@ def prepare(batch: Batch, step: int | Array) -> Batch:
 
 
 def _if_due(
-  every: int,
+  turn: Turn,
   play: Callable[[TrainState], tuple[TrainState, Metrics]],
   state: TrainState,
 ) -> tuple[TrainState, Metrics]:
-  """Plays in every `every`-th step; else all stays, and metrics are NaN."""
-  if every == 1:
+  """Plays a turn if it is due; else all stays, and metrics are NaN."""
+  if not turn.rests:
     return play(state)
   _, terms = jax.eval_shape(play, state)
 
@@ -107,7 +108,25 @@ def _if_due(
     nothing = lambda x: jnp.full(x.shape, jnp.nan, x.dtype)
     return state, jax.tree.map(nothing, terms)
 
-  return jax.lax.cond(state.step % every == 0, play, rest, state)
+  return jax.lax.cond(turn.is_due(state.step), play, rest, state)
+
+
+def _averaged(
+  state: TrainState, starts: Mapping[str, int], specs: ema_lib.Specs
+) -> dict[str, Params]:
+  """Returns the averages after a step; they count steps of a player's own."""
+  averaged = {name: {} for name in state.ema}
+  for player, start in starts.items():
+    old = {name: of[player] for name, of in state.ema.items()}
+    age = state.step + 1 - start
+    new = ema_lib.update(
+      old, state.params[player], jnp.maximum(age, 1) if start else age, specs
+    )
+    if start:  # Rounding would move even the average of what stands still.
+      new = jax.tree.map(functools.partial(jnp.where, age > 0), new, old)
+    for name, tree in new.items():
+      averaged[name][player] = tree
+  return averaged
 
 
 def _share(batch: Batch, i: int, n: int) -> Batch:

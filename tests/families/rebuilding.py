@@ -1,0 +1,133 @@
+"""Autoencoders of a number or two, and critics, for tests of their family."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from vgen_jax.families import autoencoding
+from vgen_jax.nn import autoencoder
+
+SHAPE = (2, 1, 1, 1)
+NOISE = {'noise': jax.random.key(7)}
+
+
+class Pass(nn.Module):
+  """A bottleneck that lets all through, and asks for 3."""
+
+  num_codes: int = 0
+
+  def __call__(self, encoded_bthwe, key_b, *, train):
+    terms = {'asked': jnp.float32(3)}
+    return autoencoder.Bottled(encoded_bthwe, jnp.float32(3), terms)
+
+
+class Times(nn.Module):
+  """Multiplies by a parameter."""
+
+  start: float
+
+  @nn.compact
+  def __call__(self, x_bthwc):
+    start = nn.initializers.constant(self.start)
+    return x_bthwc * self.param('kernel', start, (1,) * x_bthwc.ndim)
+
+
+class Decoder(nn.Module):
+  start: float
+
+  def setup(self):
+    self.out = Times(self.start)
+
+  def __call__(self, x_bthwc):
+    return self.out(x_bthwc)
+
+
+class DeepDecoder(nn.Module):
+  def setup(self):
+    self.hidden, self.out = nn.Dense(4), nn.Dense(1)
+
+  def __call__(self, x_bthwc):
+    return self.out(nn.silu(self.hidden(x_bthwc)))
+
+
+class Doubler(autoencoder.Autoencoder):
+  """Latents are twice the pixels; the decoder's gain is a parameter."""
+
+  start: float = 0.25
+  is_deep: bool = False
+
+  def setup(self):
+    super().setup()
+    self.bottleneck = Pass()
+    self.decoder = DeepDecoder() if self.is_deep else Decoder(self.start)
+
+  def encode(self, video_bthwc, *, train=False):
+    return 2 * video_bthwc
+
+  def decode(self, latent_bthwd, *, train=False):
+    return self.decoder(latent_bthwd)
+
+
+class Slope(nn.Module):
+  """Logit: a parameter times the mean grey."""
+
+  start: float = 2.0
+
+  @nn.compact
+  def __call__(self, video_bthwc, condition, key_b, *, train):
+    slope = self.param('slope', nn.initializers.constant(self.start), ())
+    return slope * video_bthwc.mean(axis=(1, 2, 3, 4))[:, None]
+
+
+class Hidden(nn.Module):
+  """A critic with a hidden layer."""
+
+  width: int
+
+  @nn.compact
+  def __call__(self, video_bthwc, condition, key_b, *, train):
+    video_bd = video_bthwc.reshape(len(video_bthwc), -1)
+    return nn.Dense(1)(nn.silu(nn.Dense(self.width)(video_bd)))
+
+
+def make(**fields) -> autoencoding.Autoencoding:
+  part = fields.pop('autoencoder', Doubler())
+  return autoencoding.Autoencoding(SHAPE, part, **fields)
+
+
+def batch_of(grey_b, step: int = 0):
+  grey = jnp.asarray(grey_b, jnp.float32)[:, None, None, None, None]
+  step_b = jnp.full(len(grey_b), step)
+  return {'video': jnp.broadcast_to(grey, (len(grey), *SHAPE)), 'step': step_b}
+
+
+def run(model, batch, player='autoencoder', train=True, stats=None):
+  """Returns the loss, its terms, its gradients, and what became of stats."""
+
+  @jax.jit
+  def act(batch, stats):
+    variables = dict(model.init({'params': jax.random.key(0), **NOISE}, batch))
+    params = variables.pop('params')
+    stats = variables if stats is None else stats
+
+    def loss_fn(params):
+      (loss, terms), changed = model.apply(
+        {'params': params, **stats},
+        batch,
+        player=player,
+        train=train,
+        method='loss',
+        rngs=NOISE,
+        mutable=list(stats),
+      )
+      return loss, (terms, changed)
+
+    grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
+    (loss, (terms, changed)), grads = grad_fn(params)
+    return loss, terms, grads, changed
+
+  return act(batch, stats)
+
+
+# Pixels .8 and .4 come back as .4 and .2: errors are .4 and .2.
+BATCH = batch_of([0.8, 0.4])

@@ -1,0 +1,40 @@
+"""A game small enough to solve by hand, for tests of the train step."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from vgen_jax.families.base import Turn
+from vgen_jax.families.base import VideoModel
+
+BATCH = {'video': jnp.zeros((4, 1, 1, 1, 1))}
+
+
+class Scalar(nn.Module):
+  """One parameter, 1 before training; counts its calls in a statistic."""
+
+  @nn.compact
+  def __call__(self):
+    calls = self.variable('batch_stats', 'calls', lambda: jnp.zeros(()))
+    if self.is_mutable_collection('batch_stats') and not self.is_initializing():
+      calls.value += 1
+    return self.param('value', nn.initializers.ones, ())
+
+
+class Chase(VideoModel):
+  """`cat` runs to `mouse`, `mouse` runs from `cat`, and `cheese` stays."""
+
+  cat: nn.Module
+  mouse: nn.Module
+  cheese: nn.Module
+  order: tuple[Turn, ...] = (Turn('cat'), Turn('mouse'))
+
+  @property
+  def turns(self):
+    return self.order
+
+  def loss(self, batch, *, player, train):
+    gap = self.cat() - 2 * self.mouse() + 0 * self.cheese()
+    return (gap**2 if player == 'cat' else gap), {'gap': gap}
+
+  def penalty(self, batch, *, player, train):
+    return 0.5 * self.cat() ** 2, {}
