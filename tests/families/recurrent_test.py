@@ -105,6 +105,17 @@ def test_a_future_goes_on_from_what_is_known():
   )
 
 
+def test_a_mask_of_channels_is_refused():
+  video = np.asarray(ramps(3)).repeat(3, axis=-1)
+  model = recurrent.Recurrent((5, 8, 8, 3), NETWORKS['lstm'])
+  sample = bound(model, video, method='sample')
+  mask = np.ones((3, 5, 8, 8, 1), bool)
+  told = sample(KEY_B, {'known_video': video, 'known': mask})
+  np.testing.assert_array_equal(told, video)
+  with pytest.raises(ValueError, match=r'it must be \(3, 5, 8, 8, 1\)'):
+    sample(KEY_B, {'known_video': video, 'known': mask.repeat(3, -1)})
+
+
 def test_actions_lead_to_the_next_frame():
   model = recurrent.Recurrent(SHAPE, Mover(), num_context=1, action_width=2)
   action = jax.random.uniform(jax.random.key(2), (3, 5, 2)) / 10

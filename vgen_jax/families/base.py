@@ -166,11 +166,22 @@ class VideoModel(nn.Module):
     return random.keys(self.make_rng('noise'), position_b)
 
   def check_condition(self, condition: Condition) -> None:
-    """Raises ValueError if `condition` has a key the model is deaf to."""
+    """Raises ValueError for a key the model is deaf to, or a mask that is none.
+
+    A mask, `known`, says of each pixel of `known_video`, not of each channel,
+    whether it is known.
+    """
     for key in condition:
       if key not in self.condition_keys:
         raise ValueError(
           f'condition[{key!r}] is given, but {type(self).__name__} as built'
           f' here understands {list(self.condition_keys)}; leave it out, or'
           ' build the model with it.'
+        )
+    if {'known', 'known_video'} <= condition.keys():
+      shape, mask = condition['known_video'].shape, condition['known'].shape
+      if mask != (*shape[:-1], 1):
+        raise ValueError(
+          f"condition['known'] has shape {mask}; for known_video of shape"
+          f' {shape} it must be {(*shape[:-1], 1)}.'
         )

@@ -132,7 +132,7 @@ class Recurrent(VideoModel):
       video_bthwc.shape[:2],
     )
     if 'known' in condition:
-      known_bt = condition['known'].all((2, 3, 4)).at[:, 0].set(True)
+      known_bt = jnp.all(condition['known'], (2, 3, 4)).at[:, 0].set(True)
     _, frames_bthwc = self._roll(
       video_bthwc,
       known_bt[:, :-1],
