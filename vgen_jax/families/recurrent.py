@@ -100,13 +100,13 @@ class Recurrent(VideoModel):
     nats_bthwc = self._nats(outputs, target_bthwc)
     nats = nats_bthwc.mean()
     num_values = math.prod(nats_bthwc.shape[2:])
-    terms = {
-      'bits_per_dim': nats / math.log(2),
-      'bits_per_frame': nats * num_values / math.log(2),
-    }
-    if self.likelihood == 'gaussian':
-      terms['mse'] = jnp.square(outputs - target_bthwc).mean()
-    return nats, terms
+    if self.likelihood == 'gaussian':  # A density: no number of bits.
+      return nats, {
+        'nats_per_frame': nats * num_values,
+        'mse': jnp.square(outputs - target_bthwc).mean(),
+      }
+    bits = nats / math.log(2)
+    return nats, {'bits_per_dim': bits, 'bits_per_frame': bits * num_values}
 
   def sample(self, key_b: Array, condition: Condition) -> Array:
     """Draws a future for each clip; see the base class.
