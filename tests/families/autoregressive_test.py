@@ -292,3 +292,6 @@ def test_what_does_not_fit_is_told():
     draw(model, KEY_B[:2], {'label': jnp.zeros(2, int)})
   with pytest.raises(ValueError, match=r"The batch has no \['label'\], but"):
     compute_loss(model.clone(num_classes=3), {'codes': codes})
+  always_told = model.clone(num_classes=3, class_dropout=0.0)
+  with pytest.raises(ValueError, match=r"none of \['label'\], but model.class"):
+    draw(always_told, KEY_B[:2], {})

@@ -232,6 +232,9 @@ def test_share_of_dropped_labels(dropout: float):
   if dropout in (0, 1):
     assert loss == dropout
   assert compute_loss(model, batch, train=False)[0] == 0
+  if not dropout:
+    with pytest.raises(ValueError, match='never learned to draw without'):
+      model.apply({}, KEY_B[:2], {}, method='sample')
 
 
 @pytest.mark.parametrize('scale', [0.0, 1.0, 2.5])

@@ -74,6 +74,7 @@ class Autoregressive(codes.CodeModel):
   def sample(self, key_b: Array, condition: Condition) -> Array:
     """Draws codes for each key, int32 `[b, t, h, w]`."""
     self.check_condition(condition)
+    self.check_dropout(condition, self.class_dropout)
     b, (t, h, w) = len(key_b), self.grid
     grid = (self.num_frames or t, h, w)
     known_codes, known = self.known(condition, b, grid)

@@ -185,3 +185,13 @@ class VideoModel(nn.Module):
           f"condition['known'] has shape {mask}; for known_video of shape"
           f' {shape} it must be {(*shape[:-1], 1)}.'
         )
+
+  def check_dropout(self, condition: Condition, class_dropout: float) -> None:
+    """Raises ValueError if nothing is told to who never learned without."""
+    told = [key for key in ('label', 'text') if key in self.condition_keys]
+    if told and not class_dropout and not condition.keys() & set(told):
+      raise ValueError(
+        f'condition has none of {told}, but model.class_dropout is 0:'
+        f' {type(self).__name__} has never learned to draw without; give one, or'
+        ' train with class_dropout 0.1.'
+      )

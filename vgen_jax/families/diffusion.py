@@ -127,6 +127,7 @@ class Diffusion(base.VideoModel):
   def draw(self, key_b: Array, condition: Condition) -> Array:
     """Draws as `sample` does, but does not clip: for what is no pixels."""
     self.check_condition(condition)
+    self.check_dropout(condition, self.class_dropout)
     noise_bthwc = random.normal(random.fold_in(key_b, _START), self.clip_shape)
     return self.solver.solve(
       self._estimator(condition),
