@@ -192,6 +192,6 @@ class VideoModel(nn.Module):
     if told and not class_dropout and not condition.keys() & set(told):
       raise ValueError(
         f'condition has none of {told}, but model.class_dropout is 0:'
-        f' {type(self).__name__} has never learned to draw without; give one, or'
-        ' train with class_dropout 0.1.'
+        f' {type(self).__name__} has never learned to draw without; give one,'
+        ' or train with class_dropout 0.1.'
       )
