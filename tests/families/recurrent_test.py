@@ -102,6 +102,17 @@ def test_a_future_goes_on_from_what_is_known():
   )
 
 
+def test_pixels_known_later_come_back_but_are_not_heard():
+  model = recurrent.Recurrent(SHAPE, Mover())
+  sample = bound(model, ramps(3), method='sample')
+  known = jnp.zeros((3, 5, 8, 8, 1), bool).at[:, :2].set(True)
+  free = sample(KEY_B, {'known_video': ramps(3), 'known': known})
+  video = ramps(3).at[:, 3, :, 4:].set(0.75)
+  known = known.at[:, 3, :, 4:].set(True)
+  drawn = sample(KEY_B, {'known_video': video, 'known': known})
+  np.testing.assert_array_equal(drawn, jnp.where(known, video, free))
+
+
 def test_a_mask_of_channels_is_refused():
   video = np.asarray(ramps(3)).repeat(3, axis=-1)
   model = recurrent.Recurrent((5, 8, 8, 3), NETWORKS['lstm'])
@@ -261,6 +272,15 @@ def test_nothing_known_is_refused():
   sample = bound(recurrent.Recurrent(SHAPE, Mover()), ramps(3), method='sample')
   with pytest.raises(ValueError, match='needs the first frames'):
     sample(KEY_B, {})
+  with pytest.raises(ValueError, match='known_video has 1 frame; a prediction'):
+    sample(KEY_B, {'known_video': ramps(3)[:, :1]})
+
+
+@pytest.mark.parametrize('shape', [(2, 2, 2), (1, 5, 2), (3, 5, 3), (3, 4, 2)])
+def test_actions_of_another_shape_are_refused(shape):
+  model = recurrent.Recurrent(SHAPE, Mover(), num_context=1, action_width=2)
+  with pytest.raises(ValueError, match=r"'action' has .* need \(3, 5, 2\)"):
+    bound(model, ramps(3), action=jnp.zeros(shape))
 
 
 @pytest.mark.parametrize(

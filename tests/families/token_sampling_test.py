@@ -35,6 +35,13 @@ def test_what_may_be_drawn(kwargs, left):
   np.testing.assert_allclose(jax.nn.softmax(logits)[0, 0], left, atol=1e-6)
 
 
+def test_of_equals_as_many_stay_as_it_takes():
+  logits = token_sampling.restrict(jnp.zeros((1, 1, 1000)), top_p=0.25)
+  left = np.flatnonzero(np.isfinite(logits[0, 0]))
+  np.testing.assert_allclose(len(left), 250, atol=1)
+  np.testing.assert_array_equal(left, np.arange(len(left)))
+
+
 def test_draws_are_as_likely_as_said_and_each_clip_has_its_own():
   key_b = jax.random.split(jax.random.key(0), 500)
   logits_bnk = jnp.tile(LOGITS[None, None], (500, 20, 1))

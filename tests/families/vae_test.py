@@ -239,6 +239,7 @@ def test_samples_are_decoded_noise():
     (dict(recon_reduction='total'), "recon_reduction is 'total'"),
     (dict(free_per='clip'), "free_per is 'clip'"),
     (dict(beta=-1.0), 'beta is -1'),
+    (dict(beta=float('nan')), 'beta is nan'),
   ],
 )
 def test_wrong_fields(fields, match):

@@ -96,8 +96,10 @@ def test_conv_gru_by_hand(norm):
   carry = (jax.random.normal(key, (1, 2, 2, 4)),)
   cell = recurrent.ConvGRU(4, 1, norm)
   variables = cell.init(key, carry, x_bhwc)
-  _, out_bhwc = cell.apply(variables, carry, x_bhwc)
-  params = jax.tree.map(np.asarray, variables['params'])
+  # No two alike, as after training.
+  stir = lambda x: x + 0.5 * np.sin(np.arange(x.size)).reshape(x.shape)
+  params = jax.tree.map(stir, variables['params'])
+  _, out_bhwc = cell.apply({'params': params}, carry, x_bhwc)
 
   def gates(i, x, count):
     y = np.concatenate(x) @ params[f'Conv2D_{i}']['kernel'][0, 0]
@@ -106,6 +108,8 @@ def test_conv_gru_by_hand(norm):
       y = (y - y.mean(1, keepdims=True)) / np.sqrt(
         y.var(1, keepdims=True) + 1e-6
       )
+      layer = params[f'LayerNorm_{i}']
+      y = y * layer['scale'] + layer['bias']
     return y
 
   sigmoid = lambda x: 1 / (1 + np.exp(-x))
@@ -115,6 +119,27 @@ def test_conv_gru_by_hand(norm):
   np.testing.assert_allclose(
     out_bhwc[0, 1, 0], update * hidden + (1 - update) * new, atol=1e-5
   )
+
+
+def test_normed_gates_open_and_shut_each_by_itself():
+  """A scale and a bias of one gate move no other."""
+  cell = recurrent.ConvLSTM(4, 1, norm=True)
+  carry = (jnp.ones((1, 1, 1, 4)),) * 2
+  x_bhwc = jax.random.normal(jax.random.key(0), (1, 1, 1, 3))
+  variables = cell.init(jax.random.key(1), carry, x_bhwc)
+  params = variables['params']
+  shut = jnp.zeros((4, 4)).at[:2].set(-20.0)  # Enter and forget.
+  params['LayerNorm_0']['bias'] = shut
+  (memory, hidden), _ = cell.apply({'params': params}, carry, x_bhwc)
+  np.testing.assert_allclose(memory, 0, atol=1e-3)
+  params['LayerNorm_0']['bias'] = shut.at[1].set(20.0)  # All is kept.
+  (memory, hidden), _ = cell.apply({'params': params}, carry, x_bhwc)
+  np.testing.assert_allclose(memory, 1, atol=1e-3)
+  assert jnp.abs(hidden).min() > 0.01
+  with pytest.raises(ValueError, match='features is 1, with norm'):
+    recurrent.ConvGRU(1, 1, norm=True).init(
+      jax.random.key(1), (jnp.ones((1, 1, 1, 1)),), x_bhwc
+    )
 
 
 def test_scheduled_sampling_falls_as_published():

@@ -59,3 +59,9 @@ def test_no_seams():
 def test_too_small_tiles():
   with pytest.raises(ValueError, match='overlap is 7, tiles are 7'):
     tiled(blur, 7)
+
+
+def test_bfloat16_is_summed_in_float32():
+  coarse = tiled(lambda x: blur(x).astype(jnp.bfloat16), 4)
+  assert coarse.dtype == jnp.bfloat16
+  np.testing.assert_allclose(coarse, blur(FRAMES), atol=0.05, rtol=0.01)

@@ -75,9 +75,8 @@ class Autoregressive(codes.CodeModel):
     """Draws codes for each key, int32 `[b, t, h, w]`."""
     self.check_condition(condition)
     self.check_dropout(condition, self.class_dropout)
-    b, (t, h, w) = len(key_b), self.grid
-    grid = (self.num_frames or t, h, w)
-    known_codes, known = self.known(condition, b, grid)
+    b, grid = len(key_b), self.drawn_grid
+    known_codes, known = self.known(condition, b)
     transformer, variables = self.transformer.unbind()  # For use under scan.
     variables = _cast(variables, getattr(transformer, 'dtype', 'float32'))
     is_guided = self.is_guided(condition)
@@ -117,6 +116,11 @@ class Autoregressive(codes.CodeModel):
     start = (jnp.zeros(b, jnp.int32), memory)
     _, code_nb = lax.scan(step, start, xs)
     return code_nb.T.reshape(b, *grid)
+
+  @property
+  def drawn_grid(self) -> tuple[int, int, int]:
+    t, h, w = self.grid
+    return self.num_frames or t, h, w
 
   @property
   def _num_seen(self) -> int:

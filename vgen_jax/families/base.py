@@ -185,6 +185,8 @@ class VideoModel(nn.Module):
           f"condition['known'] has shape {mask}; for known_video of shape"
           f' {shape} it must be {(*shape[:-1], 1)}.'
         )
+      if (dtype := condition['known'].dtype) != jnp.bool_:
+        raise ValueError(f"condition['known'] is of {dtype}; it must be bool.")
 
   def check_dropout(self, condition: Condition, class_dropout: float) -> None:
     """Raises ValueError if nothing is told to who never learned without."""

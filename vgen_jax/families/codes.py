@@ -4,6 +4,7 @@ from collections.abc import Mapping
 import math
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from vgen_jax.families import base
@@ -76,6 +77,11 @@ class CodeModel(base.VideoModel):
     """Codes along t, h and w."""
     return self.clip_shape[:3]
 
+  @property
+  def drawn_grid(self) -> tuple[int, int, int]:
+    """The same of what it draws, which may be longer."""
+    return self.grid
+
   def codes_of(self, batch: Batch) -> Array:
     """Returns the codes of a batch, once they are sure to fit.
 
@@ -140,15 +146,14 @@ class CodeModel(base.VideoModel):
     conditional, null = logits[:, 0], logits[:, 1]
     return null + self.guidance * (conditional - null)
 
-  def known(
-    self, condition: Condition, num_clips: int, grid: tuple[int, int, int]
-  ) -> tuple[Array, Array]:
+  def known(self, condition: Condition, num_clips: int) -> tuple[Array, Array]:
     """Returns (known_codes_bthw, known_bthw); none is known if none is given.
 
     Raises:
-      ValueError: If one comes without the other, or shapes do not fit.
+      ValueError: If one comes without the other, shapes or types do not fit, or
+        there is no such code; of what jit traces, no code can be looked at.
     """
-    shape = (num_clips, *grid)
+    shape = (num_clips, *self.drawn_grid)
     keys = ('known_codes', 'known')
     if not any(key in condition for key in keys):
       return jnp.zeros(shape, jnp.int32), jnp.zeros(shape, bool)
@@ -159,7 +164,22 @@ class CodeModel(base.VideoModel):
           f'condition[{key!r}] is {came}; to tell what is known takes'
           f' known_codes and known, both {shape}.'
         )
-    return condition['known_codes'], condition['known']
+    codes_bthw, known_bthw = (jnp.asarray(condition[key]) for key in keys)
+    kinds = (jnp.integer, jnp.bool_)
+    for key, x, kind in zip(keys, (codes_bthw, known_bthw), kinds, strict=True):
+      if not jnp.issubdtype(x.dtype, kind):
+        raise ValueError(
+          f'condition[{key!r}] is of {x.dtype}; it must be of'
+          f' {"bool" if kind is jnp.bool_ else "int32"}.'
+        )
+    if not isinstance(codes_bthw, jax.core.Tracer):
+      wrong = (codes_bthw < 0) | (codes_bthw >= self.num_codes)
+      if (wrong & known_bthw).any():
+        raise ValueError(
+          f'condition["known_codes"] has {codes_bthw[wrong & known_bthw][0]}'
+          f' among what is known; codes are 0 to {self.num_codes - 1}.'
+        )
+    return codes_bthw, known_bthw
 
   def _null(self, told: Mapping[str, Array]) -> Condition:
     null = dict(told)

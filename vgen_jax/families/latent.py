@@ -27,7 +27,8 @@ class Latent(VideoModel):
 
   What is known of a clip (`known_video` where `known`) tells a prior over codes
   those codes whose pixels are all known, as the tokenizer sees them with each
-  unknown pixel as it was last, and comes out as it went in.
+  unknown pixel as it was last, and comes out as it went in. A prior that draws
+  more frames goes on from there.
 
   A batch may have `codes` or `latents` in place of `video`, as data/encoded.py
   keeps them: then nothing is encoded anew.
@@ -97,7 +98,19 @@ class Latent(VideoModel):
     known_video, known = condition['known_video'], condition['known']
     told['known_codes'] = self.autoencoder.codes(_held(known_video, known))
     told['known'] = self._known_codes(known)
+    num_drawn, num_known = self.prior.drawn_grid[0], told['known'].shape[1]
+    if num_known > num_drawn:
+      raise ValueError(
+        f'known_video has {known_video.shape[1]} frames, {num_known} of codes,'
+        f' but {type(self.prior).__name__} draws {num_drawn} of codes; give'
+        ' fewer frames, or build it with a larger num_frames.'
+      )
+    for key in ('known_codes', 'known'):
+      told[key] = _longer(told[key], num_drawn)
     video = self.autoencoder.from_codes(self.prior.sample(key_b, told))
+    known_video, known = (
+      _longer(x, video.shape[1]) for x in (known_video, known)
+    )
     return jnp.where(known, known_video, video)
 
   @property
@@ -125,20 +138,21 @@ class Latent(VideoModel):
 
   def _known_codes(self, known_bthwc: Array) -> Array:
     """Returns which codes have known pixels only."""
-    t, num_codes = self.clip_shape[0], self.prior.clip_shape[0]
+    t, *sides = known_bthwc.shape[1:4]
+    clip_shape = (t, *sides, self.clip_shape[3])
+    grid = self.autoencoder.latent_shape(clip_shape)[:3]
+    num_codes = grid[0]
     if self._starts_alone() and num_codes > 1:
       # As if the first frame came as often as it takes to fill its code.
       more = (t - 1) // (num_codes - 1) - 1
       first_b1hwc = known_bthwc[:, :1]
       known_bthwc = jnp.concatenate([first_b1hwc] * more + [known_bthwc], 1)
-    sides = zip(known_bthwc.shape[1:4], self.prior.clip_shape[:3], strict=True)
     shape = [len(known_bthwc)]
-    for pixels, codes in sides:
+    for pixels, codes in zip(known_bthwc.shape[1:4], grid, strict=True):
       if pixels % codes:
         raise ValueError(
-          f'Clips of {self.clip_shape[:3]} do not fall into'
-          f' {self.prior.clip_shape[:3]} codes evenly, so it cannot be told'
-          ' which codes are known; leave out known_video.'
+          f'Clips of {clip_shape[:3]} do not fall into {grid} codes evenly, so'
+          ' it cannot be told which codes are known; leave out known_video.'
         )
       shape += [codes, pixels // codes]
     return known_bthwc.reshape(shape).all((2, 4, 6))
@@ -159,6 +173,12 @@ def _held(video_bthwc: Array, known_bthwc: Array) -> Array:
     frame_bhwc = jnp.where(known_bthwc[:, t], video_bthwc[:, t], frame_bhwc)
     frames.append(frame_bhwc)
   return jnp.stack(frames, axis=1)
+
+
+def _longer(x: Array, num_frames: int) -> Array:
+  """Returns it with more frames, of which nothing is known."""
+  more = [(0, 0), (0, num_frames - x.shape[1]), *[(0, 0)] * (x.ndim - 2)]
+  return jnp.pad(x, more)
 
 
 def _check(model: Latent) -> None:

@@ -112,7 +112,7 @@ class Masked(codes.CodeModel):
     """Draws codes for each key, int32 `[b, t, h, w]`."""
     self.check_condition(condition)
     self.check_dropout(condition, self.class_dropout)
-    known_codes, known = self.known(condition, len(key_b), self.grid)
+    known_codes, known = self.known(condition, len(key_b))
     start_bthw = jnp.where(known, known_codes, self.num_codes)
     transformer, variables = self.transformer.unbind()  # For use under scan.
     is_guided, told = self.is_guided(condition), self.pairs(condition)

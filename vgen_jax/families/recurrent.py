@@ -83,7 +83,7 @@ class Recurrent(VideoModel):
   ) -> tuple[Array, Metrics]:
     del player  # There is but one.
     video_bthwc, key_b = batch['video'], self.clip_keys(batch)
-    action_bta = self._actions(batch)
+    action_bta = self._actions(batch, video_bthwc)
     if hasattr(self.predictor, 'together') and not (
       train and self.scheduled_sampling
     ):
@@ -115,7 +115,8 @@ class Recurrent(VideoModel):
       key_b: Keys, one for each clip.
       condition: `known_video`, of which the first `num_context` frames are
         taken, or those in which `known` is True everywhere, among them the
-        first. What is known comes back as it is.
+        first; what is known of other frames is not heard. All that is known
+        comes back as it is.
 
     Raises:
       ValueError: If nothing is known, or a key is none of `condition_keys`.
@@ -127,6 +128,11 @@ class Recurrent(VideoModel):
         ' first frames of a clip to go on from.'
       )
     video_bthwc = condition['known_video']
+    if (num_frames := video_bthwc.shape[1]) < 2:
+      raise ValueError(
+        f'known_video has {num_frames} frame; a prediction needs 2 or more:'
+        ' those that are known, and those to come, whatever they hold.'
+      )
     known_bt = jnp.broadcast_to(
       jnp.arange(video_bthwc.shape[1]) < self.num_context,
       video_bthwc.shape[:2],
@@ -137,10 +143,13 @@ class Recurrent(VideoModel):
       video_bthwc,
       known_bt[:, :-1],
       random.fold_in(key_b, _DRAW),
-      self._actions(condition),
+      self._actions(condition, video_bthwc),
     )
+    known = known_bt[:, :, None, None, None]
+    if 'known' in condition:
+      known |= condition['known']
     return jnp.where(
-      known_bt[:, :, None, None, None],
+      known,
       video_bthwc,
       jnp.concatenate([video_bthwc[:, :1], frames_bthwc], axis=1),
     ).clip(-1, 1)
@@ -242,13 +251,21 @@ class Recurrent(VideoModel):
       random.uniform(key_b, (t - 1,)) < share_b[:, None]
     )
 
-  def _actions(self, batch: Batch | Condition) -> Array | None:
+  def _actions(
+    self, batch: Batch | Condition, video_bthwc: Array
+  ) -> Array | None:
     if not self.action_width:
       return None
     if 'action' not in batch:
       raise ValueError(
         f"There is no 'action', but model.action_width is {self.action_width};"
         ' give actions, or set it to 0.'
+      )
+    wanted = (*video_bthwc.shape[:2], self.action_width)
+    if (shape := batch['action'].shape) != wanted:
+      raise ValueError(
+        f"'action' has shape {shape}; clips of shape {video_bthwc.shape} and"
+        f' model.action_width {self.action_width} need {wanted}.'
       )
     return batch['action']
 

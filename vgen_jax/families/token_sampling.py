@@ -18,7 +18,7 @@ def restrict(
     top_k: How many of the likeliest codes are left; 0 for all. Codes that are
       as likely as the last of them stay, too.
     top_p: The likeliest codes are left that have this probability together, or
-      just more; of 0, the likeliest one.
+      just more; of 0, the likeliest one. Of equals the first count as likelier.
 
   Reference for `top_p`: Holtzman et al., "The Curious Case of Neural Text
   Degeneration", 2019, https://arxiv.org/abs/1904.09751
@@ -31,12 +31,13 @@ def restrict(
     least = jax.lax.top_k(logits, top_k)[0][..., -1:]
     logits = jnp.where(logits < least, -jnp.inf, logits)
   if top_p < 1:
-    falling = -jnp.sort(-logits, axis=-1)
-    share = jax.nn.softmax(falling)
-    before = jnp.cumsum(share, axis=-1) - share
-    least = jnp.where(before < top_p, falling, falling[..., :1])
-    least = least.min(-1, keepdims=True)
-    logits = jnp.where(logits < least, -jnp.inf, logits)
+    order = jnp.argsort(-logits, axis=-1)
+    share = jax.nn.softmax(jnp.take_along_axis(logits, order, axis=-1))
+    stays = jnp.cumsum(share, axis=-1) - share < top_p
+    stays = stays.at[..., 0].set(True)
+    place = jnp.argsort(order, axis=-1)
+    stays = jnp.take_along_axis(stays, place, axis=-1)
+    logits = jnp.where(stays, logits, -jnp.inf)
   return logits
 
 

@@ -182,5 +182,5 @@ def _check(model: VAE) -> None:
     if (value := getattr(model, field)) not in known:
       raise ValueError(f'model.{field} is {value!r}; it can be one of {known}.')
   for field in ('beta', 'beta_warmup', 'free_nats'):
-    if (value := getattr(model, field)) < 0:
+    if not (value := getattr(model, field)) >= 0:
       raise ValueError(f'model.{field} is {value}; it must be 0 or more.')

@@ -135,14 +135,27 @@ class ConvGRU(nn.Module):
 def _gates(
   count: int, features: int, size: int, norm: bool, x: Array, hidden: Array
 ) -> Array:
-  """Returns `count` gates before their nonlinearity; for use in compact."""
+  """Returns `count` gates before their nonlinearity; for use in compact.
+
+  Each is normalized by itself, and has a scale and a bias of its own: some must
+  stay open, others shut.
+
+  Raises:
+    ValueError: If there is but one feature to normalize, which leaves nothing.
+  """
+  if norm and features == 1:
+    raise ValueError(
+      'features is 1, with norm: of one feature a layer norm leaves 0 alone;'
+      ' set norm to False, or take more.'
+    )
   gates = conv.Conv2D(count * features, (size, size))(
     jnp.concatenate([x, hidden], axis=-1)
   )
   if not norm:
     return gates
   shape = (*gates.shape[:-1], count, features)
-  return nn.LayerNorm()(gates.reshape(shape)).reshape(gates.shape)
+  layer = nn.LayerNorm(reduction_axes=-1, feature_axes=(-2, -1))
+  return layer(gates.reshape(shape)).reshape(gates.shape)
 
 
 def inverse_sigmoid(step: Array, k: float) -> Array:

@@ -59,8 +59,8 @@ def apply(
   y = jax.eval_shape(function, x_bthwd[:, :, :size_h, :size_w])
   shape = (b, y.shape[1], h * scale, w * scale, y.shape[-1])
   places = np.indices((len(row_n), len(column_m))).reshape(2, -1).T
-  total_bthwc, _ = lax.scan(add, jnp.zeros(shape, y.dtype), places)
-  return total_bthwc
+  total_bthwc, _ = lax.scan(add, jnp.zeros(shape), places)
+  return total_bthwc.astype(y.dtype)
 
 
 def _cut(

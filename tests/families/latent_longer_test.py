@@ -1,0 +1,74 @@
+"""Tests of families/latent.py where more is drawn than a clip is long."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vgen_jax.families import autoregressive
+from vgen_jax.families import latent
+from vgen_jax.models import patch_tokenizer
+from vgen_jax.models import videogpt
+from vgen_jax.nn import lookup_free
+
+CLIP_SHAPE = (4, 8, 8, 1)  # 2 x 2 x 2 codes.
+KEY_B = jax.random.split(jax.random.key(0), 3)
+TOKENIZER = patch_tokenizer.PatchTokenizer(
+  lookup_free.FSQ((4, 4)), (2, 4, 4), width=8, num_channels=1
+)
+NETWORK = videogpt.VideoGPT(16, 16, 1, 2, positions='rotary', dropout=0.0)
+
+
+@pytest.fixture(scope='module')
+def drawn():
+  """Draws 10 frames, of which some are known."""
+  prior = autoregressive.Autoregressive(
+    CLIP_SHAPE, NETWORK, num_frames=5, window=1
+  )
+  model = latent.Latent(CLIP_SHAPE, TOKENIZER, prior)
+  rngs = {'params': jax.random.key(2), 'noise': jax.random.key(3)}
+  batch = {'video': jnp.zeros((1, *CLIP_SHAPE))}
+  rng = np.random.default_rng(0)
+  variables = jax.tree.map(
+    lambda x: np.float32(0.5 * rng.standard_normal(x.shape)),
+    jax.eval_shape(model.init, rngs, batch),
+  )
+  variables['latent_moments'] = jax.tree.map(
+    np.zeros_like, variables['latent_moments']
+  )
+
+  def draw(video, num_known: int):
+    known = np.arange(video.shape[1])[None, :, None, None, None] < num_known
+    known = np.broadcast_to(known, (*video.shape[:-1], 1))
+    condition = {'known_video': video, 'known': known}
+    return model.apply(variables, KEY_B, condition, method='sample')
+
+  return draw
+
+
+def clips(num_frames: int, seed: int = 1):
+  shape = (3, num_frames, *CLIP_SHAPE[1:])
+  return jax.random.uniform(jax.random.key(seed), shape, minval=-1)
+
+
+def test_it_goes_on_from_a_clip(drawn):
+  clip, other = clips(4), clips(4, seed=2)
+  long = drawn(clip, 4)
+  assert long.shape == (3, 10, *CLIP_SHAPE[1:])
+  np.testing.assert_array_equal(long[:, :4], clip)
+  # It hears what is known, and each clip its own.
+  assert (drawn(other, 4)[:, 4:6] != long[:, 4:6]).any((1, 2, 3, 4)).all()
+  # Nothing of it depends on a frame that is not known.
+  half = clip.at[:, 2:].set(other[:, 2:])
+  np.testing.assert_array_equal(drawn(half, 2), drawn(clip, 2))
+  # As many frames as come can be told, too, of which some are known.
+  whole = clips(10)
+  np.testing.assert_array_equal(drawn(whole, 10), whole)
+  np.testing.assert_array_equal(drawn(whole, 6)[:, :6], whole[:, :6])
+
+
+def test_more_than_it_draws_is_refused(drawn):
+  with pytest.raises(
+    ValueError, match='has 12 frames, 6 of codes, but A'
+  ):
+    drawn(clips(12), 4)
