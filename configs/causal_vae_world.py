@@ -3,10 +3,10 @@
   vgen train --config=configs/causal_vae_world.py --workdir=runs/causal_vae
 
 Layers, losses and their balance are those of large video models: critics of
-frames and of clips that join late, and a breath of divergence that keeps latents
-near N(0, 1). But distances are squared: a small object on a dark ground is lost
-on absolute ones, whose optimum, the median, is the ground. Samples show clips of
-the data above what comes back of them.
+frames and of clips that join late, and a breath of divergence that keeps
+latents near N(0, 1). But distances are squared: a small object on a dark ground
+is lost on absolute ones, whose optimum, the median, is the ground. Samples show
+clips of the data above what comes back of them.
 
 Sizes: `base`, for one accelerator; `cpu`, 4 x 4 x 4 and smaller frames, for two
 processor cores; `smoke`, for tests.

@@ -2,6 +2,7 @@
 
 import pathlib
 
+import jax
 import numpy as np
 import pytest
 
@@ -75,6 +76,30 @@ def test_validation_tells_runs_apart(workdir, run):
   )
 
 
+def test_validation_is_the_same_in_any_batches(run):
+  """Of 20 clips; the last of batches of 8 is one of 4, and counts as such."""
+  small, large = run.validate(20, batch_size=4), run.validate(20, batch_size=8)
+  assert small == pytest.approx(large, rel=0, abs=1e-5)
+  other = run.validate(20, batch_size=4, seed=1)
+  assert abs(other['generator/loss'] - small['generator/loss']) > 1e-4
+
+
+def test_no_two_clips_are_validated_with_the_same_noise(workdir, monkeypatch):
+  run = runs.load(workdir)
+  keys_of, seen = type(run.model).clip_keys, []
+
+  def watched(self, batch):
+    key_b = keys_of(self, batch)
+    jax.debug.callback(lambda x: seen.extend(x), jax.random.key_data(key_b))
+    return key_b
+
+  monkeypatch.setattr(type(run.model), 'clip_keys', watched)
+  run.validate(4, batch_size=2)
+  jax.effects_barrier()
+  assert len(seen) == 4 * len(run.model.players)
+  assert len({tuple(key.tolist()) for key in seen}) == 4
+
+
 def test_what_is_not_there_is_told(workdir, run):
   with pytest.raises(ValueError, match=r"holds no run .* mean 'mocogan'"):
     runs.load(workdir[:-1])
@@ -82,8 +107,27 @@ def test_what_is_not_there_is_told(workdir, run):
     runs.load(workdir, step=3)
   with pytest.raises(ValueError, match='does not hold what its config'):
     runs.load(workdir, overrides={'model.generator.width': 8})
+  with pytest.raises(ValueError, match=r"no 'modle'\. Did you mean 'model'"):
+    runs.load(workdir, overrides={'modle.generator.width': 8})
   with pytest.raises(ValueError, match='num_clips is 0'):
     run.sample(0)
+
+
+@pytest.mark.parametrize(
+  ('path', 'value', 'message'),
+  [
+    ('frozen.autoencoder', 'runs/other', 'what was frozen lies in its check'),
+    ('optim.schedule.peak', 1.0, 'counts as it trains only'),
+    ('ema.slow.decay', 0.5, 'counts as it trains only'),
+    ('num_steps', 9, 'counts as it trains only'),
+    ('seed', 9, 'counts as it trains only'),
+  ],
+)
+def test_what_counts_no_more_after_training_is_refused(
+  workdir, path, value, message
+):
+  with pytest.raises(ValueError, match=f'^config.{path} .*{message}.*mesh'):
+    runs.load(workdir, overrides={path: value})
 
 
 METRICS = ('judge', 'flicker')

@@ -28,9 +28,15 @@ from vgen_jax.training import setup as setup_lib
 from vgen_jax.training import step as step_lib
 from vgen_jax.training import streams
 from vgen_jax.training.state import TrainState
+from vgen_jax.types import Array
 from vgen_jax.types import Batch
 
 _BATCH = 64  # Clips drawn at a time, at most.
+
+# What of a config counts once a run is trained.
+_COUNTS = (
+  'clip_shape', 'data', 'evaluation', 'faults', 'mesh', 'model', 'sample_from',
+)  # fmt: skip
 
 
 class Run:
@@ -151,7 +157,11 @@ class Run:
     """Returns the losses on clips that were not trained on.
 
     With the parameters that `sample` uses, and the same clips and noise for
-    every run, so that runs compare.
+    every run, so that runs compare: the noise of a clip is of its place in the
+    split. So `batch_size` does not count, but for rounding, and but for numbers
+    that are of a batch and no means over clips, of which it gives the mean over
+    batches: usage, perplexity and entropy of a codebook, free nats, weights
+    that balance losses, and losses with these in them.
 
     Args:
       num_clips: From the start of the split 'validation'; all, if it has fewer.
@@ -176,13 +186,13 @@ class Run:
     read = lambda i: settings.faults.read(source.__getitem__, i, len(source))[0]
     num_clips = min(num_clips, len(source))
     sums: collections.Counter[str] = collections.Counter()
+    key = jax.random.key(seed)
     for first in range(0, num_clips, batch_size):
-      clips = [
-        read(i) for i in range(first, min(first + batch_size, num_clips))
-      ]
-      batch = {key: np.stack([c[key] for c in clips]) for key in clips[0]}
-      key = jax.random.fold_in(jax.random.key(seed), first)
-      for name, value in self._losses(self.state, batch, key).items():
+      place_b = np.arange(first, min(first + batch_size, num_clips))
+      clips = [read(int(i)) for i in place_b]
+      batch = {k: np.stack([clip[k] for clip in clips]) for k in clips[0]}
+      losses = self._losses(self.state, batch, place_b, key)
+      for name, value in losses.items():
         sums[name] += float(value) * len(clips)
     return {name: total / num_clips for name, total in sums.items()}
 
@@ -199,12 +209,15 @@ class Run:
   def _losses(self) -> Callable[..., dict[str, jax.Array]]:
     average = self._setup.settings.sample_from
 
-    def losses(state: TrainState, batch: Batch, key: jax.Array) -> dict:
+    def losses(
+      state: TrainState, batch: Batch, place_b: Array, key: Array
+    ) -> dict:
       values = {}
+      batch = {**step_lib.prepare(batch, state.step), 'position': place_b}
       for player in self.model.players:
         loss, terms = self.model.apply(
           state.variables(average),
-          step_lib.prepare(batch, state.step),
+          batch,
           player=player,
           train=False,
           method='loss',
@@ -237,7 +250,8 @@ def load(
       {'model.solver.num_steps': 20}; what changes the parameters' shapes fails.
 
   Raises:
-    ValueError: If there is no run or no such checkpoint.
+    ValueError: If there is no run or no such checkpoint, or an override is of
+      what counts in training only.
   """
   file = epath.Path(workdir) / 'config.json'
   if not file.exists():
@@ -252,6 +266,7 @@ def load(
     config_lib.load(str(file)),
     {'mesh.data': 1, 'mesh.fsdp': -1, 'mesh.tensor': 1, **(overrides or {})},
   )
+  _check_counts(overrides or {}, workdir)
   setup = setup_lib.make(settings_lib.read(config))
   shapes = setup.state_shapes()
   wanted = {
@@ -266,3 +281,17 @@ def load(
   )
   state = TrainState(**({'ema': {}, 'stats': {}} | found), opt={}, guard={})
   return Run(workdir, config, setup, state)
+
+
+def _check_counts(overrides: Mapping[str, Any], workdir: str) -> None:
+  """Raises ValueError if an override would change nothing of a trained run."""
+  for path in overrides:
+    section = path.partition('.')[0]
+    if section not in _COUNTS:
+      why = 'it counts as it trains only'
+      if section == 'frozen':
+        why = 'what was frozen lies in its checkpoint'
+      raise ValueError(
+        f'config.{path} cannot be changed of the run in {workdir}: {why}. Leave'
+        f' it out, or train another run; fields of {list(_COUNTS)} can be.'
+      )

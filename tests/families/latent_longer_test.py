@@ -68,7 +68,5 @@ def test_it_goes_on_from_a_clip(drawn):
 
 
 def test_more_than_it_draws_is_refused(drawn):
-  with pytest.raises(
-    ValueError, match='has 12 frames, 6 of codes, but A'
-  ):
+  with pytest.raises(ValueError, match='has 12 frames, 6 of codes, but A'):
     drawn(clips(12), 4)

@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import re
 import shutil
 
 import flax.linen as nn
@@ -60,28 +61,38 @@ class Upon(base.VideoModel):
     return jnp.square(self.head(self.tokenizer(batch['video']))).mean(), {}
 
 
-def make_upon(width: int = 3):
+def make_upon(width: int = 3, averages: tuple[str, ...] = ()):
   model = Upon((1, 1, 1, 3), Encoder(width), nn.Dense(2))
   optimizers = {'head': optax.sgd(0.1)}
-  return model, optimizers, state_lib.create(model, optimizers, (), BATCH, 1)
+  state = state_lib.create(model, optimizers, averages, BATCH, 1)
+  return model, optimizers, state
 
 
-@pytest.fixture(scope='module', params=['slow', 'params'])
-def trained(request, tmp_path_factory):
-  """A workdir with a tokenizer whose parameters and average differ."""
-  workdir = tmp_path_factory.mktemp('tokenizer')
+def write_run(workdir, state, model='y.Alone', sample_from='slow'):
+  """Leaves in a workdir what a run would."""
   config = ConfigDict(
     {
       'clip_shape': (1, 1, 1, 3),
       'batch_size': 2,
       'num_steps': 3,
       'data': {'name': 'x'},
-      'model': {'name': 'y'},
+      'model': {'name': model},
       'optim': {'name': 'z'},
-      'sample_from': request.param,
+      'sample_from': sample_from,
     }
   )
+  workdir.mkdir(exist_ok=True)
   (workdir / 'config.json').write_text(config_lib.to_json(config))
+  checkpoints = checkpoints_lib.Checkpoints(str(workdir))
+  checkpoints.save(1, state, {})
+  checkpoints.close()
+  return str(workdir)
+
+
+@pytest.fixture(scope='module', params=['slow', 'params'])
+def trained(request, tmp_path_factory):
+  """A workdir with a tokenizer whose parameters and average differ."""
+  workdir = tmp_path_factory.mktemp('tokenizer')
   model = Alone((1, 1, 1, 3), Encoder())
   optimizers = {'tokenizer': optax.sgd(0.1)}
   state = state_lib.create(model, optimizers, ('slow',), BATCH, 0)
@@ -91,9 +102,7 @@ def trained(request, tmp_path_factory):
   state, _ = step(state, BATCH)
   stats = {'batch_stats': {'tokenizer': {'mean': jnp.ones(3)}}}
   state = state.replace(stats=stats)
-  checkpoints = checkpoints_lib.Checkpoints(str(workdir))
-  checkpoints.save(1, state, {})
-  checkpoints.close()
+  write_run(workdir, state, sample_from=request.param)
   return str(workdir), state.variables(request.param)
 
 
@@ -114,6 +123,57 @@ def test_a_frozen_part_is_that_of_the_other_run(trained):
     lambda a, b: abs(a - b).max(), fresh, state.params['tokenizer']
   )
   assert max(jax.tree.leaves(gap)) > 1e-3, 'A fresh one would not do.'
+
+
+def test_a_part_that_was_frozen_there_too_is_handed_on(trained, tmp_path):
+  """A run's averages are of what learns; the rest lies in its parameters."""
+  workdir, variables = trained
+  model, optimizers, state = make_upon(averages=('slow',))
+  state = frozen.restore(state, {'tokenizer': workdir})
+  step = step_lib.make_train_step(
+    model, optimizers, averages={'slow': {'decay': 0.5}}
+  )
+  state, _ = step(state, BATCH)
+  assert state.ema['slow'].keys() == {'head'}
+  second = write_run(tmp_path / 'second', state, 'y.Upon')
+
+  *_, third = make_upon()
+  third = frozen.restore(third, {'tokenizer': second})
+  for ours, theirs in (
+    (third.params['tokenizer'], variables['params']['tokenizer']),
+    (third.stats['batch_stats'], variables['batch_stats']),
+  ):
+    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+
+
+def test_statistics_that_are_not_there_are_told(tmp_path):
+  model, optimizers = (
+    Alone((1, 1, 1, 3), Encoder()),
+    {'tokenizer': optax.sgd(1)},
+  )
+  state = state_lib.create(model, optimizers, ('slow',), BATCH, 0)
+  state = state.replace(stats={'other': state.stats['batch_stats']})
+  workdir = write_run(tmp_path, state)
+  *_, state = make_upon()
+  with pytest.raises(
+    ValueError, match='has no stats/batch_stats/tokenizer/mean'
+  ):
+    frozen.restore(state, {'tokenizer': workdir})
+
+
+@pytest.mark.parametrize('sample_from', ['slow', 'params'])
+def test_a_run_without_the_part_is_told(tmp_path, sample_from):
+  *_, state = make_upon(averages=('slow',))
+  params = {'head': state.params['head']}
+  state = state.replace(params=params, stats={})
+  workdir = write_run(tmp_path, state, 'recurrent.Recurrent', sample_from)
+  *_, state = make_upon()
+  told = (
+    f'config.frozen.tokenizer is {workdir!r}, whose model, recurrent.Recurrent,'
+    " has no part 'tokenizer'; it has ['head']."
+  )
+  with pytest.raises(ValueError, match=re.escape(told)):
+    frozen.restore(state, {'tokenizer': workdir})
 
 
 @pytest.mark.parametrize(

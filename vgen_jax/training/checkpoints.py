@@ -209,6 +209,21 @@ def steps(workdir: str) -> list[int]:
   return sorted(ocp.utils.checkpoint_steps(folder))
 
 
+def tree(workdir: str) -> dict[str, Any]:
+  """Returns what the latest checkpoint holds, {'params': {...}, ...}.
+
+  Its leaves are what Orbax knows of the arrays; a dict of nothing is a leaf.
+  Raises ValueError if there is no checkpoint, or it cannot be read.
+  """
+  at = _item(workdir, None)
+  try:
+    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+      metadata = checkpointer.metadata(at)
+  except Exception as error:
+    raise ValueError(f'{at} cannot be read: {_first_line(error)}') from error
+  return dict(metadata.item_metadata.tree)
+
+
 def read(workdir: str, wanted: Any, step: int | None = None) -> Any:
   """Returns a part of a checkpoint: the tree `wanted`, and nothing else.
 
@@ -223,17 +238,10 @@ def read(workdir: str, wanted: Any, step: int | None = None) -> Any:
   Raises:
     ValueError: If there is no such checkpoint, or it holds something else.
   """
-  known = steps(workdir)
-  if not known or (step is not None and step not in known):
-    asked = 'no checkpoint' if step is None else f'no checkpoint of step {step}'
-    raise ValueError(
-      f'{workdir} has {asked}; it has those of steps {known}. Train there'
-      ' first, or name another workdir.'
-    )
-  at = _folder(workdir) / str(step or known[-1]) / _ITEM
+  at = _item(workdir, step)
   try:
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-      return checkpointer.restore(
+      found = checkpointer.restore(
         at,
         args=ocp.args.PyTreeRestore(
           item=wanted,
@@ -246,6 +254,33 @@ def read(workdir: str, wanted: Any, step: int | None = None) -> Any:
       f'{at} does not hold what its config.json promises, or cannot be read:'
       f' {_first_line(error)}'
     ) from error
+  lacking = [  # Orbax gives back the shape of what it has not.
+    sharding.path_name(path)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(found)
+    if isinstance(leaf, jax.ShapeDtypeStruct)
+  ]
+  if lacking:
+    raise MismatchError(
+      f'{at} has no {lacking[0]}, which this config needs ({len(lacking)} are'
+      ' missing); the run there is of another model. Name another workdir.'
+    )
+  return found
+
+
+def _item(workdir: str, step: int | None) -> epath.Path:
+  """Returns the folder of a checkpoint's arrays; None is the latest step.
+
+  Raises:
+    ValueError: If there is no such checkpoint.
+  """
+  known = steps(workdir)
+  if not known or (step is not None and step not in known):
+    asked = 'no checkpoint' if step is None else f'no checkpoint of step {step}'
+    raise ValueError(
+      f'{workdir} has {asked}; it has those of steps {known}. Train there'
+      ' first, or name another workdir.'
+    )
+  return _folder(workdir) / str(known[-1] if step is None else step) / _ITEM
 
 
 def _folder(workdir: str) -> epath.Path:

@@ -27,8 +27,9 @@ def restore(
 ) -> TrainState:
   """Returns the state with its frozen parts as other runs have left them.
 
-  A part comes from the average that its run samples from, and keeps the layout
-  that it has in `state`; its statistics come along.
+  A part comes from the average that its run samples from, or if it was frozen
+  there too, from its parameters: averages are of what learns. It keeps the
+  layout that it has in `state`; its statistics come along.
 
   Args:
     state: Whose frozen parts are still random.
@@ -55,7 +56,7 @@ def restore(
       )
     settings = settings_lib.read(config_lib.load(str(config)))
     _check_alike(part, workdir, settings.model, model or {})
-    average = settings.sample_from
+    average = _average(part, workdir, settings)
     params = {part: state.params[part]}
     wanted = {
       'stats': {
@@ -150,6 +151,23 @@ def _check_alike(
       f' config.model (there != here): {faults[0]}. Make config.model say what'
       " that run's config.json says, or name another run."
     )
+
+
+def _average(part: str, workdir: str, settings: settings_lib.Settings) -> str:
+  """Returns which average of a run's parameters to take a part from.
+
+  Raises:
+    ValueError: If the run has no such part.
+  """
+  held = checkpoints.tree(workdir)
+  if part not in held['params']:
+    raise ValueError(
+      f'config.frozen.{part} is {workdir!r}, whose model,'
+      f' {settings.model["name"]}, has no part {part!r}; it has'
+      f' {sorted(held["params"])}. Name a run that has trained it.'
+    )
+  learned = part in held['guard']  # As all that has an optimizer is.
+  return settings.sample_from if learned else 'params'
 
 
 def _spec(model: Mapping[str, Any], part: str) -> Mapping[str, Any]:
