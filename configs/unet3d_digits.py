@@ -30,10 +30,10 @@ def get_config(size: str = 'base') -> ConfigDict:
     denoiser=dict(
       name='unet3d.UNet3D',
       width=pick(base=64, smoke=8),
-      multipliers=pick(base=(1, 2, 4, 8), smoke=(1, 2)),
+      multipliers=pick(base=(1, 2, 4, 8), smoke=(1,)),
       blocks_per_level=pick(base=2, smoke=1),
-      attention_levels=pick(base=(2, 3), smoke=(1,)),
-      temporal_attention_levels=pick(base=(1, 2, 3), smoke=(1,)),
+      attention_levels=pick(base=(2, 3), smoke=(0,)),
+      temporal_attention_levels=pick(base=(1, 2, 3), smoke=(0,)),
       head_width=pick(base=32, smoke=8),
     ),
     prediction='x0',

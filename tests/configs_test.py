@@ -90,11 +90,14 @@ def test_base_size_fits_together(path: pathlib.Path, clips):
 
 
 @each_config
-def test_killed_and_resumed_is_as_never_killed(path, tmp_path, clips):
+def test_killed_and_resumed_is_as_never_killed(
+  path, tmp_path, clips, compiles_once
+):
   """Bit for bit, on every leaf; killed with SIGKILL at a random moment.
 
   The killed run saves in every step, so that the kill may fall into a save. It
   draws no clips, nor does its successor: that must not change anything either.
+  It compiles its own step, though, while its successor takes the first one's.
   """
   straight = loop.train(smoke(path, clips), str(tmp_path / 'straight'))
   workdir = tmp_path / 'killed'

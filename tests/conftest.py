@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from vgen_jax.data import codecs
+from vgen_jax.training import profiling
 
 _ROOT = pathlib.Path(__file__).parents[1]
 
@@ -19,6 +20,31 @@ jax.config.update('jax_compilation_cache_dir', str(_ROOT / '.cache/jax'))
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
 # Most of a test's time is compiling; steps are few and small.
 jax.config.update('jax_disable_most_optimizations', True)
+
+
+_OF_STEPS = ('optim', 'num_steps', 'ema', 'accumulate', 'guard')
+_STEPS = {}  # Compiled ones, by all that they are made of.
+
+
+@pytest.fixture
+def compiles_once(monkeypatch) -> None:
+  """Lets runs of one process share their steps, where these are the same.
+
+  Not for tests that change what a step computes by other means than a config.
+  """
+  compile_step = profiling.compile_step
+
+  def shared(setup):
+    made_of = (
+      setup.model, setup.mesh, setup.batch, setup.state_shapes(),
+      *(getattr(setup.settings, field) for field in _OF_STEPS),
+    )  # fmt: skip
+    key = repr(made_of)
+    if key not in _STEPS:
+      _STEPS[key] = compile_step(setup)
+    return _STEPS[key]
+
+  monkeypatch.setattr(profiling, 'compile_step', shared)
 
 
 @pytest.fixture(scope='session')

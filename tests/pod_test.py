@@ -63,7 +63,9 @@ def config():
   return config_lib.replace(config_lib.load(f'{CONFIG}:smoke'), OVERRIDES)
 
 
-def test_a_pod_and_one_process_go_on_from_each_other(tmp_path, config):
+def test_a_pod_and_one_process_go_on_from_each_other(
+  tmp_path, config, compiles_once
+):
   """Straight on one process = half on two, half on one = the other way."""
   alone = loop.train(config, str(tmp_path / 'alone'))
 

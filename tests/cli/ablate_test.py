@@ -46,7 +46,7 @@ def run(folder, *flags) -> int:
   )
 
 
-def test_two_machines_share_a_sweep(tmp_path, capsys):
+def test_two_machines_share_a_sweep(tmp_path, capsys, compiles_once):
   assert run(tmp_path, '--only=0/2') == 0
   assert 'Still open' in capsys.readouterr().out
   assert not (tmp_path / 'table.md').exists()
