@@ -96,8 +96,8 @@ def test_killed_and_resumed_is_as_never_killed(
   """Bit for bit, on every leaf; killed with SIGKILL at a random moment.
 
   The killed run saves in every step, so that the kill may fall into a save. It
-  draws no clips, nor does its successor: that must not change anything either.
-  It compiles its own step, though, while its successor takes the first one's.
+  compiles its own step, while its successor takes the first one's, and draws no
+  clips: that must not change anything either.
   """
   straight = loop.train(smoke(path, clips), str(tmp_path / 'straight'))
   workdir = tmp_path / 'killed'
@@ -109,8 +109,7 @@ def test_killed_and_resumed_is_as_never_killed(
   command = [
     sys.executable, '-m', 'vgen_jax.cli.main', 'train',
     f'--config={path}:smoke', f'--workdir={workdir}',
-    '--config.checkpoint_every=1', '--config.keep=10',
-    '--config.sample_every=0', *overrides,
+    '--config.checkpoint_every=1', '--config.keep=10', *overrides,
   ]  # fmt: skip
   killed = subprocess.Popen(
     command,
