@@ -28,14 +28,15 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.batch_size = pick(base=32, cpu=16, smoke=8)  # Clips, over all devices.
   config.num_steps = pick(base=50_000, cpu=2_000, smoke=4)
 
-  config.data = dict(name='world.World', label=None)
+  config.data = dict(name='synthetic.world.source.World', label=None)
 
   config.model = dict(
-    name='autoencoding.Autoencoding',
+    name='families.autoencoding.tokenizer.Autoencoding',
     autoencoder=dict(
-      name='vae3d.VAE3D',
+      name='models.vae3d.VAE3D',
       bottleneck=dict(
-        name='gaussian.Gaussian', width=pick(base=16, cpu=8, smoke=2)
+        name='nn.bottlenecks.gaussian.Gaussian',
+        width=pick(base=16, cpu=8, smoke=2),
       ),
       width=pick(base=64, cpu=16, smoke=4),
       multipliers=pick(base=(1, 2, 4, 4), cpu=(1, 2, 2), smoke=(1, 1, 1)),
@@ -48,8 +49,8 @@ def get_config(size: str = 'base') -> ConfigDict:
     reconstruction='l2',
     bottleneck_weight=1e-6,  # Of nats a clip.
     critic=dict(
-      image=dict(name='mocogan.ImageCritic', width=critic_width),
-      video=dict(name='mocogan.VideoCritic', width=critic_width),
+      image=dict(name='models.mocogan.ImageCritic', width=critic_width),
+      video=dict(name='models.mocogan.VideoCritic', width=critic_width),
     ),
     critic_weight=0.1,
     critic_start=pick(base=10_000, cpu=1_400, smoke=2),  # Steps.

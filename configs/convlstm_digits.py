@@ -24,12 +24,12 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.batch_size = pick(base=64, smoke=8)  # Clips, over all devices.
   config.num_steps = pick(base=50_000, smoke=4)
 
-  config.data = dict(name='digits.MovingDigits', num_digits=2)
+  config.data = dict(name='synthetic.digits.source.MovingDigits', num_digits=2)
 
   config.model = dict(
-    name='recurrent.Recurrent',
+    name='families.prediction.recurrent.Recurrent',
     predictor=dict(
-      name='convlstm.ConvLSTM',
+      name='models.convlstm.ConvLSTM',
       features=pick(base=(128, 64, 64), smoke=(4, 4)),
       kernel_size=pick(base=5, smoke=3),
       patch=pick(base=4, smoke=2),

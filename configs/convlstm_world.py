@@ -26,12 +26,14 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.num_steps = pick(base=50_000, cpu=3_000, smoke=4)
 
   few = dict(shape=('circle',), size=('large',), speed=('quickly',))
-  config.data = dict(name='world.World', only=pick(base={}, cpu=few, smoke={}))
+  config.data = dict(
+    name='synthetic.world.source.World', only=pick(base={}, cpu=few, smoke={})
+  )
 
   config.model = dict(
-    name='recurrent.Recurrent',
+    name='families.prediction.recurrent.Recurrent',
     predictor=dict(
-      name='convlstm.ConvLSTM',
+      name='models.convlstm.ConvLSTM',
       features=pick(base=(128, 64, 64), cpu=(48, 48), smoke=(4, 4)),
       kernel_size=pick(base=5, cpu=3, smoke=3),
       patch=pick(base=4, cpu=2, smoke=2),

@@ -24,26 +24,28 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.num_steps = pick(base=1_200, smoke=4)
 
   config.data = dict(
-    name='world.World',
+    name='synthetic.world.source.World',
     label='direction',
     only=dict(shape=('circle',), size=('large',), speed=('quickly',)),
   )
 
   config.model = dict(
-    name='diffusion.Diffusion',
+    name='families.diffusion.denoising.Diffusion',
     denoiser=dict(
-      name='patch_unet.PatchUNet',
+      name='models.patch_unet.PatchUNet',
       width=pick(base=32, smoke=8),
       num_heads=pick(base=4, smoke=2),
     ),
     prediction='x0',
     weight='velocity',
     # Where an object is going is settled while there is much noise.
-    time_density=dict(name='times.LogitNormal', mean=-1.0),
+    time_density=dict(name='families.diffusion.times.LogitNormal', mean=-1.0),
     class_dropout=0.1,
     guidance=3.0,
     clip_x0='static',
-    solver=dict(name='solvers.Heun', num_steps=pick(base=20, smoke=2)),
+    solver=dict(
+      name='families.diffusion.solvers.Heun', num_steps=pick(base=20, smoke=2)
+    ),
   )
 
   config.optim = dict(

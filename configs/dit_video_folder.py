@@ -26,15 +26,15 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.num_steps = pick(base=200_000, cpu=1_500, smoke=4)
 
   config.data = dict(
-    name='video_folder.VideoFolder',
+    name='data.files.video_folder.VideoFolder',
     folder='videos',
     frames_per_second=8.0,  # Whatever the rates of the files are.
   )
 
   config.model = dict(
-    name='diffusion.Diffusion',
+    name='families.diffusion.denoising.Diffusion',
     denoiser=dict(
-      name='dit.VideoDiT',
+      name='models.dit.VideoDiT',
       width=pick(base=768, cpu=160, smoke=24),
       depth=pick(base=12, cpu=4, smoke=2),
       num_heads=pick(base=12, cpu=5, smoke=2),
@@ -43,9 +43,13 @@ def get_config(size: str = 'base') -> ConfigDict:
     ),
     prediction='x0',
     weight='velocity',
-    time_density=dict(name='times.LogitNormal', mean=-0.5),  # Nearer to noise.
+    time_density=dict(
+      name='families.diffusion.times.LogitNormal', mean=-0.5
+    ),  # Nearer to noise.
     clip_x0='static',
-    solver=dict(name='solvers.Heun', num_steps=pick(base=32, smoke=2)),
+    solver=dict(
+      name='families.diffusion.solvers.Heun', num_steps=pick(base=32, smoke=2)
+    ),
   )
 
   config.optim = dict(

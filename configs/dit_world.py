@@ -6,14 +6,12 @@ Each clip shows one object; the label says in which direction it moves. Patches
 hold 2 x 4 x 4 x 3 = 96 numbers, fewer than the width: wider patches do not
 learn to predict velocities.
 
-Sizes: `base`, for one accelerator, and `S`, `B`, `L`, `XL`, of DiT's widths and
-depths; `smoke`, for tests.
+Sizes: `base`, for one accelerator; `S`, `B`, `L`, `XL`, as DiT's; `smoke`.
 """
 
 from ml_collections import ConfigDict
 
-# Width, depth and heads of Peebles & Xie, "Scalable Diffusion Models with
-# Transformers", 2022, https://arxiv.org/abs/2212.09748, table 1.
+# Width, depth, heads: Peebles & Xie, 2022, https://arxiv.org/abs/2212.09748.
 _DIT = {
   'S': (384, 12, 6),
   'B': (768, 12, 12),
@@ -38,12 +36,12 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.batch_size = pick(base=64, smoke=8)  # Clips, over all devices.
   config.num_steps = pick(base=50_000, smoke=4)
 
-  config.data = dict(name='world.World', label='direction')
+  config.data = dict(name='synthetic.world.source.World', label='direction')
 
   config.model = dict(
-    name='diffusion.Diffusion',
+    name='families.diffusion.denoising.Diffusion',
     denoiser=dict(
-      name='dit.VideoDiT',
+      name='models.dit.VideoDiT',
       width=width,
       depth=depth,
       num_heads=heads,
@@ -53,10 +51,12 @@ def get_config(size: str = 'base') -> ConfigDict:
       dtype=pick(base='bfloat16', smoke='float32'),
     ),
     prediction='velocity',
-    time_density=dict(name='times.LogitNormal'),
+    time_density=dict(name='families.diffusion.times.LogitNormal'),
     class_dropout=0.1,
     guidance=1.5,
-    solver=dict(name='solvers.Euler', num_steps=pick(base=50, smoke=2)),
+    solver=dict(
+      name='families.diffusion.solvers.Euler', num_steps=pick(base=50, smoke=2)
+    ),
   )
 
   config.optim = dict(

@@ -23,23 +23,23 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.num_steps = pick(base=1_000, smoke=4)
 
   config.data = dict(
-    name='world.World',
+    name='synthetic.world.source.World',
     label='direction',
     only=dict(shape=('circle',), size=('large',), speed=('quickly',)),
   )
 
   config.model = dict(
-    name='latent.Latent',
+    name='families.latent.Latent',
     autoencoder=dict(  # As in configs/fsq_world.py.
-      name='patch_tokenizer.PatchTokenizer',
-      bottleneck=dict(name='lookup_free.FSQ', levels=(8, 8, 8)),
+      name='models.patch_tokenizer.PatchTokenizer',
+      bottleneck=dict(name='nn.bottlenecks.lookup_free.FSQ', levels=(8, 8, 8)),
       patch_size=(2, 4, 4),  # Frames, rows, columns.
       width=pick(base=128, smoke=16),
     ),
     prior=dict(
-      name='diffusion.Diffusion',
+      name='families.diffusion.denoising.Diffusion',
       denoiser=dict(
-        name='dit.VideoDiT',
+        name='models.dit.VideoDiT',
         width=pick(base=128, smoke=16),
         depth=pick(base=4, smoke=2),
         num_heads=pick(base=4, smoke=2),
@@ -50,7 +50,9 @@ def get_config(size: str = 'base') -> ConfigDict:
       prediction='velocity',
       class_dropout=0.1,
       guidance=1.5,
-      solver=dict(name='solvers.Heun', num_steps=pick(base=20, smoke=2)),
+      solver=dict(
+        name='families.diffusion.solvers.Heun', num_steps=pick(base=20, smoke=2)
+      ),
     ),
   )
   config.frozen = dict(autoencoder='runs/fsq_world')

@@ -28,16 +28,18 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.num_steps = pick(base=50_000, cpu=1_500, smoke=4)
 
   config.data = dict(
-    name='video_folder.VideoFolder',
+    name='data.files.video_folder.VideoFolder',
     folder='videos',
     frames_per_second=8.0,  # Whatever the rates of the files are.
   )
 
   config.model = dict(
-    name='autoencoding.Autoencoding',
+    name='families.autoencoding.tokenizer.Autoencoding',
     autoencoder=dict(
-      name='patch_tokenizer.PatchTokenizer',
-      bottleneck=dict(name='lookup_free.FSQ', levels=(8, 5, 5, 5)),
+      name='models.patch_tokenizer.PatchTokenizer',
+      bottleneck=dict(
+        name='nn.bottlenecks.lookup_free.FSQ', levels=(8, 5, 5, 5)
+      ),
       patch_size=(2, 4, 4),  # Frames, rows, columns.
       width=pick(base=512, cpu=128, smoke=16),
       dtype=pick(base='bfloat16', cpu='float32', smoke='float32'),

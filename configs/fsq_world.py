@@ -24,16 +24,16 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.num_steps = pick(base=2_000, smoke=4)
 
   config.data = dict(
-    name='world.World',
+    name='synthetic.world.source.World',
     label='direction',
     only=dict(shape=('circle',), size=('large',), speed=('quickly',)),
   )
 
   config.model = dict(
-    name='autoencoding.Autoencoding',
+    name='families.autoencoding.tokenizer.Autoencoding',
     autoencoder=dict(
-      name='patch_tokenizer.PatchTokenizer',
-      bottleneck=dict(name='lookup_free.FSQ', levels=(8, 8, 8)),
+      name='models.patch_tokenizer.PatchTokenizer',
+      bottleneck=dict(name='nn.bottlenecks.lookup_free.FSQ', levels=(8, 8, 8)),
       patch_size=(2, 4, 4),  # Frames, rows, columns.
       width=pick(base=128, smoke=16),
     ),

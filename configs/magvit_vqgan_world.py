@@ -28,14 +28,14 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.batch_size = pick(base=32, paper=128, smoke=8)  # Clips, all devices.
   config.num_steps = pick(base=30_000, paper=200_000, smoke=4)
 
-  config.data = dict(name='world.World', label='direction')
+  config.data = dict(name='synthetic.world.source.World', label='direction')
 
   config.model = dict(
-    name='autoencoding.Autoencoding',
+    name='families.autoencoding.tokenizer.Autoencoding',
     autoencoder=dict(
-      name='magvit_vqgan.MagvitVQGAN',
+      name='models.magvit_vqgan.MagvitVQGAN',
       bottleneck=dict(
-        name='quantize.VQ',
+        name='nn.bottlenecks.quantize.VQ',
         num_codes=big(base=1024, smoke=16),
         width=pick(base=64, paper=256, smoke=4),
       ),
@@ -47,7 +47,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     ),
     critic=dict(
       video=dict(
-        name='magvit_vqgan.Critic',
+        name='models.magvit_vqgan.Critic',
         width=pick(base=32, paper=64, smoke=4),
         multipliers=(2, 4, 4, 4, 4)[: pick(base=4, paper=5, smoke=2)],
       )

@@ -23,23 +23,23 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.num_steps = pick(base=1_000, smoke=4)
 
   config.data = dict(
-    name='world.World',
+    name='synthetic.world.source.World',
     label='direction',
     only=dict(shape=('circle',), size=('large',), speed=('quickly',)),
   )
 
   config.model = dict(
-    name='latent.Latent',
+    name='families.latent.Latent',
     autoencoder=dict(  # As in configs/fsq_world.py.
-      name='patch_tokenizer.PatchTokenizer',
-      bottleneck=dict(name='lookup_free.FSQ', levels=(8, 8, 8)),
+      name='models.patch_tokenizer.PatchTokenizer',
+      bottleneck=dict(name='nn.bottlenecks.lookup_free.FSQ', levels=(8, 8, 8)),
       patch_size=(2, 4, 4),  # Frames, rows, columns.
       width=pick(base=128, smoke=16),
     ),
     prior=dict(
-      name='masked.Masked',
+      name='families.codes.masked.Masked',
       transformer=dict(
-        name='maskgit.MaskGIT',
+        name='models.maskgit.MaskGIT',
         num_codes=512,
         width=pick(base=128, smoke=16),
         depth=pick(base=4, smoke=2),

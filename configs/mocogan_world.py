@@ -24,19 +24,19 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.batch_size = pick(base=32, smoke=8)  # Clips, over all devices.
   config.num_steps = pick(base=20_000, smoke=4)
 
-  config.data = dict(name='world.World', label='direction')
+  config.data = dict(name='synthetic.world.source.World', label='direction')
 
   config.model = dict(
-    name='gan.GAN',
+    name='families.adversarial.gan.GAN',
     generator=dict(
-      name='mocogan.Generator',
+      name='models.mocogan.Generator',
       width=width,
       content_width=pick(base=16, smoke=4, paper=50),
       motion_width=pick(base=8, smoke=4, paper=10),
     ),
     critic=dict(
-      image=dict(name='mocogan.ImageCritic', width=width),
-      video=dict(name='mocogan.VideoCritic', width=width),
+      image=dict(name='models.mocogan.ImageCritic', width=width),
+      video=dict(name='models.mocogan.VideoCritic', width=width),
     ),
     penalty_kind='r1',
     penalty_weight=2.0,

@@ -23,12 +23,12 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.batch_size = pick(base=64, smoke=8)  # Clips, over all devices.
   config.num_steps = pick(base=60_000, smoke=4)
 
-  config.data = dict(name='digits.MovingDigits', num_digits=1)
+  config.data = dict(name='synthetic.digits.source.MovingDigits', num_digits=1)
 
   config.model = dict(
-    name='diffusion.Diffusion',
+    name='families.diffusion.denoising.Diffusion',
     denoiser=dict(
-      name='unet3d.UNet3D',
+      name='models.unet3d.UNet3D',
       width=pick(base=64, smoke=8),
       multipliers=pick(base=(1, 2, 4, 8), smoke=(1,)),
       blocks_per_level=pick(base=2, smoke=1),
@@ -37,10 +37,12 @@ def get_config(size: str = 'base') -> ConfigDict:
       head_width=pick(base=32, smoke=8),
     ),
     prediction='x0',
-    time_density=dict(name='times.LogitNormal'),
+    time_density=dict(name='families.diffusion.times.LogitNormal'),
     class_dropout=0.1,
     guidance=2.0,
-    solver=dict(name='solvers.Heun', num_steps=pick(base=32, smoke=2)),
+    solver=dict(
+      name='families.diffusion.solvers.Heun', num_steps=pick(base=32, smoke=2)
+    ),
   )
 
   config.optim = dict(

@@ -24,22 +24,26 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.num_steps = pick(base=6_000, smoke=4)
 
   config.data = dict(
-    name='world.World',
+    name='synthetic.world.source.World',
     label=None,
     only=dict(shape=('circle',), size=('large',), speed=('quickly',)),
   )
 
   config.model = dict(
-    name='vae.VAE',
+    name='families.autoencoding.vae.VAE',
     autoencoder=dict(
-      name='conv_vae.ClipVAE',
-      bottleneck=dict(name='gaussian.Gaussian', width=pick(base=6, smoke=4)),
+      name='models.conv_vae.ClipVAE',
+      bottleneck=dict(
+        name='nn.bottlenecks.gaussian.Gaussian', width=pick(base=6, smoke=4)
+      ),
       widths=pick(base=(16, 32, 64), smoke=(4, 8, 16)),
       dense_widths=pick(base=(512, 512), smoke=(16,)),
       time_strides=(1, 2, 2),
     ),
     # A finer scale costs more nats, and leaves holes between posteriors.
-    likelihood=dict(name='likelihoods.Gaussian', scale=0.6),
+    likelihood=dict(
+      name='families.autoencoding.likelihoods.Gaussian', scale=0.6
+    ),
     beta_warmup=pick(base=200, smoke=2),  # Steps.
   )
 

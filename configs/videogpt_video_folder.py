@@ -5,11 +5,9 @@
   vgen train --config=configs/videogpt_video_folder.py --workdir=runs/mine \
       --config.data.folder=path/to/videos
 
-The tokenizer of the first run turns clips into codes, of which the second
-learns. If videos lie in sub-folders, those are classes to draw by.
+The second run learns the codes of the first. Sub-folders are classes.
 
-Sizes: those of configs/fsq_video_folder.py, one for one: `base`, for one
-accelerator; `cpu`, for a first look on two cores; `smoke`, for tests.
+Sizes: `base`, for one accelerator; `cpu`, for two cores; `smoke`, for tests.
 """
 
 from ml_collections import ConfigDict
@@ -28,24 +26,26 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.num_steps = pick(base=100_000, cpu=1_500, smoke=4)
 
   config.data = dict(
-    name='video_folder.VideoFolder',
+    name='data.files.video_folder.VideoFolder',
     folder='videos',
     frames_per_second=8.0,  # Whatever the rates of the files are.
   )
 
   config.model = dict(
-    name='latent.Latent',
+    name='families.latent.Latent',
     autoencoder=dict(  # As in configs/fsq_video_folder.py.
-      name='patch_tokenizer.PatchTokenizer',
-      bottleneck=dict(name='lookup_free.FSQ', levels=(8, 5, 5, 5)),
+      name='models.patch_tokenizer.PatchTokenizer',
+      bottleneck=dict(
+        name='nn.bottlenecks.lookup_free.FSQ', levels=(8, 5, 5, 5)
+      ),
       patch_size=(2, 4, 4),  # Frames, rows, columns.
       width=pick(base=512, cpu=128, smoke=16),
       dtype=pick(base='bfloat16', cpu='float32', smoke='float32'),
     ),
     prior=dict(
-      name='autoregressive.Autoregressive',
+      name='families.codes.autoregressive.Autoregressive',
       transformer=dict(
-        name='videogpt.VideoGPT',
+        name='models.videogpt.VideoGPT',
         num_codes=1_000,
         width=pick(base=768, cpu=128, smoke=16),
         depth=pick(base=12, cpu=4, smoke=2),

@@ -25,14 +25,14 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.batch_size = pick(base=32, paper=32, smoke=8)  # Clips, all devices.
   config.num_steps = pick(base=20_000, paper=100_000, smoke=4)
 
-  config.data = dict(name='world.World', label='direction')
+  config.data = dict(name='synthetic.world.source.World', label='direction')
 
   config.model = dict(
-    name='autoencoding.Autoencoding',
+    name='families.autoencoding.tokenizer.Autoencoding',
     autoencoder=dict(
-      name='videogpt_vqvae.VideoGPTVQVAE',
+      name='models.videogpt_vqvae.VideoGPTVQVAE',
       bottleneck=dict(
-        name='quantize.EMAVQ',
+        name='nn.bottlenecks.quantize.EMAVQ',
         num_codes=pick(base=512, paper=2048, smoke=16),
         width=pick(base=64, paper=256, smoke=4),
       ),

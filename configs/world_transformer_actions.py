@@ -2,9 +2,9 @@
 
   vgen train --config=configs/world_transformer_actions.py --workdir=runs/act
 
-The clips are those of data/worlds/actions.py: an action moves the object, walls
-stop it. In training all frames are learned at once; then each is made from a
-memory of fixed size, as `experiments/benchmarks/world_speed.py` times.
+The clips are those of synthetic/actions/source.py: an action moves the object,
+walls stop it. In training all frames are learned at once; then each is made
+from a memory of fixed size, as `experiments/benchmarks/world_speed.py` times.
 
 Sizes: `base`, for one accelerator; `cpu`, for two processor cores, in minutes;
 `smoke`, for tests.
@@ -25,12 +25,12 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.batch_size = pick(base=64, cpu=32, smoke=8)  # Clips, over all devices.
   config.num_steps = pick(base=50_000, cpu=1_500, smoke=4)
 
-  config.data = dict(name='worlds.actions.Actions')
+  config.data = dict(name='synthetic.actions.source.Actions')
 
   config.model = dict(
-    name='recurrent.Recurrent',
+    name='families.prediction.recurrent.Recurrent',
     predictor=dict(
-      name='world_transformer.WorldTransformer',
+      name='models.world_transformer.WorldTransformer',
       width=pick(base=512, cpu=64, smoke=16),
       depth=pick(base=8, cpu=3, smoke=2),
       num_heads=pick(base=8, cpu=4, smoke=2),

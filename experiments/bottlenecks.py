@@ -9,9 +9,9 @@ share of codes in use, and their perplexity, are measured beside it.
   vgen ablate --experiment=experiments/bottlenecks.py --workdir=runs/bottlenecks
 """
 
-from vgen_jax import runs
 from vgen_jax.ablation.sweep import param
 from vgen_jax.ablation.sweep import product
+from vgen_jax.inference import runs
 
 _NUMBERS = ('psnr', 'recent_usage', 'recent_perplexity')
 
@@ -25,11 +25,11 @@ BASE = 'configs/fsq_world.py'
 SWEEP = product(
   param(
     'model.autoencoder.bottleneck',
-    dict(name='lookup_free.FSQ', levels=(8, 8, 8)),
-    dict(name='lookup_free.LFQ', num_bits=9),
-    dict(name='lookup_free.BSQ', num_bits=9),
-    dict(name='quantize.EMAVQ', num_codes=512, width=16),
-    dict(name='quantize.VQ', num_codes=512, width=16),
+    dict(name='nn.bottlenecks.lookup_free.FSQ', levels=(8, 8, 8)),
+    dict(name='nn.bottlenecks.lookup_free.LFQ', num_bits=9),
+    dict(name='nn.bottlenecks.lookup_free.BSQ', num_bits=9),
+    dict(name='nn.bottlenecks.quantize.EMAVQ', num_codes=512, width=16),
+    dict(name='nn.bottlenecks.quantize.VQ', num_codes=512, width=16),
   ),
   param('num_steps', 600),
   param('seed', 0, 1),

@@ -7,9 +7,9 @@ the same clips and noise for all runs, with the averaged parameters.
   vgen ablate --experiment=experiments/muon_or_adamw.py --workdir=runs/muon
 """
 
-from vgen_jax import runs
 from vgen_jax.ablation.sweep import param
 from vgen_jax.ablation.sweep import product
+from vgen_jax.inference import runs
 
 
 def _optim(name: str, peak: float, **kwargs: float) -> dict:

@@ -14,15 +14,15 @@ import jax
 import numpy as np
 import pytest
 
-from vgen_jax import build
-from vgen_jax import config as config_lib
-from vgen_jax import settings as settings_lib
+from vgen_jax.config import build
+from vgen_jax.config import loading as config_lib
+from vgen_jax.config import settings as settings_lib
 from vgen_jax.data import pipeline
-from vgen_jax.training import checkpoints
+from vgen_jax.inference import sampling
+from vgen_jax.runtime import checkpoints
+from vgen_jax.runtime import writers
 from vgen_jax.training import loop
-from vgen_jax.training import sampling
 from vgen_jax.training import setup as setup_lib
-from vgen_jax.training import writers
 
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
@@ -52,7 +52,7 @@ def smoke(path, clips, **overrides):
     overrides[f'frozen.{part}'] = trained(
       pathlib.Path(workdir).name, clips
     ).name
-  if config.data.name == 'video_folder.VideoFolder':
+  if config.data.name == 'data.files.video_folder.VideoFolder':
     overrides['data.folder'] = str(clips)
   return config_lib.replace(config, {**ONE_DEVICE, **overrides})
 
@@ -70,7 +70,7 @@ def test_base_size_fits_together(path: pathlib.Path, clips):
   """The step and the sampler of the full size are traced, not computed."""
   config = config_lib.load(str(path))
   overrides = dict(ONE_DEVICE)
-  if config.data.name == 'video_folder.VideoFolder':
+  if config.data.name == 'data.files.video_folder.VideoFolder':
     overrides['data.folder'] = str(clips)
   setup = setup_lib.make(
     settings_lib.read(config_lib.replace(config, overrides))

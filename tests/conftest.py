@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from vgen_jax.data import codecs
-from vgen_jax.training import profiling
+from vgen_jax.data.files import codecs
+from vgen_jax.training import compilation
 
 _ROOT = pathlib.Path(__file__).parents[1]
 
@@ -32,7 +32,7 @@ def compiles_once(monkeypatch) -> None:
 
   Not for tests that change what a step computes by other means than a config.
   """
-  compile_step = profiling.compile_step
+  compile_step = compilation.compile_step
 
   def shared(setup):
     made_of = (
@@ -44,7 +44,7 @@ def compiles_once(monkeypatch) -> None:
       _STEPS[key] = compile_step(setup)
     return _STEPS[key]
 
-  monkeypatch.setattr(profiling, 'compile_step', shared)
+  monkeypatch.setattr(compilation, 'compile_step', shared)
 
 
 @pytest.fixture(scope='session')

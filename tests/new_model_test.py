@@ -46,11 +46,11 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.clip_shape = (2, 16, 16, 3)
   config.batch_size = 8
   config.num_steps = pick(base=100, smoke=4)
-  config.data = dict(name='world.World')
+  config.data = dict(name='synthetic.world.source.World')
   config.model = dict(
-    name='diffusion.Diffusion',
-    denoiser=dict(name='toy.Pixelwise'),
-    solver=dict(name='solvers.Euler', num_steps=2),
+    name='families.diffusion.denoising.Diffusion',
+    denoiser=dict(name='models.toy.Pixelwise'),
+    solver=dict(name='families.diffusion.solvers.Euler', num_steps=2),
   )
   config.optim = dict(
     name='sgd', schedule=dict(name='constant', peak=1e-2)
@@ -73,7 +73,7 @@ def run_contract(copy: pathlib.Path) -> str:
   done = subprocess.run(
     [
       sys.executable, '-m', 'pytest', 'tests/configs_test.py',
-      'tests/house_test.py', '-n', '0', '-k', 'toy or house',
+      'tests/layout_test.py', '-n', '0', '-k', 'toy or house',
     ],
     cwd=copy,
     env={**os.environ, 'PYTHONPATH': str(copy)},

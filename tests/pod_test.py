@@ -11,7 +11,7 @@ import numpy as np
 import portpicker
 import pytest
 
-from vgen_jax import config as config_lib
+from vgen_jax.config import loading as config_lib
 from vgen_jax.training import loop
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -7,9 +7,9 @@ import shlex
 
 import pytest
 
-from vgen_jax import config as config_lib
-from vgen_jax import settings as settings_lib
 from vgen_jax.cli import main as cli
+from vgen_jax.config import loading as config_lib
+from vgen_jax.config import settings as settings_lib
 
 ROOT = pathlib.Path(__file__).parents[1]
 DOCUMENTS = [ROOT / 'README.md', ROOT / 'experiments/README.md']

@@ -19,7 +19,7 @@ import time
 import jax
 import jax.numpy as jnp
 
-from vgen_jax.families import autoregressive
+from vgen_jax.families.codes import autoregressive
 from vgen_jax.models import videogpt
 
 _COPY_BYTES = 2**28  # Beyond all caches of a processor.

@@ -17,8 +17,8 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from vgen_jax import build
-from vgen_jax import config as config_lib
+from vgen_jax.config import build
+from vgen_jax.config import loading as config_lib
 from vgen_jax.models import vae3d
 
 _MIB = 2**20

@@ -15,11 +15,11 @@ import time
 
 import jax
 
-from vgen_jax import config as config_lib
-from vgen_jax import settings as settings_lib
-from vgen_jax.training import flops as flops_lib
+from vgen_jax.config import loading as config_lib
+from vgen_jax.config import settings as settings_lib
+from vgen_jax.runtime import flops as flops_lib
+from vgen_jax.training import compilation
 from vgen_jax.training import loop
-from vgen_jax.training import profiling
 from vgen_jax.training import setup as setup_lib
 
 _GIB = 2**30
@@ -66,7 +66,7 @@ class _Timed:
     config = config_lib.replace(config_lib.load(path), overrides)
     setup = setup_lib.make(settings_lib.read(config))
     setup_lib.check_batch_size(setup)
-    self._step, self._cost = profiling.compile_step(setup)
+    self._step, self._cost = compilation.compile_step(setup)
     self._state = setup.first_state()
     with loop.batches_from(setup, 0) as batches:
       self._batch = next(batches)

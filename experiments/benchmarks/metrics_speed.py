@@ -19,12 +19,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vgen_jax.data import world as world_lib
-from vgen_jax.evaluation import frechet
-from vgen_jax.evaluation.judging import degradations
-from vgen_jax.evaluation.judging import judge as judge_lib
-from vgen_jax.evaluation.judging import redrawing
+from vgen_jax.evaluation.scores import frechet
 from vgen_jax.pretrained import i3d
+from vgen_jax.synthetic.world import corruptions
+from vgen_jax.synthetic.world import rerendering
+from vgen_jax.synthetic.world import source as world_lib
+from vgen_jax.synthetic.world import verifier as judge_lib
 
 
 def main() -> None:
@@ -36,8 +36,8 @@ def main() -> None:
   rows = {}
   world = world_lib.World((16, 64, 64, 3))
   judge = judge_lib.Judge(world)
-  clips = redrawing.draw(world, 64)
-  blurred = degradations.spoil(clips, 'blur', 1.5, 0)
+  clips = rerendering.draw(world, 64)
+  blurred = corruptions.spoil(clips, 'blur', 1.5, 0)
   rows['judge, real clips'] = _time(
     lambda: judge.measure(clips.video_bthwc), 64
   )

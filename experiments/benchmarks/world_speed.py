@@ -19,8 +19,8 @@ import time
 import jax
 import jax.numpy as jnp
 
-from vgen_jax import build
-from vgen_jax import config as config_lib
+from vgen_jax.config import build
+from vgen_jax.config import loading as config_lib
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from vgen_jax.ablation import plot
 from vgen_jax.ablation import sweep
-from vgen_jax.training import writers
+from vgen_jax.runtime import writers
 
 _ENTRIES = sweep.product(
   sweep.param('model.x', 'a', 'b'), sweep.param('seed', 0, 1)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from vgen_jax.ablation import table
-from vgen_jax.training import writers
+from vgen_jax.runtime import writers
 
 
 def _run(name: str, arm: str, seed: int, **metrics: float) -> table.Run:

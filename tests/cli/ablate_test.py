@@ -8,7 +8,7 @@ import pytest
 from vgen_jax.ablation import table
 from vgen_jax.cli import ablate
 from vgen_jax.cli import main as cli
-from vgen_jax.training import writers
+from vgen_jax.runtime import writers
 
 ROOT = pathlib.Path(__file__).parents[2]
 EXPERIMENT = f"""

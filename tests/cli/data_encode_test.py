@@ -8,16 +8,16 @@ import jax
 import numpy as np
 import pytest
 
-from vgen_jax import config as config_lib
-from vgen_jax import runs
-from vgen_jax import settings as settings_lib
 from vgen_jax.cli import main as cli
+from vgen_jax.config import loading as config_lib
+from vgen_jax.config import settings as settings_lib
 from vgen_jax.data import pipeline
-from vgen_jax.training import checkpoints as checkpoints_lib
+from vgen_jax.inference import clip_providers
+from vgen_jax.inference import runs
+from vgen_jax.runtime import checkpoints as checkpoints_lib
 from vgen_jax.training import loop
 from vgen_jax.training import setup as setup_lib
 from vgen_jax.training import step as step_lib
-from vgen_jax.training import streams
 
 CONFIGS = pathlib.Path(__file__).parents[2] / 'configs'
 NUM = 40
@@ -53,7 +53,7 @@ def over(name, workdir, folder=None, **overrides):
   """Config of a run over a tokenizer, and over codes if a folder is given."""
   config = smoke(name, **{'frozen.autoencoder': str(workdir)}, **overrides)
   if folder is not None:
-    config.data = {'name': 'encoded.Encoded', 'folder': folder}
+    config.data = {'name': 'data.encoded.Encoded', 'folder': folder}
   return config
 
 
@@ -140,7 +140,7 @@ def test_only_its_own_tokenizer_may_be_frozen(fsq, tmp_path, capsys):
 def test_a_model_over_pixels_cannot_learn_codes(fsq, tmp_path, capsys):
   folder = encode(capsys, fsq, tmp_path, f'--num={NUM}')['folder']
   config = smoke('dit_world', clip_shape=(4, 8, 8, 3))
-  config.data = {'name': 'encoded.Encoded', 'folder': folder}
+  config.data = {'name': 'data.encoded.Encoded', 'folder': folder}
   with pytest.raises(ValueError, match=r'no video.*config\.frozen must name'):
     made(config)
 
@@ -149,9 +149,9 @@ def test_what_looks_at_pixels_gets_them(fsq, tmp_path, capsys):
   told = encode(capsys, fsq, tmp_path, f'--num={NUM}')
   setup = made(over('maskgit_world', fsq, told['folder']))
   options = settings_lib.Evaluation(num_clips=2)
-  found = streams.Streams(setup, None, options)
+  found = clip_providers.Streams(setup, None, options)
   plain = made(over('maskgit_world', fsq))
-  wanted = streams.Streams(plain, None, options)
+  wanted = clip_providers.Streams(plain, None, options)
   assert found.real_split == wanted.real_split == 'validation'
   assert found.places() == wanted.places()
   state = types.SimpleNamespace(step=0)

@@ -8,7 +8,7 @@ from PIL import Image
 import pytest
 
 from vgen_jax.cli import main as cli
-from vgen_jax.data import tfds_video
+from vgen_jax.data.tfds import dataset
 
 
 def told(capsys, *argv) -> dict:
@@ -49,7 +49,7 @@ def test_prepare_then_inspect(clips, tmp_path, capsys):
   assert found['clips_per_cpu_second'] > 1
   pixels = np.asarray(Image.open(sheet))
   assert pixels.shape == (3 * 16, 8 * 16, 3)
-  source = tfds_video.TFDSVideo(
+  source = dataset.TFDSVideo(
     (8, 16, 16, 3), data_dir=place['data_dir'], split='all'
   )
   np.testing.assert_array_equal(pixels[:16, :16], source[0]['video'][0])

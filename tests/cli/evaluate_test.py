@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 from vgen_jax.cli import main as cli
-from vgen_jax.training import preemption
+from vgen_jax.runtime import preemption
 
 ROOT = pathlib.Path(__file__).parents[2]
 

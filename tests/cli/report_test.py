@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vgen_jax.cli import main as cli
-from vgen_jax.evaluation import results
+from vgen_jax.evaluation.metrics import results
 
 
 def evaluated(folder, steps=(20,)):

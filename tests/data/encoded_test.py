@@ -1,4 +1,4 @@
-"""Tests of data/encoded.py and data/builders/encodings.py."""
+"""Tests of data/encoded.py and data/prepare/encodings.py."""
 
 import dataclasses
 import os
@@ -11,14 +11,18 @@ import sys
 import numpy as np
 import pytest
 
-from vgen_jax.data import digits
+from vgen_jax.core import faults
 from vgen_jax.data import encoded
-from vgen_jax.data import faults
 from vgen_jax.data import pipeline
-from vgen_jax.data.builders import encodings
+from vgen_jax.data.prepare import encodings
+from vgen_jax.synthetic.digits import source as digits
 
 CLIP_SHAPE = (2, 8, 8, 1)
-DATA = {'name': 'digits.MovingDigits', 'num_digits': 1, 'num_clips': 23}
+DATA = {
+  'name': 'synthetic.digits.source.MovingDigits',
+  'num_digits': 1,
+  'num_clips': 23,
+}
 SOURCE = digits.MovingDigits(CLIP_SHAPE, num_digits=1, num_clips=23)
 # 23 clips in shards of 5 are 4 shards and a short one.
 MANIFEST = encoded.Manifest(

@@ -15,10 +15,10 @@ from jax.sharding import PartitionSpec as P
 import numpy as np
 import pytest
 
+from vgen_jax.core.types import Schema
+from vgen_jax.data import host_shards as shares
 from vgen_jax.data import pipeline
-from vgen_jax.data import shares
-from vgen_jax.data import world
-from vgen_jax.types import Schema
+from vgen_jax.synthetic.world import source as world
 
 
 def make_source(num_clips: int = 10, **attributes):

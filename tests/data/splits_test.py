@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vgen_jax.data import splits
-from vgen_jax.data.videos import folders
+from vgen_jax.data.files import folders
 
 SHARES = {'validation': 0.1, 'test': 0.2}
 NAMES = [f'clip {i}.mp4' for i in range(50)]

@@ -7,10 +7,10 @@ import types
 import numpy as np
 import pytest
 
-from vgen_jax import build
+from vgen_jax.config import build
 from vgen_jax.data import pipeline
 from vgen_jax.data import text as text_lib
-from vgen_jax.data import world as world_lib
+from vgen_jax.synthetic.world import source as world_lib
 
 SHAPE = (4, 16, 16, 3)
 
@@ -115,7 +115,10 @@ def test_the_real_package(tmp_path):
 
 
 def test_the_world_tells_what_it_shows():
-  spec = {'name': 'world.World', 'text': {'name': 'text.Bytes', 'length': 64}}
+  spec = {
+    'name': 'synthetic.world.source.World',
+    'text': {'name': 'data.text.Bytes', 'length': 64},
+  }
   source = build.source(spec, SHAPE)
   assert source.schema.vocab_size == 259
   plain = world_lib.World(SHAPE)

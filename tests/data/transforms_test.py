@@ -6,10 +6,10 @@ import pickle
 import numpy as np
 import pytest
 
-from vgen_jax import build
+from vgen_jax.config import build
+from vgen_jax.core.types import Schema
 from vgen_jax.data import pipeline
 from vgen_jax.data import transforms
-from vgen_jax.types import Schema
 
 SHAPE = (20, 8, 12, 3)
 
@@ -202,19 +202,24 @@ def test_evaluation_sees_each_window_and_view_once(count):
 
 def test_a_config_can_say_it():
   spec = {
-    'name': 'transforms.Transformed',
-    'source': {'name': 'world.World', 'clip_shape': (8, 20, 20, 3)},
+    'name': 'data.transforms.Transformed',
+    'source': {
+      'name': 'synthetic.world.source.World',
+      'clip_shape': (8, 20, 20, 3),
+    },
     'strides': (2,),
   }
   source = build.source(spec, (4, 16, 16, 3), split='test')
   assert source.source.split == 'test'  # What holds for all, holds within.
   assert source.schema.clip_shape == (4, 16, 16, 3)
   assert source[0]['video'].shape == (4, 16, 16, 3)
-  with pytest.raises(ValueError, match=r"config.data.source.*mean 'world'"):
+  with pytest.raises(ValueError, match=r'config.data.source.*must be .package'):
     build.source(spec | {'source': {'name': 'wrld.World'}}, (4, 16, 16, 3))
   # A network is no source, and no place to look for one.
-  with pytest.raises(ValueError, match="no file 'dit'"):
-    build.source(spec | {'source': {'name': 'dit.VideoDiT'}}, (4, 16, 16, 3))
+  with pytest.raises(ValueError, match=r'must be .package'):
+    build.source(
+      spec | {'source': {'name': 'models.dit.VideoDiT'}}, (4, 16, 16, 3)
+    )
 
 
 @pytest.mark.parametrize(

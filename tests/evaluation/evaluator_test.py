@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from vgen_jax.evaluation import evaluator
-from vgen_jax.evaluation import results
 from vgen_jax.evaluation.metrics import base
+from vgen_jax.evaluation.metrics import results
 
 
 class Level(base.Probe):

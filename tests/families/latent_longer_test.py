@@ -5,11 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vgen_jax.families import autoregressive
 from vgen_jax.families import latent
+from vgen_jax.families.codes import autoregressive
 from vgen_jax.models import patch_tokenizer
 from vgen_jax.models import videogpt
-from vgen_jax.nn import lookup_free
+from vgen_jax.nn.bottlenecks import lookup_free
 
 CLIP_SHAPE = (4, 8, 8, 1)  # 2 x 2 x 2 codes.
 KEY_B = jax.random.split(jax.random.key(0), 3)

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 
 from vgen_jax.families import base
-from vgen_jax.families import diffusion
 from vgen_jax.families import latent
-from vgen_jax.families import masked
-from vgen_jax.families import recurrent
+from vgen_jax.families.codes import masked
+from vgen_jax.families.diffusion import denoising
+from vgen_jax.families.prediction import recurrent
 from vgen_jax.models import dit
 from vgen_jax.models import maskgit
 from vgen_jax.models import rnn
 from vgen_jax.models import vae3d
-from vgen_jax.nn import autoencoder as autoencoder_lib
-from vgen_jax.nn import lookup_free
-from vgen_jax.training import sharding
+from vgen_jax.nn.bottlenecks import autoencoder as autoencoder_lib
+from vgen_jax.nn.bottlenecks import lookup_free
+from vgen_jax.runtime import sharding
 
 CLIP_SHAPE = (4, 4, 4, 1)
 GRID = (2, 2, 2)
@@ -133,7 +133,7 @@ def test_parts_of_the_prior_are_its_own_and_the_tokenizer_does_not_play():
   assert model.players == ('transformer',)
   assert set(init(model)['params']) == {'autoencoder', 'transformer'}
   net = dit.VideoDiT(8, 2, 2, patch_size=(1, 1, 1))
-  prior = diffusion.Diffusion(CLIP_SHAPE, net)
+  prior = denoising.Diffusion(CLIP_SHAPE, net)
   model = latent.Latent(CLIP_SHAPE, Tokenizer(Rounding(0)), prior)
   assert model.players == ('denoiser',)
   variables = init(model)

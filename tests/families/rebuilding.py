@@ -4,8 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vgen_jax.families import autoencoding
-from vgen_jax.nn import autoencoder
+from vgen_jax.families.autoencoding import tokenizer
+from vgen_jax.nn.bottlenecks import autoencoder
 
 SHAPE = (2, 1, 1, 1)
 NOISE = {'noise': jax.random.key(7)}
@@ -90,9 +90,9 @@ class Hidden(nn.Module):
     return nn.Dense(1)(nn.silu(nn.Dense(self.width)(video_bd)))
 
 
-def make(**fields) -> autoencoding.Autoencoding:
+def make(**fields) -> tokenizer.Autoencoding:
   part = fields.pop('autoencoder', Doubler())
-  return autoencoding.Autoencoding(SHAPE, part, **fields)
+  return tokenizer.Autoencoding(SHAPE, part, **fields)
 
 
 def batch_of(grey_b, step: int = 0):

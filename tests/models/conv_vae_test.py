@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from vgen_jax.models import conv_vae
-from vgen_jax.nn import gaussian
-from vgen_jax.nn import quantize
+from vgen_jax.nn.bottlenecks import gaussian
+from vgen_jax.nn.bottlenecks import quantize
 
 SHAPE = (4, 8, 8, 3)
 VIDEO = jax.random.uniform(jax.random.key(0), (2, *SHAPE), minval=-1, maxval=1)

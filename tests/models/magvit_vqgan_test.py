@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from vgen_jax.models import magvit_vqgan
-from vgen_jax.nn import lookup_free
-from vgen_jax.nn import quantize
+from vgen_jax.nn.bottlenecks import lookup_free
+from vgen_jax.nn.bottlenecks import quantize
 
 
 def small(**fields) -> magvit_vqgan.MagvitVQGAN:

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vgen_jax.core import random
 from vgen_jax.models import mocogan
-from vgen_jax.nn import random
 
 KEYS = random.keys(jax.random.key(0), jnp.arange(6))
 LABELS = jnp.array([0, 1, 2, 0, 1, 2])

@@ -7,12 +7,12 @@ import numpy as np
 import optax
 import pytest
 
-from vgen_jax import config as config_lib
-from vgen_jax import runs
-from vgen_jax.data import world
-from vgen_jax.families import autoencoding
+from vgen_jax.config import loading as config_lib
+from vgen_jax.families.autoencoding import tokenizer as autoencoding
+from vgen_jax.inference import runs
 from vgen_jax.models import patch_tokenizer
-from vgen_jax.nn import lookup_free
+from vgen_jax.nn.bottlenecks import lookup_free
+from vgen_jax.synthetic.world import source as world
 from vgen_jax.training import loop
 from vgen_jax.training import step as step_lib
 

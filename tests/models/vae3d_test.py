@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from vgen_jax.models import vae3d
-from vgen_jax.nn import causal
-from vgen_jax.nn import gaussian
+from vgen_jax.nn.bottlenecks import gaussian
+from vgen_jax.nn.convolution import causal
 
 VIDEO = jax.random.uniform(
   jax.random.key(0), (2, 7, 4, 4, 3), minval=-1, maxval=1

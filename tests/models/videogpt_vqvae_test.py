@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from vgen_jax.models import videogpt_vqvae
-from vgen_jax.nn import gaussian
-from vgen_jax.nn import quantize
+from vgen_jax.nn.bottlenecks import gaussian
+from vgen_jax.nn.bottlenecks import quantize
 
 KEYS = jax.random.split(jax.random.key(3), 2)
 

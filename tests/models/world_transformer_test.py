@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vgen_jax.families import recurrent
+from vgen_jax.families.prediction import recurrent
 from vgen_jax.models import world_transformer
 
 T, B = 7, 2

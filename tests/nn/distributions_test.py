@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vgen_jax.core import random
 from vgen_jax.nn import distributions
-from vgen_jax.nn import random
 
 KEY_B = random.keys(jax.random.key(0), jnp.arange(200_000))
 AXIS = jnp.linspace(-30, 30, 60_001)

@@ -5,8 +5,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from vgen_jax.nn import conv
 from vgen_jax.nn import spectral
+from vgen_jax.nn.convolution import conv
 
 
 class Layer(nn.Module):

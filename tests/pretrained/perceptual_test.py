@@ -8,21 +8,21 @@ import numpy as np
 import pytest
 
 from tests.pretrained import seeded
-from vgen_jax import build
+from vgen_jax.config import build
+from vgen_jax.core.types import Schema
 from vgen_jax.pretrained import lpips
 from vgen_jax.pretrained import perceptual
 from vgen_jax.pretrained import weights
-from vgen_jax.types import Schema
 
 SPEC = {
-  'name': 'autoencoding.Autoencoding',
+  'name': 'families.autoencoding.tokenizer.Autoencoding',
   'autoencoder': {
-    'name': 'patch_tokenizer.PatchTokenizer',
-    'bottleneck': {'name': 'lookup_free.FSQ', 'levels': (8, 8)},
+    'name': 'models.patch_tokenizer.PatchTokenizer',
+    'bottleneck': {'name': 'nn.bottlenecks.lookup_free.FSQ', 'levels': (8, 8)},
     'patch_size': (1, 4, 4),
     'width': 8,
   },
-  'perceptual': {'name': 'perceptual.LPIPS', 'trunk': 'alex'},
+  'perceptual': {'name': 'pretrained.perceptual.LPIPS', 'trunk': 'alex'},
 }
 
 

@@ -13,9 +13,9 @@ import numpy as np
 import optax
 import pytest
 
-from vgen_jax import config as config_lib
+from vgen_jax.config import loading as config_lib
 from vgen_jax.families import base
-from vgen_jax.training import checkpoints as checkpoints_lib
+from vgen_jax.runtime import checkpoints as checkpoints_lib
 from vgen_jax.training import frozen
 from vgen_jax.training import state as state_lib
 from vgen_jax.training import step as step_lib
@@ -166,7 +166,9 @@ def test_a_run_without_the_part_is_told(tmp_path, sample_from):
   *_, state = make_upon(averages=('slow',))
   params = {'head': state.params['head']}
   state = state.replace(params=params, stats={})
-  workdir = write_run(tmp_path, state, 'recurrent.Recurrent', sample_from)
+  workdir = write_run(
+    tmp_path, state, 'families.prediction.recurrent.Recurrent', sample_from
+  )
   *_, state = make_upon()
   told = (
     f'config.frozen.tokenizer is {workdir!r}, whose model, recurrent.Recurrent,'

@@ -10,13 +10,13 @@ from ml_collections import ConfigDict
 import numpy as np
 import pytest
 
-from vgen_jax import config as config_lib
-from vgen_jax.data import faults
-from vgen_jax.data import world
-from vgen_jax.families import gan
-from vgen_jax.training import checkpoints
+from vgen_jax.config import loading as config_lib
+from vgen_jax.core import faults
+from vgen_jax.families.adversarial import gan
+from vgen_jax.runtime import checkpoints
+from vgen_jax.runtime import writers
+from vgen_jax.synthetic.world import source
 from vgen_jax.training import loop
-from vgen_jax.training import writers
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -80,14 +80,14 @@ def test_broken_clips_are_counted_if_the_config_says_so(
   config, tmp_path, monkeypatch
 ):
   """Clips 0 and 1 cannot be read: neither the first look nor a step stops."""
-  read = world.World.__getitem__
+  read = source.World.__getitem__
 
   def broken(self, index):
     if index < 2:
       raise faults.ClipError(f'{index}.mp4', 'it is broken.')
     return read(self, index)
 
-  monkeypatch.setattr(world.World, '__getitem__', broken)
+  monkeypatch.setattr(source.World, '__getitem__', broken)
   config = config_lib.replace(config, {'data.num_clips': 4, 'num_steps': 2})
   with pytest.raises(faults.ClipError, match=r'0.mp4: it is broken'):
     loop.train(config, str(tmp_path / 'stopped'))
@@ -189,7 +189,10 @@ def test_a_workdir_of_another_run_is_refused(config, done, overrides, message):
     ({'model.num_classes': 4}, 'num_classes is 4; the data has 8 classes'),
     ({'best': 'critic_image_penalty/loss'}, 'no metric of every step'),
     ({'model.generator.widht': 3}, "takes no 'widht'. Did you mean 'width'"),
-    ({'model.name': 'gan.Gan'}, "no class 'Gan' in .* Did you mean 'GAN'"),
+    (
+      {'model.name': 'families.adversarial.gan.Gan'},
+      "no class 'Gan' in .* Did you mean 'GAN'",
+    ),
     ({'optim.name': 'adamm'}, "Did you mean 'adam"),
     ({'optim.players': {'critc_image': {}}}, 'critic_image'),
     ({'data.label': 'colour'}, "label is 'colour'. Did you mean 'color'"),

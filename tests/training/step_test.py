@@ -8,9 +8,9 @@ import optax
 import pytest
 
 from tests.training import chase
+from vgen_jax.core import random
 from vgen_jax.families import base
 from vgen_jax.families.base import Turn
-from vgen_jax.nn import random
 from vgen_jax.training import state as state_lib
 from vgen_jax.training import step as step_lib
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from vgen_jax.ablation import sweep
 from vgen_jax.ablation import table
-from vgen_jax.training import writers
+from vgen_jax.runtime import writers
 
 Curve = dict[float, list[float]]  # {step: a value for each run that has one}
 

@@ -7,7 +7,7 @@ from etils import epath
 import numpy as np
 
 from vgen_jax.ablation import sweep
-from vgen_jax.training import writers
+from vgen_jax.runtime import writers
 
 
 class Run(NamedTuple):

@@ -19,15 +19,15 @@ import runpy
 from etils import epath
 import jax
 
-from vgen_jax import build
-from vgen_jax import config as config_lib
-from vgen_jax import runs as runs_lib
-from vgen_jax import settings as settings_lib
 from vgen_jax.ablation import plot
 from vgen_jax.ablation import table
 from vgen_jax.cli import cluster
+from vgen_jax.config import loading as config_lib
+from vgen_jax.config import settings as settings_lib
+from vgen_jax.core import checks
+from vgen_jax.inference import runs as runs_lib
+from vgen_jax.runtime import writers
 from vgen_jax.training import loop
-from vgen_jax.training import writers
 
 _log = logging.getLogger(__name__)
 _NEEDED = ('BASE', 'SWEEP', 'ROWS', 'VALUE')
@@ -111,7 +111,7 @@ def _measure(
 def _load(path: str) -> dict:
   if not epath.Path(path).exists():
     names = [str(p) for p in epath.Path(path).parent.glob('*.py')]
-    raise ValueError(f'No experiment {path}.{build.hint(path, names)}')
+    raise ValueError(f'No experiment {path}.{checks.hint(path, names)}')
   experiment = runpy.run_path(path)
   for name in _NEEDED:
     if name not in experiment:

@@ -11,7 +11,7 @@
 import argparse
 import importlib
 
-from vgen_jax import build
+from vgen_jax.core import checks
 
 _COMMANDS = ('prepare', 'encode', 'inspect', 'bench')
 
@@ -29,7 +29,7 @@ def run(args: argparse.Namespace) -> int:
   name = args.command
   if name not in _COMMANDS:
     raise ValueError(
-      f'No command {name!r} of data.{build.hint(name, list(_COMMANDS))}'
+      f'No command {name!r} of data.{checks.hint(name, list(_COMMANDS))}'
     )
   module = importlib.import_module(f'vgen_jax.cli.data_{name}')
   parser = type(args.parser)(

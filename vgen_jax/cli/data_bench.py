@@ -22,16 +22,16 @@ from typing import Any
 
 import numpy as np
 
+from vgen_jax.core.types import Clip
+from vgen_jax.core.types import ClipShape
 from vgen_jax.data import pipeline
-from vgen_jax.data import tfds_examples
-from vgen_jax.data import tfds_video
-from vgen_jax.data import world
-from vgen_jax.data.builders import films
-from vgen_jax.data.builders import storage
-from vgen_jax.data.builders import tables
-from vgen_jax.data.builders import write
-from vgen_jax.types import Clip
-from vgen_jax.types import ClipShape
+from vgen_jax.data.prepare import raw_videos
+from vgen_jax.data.prepare import tables
+from vgen_jax.data.prepare import write
+from vgen_jax.data.tfds import dataset
+from vgen_jax.data.tfds import examples as tfds_examples
+from vgen_jax.data.tfds import storage
+from vgen_jax.synthetic.world import source as world
 
 # Of a bare loop's speed, what the pipeline is to reach; of the world, clips per
 # CPU-second at 16x64x64.
@@ -157,11 +157,11 @@ def _stored(
   """Returns a dataset on disk, a loop over it, and bytes of a record."""
   noisy = Noisy(clip_shape, num_clips)
   rows = [
-    tables.Row(f'{i:04d}', films.Clip(noisy, i)) for i in range(num_clips)
+    tables.Row(f'{i:04d}', raw_videos.Clip(noisy, i)) for i in range(num_clips)
   ]
   table = tables.Table('bench', {'train': rows})
-  place, _ = write.write(table, folder, films.Options(kind))
-  source = tfds_video.TFDSVideo(clip_shape, data_dir=place, split='all')
+  place, _ = write.write(table, folder, raw_videos.Options(kind))
+  source = dataset.TFDSVideo(clip_shape, data_dir=place, split='all')
   examples = tfds_examples.Examples(None, place, {})
   records = examples.records('train')
   size = sum(len(records[i]) for i in range(num_clips)) // num_clips

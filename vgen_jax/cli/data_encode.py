@@ -9,7 +9,7 @@ The tokenizer is that of a run, with the average that it samples from; the clips
 are those that it learned from, or those of another config. Codes are kept if it
 has a codebook, else its latents. Train on them with
 
-  config.data = {'name': 'encoded.Encoded', 'folder': <folder>}
+  config.data = {'name': 'data.encoded.Encoded', 'folder': <folder>}
   config.frozen = {'autoencoder': <workdir>}
 
 The last line tells in JSON what the folder is: <out>/<hash of tokenizer and
@@ -35,16 +35,16 @@ from jax.sharding import PartitionSpec as P
 from ml_collections import ConfigDict
 import numpy as np
 
-from vgen_jax import build
-from vgen_jax import config as config_lib
-from vgen_jax import runs
-from vgen_jax import settings as settings_lib
 from vgen_jax.cli import cluster
+from vgen_jax.config import build
+from vgen_jax.config import loading as config_lib
+from vgen_jax.config import settings as settings_lib
 from vgen_jax.data import encoded
 from vgen_jax.data import pipeline
-from vgen_jax.data.builders import encodings
+from vgen_jax.data.prepare import encodings
 from vgen_jax.families.base import VideoModel
-from vgen_jax.nn import autoencoder
+from vgen_jax.inference import runs
+from vgen_jax.nn.bottlenecks import autoencoder
 from vgen_jax.training import frozen
 from vgen_jax.training import step as step_lib
 

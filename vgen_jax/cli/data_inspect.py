@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vgen_jax import build
-from vgen_jax import config as config_lib
 from vgen_jax.cli import data_prepare
-from vgen_jax.data import faults
-from vgen_jax.data import tfds_video
-from vgen_jax.training import writers
+from vgen_jax.config import build
+from vgen_jax.config import loading as config_lib
+from vgen_jax.core import faults
+from vgen_jax.data.tfds import dataset
+from vgen_jax.runtime import writers
 
 _FRAMES_SHOWN = 8
 
@@ -74,7 +74,7 @@ def _source(args: argparse.Namespace) -> Any:
     raise ValueError(
       'Give --data_dir, --dataset or --config: a dataset to open.'
     )
-  return tfds_video.TFDSVideo(
+  return dataset.TFDSVideo(
     data_prepare.clip_shape(args.clip_shape),
     args.dataset,
     args.data_dir,

@@ -8,7 +8,8 @@
 
 What is written is a TFDS dataset in ArrayRecord; train on it with
 
-  config.data = {'name': 'tfds_video.TFDSVideo', 'data_dir': <out>/<name>/1.0.0}
+  config.data = {'name': 'data.tfds.dataset.TFDSVideo', 'data_dir':
+  <out>/<name>/1.0.0}
 
 The last line tells in JSON where it is and what it holds.
 """
@@ -17,24 +18,24 @@ import argparse
 import json
 import time
 
-from vgen_jax import build
-from vgen_jax.data import tfds_compat
-from vgen_jax.data.builders import films
-from vgen_jax.data.builders import layouts
-from vgen_jax.data.builders import moving_digits
-from vgen_jax.data.builders import shapes_world
-from vgen_jax.data.builders import storage
-from vgen_jax.data.builders import tables
-from vgen_jax.data.builders import tfrecords
-from vgen_jax.data.builders import video_folder
-from vgen_jax.data.builders import write
+from vgen_jax.core import checks
+from vgen_jax.data.prepare import public_datasets
+from vgen_jax.data.prepare import raw_videos
+from vgen_jax.data.prepare import tables
+from vgen_jax.data.prepare import tfrecords
+from vgen_jax.data.prepare import video_folder
+from vgen_jax.data.prepare import write
+from vgen_jax.data.tfds import compat
+from vgen_jax.data.tfds import storage
+from vgen_jax.synthetic.digits import prepare as moving_digits
+from vgen_jax.synthetic.world import prepare as shapes_world
 
 _DRAWN = {'shapes_world': shapes_world, 'moving_digits': moving_digits}
-WHAT = (*layouts.LAYOUTS, 'video_folder', *_DRAWN, 'tfrecord')
+WHAT = (*public_datasets.LAYOUTS, 'video_folder', *_DRAWN, 'tfrecord')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-  parser.epilog = layouts.__doc__
+  parser.epilog = public_datasets.__doc__
   parser.add_argument('what', help=', '.join(WHAT))
   parser.add_argument('--source', default=None, help='What is there already.')
   parser.add_argument('--out', required=True, help='Folder of datasets.')
@@ -67,17 +68,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
   began = time.perf_counter()
   if args.what not in WHAT:
-    raise ValueError(f'No dataset {args.what!r}.{build.hint(args.what, WHAT)}')
+    raise ValueError(f'No dataset {args.what!r}.{checks.hint(args.what, WHAT)}')
   if args.what not in _DRAWN and not args.source:
     raise ValueError(
       f'{args.what} needs --source=..., where you put what its makers ship.'
     )
   if args.what == 'tfrecord':
-    tfds_compat.load()
+    compat.load()
     place, skipped = args.out, 0
     tfrecords.convert(args.source, args.out)
   else:
-    options = films.Options(
+    options = raw_videos.Options(
       args.format, args.size, args.fps, args.max_frames, args.quality
     )
     place, skipped = write.write(
@@ -88,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
       num_threads=args.num_threads,
       beam_options=args.beam,
     )
-  info = tfds_compat.load().builder_from_directory(place).info
+  info = compat.load().builder_from_directory(place).info
   told = {
     'data_dir': place,
     'examples': {name: x.num_examples for name, x in info.splits.items()},
@@ -116,7 +117,7 @@ def _table(args: argparse.Namespace) -> tables.Table:
       args.test,
     )
   kwargs = {'fold': args.fold} if args.what == 'ucf101' else {}
-  return layouts.LAYOUTS[args.what](args.source, **kwargs)
+  return public_datasets.LAYOUTS[args.what](args.source, **kwargs)
 
 
 def clip_shape(word: str) -> tuple[int, int, int, int]:

@@ -17,14 +17,14 @@ import time
 from etils import epath
 import numpy as np
 
-from vgen_jax import build
-from vgen_jax import config as config_lib
-from vgen_jax import runs
+from vgen_jax.config import build
+from vgen_jax.config import loading as config_lib
 from vgen_jax.data import pipeline
-from vgen_jax.data import world
-from vgen_jax.evaluation.judging import judge as judge_lib
+from vgen_jax.inference import runs
+from vgen_jax.runtime import writers
+from vgen_jax.synthetic.world import source as world
+from vgen_jax.synthetic.world import verifier as judge_lib
 from vgen_jax.training import loop
-from vgen_jax.training import writers
 
 _NUM_REAL = 512
 _NUM_SHOWN = 8  # Clips of each kind in the picture.
@@ -53,10 +53,10 @@ def run(args: argparse.Namespace) -> int:
   config = config_lib.replace(
     config_lib.load(args.config), config_lib.parse_overrides(args.overrides)
   )
-  if config.data.name != 'world.World':
+  if config.data.name != 'synthetic.world.source.World':
     raise ValueError(
       f'{args.config} learns from {config.data.name}; the demo needs'
-      " 'world.World', the one that has a judge."
+      " 'synthetic.world.source.World', the one that has a judge."
     )
   state = loop.train(config, args.workdir)
   if int(state.step) < config.num_steps:

@@ -18,12 +18,12 @@ import sys
 
 import jax
 
-from vgen_jax import config as config_lib
-from vgen_jax import runs
 from vgen_jax.cli import cluster
-from vgen_jax.evaluation import results
-from vgen_jax.evaluation.metrics import names
-from vgen_jax.training import preemption
+from vgen_jax.config import loading as config_lib
+from vgen_jax.evaluation.metrics import registry
+from vgen_jax.evaluation.metrics import results
+from vgen_jax.inference import runs
+from vgen_jax.runtime import preemption
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     '--metrics',
     default='judge',
-    help=f'Names, with commas: {", ".join(names.known())}.',
+    help=f'Names, with commas: {", ".join(registry.known())}.',
   )
   parser.add_argument('--num', type=int, default=256, help='Clips to draw.')
   parser.add_argument('--seed', type=int, default=0, help='Of the noise.')
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
   cluster.join(args)
-  metrics = names.check(args.metrics.split(','))  # Before anything is read.
+  metrics = registry.check(args.metrics.split(','))  # Before anything is read.
   overrides = config_lib.parse_overrides([*args.set, *args.overrides])
   found = runs.load(args.workdir, step=args.step, overrides=overrides)
   polls = itertools.count(1)
@@ -93,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     'weights_missing': list(missing),
   }
   print(json.dumps({'evaluate': told}))
-  return 1 if missing and set(metrics) != {names.ALL} else 0
+  return 1 if missing and set(metrics) != {registry.ALL} else 0
 
 
 def _table(result: results.Result) -> str:

@@ -12,7 +12,7 @@ import importlib
 import logging
 import sys
 
-from vgen_jax import build
+from vgen_jax.core import checks
 
 _COMMANDS = {
   'train': 'Trains a model, or goes on training it.',
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
   try:
     if name not in _COMMANDS:
       known = list(_COMMANDS)
-      raise ValueError(f'No command {name!r}.{build.hint(name, known)}')
+      raise ValueError(f'No command {name!r}.{checks.hint(name, known)}')
     module = importlib.import_module(f'vgen_jax.cli.{name}')
     parser = _Parser(
       prog=f'vgen {name}',
@@ -86,7 +86,7 @@ class _Parser(argparse.ArgumentParser):
     if strangers:
       flags = [s for a in self._actions for s in a.option_strings]
       word = strangers[0].partition('=')[0]
-      raise ValueError(f'No flag {word!r}.{build.hint(word, flags)}')
+      raise ValueError(f'No flag {word!r}.{checks.hint(word, flags)}')
     args.overrides = overrides
     return args
 

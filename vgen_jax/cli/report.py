@@ -12,9 +12,9 @@ import json
 
 from etils import epath
 
-from vgen_jax.evaluation import results
+from vgen_jax.evaluation.metrics import results
 from vgen_jax.evaluation.report import page
-from vgen_jax.training import writers
+from vgen_jax.runtime import writers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

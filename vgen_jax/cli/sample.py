@@ -13,10 +13,10 @@ import json
 import jax
 import numpy as np
 
-from vgen_jax import config as config_lib
-from vgen_jax import runs
 from vgen_jax.cli import cluster
-from vgen_jax.training import writers
+from vgen_jax.config import loading as config_lib
+from vgen_jax.inference import runs
+from vgen_jax.runtime import writers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

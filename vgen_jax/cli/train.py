@@ -12,8 +12,8 @@ import shlex
 
 from etils import epath
 
-from vgen_jax import config as config_lib
 from vgen_jax.cli import cluster
+from vgen_jax.config import loading as config_lib
 from vgen_jax.training import loop
 
 

@@ -1,1 +1,1 @@
-"""Sources of clips by index, one a file, and the pipeline that serves them."""
+"""Sources of clips by index and the input pipeline."""

@@ -21,13 +21,13 @@ from typing import Any, Self
 
 import numpy as np
 
-from vgen_jax import build
-from vgen_jax import settings
-from vgen_jax.data import faults as faults_lib
+from vgen_jax.config import build
+from vgen_jax.config import settings
+from vgen_jax.core import faults as faults_lib
+from vgen_jax.core.types import Clip
+from vgen_jax.core.types import ClipShape
+from vgen_jax.core.types import Schema
 from vgen_jax.data import pipeline
-from vgen_jax.types import Clip
-from vgen_jax.types import ClipShape
-from vgen_jax.types import Schema
 
 MANIFEST = 'manifest.json'
 KINDS = ('codes', 'latents')  # Keys of a Batch.

@@ -19,11 +19,11 @@ import grain
 import jax
 import numpy as np
 
-from vgen_jax.data import faults as faults_lib
-from vgen_jax.data import shares
-from vgen_jax.types import Batch
-from vgen_jax.types import Clip
-from vgen_jax.types import Schema
+from vgen_jax.core import faults as faults_lib
+from vgen_jax.core.types import Batch
+from vgen_jax.core.types import Clip
+from vgen_jax.core.types import Schema
+from vgen_jax.data import host_shards
 
 _RAISE = faults_lib.Faults()
 _SUBSTITUTED = 'substituted'  # Of a clip: whether it stands for another.
@@ -90,7 +90,7 @@ class Batches(Iterator[Batch]):
         break
       substituted_b = batch.pop(_SUBSTITUTED, ())
       if self._sharding is not None:
-        batch = shares.place(batch, self._sharding, self._batch_size)
+        batch = host_shards.place(batch, self._sharding, self._batch_size)
       self._ready.append((batch, substituted_b))
     if not self._ready:
       raise StopIteration
@@ -148,7 +148,7 @@ def batches(
     RuntimeError: From `next`, if a worker process died, or too many clips were
       substituted.
   """
-  rows = shares.rows(batch_size, sharding, process_index, process_count)
+  rows = host_shards.rows(batch_size, sharding, process_index, process_count)
   numbers = _numbers(source).seed(seed).shuffle().repeat()
   clips = numbers.random_map(_Draw(source, faults))
   share = _Share(clips, batch_size, rows).batch(len(rows))
@@ -178,7 +178,7 @@ def evaluation_batches(
   Raises:
     ValueError: As `batches` does.
   """
-  rows = shares.rows(batch_size, sharding, process_index, process_count)
+  rows = host_shards.rows(batch_size, sharding, process_index, process_count)
   num_places = -(-len(source) // batch_size) * batch_size
   places = _numbers(source).repeat(-(-num_places // len(source)))
   clips = places[:num_places].map_with_index(_Look(source, faults))

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from vgen_jax.types import Clip
+from vgen_jax.core.types import Clip
 
 
 class Tokenizer(Protocol):

@@ -4,10 +4,9 @@
 
   config.clip_shape = (16, 64, 64, 3)
   config.data = {
-    'name': 'transforms.Transformed',
-    'source': {'name': 'world.World', 'clip_shape': (32, 80, 80, 3)},
-    'strides': (1, 2),
-    'flips': True,
+    'name': 'data.transforms.Transformed',
+    'source': {'name': 'synthetic.world.source.World', 'clip_shape': (32, 80,
+    80, 3)}, 'strides': (1, 2), 'flips': True,
   }
 
 A view is one for the whole clip: all frames have the same cut and colours.
@@ -20,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
+from vgen_jax.core.types import Clip
+from vgen_jax.core.types import ClipShape
+from vgen_jax.core.types import Schema
 from vgen_jax.data import clips
-from vgen_jax.types import Clip
-from vgen_jax.types import ClipShape
-from vgen_jax.types import Schema
 
 # What a clip has of each frame; the first axis is time.
 _TIMED = ('video', 'action', 'audio')

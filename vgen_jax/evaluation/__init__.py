@@ -1,1 +1,1 @@
-"""Numbers about samples."""
+"""Evaluation of generated clips."""

@@ -24,8 +24,8 @@ import numpy as np
 import tqdm
 
 from vgen_jax.evaluation import chunks as chunks_lib
-from vgen_jax.evaluation import results
 from vgen_jax.evaluation.metrics import base
+from vgen_jax.evaluation.metrics import results
 from vgen_jax.evaluation.report import page
 
 MADE = (base.DRAWN, base.PREDICTED, base.REBUILT)

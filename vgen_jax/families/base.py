@@ -5,12 +5,12 @@ import dataclasses
 import flax.linen as nn
 import jax.numpy as jnp
 
-from vgen_jax.nn import random
-from vgen_jax.types import Array
-from vgen_jax.types import Batch
-from vgen_jax.types import ClipShape
-from vgen_jax.types import Condition
-from vgen_jax.types import Metrics
+from vgen_jax.core import random
+from vgen_jax.core.types import Array
+from vgen_jax.core.types import Batch
+from vgen_jax.core.types import ClipShape
+from vgen_jax.core.types import Condition
+from vgen_jax.core.types import Metrics
 
 
 @dataclasses.dataclass(frozen=True)

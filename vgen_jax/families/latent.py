@@ -3,12 +3,12 @@
 import flax.linen as nn
 import jax.numpy as jnp
 
+from vgen_jax.core.types import Array
+from vgen_jax.core.types import Batch
+from vgen_jax.core.types import Condition
+from vgen_jax.core.types import Metrics
 from vgen_jax.families import base
 from vgen_jax.families.base import VideoModel
-from vgen_jax.types import Array
-from vgen_jax.types import Batch
-from vgen_jax.types import Condition
-from vgen_jax.types import Metrics
 
 _LOSSES = ('loss', 'penalty')
 
@@ -34,7 +34,7 @@ class Latent(VideoModel):
   keeps them: then nothing is encoded anew.
 
   Attributes:
-    autoencoder: An `Autoencoder` of nn/autoencoder.py.
+    autoencoder: An `Autoencoder` of nn/bottlenecks/autoencoder.py.
     prior: A family. Its `clip_shape` becomes that of the latents.
   """
 

@@ -10,11 +10,11 @@ import math
 import flax.linen as nn
 import jax.numpy as jnp
 
-from vgen_jax.nn import autoencoder
-from vgen_jax.nn import conv
-from vgen_jax.nn import shapes
-from vgen_jax.types import Array
-from vgen_jax.types import ClipShape
+from vgen_jax.core import shapes
+from vgen_jax.core.types import Array
+from vgen_jax.core.types import ClipShape
+from vgen_jax.nn.bottlenecks import autoencoder
+from vgen_jax.nn.convolution import conv
 
 
 class FrameVAE(autoencoder.Autoencoder):
@@ -24,7 +24,7 @@ class FrameVAE(autoencoder.Autoencoder):
 
   Attributes:
     clip_shape: (t, h, w, c); h and w multiples of 2 ** len(widths).
-    bottleneck: Of nn/gaussian.py, or any other.
+    bottleneck: Of nn/bottlenecks/gaussian.py, or any other.
     widths: Channels after each convolution.
     dense_widths: Features after each dense layer that follows, up to the
       bottleneck, and back; for what is one sharp choice among many.

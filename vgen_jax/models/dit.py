@@ -15,12 +15,12 @@ from einops import rearrange
 import flax.linen as nn
 import jax.numpy as jnp
 
-from vgen_jax.nn import attention as attention_lib
+from vgen_jax.core import shapes
+from vgen_jax.core.types import Array
+from vgen_jax.core.types import Condition
 from vgen_jax.nn import embeddings
 from vgen_jax.nn import remat
-from vgen_jax.nn import shapes
-from vgen_jax.types import Array
-from vgen_jax.types import Condition
+from vgen_jax.nn.attention import attention as attention_lib
 
 # How to cut parameters over the mesh axis 'tensor': a regex that is searched
 # for in the '/'-joined path, and the axes of the last dimensions. Heads, and
@@ -61,7 +61,7 @@ class VideoDiT(nn.Module):
     num_classes: Number of labels; 0 makes a label an error.
     dropout: Rate of dropout on what each half of a block adds.
     remat: What is kept for the backward pass; see nn/remat.py.
-    implementation: Of attention; see nn/attention.py.
+    implementation: Of attention; see nn/attention/attention.py.
     dtype: Of matrix products. Parameters and residual sums stay float32.
   """
 

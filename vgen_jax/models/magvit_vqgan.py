@@ -14,21 +14,21 @@ import math
 import flax.linen as nn
 import jax.numpy as jnp
 
-from vgen_jax.nn import autoencoder
-from vgen_jax.nn import conv
+from vgen_jax.core import shapes
+from vgen_jax.core.types import Array
+from vgen_jax.core.types import ClipShape
+from vgen_jax.core.types import Condition
 from vgen_jax.nn import norm
-from vgen_jax.nn import shapes
-from vgen_jax.types import Array
-from vgen_jax.types import ClipShape
-from vgen_jax.types import Condition
+from vgen_jax.nn.bottlenecks import autoencoder
+from vgen_jax.nn.convolution import conv
 
 
 class MagvitVQGAN(autoencoder.Autoencoder):
   """Maps clips to a grid of latents, and back; levels halve by averages.
 
   Attributes:
-    bottleneck: Of nn/quantize.py or nn/lookup_free.py; in the paper
-      `quantize.VQ` with 1,024 codes of width 256.
+    bottleneck: Of nn/bottlenecks/quantize.py or nn/bottlenecks/lookup_free.py;
+      in the paper `nn.bottlenecks.quantize.VQ` with 1,024 codes of width 256.
     width: Channels of the finest level.
     multipliers: Channels of each level, in widths; each level after the first
       halves height and width.

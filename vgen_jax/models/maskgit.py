@@ -10,11 +10,11 @@ those of time, height and width. Words are added.
 import flax.linen as nn
 import jax.numpy as jnp
 
-from vgen_jax.nn import context as context_lib
-from vgen_jax.nn import shapes
-from vgen_jax.nn import transformer
-from vgen_jax.types import Array
-from vgen_jax.types import Condition
+from vgen_jax.core import shapes
+from vgen_jax.core.types import Array
+from vgen_jax.core.types import Condition
+from vgen_jax.nn.attention import conditioning as context_lib
+from vgen_jax.nn.attention import transformer
 
 TENSOR_RULES = transformer.TENSOR_RULES
 
@@ -27,13 +27,13 @@ class MaskGIT(nn.Module):
     width: Size of a token; a multiple of num_heads.
     depth: Number of blocks.
     num_heads: Attention heads of a block.
-    positions: 'absolute' or 'rotary'; see nn/context.py.
+    positions: 'absolute' or 'rotary'; see nn/attention/conditioning.py.
     num_classes: Number of labels; 0 makes a label an error.
     vocab_size: Number of text tokens; 0 makes text an error.
     mlp_ratio: Hidden size of an MLP, in widths.
     dropout: Rate of dropout on what each part of a block adds.
     remat: What is kept for the backward pass; see nn/remat.py.
-    implementation: Of attention; see nn/attention.py.
+    implementation: Of attention; see nn/attention/attention.py.
     dtype: Of matrix products. Parameters and residual sums stay float32.
   """
 

@@ -6,7 +6,8 @@ are those of the released code at 64 x 64 pixels and 16 frames, less its noise
 layers; other sizes add or drop layers.
 
 In small trials critics with batch norm lost content or motion, and critics
-without it but with R1 (families/gan.py) kept both: so 'none' is their default.
+without it but with R1 (families/adversarial/gan.py) kept both: so 'none' is
+their default.
 """
 
 import functools
@@ -18,13 +19,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vgen_jax.nn import conv
-from vgen_jax.nn import random
-from vgen_jax.nn import shapes
+from vgen_jax.core import random
+from vgen_jax.core import shapes
+from vgen_jax.core.types import Array
+from vgen_jax.core.types import ClipShape
+from vgen_jax.core.types import Condition
 from vgen_jax.nn import spectral
-from vgen_jax.types import Array
-from vgen_jax.types import ClipShape
-from vgen_jax.types import Condition
+from vgen_jax.nn.convolution import conv
 
 _CONTENT, _START, _NOISE = range(3)  # Streams of a clip's key.
 

@@ -12,11 +12,11 @@ import einops
 import flax.linen as nn
 import jax.numpy as jnp
 
-from vgen_jax.nn import autoencoder
-from vgen_jax.nn import conv
-from vgen_jax.nn import shapes
-from vgen_jax.types import Array
-from vgen_jax.types import ClipShape
+from vgen_jax.core import shapes
+from vgen_jax.core.types import Array
+from vgen_jax.core.types import ClipShape
+from vgen_jax.nn.bottlenecks import autoencoder
+from vgen_jax.nn.convolution import conv
 
 _SPLIT = 'b (t p) (h q) (w r) c -> b t h w (p q r c)'
 _JOIN = 'b t h w (p q r c) -> b (t p) (h q) (w r) c'
@@ -26,7 +26,8 @@ class PatchTokenizer(autoencoder.Autoencoder):
   """Maps each patch of a clip to one latent, and back.
 
   Attributes:
-    bottleneck: Of nn/quantize.py, or any other (nn/autoencoder.py).
+    bottleneck: Of nn/bottlenecks/quantize.py, or any other
+      (nn/bottlenecks/autoencoder.py).
     patch_size: Frames, rows and columns of a patch.
     width: Features of a token.
     encoder_blocks: Convolutions over tokens before the bottleneck.

@@ -17,12 +17,12 @@ import einops
 import flax.linen as nn
 import jax.numpy as jnp
 
-from vgen_jax.nn import attention
-from vgen_jax.nn import conv
+from vgen_jax.core import shapes
+from vgen_jax.core.types import Array
+from vgen_jax.core.types import Condition
 from vgen_jax.nn import embeddings
-from vgen_jax.nn import shapes
-from vgen_jax.types import Array
-from vgen_jax.types import Condition
+from vgen_jax.nn.attention import attention
+from vgen_jax.nn.convolution import conv
 
 # How to cut parameters over the mesh axis 'tensor': none, the layers are too
 # narrow to gain by it.

@@ -5,10 +5,10 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from vgen_jax.nn import conv
-from vgen_jax.nn import recurrent
-from vgen_jax.nn import shapes
-from vgen_jax.types import Array
+from vgen_jax.core import shapes
+from vgen_jax.core.types import Array
+from vgen_jax.nn.convolution import conv
+from vgen_jax.nn.convolution import recurrent
 
 _CELLS = {'lstm': nn.OptimizedLSTMCell, 'gru': nn.GRUCell}
 

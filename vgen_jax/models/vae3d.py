@@ -16,12 +16,12 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from vgen_jax.nn import autoencoder
-from vgen_jax.nn import causal
-from vgen_jax.nn import shapes
-from vgen_jax.nn import tiling
-from vgen_jax.types import Array
-from vgen_jax.types import ClipShape
+from vgen_jax.core import shapes
+from vgen_jax.core.types import Array
+from vgen_jax.core.types import ClipShape
+from vgen_jax.nn.bottlenecks import autoencoder
+from vgen_jax.nn.convolution import causal
+from vgen_jax.nn.convolution import tiling
 
 # How to cut parameters over the mesh axis 'tensor': none, layers are narrow.
 TENSOR_RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = ()
@@ -31,7 +31,8 @@ class VAE3D(autoencoder.Autoencoder):
   """Maps 1 + n * k frames to 1 + k latents, and back.
 
   Attributes:
-    bottleneck: Of nn/gaussian.py, nn/quantize.py or nn/lookup_free.py.
+    bottleneck: Of nn/bottlenecks/gaussian.py, nn/bottlenecks/quantize.py or
+      nn/bottlenecks/lookup_free.py.
     width: Channels of the finest level.
     multipliers: Channels of each level, in widths; each level after the first
       halves height and width.
@@ -135,7 +136,7 @@ class VAE3D(autoencoder.Autoencoder):
   def decode_tiled(
     self, latent_bthwd: Array, tile: tuple[int, int], overlap: int
   ) -> Array:
-    """Does `decode` in the memory of a tile; see nn/tiling.py.
+    """Does `decode` in the memory of a tile; see nn/convolution/tiling.py.
 
     With attention or norm 'group', which see frames as wholes, and with less
     than four times the layers' reach as overlap, this is an approximation.

@@ -11,11 +11,11 @@ a network of their own. Words and rotary positions are added.
 import flax.linen as nn
 import jax.numpy as jnp
 
-from vgen_jax.nn import context as context_lib
-from vgen_jax.nn import shapes
-from vgen_jax.nn import transformer
-from vgen_jax.types import Array
-from vgen_jax.types import Condition
+from vgen_jax.core import shapes
+from vgen_jax.core.types import Array
+from vgen_jax.core.types import Condition
+from vgen_jax.nn.attention import conditioning as context_lib
+from vgen_jax.nn.attention import transformer
 
 TENSOR_RULES = transformer.TENSOR_RULES
 
@@ -37,7 +37,7 @@ class VideoGPT(nn.Module):
     mlp_ratio: Hidden size of an MLP, in widths.
     dropout: Rate of dropout on what each part of a block adds.
     remat: What is kept for the backward pass; see nn/remat.py.
-    implementation: Of attention; see nn/attention.py.
+    implementation: Of attention; see nn/attention/attention.py.
     dtype: Of matrix products. Parameters and residual sums stay float32.
   """
 

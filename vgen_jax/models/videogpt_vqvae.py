@@ -11,12 +11,12 @@ import functools
 import flax.linen as nn
 import jax.numpy as jnp
 
-from vgen_jax.nn import attention
-from vgen_jax.nn import autoencoder
-from vgen_jax.nn import conv
-from vgen_jax.nn import shapes
-from vgen_jax.types import Array
-from vgen_jax.types import ClipShape
+from vgen_jax.core import shapes
+from vgen_jax.core.types import Array
+from vgen_jax.core.types import ClipShape
+from vgen_jax.nn.attention import attention
+from vgen_jax.nn.bottlenecks import autoencoder
+from vgen_jax.nn.convolution import conv
 
 _AXES = {'time': 1, 'height': 2, 'width': 3}
 
@@ -25,7 +25,7 @@ class VideoGPTVQVAE(autoencoder.Autoencoder):
   """Maps clips to a grid of latents by strided convolutions, and back.
 
   Attributes:
-    bottleneck: `quantize.EMAVQ` in the paper.
+    bottleneck: `nn.bottlenecks.quantize.EMAVQ` in the paper.
     width: Channels of all hidden layers.
     num_blocks: Residual blocks with attention, on each side.
     num_heads: Attention heads.

@@ -4,7 +4,7 @@ Blocks look in space, within a frame, and then in time, at the same place in the
 frames before: so a frame can be made from a memory of fixed size, at a cost
 that does not grow, while in training all frames are learned at once.
 
-Letters of this file, besides those of nn/shapes.py: `a` in an action's name
+Letters of this file, besides those of core/shapes.py: `a` in an action's name
 numbers of an action, else heads; `e` width of a head; `p` pairs that turn.
 """
 
@@ -15,12 +15,12 @@ from einops import rearrange
 import flax.linen as nn
 import jax.numpy as jnp
 
-from vgen_jax.nn import attention as attention_lib
-from vgen_jax.nn import cache
+from vgen_jax.core import shapes
+from vgen_jax.core.types import Array
 from vgen_jax.nn import embeddings
 from vgen_jax.nn import remat
-from vgen_jax.nn import shapes
-from vgen_jax.types import Array
+from vgen_jax.nn.attention import attention as attention_lib
+from vgen_jax.nn.attention import cache
 
 # How to cut parameters over the mesh axis 'tensor'; see models/dit.py.
 TENSOR_RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
@@ -37,9 +37,9 @@ Carry = tuple[cache.Seen, Array]  # Keys and values of all blocks; the time.
 class WorldTransformer(nn.Module):
   """A causal space-time transformer over patches of frames.
 
-  It is a predictor of families/recurrent.py. Patches of a frame are said side
-  by side: where futures differ they may each choose another, unless the frames
-  are those of a tokenizer that leaves them no choice.
+  It is a predictor of families/prediction/recurrent.py. Patches of a frame are
+  said side by side: where futures differ they may each choose another, unless
+  the frames are those of a tokenizer that leaves them no choice.
 
   Attributes:
     width: Size of a token; a multiple of num_heads.
@@ -49,7 +49,7 @@ class WorldTransformer(nn.Module):
     window: Frames, the present one among them, that a block sees.
     mlp_ratio: Hidden size of an MLP, in widths.
     remat: What is kept for the backward pass; see nn/remat.py.
-    implementation: Of attention; see nn/attention.py.
+    implementation: Of attention; see nn/attention/attention.py.
     dtype: Of matrix products. Parameters and residual sums stay float32.
 
   Reference: space and time by turns, causal in time, are those of Bruce et al.,

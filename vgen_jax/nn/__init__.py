@@ -1,1 +1,1 @@
-"""Ground floor: layers that know no model."""
+"""Layers that do not depend on any model."""

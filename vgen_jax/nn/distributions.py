@@ -9,8 +9,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from vgen_jax.nn import random
-from vgen_jax.types import Array
+from vgen_jax.core import random
+from vgen_jax.core.types import Array
 
 
 class Gaussian(NamedTuple):

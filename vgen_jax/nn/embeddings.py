@@ -1,7 +1,7 @@
 """Embeddings of positions, times and labels.
 
-Letters of this file, besides those of nn/shapes.py: `a` heads of attention, `e`
-width of a head, `p` pairs of numbers that turn together, `e` = 2 `p`.
+Letters of this file, besides those of core/shapes.py: `a` heads of attention,
+`e` width of a head, `p` pairs of numbers that turn together, `e` = 2 `p`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ import functools
 import flax.linen as nn
 import jax.numpy as jnp
 
-from vgen_jax.types import Array
+from vgen_jax.core.types import Array
 
 _TIME_WIDTH = 256  # Sines and cosines of a time, as in DiT.
 

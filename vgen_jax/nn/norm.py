@@ -4,8 +4,8 @@ import flax.linen as nn
 from jax import lax
 import jax.numpy as jnp
 
-from vgen_jax.nn import shapes
-from vgen_jax.types import Array
+from vgen_jax.core import shapes
+from vgen_jax.core.types import Array
 
 
 class FrameGroupNorm(nn.Module):

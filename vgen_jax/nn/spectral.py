@@ -3,7 +3,7 @@
 import flax.linen as nn
 import jax.numpy as jnp
 
-from vgen_jax.types import Array
+from vgen_jax.core.types import Array
 
 
 def apply(

@@ -11,10 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vgen_jax.nn import shapes
+from vgen_jax.core import shapes
+from vgen_jax.core.types import Array
 from vgen_jax.pretrained import lpips
 from vgen_jax.pretrained import resize
-from vgen_jax.types import Array
 
 
 class Features:

@@ -17,10 +17,10 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from vgen_jax.nn import conv
-from vgen_jax.nn import shapes
+from vgen_jax.core import shapes
+from vgen_jax.core.types import Array
+from vgen_jax.nn.convolution import conv
 from vgen_jax.pretrained import torch_names
-from vgen_jax.types import Array
 
 SIDE = 224
 LEAST_FRAMES = 9  # With fewer, less than 2 are left for the last pooling.

@@ -12,9 +12,9 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from vgen_jax.nn import conv
-from vgen_jax.nn import shapes
-from vgen_jax.types import Array
+from vgen_jax.core import shapes
+from vgen_jax.core.types import Array
+from vgen_jax.nn.convolution import conv
 
 SIDE = 299
 BATCH_NORM_EPS = 1e-3

@@ -14,10 +14,10 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
-from vgen_jax.nn import conv
-from vgen_jax.nn import shapes
+from vgen_jax.core import shapes
+from vgen_jax.core.types import Array
+from vgen_jax.nn.convolution import conv
 from vgen_jax.pretrained import torch_names
-from vgen_jax.types import Array
 
 # What pixels in [-1, 1] are standardised by, for red, green and blue.
 _SHIFT = (-0.030, -0.088, -0.188)

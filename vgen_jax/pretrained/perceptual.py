@@ -5,17 +5,18 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from vgen_jax.nn import shapes
+from vgen_jax.core import shapes
+from vgen_jax.core.types import Array
 from vgen_jax.pretrained import lpips
 from vgen_jax.pretrained import weights
-from vgen_jax.types import Array
 
 
 class LPIPS:
   """LPIPS of clips, version 0.1, as the field `perceptual` of a family.
 
-  In a config `perceptual=dict(name='perceptual.LPIPS', trunk='vgg')`. The
-  network is frozen: its weights are no parameters of the model.
+  In a config `perceptual=dict(name='pretrained.perceptual.LPIPS',
+  trunk='vgg')`. The network is frozen: its weights are no parameters of the
+  model.
 
   Attributes:
     trunk: One of `lpips.TRUNKS`.

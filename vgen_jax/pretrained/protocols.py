@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from vgen_jax import build
+from vgen_jax.core import checks
 from vgen_jax.pretrained import features
 from vgen_jax.pretrained import i3d
 from vgen_jax.pretrained import inception
@@ -176,6 +176,6 @@ def _origin(found: weights.Weights) -> dict[str, Any]:
 def _known(kind: str, name: str, known: Mapping[str, Any]) -> Any:
   if name not in known:
     raise ValueError(
-      f'There is no {kind} {name!r}.{build.hint(name, list(known))}'
+      f'There is no {kind} {name!r}.{checks.hint(name, list(known))}'
     )
   return known[name]

@@ -14,9 +14,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vgen_jax import build
-from vgen_jax.nn import shapes
-from vgen_jax.types import Array
+from vgen_jax.core import checks
+from vgen_jax.core import shapes
+from vgen_jax.core.types import Array
 
 
 def resize(name: str, video_bthwc: Array, side: int) -> Array:
@@ -42,7 +42,7 @@ def resize(name: str, video_bthwc: Array, side: int) -> Array:
   """
   if name not in NAMES:
     raise ValueError(
-      f'No way to resize is named {name!r}.{build.hint(name, list(NAMES))}'
+      f'No way to resize is named {name!r}.{checks.hint(name, list(NAMES))}'
     )
   h, w = shapes.sizes('hw', video_bthwc=video_bthwc)
   rows_yh, columns_xw = NAMES[name]((h, w), side)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from vgen_jax import build
+from vgen_jax.core import checks
 from vgen_jax.pretrained import identity
 from vgen_jax.pretrained import torch_files
 
@@ -227,7 +227,7 @@ def load(
   """
   if key not in FILES:
     raise ValueError(
-      f'There are no weights {key!r}.{build.hint(key, list(FILES))}'
+      f'There are no weights {key!r}.{checks.hint(key, list(FILES))}'
     )
   entry = FILES[key]
   places = folders() if places is None else map(pathlib.Path, places)

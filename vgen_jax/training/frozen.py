@@ -9,12 +9,12 @@ import jax
 from jax.experimental import multihost_utils
 import numpy as np
 
-from vgen_jax import build
-from vgen_jax import config as config_lib
-from vgen_jax import settings as settings_lib
+from vgen_jax.config import loading as config_lib
+from vgen_jax.config import settings as settings_lib
+from vgen_jax.core import checks
 from vgen_jax.data import encoded
 from vgen_jax.data import pipeline
-from vgen_jax.training import checkpoints
+from vgen_jax.runtime import checkpoints
 from vgen_jax.training.state import TrainState
 
 TOKENIZER = 'autoencoder'  # The part that encodes clips.
@@ -46,7 +46,7 @@ def restore(
     if part not in parts:
       raise ValueError(
         f'config.frozen names {part!r}, which is no part of this model that'
-        f' does not learn.{build.hint(part, parts)}'
+        f' does not learn.{checks.hint(part, parts)}'
       )
     config = epath.Path(workdir) / 'config.json'
     if not config.exists():

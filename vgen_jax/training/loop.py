@@ -9,22 +9,23 @@ import jax
 from ml_collections import ConfigDict
 import numpy as np
 
-from vgen_jax import build
-from vgen_jax import settings as settings_lib
+from vgen_jax.config import settings as settings_lib
+from vgen_jax.core import checks
+from vgen_jax.core.types import Metrics
 from vgen_jax.data import pipeline
-from vgen_jax.training import checkpoints as checkpoints_lib
-from vgen_jax.training import claims
-from vgen_jax.training import evaluations
+from vgen_jax.inference import evaluations
+from vgen_jax.inference import sampling
+from vgen_jax.runtime import checkpoints as checkpoints_lib
+from vgen_jax.runtime import preemption
+from vgen_jax.runtime import profiling
+from vgen_jax.runtime import progress as progress_lib
+from vgen_jax.runtime import sharding
+from vgen_jax.runtime import workdir as claims
+from vgen_jax.runtime import writers
+from vgen_jax.training import compilation
 from vgen_jax.training import frozen
-from vgen_jax.training import preemption
-from vgen_jax.training import profiling
-from vgen_jax.training import progress as progress_lib
-from vgen_jax.training import sampling
 from vgen_jax.training import setup as setup_lib
-from vgen_jax.training import sharding
 from vgen_jax.training import state as state_lib
-from vgen_jax.training import writers
-from vgen_jax.types import Metrics
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ def train(
       _log.info('Step %d of %s is done already.', first, workdir)
       return state
     skipped = _skipped(state)
-    train_step, cost = profiling.compile_step(setup)
+    train_step, cost = compilation.compile_step(setup)
     _log.info('%s', cost)
     _log.info('Steps %d to %d in %s.', first, final, workdir)
     writer = stack.enter_context(_writer(workdir, first, settings, setup))
@@ -186,7 +187,7 @@ def _check_best(setup: setup_lib.Setup) -> None:
     if best not in known:
       raise ValueError(
         f'config.best is {best!r}, no metric of every step.'
-        f'{build.hint(best, known)}'
+        f'{checks.hint(best, known)}'
       )
 
 

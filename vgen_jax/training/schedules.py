@@ -11,7 +11,7 @@ from typing import Any
 
 import optax
 
-from vgen_jax import build
+from vgen_jax.core import checks
 
 
 def make(spec: Mapping[str, Any], num_steps: int) -> optax.Schedule:
@@ -29,7 +29,7 @@ def make(spec: Mapping[str, Any], num_steps: int) -> optax.Schedule:
   if name not in names:
     raise ValueError(
       f'config.optim.schedule.name is {name!r}, which is no schedule.'
-      f'{build.hint(str(name), list(names))}'
+      f'{checks.hint(str(name), list(names))}'
     )
   known = inspect.signature(names[name]).parameters
   kwargs = {k: v for k, v in spec.items() if k != 'name'}
@@ -38,7 +38,7 @@ def make(spec: Mapping[str, Any], num_steps: int) -> optax.Schedule:
       options = [k for k in known if k != 'num_steps']
       raise ValueError(
         f'config.optim.schedule: {name} takes no {key!r}.'
-        f'{build.hint(key, options)}'
+        f'{checks.hint(key, options)}'
       )
   if 'peak' not in kwargs:
     raise ValueError(

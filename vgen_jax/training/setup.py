@@ -9,18 +9,18 @@ from jax.sharding import Mesh
 import numpy as np
 import optax
 
-from vgen_jax import build
-from vgen_jax import settings as settings_lib
+from vgen_jax.config import build
+from vgen_jax.config import settings as settings_lib
+from vgen_jax.core.types import Batch
 from vgen_jax.data import encoded
 from vgen_jax.data import pipeline
 from vgen_jax.families.base import VideoModel
-from vgen_jax.training import ema
+from vgen_jax.runtime import sharding
+from vgen_jax.training import averages
 from vgen_jax.training import frozen
-from vgen_jax.training import optim
-from vgen_jax.training import sharding
+from vgen_jax.training import optimizers as optim
 from vgen_jax.training import state as state_lib
 from vgen_jax.training import step as step_lib
-from vgen_jax.types import Batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -131,7 +131,7 @@ def make(settings: settings_lib.Settings) -> Setup:
       f' {frozen.TOKENIZER!r}.'
     )
   model = build.model(settings.model, source.schema)
-  ema.check(settings.ema)
+  averages.check(settings.ema)
   players, steps = model.players, settings.num_steps
   updates, starts = optim.updates_per_step(model.turns), model.starts
   optimizers = optim.make(settings.optim, players, steps, updates, starts)

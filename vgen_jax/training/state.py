@@ -8,10 +8,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from vgen_jax.core.types import Array
+from vgen_jax.core.types import Batch
+from vgen_jax.core.types import Params
 from vgen_jax.families.base import VideoModel
-from vgen_jax.types import Array
-from vgen_jax.types import Batch
-from vgen_jax.types import Params
 
 
 class TrainState(flax.struct.PyTreeNode):

@@ -8,14 +8,14 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from vgen_jax.core.types import Array
+from vgen_jax.core.types import Batch
+from vgen_jax.core.types import Metrics
+from vgen_jax.core.types import Params
 from vgen_jax.families.base import Turn
 from vgen_jax.families.base import VideoModel
-from vgen_jax.training import ema as ema_lib
+from vgen_jax.training import averages as ema_lib
 from vgen_jax.training.state import TrainState
-from vgen_jax.types import Array
-from vgen_jax.types import Batch
-from vgen_jax.types import Metrics
-from vgen_jax.types import Params
 
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
@@ -38,7 +38,7 @@ def make_train_step(
   Args:
     model: Whose turns are played, in order.
     optimizers: {player: optimizer}.
-    averages: {name: spec} of averages of the parameters (training/ema.py).
+    averages: {name: spec} of averages of the parameters (training/averages.py).
     accumulate: Micro-batches that a turn sees one after the other; their mean
       gradient is that of the whole batch. Batch norm sees micro-batches.
     spike: Times the average gradient norm that an update may have; 0: any.

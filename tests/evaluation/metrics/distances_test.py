@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from vgen_jax.evaluation import frechet
 from vgen_jax.evaluation.metrics import base
 from vgen_jax.evaluation.metrics import distances
 from vgen_jax.evaluation.metrics import networks
+from vgen_jax.evaluation.scores import frechet
 
 
 def normal(n, shift=0.0, seed=0, d=6):

@@ -5,10 +5,10 @@ import functools
 import numpy as np
 import pytest
 
-from vgen_jax.data import world as world_lib
 from vgen_jax.evaluation.metrics import base
 from vgen_jax.evaluation.metrics import paired
 from vgen_jax.evaluation.metrics import pixels
+from vgen_jax.synthetic.world import source as world_lib
 
 SHAPE = (6, 16, 16, 3)
 CONTEXT = 2

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 import pytest
 
-from vgen_jax.evaluation import results
+from vgen_jax.evaluation.metrics import results
 from vgen_jax.evaluation.report import page
 
 CHROMIUM = shutil.which('chromium')

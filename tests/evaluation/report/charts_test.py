@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from vgen_jax.evaluation import results
+from vgen_jax.evaluation.metrics import results
 from vgen_jax.evaluation.report import charts
 from vgen_jax.evaluation.report import scales
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from vgen_jax.data import world
-from vgen_jax.evaluation import results
+from vgen_jax.evaluation.metrics import results
+from vgen_jax.synthetic.world import source as world
 
 NASTY = '<script>alert("1")</script> & \'co\''
 

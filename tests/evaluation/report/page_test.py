@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from vgen_jax.evaluation import results
+from vgen_jax.evaluation.metrics import results
 from vgen_jax.evaluation.report import markup
 from vgen_jax.evaluation.report import page
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from vgen_jax.evaluation import results
+from vgen_jax.evaluation.metrics import results
 
 # 'video', uint8 [b, t, h, w, c], and what else is known: 'label', ...
 Clips = Mapping[str, np.ndarray]

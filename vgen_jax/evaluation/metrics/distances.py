@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from vgen_jax.evaluation import frechet_finite
-from vgen_jax.evaluation import kernel
-from vgen_jax.evaluation import results
 from vgen_jax.evaluation.metrics import base
+from vgen_jax.evaluation.metrics import results
+from vgen_jax.evaluation.scores import frechet_finite
+from vgen_jax.evaluation.scores import kernel
 
 _LEAST = 4  # Clips, below which there is no interval.
 _WIDE = 512  # Numbers a row, from which a distance takes seconds.

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from vgen_jax.evaluation import kernel
-from vgen_jax.evaluation import results
 from vgen_jax.evaluation.metrics import base
 from vgen_jax.evaluation.metrics import distances
+from vgen_jax.evaluation.metrics import results
+from vgen_jax.evaluation.scores import kernel
 from vgen_jax.pretrained import features as features_lib
 
 _NUM_SPLITS = 10  # Of the Inception Score.

@@ -7,13 +7,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from vgen_jax.evaluation import baselines
-from vgen_jax.evaluation import prediction
-from vgen_jax.evaluation import reconstruction
-from vgen_jax.evaluation import results
+from vgen_jax.core.types import ClipShape
 from vgen_jax.evaluation.metrics import base
+from vgen_jax.evaluation.metrics import baselines
+from vgen_jax.evaluation.metrics import results
+from vgen_jax.evaluation.scores import prediction
+from vgen_jax.evaluation.scores import reconstruction
 from vgen_jax.pretrained import features as features_lib
-from vgen_jax.types import ClipShape
 
 Curve = Callable[[np.ndarray, np.ndarray], np.ndarray]  # Of frames, [b, t].
 _LABELS = {'psnr': 'PSNR (dB)'}

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import jax
 import numpy as np
 
-from vgen_jax.evaluation import flicker
-from vgen_jax.evaluation import memorization
-from vgen_jax.evaluation import results
 from vgen_jax.evaluation.metrics import base
+from vgen_jax.evaluation.metrics import results
+from vgen_jax.evaluation.scores import flicker
+from vgen_jax.evaluation.scores import memorization
 
 _MAX_TRAIN = 10_000  # Clips of training that copies are looked for among.
 _MIN_HELD_OUT = 100  # To know their nearest 1 %.

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 import math
 from typing import Any
 
-from vgen_jax.evaluation import results
+from vgen_jax.evaluation.metrics import results
 from vgen_jax.evaluation.report import markup
 
 Element = markup.Markup

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vgen_jax.evaluation import results
+from vgen_jax.evaluation.metrics import results
 from vgen_jax.evaluation.report import markup
 from vgen_jax.evaluation.report import scales
 

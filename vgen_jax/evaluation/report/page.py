@@ -11,7 +11,7 @@ import hashlib
 import importlib.resources
 import string
 
-from vgen_jax.evaluation import results
+from vgen_jax.evaluation.metrics import results
 from vgen_jax.evaluation.report import bars
 from vgen_jax.evaluation.report import charts
 from vgen_jax.evaluation.report import clips as clips_lib

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 import json
 
-from vgen_jax.evaluation import results
+from vgen_jax.evaluation.metrics import results
 from vgen_jax.evaluation.report import facts
 from vgen_jax.evaluation.report import markup
 from vgen_jax.evaluation.report import scales

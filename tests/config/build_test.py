@@ -1,0 +1,117 @@
+"""Tests of build.py: what a config says wrong, it is told."""
+
+import pytest
+
+from vgen_jax.config import build
+from vgen_jax.core.types import Schema
+from vgen_jax.families.diffusion import paths
+from vgen_jax.models import unet3d
+
+SCHEMA = Schema((4, 8, 8, 1), num_classes=3)
+NET = {'name': 'models.unet3d.UNet3D', 'width': 8}
+
+
+def diffusion(**fields) -> dict:
+  return {
+    'name': 'families.diffusion.denoising.Diffusion',
+    'denoiser': NET,
+    **fields,
+  }
+
+
+def test_networks_are_built_in_place_and_told_of_the_data():
+  model = build.model(diffusion(), SCHEMA)
+  assert model.denoiser == unet3d.UNet3D(width=8, num_classes=3)
+  assert model.clip_shape == (4, 8, 8, 1)
+  assert model.num_classes == 3
+
+
+def test_what_the_spec_says_comes_first():
+  net = NET | {'num_classes': 0}
+  assert build.model(diffusion(denoiser=net), SCHEMA).denoiser.num_classes == 0
+
+
+def test_methods_are_built_beside_their_family():
+  model = build.model(
+    diffusion(path={'name': 'families.diffusion.paths.Cosine'}), SCHEMA
+  )
+  assert model.path == paths.Cosine()
+
+
+@pytest.mark.parametrize(
+  ('fields', 'message'),
+  [
+    (
+      {'denoiser': NET | {'name': 'models.unet.U'}},
+      "no file 'unet' .* mean 'unet3d'",
+    ),
+    (
+      {'denoiser': NET | {'name': 'models.unet3d.UNet'}},
+      "no class 'UNet' .*'UNet3D'",
+    ),
+    ({'denoiser': NET | {'name': 'models.unet3d.nn'}}, "no class 'nn' in"),
+    (
+      {'denoiser': NET | {'widht': 8}},
+      "takes no 'widht'. Did you mean 'width'",
+    ),
+    ({'denoiser': NET | {'parent': 8}}, "takes no 'parent'"),
+    (
+      {'denoiser': {'name': 'models.unet3d.UNet3D'}},
+      r"needs \['width'\] as well",
+    ),
+    ({'sovler': {}}, r"config\.model: .* no 'sovler'. Did you mean 'solver'\?"),
+    (
+      {'solver': {'name': 'families.diffusion.solvers.Eule'}},
+      "Did you mean 'Euler'",
+    ),
+  ],
+)
+def test_typos_are_named(fields: dict, message: str):
+  with pytest.raises(ValueError, match=message):
+    build.model(diffusion(**fields), SCHEMA)
+
+
+def test_a_spec_needs_a_name():
+  with pytest.raises(ValueError, match=r"config\.data has no 'name'"):
+    build.source({'nam': 'synthetic.world.source.World'}, (4, 8, 8, 3))
+
+
+def test_context_goes_where_it_is_taken():
+  source = build.source(
+    {'name': 'synthetic.world.source.World'}, (4, 8, 8, 3), split='test'
+  )
+  assert (source.split, source.clip_shape) == ('test', (4, 8, 8, 3))
+
+
+def test_a_name_is_the_path_of_a_class():
+  source = build.source(
+    {'name': 'synthetic.bounce.source.Bounce'}, (4, 16, 16, 3)
+  )
+  assert type(source).__module__ == 'vgen_jax.synthetic.bounce.source'
+  assert source.clip_shape == (4, 16, 16, 3)
+
+
+@pytest.mark.parametrize(
+  ('name', 'message'),
+  [
+    ('bounce.source.Bounce', 'mean synthetic.bounce.source.Bounce'),
+    ('world', 'must be .package.file.Class., where the package is one of'),
+    ('models.dit.VideoDiT', r"one of \['data', 'synthetic'\]"),
+    ('synthetic.bonce.source.Bounce', "'bonce' in .*synthetic. .* 'bounce'"),
+    ('synthetic.bounce.sorce.Bounce', "'sorce' in .*bounce. .* 'source'"),
+    ('synthetic.bounce.source.Bonce', 'bounce.source. Did you mean .Bounce.'),
+    (
+      'synthetic.bounce.Bounce',
+      "no class 'Bounce' in .* Did you mean 'source'",
+    ),
+    ('synthetic.world', "no class 'world' in vgen_jax.synthetic. .* 'world'"),
+  ],
+)
+def test_a_wrong_name_is_named_where_it_is_wrong(name: str, message: str):
+  with pytest.raises(ValueError, match=message):
+    build.source({'name': name}, (4, 16, 16, 3))
+
+
+def test_every_example_of_a_name_in_an_error_exists():
+  with pytest.raises(ValueError, match=r'mean models\.dit\.VideoDiT'):
+    build.model(diffusion(denoiser={'name': 'dit.VideoDiT'}), SCHEMA)

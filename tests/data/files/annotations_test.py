@@ -1,0 +1,226 @@
+"""Tests of data/notes.py, and of folders with notes and sound."""
+
+import json
+
+import av
+import numpy as np
+import pytest
+
+from vgen_jax.config import build
+from vgen_jax.data import pipeline
+from vgen_jax.data.files import annotations as notes_lib
+from vgen_jax.data.files import audio as audio_lib
+from vgen_jax.data.files import video_folder
+
+RATE = 8000
+RISE = [[i, 0] for i in range(20)]
+ROWS = [
+  {'file': 'a.mp4', 'caption': 'größer', 'action': RISE},
+  {'file': 'b/c.mp4', 'caption': 'b, "c"', 'action': [x[::-1] for x in RISE]},
+]
+
+
+def write(path, num_frames: int = 20, hertz: float = 1000) -> None:
+  """Ten frames a second; in every other second a tone is heard."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with av.open(str(path), 'w') as file:
+    picture = file.add_stream('libx264', 10)
+    picture.height, picture.width, picture.pix_fmt = 16, 16, 'yuv420p'
+    sound = file.add_stream('aac', RATE, layout='mono')
+    for i in range(num_frames):
+      image = np.full((16, 16, 3), 8 * i, np.uint8)
+      file.mux(picture.encode(av.VideoFrame.from_ndarray(image)))
+    file.mux(picture.encode())
+    time_n = np.arange(RATE * num_frames // 10) / RATE
+    tone_n = 0.5 * np.sin(2 * np.pi * hertz * time_n) * (time_n % 2 >= 1)
+    frame = av.AudioFrame.from_ndarray(
+      tone_n[None].astype(np.float32), 'fltp', 'mono'
+    )
+    frame.sample_rate, frame.pts = RATE, 0
+    file.mux(sound.encode(frame))
+    file.mux(sound.encode())
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+  folder = tmp_path_factory.mktemp('noted')
+  write(folder / 'a.mp4')
+  write(folder / 'b/c.mp4', hertz=500)
+  return folder
+
+
+def save(path, rows=ROWS) -> str:
+  if path.suffix == '.jsonl':
+    text = ''.join(json.dumps(row) + '\n' for row in rows)
+  else:
+    quoted = lambda x: '"' + str(x).replace('"', '""') + '"'
+    lines = [','.join(rows[0])] + [
+      ','.join(
+        quoted(x if isinstance(x, str) else json.dumps(x)) for x in row.values()
+      )
+      for row in rows
+    ]
+    text = '\n'.join(lines)
+  path.write_text(text, encoding='utf-8')
+  return str(path)
+
+
+@pytest.mark.parametrize('name', ['notes.jsonl', 'notes.csv'])
+def test_a_table_is_read(tmp_path, name):
+  notes = notes_lib.read(save(tmp_path / name))
+  assert list(notes) == ['a.mp4', 'b/c.mp4']
+  for row in ROWS:
+    note = notes[row['file']]
+    assert note.caption == row['caption']
+    assert note.action_na.dtype == np.float32
+    np.testing.assert_array_equal(note.action_na, row['action'])
+  assert notes_lib.width(notes) == 2
+
+
+def test_a_column_may_be_missing(tmp_path):
+  rows = [{'file': 'a.mp4'}, {'file': 'b.mp4', 'caption': 'b'}]
+  notes = notes_lib.read(save(tmp_path / 'a.jsonl', rows))
+  assert (notes['a.mp4'].caption, notes['b.mp4'].caption) == (None, 'b')
+  assert notes_lib.width(notes) == 0
+
+
+@pytest.mark.parametrize(
+  ('rows', 'message'),
+  [
+    ([{'fle': 'a.mp4'}], r"a.jsonl, line 1: it has .*it needs 'file'"),
+    ([{'file': 'a', 'captoin': 'b'}], "besides 'caption' or 'action' only"),
+    ([ROWS[0], ROWS[0]], r"line 2: 'a.mp4' is there twice"),
+    ([{'file': 'a', 'caption': 7}], 'line 1: its caption is 7; it must be tex'),
+    ([{'file': 7}], 'line 1: its file is 7; it must be text'),
+    ([{'file': 'a', 'action': [[np.nan]]}], 'line 1: its action has numbers'),
+    ([{'file': 'a', 'action': [[1e99]]}], 'line 1: its action has numbers'),
+    ([{'file': 'a', 'action': [1, 2]}], 'its action is no table of numbers'),
+    ([{'file': 'a', 'action': [[1], [1, 2]]}], 'its action is no table of'),
+  ],
+)
+def test_faults_of_a_table_are_named(tmp_path, rows, message):
+  with pytest.raises(ValueError, match=message):
+    notes_lib.read(save(tmp_path / 'a.jsonl', rows))
+
+
+@pytest.mark.parametrize('name', ['notes.jsonl', 'notes.csv'])
+def test_a_mark_of_byte_order_is_no_text(tmp_path, name):
+  path = save(tmp_path / name)
+  (tmp_path / name).write_bytes(
+    b'\xef\xbb\xbf' + (tmp_path / name).read_bytes()
+  )
+  assert list(notes_lib.read(path)) == ['a.mp4', 'b/c.mp4']
+
+
+@pytest.mark.parametrize(
+  ('kwargs', 'key'),
+  [
+    ({'flips': True}, 'flips'),
+    ({'stride': 2}, 'stride'),
+    ({'stride': (1, 3)}, 'stride'),
+    ({'frames_per_second': 10.0}, 'frames_per_second'),
+    ({'time_jitter': 0.5}, 'time_jitter'),
+    ({'short': 'loop'}, 'short'),
+  ],
+)
+def test_clips_with_actions_are_as_they_were_filmed(
+  folder, tmp_path, kwargs, key
+):
+  def make(rows):
+    notes = save(tmp_path / 'notes.jsonl', rows)
+    return video_folder.VideoFolder(
+      (4, 8, 8, 3), str(folder), split='all', notes=notes, **kwargs
+    )
+
+  with pytest.raises(ValueError, match=f'{key}.* for clips with actions'):
+    make(ROWS)
+  assert len(make([{'file': r['file'], 'caption': 'c'} for r in ROWS]))
+
+
+def test_what_is_no_table(tmp_path):
+  (tmp_path / 'a.jsonl').write_text('\n{"file": \n')
+  with pytest.raises(ValueError, match=r'a.jsonl, line 2: it is no JSON'):
+    notes_lib.read(str(tmp_path / 'a.jsonl'))
+  with pytest.raises(FileNotFoundError, match=r'a file that ends in .csv or'):
+    notes_lib.read(str(tmp_path / 'b.csv'))
+
+
+def test_a_folder_with_notes(folder, tmp_path):
+  spec = {
+    'name': 'data.files.video_folder.VideoFolder',
+    'folder': str(folder),
+    'notes': save(tmp_path / 'notes.jsonl'),
+    'text': {'name': 'data.text.Bytes', 'length': 16},
+    'split': 'all',
+  }
+  source = build.source(spec, (4, 8, 8, 3))
+  assert source.schema.vocab_size == 259
+  assert source.schema.action_width == 2
+  assert len(source) == 2 * 5
+  for i in range(10):
+    clip, draw = source[i], source.draw(i, np.random.default_rng(i))
+    for view in (clip, draw):
+      assert source.text.decode(view['text']) == ROWS[i // 5]['caption']
+      shown_t = np.round(view['video'].mean((1, 2, 3)) / 8)
+      action_ta = view['action']
+      np.testing.assert_allclose(action_ta[:, i // 5], shown_t, atol=1)
+      assert np.diff(action_ta[:, i // 5]).tolist() == [1] * 3
+      assert not action_ta[:, 1 - i // 5].any()
+  with pipeline.batches(source, batch_size=4, seed=0) as batches:
+    batch = next(batches)
+  assert {k: x.shape for k, x in batch.items()} == {
+    'video': (4, 4, 8, 8, 3),
+    'text': (4, 16),
+    'text_mask': (4, 16),
+    'action': (4, 4, 2),
+  }
+
+
+def test_notes_must_fit_the_folder(folder, tmp_path):
+  def make(rows, **kwargs):
+    notes = save(tmp_path / 'notes.jsonl', rows)
+    return video_folder.VideoFolder(
+      (4, 8, 8, 3), str(folder), split='all', notes=notes, **kwargs
+    )
+
+  with pytest.raises(ValueError, match=r"has no line for 'b/c.mp4', a video"):
+    make(ROWS[:1])
+  short = [ROWS[0], ROWS[1] | {'action': [[0, 0]] * 18}]
+  with pytest.raises(ValueError, match=r'has 20 frames, and .* 18 actions for'):
+    make(short)
+  last = [ROWS[0], ROWS[1] | {'action': [[0, 0]] * 19}]
+  assert len(make(last))  # Nothing comes of an action at the last frame.
+  with pytest.raises(ValueError, match=r'actions of \[0, 2\] numbers'):
+    make([ROWS[0], {'file': 'b/c.mp4'}])
+  assert 'text' not in make([{'file': r['file']} for r in ROWS])[0]
+
+
+@pytest.mark.parametrize('kwargs', [{}, {'frames_per_second': 10.0}])
+def test_sound_belongs_to_its_frames(folder, kwargs):
+  """The tone begins with second 1: frame 10."""
+  source = video_folder.VideoFolder(
+    (20, 8, 8, 3),
+    str(folder),
+    split='all',
+    audio=audio_lib.LogMel(32, high_hz=4000.0, window_s=0.1),
+    **kwargs,
+  )
+  assert source.schema.audio_bands == 32
+  peaks = []
+  for clip in (source[0], source[1]):
+    assert clip['audio'].shape == (20, 32)
+    assert clip['audio'].dtype == np.float32
+    loud_t = clip['audio'].max(1) > -4
+    assert loud_t[11:].all()  # Half of the window lies before the frame.
+    assert not loud_t[:9].any()
+    peaks.append(int(clip['audio'][15].argmax()))
+  assert peaks[0] > peaks[1]  # 1,000 Hz and 500 Hz.
+  late = video_folder.VideoFolder(
+    (5, 8, 8, 3), str(folder), split='all', audio=source.audio, **kwargs
+  )
+  np.testing.assert_allclose(
+    late[3]['audio'], source[0]['audio'][15:], atol=0.05
+  )  # AAC, begun elsewhere, is not the same bit by bit.
+  assert video_folder.VideoFolder(
+    (5, 8, 8, 3), str(folder), split='all', audio=True, **kwargs
+  )[0]['audio'].shape == (5, 64)

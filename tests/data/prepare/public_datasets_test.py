@@ -1,0 +1,230 @@
+"""Tests of public_datasets.py, on made-up trees of the same layout."""
+
+import json
+import struct
+
+import numpy as np
+from PIL import Image
+import pytest
+
+from vgen_jax.core import faults
+from vgen_jax.data.files import codecs
+from vgen_jax.data.prepare import public_datasets
+from vgen_jax.data.prepare import raw_videos
+from vgen_jax.data.prepare import tables
+from vgen_jax.data.prepare import tfrecords
+from vgen_jax.data.tfds import compat
+
+
+def film(path, num_frames: int = 6, shade: int = 100) -> None:
+  path.parent.mkdir(parents=True, exist_ok=True)
+  video_thwc = np.full((num_frames, 16, 24, 3), shade, np.uint8)
+  codecs.write_mp4(path, video_thwc, 10)
+
+
+def stored(table, split: str, **options) -> dict[str, dict]:
+  """What would be written of a split, by key."""
+  kept = raw_videos.Options('raw', **options)
+  found = [x for row in table.splits[split] for x in _of(row, table, kept)]
+  assert len(dict(found)) == len(found)
+  return dict(found)
+
+
+def _of(row, table, options):
+  return tables.examples(row, table, options)
+
+
+def test_ucf101_keeps_to_the_official_split(tmp_path):
+  paths = {
+    'Walking/v_Walking_g01_c01.avi': 'train',
+    'Walking/v_Walking_g02_c01.avi': 'test',
+    'Archery/v_Archery_g08_c01.avi': 'train',
+  }
+  lists = tmp_path / 'ucfTrainTestlist'
+  lists.mkdir()
+  (lists / 'classInd.txt').write_text('1 Archery\r\n2 Walking\r\n')
+  for split in ('train', 'test'):
+    lines = [
+      f'{p} 1' if split == 'train' else p for p in paths if paths[p] == split
+    ]
+    (lists / f'{split}list01.txt').write_text('\n'.join(lines) + '\n')
+  for path in paths:
+    film(tmp_path / 'UCF-101' / path)
+  table = public_datasets.ucf101(str(tmp_path))
+  assert table.class_names == ('Archery', 'Walking')
+  for split in ('train', 'test'):
+    examples = stored(table, split)
+    assert set(examples) == {p for p, x in paths.items() if x == split}
+    assert all(k.startswith(x['label']) for k, x in examples.items())
+  with pytest.raises(FileNotFoundError, match='trainlist02'):
+    public_datasets.ucf101(str(tmp_path), fold=2)
+
+
+def test_kinetics_takes_what_is_left_of_it(tmp_path):
+  (tmp_path / 'train.csv').write_text(
+    'label,youtube_id,time_start,time_end,split\n'
+    'abseiling,-abc_1,3,13,train\n'
+    '"air, drumming",xyz,120,130,train\n'
+    'abseiling,gone,0,10,train\n'
+  )
+  (tmp_path / 'kinetics_val.csv').write_text(
+    'label,youtube_id,time_start,time_end,split\nabseiling,v,0,10,val\n'
+  )
+  film(tmp_path / 'train/abseiling/-abc_1_000003_000013.mp4')
+  film(tmp_path / 'train/x/xyz_000120_000130.mp4')
+  film(tmp_path / 'val/v_000000_000010.mp4')
+  table = public_datasets.kinetics(str(tmp_path))
+  assert table.num_rows == {'train': 2, 'validation': 1}
+  assert table.class_names == ('abseiling', 'air, drumming')
+  examples = stored(table, 'train')
+  assert examples['xyz_000120_000130']['label'] == 'air, drumming'
+  assert examples['-abc_1_000003_000013']['video'].shape == (6, 16, 24, 3)
+
+
+def test_two_videos_of_one_name_are_told(tmp_path):
+  """Which of them is meant must not be up to the file system."""
+  name = 'v_000000_000010'
+  head = 'label,youtube_id,time_start,time_end\n'
+  (tmp_path / 'train.csv').write_text(head + 'x,v,0,10\n')
+  film(tmp_path / f'a/{name}.mp4')
+  (tmp_path / f'b/{name}.mp4').mkdir(parents=True)  # A folder is no video.
+  (tmp_path / f'link_{name}.mp4').symlink_to(tmp_path / f'a/{name}.mp4')
+  (tmp_path / f'{name}.mp4').symlink_to(tmp_path / f'a/{name}.mp4')
+  [row] = public_datasets.kinetics(str(tmp_path)).splits['train']
+  assert row.film.path.endswith(f'{name}.mp4')
+  film(tmp_path / f'c/{name}.webm.mp4', shade=50)
+  (tmp_path / f'c/{name}.webm.mp4').rename(tmp_path / f'c/{name}.webm')
+  with pytest.raises(ValueError, match=rf'c/{name}\.webm are both'):
+    public_datasets.kinetics(str(tmp_path))
+
+
+def test_a_line_twice_is_told(tmp_path):
+  head = 'label,youtube_id,time_start,time_end\n'
+  (tmp_path / 'train.csv').write_text(head + 2 * 'x,v,0,10\n')
+  film(tmp_path / 'v_000000_000010.mp4')
+  with pytest.raises(ValueError, match="'v_000000_000010' is 2 times in"):
+    public_datasets.kinetics(str(tmp_path))
+
+
+def tfrecord(path, examples) -> None:
+  """Writes dicts of lists as TFDS and TensorFlow do."""
+  compat.load()
+  from tensorflow_datasets.proto import tf_example_pb2
+
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with path.open('wb') as file:
+    for example in examples:
+      proto = tf_example_pb2.Example()
+      for name, values in example.items():
+        feature = proto.features.feature[name]
+        kind = 'bytes' if isinstance(values[0], bytes) else 'float'
+        getattr(feature, f'{kind}_list').value.extend(values)
+      data = proto.SerializeToString()
+      length = struct.pack('<Q', len(data))
+      checksum = tfrecords._masked(tfrecords._crc32c(length))
+      file.write(length + struct.pack('<I', checksum) + data + b'crc?')
+
+
+def test_bair_has_frames_and_actions(tmp_path):
+  def trajectory(shade: int):
+    example = {}
+    for t in range(3):
+      image = np.full((64, 64, 3), shade + t, np.uint8).tobytes()
+      example[f'{t}/image_main/encoded'] = [image]
+      example[f'{t}/image_aux1/encoded'] = [bytes(64 * 64 * 3)]
+      example[f'{t}/action'] = [float(shade), float(t), 0.0, 1.0]
+    return example
+
+  folder = tmp_path / 'softmotion30_44k'
+  tfrecord(folder / 'train/traj_0_to_1.tfrecords', map(trajectory, (10, 50)))
+  tfrecord(folder / 'test/traj_0_to_0.tfrecords', [trajectory(90)])
+  table = public_datasets.bair(str(tmp_path))
+  examples = stored(table, 'train')
+  assert list(examples) == ['traj_0_to_1', 'traj_0_to_1#1']
+  second = examples['traj_0_to_1#1']
+  assert second['video'][:, 0, 0, 0].tolist() == [50, 51, 52]
+  assert second['action'].tolist()[2] == [50, 2, 0, 1]
+
+
+def test_a_damaged_record_is_no_record(tmp_path):
+  path = tmp_path / 'x.tfrecords'
+  tfrecord(path, [{'a': [1.0]}, {'a': [2.0]}])
+  assert [x['a'] for x in tfrecords.examples(str(path))] == [[1], [2]]
+  sound = path.read_bytes()
+  second = 12 + int.from_bytes(sound[:8], 'little') + 4
+  lengthened = sound[:second] + b'?' + sound[second + 1 :]
+  for broken in (sound[:-3], lengthened, b'<html></html>'):
+    path.write_bytes(broken)
+    with pytest.raises(faults.ClipError, match=r'x\.tfrecords: it is'):
+      list(tfrecords.records(str(path)))
+
+
+def test_moving_mnist_is_turned_the_right_way(tmp_path):
+  video_tnhw = np.arange(3 * 4, dtype=np.uint8).reshape(3, 4, 1, 1)
+  video_tnhw = np.broadcast_to(video_tnhw, (3, 4, 8, 8))
+  np.save(tmp_path / 'mnist_test_seq.npy', video_tnhw)
+  examples = stored(public_datasets.moving_mnist(str(tmp_path)), 'test')
+  assert len(examples) == 4
+  assert examples['00002']['video'].shape == (3, 8, 8, 1)
+  assert examples['00002']['video'][:, 0, 0, 0].tolist() == [2, 6, 10]
+
+
+def test_sky_timelapse_is_in_the_order_of_its_frames(tmp_path, monkeypatch):
+  for split, clip in (('train', 'id_1'), ('train', 'id_2'), ('test', 'id_3')):
+    folder = tmp_path / f'sky_{split}' / 'id' / clip
+    folder.mkdir(parents=True)
+    for i in range(12):  # Without leading zeros.
+      image = Image.new('RGB', (24, 16), (20 * i, 0, 0))
+      image.save(folder / f'frame{i}.jpg', quality=95)
+  table = public_datasets.sky_timelapse(str(tmp_path))
+  assert table.num_rows == {'train': 2, 'test': 1}
+  video_thwc = stored(table, 'train')['sky_train/id/id_1']['video']
+  assert (np.diff(video_thwc[:, 0, 0, 0].astype(int)) > 0).all()
+  full = []  # None but the image that is being made smaller.
+  fit = raw_videos.clips.fit
+  monkeypatch.setattr(
+    raw_videos.clips,
+    'fit',
+    lambda x, *args: full.append(len(x)) or fit(x, *args),
+  )
+  small = stored(table, 'train', size=8)['sky_train/id/id_1']['video']
+  assert small.shape == (12, 8, 12, 3)
+  assert set(full) == {1}
+  cut = stored(table, 'test', max_frames=5, frames_per_second=15.0)
+  assert [x['video'].shape[0] for x in cut.values()] == [3, 3]
+
+
+def test_something_something_has_words_and_templates(tmp_path):
+  line = {
+    'label': 'pushing a cup',
+    'template': 'Pushing [something]',
+    'placeholders': ['a cup'],
+  }
+  labels = tmp_path / 'labels'
+  labels.mkdir()
+  (labels / 'labels.json').write_text(
+    json.dumps({'Pushing something': '1', 'Lifting something': '0'})
+  )
+  for split, names in (('train', '78'), ('validation', '9')):
+    lines = [line | {'id': name} for name in names]
+    (labels / f'something-something-v2-{split}.json').write_text(
+      json.dumps(lines)
+    )
+  for name in '79':  # One is not there.
+    film(tmp_path / f'videos/{name}.webm.mp4')
+    path = tmp_path / f'videos/{name}.webm.mp4'
+    path.rename(path.with_suffix(''))
+  table = public_datasets.something_something(str(tmp_path))
+  assert table.class_names == ('Lifting something', 'Pushing something')
+  assert table.num_rows == {'train': 1, 'validation': 1}
+  example = stored(table, 'train')['7']
+  assert (example['label'], example['caption']) == (
+    'Pushing something',
+    'pushing a cup',
+  )
+
+
+@pytest.mark.parametrize('name', sorted(public_datasets.LAYOUTS))
+def test_an_empty_folder_is_told(name, tmp_path):
+  with pytest.raises(FileNotFoundError, match=str(tmp_path)):
+    public_datasets.LAYOUTS[name](str(tmp_path))

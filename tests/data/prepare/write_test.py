@@ -1,0 +1,193 @@
+"""Tests of data/prepare/write.py and of what it writes from a folder."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from vgen_jax.core import faults
+from vgen_jax.data.files import codecs
+from vgen_jax.data.prepare import raw_videos
+from vgen_jax.data.prepare import tfrecords
+from vgen_jax.data.prepare import video_folder
+from vgen_jax.data.prepare import write
+from vgen_jax.data.tfds import compat
+from vgen_jax.data.tfds import dataset
+from vgen_jax.synthetic.digits import prepare
+
+CSV = """path,label,caption,action,split,start_s,end_s
+left/a.mp4,goes left,"a thing, going left",left.npy,train,,
+left/b.mp4,goes left,it goes left,left.npy,train,0.5,0.9
+right/c.mp4,goes right,it goes right,right.npy,test,,
+"""
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+  """Three films of 20 frames at 10 a second, each frame of its own shade."""
+  folder = tmp_path_factory.mktemp('films')
+  for name in ('left/a', 'left/b', 'right/c'):
+    path = folder / f'{name}.mp4'
+    path.parent.mkdir(exist_ok=True)
+    shade_t = 8 * np.arange(20, dtype=np.uint8)[:, None, None, None]
+    codecs.write_mp4(path, np.tile(shade_t, (1, 32, 48, 3)), 10)
+  for name in ('left', 'right'):
+    action_ta = np.arange(20)[:, None] * [1.0, -1.0 if name == 'left' else 1]
+    np.save(folder / f'{name}.npy', action_ta)
+  (folder / 'table.csv').write_text(CSV)
+  return folder
+
+
+def opened(place: str, t: int, **kwargs) -> dataset.TFDSVideo:
+  keys = ('label', 'action', 'caption', 'fps')
+  return dataset.TFDSVideo((t, 16, 24, 3), data_dir=place, keys=keys, **kwargs)
+
+
+def numbers(clip) -> list[int]:
+  shade_t = clip['video'].mean((1, 2, 3))
+  return np.round(shade_t / 8).astype(int).tolist()
+
+
+def test_a_table_tells_all(folder, tmp_path):
+  table = video_folder.table(str(folder), 'made_up', f'{folder}/table.csv')
+  options = raw_videos.Options('jpeg', size=16, max_frames=12)
+  place, skipped = write.write(table, str(tmp_path), options)
+  assert skipped == 0
+  source = opened(place, 4, split='train[0%:]')
+  clips = {source.caption(i): source[i] for i in range(len(source))}
+  stretch = clips['it goes left']
+  assert numbers(stretch) == [5, 6, 7, 8]  # Five frames, from 0.5 to 0.9 s.
+  np.testing.assert_array_equal(stretch['action'][:, 0], [5, 6, 7, 8])
+  assert source.schema.class_names == ('goes left', 'goes right')
+  test = opened(place, 10, split='test')
+  assert len(test) == 2  # A film of 20 frames in two pieces.
+  shown = sorted(numbers(test[i]) for i in range(2))
+  assert shown == [[*range(10)], [*range(10, 20)]]
+  assert {int(test[i]['label']) for i in range(2)} == {1}
+  assert {c['fps'] for c in clips.values()} == {np.float32(10)}
+  with pytest.raises(FileExistsError, match='exists already'):
+    write.write(table, str(tmp_path), options)
+
+
+def test_threads_change_nothing(folder, tmp_path):
+  table = video_folder.table(str(folder), validation=0, test=0)
+  records = []
+  for num_threads in (1, 3):
+    place, _ = write.write(
+      table,
+      str(tmp_path / str(num_threads)),
+      raw_videos.Options('mp4', frames_per_second=5),
+      num_threads=num_threads,
+    )
+    source = opened(place, 4, split='all')
+    assert source.schema.frames_per_second == 5
+    records.append([source.record(i) for i in range(len(source))])
+  assert records[0] == records[1]
+  assert len(set(records[0])) == 3
+
+
+def test_broken_films_are_left_out_when_asked(folder, tmp_path):
+  shutil.copytree(folder, tmp_path / 'films')
+  (tmp_path / 'films/left/b.mp4').write_bytes(b'<html>not found</html>')
+  table = video_folder.table(str(tmp_path / 'films'), validation=0, test=0)
+  options = raw_videos.Options('raw')
+  with pytest.raises(faults.ClipError, match=r'b\.mp4'):
+    write.write(table, str(tmp_path / 'out'), options)
+  place, skipped = write.write(
+    table, str(tmp_path / 'out'), options, skips_broken=True
+  )
+  assert skipped == 1
+  assert len(opened(place, 4, split='all')) == 2
+  for name in ('left/a', 'right/c'):
+    (tmp_path / f'films/{name}.mp4').write_bytes(b'')
+  with pytest.raises(RuntimeError, match='cannot be read, above 10%'):
+    write.write(table, str(tmp_path / 'two'), options, skips_broken=True)
+
+
+def test_a_film_is_read_a_few_frames_at_a_time(folder, monkeypatch):
+  film = raw_videos.File(str(folder / 'left/a.mp4'))
+  options = raw_videos.Options('raw', size=16, max_frames=12)
+  whole = list(film.pieces(options))
+  held = []
+  read = codecs.read
+  monkeypatch.setattr(raw_videos, '_MIN_AT_ONCE', 3)
+  monkeypatch.setattr(raw_videos, '_MAX_PIXELS', 4 * 32 * 48)
+  monkeypatch.setattr(
+    raw_videos.codecs, 'read', lambda i, n: held.append(len(n)) or read(i, n)
+  )
+  pieces = list(film.pieces(options))
+  assert max(held) == 4
+  for one, other in zip(whole, pieces, strict=True):
+    np.testing.assert_array_equal(one['video'], other['video'])
+  held.clear()
+  list(film.pieces(raw_videos.Options('raw', max_frames=12)))
+  assert held == [10, 10]  # What stays as it is gains nothing by it.
+
+
+def test_tfrecords_become_array_records(tmp_path):
+  """A dataset in TFRecord, made of one that is not, and turned back."""
+  table = prepare.table((3, 16, 16, 1), 12)
+  place, _ = write.write(
+    table, str(tmp_path / 'own'), raw_videos.Options('raw')
+  )
+  old = tmp_path / 'tfrecord'
+  shutil.copytree(place, old)
+  info = json.loads((old / 'dataset_info.json').read_text())
+  info['fileFormat'] = 'tfrecord'
+  (old / 'dataset_info.json').write_text(json.dumps(info))
+  sound = {}
+  for split in info['splits']:
+    source = dataset.TFDSVideo(
+      (3, 16, 16, 1), data_dir=place, split=f'{split["name"]}[0%:]'
+    )
+    records = [source.record(i) for i in range(len(source))]
+    sound[split['name']] = records
+    [path] = old.glob(f'*-{split["name"]}.array*')
+    path.unlink()
+    _write_tfrecord(old / path.name.replace('array_', 'tf'), records)
+  new = tmp_path / 'new'
+  counts = tfrecords.convert(str(old), str(new))
+  assert counts == {'train': 12, 'validation': 1, 'test': 1}
+  assert compat.load().builder_from_directory(new).info
+  source = dataset.TFDSVideo((3, 16, 16, 1), data_dir=str(new))
+  assert [source.record(i) for i in range(12)] == sound['train']  # In order.
+  [path] = old.glob('*train*')
+  _write_tfrecord(path, sound['train'][:-1])
+  with pytest.raises(ValueError, match=r'hold \[11\] .* promises \[12\]'):
+    tfrecords.convert(str(old), str(tmp_path / 'third'))
+
+
+def _write_tfrecord(path, records) -> None:
+  with path.open('wb') as file:
+    for record in records:
+      length = len(record).to_bytes(8, 'little')
+      checksum = tfrecords._masked(tfrecords._crc32c(length))
+      file.write(length + checksum.to_bytes(4, 'little') + record + b'crc?')
+
+
+def test_checksums_are_tensorflows():
+  # RFC 3720, B.4: of 32 bytes of zeros, and of 32 that count up.
+  assert tfrecords._crc32c(bytes(32)) == 0x8A9136AA
+  assert tfrecords._crc32c(bytes(range(32))) == 0x46DD794E
+
+
+def test_beam_writes_the_same(folder, tmp_path):
+  """In a process of its own: Beam sets up more than a test should leave."""
+  pytest.importorskip('apache_beam')
+  code = f"""
+from vgen_jax.data.builders import films, video_folder, write
+table = video_folder.table({str(folder)!r}, file={str(folder / 'table.csv')!r})
+for name, flags in (('plain', None), ('beam', ['--runner=FnApiRunner'])):
+  write.write(table, f'{tmp_path}/{{name}}', films.Options('jpeg'),
+              beam_options=flags)
+"""
+  subprocess.run([sys.executable, '-c', code], check=True)
+  records = []
+  for name in ('plain', 'beam'):
+    source = opened(f'{tmp_path}/{name}/video_folder/1.0.0', 4, split='all')
+    records.append([source.record(i) for i in range(len(source))])
+  assert len(records[0]) == 3
+  assert records[0] == records[1]

@@ -1,0 +1,140 @@
+"""Tests of data/tfds/compat.py: each patch is needed, and does what it says."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+
+import pytest
+
+from vgen_jax.data.tfds import dataset
+
+# What TFDS cannot do without TensorFlow, by the patch that lets it. Run in a
+# process of its own, first without any patch, then with all.
+PROBES = """
+import io, json, sys, tempfile
+import numpy as np
+import tensorflow_datasets as tfds
+from vgen_jax.data import tfds_compat
+
+FRAMES = np.random.default_rng(0).integers(0, 255, (2, 8, 8, 3), np.uint8)
+
+def init():
+  assert tfds.features.Video(shape=(None, 8, 8, 3)).shape == (None, 8, 8, 3)
+
+def to_json():
+  video = object.__new__(tfds.features.Video)
+  tfds.features.Sequence.__init__(video, tfds.features.Image(shape=(8, 8, 3)))
+  video._encoding_format, video._extra_ffmpeg_args = 'png', []
+  video._use_colormap = False
+  assert video.to_json_content().dtype == 'uint8'
+
+def ragged():
+  Sequence = tfds.features.Sequence
+  features = tfds.features.FeaturesDict({'x': Sequence(Sequence(np.int64))})
+  encoded = features.encode_example({'x': [[1], [2, 3]]})
+  data = features.serialize_example(encoded)
+  lengths = [len(x) for x in features.deserialize_example_np(data)['x']]
+  assert lengths == [1, 2]
+
+def encode():
+  feature = tfds.features.Image(shape=(8, 8, 3), encoding_format='png')
+  data = feature.encode_example(FRAMES[0])
+  assert (feature.decode_example_np(data) == FRAMES[0]).all()
+
+def command():
+  from tensorflow_datasets.scripts.cli import main
+
+probes = dict(patch_video_init=[init], patch_dtypes=[to_json, ragged],
+              patch_image_encoder=[encode], patch_command=[command])
+
+def works(probe):
+  try:
+    probe()
+    return 1
+  except ImportError as error:
+    return 0
+
+assert set(probes) == {patch.__name__ for patch in tfds_compat.PATCHES}
+before = {name: sum(map(works, x)) / len(x) for name, x in probes.items()}
+tfds_compat.load()
+after = {name: sum(map(works, x)) / len(x) for name, x in probes.items()}
+print(json.dumps([before, after, 'tensorflow' in sys.modules]))
+"""
+
+
+# What TFDS does without TensorFlow cannot be seen where it is installed.
+without_tensorflow = pytest.mark.skipif(
+  importlib.util.find_spec('tensorflow') is not None,
+  reason='TensorFlow is installed here; TFDS takes it.',
+)
+
+
+@pytest.fixture(scope='module')
+def probed():
+  done = subprocess.run(
+    [sys.executable, '-c', PROBES], capture_output=True, text=True, check=False
+  )
+  assert done.returncode == 0, done.stderr
+  return json.loads(done.stdout.splitlines()[-1])
+
+
+@without_tensorflow
+@pytest.mark.parametrize(
+  'name',
+  [
+    'patch_video_init',
+    'patch_dtypes',
+    'patch_image_encoder',
+    'patch_command',
+  ],
+)
+def test_a_patch_is_needed_and_works(probed, name):
+  before, after, _ = probed
+  assert before[name] == 0, f'TFDS does it by itself: {name} can go.'
+  assert after[name] == 1
+
+
+@without_tensorflow
+def test_no_patch_brings_tensorflow(probed):
+  assert not probed[2]
+
+
+BUILDER = """
+import numpy as np
+import tensorflow_datasets as tfds
+
+class TinyClips(tfds.core.GeneratorBasedBuilder):
+  VERSION = tfds.core.Version('1.0.0')
+
+  def _info(self):
+    video = tfds.features.Video(shape=(None, 8, 8, 3))
+    return tfds.core.DatasetInfo(
+        builder=self, features=tfds.features.FeaturesDict({'video': video}))
+
+  def _split_generators(self, dl_manager):
+    return {'train': self._generate_examples()}
+
+  def _generate_examples(self):
+    for i in range(3):
+      yield i, {'video': np.full((4, 8, 8, 3), 9 * i, np.uint8)}
+"""
+
+
+@without_tensorflow
+def test_the_command_builds_any_dataset(tmp_path):
+  (tmp_path / 'tiny_clips.py').write_text(BUILDER)
+  command = [sys.executable, '-m', 'vgen_jax.data.tfds_compat', 'build']
+  flags = [f'--data_dir={tmp_path}', '--file_format=array_record']
+  done = subprocess.run(
+    [*command, str(tmp_path / 'tiny_clips.py'), *flags],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr
+  source = dataset.TFDSVideo(
+    (4, 8, 8, 3), data_dir=str(tmp_path / 'tiny_clips/1.0.0'), split='all'
+  )
+  shades = sorted(int(source[i]['video'].max()) for i in range(3))
+  assert shades == [0, 9, 18]

@@ -1,0 +1,272 @@
+"""Tests of data/tfds/dataset.py: the frames asked for, of any dataset."""
+
+import importlib
+import pathlib
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from vgen_jax.config import build
+from vgen_jax.core import faults
+from vgen_jax.data import pipeline
+from vgen_jax.data import text
+from vgen_jax.data.prepare import raw_videos
+from vgen_jax.data.prepare import tables
+from vgen_jax.data.prepare import write
+from vgen_jax.data.tfds import adapters
+from vgen_jax.data.tfds import compat
+from vgen_jax.data.tfds import dataset
+from vgen_jax.data.tfds import storage
+
+NUM_FRAMES = 30
+KINDS = storage.FORMATS
+
+
+class Counting:
+  """A source whose frames tell their number and that of the clip."""
+
+  def __init__(self, num_frames: int = NUM_FRAMES):
+    self.num_frames = num_frames
+    self.schema = type('Schema', (), {'frames_per_second': 10.0})
+
+  def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+    video_thwc = np.zeros((self.num_frames, 16, 24, 3), np.uint8)
+    video_thwc[:, :8] = 8 * np.arange(self.num_frames)[:, None, None, None]
+    video_thwc[:, 8:] = 5 * index
+    action_ta = np.arange(self.num_frames)[:, None] + [0, 0.5]
+    return {'video': video_thwc, 'label': index % 2, 'action': action_ta}
+
+  def caption(self, index: int) -> str:
+    return f'clip {index}'
+
+
+def frames_of(clip) -> list[int]:
+  """Which frames of its video a clip shows."""
+  top_t = clip['video'][:, 1:6].mean((1, 2, 3))
+  return np.round(top_t / 8).astype(int).tolist()
+
+
+@pytest.fixture(scope='module')
+def places(tmp_path_factory):
+  """The same 44 clips, in each of the formats."""
+  rows = [tables.Row(f'{i}', raw_videos.Clip(Counting(), i)) for i in range(44)]
+  table = tables.Table(
+    'counting',
+    {'train': rows[:40], 'test': rows[40:]},
+    ('even', 'odd'),
+    has_captions=True,
+    action_width=2,
+  )
+  out = tmp_path_factory.mktemp('tfds')
+  return {
+    kind: write.write(table, str(out / kind), raw_videos.Options(kind))[0]
+    for kind in KINDS
+  }
+
+
+def source_of(place: str, t: int = 8, **kwargs) -> dataset.TFDSVideo:
+  return dataset.TFDSVideo((t, 16, 24, 3), data_dir=place, **kwargs)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_a_clip_holds_the_frames_it_should(places, kind):
+  source = source_of(places[kind], split='all')
+  number = int(source.caption(0).split()[1])
+  clip = source[0]
+  assert frames_of(clip) == list(range(11, 19))  # The middle of 30.
+  np.testing.assert_array_equal(clip['action'][:, 0], range(11, 19))
+  assert clip['label'] == number % 2
+  assert abs(clip['video'][:, 10:].mean() - 5 * number) < 2
+  with_stride = source_of(places[kind], t=6, stride=4)
+  assert frames_of(with_stride[0]) == list(range(4, 28, 4))
+  slow = source_of(places[kind], t=5, frames_per_second=2.5)
+  assert frames_of(slow[0]) == list(range(6, 26, 4))
+  assert slow.schema.frames_per_second == 2.5
+  assert source.schema.frames_per_second == 10
+  assert source.schema.action_width == 2
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_draws_come_from_everywhere_and_equal_full_decoding(places, kind):
+  source = source_of(places[kind], crops_at_random=False)
+  whole_thwc, rate = source.frames(1)
+  assert (len(whole_thwc), rate) == (NUM_FRAMES, 10)
+  starts = set()
+  for seed in range(200):
+    clip = source.draw(1, np.random.default_rng(seed))
+    first = frames_of(clip)[0]
+    starts.add(first)
+    np.testing.assert_array_equal(clip['video'], whole_thwc[first : first + 8])
+  assert min(starts) == 0
+  assert max(starts) == NUM_FRAMES - 8
+
+
+def test_only_the_frames_of_the_clip_are_decoded(places, monkeypatch):
+  decoded = []
+  real = storage.image
+  monkeypatch.setattr(
+    storage, 'image', lambda *args: decoded.append(1) or real(*args)
+  )
+  source_of(places['jpeg'])[0]
+  assert len(decoded) == 8
+  source_of(places['jpeg']).frames(0)  # All of them count, when all are read.
+  assert len(decoded) == 8 + NUM_FRAMES
+
+
+def test_splits_are_what_tfds_takes_them_for(places):
+  ids = lambda split: [
+    s.caption(i)
+    for s in [source_of(places['raw'], split=split)]
+    for i in range(len(s))
+  ]
+  assert len(ids('train[:50%]')) == 20
+  both = ids('train[:50%]') + ids('train[50%:]')
+  assert sorted(both) == sorted(ids('train'))
+  assert len(ids('all')) == 44
+  assert sorted(ids('test')) == [f'clip {i}' for i in range(40, 44)]
+  # A slice of training would show films that are trained on.
+  with pytest.raises(ValueError, match='if it may show films of which other'):
+    ids('validation')
+  with pytest.raises(ValueError, match="'counting' has"):
+    adapters.slices('test', ('train',), 'counting')
+
+
+def test_what_is_short_goes_by_its_word(places):
+  with pytest.raises(faults.ClipError, match=r'counting, train.*does not fit'):
+    source_of(places['jpeg'], t=40)[0]
+  held = frames_of(source_of(places['jpeg'], t=40, short='hold')[0])
+  assert held == [*range(30), *[29] * 10]
+
+
+def test_captions_become_tokens(places):
+  tokenizer = text.Bytes(length=16)
+  spec = {
+    'name': 'data.tfds.dataset.TFDSVideo',
+    'data_dir': places['raw'],
+    'tokenizer': {'name': 'data.text.Bytes', 'length': 16},
+  }
+  source = build.source(spec, (8, 16, 24, 3))
+  assert source.schema.vocab_size == tokenizer.vocab_size
+  assert tokenizer.decode(source[2]['text']) == source.caption(2)
+
+
+def test_workers_read_what_threads_read(places):
+  source = pickle.loads(pickle.dumps(source_of(places['mp4'])))
+  digests = []
+  for num_threads in (0, 2):
+    with pipeline.batches(
+      source, batch_size=4, seed=0, num_threads=num_threads
+    ) as batches:
+      digests.append([pipeline.digest(next(batches)) for _ in range(3)])
+  assert digests[0] == digests[1]
+  assert len(set(digests[0])) == 3
+
+
+def test_a_damaged_record_is_named(places, monkeypatch):
+  source = source_of(places['mp4'])
+  record = source.record(1)
+  sound = source.frames(1)[0]
+  at = record.index(b'mdat') + 40
+  torn = record[:at] + bytes(len(record) - at - 300) + record[-300:]
+  monkeypatch.setattr(source, 'record', lambda index: torn)
+  with pytest.raises(faults.ClipError, match=r'counting, train.*example 1'):
+    source.frames(1)
+  monkeypatch.setattr(source, 'record', lambda index: record)
+  np.testing.assert_array_equal(source.frames(1)[0], sound)
+
+
+@pytest.mark.parametrize(
+  ('kwargs', 'message'),
+  [
+    ({'keys': ('lable',)}, "keys has .'lable'."),
+    ({'features': {'video': 'vidoe'}}, "names 'vidoe'"),
+    ({'features': {'film': 'video'}}, "names .'film'."),
+    ({'split': 'validate'}, 'validate'),
+    ({'split': 'train[:1%]'}, r"'train\[:1%\]' of 'counting' has no example"),
+    ({'stride': 0}, 'must be positive'),
+  ],
+)
+def test_what_is_wrong_is_told(places, kwargs, message):
+  with pytest.raises(ValueError, match=message):
+    source_of(places['raw'], **kwargs)
+
+
+def test_a_dataset_that_is_not_there_is_told(places, tmp_path):
+  for kwargs, message in (
+    ({'data_dir': str(tmp_path)}, 'No dataset .*dataset_info.json'),
+    ({'dataset': 'no_such_set', 'data_dir': str(tmp_path)}, "'no_such_set'"),
+    (
+      {'dataset': 'ucf101', 'data_dir': str(tmp_path)},
+      'vgen data prepare tfrec',
+    ),
+  ):
+    with pytest.raises(FileNotFoundError, match=message):
+      dataset.TFDSVideo((8, 16, 24, 3), split='train', **kwargs)
+  with pytest.raises(ValueError, match='neither dataset nor data_dir'):
+    dataset.TFDSVideo((8, 16, 24, 3))
+  out = pathlib.Path(places['raw']).parents[1]  # By name, it is found.
+  found = dataset.TFDSVideo((8, 16, 24, 3), 'counting', str(out), 'test')
+  assert len(found) == 4
+
+
+@pytest.mark.parametrize('name', sorted(adapters.CATALOGUE))
+def test_catalogue(name, monkeypatch):
+  """Made-up examples of each set pass through parser and decoder."""
+  tfds = compat.load()
+  # Made up as they are, parts of one example would differ in length.
+  mocking = importlib.import_module('tensorflow_datasets.testing.mocking')
+  make = mocking.RandomFakeGenerator.__init__
+  monkeypatch.setattr(make, '__defaults__', (1, None, True, 0))
+  box = tfds.features.BBoxFeature  # And boxes would be inside out.
+  monkeypatch.setattr(box, 'encode_example', lambda *_: np.zeros(4, 'f4'))
+  known = adapters.CATALOGUE[name]
+  with tfds.testing.mock_data(num_examples=2):
+    source = dataset.TFDSVideo(
+      (3, 8, 8, 3),
+      name,
+      split=known.splits[0],
+      keys=('label', 'caption', 'action', 'fps'),
+      short='loop',
+    )
+    clip = source[1]
+    raw = tfds.data_source(name, split=known.splits[0])[1]
+  assert len(source) == 2
+  assert clip['video'].shape == (3, 8, 8, 3)
+  assert clip['video'].std() > 1  # Noise, not nothing.
+  told = {key for key in adapters.KEYS if getattr(known, key) is not None}
+  assert set(clip) == told
+  for key in told & {'label', 'caption'}:
+    assert clip[key] == raw[getattr(known, key)]
+  if 'action' in clip:
+    assert clip['action'].shape == (3, source.schema.action_width)
+  if 'label' in clip:
+    assert source.schema.num_classes == 101
+
+
+def test_an_adapter_that_names_another_feature_fails(monkeypatch):
+  wrong = adapters.Adapter('frames')
+  monkeypatch.setattr(adapters, 'CATALOGUE', {'tao': wrong})
+  with compat.load().testing.mock_data(num_examples=1):
+    with pytest.raises(ValueError, match="names 'frames'; the dataset has"):
+      dataset.TFDSVideo((3, 8, 8, 3), 'tao', split='train')
+
+
+def test_nothing_imports_tensorflow(tmp_path):
+  code = f"""
+import sys
+from vgen_jax.data.prepare import raw_videos, write
+from vgen_jax.data.tfds import dataset
+from vgen_jax.synthetic.digits import prepare
+table = prepare.table((4, 16, 16, 1), 4)
+place, _ = write.write(table, {str(tmp_path)!r}, raw_videos.Options('jpeg'))
+source = dataset.TFDSVideo((4, 16, 16, 1), data_dir=place)
+assert source[0]['video'].any()
+print('tensorflow' in sys.modules, 'tensorflow_datasets' in sys.modules)
+"""
+  done = subprocess.run(
+    [sys.executable, '-c', code], capture_output=True, text=True, check=False
+  )
+  assert done.stdout.split() == ['False', 'True'], done.stderr

@@ -1,0 +1,93 @@
+"""Whole games of gan.py, with one number per player, to their end."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from vgen_jax.core import random
+from vgen_jax.families.adversarial import gan
+from vgen_jax.training import state as state_lib
+from vgen_jax.training import step as step_lib
+
+SHAPE = (2, 1, 1, 1)
+
+
+class Point(nn.Module):
+  """Draws clips of one grey, a parameter, with some noise about it."""
+
+  noise: float = 0.0
+
+  @nn.compact
+  def __call__(self, key_b, condition, *, train):
+    grey = self.param('grey', nn.initializers.constant(0.5), ())
+    return jnp.broadcast_to(
+      grey + self.noise * random.normal(key_b, (1, 1, 1, 1)),
+      (len(key_b), *SHAPE),
+    )
+
+
+class Line(nn.Module):
+  """Logit: a parameter times the mean grey."""
+
+  @nn.compact
+  def __call__(self, video_bthwc, condition, key_b, *, train):
+    slope = self.param('slope', nn.initializers.zeros, ())
+    return slope * video_bthwc.mean(axis=(1, 2, 3, 4))
+
+
+def batch_of(grey_b):
+  grey = jnp.asarray(grey_b, jnp.float32)[:, None, None, None, None]
+  return {'video': jnp.broadcast_to(grey, (len(grey), *SHAPE))}
+
+
+def play(model, batches, learning_rate: float, num_steps: int):
+  """Returns the generator's grey after each step of training."""
+  optimizers = {player: optax.sgd(learning_rate) for player in model.players}
+  batch = jax.tree.map(lambda x: x[0], batches)
+  state = state_lib.create(model, optimizers, (), batch, seed=0)
+  train_step = step_lib.make_train_step(model, optimizers)
+
+  def move(state, batch):
+    state, metrics = train_step(state, batch)
+    return state, (state.params['generator']['grey'], metrics)
+
+  return jax.jit(lambda s: jax.lax.scan(move, s, batches, num_steps)[1])(state)
+
+
+@pytest.mark.parametrize('every', [1, 2])
+def test_r1_settles_a_game_that_else_never_ends(every: int):
+  """Data is one point; the critic a line: Mescheder et al.'s Dirac-GAN."""
+  batches = jax.tree.map(
+    lambda x: jnp.broadcast_to(x, (600, *x.shape)), batch_of([0.0, 0.0])
+  )
+  fields = dict(simultaneous=True, generator=Point())
+  grey, _ = play(
+    gan.GAN(SHAPE, critic={'line': Line()}, **fields), batches, 0.1, 600
+  )
+  assert jnp.abs(grey[-100:]).max() > 0.4  # Round and round.
+  fields |= dict(penalty_kind='r1', penalty_weight=1.0, penalty_every=every)
+  grey, metrics = play(
+    gan.GAN(SHAPE, critic={'line': Line()}, **fields), batches, 0.1, 600
+  )
+  assert jnp.abs(grey[-100:]).max() < 0.02
+  if every > 1:
+    lazy = metrics['critic_line_penalty/penalty']
+    assert jnp.array_equal(jnp.isnan(lazy), jnp.arange(600) % 2 == 1)
+
+
+def test_learns_the_mean_of_a_gaussian():
+  rng = np.random.default_rng(0)
+  greys = rng.normal(-0.3, 0.1, (400, 16))
+  batches = jax.vmap(batch_of)(jnp.asarray(greys))
+  model = gan.GAN(
+    SHAPE,
+    generator=Point(noise=0.1),
+    critic={'line': Line()},
+    penalty_kind='r1',
+    num_critic_turns=2,
+  )
+  grey, _ = play(model, batches, 0.1, 400)
+  assert grey[-100:].mean() == pytest.approx(-0.3, abs=0.03)

@@ -1,0 +1,289 @@
+"""Tests of gan.py, by games with a number or two per player."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vgen_jax.core import random
+from vgen_jax.families.adversarial import gan
+from vgen_jax.families.base import Turn
+from vgen_jax.nn import spectral
+
+SHAPE = (2, 1, 1, 1)
+NOISE = {'noise': jax.random.key(7)}
+
+
+class Constant(nn.Module):
+  """Draws clips of one grey, a parameter, the label's tenth added."""
+
+  start: float = 0.5
+
+  @nn.compact
+  def __call__(self, key_b, condition, *, train):
+    grey = self.param('grey', nn.initializers.constant(self.start), ())
+    grey_b = jnp.full(len(key_b), grey)
+    if 'label' in condition:
+      grey_b += condition['label'] / 10
+    return jnp.broadcast_to(
+      grey_b[:, None, None, None, None], (len(key_b), *SHAPE)
+    )
+
+
+class Slope(nn.Module):
+  """Logit: a parameter times the mean grey; counts its calls in training."""
+
+  start: float = 2.0
+
+  @nn.compact
+  def __call__(self, video_bthwc, condition, key_b, *, train):
+    slope = self.param('slope', nn.initializers.constant(self.start), ())
+    calls = self.variable('batch_stats', 'calls', lambda: jnp.zeros(()))
+    calls.value += train
+    return slope * video_bthwc.mean(axis=(1, 2, 3, 4))[:, None]
+
+
+class Reader(nn.Module):
+  """Logit: the label it was told. Class logits: sure of ten times the grey."""
+
+  sure: float = 50.0
+
+  def __call__(self, video_bthwc, condition, key_b, *, train):
+    digit_b = jnp.round(10 * video_bthwc.mean(axis=(1, 2, 3, 4)))
+    class_logit_bk = self.sure * (digit_b[:, None] == jnp.arange(4)[None])
+    told_b = condition.get('label', jnp.zeros(len(video_bthwc)))
+    return told_b.astype(jnp.float32), class_logit_bk
+
+
+def make(critic=None, **fields) -> gan.GAN:
+  generator = fields.pop('generator', Constant())
+  return gan.GAN(SHAPE, generator, critic or {'clip': Slope()}, **fields)
+
+
+def batch_of(grey_b, **more):
+  grey = jnp.asarray(grey_b, jnp.float32)[:, None, None, None, None]
+  return {'video': jnp.broadcast_to(grey, (len(grey), *SHAPE)), **more}
+
+
+def run(model, batch, player, method='loss', train=True):
+  """Returns the loss, its terms, its gradients, and what became of stats."""
+  variables = model.init({'params': jax.random.key(0), **NOISE}, batch)
+  stats = variables.get('batch_stats', {})
+
+  def loss_fn(params):
+    (loss, terms), changed = model.apply(
+      {'params': params, 'batch_stats': stats},
+      batch,
+      player=player,
+      train=train,
+      method=method,
+      rngs=NOISE,
+      mutable=['batch_stats'],
+    )
+    return loss, (terms, changed)
+
+  grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
+  (loss, (terms, changed)), grads = grad_fn(variables.get('params', {}))
+  return loss, terms, grads, changed
+
+
+def softplus(x):
+  return float(np.log1p(np.exp(x)))
+
+
+def test_losses_by_hand():
+  batch = batch_of([0.1, 0.3])  # Data: logits 0.2 and 0.6; fakes: 1.
+  loss, terms, grads, _ = run(make(), batch, 'critic_clip')
+  real = (softplus(-0.2) + softplus(-0.6)) / 2
+  assert loss == pytest.approx(real + softplus(1))
+  assert terms['real_logit'] == pytest.approx(0.4)
+  assert terms['real_accuracy'] == 1
+  assert terms['fake_accuracy'] == 0
+  assert grads['critic_clip']['slope'] > 0  # Fakes are brighter: turn around.
+
+  loss, _, grads, _ = run(make(), batch, 'generator')
+  assert loss == pytest.approx(softplus(-1))
+  sigmoid = 1 / (1 + np.e)
+  assert grads['generator']['grey'] == pytest.approx(-2 * sigmoid)
+
+
+def test_generator_answers_all_critics():
+  model = make({'a': Slope(2.0), 'b': Slope(-1.0)}, loss_kind='wasserstein')
+  loss, terms, _, _ = run(model, batch_of([0.1]), 'generator')
+  assert terms == {'adversarial_a': -1.0, 'adversarial_b': 0.5}
+  assert loss == pytest.approx(-0.5)
+  _, terms, _, _ = run(model, batch_of([0.1]), 'critic_b')
+  assert terms['gap'] == pytest.approx(-0.1 + 0.5)
+
+
+def test_moves():
+  two = {'a': Slope(), 'b': Slope()}
+  assert make(two).turns == (
+    Turn('critic_a'),
+    Turn('critic_b'),
+    Turn('generator'),
+  )
+  lazy = make(two, penalty_kind='r1', penalty_every=4, num_critic_turns=3)
+  assert lazy.turns == (
+    Turn('critic_a', times=3),
+    Turn('critic_a', 'penalty', every=4),
+    Turn('critic_b', times=3),
+    Turn('critic_b', 'penalty', every=4),
+    Turn('generator'),
+  )
+  eager = make(penalty_kind='r1', simultaneous=True)
+  assert eager.turns == (
+    Turn('critic_clip'),
+    Turn('generator', with_previous=True),
+  )
+
+
+@pytest.mark.parametrize(
+  ('kind', 'value'),
+  # The logit's gradient by each of the two pixels is 1: its norm is sqrt(2).
+  [('r1', 2 / 2), ('r2', 2 / 2), ('gp', (2**0.5 - 1) ** 2)],
+)
+def test_lazy_penalties_weigh_as_much_as_eager_ones(kind: str, value: float):
+  batch = batch_of([0.1, 0.3])
+  fields = dict(penalty_kind=kind, penalty_weight=3.0)
+  plain, _, _, _ = run(make(), batch, 'critic_clip')
+  eager, terms, _, _ = run(make(**fields), batch, 'critic_clip')
+  assert terms['penalty'] == pytest.approx(3 * value, rel=1e-5)
+  assert eager - plain == pytest.approx(3 * value, rel=1e-5)
+
+  model = make(**fields, penalty_every=8)
+  assert run(model, batch, 'critic_clip')[0] == pytest.approx(plain)
+  lazy, _, grads, _ = run(model, batch, 'critic_clip', 'penalty')
+  assert lazy == pytest.approx(8 * 3 * value, rel=1e-5)
+  # Of r1, half of (slope^2 / 2), the derivative by slope 2 is 1.
+  expected = {'r1': 1.0, 'r2': 1.0, 'gp': 2 * (2**0.5 - 1) * 2**-0.5}[kind]
+  assert grads['critic_clip']['slope'] == pytest.approx(24 * expected, rel=1e-4)
+
+
+def test_penalties_leave_statistics_alone():
+  batch = batch_of([0.1, 0.3])
+  model = make(penalty_kind='gp', penalty_every=2)
+  calls = lambda *args, **kwargs: run(model, batch, *args, **kwargs)[3][
+    'batch_stats'
+  ]['critic_clip']['calls']
+  assert calls('critic_clip') == 2  # Data and fakes.
+  assert calls('critic_clip', 'penalty') == 0
+  assert calls('critic_clip', train=False) == 0
+
+
+def test_penalty_is_that_of_the_normed_critic():
+  """A spectral norm divides the slope away, whatever the parameters are."""
+
+  class Normed(nn.Module):
+    @nn.compact
+    def __call__(self, video_bthwc, condition, key_b, *, train):
+      x_bd = video_bthwc.reshape(len(video_bthwc), -1)
+      layer = nn.Dense(1, kernel_init=nn.initializers.constant(5.0))
+      return spectral.apply(layer, x_bd, train=train)
+
+  model = make({'clip': Normed()}, penalty_kind='gp', penalty_every=2)
+  loss, _, _, changed = run(
+    model, batch_of([0.1, 0.3]), 'critic_clip', 'penalty'
+  )
+  assert loss == pytest.approx(0, abs=1e-6)
+  assert changed['batch_stats']['critic_clip']
+
+
+def test_critics_see_data_and_fakes_changed_alike_in_law():
+  batch = batch_of(np.full(400, 0.5))
+  fields = dict(loss_kind='wasserstein')
+  _, terms, _, _ = run(make(**fields), batch, 'critic_clip')
+  assert terms['real_logit'] == terms['fake_logit'] == 1
+  model = make(**fields, augment=('brightness',))
+  _, terms, _, _ = run(model, batch, 'critic_clip')
+  assert terms['real_logit'] != terms['fake_logit']
+  for logit in (terms['real_logit'], terms['fake_logit']):
+    assert logit != 1
+    assert logit == pytest.approx(1, abs=0.1)
+  loss, _, grads, _ = run(model, batch, 'generator')
+  assert loss != -1
+  assert grads['generator']['grey'] == pytest.approx(-2, rel=1e-4)
+
+
+def test_parts_are_told_labels():
+  label_b = jnp.array([0, 1, 2, 3] * 10)
+  batch = batch_of(label_b / 10, label=label_b)
+  fields = dict(num_classes=4, generator=Constant(start=0.0))
+  fields['loss_kind'] = 'wasserstein'
+  model = make({'clip': Reader()}, **fields)
+  loss, terms, _, _ = run(model, batch, 'critic_clip')
+  assert terms['real_logit'] == terms['fake_logit'] == 1.5
+  assert terms['class_accuracy'] == 1
+  assert loss == pytest.approx(0, abs=1e-5)
+  # The generator draws what it is told, and so is understood; ...
+  loss, terms, _, _ = run(model, batch, 'generator')
+  assert terms['class_accuracy_clip'] == 1
+  assert terms['class_loss_clip'] == pytest.approx(0, abs=1e-5)
+  # ... one that draws something else is not, nor is data with wrong labels.
+  fields['generator'] = Constant(start=0.1)
+  deaf = make({'clip': Reader()}, class_weight=0.1, **fields)
+  loss, terms, _, _ = run(deaf, batch, 'generator')
+  assert terms['class_accuracy_clip'] == 0
+  assert loss == pytest.approx(-1.5 + 0.1 * float(terms['class_loss_clip']))
+  wrong = batch | {'label': (label_b + 1) % 4}
+  assert run(model, wrong, 'critic_clip')[1]['class_accuracy'] == 0
+
+
+def test_uniform_labels_of_fakes():
+  ones = jnp.ones(40, jnp.int32)
+  batch = batch_of(ones / 10, label=ones)
+  model = make(
+    {'clip': Reader()},
+    num_classes=4,
+    generator=Constant(start=0.0),
+    loss_kind='wasserstein',
+    fake_labels='uniform',
+  )
+  _, terms, _, _ = run(model, batch, 'critic_clip')
+  assert terms['real_logit'] == 1
+  assert terms['fake_logit'] != 1
+  _, terms, _, _ = run(model, batch, 'generator')
+  assert terms['class_accuracy_clip'] == 1
+
+
+def test_samples():
+  model = make(num_classes=4, generator=Constant(start=0.0))
+  variables = {'params': {'generator': {'grey': jnp.zeros(())}}}
+  key_b = random.keys(jax.random.key(1), jnp.arange(40))
+  sample = lambda key_b, condition: model.apply(
+    variables, key_b, condition, method='sample'
+  )[:, 0, 0, 0, 0]
+  told = sample(key_b, {'label': jnp.full(40, 3)})
+  assert jnp.allclose(told, 0.3)
+  free = sample(key_b, {})
+  assert set(np.round(10 * np.asarray(free))) == {0, 1, 2, 3}
+  assert jnp.allclose(sample(key_b[5:6], {}), free[5:6])
+  with pytest.raises(ValueError, match='text'):
+    sample(key_b, {'text': told})
+  with pytest.raises(ValueError, match='label'):
+    make().apply(variables, key_b, {'label': told}, method='sample')
+
+
+@pytest.mark.parametrize(
+  ('fields', 'match'),
+  [
+    (dict(loss_kind='hinged'), "Did you mean 'hinge'"),
+    (dict(penalty_kind='r3'), "penalty_kind is 'r3'"),
+    (dict(penalty_every=0), 'penalty_every is 0'),
+    (dict(augment=('cutot',)), "Did you mean 'cutout'"),
+    (dict(fake_labels='real'), "fake_labels is 'real'"),
+  ],
+)
+def test_wrong_fields(fields: dict, match: str):
+  with pytest.raises(ValueError, match=match):
+    make(**fields)
+
+
+def test_wrong_games():
+  with pytest.raises(ValueError, match='critic is empty'):
+    gan.GAN(SHAPE, Constant(), {})
+  with pytest.raises(ValueError, match="no 'label'"):
+    run(make(num_classes=4), batch_of([0.1]), 'generator')
+  with pytest.raises(ValueError, match='Reader classifies clips'):
+    run(make({'clip': Reader()}), batch_of([0.1]), 'generator')

@@ -1,0 +1,89 @@
+"""Tests of tokenizer.py, by autoencoders of a number or two."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.families import rebuilding
+from vgen_jax.families.base import Turn
+
+
+@pytest.mark.parametrize(
+  ('kind', 'distance'), [('l1', 0.3), ('l2', 0.1), ('huber', 0.05)]
+)
+def test_loss_by_hand(kind: str, distance: float):
+  model = rebuilding.make(
+    reconstruction=kind, reconstruction_weight=2.0, bottleneck_weight=0.5
+  )
+  loss, terms, _, _ = rebuilding.run(model, rebuilding.BATCH)
+  assert terms['reconstruction'] == pytest.approx(distance)
+  assert loss == pytest.approx(2 * distance + 0.5 * 3)
+  assert terms['bottleneck'] == terms['asked'] == 3
+  # Two units from black to white: 10 log10(4 / square), its mean over clips.
+  psnr = (10 * np.log10(4 / 0.16) + 10 * np.log10(4 / 0.04)) / 2
+  assert terms['psnr'] == pytest.approx(psnr, rel=1e-5)
+
+
+def test_huber_is_straight_far_away():
+  model = rebuilding.make(
+    autoencoder=rebuilding.Doubler(-2.0), reconstruction='huber'
+  )
+  batch = rebuilding.batch_of([1.0])  # It comes back as -4.
+  _, terms, _, _ = rebuilding.run(model, batch)
+  assert terms['reconstruction'] == pytest.approx(5 - 0.5)
+
+
+def test_perceptual_distance_counts():
+  distance = lambda one, two: 10 * (one - two).mean((1, 2, 3, 4))
+  model = rebuilding.make(perceptual=distance, perceptual_weight=0.1)
+  loss, terms, _, _ = rebuilding.run(model, rebuilding.BATCH)
+  assert terms['perceptual'] == pytest.approx(3)
+  assert loss == pytest.approx(0.1 + 0.3 + 3)
+
+
+def test_moves():
+  assert rebuilding.make().turns == (Turn('autoencoder'),)
+  assert rebuilding.make(
+    critic={'a': rebuilding.Slope(), 'b': rebuilding.Slope()}
+  ).turns == (
+    Turn('autoencoder'),
+    Turn('critic_a', with_previous=True),
+    Turn('critic_b', with_previous=True),
+  )
+  late = rebuilding.make(critic={'a': rebuilding.Slope()}, critic_start=3)
+  assert late.turns[1] == Turn('critic_a', with_previous=True, start=3)
+  assert late.starts == {'autoencoder': 0, 'critic_a': 3}
+
+
+def test_samples_are_reconstructions():
+  model = rebuilding.make()
+  assert model.num_known == rebuilding.SHAPE[0]
+  key_b = jax.random.split(jax.random.key(0), 2)
+  variables = model.init(
+    {'params': jax.random.key(0), **rebuilding.NOISE}, rebuilding.BATCH
+  )
+  video = 3 * rebuilding.BATCH['video']
+  draw = lambda **told: model.apply(variables, key_b, told, method='sample')
+  np.testing.assert_allclose(draw(known_video=video), (0.5 * video).clip(-1, 1))
+  with pytest.raises(ValueError, match="no 'known_video'"):
+    draw()
+  with pytest.raises(ValueError, match='label'):
+    draw(known_video=video, label=jnp.zeros(2, jnp.int32))
+
+
+def test_what_does_not_fit_is_told():
+  with pytest.raises(ValueError, match="'l3'; it must be one of"):
+    rebuilding.make(reconstruction='l3')
+  with pytest.raises(ValueError, match='critic_start is -1; it must be 0'):
+    rebuilding.make(critic_start=-1)
+
+  class Headless(rebuilding.Doubler):
+    def decode(self, latent_bthwd, *, train=False):
+      return latent_bthwd
+
+  model = rebuilding.make(
+    autoencoder=Headless(), critic={'clip': rebuilding.Slope()}
+  )
+  with pytest.raises(ValueError, match='no parameter decoder/out/kernel'):
+    rebuilding.run(model, rebuilding.BATCH)

@@ -1,0 +1,256 @@
+"""Tests of vae.py, by linear models whose likelihood is known."""
+
+import functools
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vgen_jax.core import random
+from vgen_jax.families.autoencoding import likelihoods
+from vgen_jax.families.autoencoding import vae
+from vgen_jax.families.base import Turn
+from vgen_jax.nn.bottlenecks import autoencoder
+from vgen_jax.nn.bottlenecks import gaussian
+
+SHAPE = (2, 2, 2, 1)
+NUM_PIXELS, NUM_LATENTS = 8, 2
+RNG = np.random.default_rng(0)
+# Latents see orthogonal pixels, so that the posterior's are independent.
+WEIGHTS = np.linalg.qr(RNG.normal(size=(8, 2)))[0] * [[1.5, 0.6]]
+CENTRE, SIGMA = RNG.normal(size=8) / 4, 0.3
+VIDEO = jax.random.uniform(jax.random.key(0), (6, *SHAPE), minval=-1, maxval=1)
+
+PAIR = jnp.zeros(NUM_LATENTS)
+MOMENTS = {'sum': PAIR, 'square': PAIR, 'weight': jnp.zeros(())}
+STATS = {'latent_moments': {'autoencoder': {'moments': MOMENTS}}}
+
+
+class Linear(autoencoder.Autoencoder):
+  """Latents are linear in pixels, and pixels in latents."""
+
+  bottleneck: nn.Module = gaussian.Gaussian(NUM_LATENTS)
+
+  def setup(self):
+    super().setup()
+    self.decoder = nn.Dense(NUM_PIXELS)
+
+  def latent_shape(self, clip_shape):
+    return 1, 1, 1, NUM_LATENTS
+
+  def encode(self, video_bthwc, *, train=False):
+    return video_bthwc.reshape(-1, 1, 1, 1, NUM_PIXELS)
+
+  def decode(self, latent_bthwd, *, train=False):
+    return self.decoder(latent_bthwd).reshape(-1, *SHAPE)
+
+
+def make(**fields):
+  return vae.VAE(SHAPE, Linear(), **fields)
+
+
+@functools.cache
+def compiled(model, player):
+  def loss(params, batch):
+    return model.apply(
+      {'params': params, **STATS},
+      batch,
+      player=player,
+      train=False,
+      method='loss',
+      rngs={'noise': jax.random.key(3)},
+    )
+
+  return jax.jit(jax.value_and_grad(loss, has_aux=True))
+
+
+def compute(model, params, batch, player='autoencoder'):
+  (value, terms), grads = compiled(model, player)(params, batch)
+  return value, terms, grads
+
+
+@pytest.fixture(scope='module')
+def params():
+  rngs = {'params': jax.random.key(1), 'noise': jax.random.key(2)}
+  return make().init(rngs, {'video': VIDEO})['params']
+
+
+def true_params(off: float = 0.0):
+  """The decoder that made the data; its posterior, `off` by so much."""
+  middle = WEIGHTS.T @ WEIGHTS + SIGMA**2 * np.eye(2)
+  to_mean = WEIGHTS @ np.linalg.inv(middle)
+  log_variance = np.log(SIGMA**2 / np.diag(middle))
+  kernel = np.concatenate([to_mean, np.zeros((8, 2))], 1)
+  bias = np.concatenate([off - CENTRE @ to_mean, log_variance])
+  project = {'kernel': jnp.float32(kernel), 'bias': jnp.float32(bias)}
+  decoder = {'kernel': jnp.float32(WEIGHTS.T), 'bias': jnp.float32(CENTRE)}
+  return {
+    'autoencoder': {'bottleneck': {'project': project}, 'decoder': decoder}
+  }
+
+
+def test_bound_is_tight_for_the_true_posterior():
+  """Tipping and Bishop's probabilistic PCA has a likelihood of closed form."""
+  num = 100_000
+  latent_nd = RNG.normal(size=(num, 2))
+  noise_np = SIGMA * RNG.normal(size=(num, NUM_PIXELS))
+  pixel_np = latent_nd @ WEIGHTS.T + CENTRE + noise_np
+  batch = {'video': jnp.float32(pixel_np).reshape(-1, *SHAPE)}
+  covariance = WEIGHTS @ WEIGHTS.T + SIGMA**2 * np.eye(8)
+  off_np = pixel_np - CENTRE
+  square_n = (off_np @ np.linalg.inv(covariance) * off_np).sum(1)
+  log_det = np.linalg.slogdet(2 * np.pi * covariance)[1]
+  exact = -0.5 * (square_n + log_det).mean()
+
+  model = make(likelihood=likelihoods.Gaussian(scale=SIGMA))
+  elbo = lambda *off: float(compute(model, true_params(*off), batch)[1]['elbo'])
+  assert elbo() == pytest.approx(exact, abs=1e-2)
+  # Wrong by a tenth: lower by KL(q || posterior), mean square over variance.
+  precision = (np.diag(WEIGHTS.T @ WEIGHTS) + SIGMA**2) / SIGMA**2
+  gap = 0.5 * 0.1**2 * precision.sum()
+  assert gap > 0.1
+  assert exact - elbo(0.1) == pytest.approx(gap, abs=1e-2)
+
+
+def test_loss_is_the_bound(params):
+  loss, terms, _ = compute(make(), params, {'video': VIDEO})
+  assert loss == -terms['elbo'] == terms['nll'] + terms['kl']
+  assert terms['beta_eff'] == 1
+  doubled, more, _ = compute(make(beta=2.0), params, {'video': VIDEO})
+  assert doubled - loss == pytest.approx(float(terms['kl']), rel=1e-3)
+  assert more['elbo'] == terms['elbo']
+  # Clips count for themselves.
+  both = {'video': VIDEO[:2], 'position': jnp.arange(2)}
+  each = [
+    compute(make(), params, {'video': VIDEO[i : i + 1], 'position': place})[0]
+    for i, place in enumerate(jnp.arange(2).reshape(2, 1))
+  ]
+  both_loss = float(compute(make(), params, both)[0])
+  assert sum(each) / 2 == pytest.approx(both_loss, rel=1e-5)
+
+
+def test_means_hide_a_large_beta(params):
+  """Mean squares plus mean divergence have the slopes of sums and N / 2vd."""
+  batch = {'video': VIDEO}
+  mean_model = make(
+    likelihood=likelihoods.Gaussian(scale=0.5**0.5),  # Squared errors.
+    recon_reduction='mean',
+    kl_reduction='mean',
+  )
+  _, terms, means = compute(mean_model, params, batch)
+  assert terms['beta_eff'] == NUM_PIXELS / NUM_LATENTS
+  variance = 0.3**2
+  beta = NUM_PIXELS / (2 * variance * NUM_LATENTS)
+  _, _, sums = compute(
+    make(likelihood=likelihoods.Gaussian(scale=0.3), beta=beta), params, batch
+  )
+  scale = NUM_PIXELS / (2 * variance)
+  for one, two in zip(*map(jax.tree.leaves, (means, sums)), strict=True):
+    np.testing.assert_allclose(one * scale, two, rtol=1e-3, atol=1e-4)
+  # The clip of 16 x 32 x 32 x 3 with 64 latents, read at variance 1.
+  clip = math.prod((16, 32, 32, 3))
+  assert vae.effective_beta(0.5, 'mean', 'mean', clip, 64) == 384
+
+
+@pytest.mark.parametrize('per', ['channel', 'latent'])
+def test_free_nats_have_no_slope(params, per):
+  batch = {'video': VIDEO}
+  norm = lambda grads: sum(
+    jnp.abs(x).sum()
+    for x in jax.tree.leaves(grads['autoencoder']['bottleneck'])
+  )
+  at = lambda nats, **fields: compute(
+    make(beta=1e4, free_nats=nats, free_per=per, **fields), params, batch
+  )
+  _, terms, free = at(100.0)
+  unweighted = compute(make(beta=0.0), params, batch)[2]
+  assert norm(free) == pytest.approx(float(norm(unweighted)), rel=1e-5)
+  assert norm(at(1e-6)[2]) > 3 * norm(free)
+  # What is free costs as if it were there.
+  assert at(100.0)[0] == pytest.approx(
+    float(terms['nll']) + 1e4 * 100 * NUM_LATENTS, rel=1e-5
+  )
+
+
+def test_beta_rises(params):
+  model = make(beta=3.0, beta_warmup=10)
+  beta = lambda **step: compute(model, params, {'video': VIDEO, **step})[1][
+    'beta_eff'
+  ]
+  at = lambda step: beta(step=jnp.full(6, step, jnp.int32))
+  assert [float(at(i)) for i in (0, 5, 10, 99)] == [0, 1.5, 3, 3]
+  assert beta() == 3  # Who does not know the step is done.
+
+
+@pytest.mark.parametrize(
+  ('name', 'best'),
+  [
+    ('Gaussian', lambda error: np.sqrt(np.square(error).mean())),
+    ('Laplace', lambda error: np.abs(error).mean()),
+  ],
+)
+def test_learned_scale_rests_at_the_error(params, name, best):
+  still = jax.tree.map(jnp.zeros_like, params)  # Says grey, whatever it sees.
+  scale = best(np.asarray(VIDEO))
+  likelihood = getattr(likelihoods, name)(learned=True)
+  model = make(likelihood=likelihood)
+  assert model.players == ('autoencoder', 'likelihood')
+  slope = lambda x: compute(
+    model,
+    {**still, 'likelihood': {'log_scale': jnp.log(x)}},
+    {'video': VIDEO},
+    'likelihood',
+  )[2]['likelihood']['log_scale']
+  assert slope(scale) == pytest.approx(0, abs=1e-4)
+  assert slope(0.8 * scale) < -0.5
+  assert slope(1.2 * scale) > 0.5
+
+
+def test_bits_of_pixels(params):
+  """Of grey levels that are all equally likely: 8 bits and a bit."""
+  model = make(likelihood=likelihoods.DiscretizedLogistic(scale=0.35))
+  still = jax.tree.map(jnp.zeros_like, params)
+  grey = jnp.rint(255 * jax.random.uniform(jax.random.key(5), (900, *SHAPE)))
+  _, terms, _ = compute(model, still, {'video': grey * 2 / 255 - 1})
+  assert terms['kl'] == 0
+  assert terms['bits_per_dim'] == pytest.approx(8.0, abs=0.3)
+  assert terms['bits_per_dim'] > 8  # No code is shorter than entropy.
+  assert make().turns == (Turn('autoencoder'),)
+
+
+def test_samples_are_decoded_noise():
+  key_b = random.keys(jax.random.key(4), jnp.arange(4000))
+  sample = lambda key_b, method: make().apply(
+    {'params': true_params()}, key_b, {}, method=method
+  )
+  drawn = np.asarray(sample(key_b, 'draw')).reshape(-1, NUM_PIXELS)
+  np.testing.assert_allclose(drawn.mean(0), CENTRE, atol=0.08)
+  np.testing.assert_allclose(np.cov(drawn.T), WEIGHTS @ WEIGHTS.T, atol=0.12)
+  clipped = sample(key_b[7:9], 'sample').reshape(-1, NUM_PIXELS)
+  np.testing.assert_allclose(clipped, drawn[7:9].clip(-1, 1), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+  ('fields', 'match'),
+  [
+    (dict(recon_reduction='total'), "recon_reduction is 'total'"),
+    (dict(free_per='clip'), "free_per is 'clip'"),
+    (dict(beta=-1.0), 'beta is -1'),
+    (dict(beta=float('nan')), 'beta is nan'),
+  ],
+)
+def test_wrong_fields(fields, match):
+  with pytest.raises(ValueError, match=match):
+    make(**fields)
+
+
+def test_wrong_parts(params):
+  with pytest.raises(ValueError, match='scale is 0'):
+    likelihoods.Gaussian(scale=0.0)
+  model = vae.VAE(SHAPE, Linear(bottleneck=gaussian.Identity(NUM_LATENTS)))
+  rngs = {'params': jax.random.key(1), 'noise': jax.random.key(2)}
+  with pytest.raises(ValueError, match='no posterior'):
+    model.init(rngs, {'video': VIDEO})

@@ -1,0 +1,297 @@
+"""Tests of families/codes/autoregressive.py, by chains that know the answer."""
+
+import math
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vgen_jax.families.codes import autoregressive
+from vgen_jax.models import videogpt
+
+GRID = (3, 2, 2)
+CLIP_SHAPE = (*GRID, 1)
+KEY_B = jax.random.split(jax.random.key(1), 6)
+FIRST_K = np.array([0.5, 0.25, 0.25])
+# Row: the code before.
+NEXT_KK = np.array([[0.8, 0.1, 0.1], [0.0, 0.2, 0.8], [0.5, 0.0, 0.5]])
+
+
+class Chain(nn.Module):
+  """Knows a Markov chain of codes; label l swaps it for l sure codes."""
+
+  num_codes: int = 3
+
+  def _logits(self, before, is_first, condition):
+    share = jnp.where(
+      is_first[..., None],
+      FIRST_K.reshape(*[1] * before.ndim, 3),
+      jnp.asarray(NEXT_KK)[before],
+    )
+    logits = jnp.log(share + 1e-12)
+    if 'label' in condition:
+      label_b = condition['label']
+      tilt_bk = 2.0 * jax.nn.one_hot(label_b, 3)  # Label 3, none, has no tilt.
+      shape = (len(label_b), *[1] * (before.ndim - 1), 3)
+      logits = logits + tilt_bk.reshape(shape)
+    return logits
+
+  def __call__(self, codes_bthw, condition, *, train, window=None):
+    code_bn = codes_bthw.reshape(len(codes_bthw), -1)
+    before_bn = jnp.roll(code_bn, 1, axis=1)
+    is_first = jnp.arange(code_bn.shape[1])[None] == 0
+    logits = self._logits(before_bn, is_first, condition)
+    return logits.reshape(*codes_bthw.shape, 3)
+
+  def begin(self, condition, num_clips, grid, num_frames, window):
+    return condition, jnp.zeros((num_clips, 0))
+
+  def decode(self, code_b, place, context, memory):
+    first_b = jnp.broadcast_to(place == 0, code_b.shape)
+    return self._logits(code_b, first_b, context), memory
+
+
+def draw(model, key_b=KEY_B, condition=None, variables=None):
+  sample = lambda v, k, c: model.apply(v, k, c, method='sample')
+  return jax.jit(sample)(variables or {}, key_b, condition or {})
+
+
+def compute_loss(model, batch, variables=None, train=True):
+  compute = lambda variables, batch: model.apply(
+    variables,
+    batch,
+    player='transformer',
+    train=train,
+    method='loss',
+    rngs={'noise': jax.random.key(1)},
+  )
+  return jax.jit(compute)(variables or {}, batch)
+
+
+def learner(**kwargs):
+  """A GPT with random parameters, and these."""
+  fields = dict(num_classes=2, guidance=1.5, positions='rotary') | kwargs
+  guidance = fields.pop('guidance')
+  net = videogpt.VideoGPT(5, 16, 2, 2, dropout=0.0, **fields)
+  model = autoregressive.Autoregressive(
+    CLIP_SHAPE, net, num_classes=fields['num_classes'], guidance=guidance
+  )
+  batch = {'codes': jnp.zeros((1, *GRID), int), 'label': jnp.array([0])}
+  rngs = {'params': jax.random.key(2), 'noise': jax.random.key(3)}
+  rng = np.random.default_rng(0)
+  variables = jax.tree.map(
+    lambda x: np.float32(0.3 * rng.standard_normal(x.shape)),
+    jax.eval_shape(model.init, rngs, batch),
+  )
+  # Codes must count, or draws are all alike.
+  variables['params']['transformer']['code']['embedding'] *= 6
+  return model, variables
+
+
+def of_chain(num_clips: int, seed: int = 0) -> np.ndarray:
+  rng = np.random.default_rng(seed)
+  codes = np.zeros((num_clips, math.prod(GRID)), np.int32)
+  for clip in codes:
+    for n in range(len(clip)):
+      share = NEXT_KK[clip[n - 1]] if n else FIRST_K
+      clip[n] = rng.choice(3, p=share)
+  return codes.reshape(-1, *GRID)
+
+
+def test_loss_of_the_chain_is_its_likelihood():
+  model = autoregressive.Autoregressive(CLIP_SHAPE, Chain())
+  codes = np.zeros((4, *GRID), np.int32)
+  codes[1, -1, -1, -1] = 1
+  loss, terms = compute_loss(model, {'codes': jnp.asarray(codes)})
+  bits = -(4 * np.log2(0.5) + 43 * np.log2(0.8) + np.log2(0.1))
+  assert loss == pytest.approx(bits * math.log(2) / 48, rel=1e-5)
+  assert terms['bits_per_code'] == pytest.approx(bits / 48, rel=1e-5)
+  assert terms['bits_per_frame'] == pytest.approx(bits / 12, rel=1e-5)
+  first = -(np.log2(0.5) + 3 * np.log2(0.8))
+  assert terms['bits_first_frame'] == pytest.approx(first, rel=1e-5)
+  assert terms['accuracy'] == pytest.approx(47 / 48)
+
+
+def test_true_order_is_likelier_than_a_shuffled_one():
+  model = autoregressive.Autoregressive(CLIP_SHAPE, Chain())
+  codes = of_chain(200)
+  shuffled = np.random.default_rng(0).permuted(codes.reshape(200, -1), axis=1)
+  true, _ = compute_loss(model, {'codes': jnp.asarray(codes)})
+  false, _ = compute_loss(
+    model, {'codes': jnp.asarray(shuffled.reshape(codes.shape))}
+  )
+  assert true < 0.75
+  assert false > true + 1
+
+
+@pytest.mark.parametrize('num_frames', [0, 9])
+def test_draws_are_of_the_chain(num_frames):
+  """Also far beyond a clip."""
+  model = autoregressive.Autoregressive(
+    CLIP_SHAPE, Chain(), num_frames=num_frames
+  )
+  num = 600
+  codes = draw(model, jax.random.split(jax.random.key(2), num))
+  assert codes.shape == (num, num_frames or 3, 2, 2)
+  assert codes.dtype == jnp.int32
+  code_bn = np.asarray(codes).reshape(num, -1)
+  first_k = np.bincount(code_bn[:, 0], minlength=3) / num
+  np.testing.assert_allclose(first_k, FIRST_K, atol=4 * 0.02)
+  pairs_kk = np.zeros((3, 3))
+  np.add.at(pairs_kk, (code_bn[:, :-1].ravel(), code_bn[:, 1:].ravel()), 1)
+  pairs_kk /= pairs_kk.sum(1, keepdims=True)
+  np.testing.assert_allclose(pairs_kk, NEXT_KK, atol=0.05)
+  assert (pairs_kk[NEXT_KK == 0] == 0).all()
+
+
+def test_known_codes_stay_and_lead():
+  """First frames known: the first code to draw follows the last known one."""
+  num = 400
+  known_codes = np.tile(of_chain(1), (num, 1, 1, 1))
+  known_codes[:, 1, 0, 0] = 1
+  known = np.zeros((num, *GRID), bool)
+  known[:, 0] = known[:, 1, 0, 0] = known[:, 2, 1, 1] = True
+  model = autoregressive.Autoregressive(CLIP_SHAPE, Chain())
+  condition = {
+    'known_codes': jnp.asarray(known_codes),
+    'known': jnp.asarray(known),
+  }
+  key_b = jax.random.split(jax.random.key(3), num)
+  codes = np.asarray(draw(model, key_b, condition))
+  np.testing.assert_array_equal(codes[known], known_codes[known])
+  follow_k = np.bincount(codes[:, 1, 0, 1], minlength=3) / num
+  np.testing.assert_allclose(follow_k, NEXT_KK[1], atol=4 * 0.025)
+
+
+def test_clips_do_not_depend_on_their_company():
+  model, variables = learner()
+  label_b = jnp.array([0, 1, 2, 0, 1, 2])
+  together = draw(model, KEY_B, {'label': label_b}, variables)
+  some = jnp.array([4, 1])
+  apart = draw(model, KEY_B[some], {'label': label_b[some]}, variables)
+  np.testing.assert_array_equal(apart, together[some])
+  assert (together[4] != together[1]).any()
+  others = draw(model, KEY_B, {'label': label_b[::-1]}, variables)
+  assert (others != together).any()
+
+
+@pytest.mark.parametrize('positions', ['absolute', 'rotary'])
+def test_greedy_draws_are_those_of_whole_passes(positions):
+  """Guided, by the cache and without; rotary ones on beyond the window."""
+  model, variables = learner(positions=positions, guidance=2.5)
+  frames = 5 if positions == 'rotary' else 3
+  model = model.clone(temperature=0.0, num_frames=frames)
+  label_b = jnp.array([0, 1, 0, 1, 0, 1])
+  drawn = draw(model, condition={'label': label_b}, variables=variables)
+
+  @jax.jit
+  def guided(codes):
+    say = lambda label_b: model.transformer.apply(
+      {'params': variables['params']['transformer']},
+      codes,
+      {'label': label_b},
+      train=False,
+      window=12,
+    )
+    null = say(jnp.full(6, 2))
+    return null + 2.5 * (say(label_b) - null), say(label_b)
+
+  logits, unguided = guided(drawn)
+  np.testing.assert_array_equal(logits.argmax(-1), drawn)
+  assert (unguided.argmax(-1) != drawn).any()
+  assert len(np.unique(drawn)) > 1
+
+
+def test_guidance_is_the_formula():
+  """The chain's logits have 2 more for a label: guided by 3, 6 more."""
+  model = autoregressive.Autoregressive(
+    CLIP_SHAPE, Chain(), num_classes=3, guidance=3.0
+  )
+  num = 800
+  key_b = jax.random.split(jax.random.key(4), num)
+  codes = draw(model, key_b, {'label': jnp.ones(num, int)})
+  weight_k = FIRST_K * np.exp([0, 6, 0])
+  share_k = np.bincount(codes[:, 0, 0, 0], minlength=3) / num
+  np.testing.assert_allclose(share_k, weight_k / weight_k.sum(), atol=0.01)
+  free = np.bincount(draw(model, key_b)[:, 0, 0, 0], minlength=3) / num
+  np.testing.assert_allclose(free, FIRST_K, atol=0.08)
+
+
+def test_words_are_hidden_from_the_null_though_none_was_padding():
+  model = autoregressive.Autoregressive(
+    CLIP_SHAPE, Chain(), vocab_size=5, guidance=2.0
+  )
+  told = model.pairs({'text': jnp.ones((2, 3), int)})
+  expected = [[True] * 3, [False] * 3] * 2
+  np.testing.assert_array_equal(told['text_mask'], expected)
+
+
+def test_labels_are_dropped_in_training_only():
+  """Label 1 makes code 1 likelier; the loss of a clip of it tells if told."""
+  codes = jnp.ones((2000, *GRID), int)
+  batch = {'codes': codes, 'label': jnp.ones(2000, int)}
+  losses = [
+    float(compute_loss(model, batch, train=train)[0])
+    for model in (
+      autoregressive.Autoregressive(
+        CLIP_SHAPE, Chain(), num_classes=3, class_dropout=p
+      )
+      for p in (0.0, 0.25, 1.0)
+    )
+    for train in (True, False)
+  ]
+  told, never = losses[1], losses[4]
+  assert losses[0] == told
+  assert losses[3] == losses[5] == told < never
+  share = (losses[2] - told) / (never - told)
+  assert share == pytest.approx(0.25, abs=4 * 0.01)
+
+
+def test_bfloat16_draws_as_it_computes():
+  """Kernels are cast once, before the loop, to the very same numbers."""
+  model, variables = learner()
+  net = model.transformer.clone(dtype='bfloat16')
+  model = model.clone(transformer=net, guidance=1.0, temperature=0.0)
+  drawn = draw(model, variables=variables)
+  logits = jax.jit(lambda v, c: net.apply(v, c, {}, train=False))(
+    {'params': variables['params']['transformer']}, drawn
+  )
+  top, second = np.sort(np.asarray(logits), -1)[..., [-1, -2]].T
+  agrees = np.asarray(logits.argmax(-1) == drawn).T
+  assert agrees[top - second > 0.1].all()  # But for ties in bfloat16.
+
+
+@pytest.mark.parametrize(
+  ('fields', 'match'),
+  [
+    (dict(guidance=2.0), 'model.guidance is 2.0, but the model never learns'),
+    (dict(top_p=1.5), r'model.top_p is 1.5; it must lie in \[0, 1\]'),
+    (dict(temperature=-1.0), 'model.temperature is -1.0'),
+    (dict(window=-1), 'model.window is -1; it must be 0 or more'),
+  ],
+)
+def test_fields_without_meaning(fields, match):
+  with pytest.raises(ValueError, match=match):
+    autoregressive.Autoregressive(CLIP_SHAPE, Chain(), **fields)
+
+
+def test_what_does_not_fit_is_told():
+  model = autoregressive.Autoregressive(CLIP_SHAPE, Chain())
+  codes = jnp.zeros((2, *GRID), int)
+  with pytest.raises(ValueError, match="no 'codes', from which Autoregressive"):
+    compute_loss(model, {'video': codes, 'codes_': codes, 'position': codes})
+  with pytest.raises(ValueError, match=r'shape \(2, 2, 2, 2\), but model.clip'):
+    compute_loss(model, {'codes': codes[:, :2]})
+  with pytest.raises(
+    ValueError, match=r"condition\['known'\] is absent; to te"
+  ):
+    draw(model, KEY_B[:2], {'known_codes': codes})
+  with pytest.raises(ValueError, match=r"condition\['label'\] is given"):
+    draw(model, KEY_B[:2], {'label': jnp.zeros(2, int)})
+  with pytest.raises(ValueError, match=r"The batch has no \['label'\], but"):
+    compute_loss(model.clone(num_classes=3), {'codes': codes})
+  always_told = model.clone(num_classes=3, class_dropout=0.0)
+  with pytest.raises(ValueError, match=r"none of \['label'\], but model.class"):
+    draw(always_told, KEY_B[:2], {})

@@ -1,0 +1,39 @@
+"""Tests of code_model.py: what is known must be codes, and a mask."""
+
+import jax.numpy as jnp
+import pytest
+
+from vgen_jax.families.codes import masked
+from vgen_jax.models import maskgit
+
+MODEL = masked.Masked((2, 2, 2, 1), maskgit.MaskGIT(5, 8, 1, 2))
+CODES = jnp.arange(8).reshape(1, 2, 2, 2) % 5
+KNOWN = jnp.ones((1, 2, 2, 2), bool)
+
+
+def known(codes, mask):
+  return MODEL.known({'known_codes': codes, 'known': mask}, len(codes))
+
+
+def test_codes_and_masks_pass():
+  codes, mask = known(CODES, KNOWN)
+  assert (codes == CODES).all()
+  assert mask.all()
+  unheard = CODES.at[0, 0, 0, 0].set(5)  # Where nothing is known.
+  known(unheard, KNOWN.at[0, 0, 0, 0].set(False))
+
+
+@pytest.mark.parametrize(
+  ('codes', 'mask', 'match'),
+  [
+    (CODES, KNOWN.astype(int), r"'known'\] is of int32; it must be of bool"),
+    (CODES, KNOWN.astype(float), "'known'.* is of float32"),
+    (CODES + 0.0, KNOWN, "'known_codes'.* is of float32; it must be of int32"),
+    (CODES + 3, KNOWN, 'has 5 among what is known; codes are 0 to 4'),
+    (CODES - 1, KNOWN, 'has -1 among what is known'),
+    (CODES, KNOWN[:, :1], r"'known'\] is \(1, 1, 2, 2\)"),
+  ],
+)
+def test_what_is_none_is_refused(codes, mask, match):
+  with pytest.raises(ValueError, match=match):
+    known(codes, mask)

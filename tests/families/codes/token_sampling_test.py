@@ -1,0 +1,61 @@
+"""Tests of families/codes/token_sampling.py."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vgen_jax.families.codes import token_sampling
+
+SHARE = np.array([0.1, 0.4, 0.2, 0.3], np.float32)
+LOGITS = jnp.log(SHARE) + 3  # A constant says nothing.
+
+
+@pytest.mark.parametrize(
+  ('kwargs', 'left'),
+  [
+    ({}, [0.1, 0.4, 0.2, 0.3]),
+    (dict(top_k=4), [0.1, 0.4, 0.2, 0.3]),
+    (dict(top_k=2), [0, 4 / 7, 0, 3 / 7]),
+    (dict(top_k=1), [0, 1, 0, 0]),
+    (dict(top_p=0.9), [0, 4 / 9, 2 / 9, 3 / 9]),
+    (dict(top_p=0.71), [0, 4 / 9, 2 / 9, 3 / 9]),
+    (dict(top_p=0.69), [0, 4 / 7, 0, 3 / 7]),
+    (dict(top_p=0.0001), [0, 1, 0, 0]),
+    (dict(top_p=0.0), [0, 1, 0, 0]),
+    (dict(temperature=0.5), SHARE**2 / (SHARE**2).sum()),
+    (dict(temperature=0.0), [0, 1, 0, 0]),
+    # The temperature comes first: 16 of 30 parts is enough for .5.
+    (dict(temperature=0.5, top_p=0.5), [0, 1, 0, 0]),
+    (dict(top_p=0.5), [0, 4 / 7, 0, 3 / 7]),
+  ],
+)
+def test_what_may_be_drawn(kwargs, left):
+  logits = token_sampling.restrict(LOGITS[None, None], **kwargs)
+  np.testing.assert_allclose(jax.nn.softmax(logits)[0, 0], left, atol=1e-6)
+
+
+def test_of_equals_as_many_stay_as_it_takes():
+  logits = token_sampling.restrict(jnp.zeros((1, 1, 1000)), top_p=0.25)
+  left = np.flatnonzero(np.isfinite(logits[0, 0]))
+  np.testing.assert_allclose(len(left), 250, atol=1)
+  np.testing.assert_array_equal(left, np.arange(len(left)))
+
+
+def test_draws_are_as_likely_as_said_and_each_clip_has_its_own():
+  key_b = jax.random.split(jax.random.key(0), 500)
+  logits_bnk = jnp.tile(LOGITS[None, None], (500, 20, 1))
+  drawn_bn = token_sampling.draw(key_b, logits_bnk)
+  share = np.bincount(np.ravel(drawn_bn), minlength=4) / 10_000
+  np.testing.assert_allclose(share, SHARE, atol=4 * 0.005)
+  alone = token_sampling.draw(key_b[7:8], logits_bnk[:1])
+  np.testing.assert_array_equal(alone[0], drawn_bn[7])
+  assert len(np.unique(drawn_bn, axis=0)) == 500
+
+
+def test_likelihood_of_what_was_drawn():
+  codes = jnp.array([[1, 3]])
+  logits = jnp.tile(LOGITS[None, None], (1, 2, 1))
+  np.testing.assert_allclose(
+    token_sampling.log_likelihood(logits, codes), np.log([[0.4, 0.3]]), 1e-6
+  )

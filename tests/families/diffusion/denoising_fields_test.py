@@ -1,0 +1,70 @@
+"""Tests of the fields of denoising.py: specs that fit, or fail."""
+
+import flax.linen as nn
+import pytest
+
+from vgen_jax.config import build
+from vgen_jax.core.types import Schema
+from vgen_jax.families.diffusion import denoising
+from vgen_jax.families.diffusion import paths
+from vgen_jax.families.diffusion import solvers
+from vgen_jax.families.diffusion import times
+
+CLIP_SHAPE = (3, 4, 4, 1)
+
+
+class Net(nn.Module):
+  """Never called."""
+
+
+def test_specs_build_it_whole():
+  spec = {
+    'name': 'families.diffusion.denoising.Diffusion',
+    'denoiser': Net(),
+    'path': {
+      'name': 'families.diffusion.paths.VarianceExploding',
+      'sigma_max': 20.0,
+    },
+    'prediction': 'edm',
+    'time_density': {
+      'name': 'families.diffusion.times.LogNormal',
+      'mean': -1.0,
+    },
+    'solver': {'name': 'families.diffusion.solvers.Heun', 'num_steps': 4},
+    'guidance_interval': [0.1, 0.9],
+  }
+  model = build.model(spec, Schema(CLIP_SHAPE, num_classes=3))
+  assert model.solver == solvers.Heun(4)
+  assert model.path == paths.VarianceExploding(sigma_max=20.0)
+  assert model.time_density == times.LogNormal(-1.0)
+  assert model.condition_keys == ('label',)
+
+
+@pytest.mark.parametrize(
+  ('kwargs', 'message'),
+  [
+    ({'prediction': 'score'}, r"model.prediction is 'score'; .*'velocity'"),
+    ({'weight': 'snr'}, r"model.weight is 'snr'; it can be .*'min_snr'"),
+    ({'clip_x0': 'yes'}, r"model.clip_x0 is 'yes'; it can be .*'static'"),
+    ({'sigma_data': 0.0}, 'model.sigma_data is 0.0; it must be positive'),
+    ({'min_snr_gamma': -1.0}, 'model.min_snr_gamma is -1.0'),
+    ({'class_dropout': 1.5}, 'model.class_dropout is 1.5; it must lie in'),
+    ({'guidance_interval': (0.5, 0.2)}, r'guidance_interval is \(0.5, 0.2\)'),
+    ({'guidance': 2.0}, 'model.guidance is 2.0, .* num_classes is 0'),
+    (
+      {'guidance': 2.0, 'num_classes': 3, 'class_dropout': 0.0},
+      'class_dropout 0.0; set guidance to 1',
+    ),
+    (
+      {'path': paths.VarianceExploding()},
+      "'velocity', which outgrows .* VarianceExploding; there it can be",
+    ),
+    (
+      {'path': paths.VarianceExploding(), 'prediction': 'x0', 'weight': 'v'},
+      "model.weight is 'v', which outgrows",
+    ),
+  ],
+)
+def test_values_without_meaning(kwargs, message: str):
+  with pytest.raises(ValueError, match=message):
+    denoising.Diffusion(CLIP_SHAPE, Net(), **kwargs)

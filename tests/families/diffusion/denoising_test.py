@@ -1,0 +1,282 @@
+"""Tests of denoising.py, by networks that know the answer."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vgen_jax.families.diffusion import denoising
+from vgen_jax.families.diffusion import paths
+from vgen_jax.families.diffusion import predictions
+from vgen_jax.families.diffusion import solvers
+from vgen_jax.families.diffusion import times
+
+CLIP_SHAPE = (3, 4, 4, 1)
+DATUM = jax.random.uniform(jax.random.key(0), CLIP_SHAPE, minval=-1, maxval=1)
+KEY_B = jax.random.split(jax.random.key(1), 6)
+
+PATHS = {
+  'linear': paths.Linear(),
+  'cosine': paths.Cosine(),
+  'linear_beta': paths.LinearBeta(),
+  'exploding': paths.VarianceExploding(),
+}
+PAIRS = [
+  (path, name)
+  for path in PATHS
+  for name in predictions.NAMES
+  if path != 'exploding' or name in ('noise', 'x0', 'edm')
+]
+
+
+class Oracle(nn.Module):
+  """What to predict where pixels are normal around those of one clip.
+
+  Label l brightens the clip by l / 10; no label, not at all.
+
+  Attributes:
+    prediction: What to say.
+    variance: Of the pixels.
+  """
+
+  prediction: predictions.Prediction
+  variance: float = 0.0
+
+  def __call__(self, video_bthwc, time_b, condition, *, train):
+    time = time_b[:, None, None, None, None]
+    path = self.prediction.path
+    if path.explodes:  # It was told the log of sigma, from 1 to 0.
+      low, high = np.log(path.sigma_min), np.log(path.sigma_max)
+      time = path.time(-2 * (high - time * (high - low)))
+    noisy_bthwc = video_bthwc / self.prediction.input_scale(time)
+    mean_bthwc = DATUM[None]
+    if 'label' in condition:
+      known_b = condition['label'] < 3
+      brighter_b = known_b * condition['label'] / 10
+      mean_bthwc = mean_bthwc + brighter_b[:, None, None, None, None]
+    alpha, sigma = path.scales(time)
+    gain = alpha * self.variance / (alpha**2 * self.variance + sigma**2)
+    clean_bthwc = mean_bthwc + gain * (noisy_bthwc - alpha * mean_bthwc)
+    noise_bthwc = (noisy_bthwc - alpha * clean_bthwc) / sigma
+    return self.prediction.target(clean_bthwc, noise_bthwc, time)
+
+
+class Net(nn.Module):
+  """A network with parameters that mixes nothing but channels."""
+
+  num_classes: int = 3
+
+  @nn.compact
+  def __call__(self, video_bthwc, time_b, condition, *, train):
+    hidden = nn.Dense(8)(video_bthwc)
+    hidden += nn.Dense(8)(time_b[:, None])[:, None, None, None]
+    if 'label' in condition:
+      embedding = nn.Embed(self.num_classes + 1, 8)(condition['label'])
+      hidden += embedding[:, None, None, None]
+    return nn.Dense(video_bthwc.shape[-1])(nn.silu(hidden))
+
+
+class Spy(nn.Module):
+  """Says 1 to clips without a label, 0 to the others."""
+
+  num_classes: int = 3
+
+  def __call__(self, video_bthwc, time_b, condition, *, train):
+    has_none_b = condition['label'] == self.num_classes
+    return has_none_b[:, None, None, None, None] * jnp.ones_like(video_bthwc)
+
+
+def with_oracle(path='linear', prediction='velocity', variance=0.0, **kwargs):
+  path = PATHS[path]
+  oracle = Oracle(predictions.Prediction(prediction, path), variance)
+  return denoising.Diffusion(
+    CLIP_SHAPE, oracle, path=path, prediction=prediction, **kwargs
+  )
+
+
+def compute_loss(model, batch, variables=None, train=True):
+  def compute(variables, batch):
+    return model.apply(
+      variables,
+      batch,
+      player='denoiser',
+      train=train,
+      method='loss',
+      rngs={'noise': jax.random.key(1)},
+    )
+
+  return jax.jit(compute)(variables or {}, batch)
+
+
+def draw(model, key_b=KEY_B, condition=None, variables=None):
+  sample = lambda v, k, c: model.apply(v, k, c, method='sample')
+  return jax.jit(sample)(variables or {}, key_b, condition or {})
+
+
+@pytest.fixture(scope='module')
+def learner():
+  """A model with random parameters, and these."""
+  model = denoising.Diffusion(
+    CLIP_SHAPE, Net(), num_classes=3, solver=solvers.DDIM(3, eta=0.5)
+  )
+  rngs = {'params': jax.random.key(2), 'noise': jax.random.key(3)}
+  batch = {'video': jnp.zeros((1, *CLIP_SHAPE)), 'label': jnp.array([0])}
+  return model, jax.jit(model.init)(rngs, batch)
+
+
+@pytest.mark.parametrize(('path', 'prediction'), PAIRS)
+def test_oracle_has_no_loss(path: str, prediction: str):
+  density = times.LogNormal() if path == 'exploding' else times.LogitNormal()
+  model = with_oracle(path, prediction, time_density=density)
+  batch = {'video': jnp.broadcast_to(DATUM, (16, *CLIP_SHAPE))}
+  loss, _ = compute_loss(model, batch)
+  assert loss == pytest.approx(0, abs=1e-5)
+  # A clip that it did not expect costs it.
+  loss, terms = compute_loss(model, {'video': -batch['video']})
+  assert loss > 0.05
+  assert loss == pytest.approx(float(sum(terms.values())), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+  ('path', 'prediction'),
+  [
+    ('linear', 'velocity'),
+    ('linear', 'x0'),
+    ('linear', 'noise'),
+    ('cosine', 'v'),
+    ('cosine', 'velocity'),
+    ('linear_beta', 'noise'),
+    ('exploding', 'edm'),
+    ('exploding', 'x0'),
+  ],
+)
+def test_draws_what_the_oracle_knows(path: str, prediction: str):
+  """Clips are its datum, with pixels of the right spread around it."""
+  solver = solvers.Heun(25)
+  model = with_oracle(path, prediction, variance=0.04, solver=solver)
+  key_b = jax.random.split(jax.random.key(2), 128)
+  draw_freely = jax.jit(lambda k: model.apply({}, k, {}, method='draw'))
+  off_bthwc = draw_freely(key_b) - DATUM[None]
+  # 128 * 48 pixels: four standard errors.
+  assert off_bthwc.mean() == pytest.approx(0, abs=0.2 * 4 / 78)
+  assert off_bthwc.std() == pytest.approx(0.2, rel=0.05)
+
+
+def test_prediction_and_path_must_be_those_of_the_network():
+  velocity = with_oracle().denoiser
+  model = denoising.Diffusion(CLIP_SHAPE, velocity, prediction='x0')
+  batch = {'video': jnp.broadcast_to(DATUM, (4, *CLIP_SHAPE))}
+  assert compute_loss(model, batch)[0] > 0.1
+
+
+@pytest.mark.parametrize('num_steps', [1, 2, 7])
+def test_straight_lines_need_one_step(num_steps: int):
+  video_bthwc = draw(with_oracle(solver=solvers.Euler(num_steps)))
+  assert video_bthwc.shape == (6, *CLIP_SHAPE)
+  assert video_bthwc.dtype == jnp.float32
+  np.testing.assert_allclose(
+    video_bthwc, jnp.broadcast_to(DATUM, video_bthwc.shape), atol=1e-5
+  )
+
+
+def test_clips_do_not_depend_on_their_company(learner):
+  model, variables = learner
+  label_b = jnp.array([0, 1, 2, 0, 1, 2])
+  together = draw(model, KEY_B, {'label': label_b}, variables)
+  some = jnp.array([4, 1])
+  apart = draw(model, KEY_B[some], {'label': label_b[some]}, variables)
+  np.testing.assert_allclose(apart, together[some], atol=1e-6)
+  assert np.abs(together[4] - together[1]).max() > 0.1
+  # The label counts.
+  others = draw(model, KEY_B, {'label': label_b[::-1]}, variables)
+  assert np.abs(others - together).max() > 1e-3
+
+
+def test_loss_of_a_batch_is_the_mean_over_its_parts(learner):
+  model, variables = learner
+  video = jax.random.normal(jax.random.key(4), (6, *CLIP_SHAPE))
+  batch = {
+    'video': video,
+    'label': jnp.array([0, 1, 2, 2, 1, 0]),
+    'position': jnp.arange(6),
+  }
+  whole = compute_loss(model, batch, variables)
+  parts = [
+    compute_loss(model, {k: v[i::2] for k, v in batch.items()}, variables)
+    for i in range(2)
+  ]
+  mean = jax.tree.map(lambda x, y: (x + y) / 2, *parts)
+  jax.tree.map(
+    lambda x, y: np.testing.assert_allclose(x, y, atol=1e-6), mean, whole
+  )
+  # Without positions the halves would share their noise.
+  del batch['position']
+  blind = [
+    compute_loss(model, {k: v[i::2] for k, v in batch.items()}, variables)[0]
+    for i in range(2)
+  ]
+  assert abs(sum(blind) / 2 - whole[0]) > 1e-3
+
+
+@pytest.mark.parametrize('dropout', [0.0, 0.1, 1.0])
+def test_share_of_dropped_labels(dropout: float):
+  """With clips of 0 and x0 as prediction, a dropped label costs 1."""
+  model = denoising.Diffusion(
+    (1, 1, 1, 1), Spy(), 3, prediction='x0', class_dropout=dropout
+  )
+  num = 4000
+  batch = {'video': jnp.zeros((num, 1, 1, 1, 1)), 'label': jnp.arange(num) % 3}
+  loss, _ = compute_loss(model, batch)
+  assert loss == pytest.approx(dropout, abs=4 * np.sqrt(0.09 / num))
+  if dropout in (0, 1):
+    assert loss == dropout
+  assert compute_loss(model, batch, train=False)[0] == 0
+  if not dropout:
+    with pytest.raises(ValueError, match='never learned to draw without'):
+      model.apply({}, KEY_B[:2], {}, method='sample')
+
+
+@pytest.mark.parametrize('scale', [0.0, 1.0, 2.5])
+def test_guidance_is_the_formula(scale: float):
+  """The oracle's clips are those of no label, and l / 10 brighter by it."""
+  model = with_oracle(guidance=scale, num_classes=3, solver=solvers.Euler(3))
+  sample = jax.jit(lambda k, c: model.apply({}, k, c, method='draw'))
+  off = sample(KEY_B[:2], {'label': jnp.array([1, 2])}) - DATUM[None]
+  np.testing.assert_allclose(
+    off[0], jnp.full_like(off[0], scale / 10), atol=1e-5
+  )
+  np.testing.assert_allclose(
+    off[1], jnp.full_like(off[1], scale / 5), atol=1e-5
+  )
+  # Nothing to guide to: one call, and no label.
+  off = sample(KEY_B[:2], {}) - DATUM[None]
+  np.testing.assert_allclose(off, jnp.zeros_like(off), atol=1e-5)
+
+
+@pytest.mark.parametrize('clip_x0', ['off', 'static', 'dynamic'])
+def test_clean_estimates_are_clipped(clip_x0: str):
+  """Guided far beyond the range of pixels: saturated, or scaled back."""
+  model = with_oracle(
+    num_classes=3, guidance=20.0, clip_x0=clip_x0, solver=solvers.Euler(2)
+  )
+  sample = jax.jit(lambda k, c: model.apply({}, k, c, method='draw'))
+  clip = np.asarray(sample(KEY_B[:1], {'label': jnp.array([1])}))[0]
+  bright = np.asarray(DATUM) + 2
+  expected = {
+    'off': bright,
+    'static': bright.clip(-1, 1),
+    'dynamic': (bright / np.quantile(bright, 0.995)).clip(-1, 1),
+  }
+  np.testing.assert_allclose(clip, expected[clip_x0], atol=1e-4)
+  assert np.abs(draw(model, condition={'label': jnp.full(6, 1)})).max() <= 1
+
+
+def test_conditions_that_do_not_apply():
+  model = with_oracle()
+  with pytest.raises(ValueError, match=r"condition\['known_video'\] is given"):
+    draw(model, condition={'known_video': jnp.zeros((6, *CLIP_SHAPE))})
+  with pytest.raises(ValueError, match=r"condition\['label'\] is given"):
+    draw(model, condition={'label': jnp.zeros(6, int)})
+  with pytest.raises(ValueError, match=r"no 'label', but model.num_classes is"):
+    compute_loss(with_oracle(num_classes=3), {'video': DATUM[None]})

@@ -1,0 +1,128 @@
+"""Tests of paths.py, by the papers' formulas and by calculus."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vgen_jax.families.diffusion import paths
+
+PATHS = [
+  paths.Linear(),
+  paths.Cosine(),
+  paths.LinearBeta(),
+  paths.VarianceExploding(),
+]
+TIME_N = np.linspace(0.02, 0.98, 25)
+
+
+@pytest.mark.parametrize('path', PATHS)
+def test_time_inverts_log_snr_which_rises(path: paths.Path):
+  log_snr_n = path.log_snr(TIME_N)
+  assert (np.diff(log_snr_n) > 0).all()
+  np.testing.assert_allclose(path.time(log_snr_n), TIME_N, atol=2e-5)
+  assert path.time(jnp.asarray(-1e3)) == 0
+  assert path.time(jnp.asarray(1e3)) == 1
+
+
+@pytest.mark.parametrize('path', PATHS)
+def test_rates_are_derivatives(path: paths.Path):
+  with jax.enable_x64(True):
+    time_n, dt = jnp.asarray(TIME_N), 1e-6
+    late, early = path.scales(time_n + dt), path.scales(time_n - dt)
+    for rate_n, after_n, before_n in zip(
+      path.rates(time_n), late, early, strict=True
+    ):
+      slope_n = (after_n - before_n) / (2 * dt)
+      np.testing.assert_allclose(rate_n, slope_n, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize('path', PATHS)
+def test_tangent_touches_the_path(path: paths.Path):
+  """A step's error is of second order: a tenth the step, a hundredth of it."""
+
+  def error(dt):
+    start, end = jnp.asarray(0.4), jnp.asarray(0.4 + dt)
+    true = np.subtract(path.scales(end), path.scales(start))
+    return np.abs(true - np.array(path.tangent(start, start, end))).max()
+
+  with jax.enable_x64(True):
+    assert error(1e-4) <= 0.011 * error(1e-3) + 1e-12
+
+
+@pytest.mark.parametrize('path', PATHS)
+def test_ends(path: paths.Path):
+  """Noise alone first, or nearly; at last data, but for known exceptions."""
+  alpha, sigma = path.scales(jnp.asarray(0.0))
+  assert alpha / sigma < 0.013
+  alpha, sigma = path.scales(jnp.asarray(1.0))
+  assert alpha == pytest.approx(1, abs=1e-4)
+  assert sigma < 0.013
+  assert (sigma == 0) == path.reaches_data
+
+
+@pytest.mark.parametrize('path', PATHS)
+def test_estimating_noise_can_begin_at_first_time(path: paths.Path):
+  first = path.first_time()
+  alpha, sigma = path.scales(first)
+  assert alpha > 0
+  # Where the path begins with more of the data than that, it is 0.
+  assert first == 0 or alpha / sigma == pytest.approx(1e-3, rel=1e-2)
+  assert (first == 0) == isinstance(
+    path, paths.LinearBeta | paths.VarianceExploding
+  )
+
+
+@pytest.mark.parametrize('path', PATHS)
+def test_clock_runs_from_0_to_1(path: paths.Path):
+  clock_n = path.clock(jnp.linspace(0, 1, 11))
+  assert clock_n[0] == pytest.approx(0, abs=1e-5)
+  assert clock_n[-1] == pytest.approx(1, abs=1e-4)
+  assert (np.diff(clock_n) > 0).all()
+
+
+def test_exploding_clock_is_the_papers_up_to_units():
+  """c_noise of Karras et al., 2022, is log(sigma) / 4."""
+  path = paths.VarianceExploding()
+  c_noise = np.log(path.scales(TIME_N)[1]) / 4
+  slope, _ = np.polyfit(path.clock(TIME_N), c_noise, 1)
+  fit = np.poly1d(np.polyfit(path.clock(TIME_N), c_noise, 1))
+  np.testing.assert_allclose(fit(path.clock(TIME_N)), c_noise, atol=1e-4)
+  assert slope < 0  # Here clocks run towards the data.
+
+
+def test_cosine_is_the_papers():
+  """alpha_bar of Nichol and Dhariwal, 2021, but for its division by f(0)."""
+  s = 0.008
+  f = np.cos((1 - TIME_N + s) / (1 + s) * np.pi / 2) ** 2
+  alpha_n, sigma_n = paths.Cosine().scales(TIME_N)
+  np.testing.assert_allclose(alpha_n**2, f, atol=1e-6)
+  np.testing.assert_allclose(alpha_n**2 + sigma_n**2, 1, atol=1e-6)
+
+
+def test_linear_beta_is_the_limit_of_the_papers_1000_steps():
+  beta_n = np.linspace(1e-4, 0.02, 1000)
+  alpha_n = np.sqrt(np.cumprod(1 - beta_n))
+  # Its step 1 is our time 1, its step 1,000 our time 0.
+  ours_n, sigma_n = paths.LinearBeta().scales(np.linspace(1, 0, 1000))
+  np.testing.assert_allclose(ours_n, alpha_n, atol=3e-3)
+  np.testing.assert_allclose(ours_n**2 + sigma_n**2, 1, atol=1e-6)
+  assert sigma_n[0] == pytest.approx(0.01, rel=0.06)
+
+
+@pytest.mark.parametrize(
+  ('make', 'message'),
+  [
+    (
+      lambda: paths.Cosine(-1.0),
+      r'families.diffusion.paths.Cosine: offset is -1.0',
+    ),
+    (lambda: paths.LinearBeta(20.0, 0.1), 'beta_min is 20.0 and beta_max 0.1'),
+    (lambda: paths.LinearBeta(margin=0.0), 'margin is 0.0; it must lie'),
+    (lambda: paths.VarianceExploding(80, 0.002), 'must be positive and rise'),
+    (lambda: paths.VarianceExploding(rho=0), 'rho is 0; it must be positive'),
+  ],
+)
+def test_values_without_meaning(make, message: str):
+  with pytest.raises(ValueError, match=message):
+    make()

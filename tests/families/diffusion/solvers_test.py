@@ -1,0 +1,283 @@
+"""Tests of solvers.py, on data whose best estimates are known."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vgen_jax.families.diffusion import paths
+from vgen_jax.families.diffusion import solvers
+
+PATHS = {
+  'linear': paths.Linear(),
+  'cosine': paths.Cosine(),
+  'linear_beta': paths.LinearBeta(),
+  'exploding': paths.VarianceExploding(),
+}
+
+# A mixture of three round clouds of points in the plane.
+WEIGHTS_K = np.array([0.5, 0.3, 0.2])
+MEANS_KN = np.array([[1.0, 0.5], [-0.5, 0.8], [-0.3, -0.9]])
+STDS_K = np.array([0.15, 0.2, 0.1])
+
+# A cloud on a line, whose flow from noise is known in closed form.
+MEAN, VARIANCE = 0.3, 0.49
+
+
+@dataclasses.dataclass(frozen=True)
+class FeedsBack(solvers.Solver):
+  """A broken solver: takes the clean estimate for the next noisy clip."""
+
+  def advance(self, noisy, step):
+    clean = step.estimate(noisy, step.now)
+    return clean, clean
+
+
+def estimate_mixture(path):
+  """The mean of clean points of the mixture, given a noisy one."""
+
+  def estimate(noisy_bthwc, time):
+    alpha, sigma = path.scales(time)
+    x_bn = noisy_bthwc.reshape(-1, 2)
+    variance_k = (alpha * STDS_K) ** 2 + sigma**2
+    off_bkn = x_bn[:, None] - alpha * MEANS_KN[None]
+    logit_bk = jnp.log(WEIGHTS_K / variance_k)[None]
+    logit_bk -= jnp.square(off_bkn).sum(-1) / (2 * variance_k)[None]
+    gain_k = alpha * STDS_K**2 / variance_k
+    clean_bkn = MEANS_KN[None] + gain_k[None, :, None] * off_bkn
+    share_bk = jax.nn.softmax(logit_bk)
+    clean_bn = (share_bk[..., None] * clean_bkn).sum(1)
+    return clean_bn.reshape(noisy_bthwc.shape)
+
+  return estimate
+
+
+def estimate_two_points(path, share):
+  """As above, where data is +1 in `share` of the cases, and else -1."""
+
+  def estimate(noisy_bthwc, time):
+    alpha, sigma = path.scales(time)
+    prior = jnp.log(share / (1 - share)) / 2
+    return jnp.tanh(alpha * noisy_bthwc / sigma**2 + prior)
+
+  return estimate
+
+
+def estimate_gaussian(path):
+  def estimate(noisy_bthwc, time):
+    alpha, sigma = path.scales(time)
+    gain = VARIANCE * alpha / (alpha**2 * VARIANCE + sigma**2)
+    return MEAN + gain * (noisy_bthwc - alpha * MEAN)
+
+  return estimate
+
+
+def draw(solver, estimate, path, num, width=1):
+  """Draws points `[num, width]`."""
+  noise_key, key = jax.random.split(jax.random.key(0))
+  noise_bthwc = jax.random.normal(noise_key, (num, 1, 1, width, 1))
+  key_b = jax.random.split(key, num)
+  solve = jax.jit(lambda x, k: solver.solve(estimate(path), x, k, path))
+  return np.asarray(solve(noise_bthwc, key_b))[:, 0, 0, :, 0]
+
+
+@pytest.mark.parametrize(
+  ('path', 'solver'),
+  [
+    ('linear', solvers.Euler(80)),
+    ('linear', solvers.Heun(30)),
+    ('linear', solvers.DPMSolverPP2M(50)),
+    ('linear', solvers.Ancestral(400)),
+    ('cosine', solvers.Euler(80)),
+    ('cosine', solvers.DDIM(200)),
+    ('cosine', solvers.DDIM(300, eta=0.5)),
+    ('cosine', solvers.DPMSolverPP2M(50)),
+    ('linear_beta', solvers.Heun(40)),
+    ('linear_beta', solvers.DDIM(250)),
+    ('linear_beta', solvers.Ancestral(1000)),
+    ('exploding', solvers.Heun(30)),
+    ('exploding', solvers.DPMSolverPP2M(50)),
+    ('exploding', solvers.Ancestral(400, variance='large')),
+  ],
+  ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_draws_the_mixture(path: str, solver: solvers.Solver):
+  num = 4096
+  x_bn = draw(solver, estimate_mixture, PATHS[path], num, width=2)
+  # Who is whose: the clouds are 5 standard deviations apart or more.
+  distance_bk = np.linalg.norm(x_bn[:, None] - MEANS_KN, axis=-1)
+  nearest_b = distance_bk.argmin(1)
+  share_k = np.bincount(nearest_b, minlength=3) / num
+  # Four standard errors: 4 sqrt(.5 * .5 / 4096) and 4 / sqrt(4096), and so on.
+  np.testing.assert_allclose(share_k, WEIGHTS_K, atol=0.032)
+  mean_n = WEIGHTS_K @ MEANS_KN
+  spread_kn = MEANS_KN - mean_n
+  covariance_nn = (spread_kn.T * WEIGHTS_K) @ spread_kn
+  covariance_nn += WEIGHTS_K @ STDS_K**2 * np.eye(2)
+  np.testing.assert_allclose(x_bn.mean(0), mean_n, atol=0.06)
+  np.testing.assert_allclose(np.cov(x_bn.T), covariance_nn, atol=0.06)
+  for k in range(3):
+    off_bn = x_bn[nearest_b == k] - MEANS_KN[k]
+    np.testing.assert_allclose(off_bn.mean(0), 0, atol=0.03)
+    np.testing.assert_allclose(off_bn.std(), STDS_K[k], rtol=0.08)
+
+
+# Where noise explodes, signs alone bring the broken solver home: the spread of
+# a Gaussian, below, gives it away.
+@pytest.mark.parametrize('path', ['linear', 'cosine', 'linear_beta'])
+@pytest.mark.parametrize('share', [0.5, 0.7])
+def test_finds_both_of_two_points(path: str, share: float):
+  def finds(solver):
+    estimate = lambda path: estimate_two_points(path, share)
+    x_bn = draw(solver, estimate, PATHS[path], 2000)
+    arrives = (np.abs(np.abs(x_bn) - 1) < 0.02).mean() > 0.98
+    return arrives and abs((x_bn > 0).mean() - share) < 0.045
+
+  assert finds(solvers.Euler(50))
+  assert finds(solvers.DDIM(50, eta=1.0))
+  assert not finds(solvers.Euler(1))
+  # It lands in one place, wherever it began.
+  assert not finds(FeedsBack(50))
+
+
+@pytest.mark.parametrize('path', PATHS)
+def test_feeding_estimates_back_loses_the_spread(path: str):
+  def spread(solver):
+    return draw(solver, estimate_gaussian, PATHS[path], 2000).var()
+
+  assert spread(solvers.Heun(20)) == pytest.approx(VARIANCE, rel=0.15)
+  assert spread(FeedsBack(20)) < 0.1 * VARIANCE
+
+
+@pytest.mark.parametrize('path', PATHS)
+@pytest.mark.parametrize(
+  ('solver', 'order'),
+  [
+    (solvers.Euler, 1),
+    (solvers.DDIM, 1),
+    (solvers.Heun, 2),
+    # Log SNR has no end on the straight path, so there it nears 2 from below,
+    # like log(n) / n^2.
+    (solvers.DPMSolverPP2M, 2),
+  ],
+)
+def test_order_of_convergence(path: str, solver: type, order: int):
+  """On a Gaussian each clip keeps its rank: its end is known exactly."""
+  path = PATHS[path]
+  rank = np.linspace(-2, 2, 9).reshape(9, 1, 1, 1, 1)
+
+  def at(time):  # Where on its way a clip of each rank is.
+    alpha, sigma = path.scales(time)
+    return alpha * MEAN + np.sqrt(alpha**2 * VARIANCE + sigma**2) * rank
+
+  def error(num_steps):
+    start = path.scales(0.0)[1]
+    key_b = jax.random.split(jax.random.key(0), 9)
+    estimate = estimate_gaussian(path)
+    solve = jax.jit(lambda x: solver(num_steps).solve(estimate, x, key_b, path))
+    clean = MEAN + np.sqrt(VARIANCE) * rank
+    if not path.reaches_data:  # The best estimate there is not quite the end.
+      clean = estimate(at(1.0), 1.0)
+    return np.abs(solve(at(0.0) / start) - clean).max()
+
+  with jax.enable_x64(True):
+    measured = np.log2(error(512) / error(1024))
+  assert measured == pytest.approx(order, abs=0.2)
+
+
+@pytest.mark.parametrize(
+  ('path', 'variance'),
+  [('linear', 'small'), ('cosine', 'small'), ('cosine', 'large')],
+)
+def test_ancestral_moments_converge(path: str, variance: str):
+  def errors(num_steps):
+    solver = solvers.Ancestral(num_steps, variance=variance)
+    x_bn = draw(solver, estimate_gaussian, PATHS[path], 2**15)
+    return abs(x_bn.mean() - MEAN), abs(x_bn.var() - VARIANCE)
+
+  (_, few), (mean, many) = errors(4), errors(128)
+  assert mean < 0.016  # Four standard errors.
+  assert few > 0.05
+  assert many < 0.03
+
+
+@pytest.mark.parametrize('path', ['linear', 'exploding'])
+def test_ddim_and_ancestral_meet_where_both_draw_all_noise(path: str):
+  path = PATHS[path]
+  ddim, ancestral, large = (
+    draw(solver, estimate_gaussian, path, 64)
+    for solver in (
+      solvers.DDIM(7, eta=1.0),
+      solvers.Ancestral(7),
+      solvers.Ancestral(7, variance='large'),
+    )
+  )
+  np.testing.assert_allclose(ddim, ancestral, atol=2e-5)
+  assert np.abs(large - ancestral).max() > 0.1
+
+
+def test_only_noise_on_the_way_needs_keys():
+  path = paths.Cosine()
+  noise = jax.random.normal(jax.random.key(0), (5, 1, 1, 1, 1))
+
+  def same(solver):
+    solve = jax.jit(
+      lambda key_b: solver.solve(estimate_gaussian(path), noise, key_b, path)
+    )
+    one, two = map(solve, jax.random.split(jax.random.key(1), (2, 5)))
+    return bool((one == two).all())
+
+  assert same(solvers.DDIM(4))
+  assert same(solvers.Heun(4))
+  assert not same(solvers.DDIM(4, eta=0.3))
+  assert not same(solvers.Ancestral(4))
+
+
+def test_exploding_steps_are_those_of_the_paper():
+  """sigma_i of Karras et al., 2022, for 18 steps from 80 to 0.002, rho 7."""
+  path = paths.VarianceExploding()
+  i = np.arange(18)
+  high, low = 80 ** (1 / 7), 0.002 ** (1 / 7)
+  expected = (high + i / 17 * (low - high)) ** 7
+  sigma = path.scales(solvers.Heun(18).times(path))[1]
+  np.testing.assert_allclose(sigma, expected, rtol=2e-4)
+
+
+def test_straight_steps_are_even_and_shift_towards_noise():
+  path = paths.Linear()
+  np.testing.assert_allclose(
+    solvers.Euler(4).times(path), [0, 0.25, 0.5, 0.75], atol=1e-6
+  )
+  # Half of the way becomes .5 / (.5 + 3 * .5).
+  np.testing.assert_allclose(
+    solvers.Euler(2, shift=3.0).times(path), [0, 0.25], atol=1e-6
+  )
+
+
+@pytest.mark.parametrize('solver', [solvers.Euler, solvers.DPMSolverPP2M])
+def test_one_step_is_one_estimate(solver: type):
+  path = paths.Linear()
+  x_bn = draw(solver(1), estimate_gaussian, path, 5)
+  np.testing.assert_allclose(x_bn, MEAN, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+  ('make', 'message'),
+  [
+    (
+      lambda: solvers.Euler(0),
+      'families.diffusion.solvers.Euler: num_steps is 0; .* least 1',
+    ),
+    (
+      lambda: solvers.Heun(5, shift=0.0),
+      'families.diffusion.solvers.Heun: shift is 0.0',
+    ),
+    (lambda: solvers.DDIM(5, eta=2.0), r'eta is 2.0; it must lie in \[0, 1\]'),
+    (lambda: solvers.Ancestral(variance='big'), "'big'; it can be 'small' or"),
+  ],
+)
+def test_values_without_meaning(make, message: str):
+  with pytest.raises(ValueError, match=message):
+    make()

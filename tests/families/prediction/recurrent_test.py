@@ -1,0 +1,297 @@
+"""Tests of families/prediction/recurrent.py."""
+
+import functools
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from vgen_jax.families.prediction import recurrent
+from vgen_jax.models import convlstm
+from vgen_jax.models import rnn
+
+NETWORKS = {
+  'convlstm': convlstm.ConvLSTM((3,), 3),
+  'convgru': convlstm.ConvLSTM((3, 2), 3, cell='gru', norm=False),
+  'lstm': rnn.RNN(8, features=4),
+  'gru': rnn.RNN(8, num_layers=2, cell='gru', features=4),
+}
+SHAPE = (5, 8, 8, 1)
+KEY_B = jax.random.split(jax.random.key(1), 3)
+
+
+class Mover(nn.Module):
+  """Knows that pixels keep changing as they did; carries the last frame."""
+
+  def start(self, shape_bhw):
+    return jnp.zeros((*shape_bhw, 1)), jnp.zeros(shape_bhw[0])
+
+  @nn.compact
+  def __call__(self, carry, frame, action=None, *, num_outputs, train=False):
+    self.param('unused', nn.initializers.zeros_init(), ())
+    last, seen_b = carry
+    moves = (frame - last) * (seen_b > 0)[:, None, None, None]
+    if action is not None:
+      moves = action[:, :1, None, None]
+    return (frame, seen_b + 1), frame + moves
+
+
+def ramps(num_clips: int) -> jax.Array:
+  """Clips whose pixels rise or fall evenly."""
+  first, slope = jax.random.uniform(
+    jax.random.key(0), (2, num_clips, 1, 8, 8, 1), minval=-0.2, maxval=0.2
+  )
+  return first + slope * jnp.arange(5.0)[None, :, None, None, None] / 2
+
+
+def bound(model, video, seed=0, method='loss', train=False, **extra):
+  batch = {'video': video, **extra}
+  rngs = {'noise': jax.random.key(seed)}
+  variables = jax.jit(model.init)(rngs | {'params': jax.random.key(0)}, batch)
+  if method == 'loss':
+    return model.apply(
+      variables,
+      batch,
+      player='predictor',
+      train=train,
+      rngs=rngs,
+      method='loss',
+    )
+  return functools.partial(model.apply, variables, method=method)
+
+
+def test_who_knows_the_law_has_the_least_loss():
+  model = recurrent.Recurrent(SHAPE, Mover(), sigma=0.1)
+  _, terms = bound(model, ramps(3)[:, 1:])
+  # The first move cannot be known, but all others are.
+  moves = jnp.square(jnp.diff(ramps(3)[:, 1:3], axis=1)).sum() / (3 * 3 * 64)
+  np.testing.assert_allclose(terms['mse'], moves, rtol=1e-4)
+
+
+def test_nats_are_those_of_scipy():
+  from scipy import stats
+
+  video = ramps(3)
+  nats, terms = bound(recurrent.Recurrent(SHAPE, Mover(), sigma=0.3), video)
+  likely = stats.norm.logpdf(
+    np.diff(video, axis=1)[:, 1:] - np.diff(video, axis=1)[:, :-1], scale=0.3
+  )
+  first = stats.norm.logpdf(np.diff(video, axis=1)[:, :1], scale=0.3)
+  wanted = -np.concatenate([first, likely], 1).mean()
+  np.testing.assert_allclose(nats, wanted, rtol=1e-5)
+  np.testing.assert_allclose(terms['nats_per_frame'], wanted * 64, rtol=1e-5)
+
+
+def test_a_future_goes_on_from_what_is_known():
+  model = recurrent.Recurrent(SHAPE, Mover())
+  sample = bound(model, ramps(3), method='sample')
+  video = ramps(3)
+  hidden = video.at[:, 2:].set(7.0)  # The truth after the context.
+  np.testing.assert_allclose(
+    sample(KEY_B, {'known_video': hidden}), video, atol=1e-5
+  )
+  known = jnp.ones((3, 5, 8, 8, 1), bool).at[:, 3:].set(False)
+  odd = video.at[:, 2].set(0.5)
+  drawn = sample(KEY_B, {'known_video': odd, 'known': known})
+  np.testing.assert_array_equal(drawn[:, :3], odd[:, :3])  # Bit for bit.
+  np.testing.assert_allclose(
+    drawn[:, 3], np.clip(2 * odd[:, 2] - odd[:, 1], -1, 1), atol=1e-5
+  )
+
+
+def test_pixels_known_later_come_back_but_are_not_heard():
+  model = recurrent.Recurrent(SHAPE, Mover())
+  sample = bound(model, ramps(3), method='sample')
+  known = jnp.zeros((3, 5, 8, 8, 1), bool).at[:, :2].set(True)
+  free = sample(KEY_B, {'known_video': ramps(3), 'known': known})
+  video = ramps(3).at[:, 3, :, 4:].set(0.75)
+  known = known.at[:, 3, :, 4:].set(True)
+  drawn = sample(KEY_B, {'known_video': video, 'known': known})
+  np.testing.assert_array_equal(drawn, jnp.where(known, video, free))
+
+
+def test_a_mask_of_channels_is_refused():
+  video = np.asarray(ramps(3)).repeat(3, axis=-1)
+  model = recurrent.Recurrent((5, 8, 8, 3), NETWORKS['lstm'])
+  sample = bound(model, video, method='sample')
+  mask = np.ones((3, 5, 8, 8, 1), bool)
+  told = sample(KEY_B, {'known_video': video, 'known': mask})
+  np.testing.assert_array_equal(told, video)
+  with pytest.raises(ValueError, match=r'it must be \(3, 5, 8, 8, 1\)'):
+    sample(KEY_B, {'known_video': video, 'known': mask.repeat(3, -1)})
+
+
+def test_actions_lead_to_the_next_frame():
+  model = recurrent.Recurrent(SHAPE, Mover(), num_context=1, action_width=2)
+  action = jax.random.uniform(jax.random.key(2), (3, 5, 2)) / 10
+  right = action[:, :, :1, None, None]
+  video = jnp.cumsum(right, axis=1) - right
+  video = jnp.broadcast_to(video, (3, *SHAPE))
+  _, terms = bound(model, video, action=action)
+  assert terms['mse'] < 1e-10
+  sample = bound(model, video, method='sample', action=action)
+  told = {'known_video': video.at[:, 1:].set(0.0), 'action': action}
+  np.testing.assert_allclose(sample(KEY_B, told), video, atol=1e-6)
+  shuffled = told | {'action': action[:, ::-1]}
+  assert np.abs(sample(KEY_B, shuffled) - video).max() > 0.01
+  with pytest.raises(ValueError, match="no 'action'"):
+    sample(KEY_B, {'known_video': video})
+
+
+@pytest.mark.parametrize('network', NETWORKS)
+def test_history_counts_and_the_future_does_not(network):
+  """The same frame after another past is followed by another frame."""
+  model = recurrent.Recurrent(SHAPE, NETWORKS[network], num_context=3)
+  sample = bound(model, ramps(3), method='sample')
+  video = jax.random.uniform(jax.random.key(3), (3, *SHAPE), minval=-1)
+  one = sample(KEY_B, {'known_video': video})
+  other_past = sample(KEY_B, {'known_video': video.at[:, 0].multiply(-1)})
+  other_future = sample(KEY_B, {'known_video': video.at[:, 3:].multiply(-1)})
+  assert np.abs(one - other_past)[:, 3:].max() > 1e-4
+  np.testing.assert_array_equal(one, other_future)
+
+
+@pytest.mark.parametrize('likelihood', recurrent.LIKELIHOODS)
+def test_a_clip_is_its_own_in_any_batch(likelihood):
+  model = recurrent.Recurrent(
+    SHAPE, NETWORKS['convlstm'], likelihood=likelihood, temperature=1.0
+  )
+  sample = bound(model, ramps(3), method='sample')
+  three = sample(KEY_B, {'known_video': ramps(3)})
+  one = sample(KEY_B[1:2], {'known_video': ramps(3)[1:2]})
+  np.testing.assert_allclose(three[1:2], one, atol=1e-5)
+  other = sample(KEY_B[::-1], {'known_video': ramps(3)})
+  assert np.abs(three - other)[0, 2:].max() > 0.01
+
+
+def test_scheduled_sampling_feeds_its_own_frames_later_only():
+  model = recurrent.Recurrent(SHAPE, Mover(), scheduled_sampling=10.0)
+  video = ramps(8).at[:, 3].add(0.3)  # A surprise, which passes on its own.
+  at = lambda step, model=model: bound(
+    model, video, train=True, step=jnp.full(8, step, jnp.int32)
+  )[1]['mse']
+  forced = bound(model, video)[1]['mse']
+  np.testing.assert_allclose(at(0), forced, rtol=0.6)
+  assert at(1000) < 0.6 * forced
+  context = at(1000, model.clone(num_context=4))  # All frames but the last.
+  np.testing.assert_allclose(context, forced, rtol=1e-5)
+
+
+class Forgetful(nn.Module):
+  """A cheat: sees the last frame alone."""
+
+  network: nn.Module
+
+  def start(self, shape_bhw):
+    return self.network.start(shape_bhw)
+
+  def __call__(self, carry, frame, action=None, **kwargs):
+    return carry, self.network(carry, frame, action, **kwargs)[1]
+
+
+def chain(key, num_clips: int, num_frames: int = 9) -> jax.Array:
+  """Clips of one pixel of 4 levels, which mostly goes on as it went."""
+
+  def step(state, key):
+    before, now = state
+    kind = jax.random.choice(key, 4, p=jnp.array([0.85, 0.05, 0.05, 0.05]))
+    return (now, (2 * now - before + kind) % 4), now
+
+  def clip(key):
+    first = jax.random.randint(key, (2,), 0, 4)
+    keys = jax.random.split(jax.random.fold_in(key, 1), num_frames)
+    return jax.lax.scan(step, (first[0], first[1]), keys)[1]
+
+  level = jax.vmap(clip)(jax.random.split(key, num_clips))
+  return (level * 2.0 / 3 - 1)[..., None, None, None]
+
+
+@pytest.mark.parametrize('forgets', [False, True])
+def test_bits_reach_the_entropy_of_a_markov_chain(forgets):
+  """Within 5 %; a network that remembers nothing cannot."""
+  network = convlstm.ConvLSTM((32,), 1, patch=1, cell='gru', norm=False)
+  network = Forgetful(network) if forgets else network
+  model = recurrent.Recurrent(
+    (9, 1, 1, 1), network, likelihood='levels', num_levels=4
+  )
+  rngs = {'noise': jax.random.key(0), 'params': jax.random.key(1)}
+  optimizer = optax.adam(optax.cosine_decay_schedule(0.02, 600))
+
+  def bits(params, key):
+    _, terms = model.apply(
+      {'params': params},
+      {'video': chain(key, 256)},
+      player='predictor',
+      train=False,
+      rngs=rngs,
+      method='loss',
+    )
+    return terms['bits_per_frame']
+
+  @jax.jit
+  def train(params):
+    def step(state, key):
+      params, opt = state
+      updates, opt = optimizer.update(jax.grad(bits)(params, key), opt)
+      return (optax.apply_updates(params, updates), opt), None
+
+    keys = jax.random.split(jax.random.key(2), 600)
+    (params, _), _ = jax.lax.scan(step, (params, optimizer.init(params)), keys)
+    return jnp.stack(
+      [bits(params, key) for key in jax.random.split(jax.random.key(3), 4)]
+    ).mean()
+
+  params = model.init(rngs, {'video': chain(jax.random.key(0), 2)})['params']
+  share = np.array([0.85, 0.05, 0.05, 0.05])
+  rate = -(share * np.log2(share)).sum()
+  entropy = (2 + 7 * rate) / 8  # Of the first step nothing is known.
+  found = train(params)
+  assert found > 0.99 * entropy
+  assert (found < 1.05 * entropy) != forgets, (found, entropy)
+
+
+@pytest.mark.parametrize(
+  ('fields', 'message'),
+  [
+    (dict(likelihood='laplace'), "'laplace'; it must be one of"),
+    (dict(likelihood='levels', residual=True), 'residual is True'),
+    (dict(num_context=5), 'num_context is 5; it must be 1 or more'),
+    (dict(sigma=0.0), 'sigma is 0.0'),
+    (dict(scheduled_sampling=-1.0), 'scheduled_sampling is -1.0'),
+  ],
+)
+def test_fields_that_make_no_sense_are_refused(fields, message):
+  with pytest.raises(ValueError, match=message):
+    recurrent.Recurrent(SHAPE, Mover(), **fields)
+
+
+def test_nothing_known_is_refused():
+  sample = bound(recurrent.Recurrent(SHAPE, Mover()), ramps(3), method='sample')
+  with pytest.raises(ValueError, match='needs the first frames'):
+    sample(KEY_B, {})
+  with pytest.raises(ValueError, match='known_video has 1 frame; a prediction'):
+    sample(KEY_B, {'known_video': ramps(3)[:, :1]})
+
+
+@pytest.mark.parametrize('shape', [(2, 2, 2), (1, 5, 2), (3, 5, 3), (3, 4, 2)])
+def test_actions_of_another_shape_are_refused(shape):
+  model = recurrent.Recurrent(SHAPE, Mover(), num_context=1, action_width=2)
+  with pytest.raises(ValueError, match=r"'action' has .* need \(3, 5, 2\)"):
+    bound(model, ramps(3), action=jnp.zeros(shape))
+
+
+@pytest.mark.parametrize(
+  ('network', 'message'),
+  [
+    (convlstm.ConvLSTM(patch=3), 'multiples of 3'),
+    (convlstm.ConvLSTM(cell='rnn'), "cell is 'rnn'"),
+    (rnn.RNN(patch=3), 'multiples of 6'),
+    (rnn.RNN(cell='rnn'), "cell is 'rnn'"),
+  ],
+)
+def test_networks_refuse_what_does_not_fit(network, message):
+  with pytest.raises(ValueError, match=message):
+    bound(recurrent.Recurrent(SHAPE, network), ramps(3))

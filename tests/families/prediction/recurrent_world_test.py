@@ -1,0 +1,139 @@
+"""What a predictor must show on the made-up world; cheats must not."""
+
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+
+from vgen_jax.config import build
+from vgen_jax.config import loading as config_lib
+from vgen_jax.evaluation.metrics import baselines
+from vgen_jax.inference import runs
+from vgen_jax.synthetic.world import drawing
+from vgen_jax.synthetic.world import motion
+from vgen_jax.synthetic.world import source as world_lib
+from vgen_jax.synthetic.world import tracking
+from vgen_jax.training import loop
+
+CONFIG = pathlib.Path(__file__).parents[2] / 'configs/convlstm_world.py'
+NUM_CLIPS, NUM_KNOWN = 96, 2
+LIMITS = {  # At least; errors are negative.
+  'gain': 6.0,  # Of one step, over the last frame once more, in dB.
+  'pace': -0.1,  # Median error of the speed in the last of three durations.
+  'there': 0.8,  # Share of objects with half their area, or more, at the end.
+}
+
+
+@pytest.fixture(scope='module')
+def world() -> world_lib.World:
+  config = config_lib.load(f'{CONFIG}:cpu')
+  return build.source(
+    config.data.to_dict(), config.clip_shape, split='validation'
+  )
+
+
+def shown(world) -> np.ndarray:
+  return np.stack([world[i]['video'] for i in range(NUM_CLIPS)])
+
+
+def faults(one_step_btthwc, free_bthwc, world) -> set[str]:
+  """Returns what predictions fail in.
+
+  Args:
+    one_step_btthwc: Frame t of clip b by the frames before it, uint8, from
+      frame `NUM_KNOWN` on.
+    free_bthwc: Three times as many frames as a clip has, from the same start.
+    world: Whose first validation clips are predicted.
+  """
+  truth = shown(world)
+  t = truth.shape[1]
+
+  def psnr(one, other):
+    square = np.square(1.0 * one - other).mean()
+    return 20 * np.log10(255) - 10 * np.log10(max(square, 1e-3))
+
+  aim = truth[:, NUM_KNOWN:]
+  last = psnr(truth[:, NUM_KNOWN - 1 : -1], aim)
+  true_speed_b = np.array(
+    [np.linalg.norm(world.truth(i).velocity_2) for i in range(NUM_CLIPS)]
+  )
+  end = free_bthwc[:, 2 * t :]
+  track = tracking.track(end, world)
+  found = motion.fit(track, np.ones(end.shape[:2], bool), world)
+  speed_b = np.linalg.norm(found.velocity_b2, axis=1)
+  area_b = np.median(tracking.track(truth, world).area_bt, axis=1)
+  numbers = {
+    'gain': psnr(one_step_btthwc, aim) - last,
+    'pace': -np.median(np.abs(speed_b / true_speed_b - 1)),
+    'there': (track.area_bt[:, -1] > area_b / 2).mean(),
+  }
+  print({name: round(float(x), 3) for name, x in numbers.items()})
+  return {name for name, least in LIMITS.items() if not numbers[name] >= least}
+
+
+def painted(world, pace: float = 1.0) -> np.ndarray:
+  """The truth of three durations, if after the first all goes at a pace."""
+  t, h, w, _ = world.clip_shape
+  clock_t = np.arange(3 * t, dtype=float)
+  clock_t[t:] = t - 1 + pace * (clock_t[t:] - t + 1)
+  clips = []
+  for i in range(NUM_CLIPS):
+    truth, factors = world.truth(i), world.factors(i)
+    straight_t2 = truth.center_t2[0] + truth.velocity_2 * clock_t[:, None]
+    high = np.array([w, h]) - 1 - truth.radius
+    clips.append(
+      drawing.paint(
+        factors['shape'],
+        truth.radius,
+        world_lib.fold(straight_t2, truth.radius, high),
+        np.array(world_lib.COLORS[factors['color']]),
+        (3 * t, h, w, 3),
+      )
+    )
+  return np.stack(clips)
+
+
+def test_the_truth_passes_and_cheats_do_not(world):
+  t, truth = world.clip_shape[0], painted(world)
+  np.testing.assert_array_equal(truth[:, :t], shown(world))
+  right = truth[:, NUM_KNOWN:t]
+  last = truth[:, NUM_KNOWN - 1 : t - 1]
+  frozen = baselines.copy_last(truth[:, :NUM_KNOWN], 3 * t - NUM_KNOWN)
+  frozen = np.concatenate([truth[:, :NUM_KNOWN], frozen], axis=1)
+  ground = np.full_like(truth, drawing.BACKGROUND)
+  faded = np.uint8(0.3 * truth + 0.7 * ground)
+  assert not faults(right, truth, world)
+  assert faults(last, frozen, world) == {'gain', 'pace'}
+  assert faults(right, painted(world, 0.8), world) == {'pace'}
+  assert faults(right, painted(world, 1.2), world) == {'pace'}
+  assert faults(right, faded, world) == {'there'}
+
+
+@pytest.mark.slow
+def test_a_convlstm_predicts_and_goes_on(world, tmp_path):
+  config = config_lib.load(f'{CONFIG}:cpu')
+  quiet = {'sample_every': 0, 'tensorboard': False, 'mesh.data': 1}
+  loop.train(config_lib.replace(config, quiet), str(tmp_path))
+  run = runs.load(str(tmp_path))
+  truth = shown(world)
+  t = truth.shape[1]
+  keys_b = jax.random.split(jax.random.key(0), NUM_CLIPS)
+  sample = jax.jit(
+    lambda condition: run.model.apply(
+      run.state.variables('fast'), keys_b, condition, method='sample'
+    )
+  )
+
+  def predicted(video, num_known: int):
+    known = np.arange(video.shape[1])[None, :, None, None, None] < num_known
+    condition = {
+      'known_video': video.astype(np.float32) / 127.5 - 1,
+      'known': np.broadcast_to(known, (*video.shape[:4], 1)),
+    }
+    return np.rint(np.asarray(sample(condition)) * 127.5 + 127.5)
+
+  one_step = [predicted(truth, k)[:, k] for k in range(NUM_KNOWN, t)]
+  start = np.concatenate([truth, np.zeros_like(truth).repeat(2, 1)], axis=1)
+  free = predicted(start, NUM_KNOWN).astype(np.uint8)
+  assert not faults(np.stack(one_step, axis=1), free, world)

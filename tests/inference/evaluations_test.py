@@ -1,0 +1,139 @@
+"""Tests of inference/evaluations.py: a run is evaluated as it trains."""
+
+import pathlib
+
+import jax
+from ml_collections import ConfigDict
+import numpy as np
+import pytest
+
+from vgen_jax.config import loading as config_lib
+from vgen_jax.inference import evaluations
+from vgen_jax.runtime import preemption
+from vgen_jax.runtime import writers
+from vgen_jax.training import loop
+
+ROOT = pathlib.Path(__file__).parents[2]
+METRICS = ('judge', 'flicker')
+
+
+@pytest.fixture(scope='module')
+def config() -> ConfigDict:
+  """A small model that evaluates in every second of four steps."""
+  return config_lib.replace(
+    config_lib.load(f'{ROOT}/configs/convlstm_world.py:smoke'),
+    {
+      'mesh.data': 1,
+      'tensorboard': False,
+      'sample_every': 0,
+      'num_steps': 4,
+      'checkpoint_every': 4,
+      'evaluate_every': 2,
+      'evaluation': {'metrics': METRICS, 'num_clips': 6, 'batch_size': 4},
+    },
+  )
+
+
+@pytest.fixture(scope='module')
+def done(config, tmp_path_factory):
+  """A finished run: its workdir and its last state."""
+  workdir = str(tmp_path_factory.mktemp('done'))
+  return workdir, loop.train(config, workdir)
+
+
+def evaluated(workdir) -> dict[int, dict[str, float]]:
+  """What the log says of evaluations, by step."""
+  lines = [
+    (int(line['step']), numbers)
+    for line in writers.read_metrics(str(workdir))
+    if (numbers := {k: x for k, x in line.items() if k.startswith('evalua')})
+  ]
+  assert len(dict(lines)) == len(lines), 'A step was logged twice.'
+  return dict(lines)
+
+
+def assert_same(one, two):
+  for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
+    np.testing.assert_array_equal(a, b)
+
+
+def test_evaluations_are_logged_and_change_nothing(config, done, tmp_path):
+  found = evaluated(done[0])
+  assert sorted(found) == [2, 4]
+  names = {'evaluation/valid_loose', 'evaluation/judge_frechet'}
+  assert names | {'evaluation/steadiness'} <= set(found[4])
+  assert found[2] != found[4]
+  plain = config_lib.replace(config, {'evaluate_every': 0})
+  state = loop.train(plain, str(tmp_path))
+  assert_same(
+    (state.params, state.ema, state.opt),
+    (done[1].params, done[1].ema, done[1].opt),
+  )
+  assert not evaluated(tmp_path)
+  losses = [
+    [
+      line['predictor/loss']
+      for line in writers.read_metrics(str(where))
+      if 'predictor/loss' in line
+    ]
+    for where in (done[0], tmp_path)
+  ]
+  assert losses[0] == losses[1]
+
+
+def test_who_leaves_in_a_step_that_is_due_evaluates_on_return(
+  config, done, tmp_path, monkeypatch
+):
+  """The log then says what that of a run says which never left."""
+  monkeypatch.setattr(
+    preemption.Preemption, 'asked', lambda self, step: step == 2
+  )
+  assert int(loop.train(config, str(tmp_path)).step) == 2
+  assert not evaluated(tmp_path)
+  monkeypatch.undo()
+  loop.train(config, str(tmp_path))
+  assert evaluated(tmp_path) == evaluated(done[0])
+
+
+def test_a_kill_after_an_evaluation_does_not_log_it_twice(
+  config, done, tmp_path, monkeypatch
+):
+  def killed(self, *args):
+    raise KeyboardInterrupt
+
+  with monkeypatch.context() as patch:
+    patch.setattr(writers.Writer, 'write_clips', killed)
+    patch.setattr(evaluations.Evaluations, 'log', killed)
+    with pytest.raises(KeyboardInterrupt):
+      loop.train(config, str(tmp_path))
+  loop.train(config, str(tmp_path))
+  assert evaluated(tmp_path) == evaluated(done[0])
+
+
+@pytest.mark.parametrize(
+  ('overrides', 'message'),
+  [
+    ({'evaluation.metrics': ('jugde',)}, "Did you mean 'judge'?"),
+    ({'evaluation.metrics': ('fvd',)}, 'clips of 4 frames'),
+    ({'evaluation.metrics': ('fid',)}, 'No file pt_inception'),
+    ({'evaluation.metrics': ()}, 'must be a tuple of names'),
+    ({'evaluation.num_clip': 3}, "Did you mean 'num_clips'?"),
+    ({'evaluation.num_clips': 0}, 'num_clips is 0; it must be 1 or more'),
+    ({'evaluation.real_split': 'tset'}, "'tset'. Did you mean 'test'?"),
+    ({'evaluate_every': -1}, 'evaluate_every is -1; it must be 0 or more'),
+  ],
+)
+def test_what_is_wrong_is_told_at_the_start(
+  config, tmp_path, monkeypatch, overrides, message
+):
+  monkeypatch.setenv('VGEN_WEIGHTS', str(tmp_path))
+  with pytest.raises(ValueError, match=message):
+    loop.train(config_lib.replace(config, overrides), str(tmp_path / 'new'))
+  assert not (tmp_path / 'new').exists()
+
+
+def test_an_evaluation_may_change_between_two_starts(config, done):
+  other = {'evaluate_every': 1, 'evaluation.num_clips': 5}
+  state = loop.train(config_lib.replace(config, other), done[0])
+  assert int(state.step) == 4
+  loop.train(config, done[0])

@@ -1,0 +1,68 @@
+"""Tests of nn/attention/attention.py."""
+
+import chex
+import jax
+import jax.numpy as jnp
+import pytest
+
+from vgen_jax.nn.attention import attention
+
+QUERY, KEY, VALUE = jax.random.normal(jax.random.key(0), (3, 2, 5, 3, 8))
+
+
+def by_hand(query, key, value):
+  logits = jnp.einsum('bnae,bmae->banm', query, key) / 8**0.5
+  return jnp.einsum('banm,bmae->bnae', jax.nn.softmax(logits), value)
+
+
+def test_it_is_the_mean_of_values():
+  out = attention.attend(QUERY, KEY, VALUE)
+  expected = by_hand(QUERY, KEY, VALUE)
+  chex.assert_trees_all_close(out, expected, rtol=1e-5, atol=1e-5)
+  without_scale = by_hand(QUERY * 8**0.5, KEY, VALUE)
+  assert not jnp.allclose(out, without_scale, atol=1e-2)
+
+
+def test_a_mask_hides():
+  seen = jnp.arange(5)[None, None] < 3
+  seen = jnp.broadcast_to(seen, (2, 5, 5))
+  out = attention.attend(QUERY, KEY, VALUE, mask_bnm=seen)
+  expected = by_hand(QUERY, KEY[:, :3], VALUE[:, :3])
+  chex.assert_trees_all_close(out, expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize('is_causal', [False, True])
+def test_causal_attention_sees_no_later_token(is_causal):
+  def first(value):
+    out = attention.attend(QUERY, KEY, value, is_causal=is_causal)
+    return out[0, 1].sum()
+
+  dependence = jax.grad(first)(VALUE)[0].any((1, 2))
+  assert dependence[:2].all()
+  assert dependence[2:].any() != is_causal
+
+
+def test_errors_tell_what_to_do():
+  with pytest.raises(ValueError, match="the backend is 'cpu'; it needs"):
+    attention.attend(QUERY, KEY, VALUE, implementation='cudnn')
+  with pytest.raises(ValueError, match='must be one of'):
+    attention.attend(QUERY, KEY, VALUE, implementation='flash')
+  with pytest.raises(ValueError, match="Axis 'e' is 4 in key"):
+    attention.attend(QUERY, KEY[..., :4], VALUE)
+
+
+@pytest.mark.parametrize(
+  ('dtype', 'width', 'fault'),
+  [
+    ('bfloat16', 64, ''),
+    ('float32', 64, 'dtype is float32'),
+    ('bfloat16', 36, 'multiple of 8'),
+    ('bfloat16', 256, 'at most 128'),
+  ],
+)
+def test_what_cudnn_takes(monkeypatch, dtype, width, fault):
+  monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
+  query = jnp.ones((1, 4, 2, width), dtype)
+  found = attention._cudnn_fault(query)
+  assert fault in found
+  assert bool(fault) == bool(found)

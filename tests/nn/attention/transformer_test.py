@@ -1,0 +1,222 @@
+"""Tests of transformer.py, conditioning.py and cache.py."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vgen_jax.nn.attention import cache
+from vgen_jax.nn.attention import conditioning as context_lib
+from vgen_jax.nn.attention import transformer
+
+WIDTH, HEADS, GRID = 12, 2, (3, 1, 2)
+X_BND = jax.random.normal(jax.random.key(0), (2, 6, WIDTH))
+
+
+def random_like(shapes, seed: int = 0):
+  """Parameters none of which is zero, so that no path is shut."""
+  rng = np.random.default_rng(seed)
+  return jax.tree.map(
+    lambda x: np.float32(0.4 * rng.standard_normal(x.shape)), shapes
+  )
+
+
+def make(context=None, **kwargs):
+  fields = dict(width=WIDTH, depth=2, num_heads=HEADS, is_causal=True) | kwargs
+  blocks = transformer.Blocks(**fields)
+  context = context or context_lib.Context()
+  init = lambda: blocks.init(jax.random.key(0), X_BND, context, train=False)
+  return blocks, random_like(jax.eval_shape(init))
+
+
+def apply(blocks, params, x_bnd=X_BND, context=None, **kwargs):
+  run = lambda params, x_bnd: blocks.apply(
+    params,
+    x_bnd,
+    context or context_lib.Context(),
+    **dict(train=False) | kwargs,
+  )
+  return jax.jit(run)(params, x_bnd)
+
+
+def decode(blocks, params, window, context=None):
+  """Feeds X_BND one token at a time."""
+  context = context or context_lib.Context()
+
+  @jax.jit
+  def run(params):
+    memory = blocks.apply(params, 2, window, context, method='begin')
+
+    def step(memory, place):
+      x_b1d = jax.lax.dynamic_slice_in_dim(X_BND, place, 1, axis=1)
+      here = context_lib.at(context, place)
+      y_b1d, memory = blocks.apply(
+        params, x_b1d, memory, here, place, method='decode'
+      )
+      return memory, y_b1d[:, 0]
+
+    return jax.lax.scan(step, memory, jnp.arange(6))[1].swapaxes(0, 1)
+
+  return run(params)
+
+
+def told(positions='absolute', num_classes=0, vocab_size=0, condition=None):
+  maker = context_lib.Told(
+    WIDTH, WIDTH // HEADS, positions, num_classes, vocab_size
+  )
+  init = lambda: maker.init(jax.random.key(0), condition or {}, 2, GRID)
+  params = random_like(jax.eval_shape(init))
+  return maker.apply(params, condition or {}, 2, GRID)
+
+
+TEXT = {
+  'label': jnp.array([0, 2]),
+  'text': jnp.array([[1, 2, 3], [4, 0, 0]]),
+  'text_mask': jnp.array([[True, True, True], [True, False, False]]),
+}
+
+
+@pytest.mark.parametrize('is_causal', [True, False])
+def test_a_token_sees_those_before_it_or_all(is_causal):
+  blocks, params = make(is_causal=is_causal)
+  third = lambda x_bnd: blocks.apply(
+    params, x_bnd, context_lib.Context(), train=False
+  )[0, 2].sum()
+  dependence = jnp.abs(jax.jit(jax.grad(third))(X_BND)).max(-1)
+  assert (dependence[0, :3] > 1e-5).all()
+  assert not dependence[1].any()
+  if is_causal:  # To the last bit.
+    assert (dependence[0, 3:] == 0).all()
+  else:
+    assert (dependence[0, 3:] > 1e-5).all()
+
+
+@pytest.mark.parametrize('window', [6, 4, 1])
+@pytest.mark.parametrize('how', ['plain', 'rotary', 'told'])
+def test_one_by_one_is_all_at_once(window, how):
+  """Also once the ring is full: then a token sees the last `window` alone."""
+  fields, context = {}, None
+  if how == 'rotary':
+    context = told('rotary')
+  if how == 'told':
+    fields = dict(num_classes=2, reads=True, remat='full')
+    context = told('absolute', 2, 5, TEXT)
+  blocks, params = make(context, **fields)
+  whole = apply(blocks, params, context=context, window=window)
+  steps = decode(blocks, params, window, context)
+  np.testing.assert_allclose(steps, whole, atol=1e-5)
+  if window < 6:  # And not what an endless memory would give.
+    assert np.abs(steps - apply(blocks, params, context=context)).max() > 1e-2
+
+
+def test_one_layer_of_a_full_ring_is_that_of_the_window_alone():
+  """A single layer cannot know what fell out of the ring."""
+  context = told('rotary')
+  blocks, params = make(context, depth=1)
+  steps = decode(blocks, params, 3, context)
+  late = context._replace(angle_np=context.angle_np[3:])
+  alone = apply(blocks, params, X_BND[:, 3:], late)
+  np.testing.assert_allclose(steps[:, -1], alone[:, -1], atol=1e-5)
+
+
+def test_a_ring_forgets_the_oldest():
+  ring = jax.tree.map(lambda x: x[0], cache.empty(1, 1, 3, (1, 1), 'float32'))
+  for place in range(5):
+    token = jnp.full((1, 1, 1, 1), place + 1.0)
+    ring = cache.write(ring, cache.Seen(token, -token), jnp.array(place))
+    filled = cache.filled(ring, jnp.array(place))
+    assert int(filled.sum()) == min(place + 1, 3)
+  np.testing.assert_array_equal(ring.key_bmae.ravel(), [4, 5, 3])
+  np.testing.assert_array_equal(ring.value_bmae.ravel(), [-4, -5, -3])
+
+
+def test_a_band_is_what_a_ring_shows():
+  expected = [[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]]
+  np.testing.assert_array_equal(cache.band(4, 2)[0], np.array(expected, bool))
+
+
+def test_labels_and_words_count_each_for_its_own_clip():
+  context = told('absolute', 2, 5, TEXT)
+  blocks, params = make(context, num_classes=2, reads=True)
+  out = apply(blocks, params, context=context)
+  other = context._replace(label_b=jnp.array([1, 2]))
+  changed = np.abs(apply(blocks, params, context=other) - out).max((1, 2))
+  assert changed[0] > 1e-2
+  assert changed[1] == 0
+  louder = context.word_bmd.at[1, 1].multiply(2)
+  changed = np.abs(
+    apply(blocks, params, context=context._replace(word_bmd=louder)) - out
+  ).max((1, 2))
+  assert changed[1] > 1e-3
+  assert changed[0] == 0
+  # What is no word says nothing.
+  padded = context.word_bmd.at[1, 2:].set(9.0)
+  same = apply(blocks, params, context=context._replace(word_bmd=padded))
+  np.testing.assert_array_equal(same, out)
+
+
+def test_nothing_told_is_the_last_label_and_no_word():
+  silent = told('absolute', 2, 5, {})
+  np.testing.assert_array_equal(silent.label_b, [2, 2])
+  assert silent.word_bmd.shape == (2, 1, WIDTH)
+  masked = told('absolute', 2, 5, TEXT | {'text_mask': jnp.zeros((2, 3), bool)})
+  np.testing.assert_array_equal(
+    masked.word_mask_bm, [[True, False, False, False]] * 2
+  )
+  np.testing.assert_array_equal(masked.word_bmd[:, :1], silent.word_bmd)
+
+
+def test_places_differ_along_each_axis():
+  grid = (2, 3, 2)
+  for positions, axes in (('absolute', (0, 1, 2)), ('rotary', (1, 2))):
+    maker = context_lib.Told(12, 6, positions)
+    init = lambda maker=maker: maker.init(jax.random.key(0), {}, 1, grid)
+    context = maker.apply(random_like(jax.eval_shape(init)), {}, 1, grid)
+    place_thwd = context.place_nd.reshape(*grid, 12)
+    for axis in range(3):
+      gap = np.abs(np.diff(place_thwd, axis=axis)).max()
+      assert (gap > 1e-2) == (axis in axes), (positions, axis)
+    assert (context.angle_np is None) == (positions == 'absolute')
+
+
+def test_scan_is_a_plain_loop_and_remat_changes_no_gradient():
+  def gradient(**kwargs):
+    blocks, params = make(**kwargs)
+    loss = lambda params: jnp.square(
+      blocks.apply(params, X_BND, context_lib.Context(), train=True)
+    ).mean()
+    return jax.jit(jax.grad(loss))(params)
+
+  kept, again = gradient(), gradient(remat='full')
+  jax.tree.map(
+    lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5),
+    kept,
+    again,
+  )
+  blocks, params = make()
+  single, _ = make(depth=1)
+  layers = [jax.tree.map(lambda x, i=i: x[i : i + 1], params) for i in range(2)]
+  x_bnd = apply(single, layers[1], apply(single, layers[0]))
+  np.testing.assert_allclose(apply(blocks, params), x_bnd, atol=1e-5)
+  x_bnd = apply(single, layers[0], apply(single, layers[1]))
+  assert np.abs(apply(blocks, params) - x_bnd).max() > 1e-2
+
+
+def test_dropout_is_for_training():
+  blocks, params = make(dropout=0.5)
+  drop = lambda seed: apply(
+    blocks, params, train=True, rngs={'dropout': jax.random.key(seed)}
+  )
+  assert np.abs(drop(0) - drop(1)).max() > 1e-2
+  np.testing.assert_array_equal(apply(blocks, params), apply(make()[0], params))
+
+
+def test_errors_tell_what_to_do():
+  with pytest.raises(ValueError, match='width is 12; it must be a multiple'):
+    make(num_heads=5)
+  with pytest.raises(ValueError, match="positions is 'rope'; it must be"):
+    told('rope')
+  with pytest.raises(
+    ValueError, match=r"condition\['text'\] is given, but voc"
+  ):
+    told('rotary', 2, 0, TEXT)

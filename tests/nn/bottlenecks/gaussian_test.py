@@ -1,0 +1,67 @@
+"""Tests of nn/bottlenecks/gaussian.py."""
+
+import flax
+import jax
+import jax.numpy as jnp
+import pytest
+
+from vgen_jax.core import random
+from vgen_jax.nn.bottlenecks import gaussian
+
+KEY_B = random.keys(jax.random.key(0), jnp.arange(3))
+ENCODED = jax.random.normal(jax.random.key(1), (3, 2, 4, 4, 6))
+
+
+def test_posterior_is_drawn_or_its_mean_taken():
+  bottleneck = gaussian.Gaussian(width=3, projects=False)
+  assert bottleneck.num_codes == 0
+  bottle = lambda key_b: bottleneck.apply({}, ENCODED, key_b, train=True)
+  drawn, still = bottle(KEY_B), bottle(None)
+  assert jnp.array_equal(still.latent_bthwd, ENCODED[..., :3])
+  assert jnp.array_equal(drawn.posterior.log_variance, ENCODED[..., 3:])
+  noise = (drawn.latent_bthwd - ENCODED[..., :3]) / jnp.exp(
+    ENCODED[..., 3:] / 2
+  )
+  assert noise.std() == pytest.approx(1, abs=0.1)
+  # Summed over latents, averaged over the batch.
+  kl_b = drawn.posterior.divergence().reshape(3, -1).sum(1)
+  assert drawn.loss == pytest.approx(float(kl_b.mean()), rel=1e-5)
+  # A clip's noise is its own.
+  alone = bottleneck.apply({}, ENCODED[1:2], KEY_B[1:2], train=True)
+  assert jnp.array_equal(alone.latent_bthwd[0], drawn.latent_bthwd[1])
+
+
+def test_log_variance_is_held():
+  encoded = jnp.concatenate([ENCODED[..., :3], 100 * ENCODED[..., 3:]], -1)
+  bottleneck = gaussian.Gaussian(width=3, projects=False)
+  bottled = bottleneck.apply({}, encoded, KEY_B, train=True)
+  assert jnp.abs(bottled.posterior.log_variance).max() == 10
+  assert jnp.all(jnp.isfinite(bottled.latent_bthwd))
+
+
+def test_projections():
+  encoded = jnp.ones((2, 1, 1, 1, 5))
+  (bottled, variables) = gaussian.Gaussian(width=4).init_with_output(
+    jax.random.key(0), encoded, None, train=False
+  )
+  assert bottled.latent_bthwd.shape == (2, 1, 1, 1, 4)
+  assert flax.traverse_util.flatten_dict(variables['params']).keys() == {
+    ('project', 'kernel'),
+    ('project', 'bias'),
+  }
+  with pytest.raises(ValueError, match=r'gives 5 channels.* needs 8'):
+    gaussian.Gaussian(width=4, projects=False).apply(
+      {}, encoded, None, train=False
+    )
+
+
+def test_identity_only_projects():
+  layer = gaussian.Identity(width=2)
+  bottled, variables = layer.init_with_output(
+    jax.random.key(0), ENCODED, KEY_B, train=True
+  )
+  kernel = variables['params']['project']['kernel']
+  assert jnp.allclose(bottled.latent_bthwd, ENCODED @ kernel, atol=1e-5)
+  assert bottled.loss == 0
+  assert bottled.posterior is None
+  assert layer.num_codes == 0

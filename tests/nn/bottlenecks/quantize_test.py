@@ -1,0 +1,248 @@
+"""Tests of nn/bottlenecks/quantize.py."""
+
+import chex
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh
+from jax.sharding import NamedSharding
+from jax.sharding import PartitionSpec as P
+import numpy as np
+import pytest
+
+from vgen_jax.nn.bottlenecks import quantize
+
+KEYS = jax.random.split(jax.random.key(5), 4)
+LEARNED = {
+  'EMAVQ': quantize.EMAVQ(num_codes=8, width=2),
+  'VQ': quantize.VQ(num_codes=8, width=2),
+}
+each = pytest.mark.parametrize('name', LEARNED)
+
+
+def bare(quantizer, vectors_kd=None, seed: int = 0):
+  """Its variables, with a projection that changes nothing."""
+  width = quantizer.width
+  x = jnp.zeros((1, 1, 1, 1, width))
+  variables = quantizer.init(jax.random.key(seed), x, None, train=False)
+  variables['params']['project'] = {
+    'kernel': jnp.eye(width),
+    'bias': jnp.zeros(width),
+  }
+  if vectors_kd is not None:
+    home = 'params' if 'vectors' in variables['params'] else 'codebook'
+    variables[home]['vectors'] = jnp.asarray(vectors_kd, jnp.float32)
+  return variables
+
+
+def features(shape, seed: int = 1):
+  return jax.random.normal(jax.random.key(seed), shape)
+
+
+def train(quantizer, variables, batches, key_b=KEYS):
+  """Shows it batches; returns what it remembers, and the last terms."""
+
+  @jax.jit
+  def step(codebook, x, key_b):
+    bottled, changed = quantizer.apply(
+      {**variables, 'codebook': codebook},
+      x,
+      key_b,
+      train=True,
+      mutable=['codebook'],
+    )
+    return changed['codebook'], bottled.terms
+
+  codebook = variables['codebook']
+  for i, x in enumerate(batches):
+    fresh_b = None
+    if key_b is not None:
+      fresh_b = jax.vmap(lambda key, i=i: jax.random.fold_in(key, i))(key_b)
+    codebook, terms = step(codebook, x, fresh_b)
+  return codebook, terms
+
+
+@each
+def test_what_is_between_vectors_snaps_to_the_nearest(name: str):
+  quantizer = LEARNED[name]
+  variables = bare(quantizer, jax.random.normal(jax.random.key(2), (8, 2)))
+  vectors = quantizer.apply(variables, jnp.arange(8), method='lookup')
+  x = features((2, 2, 2, 2, 2))
+  codes = quantizer.apply(variables, x, method='nearest')
+  distance = np.square(x[..., None, :] - vectors[None, None, None, None]).sum(
+    -1
+  )
+  np.testing.assert_array_equal(codes, distance.argmin(-1))
+
+
+@each
+def test_codes_are_the_nearest_vectors(name: str):
+  quantizer = LEARNED[name]
+  variables = bare(quantizer, features((8, 2), seed=2))
+  x = features((2, 3, 2, 2, 2))
+  bottled = quantizer.apply(variables, x, None, train=False)
+  gaps = np.asarray(x)[..., None, :] - np.asarray(features((8, 2), seed=2))
+  expected = np.argmin(np.square(gaps).sum(-1), -1)
+  np.testing.assert_array_equal(bottled.codes_bthw, expected)
+  assert bottled.codes_bthw.dtype == jnp.int32
+  looked_up = quantizer.apply(variables, bottled.codes_bthw, method='lookup')
+  np.testing.assert_array_equal(bottled.latent_bthwd, looked_up)
+
+
+def test_distances_are_of_full_precision():
+  """No accelerator may round what it multiplies, as they do by default."""
+  nearest = jax.make_jaxpr(quantize.nearest)
+  (dot,) = (
+    eqn
+    for eqn in nearest(features((1, 2, 2, 2, 3)), features((5, 3))).eqns
+    if eqn.primitive.name == 'dot_general'
+  )
+  assert set(dot.params['precision']) == {jax.lax.Precision.HIGHEST}
+
+
+@each
+def test_gradients_pass_straight_through(name: str):
+  """The decoder's gradient reaches features unchanged, and vectors not."""
+  quantizer = LEARNED[name]
+  variables = bare(quantizer, features((8, 2), seed=2))
+  weight = features((1, 2, 2, 2, 2), seed=3)
+
+  def outcome(x, params):
+    bottled = quantizer.apply(
+      {**variables, 'params': params}, x, None, train=False
+    )
+    return (weight * bottled.latent_bthwd).sum()
+
+  x = features((1, 2, 2, 2, 2))
+  by_x, by_params = jax.grad(outcome, (0, 1))(x, variables['params'])
+  chex.assert_trees_all_close(by_x, weight)
+  if name == 'VQ':
+    assert not by_params['vectors'].any()
+
+
+def test_losses_by_hand():
+  """A feature at 1, vectors at 0 and 3: the distance is 1, its square too."""
+  x = jnp.ones((1, 1, 1, 1, 1))
+  for quantizer, loss, slope in (
+    (quantize.EMAVQ(2, 1, commitment=0.25), 0.25, 0.5),
+    (quantize.VQ(2, 1, commitment=0.25), 1.25, 0.5),
+  ):
+    variables = bare(quantizer, [[0.0], [3.0]])
+    of = lambda x, v, q=quantizer: q.apply(v, x, None, train=False).loss
+    assert of(x, variables) == pytest.approx(loss)
+    by_x, by_v = jax.grad(of, (0, 1))(x, variables)
+    assert by_x.item() == pytest.approx(slope)  # 0.25 * 2 * (1 - 0).
+    if isinstance(quantizer, quantize.VQ):
+      np.testing.assert_allclose(by_v['params']['vectors'], [[-2], [0]])
+
+
+def planted(seed: int, centers=((-3, 0), (3, 0), (0, 3), (0, -3))):
+  """Features around four centres, equally many of each."""
+  centers = np.array(centers, np.float32)
+  rng = np.random.default_rng(seed)
+  places = np.tile(np.arange(4), 16)
+  x = centers[places] + 0.1 * rng.standard_normal((64, 2))
+  return jnp.asarray(x, jnp.float32).reshape(4, 4, 2, 2, 2)
+
+
+def test_codebook_finds_planted_clusters():
+  quantizer = quantize.EMAVQ(num_codes=4, width=2, decay=0.8)
+  # All start on one side, so that three of them have to restart.
+  variables = bare(quantizer, features((4, 2)) + jnp.array([[9.0, 0]]))
+  batches = [planted(i) for i in range(120)]
+  codebook, terms = train(quantizer, variables, batches)
+  gap = np.asarray(codebook['vectors'])[:, None] - [
+    (-3, 0), (3, 0), (0, 3), (0, -3)
+  ]  # fmt: skip
+  assert np.linalg.norm(gap, axis=-1).min(0).max() < 0.1
+  assert terms['usage'] == 1
+  assert terms['perplexity'] == pytest.approx(4, rel=1e-3)
+  assert terms['restarted'] == 0
+  np.testing.assert_allclose(codebook['count'].sum(), 64, rtol=1e-4)
+
+
+def test_dead_codes_stay_dead_without_restarts():
+  quantizer = quantize.EMAVQ(num_codes=4, width=2, decay=0.8, restart_below=0)
+  variables = bare(quantizer, [[0, 0], [90, 0], [91, 0], [92, 0]])
+  codebook, terms = train(
+    quantizer, variables, [planted(i) for i in range(40)], key_b=None
+  )
+  assert terms['usage'] == 0.25
+  assert terms['perplexity'] == pytest.approx(1)
+  np.testing.assert_array_equal(codebook['vectors'][1:, 0], [90, 91, 92])
+
+
+def test_restarts_need_keys_and_are_told_by_them():
+  quantizer = quantize.EMAVQ(num_codes=4, width=2)
+  variables = bare(quantizer)
+  one, terms = train(quantizer, variables, [planted(0)])
+  assert terms['restarted'] == 1  # None has been used before.
+  rows = np.asarray(planted(0)).reshape(-1, 2)
+  for vector in np.asarray(one['vectors']):
+    assert (rows == vector).all(1).any()
+  again, _ = train(quantizer, variables, [planted(0)])
+  chex.assert_trees_all_equal(one, again)
+  other, _ = train(quantizer, variables, [planted(0)], KEYS[::-1])
+  assert (other['vectors'] != one['vectors']).any()
+  with pytest.raises(ValueError, match='key_b is None'):
+    train(quantizer, variables, [planted(0)], key_b=None)
+
+
+def test_a_code_restarts_until_it_finds_its_share():
+  """When features move on, codes follow at once, not when memory has faded."""
+  quantizer = quantize.EMAVQ(num_codes=4, width=2)
+  far = planted(1) + jnp.array([100.0, 0]).reshape(1, 1, 1, 1, 2)
+  _, terms = train(quantizer, bare(quantizer), [planted(0), far])
+  assert terms['usage'] == 0.25
+  assert terms['restarted'] == 0.75
+  _, terms = train(quantizer, bare(quantizer), [planted(0), far, far])
+  assert terms['usage'] > 0.25
+
+
+def test_devices_that_share_a_batch_keep_one_codebook():
+  quantizer = quantize.EMAVQ(num_codes=4, width=2, decay=0.8)
+  variables = bare(quantizer)
+  mesh = Mesh(np.array(jax.devices()[:4]), ('data',))
+  cut = NamedSharding(mesh, P('data'))
+  batches = [planted(i) for i in range(3)]
+  whole, _ = train(quantizer, variables, batches)
+  shared, _ = train(
+    quantizer,
+    variables,
+    [jax.device_put(x, cut) for x in batches],
+    jax.device_put(KEYS, cut),
+  )
+  chex.assert_trees_all_close(whole, shared, atol=1e-5)
+
+
+def test_collapse_is_seen():
+  quantizer = quantize.EMAVQ(num_codes=8, width=2, restart_below=0)
+  x = features((4, 4, 4, 4, 2))
+  spread = bare(quantizer, features((8, 2), seed=2))
+  _, terms = train(quantizer, spread, [x] * 5)
+  assert terms['usage'] == terms['recent_usage'] == 1
+  assert terms['perplexity'] > 4
+  assert terms['recent_perplexity'] > 4
+  far = jnp.concatenate([jnp.zeros((1, 2)), jnp.full((7, 2), 99.0)])
+  _, terms = train(quantizer, bare(quantizer, far), [x] * 5)
+  assert terms['usage'] == terms['recent_usage'] == 1 / 8
+  assert terms['perplexity'] == terms['recent_perplexity'] == 1
+
+
+def test_recent_codes_are_those_of_the_last_hundred_batches():
+  """A batch that falls to code 0, then others that fall to code 1."""
+  quantizer = quantize.VQ(num_codes=2, width=1)
+  variables = bare(quantizer, [[-1.0], [1.0]])
+  one = jnp.ones((1, 1, 1, 1, 1))
+  for later, share in ((50, 1.0), (150, 0.5)):
+    _, terms = train(quantizer, variables, [-one] + [one] * later)
+    assert terms['usage'] == 0.5
+    assert terms['recent_usage'] == share
+
+
+def test_looking_changes_nothing():
+  quantizer = LEARNED['EMAVQ']
+  variables = bare(quantizer)
+  _, changed = quantizer.apply(
+    variables, planted(0), None, train=False, mutable=['codebook']
+  )
+  chex.assert_trees_all_equal(changed['codebook'], variables['codebook'])

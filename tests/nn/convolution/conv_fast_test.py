@@ -1,0 +1,70 @@
+"""Tests of nn/convolution/conv_fast.py; its sums are tested in conv_test.py."""
+
+import re
+
+import chex
+import jax
+from jax import lax
+import jax.numpy as jnp
+import pytest
+
+from vgen_jax.nn.convolution import conv
+
+QUICK = 'b01f_01io->b01f'  # What XLA's library for CPUs takes, and no other.
+
+
+def rolled(form, strides=(1, 1, 1)):
+  """The gradients of a loop in which clips are convolved again and again."""
+
+  def loss(x_bthwc, kernel):
+    def step(x_bthwc, _):
+      y_bthwc = conv.conv3d(x_bthwc, kernel, strides, 'SAME', form)
+      return jnp.tanh(jnp.resize(y_bthwc, x_bthwc.shape)), None
+
+    return lax.scan(step, x_bthwc, None, length=3)[0].sum()
+
+  x_bthwc = jax.random.normal(jax.random.key(0), (2, 2, 8, 8, 3))
+  kernel = jax.random.normal(jax.random.key(1), (1, 3, 3, 3, 3))
+  return jax.jit(jax.grad(loss, argnums=(0, 1))), x_bthwc, kernel
+
+
+def axes(function, *args) -> set[str]:
+  """How the operands of convolutions lie, once compiled."""
+  text = function.lower(*args).compile().as_text()
+  return set(re.findall(r' convolution\(.*dim_labels=([^, ]+)', text))
+
+
+@pytest.mark.parametrize('strides', [(1, 1, 1), (1, 2, 2)])
+def test_gradients_in_loops_go_by_the_library(strides):
+  assert axes(*rolled('fast', strides)) == {QUICK}
+  assert axes(*rolled('lax', strides)) - {QUICK}  # As lax puts it: slow.
+
+
+def test_gradients_in_loops_are_right():
+  fast, plain = (
+    function(*args) for function, *args in map(rolled, ('fast', 'lax'))
+  )
+  chex.assert_trees_all_close(fast, plain, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize('way', ['forward', 'mapped', 'twice'])
+def test_all_derivatives_are_those_of_lax(way):
+  x = jax.random.normal(jax.random.key(0), (2, 5, 4, 3))
+  kernel = jax.random.normal(jax.random.key(1), (3, 3, 3, 2))
+
+  def derivative(form):
+    def cubes(x, kernel):
+      return (conv.conv2d(x, kernel, (2, 1), 'SAME', form) ** 3).sum()
+
+    both = jax.grad(cubes, argnums=(0, 1))
+    if way == 'forward':
+      return jax.jvp(cubes, (x, kernel), (x + 1, 2 * kernel - 1))
+    if way == 'mapped':
+      one = lambda x: both(x[None], kernel)
+      return jax.vmap(one)(x)
+    squares = lambda *args: sum(jnp.square(g).sum() for g in both(*args))
+    return jax.grad(squares, argnums=(0, 1))(x, kernel)
+
+  chex.assert_trees_all_close(
+    derivative('fast'), derivative('lax'), rtol=1e-3, atol=1e-2
+  )

@@ -1,0 +1,157 @@
+"""Tests of nn/convolution/conv.py."""
+
+import chex
+import jax
+from jax import lax
+import jax.numpy as jnp
+import pytest
+
+from vgen_jax.nn.convolution import conv
+
+P1, CUT = ((1, 1),) * 3, ((0, 0), (-1, 2), (0, 1))
+PLAIN = {  # name: (input t, h, w), kernel, strides, padding
+  'kernel 3': ((3, 4, 4), (3, 3, 3), (1, 1, 1), 'SAME'),
+  'per frame': ((3, 4, 5), (1, 3, 3), (1, 1, 1), 'SAME'),
+  'per pixel': ((4, 3, 3), (3, 1, 1), (1, 1, 1), 'SAME'),
+  'causal': ((4, 3, 3), (3, 3, 3), (1, 1, 1), 'CAUSAL'),
+  'causal stride': ((5, 4, 4), (3, 3, 3), (2, 2, 2), 'CAUSAL'),
+  'kernel 4 stride 2': ((4, 6, 6), (4, 4, 4), (2, 2, 2), P1),
+  'odd size': ((5, 5, 7), (3, 3, 3), (2, 2, 2), 'SAME'),
+  'kernel 1 stride 2': ((4, 4, 4), (1, 1, 1), (2, 2, 2), 'VALID'),
+  'whole clip': ((2, 4, 4), (2, 4, 4), (1, 1, 1), 'VALID'),
+  'negative': ((3, 5, 5), (2, 3, 3), (1, 1, 1), CUT),
+}
+TRANSPOSED = {
+  'kernel 4 stride 2': ((2, 3, 3), (4, 4, 4), (2, 2, 2), 'SAME'),
+  'space only': ((2, 3, 3), (1, 4, 4), (1, 2, 2), 'SAME'),
+  'kernel 3': ((3, 3, 4), (3, 3, 3), (1, 1, 1), 'SAME'),
+  'kernel 3 stride 2': ((2, 3, 3), (3, 3, 3), (2, 2, 2), 'SAME'),
+  'valid': ((2, 3, 3), (3, 4, 5), (2, 3, 2), 'VALID'),
+  'short kernel': ((2, 3, 3), (1, 2, 1), (2, 3, 2), 'SAME'),
+  'expand': ((1, 1, 1), (2, 4, 4), (1, 1, 1), 'VALID'),
+  'expand and crop': ((1, 1, 1), (4, 4, 4), (2, 2, 2), 'SAME'),
+  'negative': ((3, 4, 4), (2, 3, 3), (1, 2, 2), CUT),
+}
+
+
+def value_and_gradients(function, size, kernel, strides, padding, form):
+  """The result, and its gradients to the input and the kernel."""
+  x = jax.random.normal(jax.random.key(0), (2, *size, 3))
+  kernel = jax.random.normal(jax.random.key(1), (*kernel, 3, 2))
+
+  def loss(x, kernel):
+    y = function(x, kernel, strides, padding, form)
+    return (y**3).sum(), y
+
+  grad = jax.grad(loss, argnums=(0, 1), has_aux=True)
+  return jax.jit(grad)(x, kernel)
+
+
+CASES = [
+  *((conv.conv3d, case) for case in PLAIN.values()),
+  *((conv.conv_transpose3d, case) for case in TRANSPOSED.values()),
+]
+IDS = [*PLAIN, *(f'transposed, {name}' for name in TRANSPOSED)]
+
+
+@pytest.mark.parametrize(('function', 'case'), CASES, ids=IDS)
+def test_forms_agree(function, case):
+  fast, plain = (
+    value_and_gradients(function, *case, form) for form in ('fast', 'lax')
+  )
+  chex.assert_trees_all_close(fast, plain, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize('padding', ['SAME', 'VALID', ((1, 0), (2, 2))])
+def test_transposed_is_that_of_lax(padding):
+  x = jax.random.normal(jax.random.key(0), (2, 3, 4, 3))
+  kernel = jax.random.normal(jax.random.key(1), (3, 4, 3, 2))
+  chex.assert_trees_all_close(
+    conv.conv_transpose2d(x, kernel, (2, 2), padding, 'fast'),
+    lax.conv_transpose(x, kernel, (2, 2), padding),
+    rtol=1e-5,
+    atol=1e-5,
+  )
+
+
+@pytest.mark.parametrize(
+  'cheat',
+  [
+    lambda y, x, kernel: jnp.roll(y, 1, axis=2),
+    lambda y, x, kernel: conv.conv_transpose3d(
+      x, kernel[::-1, ::-1, ::-1], (2, 2, 2), 'SAME', 'fast'
+    ),
+    lambda y, x, kernel: conv.conv_transpose3d(
+      x, kernel, (2, 2, 2), ((1, 3),) * 3, 'fast'
+    ),
+  ],
+  ids=['wrong phase', 'flipped kernel', 'shifted padding'],
+)
+def test_the_check_of_forms_can_fail(cheat):
+  x = jax.random.normal(jax.random.key(0), (1, 2, 3, 3, 3))
+  kernel = jax.random.normal(jax.random.key(1), (4, 4, 4, 3, 2))
+  y = conv.conv_transpose3d(x, kernel, (2, 2, 2), 'SAME', 'lax')
+  wrong = cheat(y, x, kernel)
+  assert wrong.shape == y.shape
+  assert not jnp.allclose(wrong, y, atol=0.1)
+
+
+def sees_later_frames(padding) -> bool:
+  kernel = jnp.ones((3, 1, 1, 1, 1))
+
+  def second_frame(x_bthwc):
+    return conv.conv3d(x_bthwc, kernel, padding=padding)[0, 1].sum()
+
+  dependence_t = jax.grad(second_frame)(jnp.ones((1, 4, 1, 1, 1))).ravel()
+  assert dependence_t[:2].all(), 'A frame sees itself and the one before.'
+  return bool(dependence_t[2:].any())
+
+
+def test_causal_padding_hides_later_frames():
+  assert not sees_later_frames('CAUSAL')
+  assert sees_later_frames('SAME')
+
+
+@pytest.mark.parametrize(
+  ('layer', 'flax_layer', 'shape'),
+  [
+    (conv.Conv3D, 'Conv', (2, 4, 4, 4, 3)),
+    (conv.Conv2D, 'Conv', (2, 4, 4, 3)),
+    (conv.ConvTranspose3D, 'ConvTranspose', (2, 2, 4, 4, 3)),
+    (conv.ConvTranspose2D, 'ConvTranspose', (2, 4, 4, 3)),
+  ],
+)
+def test_layers_are_those_of_flax(layer, flax_layer, shape):
+  """Same parameters from the same key, and the same result."""
+  args = dict(features=5, kernel_size=(4,) * (len(shape) - 2))
+  args['strides'] = (2,) * (len(shape) - 2)
+  x = jax.random.normal(jax.random.key(0), shape)
+  key = jax.random.key(1)
+  ours = layer(**args, form='fast').init_with_output(key, x)
+  theirs = getattr(conv.nn, flax_layer)(**args).init_with_output(key, x)
+  chex.assert_trees_all_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_products_are_of_dtype_and_parameters_float32():
+  x = jnp.ones((1, 2, 4, 4, 3))
+  y, variables = conv.Conv3D(2, (1, 3, 3), dtype='bfloat16').init_with_output(
+    jax.random.key(0), x
+  )
+  assert y.dtype == jnp.bfloat16
+  chex.assert_trees_all_equal_dtypes(
+    variables, jax.tree.map(lambda p: p.astype('float32'), variables)
+  )
+
+
+def test_errors_tell_what_to_do():
+  x, kernel = jnp.ones((1, 2, 4, 4, 3)), jnp.ones((1, 3, 3, 4, 2))
+  with pytest.raises(ValueError, match='as many channels'):
+    conv.conv3d(x, kernel)
+  with pytest.raises(ValueError, match='must be one of'):
+    conv.conv3d(x, kernel[..., :3, :], form='quick')
+  with pytest.raises(ValueError, match="'causal'; it must be 'SAME'"):
+    conv.conv3d(x, kernel[..., :3, :], padding='causal')
+  with pytest.raises(ValueError, match='must have 3 pairs'):
+    conv.conv3d(x, kernel[..., :3, :], padding=((1, 1), (1, 1)))
+  with pytest.raises(ValueError, match='one side for each'):
+    conv.Conv3D(2, (3, 3)).init(jax.random.key(0), x)

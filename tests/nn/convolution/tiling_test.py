@@ -1,0 +1,67 @@
+"""Tests of nn/convolution/tiling.py, by a blur whose reach is known."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vgen_jax.nn.convolution import tiling
+
+FRAMES = jax.random.normal(jax.random.key(0), (1, 2, 13, 17, 3))
+
+
+def blur(x_bthwd, reach=1):
+  """Doubles frames; a pixel sees `reach` neighbours each way, 0 beyond."""
+  width = 2 * reach + 1
+  sums = jax.lax.reduce_window(
+    x_bthwd, 0.0, jax.lax.add, (1, 1, width, width, 1), (1,) * 5, 'SAME'
+  )
+  return sums.repeat(2, 2).repeat(2, 3)
+
+
+def tiled(function, overlap, tile=(7, 7)):
+  return jax.jit(lambda x: tiling.apply(function, x, tile, overlap, 2))(FRAMES)
+
+
+@pytest.mark.parametrize('tile', [(7, 7), (6, 99), (13, 17)])
+def test_exact_within_reach(tile):
+  whole = blur(FRAMES)
+  np.testing.assert_allclose(tiled(blur, 4, tile), whole, atol=1e-5)
+  # Two pixels further than can be: no longer.
+  far = lambda x: blur(x, 3)
+  off = jnp.abs(tiled(far, 4, (7, 7)) - far(FRAMES)).max()
+  assert off > 0.1
+
+
+def test_shares_add_up():
+  """Also where the last tile overlaps more, and where three do."""
+  for overlap in (0, 1, 2, 3, 5):
+    np.testing.assert_allclose(
+      tiled(lambda x: x.repeat(2, 2).repeat(2, 3), overlap),
+      FRAMES.repeat(2, 2).repeat(2, 3),
+      atol=1e-5,
+    )
+
+
+def test_no_seams():
+  """Tiles of different brightness meet in slopes, not in steps."""
+
+  def exposed(x_bthwd):
+    level = x_bthwd.mean((2, 3), keepdims=True)
+    return jnp.broadcast_to(level, (*x_bthwd.shape[:2], 14, 14, 3))
+
+  step = lambda overlap: jnp.abs(
+    jnp.diff(tiled(exposed, overlap), axis=3)
+  ).max()
+  assert step(6) < step(0) / 3
+
+
+def test_too_small_tiles():
+  with pytest.raises(ValueError, match='overlap is 7, tiles are 7'):
+    tiled(blur, 7)
+
+
+def test_bfloat16_is_summed_in_float32():
+  coarse = tiled(lambda x: blur(x).astype(jnp.bfloat16), 4)
+  assert coarse.dtype == jnp.bfloat16
+  np.testing.assert_allclose(coarse, blur(FRAMES), atol=0.05, rtol=0.01)

@@ -1,0 +1,90 @@
+"""Speeds, by a clock that the test winds."""
+
+import logging
+import types
+
+import pytest
+
+from vgen_jax.runtime import progress
+
+
+class _Clock:
+  now = 100.0
+
+  def __call__(self) -> float:
+    return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+  """A clock, and a device that makes 1 TFLOP/s at best."""
+  monkeypatch.setattr(progress.flops_lib, 'peak_flops', lambda device: 1e12)
+  return _Clock()
+
+
+def test_speeds_are_those_since_the_last_log(clock):
+  with progress.Progress(
+    10, 50, 8, 2e11, 4, clock=clock, is_terminal=False
+  ) as bar:
+    clock.now += 5
+    bar.advance(20)
+    assert bar.speed() == {
+      'steps_per_second': 2.0,
+      'clips_per_second': 16.0,
+      'flops_per_second': 4e11,
+      'mfu': 0.1,  # Of four devices.
+    }
+    clock.now += 10
+    bar.advance(30)
+    assert bar.speed()['steps_per_second'] == 1.0
+
+
+def test_what_is_unknown_is_left_out(clock, monkeypatch):
+  bar = progress.Progress(0, 9, 8, clock=clock, is_terminal=False)
+  assert set(bar.speed()) == {'steps_per_second', 'clips_per_second'}
+  monkeypatch.setattr(progress.flops_lib, 'peak_flops', lambda device: None)
+  bar = progress.Progress(0, 9, 8, 1e9, clock=clock, is_terminal=False)
+  assert 'mfu' not in bar.speed()
+
+
+def test_a_log_file_gets_plain_lines(clock, caplog, capsys):
+  caplog.set_level(logging.INFO, logger='vgen_jax')
+  caplog.handler.setLevel(logging.INFO)
+  logger = logging.getLogger('vgen_jax')
+  logger.addHandler(caplog.handler)
+  try:
+    bar = progress.Progress(0, 100, 8, 2e11, clock=clock, is_terminal=False)
+    clock.now += 4
+    bar.advance(20)
+    assert caplog.messages == []  # Quiet in between.
+    bar.speed()
+    bar.show(20, {'denoiser/loss': 0.25})
+  finally:
+    logger.removeHandler(caplog.handler)
+  assert caplog.messages[-1] == (
+    'step 20 of 100 | 5 steps/s, 40 clips/s, MFU 100.0%, 00:16 left'
+    ' | denoiser/loss 0.25'
+  )
+  assert capsys.readouterr().err.count('\r') == 0
+
+
+def test_a_terminal_gets_a_bar(clock, capsys):
+  with progress.Progress(2, 10, 8, clock=clock, is_terminal=True) as bar:
+    clock.now += 1
+    bar.advance(6)
+    bar.speed()
+    bar.show(6, {'a/loss': 0.25, 'a/grad_norm': 3.0})
+  shown = capsys.readouterr().err
+  assert '6/10' in shown
+  assert 'a/loss 0.25, 32 clips/s' in shown
+  assert 'grad_norm' not in shown
+
+
+def test_other_hosts_show_nothing(clock, capsys, monkeypatch):
+  shown = types.SimpleNamespace(info=lambda *args: pytest.fail('It speaks.'))
+  monkeypatch.setattr(progress, '_log', shown)
+  monkeypatch.setattr(progress.jax, 'process_index', lambda: 1)
+  with progress.Progress(0, 10, 8, clock=clock, is_terminal=True) as bar:
+    bar.advance(6)
+    bar.show(6, {'a/loss': 0.25})
+  assert capsys.readouterr().err == ''

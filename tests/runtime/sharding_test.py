@@ -1,0 +1,162 @@
+"""Tests of runtime/sharding.py: eight devices learn what one learns."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.sharding import PartitionSpec as P
+import numpy as np
+import optax
+import pytest
+
+from vgen_jax.config import settings as settings_lib
+from vgen_jax.core import random
+from vgen_jax.families import base
+from vgen_jax.runtime import sharding
+from vgen_jax.training import state as state_lib
+from vgen_jax.training import step as step_lib
+
+TENSOR_RULES = (
+  ('wide/kernel', (None, 'tensor')),
+  ('narrow/kernel', ('tensor', None)),
+)
+MESHES = {
+  'one': settings_lib.Mesh(1),
+  'dp': settings_lib.Mesh(8),
+  'fsdp': settings_lib.Mesh(1, 8),
+  'tp': settings_lib.Mesh(2, 1, 4),
+  'product': settings_lib.Mesh(2, 2, 2),
+}
+
+
+class Net(nn.Module):
+  """An MLP whose kernels can be cut, with batch norm over the whole batch."""
+
+  @nn.compact
+  def __call__(self, video_bd, *, train):
+    hidden = nn.silu(nn.Dense(64, name='wide')(video_bd))
+    hidden = nn.BatchNorm(use_running_average=not train)(hidden)
+    return nn.Dense(48, name='narrow')(hidden)
+
+
+class Denoise(base.VideoModel):
+  """Tells noise, drawn for each clip, from clips."""
+
+  net: nn.Module
+
+  @property
+  def turns(self):
+    return (base.Turn('net'),)
+
+  def loss(self, batch, *, player, train):
+    video_bd = batch['video'].reshape(len(batch['video']), -1)
+    noise_bd = random.normal(self.clip_keys(batch), video_bd.shape[1:])
+    error_bd = self.net(video_bd + noise_bd, train=train) - noise_bd
+    return jnp.square(error_bd).mean(), {}
+
+
+def train(name: str, accumulate: int = 1, steps: int = 4):
+  mesh = sharding.make_mesh(MESHES[name])
+  model = Denoise((1, 4, 4, 3), Net())
+  optimizers = {'net': optax.sgd(0.1, momentum=0.9)}
+  batch = {
+    'video': np.random.default_rng(0).integers(
+      0, 255, (16, 1, 4, 4, 3), np.uint8
+    )
+  }
+  init = lambda: state_lib.create(model, optimizers, ('slow',), batch, 0)
+  layout = sharding.of_state(
+    mesh, jax.eval_shape(init), sharding.rules_of(model)
+  )
+  state = jax.jit(init, out_shardings=layout)()
+  step = jax.jit(
+    step_lib.make_train_step(
+      model,
+      optimizers,
+      averages={'slow': {'decay': 0.9}},
+      accumulate=accumulate,
+    ),
+    out_shardings=(layout, None),
+  )
+  batch = jax.device_put(batch, sharding.of_batch(mesh))
+  for _ in range(steps):
+    state, metrics = step(state, batch)
+  return state, metrics, layout
+
+
+@pytest.fixture(autouse=True)
+def _cut_small_arrays(monkeypatch):
+  monkeypatch.setattr(sharding, '_MIN_SIZE_TO_CUT', 256)
+
+
+@pytest.fixture(scope='module')
+def alone():
+  return train('one')
+
+
+@pytest.mark.parametrize('name', ['dp', 'fsdp', 'tp', 'product'])
+def test_many_devices_learn_what_one_learns(name: str, alone):
+  state, metrics, _ = train(name)
+  plain = lambda s: s.replace(rng=0)
+  for a, b in zip(
+    jax.tree.leaves((plain(alone[0]), alone[1])),
+    jax.tree.leaves((plain(state), metrics)),
+    strict=True,
+  ):
+    np.testing.assert_allclose(np.asarray(b), np.asarray(a), atol=1e-6)
+
+
+def test_the_same_noise_on_every_device_is_noticed(alone, monkeypatch):
+  """The cheat: keys by a clip's place on its device, not in the batch."""
+  keys = random.keys
+  monkeypatch.setattr(random, 'keys', lambda key, p_b: keys(key, p_b % 2))
+  state, _, _ = train('dp')
+  kernel = lambda s: np.asarray(s.params['net']['wide']['kernel'])
+  assert np.abs(kernel(state) - kernel(alone[0])).max() > 1e-4
+
+
+def test_arrays_are_cut_as_told():
+  _, _, layout = train('product', steps=1)
+  wide = layout.params['net']['wide']
+  assert wide['kernel'].spec == P('fsdp', 'tensor')
+  assert wide['bias'].spec == P(None)
+  narrow = layout.params['net']['narrow']['kernel']
+  assert narrow.spec == P('tensor', 'fsdp')
+  # The optimizer's memory of a parameter lies where the parameter does.
+  momentum = layout.opt['net'][0].trace['narrow']['kernel']
+  assert momentum.spec == narrow.spec
+  assert layout.ema['slow']['net']['wide']['kernel'].spec == P('fsdp', 'tensor')
+
+
+def test_a_device_holds_its_share_only():
+  state, _, _ = train('fsdp', steps=1)
+  kernel = state.params['net']['wide']['kernel']
+  assert kernel.addressable_shards[0].data.size * 8 == kernel.size
+
+
+def test_accumulation_and_sharding_together():
+  state, _, _ = train('dp', accumulate=2, steps=1)
+  again, _, _ = train('one', accumulate=2, steps=1)
+  for a, b in zip(
+    jax.tree.leaves(state.params), jax.tree.leaves(again.params), strict=True
+  ):
+    np.testing.assert_allclose(np.asarray(a), np.asarray(b), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+  ('axes', 'message'),
+  [
+    ((3, 1, 4), "'tensor': 4}, but there are 8 devices; the sizes must"),
+    ((-1, 3, 1), 'but there are 8 devices'),
+    ((-1, -1, 1), 'and one may be -1'),
+    ((0, 1, 1), 'sizes are 1 or more'),
+  ],
+)
+def test_meshes_that_do_not_fit(axes, message):
+  with pytest.raises(ValueError, match=message):
+    sharding.make_mesh(settings_lib.Mesh(*axes))
+
+
+def test_what_is_left_over_goes_to_the_open_axis():
+  mesh = sharding.make_mesh(settings_lib.Mesh(-1, 2, 2))
+  assert dict(mesh.shape) == {'data': 2, 'fsdp': 2, 'tensor': 2}
+  assert sharding.num_batch_shards(mesh) == 4

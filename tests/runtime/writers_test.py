@@ -1,0 +1,194 @@
+"""What a run leaves behind can be read, and holds each step once."""
+
+import io
+import json
+import pathlib
+import sys
+import types
+
+import av
+import numpy as np
+from PIL import Image
+import pytest
+from tensorboardX.proto import event_pb2
+
+from vgen_jax.runtime import loggers
+from vgen_jax.runtime import writers
+
+_RNG = np.random.default_rng(0)
+_CLIPS = _RNG.integers(0, 256, (3, 4, 6, 10, 3), np.uint8)
+
+
+def _events(workdir: pathlib.Path) -> list:
+  """Reads TensorBoard's records: length, checksum, event, checksum."""
+  events = []
+  for file in sorted((workdir / 'tensorboard').iterdir()):
+    data = file.read_bytes()
+    while data:
+      size = int.from_bytes(data[:8], 'little')
+      events.append(event_pb2.Event.FromString(data[12 : 12 + size]))
+      data = data[16 + size :]
+  return events
+
+
+def _lines(workdir: pathlib.Path) -> list[dict]:
+  def refuse(text: str) -> None:
+    raise ValueError(f'{text} is no JSON.')
+
+  text = (workdir / 'metrics.jsonl').read_text()
+  return [json.loads(s, parse_constant=refuse) for s in text.splitlines()]
+
+
+def test_metrics_are_strict_json_line_by_line(tmp_path):
+  with writers.Writer(str(tmp_path / 'run'), 0, tensorboard=False) as writer:
+    writer.write_metrics(5, {'a/loss': np.float32(0.5), 'rest': np.nan})
+    # It is there before the run is over, whole.
+    assert _lines(tmp_path / 'run') == [
+      {'step': 5, 'a/loss': 0.5, 'rest': 'nan'}
+    ]
+    writer.write_metrics(10, {'a/loss': -np.inf})
+  first, second = writers.read_metrics(str(tmp_path / 'run'))
+  assert np.isnan(first['rest'])
+  assert second == {'step': 10, 'a/loss': -np.inf}
+  assert writers.read_metrics(str(tmp_path)) == []
+
+
+def test_after_a_kill_steps_appear_once(tmp_path):
+  with writers.Writer(str(tmp_path), 0, tensorboard=False) as writer:
+    for step in (2, 4, 6):
+      writer.write_metrics(step, {'life': 1})
+  file = tmp_path / 'metrics.jsonl'
+  file.write_text(file.read_text() + '{"step": 8, "li')  # Killed as it wrote.
+  # Its last checkpoint was that of step 4.
+  with writers.Writer(str(tmp_path), 4, tensorboard=False) as writer:
+    for step in (6, 8):
+      writer.write_metrics(step, {'life': 2})
+  lives = [(line['step'], line['life']) for line in _lines(tmp_path)]
+  assert lives == [(2, 1), (4, 1), (6, 2), (8, 2)]
+  assert not list(tmp_path.glob('*.new'))
+
+
+def test_a_file_that_cannot_be_appended_to_is_written_anew(tmp_path):
+  with writers.Writer(str(tmp_path), 0, tensorboard=False) as writer:
+    writer.write_metrics(1, {'loss': 3})
+  local = writers.Writer(str(tmp_path), 1, tensorboard=False)
+
+  class Bucket:
+    """A place like gs://, whose files have no mode 'a'."""
+
+    def __truediv__(self, name: str) -> 'Bucket':
+      return self
+
+    def __str__(self) -> str:
+      return 'gs://bucket/metrics.jsonl'
+
+    def write_text(self, text: str) -> None:
+      (tmp_path / 'metrics.jsonl').write_text(text)
+
+  local.workdir = Bucket()
+  for step in (2, 3):
+    local.write_metrics(step, {'loss': 3})
+  assert [line['step'] for line in _lines(tmp_path)] == [1, 2, 3]
+
+
+def test_clips_can_be_seen(tmp_path):
+  with writers.Writer(str(tmp_path), 0, frames_per_second=5) as writer:
+    writer.write_clips(7, _CLIPS)
+  folder = tmp_path / 'samples'
+  with av.open(str(folder / '7.mp4')) as container:
+    frames = [f.to_ndarray(format='rgb24') for f in container.decode(video=0)]
+    assert container.streams.video[0].average_rate == 5
+  # Two rows of two, 12 times enlarged; the fourth is empty.
+  assert len(frames) == 4
+  assert frames[0].shape == (2 * 6 * 12, 2 * 10 * 12, 3)
+  assert frames[0][-70:, -110:].max() < 30
+  assert frames[0][:70, :110].max() > 200
+  with Image.open(folder / '7.gif') as gif:
+    assert (gif.n_frames, gif.size) == (4, (240, 144))
+    assert gif.info['duration'] == 200
+  picture = np.asarray(Image.open(folder / '7.png'))
+  np.testing.assert_array_equal(picture[4::8, 4::8], writers.grid(_CLIPS))
+
+
+def test_the_grid_has_frames_along_x_and_clips_along_y():
+  image = writers.grid(_CLIPS)
+  assert image.shape == (3 * 6, 4 * 10, 3)
+  for clip in range(3):
+    for frame in range(4):
+      tile = image[6 * clip :, 10 * frame :][:6, :10]
+      np.testing.assert_array_equal(tile, _CLIPS[clip, frame])
+
+
+def test_pixels_of_models_become_pixels_of_files():
+  levels = np.array([-1, -0.5, 0, 1, 1.7, -9, np.nan], np.float32)
+  got = writers.pixels(levels.reshape(1, 1, 1, -1, 1))
+  want = [0, 64, 128, 255, 255, 0, 0]
+  np.testing.assert_array_equal(got[0, 0, 0], np.array([want] * 3).T)
+  back = _CLIPS.astype(np.float32) / 127.5 - 1  # As the train step does it.
+  np.testing.assert_array_equal(writers.pixels(back), _CLIPS)
+  with pytest.raises(ValueError, match='1 or 3 channels'):
+    writers.pixels(np.zeros((1, 2, 4, 4, 2)))
+
+
+def test_tensorboard_gets_curves_and_a_gif(tmp_path):
+  assert 'moviepy' not in sys.modules
+  with writers.Writer(str(tmp_path), 0) as writer:
+    writer.write_metrics(3, {'a/loss': 0.5})
+    writer.write_clips(3, _CLIPS)
+  values = {
+    value.tag: (event.step, value)
+    for event in _events(tmp_path)
+    for value in event.summary.value
+  }
+  step, loss = values['a/loss']
+  assert (step, loss.simple_value) == (3, 0.5)
+  step, clips = values['samples']
+  with Image.open(io.BytesIO(clips.image.encoded_image_string)) as gif:
+    assert (step, gif.n_frames) == (3, 4)
+    assert gif.size == (clips.image.width, clips.image.height)
+  # A resumed run tells TensorBoard which of the old events are void.
+  with writers.Writer(str(tmp_path), 2):
+    pass
+  starts = [e.step for e in _events(tmp_path) if e.session_log.status == 1]
+  assert max(starts) == 3
+
+
+def test_hosts_but_the_first_write_nothing(tmp_path, monkeypatch):
+  monkeypatch.setattr(writers.jax, 'process_index', lambda: 1)
+  with writers.Writer(str(tmp_path / 'run'), 0, wandb='absent') as writer:
+    writer.write_metrics(1, {'loss': 1})
+    writer.write_clips(1, _CLIPS)
+  assert not (tmp_path / 'run').exists()
+
+
+def test_wandb_is_asked_for_by_name_and_goes_on_with_its_run(
+  tmp_path, monkeypatch
+):
+  monkeypatch.setitem(sys.modules, 'wandb', None)  # As if not installed.
+  with pytest.raises(ImportError, match=r"pip install 'vgen_jax\[wandb\]'"):
+    writers.Writer(str(tmp_path), 0, wandb='project')
+
+  told: list = []
+  run = types.SimpleNamespace(
+    log=lambda values, step: told.append((step, values)),
+    finish=lambda: told.append('finish'),
+  )
+  init = lambda **kwargs: told.append(kwargs) or run
+  video = lambda data, format: (format, data.read(6))
+  fake = types.SimpleNamespace(init=init, Video=video)
+  monkeypatch.setitem(sys.modules, 'wandb', fake)
+  for first in (0, 2):
+    with writers.Writer(
+      str(tmp_path), first, tensorboard=False, wandb='project'
+    ) as writer:
+      writer.write_metrics(first + 2, {'loss': 1.0})
+      writer.write_clips(first + 2, _CLIPS)
+  init, loss, clips, end, again, *_ = told
+  assert (init['project'], init['resume']) == ('project', 'allow')
+  assert again['id'] == init['id']
+  assert loss == (2, {'loss': 1.0})
+  assert clips == (2, {'samples': ('gif', b'GIF89a')})
+  assert end == 'finish'
+  other = loggers.Wandb('project', writers.epath.Path(tmp_path) / 'other')
+  assert other is not None
+  assert told[-1]['id'] != init['id']

@@ -1,0 +1,90 @@
+"""Tests of source.py: what goes wrong shows where it is labelled."""
+
+import numpy as np
+
+from vgen_jax.synthetic.crowd import source
+
+SHAPE = (16, 32, 32, 3)
+
+
+def alarms(look, video, num_objects=5) -> np.ndarray:
+  """Frames in which some lane does not go on as before, by its pixels."""
+  alarm_t = np.zeros(len(video), bool)
+  for lane in np.split(np.arange(video.shape[1] // 5 * 5), num_objects):
+    strip = video[:, lane[0] : lane[-1] + 1].astype(float)
+    weight = look.saturation(strip)
+    x_t = look.centroid(weight)[:, 0]
+    ground = strip.min(-1)[..., None] * (weight[..., None] >= 0)
+    color_t3 = (strip - ground).sum((1, 2)) / weight.sum((1, 2))[:, None]
+    step_t = np.diff(x_t, prepend=2 * x_t[0] - x_t[1])
+    for t in range(2, len(video)):
+      jump = min(abs(step_t[t] - step_t[t - 1]), abs(step_t[t] - step_t[t - 2]))
+      recolor = abs(color_t3[t] - color_t3[t - 1]).max()
+      alarm_t[t] |= jump > 0.5 or recolor > 0.4
+  return alarm_t
+
+
+def test_anomalies_show_where_labelled_and_nowhere_else(look):
+  # 5 lanes of 8 pixels each: none reaches into another.
+  world = source.Crowd((16, 40, 40, 3), share=0.7)
+  kinds, wrong = [], 0
+  for i in range(60):
+    truth = world.truth(i)
+    alarm_t = alarms(look, world[i]['video'])
+    np.testing.assert_array_equal(alarm_t, truth.anomalous_t)
+    wrong += not np.array_equal(alarm_t, np.roll(truth.anomalous_t, 1))
+    kinds.append(truth.anomaly)
+  happened = sum(kind is not None for kind in kinds)
+  assert 0.5 < happened / 60 < 0.9
+  assert set(kinds) == {None, *source.ANOMALIES}
+  assert wrong == happened  # Labels a frame late would not do.
+
+
+def test_a_crowd_to_learn_from_is_normal(look):
+  world = source.Crowd((16, 40, 40, 3), share=0.0)
+  for i in range(15):
+    assert not alarms(look, world[i]['video']).any()
+    assert not world.truth(i).anomalous_t.any()
+    assert (world.truth(i).anomaly, world.truth(i).culprit) == (None, -1)
+
+
+def test_each_kind_is_what_it_is_called():
+  for kind in source.ANOMALIES:
+    world = source.Crowd(SHAPE, anomalies=(kind,), share=1.0)
+    for i in range(30):
+      truth = world.truth(i)
+      assert truth.anomaly == kind
+      frame = int(truth.anomalous_t.argmax())
+      assert truth.anomalous_t.sum() == 1
+      step_nt = np.diff(truth.center_nt2[..., 0], axis=1)
+      before, at, after = step_nt[truth.culprit, [frame - 2, frame - 1, frame]]
+      recolored = (np.diff(truth.color_nt3, axis=1) != 0).any(-1)
+      if kind == 'reverse':
+        np.testing.assert_allclose([at, after], -before)
+      elif kind == 'teleport':
+        assert abs(at) >= 0.2 * 32 - abs(before) - 1e-9
+        np.testing.assert_allclose(after, before)
+      else:
+        np.testing.assert_allclose([at, after], before)
+      wanted = np.zeros_like(recolored)
+      wanted[truth.culprit, frame - 1] = kind == 'color'
+      np.testing.assert_array_equal(recolored, wanted)
+      others = np.delete(step_nt, truth.culprit, axis=0)
+      np.testing.assert_allclose(others, others[:, :1].repeat(15, 1))
+      assert len(np.unique(np.sign(others))) == 1  # All to one side.
+
+
+def test_truth_is_in_the_pixels_and_inside_the_frame():
+  for shape, num in ((SHAPE, 5), ((8, 12, 16, 3), 3), ((32, 64, 64, 3), 12)):
+    world = source.Crowd(shape, num_objects=num, share=1.0)
+    for i in range(12):
+      truth, video = world.truth(i), world[i]['video'].astype(float)
+      assert (truth.center_nt2 >= truth.radius - 1e-6).all()
+      assert (
+        truth.center_nt2[..., 0] <= shape[2] - 1 - truth.radius + 1e-6
+      ).all()
+      for alpha_thw, color_t3 in zip(
+        truth.alpha_nthw, truth.color_nt3, strict=True
+      ):
+        frame = np.nonzero(alpha_thw == 1)[0]
+        assert abs(video[alpha_thw == 1] - color_t3[frame]).max(initial=0) <= 1

@@ -1,0 +1,82 @@
+"""Tests of source.py: its parameters undo, or redo, the harm."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from vgen_jax.synthetic.degraded import source
+
+SHAPE = (8, 32, 32, 3)
+
+
+def pairs(number=12, **kwargs):
+  world = source.Degraded(SHAPE, **kwargs)
+  for i in range(number):
+    clip = world[i]
+    clean, harm = clip['video'].astype(float), clip['degraded'].astype(float)
+    yield clean, harm, world.truth(i)
+
+
+def test_noise_is_as_strong_as_told_and_white():
+  told, seen = [], []
+  for clean, harm, truth in pairs(kind='noise'):
+    noise = (harm - clean) / 255
+    told.append(truth.noise)
+    seen.append(noise.std())
+    assert abs(noise.mean()) < 0.003
+    neighbours = (noise[:, 1:] * noise[:, :-1]).mean() / noise.var()
+    frames = (noise[1:] * noise[:-1]).mean() / noise.var()
+    assert max(abs(neighbours), abs(frames)) < 0.04
+  np.testing.assert_allclose(seen, told, rtol=0.04)
+  assert not np.allclose(seen, told[::-1], rtol=0.04)
+  assert 0.02 <= min(told) < max(told) <= 0.1
+
+
+def test_the_kernel_on_the_clean_clip_gives_the_input():
+  kernels = [truth.kernel_k for _, _, truth in pairs(kind='blur')]
+  for k, (clean, harm, truth) in enumerate(pairs(kind='blur')):
+    blur = lambda kernel, clean=clean: ndimage.correlate1d(
+      ndimage.correlate1d(clean, kernel, axis=1, mode='nearest'),
+      kernel,
+      axis=2,
+      mode='nearest',
+    )
+    assert truth.kernel_k.sum() == pytest.approx(1)
+    assert abs(blur(truth.kernel_k) - harm).max() < 0.51
+    assert abs(blur(kernels[k - 1]) - harm).max() > 1
+    assert abs(clean - harm).max() > 10
+
+
+def test_the_matrix_of_a_cast_is_found_again():
+  for clean, harm, truth in pairs(kind='cast'):
+    solved, *_ = np.linalg.lstsq(
+      clean.reshape(-1, 3), harm.reshape(-1, 3), rcond=None
+    )
+    np.testing.assert_allclose(solved.T, truth.matrix_33, atol=0.005)
+    assert abs(solved - truth.matrix_33).max() > 0.02  # Not transposed.
+    assert abs(truth.matrix_33 - np.eye(3)).max() > 0.02
+    assert harm.min() > 0  # Nothing is cut off.
+    assert harm.max() < 255
+
+
+@pytest.mark.parametrize('factor', [2, 4])
+def test_a_pixel_of_low_resolution_is_a_mean(factor):
+  for clean, harm, truth in pairs(4, kind='low_resolution', factor=factor):
+    assert truth.factor == factor
+    parts = [
+      clean[:, y::factor, x::factor]
+      for y in range(factor)
+      for x in range(factor)
+    ]
+    assert abs(np.mean(parts, axis=0) - harm).max() < 0.51
+    assert abs(parts[0] - harm).mean() > 1  # Not just every other pixel.
+    large = np.repeat(np.repeat(harm, factor, 1), factor, 2)
+    assert abs(large - clean).mean() > 2  # There is detail to win back.
+
+
+def test_the_clean_clip_is_the_same_for_every_harm():
+  clips = [source.Degraded(SHAPE, kind=kind)[3] for kind in source.KINDS]
+  for clip in clips[1:]:
+    np.testing.assert_array_equal(clip['video'], clips[0]['video'])
+  assert 60 < clips[0]['video'].min()
+  assert clips[0]['video'].max() < 196

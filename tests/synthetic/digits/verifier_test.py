@@ -1,0 +1,194 @@
+"""Real clips pass, soft and grainy ones are read; every fake of them fails."""
+
+import functools
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from vgen_jax.synthetic.digits import source as digits_lib
+from vgen_jax.synthetic.digits import verifier
+
+SOURCES = {
+  'fine': dict(clip_shape=(16, 64, 64, 1)),
+  'whole pixels': dict(clip_shape=(16, 64, 64, 1), subpixel=False),
+  'middle': dict(clip_shape=(16, 32, 40, 3)),
+  'coarse': dict(clip_shape=(8, 32, 32, 1), side=12, speed=(0.1, 0.2)),
+}
+each_source = pytest.mark.parametrize('which', SOURCES)
+
+
+def source_of(which):
+  return digits_lib.MovingDigits(split='test', num_digits=1, **SOURCES[which])
+
+
+@functools.cache
+def clips(which, count=24):
+  source = source_of(which)
+  drawn = [source[i] for i in range(count)]
+  return source, *(np.stack([d[k] for d in drawn]) for k in ('video', 'label'))
+
+
+def blur(video, level):
+  return ndimage.gaussian_filter(video, (0, 0, level, level, 0))
+
+
+def grain(video, level):
+  drawn = np.random.default_rng(0).normal(0, 255 * level, video.shape)
+  return np.clip(video + drawn, 0, 255).astype(np.uint8)
+
+
+@each_source
+def test_real_clips_are_valid(which):
+  source, video, label = clips(which)
+  for changed in (video, video.astype(np.float32) / 127.5 - 1):
+    report = verifier.report(source, changed, label)
+    assert report['valid_and_right'] == report['present'] == 1
+    assert report['class_switch'] == 0
+    assert report['likeness'] > 0.98
+  # A little noise leaves specks, which are no part of a digit.
+  report = verifier.report(source, grain(video, 0.1), label)
+  assert report['class_accuracy'] == report['present'] == 1
+  assert report['path_error'] < 0.45
+  report = verifier.report(source, blur(video, 1), label)
+  assert report['class_accuracy'] > (0.99 if which != 'coarse' else 0.9)
+
+
+def test_a_digit_is_followed():
+  _, h, w, _ = SOURCES['fine']['clip_shape']
+  start, velocity = np.array([3.0, 20.0]), np.array([2.3, 1.7])
+  corner = digits_lib._bounce(start, velocity, np.array([h, w]) - 28, 16)
+  image = digits_lib.images(28)[0][1500]
+  video = drawn([image] * 16, corner)[None]
+  found = verifier.measure(source_of('fine'), video)
+  ink = image / image.sum()
+  inner = [(ink.sum(1 - a) * np.arange(28)).sum() for a in (0, 1)]
+  wanted = (corner + inner)[:, ::-1]  # (x, y).
+  np.testing.assert_allclose(found.center_bt2[0], wanted, atol=0.05)
+  assert found.speed_b[0] == pytest.approx(np.hypot(*velocity) / 28, rel=0.01)
+  assert found.valid_b[0]
+
+
+def drawn(images, corner_t2):
+  """A clip of an image for each frame, on a path."""
+  video = np.zeros((len(corner_t2), 64, 64), np.float32)
+  for t, image in enumerate(images):
+    digits_lib._draw(video[t : t + 1], image, corner_t2[t : t + 1])
+  return np.round(video).astype(np.uint8)[..., None]
+
+
+CHEATS = {
+  'blurred': lambda v, rng: blur(v, 3),
+  'noisy': lambda v, rng: grain(v, 0.3),
+  'shuffled': lambda v, rng: v[:, rng.permutation(v.shape[1])],
+  'still': lambda v, rng: np.repeat(v[:, :1], v.shape[1], 1),
+  'frozen halfway': lambda v, rng: np.concatenate(
+    [v[:, : v.shape[1] // 2]]
+    + [v[:, v.shape[1] // 2 - 1, None]] * (v.shape[1] - v.shape[1] // 2),
+    1,
+  ),
+  'pale': lambda v, rng: v // 2,
+  'nothing': lambda v, rng: np.zeros_like(v),
+  'noise': lambda v, rng: rng.integers(0, 256, v.shape).astype(np.uint8),
+  'gone for a frame': lambda v, rng: (
+    v * (np.arange(v.shape[1]) != 4)[:, None, None, None].astype(np.uint8)
+  ),
+  'two digits': lambda v, rng: np.maximum(v, v[::-1]),
+  'slow': lambda v, rng: np.repeat(v, 3, 1)[:, : v.shape[1]],
+  'fast': lambda v, rng: np.concatenate([v[:, ::2], v[:, -2::-2]], 1),
+}
+
+
+each_cheat = pytest.mark.parametrize('cheat', CHEATS)
+
+
+@each_cheat
+def test_what_breaks_a_rule_is_not_valid(cheat):
+  check_cheat('middle', cheat)
+
+
+@pytest.mark.slow
+@each_source
+@each_cheat
+def test_what_breaks_a_rule_is_not_valid_anywhere(which, cheat):
+  check_cheat(which, cheat)
+
+
+def check_cheat(which, cheat):
+  source, video, label = clips(which)
+  changed = CHEATS[cheat](video, np.random.default_rng(0))
+  assert verifier.report(source, changed, label)['valid'] <= 0.1
+
+
+def test_another_digit_halfway_is_seen():
+  images, labels = digits_lib.images(28)
+  rng = np.random.default_rng(0)
+  videos, room = [], np.array([36, 36])
+  for _ in range(32):
+    one, other = rng.choice(len(images), 2, replace=False)
+    if labels[one] == labels[other]:  # They may look alike.
+      continue
+    corner = digits_lib._bounce(
+      rng.uniform(0, 36, 2), np.array([2.0, 2.0]), room, 16
+    )
+    videos.append(drawn([images[one]] * 8 + [images[other]] * 8, corner))
+  found = verifier.measure(source_of('fine'), np.stack(videos))
+  assert not found.valid_b.any()
+  switch_b = (found.label_bt != found.label_b[:, None]).mean(1)
+  assert (switch_b > 0.4).all()  # Half of the frames, or all of them.
+
+
+def test_a_wall_must_turn_it_round(monkeypatch):
+  def wrapped(start, velocity, room, num_frames):
+    return (start + velocity * np.arange(num_frames)[:, None]) % room
+
+  source, turned, _ = clips('fine')
+  monkeypatch.setattr(digits_lib, '_bounce', wrapped)
+  video = np.stack([source[i]['video'] for i in range(24)])
+  meets_b = (np.abs(video - 1.0 * turned) > 8).any((1, 2, 3, 4))
+  valid_b = verifier.measure(source, video).valid_b
+  assert meets_b.sum() >= 12
+  assert valid_b[meets_b].mean() < 0.1
+
+
+@pytest.mark.slow
+def test_digits_never_seen_are_mostly_read(monkeypatch):
+  """The judge knows images of the training part alone; clips show others."""
+  known, whole = digits_lib.digit_numbers('train')[1], digits_lib.images
+  source, video, label = clips('fine', 64)
+  monkeypatch.setattr(
+    digits_lib, 'images', lambda side: tuple(x[:known] for x in whole(side))
+  )
+  verifier._looks.cache_clear()
+  report = verifier.report(source, video, label)
+  verifier._looks.cache_clear()
+  assert 0.85 < report['class_accuracy'] < 1
+  assert 0.85 < report['valid'] < 1
+
+
+def test_models_that_draw_few_classes_are_told():
+  source, video, label = clips('middle', 64)
+  assert verifier.report(source, video)['class_entropy'] > 0.9
+  ones = video[label == label[0]]
+  assert verifier.report(source, ones)['class_entropy'] < 0.01
+
+
+@pytest.mark.parametrize(
+  ('change', 'words'),
+  [
+    ({'num_digits': 2}, 'only one can be followed'),
+    ({'side': 32}, 'cannot move'),
+    ({'clip_shape': (16, 32, 32, 3)}, 'source of their shape'),
+  ],
+)
+def test_what_cannot_be_judged_is_an_error(change, words):
+  kwargs = dict(clip_shape=(16, 32, 40, 3), num_digits=1) | change
+  with pytest.raises(ValueError, match=words):
+    verifier.measure(digits_lib.MovingDigits(**kwargs), clips('middle')[1])
+
+
+def test_a_clip_has_one_label():
+  source, video, label = clips('coarse')
+  for wrong in (label[1:], label[:, None]):
+    with pytest.raises(ValueError, match='label_b'):
+      verifier.report(source, video, wrong)

@@ -1,0 +1,62 @@
+"""Tests of synthetic/mirror/source.py: far apart, one the other's mirror."""
+
+import itertools
+
+import numpy as np
+
+from vgen_jax.synthetic.mirror import source
+
+SHAPE = (16, 32, 32, 3)
+
+
+def halves(look, video, level):
+  """Tracks what is in either half; returns how far each is along its edge."""
+  weight = look.saturation(video)
+  tracks = []
+  for far in (False, True):
+    half = weight.copy()
+    cut = slice(None, 16) if far else slice(16, None)
+    if level:
+      half[:, cut] = 0
+    else:
+      half[:, :, cut] = 0
+    tracks.append(look.centroid(half))
+  return np.array(tracks)
+
+
+def correlation(a, b):
+  return np.corrcoef(a - a[0], b - b[0])[0, 1]
+
+
+def test_one_does_the_contrary_of_the_other(look):
+  world = source.Mirror(SHAPE)
+  paths = {0: [], 1: []}
+  for i in range(60):
+    clip, truth = world[i], world.truth(i)
+    level = int(clip['label'])
+    center_2t2 = halves(look, clip['video'], level)
+    np.testing.assert_allclose(center_2t2, truth.center_2t2, atol=0.1)
+    along_2t = center_2t2[..., 0 if level else 1]
+    across_2t = center_2t2[..., 1 if level else 0]
+    assert correlation(*along_2t) <= -0.99
+    assert abs(np.diff(across_2t, axis=1)).max() < 0.1
+    assert (across_2t[1] - across_2t[0] >= 24).all()  # Beyond a narrow view.
+    assert np.ptp(along_2t[0]) > 4 * truth.radius
+    paths[level].append(along_2t)
+  assert min(map(len, paths.values())) > 15
+  # Two that know nothing of each other do not pass.
+  strangers = [
+    correlation(a[0], b[1])
+    for group in paths.values()
+    for a, b in itertools.pairwise(group)
+  ]
+  assert abs(np.mean(strangers)) < 0.3
+  assert np.mean(np.array(strangers) <= -0.99) < 0.1
+
+
+def test_where_one_is_does_not_tell_where_the_other_is():
+  truths = [source.Mirror(SHAPE).truth(i) for i in range(200)]
+  # Were they images in one mirror, both would add up to the frame's sides.
+  sums_2 = np.array([t.center_2t2.mean((0, 1)) for t in truths]) * 2
+  assert sums_2.std(0).min() > 1
+  assert {t.colors[0] == t.colors[1] for t in truths} == {False}

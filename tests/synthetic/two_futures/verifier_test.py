@@ -1,0 +1,149 @@
+"""Fair draws pass; ghosts, favourites, frozen coins and peeping are told."""
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from vgen_jax.synthetic.two_futures import source
+from vgen_jax.synthetic.two_futures import verifier
+
+WORLDS = {
+  'two': source.TwoFutures((16, 32, 32, 3), 'test'),
+  'two, coarse': source.TwoFutures((8, 16, 16, 3), 'test'),
+  'three': source.ThreeFutures((16, 32, 32, 3), 'test'),
+  'three, coarse': source.ThreeFutures((8, 16, 16, 3), 'test'),
+}
+each_world = pytest.mark.parametrize('world', WORLDS.values(), ids=WORLDS)
+B, N = 60, 10
+INDEX = np.arange(B)
+
+
+def every_future(world, count=B):
+  branches = range(len(world.weights))
+  return np.stack(
+    [[world.future(i, k) for k in branches] for i in range(count)]
+  )
+
+
+def noisy(video, level):
+  drawn = np.random.default_rng(0).normal(0, level, video.shape)
+  return np.clip(video + drawn, 0, 255).astype(np.uint8)
+
+
+@each_world
+def test_every_future_is_recognized(world):
+  sample = every_future(world, 20)
+  wanted = np.broadcast_to(np.arange(len(world.weights)), sample.shape[:2])
+  soft = ndimage.gaussian_filter(sample, (0, 0, 0, 1, 1, 0))
+  as_floats = sample.astype(np.float32) / 127.5 - 1
+  # A model gives back the frames that it was not shown, or all.
+  rest = sample[:, :, min(world.truth(i).fork for i in range(20)) :]
+  for video in (sample, soft, noisy(sample, 15), as_floats, rest):
+    found = verifier.shown(world, INDEX[:20], video)
+    assert (found == wanted).mean() > 0.99
+
+
+@each_world
+def test_what_shows_no_future_is_ambiguous(world):
+  every = every_future(world, 20).astype(np.float32)
+  last = world.truth(0).fork - 1
+  cheats = {
+    'mean': every.mean(1),
+    'ghosts': 0.65 * every[:, 0] + 0.35 * every[:, 1],
+    'both': np.abs(every[:, :2] - every[:, :1, :1]).max(1) + every[:, 0, :1],
+    'still': np.repeat(every[:, 0, last : last + 1], every.shape[2], 1),
+    'nothing': 0 * every[:, 0],
+  }
+  if every.shape[2] >= 16:  # In few frames, none may be left of the other kind.
+    odd_t111 = np.arange(16)[:, None, None, None] % 2 == 1
+    cheats['switch'] = np.where(odd_t111, every[:, 0], every[:, 1])
+  for name, video in cheats.items():
+    video = np.clip(video[:, None], 0, 255).astype(np.uint8)
+    found = verifier.shown(world, INDEX[:20], video)
+    assert (found == verifier.AMBIGUOUS).mean() > 0.95, name
+  grain = np.random.default_rng(0).integers(0, 256, every[:, :1].shape)
+  found = verifier.shown(world, INDEX[:20], grain.astype(np.uint8))
+  assert (found == verifier.AMBIGUOUS).all()
+
+
+def passes(report):
+  """Whether numbers are those of fair draws."""
+  return (
+    report['p_ambiguous'] < 0.05
+    and report['total_variation'] < 0.1
+    and report['modes_hit'] > report['modes_hit_if_fair'] - 0.05
+    and report['entropy'] > report['entropy_if_fair'] - 0.05
+    and not report['leaks']
+  )
+
+
+@pytest.mark.parametrize('name', ['two, coarse', 'three, coarse'])
+def test_each_cheat_fails_by_its_own_number(name):
+  world, rng = WORLDS[name], np.random.default_rng(0)
+  num, every = len(world.weights), every_future(world)
+  true_b1 = np.array([[world.branch(i)] for i in range(B)])
+  fair_bn = rng.integers(0, num, (B, N))
+  odds = [0.8] + [0.2 / (num - 1)] * (num - 1)
+  draws = {
+    'fair': fair_bn,
+    'biased': rng.choice(num, p=odds, size=(B, N)),
+    'one mode': 0 * fair_bn,
+    'a coin for each clip': np.repeat(fair_bn[:, :1], N, 1),
+    'copies of the truth': np.repeat(true_b1, N, 1),
+    'peeps now and then': np.where(rng.random((B, N)) < 0.4, true_b1, fair_bn),
+  }
+  reports = {
+    who: verifier.report(
+      world, INDEX, np.stack([every[i, k] for i, k in enumerate(branch_bn)])
+    )
+    for who, branch_bn in draws.items()
+  }
+  mean = every.mean(1, dtype=np.float32)[:, None].repeat(N, 1)
+  reports['mean'] = verifier.report(world, INDEX, mean.astype(np.uint8))
+  assert [who for who, report in reports.items() if passes(report)] == ['fair']
+
+  shares = [v for k, v in reports['fair'].items() if k.startswith('p_')]
+  assert sum(shares) == pytest.approx(1)
+  first = 'p_left' if num == 2 else 'p_straight'
+  assert reports['one mode'][first] == 1
+  assert reports['biased'][first] == pytest.approx(0.8, abs=0.05)
+  assert reports['biased']['total_variation'] > 0.2
+  assert reports['one mode']['modes_hit'] == pytest.approx(1 / num)
+  coin = reports['a coin for each clip']
+  assert coin['total_variation'] < 0.15
+  assert coin['entropy'] == 0
+  assert reports['mean']['p_ambiguous'] == 1
+  assert reports['mean']['total_variation'] == 1
+  leaks = {who: report['leaks'] for who, report in reports.items()}
+  assert {who for who in leaks if leaks[who]} == {
+    'copies of the truth',
+    'peeps now and then',
+  }
+  assert reports['copies of the truth']['leak'] == pytest.approx(1)
+  # Its odds and modes are those of the truth: it leaks, and that is all.
+  peeps = reports['peeps now and then']
+  assert peeps['leak'] == pytest.approx(0.4, abs=0.1)
+  assert peeps['total_variation'] < 0.1
+
+
+def test_what_is_fair_is_what_draws_give():
+  world, rng = WORLDS['two, coarse'], np.random.default_rng(1)
+  index = np.arange(2000)
+  drawn = verifier.summary(world, index, rng.integers(0, 2, (2000, 4)))
+  for name in ('entropy', 'modes_hit'):
+    assert drawn[name] == pytest.approx(drawn[f'{name}_if_fair'], abs=0.02)
+  scores = [
+    verifier.summary(world, index[:100], rng.integers(0, 2, (100, 4)))['leak_z']
+    for _ in range(200)
+  ]
+  assert np.std(scores) == pytest.approx(1, abs=0.15)
+  assert abs(np.mean(scores)) < 0.4  # The truths are the same in all.
+
+
+def test_a_past_that_tells_the_future_is_an_error():
+  world = WORLDS['two']
+  sample = np.zeros((1, 1, 9, 32, 32, 3), np.uint8)
+  with pytest.raises(ValueError, match='it forks at frame 6'):
+    verifier.shown(world, [0], sample)
+  with pytest.raises(ValueError, match='Samples are'):
+    verifier.shown(world, [0, 1], sample)

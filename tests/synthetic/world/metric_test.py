@@ -1,0 +1,125 @@
+"""Tests of synthetic/world/metric.py: cheats against the judge."""
+
+import functools
+
+import numpy as np
+import pytest
+
+from vgen_jax.evaluation.metrics import base
+from vgen_jax.synthetic.world import metric as judged
+from vgen_jax.synthetic.world import source as world_lib
+
+SHAPE = (8, 16, 16, 3)
+ONLY = {'shape': 'circle', 'size': 'large', 'speed': 'quickly'}
+NUM = 48
+
+
+@functools.cache
+def world(split='validation') -> world_lib.World:
+  return world_lib.World(SHAPE, split, only=ONLY)
+
+
+@functools.cache
+def clips(split='validation', num=NUM, first=0):
+  found = [world(split)[i] for i in range(first, first + num)]
+  return {key: np.stack([x[key] for x in found]) for key in found[0]}
+
+
+def real_clips():
+  return {**clips(num=2 * NUM), 'index': np.arange(2 * NUM)}
+
+
+@functools.cache
+def metric() -> judged.Judge:
+  return judged.Judge(world())
+
+
+@functools.cache
+def real():
+  return metric().probe(real_clips())
+
+
+def found(made) -> base.Findings:
+  features = {base.DRAWN: metric().probe(made), base.REAL: real()}
+  return metric().conclude(features, np.random.default_rng(0))
+
+
+def test_real_clips_are_valid_and_right_and_at_the_floor():
+  values = found(clips('train')).values
+  assert values['valid_strict'].value == 1
+  assert values['class_accuracy_all'].value == 1
+  low, high = values['valid_strict'].interval
+  assert 0.85 < low < high == pytest.approx(1)  # 48 clips cannot prove more.
+  assert values['valid_strict'].real == 1
+  distance = values['judge_frechet']
+  assert distance.value < 3 * distance.floor
+  assert distance.protocol['num_generated'] == NUM
+  assert distance.protocol['num_real'] == NUM
+  assert distance.protocol['covariance_ddof'] == 1
+
+
+def test_what_a_judge_says_of_a_set_is_what_the_metric_says():
+  """Through features on disk and back."""
+  made = clips('train')
+  report = metric().judge.report(made['video'], made['label'])
+  values = found(made).values
+  for name, number in report.items():
+    assert values[name].value == pytest.approx(number), name
+
+
+def blank(x):
+  return np.full_like(x, x[0, 0, 0, 0])
+
+
+def static(x):
+  return np.repeat(x[:, :1], x.shape[1], 1)
+
+
+def noise(x):
+  return np.random.default_rng(0).integers(0, 255, x.shape, np.uint8)
+
+
+@pytest.mark.parametrize('cheat', [blank, static, noise])
+def test_cheats_are_not_valid(cheat):
+  made = clips('train')
+  values = found({**made, 'video': cheat(made['video'])}).values
+  assert values['valid_loose'].value == 0
+  assert values['valid_and_right'].value == 0
+  assert values['class_accuracy'].status == 'undefined'  # Of none.
+  assert values['judge_frechet'].value > 10 * values['judge_frechet'].floor
+
+
+def test_a_wrong_class_is_seen_class_by_class():
+  made = clips('train')
+  wrong = {**made, 'label': np.where(made['label'] == 0, 1, made['label'])}
+  findings = found(wrong)
+  share_wrong = np.mean(made['label'] == 0)
+  assert findings.values['class_accuracy_all'].value == pytest.approx(
+    1 - share_wrong
+  )
+  groups = findings.groups['of the class asked for, by class']
+  assert groups['right']['value'] is None  # Nobody asked for it.
+  assert groups['down-right']['value'] < 1
+  assert groups['left']['value'] == 1
+  assert sum(group['num'] for group in groups.values()) == NUM
+
+
+def test_one_clip_over_and_over_does_not_cover():
+  made = clips('train')
+  same = {key: np.repeat(x[:1], NUM, 0) for key, x in made.items()}
+  values = found(same).values
+  assert values['valid_strict'].value == 1
+  assert values['coverage'].value < 0.2 < 0.8 < values['coverage'].real
+
+
+def test_all_factors_count_where_all_are_asked_for():
+  made = clips('train')
+  told = {**made, 'index': np.arange(NUM)}  # Of clips of the other split.
+  told['label'] = clips()['label']
+  values = found(told).values
+  asked = [world().factors(i)['color'] for i in range(NUM)]
+  shown = [world('train').factors(i)['color'] for i in range(NUM)]
+  right = np.mean([a == b for a, b in zip(asked, shown, strict=True)])
+  assert values['accuracy_color'].value == pytest.approx(right)
+  assert values['caption_accuracy'].value < right < 0.5
+  assert values['caption_accuracy'].real == 1

@@ -1,0 +1,145 @@
+"""Fakes of the made-up world, each of which keeps some law and fails the judge.
+
+Those that come by degrees are in degradations.py, and in its tests.
+"""
+
+import functools
+
+import numpy as np
+import pytest
+
+from vgen_jax.synthetic.world import corruptions
+from vgen_jax.synthetic.world import drawing
+from vgen_jax.synthetic.world import rerendering
+from vgen_jax.synthetic.world import source as world_lib
+from vgen_jax.synthetic.world import verifier as judge_lib
+
+WORLDS = {
+  'middle': dict(clip_shape=(16, 32, 32, 3), label=tuple(world_lib.FACTORS)),
+  'coarse': dict(
+    clip_shape=(8, 16, 16, 3),
+    label=('color', 'direction'),
+    only={'shape': 'circle', 'size': 'large', 'speed': 'quickly'},
+  ),
+}
+
+
+@functools.cache
+def clips_of(which: str) -> rerendering.Clips:
+  """Do not write into them."""
+  return rerendering.draw(world_lib.World(split='test', **WORLDS[which]), 48)
+
+
+def half_and_half(first_bthwc, second_bthwc):
+  half = first_bthwc.shape[1] // 2
+  return np.concatenate([first_bthwc[:, :half], second_bthwc[:, half:]], 1)
+
+
+def mean_frame(clips, video):
+  return np.repeat(video.mean(1, keepdims=True), video.shape[1], 1).astype(
+    np.uint8
+  )
+
+
+def other_colors(clips, video):
+  return 255 - video[..., ::-1]
+
+
+def another_color_in_the_middle(clips, video):
+  far_b13 = rerendering.colors(clips, 3)
+  return half_and_half(video, rerendering.redraw(clips, color_bt3=far_b13))
+
+
+def another_clip_in_the_middle(clips, video):
+  return half_and_half(video, np.roll(video, 1, axis=0))
+
+
+def unrelated_frames(clips, video):
+  return np.stack(
+    [np.roll(video, i, axis=0)[:, i] for i in range(video.shape[1])], 1
+  )
+
+
+def two_objects(clips, video):
+  return np.maximum(video, np.roll(video, 1, axis=0))
+
+
+def too_large(clips, video):
+  return rerendering.redraw(clips, radius_b1=2.2 * clips.radius_b[:, None])
+
+
+def a_little_too_large(clips, video):
+  return rerendering.redraw(clips, radius_b1=1.2 * clips.radius_b[:, None])
+
+
+def growing(clips, video):
+  grown_t = np.linspace(0.9, 1.1, video.shape[1])
+  return rerendering.redraw(clips, radius_b1=clips.radius_b[:, None] * grown_t)
+
+
+def too_slow(clips, video):
+  center_bt2 = clips.center_bt2
+  first_b12 = center_bt2[:, :1]
+  return rerendering.redraw(
+    clips, center_bt2=0.8 * first_b12 + 0.2 * center_bt2
+  )
+
+
+def a_blot_in_one_frame(clips, video):
+  video, k = video.copy(), max(2, video.shape[2] // 12)
+  video[:, -1, :k, :k] ^= 128
+  return video
+
+
+def dim_in_one_frame(clips, video):
+  video = video.copy()
+  video[:, 3] = drawing.BACKGROUND + 0.6 * (
+    video[:, 3] - drawing.BACKGROUND * 1.0
+  )
+  return video
+
+
+def dark(clips, video):
+  return np.uint8(0.5 * video)
+
+
+FAKES = (
+  mean_frame,
+  other_colors,
+  another_color_in_the_middle,
+  another_clip_in_the_middle,
+  unrelated_frames,
+  two_objects,
+  too_large,
+  a_little_too_large,
+  growing,
+  too_slow,
+  a_blot_in_one_frame,
+  dim_in_one_frame,
+  dark,
+)
+
+
+@pytest.mark.parametrize('which', WORLDS)
+@pytest.mark.parametrize('fake', FAKES, ids=lambda fake: fake.__name__)
+def test_a_fake_fails(which, fake):
+  clips = clips_of(which)
+  judge, video = judge_lib.Judge(clips.world), clips.video_bthwc
+  report = judge.report(fake(clips, video), factors=clips.factors)
+  assert report['valid_loose'] <= 0.05
+  assert report['valid_strict'] <= report['valid_loose']
+
+
+def test_no_single_number_is_enough():
+  clips = clips_of('middle')
+  judge = judge_lib.Judge(clips.world)
+  measures = lambda name, level: judge.measure(
+    corruptions.spoil(clips, name, level)
+  )
+  assert measures('static', 1).path_error_b.max() < 1e-3  # A perfect line.
+  assert measures('static', 1).iou_b.min() > 0.8
+  assert measures('vanish', 2).path_error_b.max() < 0.01
+  assert measures('blank', 1).noise_b.max() == 0
+  assert measures('shuffle', 1).color_drift_b.max() < 2
+  assert measures('ghost', 0.24).path_error_b.min() < 0.01
+  assert np.median(measures('jitter', 1.5).stalled_b) == 0

@@ -1,0 +1,236 @@
+"""Tests of synthetic/world/verifier.py: the world passes; what is reported."""
+
+import functools
+import time
+
+import numpy as np
+import pytest
+
+from vgen_jax.synthetic.world import corruptions
+from vgen_jax.synthetic.world import drawing
+from vgen_jax.synthetic.world import rerendering
+from vgen_jax.synthetic.world import source as world_lib
+from vgen_jax.synthetic.world import verifier as judge_lib
+
+FINE, MIDDLE, COARSE, TINY = 'fine', 'middle', 'coarse', 'tiny'
+WORLDS = {
+  FINE: dict(clip_shape=(16, 64, 64, 3), label=tuple(world_lib.FACTORS)),
+  MIDDLE: dict(clip_shape=(16, 32, 32, 3), label=tuple(world_lib.FACTORS)),
+  COARSE: dict(
+    clip_shape=(8, 16, 16, 3),
+    label=('color', 'direction'),
+    only={'shape': 'circle', 'size': 'large', 'speed': 'quickly'},
+  ),
+  TINY: dict(clip_shape=(8, 16, 16, 3), label=tuple(world_lib.FACTORS)),
+}
+each_world = pytest.mark.parametrize('which', [MIDDLE, COARSE, TINY])
+
+
+@functools.cache
+def world_of(which: str) -> world_lib.World:
+  return world_lib.World(split='test', **WORLDS[which])
+
+
+@functools.cache
+def clips_of(which: str, count: int = 48) -> tuple[np.ndarray, np.ndarray]:
+  """Clips and their labels; do not write into them."""
+  clips = [world_of(which)[i] for i in range(count)]
+  return tuple(np.stack([c[k] for c in clips]) for k in ('video', 'label'))
+
+
+@each_world
+def test_the_world_passes(which):
+  count = 128
+  world, (video, label_b) = world_of(which), clips_of(which, count)
+  judge = judge_lib.Judge(world)
+  report = judge.report(video, label_b)
+  assert report['valid_strict'] >= 0.99
+  assert report['valid_loose'] >= 0.99
+  assert report['class_accuracy'] >= 0.99
+  assert report['class_accuracy_all'] >= 0.99
+  assert report['valid_and_right'] >= 0.99
+  assert report['coverage'] == pytest.approx(1, abs=0.06)
+  measured = judge.measure(video)
+  truth_b2 = np.stack([world.truth(i).velocity_2 for i in range(count)])
+  assert np.abs(measured.velocity_b2 - truth_b2).max() < 0.1
+  for factor, kept in world.factors_kept.items():
+    told = [kept.index(world.factors(i)[factor]) for i in range(count)]
+    assert np.mean(measured.factors[factor] == told) >= 0.99
+
+
+def held_out_world(split: str) -> world_lib.World:
+  held_out = ({'color': 'red', 'direction': 'up'},)
+  return world_lib.World((16, 32, 32, 3), split=split, held_out=held_out)
+
+
+def test_coverage_knows_what_a_split_can_show():
+  """With combinations held out, `test` shows few, and those are all."""
+  world = held_out_world('test')
+  video = np.stack([world[i]['video'] for i in range(64)])
+  assert world.num_combinations == 4 * 2 * 2
+  assert judge_lib.Judge(world).report(video)['coverage'] > 0.9
+  # What the other splits show does not count, lawful as it is.
+  others = judge_lib.Judge(held_out_world('train')).report(video)
+  assert others['valid_strict'] == 1
+  assert others['coverage'] == 0
+
+
+@each_world
+def test_wrong_labels_change_only_the_accuracy(which):
+  judge, (video, label_b) = judge_lib.Judge(world_of(which)), clips_of(which)
+  right = judge.report(video, label_b)
+  wrong = judge.report(video, label_b + 1)
+  told = ('class_accuracy', 'class_accuracy_all', 'valid_and_right')
+  for name in (*told, 'caption_accuracy'):
+    assert right.pop(name) == 1
+    assert wrong.pop(name) == 0
+  for name in [name for name in right if name.startswith('accuracy')]:
+    assert right.pop(name) == 1
+    wrong.pop(name)  # The next label shares some factors.
+  assert wrong == right
+
+
+@each_world
+def test_time_reversal_changes_only_the_direction(which):
+  world, (video, _) = world_of(which), clips_of(which, 256)
+  # After a bounce the way back may well be the way there.
+  free_b = np.array(
+    [
+      np.ptp(np.diff(world.truth(i).center_t2, axis=0), axis=0).max() < 1e-6
+      for i in range(len(video))
+    ]
+  )
+  assert free_b.sum() >= 8
+  judge = judge_lib.Judge(world)
+  there = judge.measure(video[free_b])
+  back = judge.measure(video[free_b, ::-1])
+  assert judge.valid(back, judge_lib.STRICT).all()
+  for factor, values_b in there.factors.items():
+    same_b = values_b == back.factors[factor]
+    assert not same_b.any() if factor == 'direction' else same_b.all()
+
+
+def test_tells_each_factor_that_was_asked_for():
+  world, (video, label_b) = world_of(MIDDLE), clips_of(MIDDLE)
+  judge = judge_lib.Judge(world)
+  asked = [dict(world.factors(i)) for i in range(48)]
+  assert judge.report(video, factors=asked)['caption_accuracy'] == 1
+  for one in asked[:12]:
+    one['color'] = 'red' if one['color'] != 'red' else 'blue'
+  for one in asked[6:18]:
+    one['speed'] = 'slowly' if one['speed'] == 'quickly' else 'quickly'
+  report = judge.report(video, factors=asked)
+  assert report['accuracy_color'] == report['accuracy_speed'] == 36 / 48
+  assert report['accuracy_shape'] == report['accuracy_direction'] == 1
+  assert report['caption_accuracy'] == 30 / 48
+  # Labels of all factors are captions; those of some tell of some.
+  report = judge.report(video, label_b)
+  assert report['caption_accuracy'] == report['accuracy_size'] == 1
+  coarse = judge_lib.Judge(world_of(COARSE))
+  video, label_b = clips_of(COARSE)
+  swapped_b = np.where(np.arange(48) < 12, (label_b + 8) % 48, label_b)
+  report = coarse.report(video, swapped_b)
+  assert report['accuracy_color'] == report['caption_accuracy'] == 36 / 48
+  assert report['accuracy_direction'] == 1
+  assert 'accuracy_shape' not in report
+  by_color = world_lib.World(**WORLDS[COARSE] | {'label': 'color'})
+  report = judge_lib.Judge(by_color).report(video, label_b // 8)
+  assert report['accuracy_color'] == 1
+  assert 'caption_accuracy' not in report
+
+
+def test_tells_permanence():
+  clips = rerendering.draw(world_of(MIDDLE), 48)
+  video = clips.video_bthwc.copy()
+  video[:12, 5] = drawing.BACKGROUND
+  report = judge_lib.Judge(clips.world).report(video)
+  assert report['permanent'] == 36 / 48
+  assert report['present'] == pytest.approx(1 - 12 / 48 / 16)
+
+
+def test_reports_the_distance_to_real_clips():
+  clips = rerendering.draw(world_of(MIDDLE), 48)
+  judge = judge_lib.Judge(clips.world)
+  real = judge.measure(rerendering.draw(clips.world, 48, 48).video_bthwc)
+  lawful = judge.report(clips.video_bthwc, real=real)
+  spoilt = corruptions.spoil(clips, 'hold', 1)
+  assert judge.report(spoilt, real=real)['judge_frechet'] > 4 * (
+    lawful['judge_frechet'] + lawful['judge_frechet_deviation']
+  )
+  assert 'judge_frechet' not in judge.report(spoilt)
+
+
+def test_a_model_that_draws_one_clip_covers_little():
+  video, label_b = clips_of(MIDDLE)
+  report = judge_lib.Judge(world_of(MIDDLE)).report(
+    np.repeat(video[:1], len(video), 0), label_b
+  )
+  assert report['valid_strict'] == 1
+  assert report['coverage'] < 0.05
+  assert report['class_accuracy'] < 0.1
+
+
+def test_missing_modes_show_as_less_variety():
+  """Half of the directions only, all else being equal."""
+  judge, (video, _) = (
+    judge_lib.Judge(world_of('middle')),
+    clips_of('middle', 256),
+  )
+  direction_b = judge.measure(video).factors['direction']
+  whole, half = judge.report(video), judge.report(video[direction_b % 2 == 0])
+  assert whole['variety_direction'] > 0.97
+  assert half['variety_direction'] < 0.7
+  for factor in ('shape', 'color', 'size', 'speed'):
+    assert half[f'variety_{factor}'] > 0.95
+  one = judge.report(np.repeat(video[:1], 8, axis=0))
+  assert one['variety_direction'] == one['variety_color'] == 0
+  nothing = judge.report(np.zeros_like(video[:4]))  # Nothing moves.
+  assert nothing['variety_direction'] == 0
+
+
+def test_floats_count_as_pixels_and_nan_as_nothing():
+  video, _ = clips_of(COARSE)
+  judge = judge_lib.Judge(world_of(COARSE))
+  float_video = video.astype(np.float32) / 127.5 - 1
+  assert judge.report(float_video) == pytest.approx(
+    judge.report(video), rel=1e-3, abs=1e-3
+  )
+  assert judge.report(float_video * np.nan)['valid_loose'] == 0
+
+
+def test_refuses_clips_of_another_shape():
+  video, _ = clips_of(COARSE)
+  with pytest.raises(ValueError, match=r"needs \('b', 16, 32, 32, 3\)"):
+    judge_lib.Judge(world_of(MIDDLE)).measure(video)
+
+
+def test_refuses_as_many_wishes_as_there_are_no_clips():
+  video, label_b = clips_of(COARSE)
+  judge = judge_lib.Judge(world_of(COARSE))
+  for wrong in (label_b[1:], label_b[:, None]):
+    with pytest.raises(ValueError, match=r'labels have shape .* for 48 clips'):
+      judge.report(video, wrong)
+
+
+@pytest.mark.parametrize('dtype', [np.int32, bool])
+def test_refuses_numbers_of_unknown_range(dtype):
+  video, _ = clips_of(COARSE)
+  with pytest.raises(TypeError, match=f'Clips are {np.dtype(dtype)}'):
+    judge_lib.Judge(world_of(COARSE)).measure(video.astype(dtype))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('seed', [1, 2])
+@pytest.mark.parametrize('which', WORLDS)
+def test_the_world_passes_at_length(which, seed):
+  world = world_lib.World(**WORLDS[which], split='validation', seed=seed)
+  clips = rerendering.draw(world, 512)
+  judge = judge_lib.Judge(world)
+  begin = time.process_time()
+  measured = judge.measure(clips.video_bthwc)
+  print(512 / (time.process_time() - begin), 'clips in a second of processor')
+  report = judge.numbers(measured, factors=clips.factors)
+  assert report['valid_strict'] >= 0.995
+  assert report['caption_accuracy'] >= 0.995
+  assert np.quantile(measured.path_error_b, 0.99) < 0.1
+  assert report['coverage'] >= 0.95

@@ -1,0 +1,1 @@
+"""Settings, how configs are loaded, and how specs become objects."""

@@ -1,0 +1,164 @@
+"""Builds the objects that the specs of a config name.
+
+A spec is a dict with a 'name', which is the path of a class within vgen_jax,
+and the keyword arguments of that class: `{'name': 'models.dit.VideoDiT',
+'width': 64}` stands for `vgen_jax.models.dit.VideoDiT(width=64)`. There is no
+registry: the name is the place of the file.
+
+A class that takes `clip_shape`, `num_classes`, `vocab_size`, `action_width` or
+`audio_bands`, and is not given them by its spec, gets them from the data.
+"""
+
+from collections.abc import Mapping
+import importlib
+import inspect
+import pkgutil
+from typing import Any
+
+import flax.linen as nn
+
+from vgen_jax.core import checks
+from vgen_jax.core.types import ClipShape
+from vgen_jax.core.types import Schema
+
+_ROOT = 'vgen_jax'
+_MODEL_PACKAGES = ('families', 'models', 'nn', 'pretrained')
+_DATA_PACKAGES = ('data', 'synthetic')
+
+
+def model(spec: Mapping[str, Any], schema: Schema) -> Any:
+  """Returns the family that `spec` names, with its networks.
+
+  Raises:
+    ValueError: If a name or an argument does not exist, or one is missing.
+  """
+  num_classes = spec.get('num_classes', schema.num_classes)
+  if num_classes not in (0, schema.num_classes):
+    raise ValueError(
+      f'config.model.num_classes is {num_classes}; the data has'
+      f' {schema.num_classes} classes: leave it out, or set 0 to ignore them.'
+    )
+  context = {
+    'clip_shape': tuple(schema.clip_shape),
+    'num_classes': num_classes,
+    'vocab_size': schema.vocab_size,
+    'action_width': schema.action_width,
+    'audio_bands': schema.audio_bands,
+  }
+  return _build(_MODEL_PACKAGES, spec, context, 'config.model')
+
+
+def source(spec: Mapping[str, Any], clip_shape: ClipShape, **context) -> Any:
+  """Returns the source of clips that `spec` names.
+
+  Args:
+    spec: As in `config.data`.
+    clip_shape: (t, h, w, c) of the clips to serve.
+    **context: Further arguments for a class that takes them, such as `split`.
+      Arguments in the spec take precedence.
+
+  Raises:
+    ValueError: If a name or an argument does not exist, or one is missing.
+  """
+  context = {'clip_shape': tuple(clip_shape), **context}
+  return _build(_DATA_PACKAGES, spec, context, 'config.data')
+
+
+def _build(
+  packages: tuple[str, ...],
+  spec: Mapping[str, Any],
+  context: Mapping[str, Any],
+  path: str,
+) -> Any:
+  """Calls the class that `spec` names; it takes from `context` what fits."""
+  if 'name' not in spec:
+    raise ValueError(
+      f"{path} has no 'name'; it needs one, 'package.file.Class'."
+    )
+  kwargs = {
+    k: _value(v, context, f'{path}.{k}', packages)
+    for k, v in spec.items()
+    if k != 'name'
+  }
+  cls = _resolve(packages, spec['name'], path)
+  parameters = {
+    k: p
+    for k, p in inspect.signature(cls).parameters.items()
+    if not (issubclass(cls, nn.Module) and k in ('parent', 'name'))
+  }
+  for key in kwargs:
+    if key not in parameters:
+      known = checks.hint(key, list(parameters))
+      raise ValueError(f'{path}: {spec["name"]} takes no {key!r}.{known}')
+  kwargs = {k: v for k, v in context.items() if k in parameters} | kwargs
+  missing = [
+    k for k, p in parameters.items() if p.default is p.empty and k not in kwargs
+  ]
+  if missing:
+    raise ValueError(f'{path}: {spec["name"]} needs {missing} as well.')
+  return cls(**kwargs)
+
+
+def _value(
+  value: Any, context: Mapping[str, Any], path: str, packages: tuple[str, ...]
+) -> Any:
+  """Builds the specs inside a value; other values are returned unchanged."""
+  if isinstance(value, list):
+    return tuple(
+      _value(v, context, f'{path}[{i}]', packages) for i, v in enumerate(value)
+    )
+  if not isinstance(value, Mapping):
+    return value
+  if 'name' in value:
+    return _build(packages, value, context, path)
+  return {
+    k: _value(v, context, f'{path}.{k}', packages) for k, v in value.items()
+  }
+
+
+def _resolve(packages: tuple[str, ...], name: str, path: str) -> type:
+  """Returns the class that `name` names, 'package.file.Class'."""
+  *files, cls = name.split('.')
+  if not files or files[0] not in packages:
+    raise ValueError(
+      f"{path}.name is {name!r}; it must be 'package.file.Class', where the"
+      f' package is one of {list(packages)}.{_with_package(packages, name)}'
+    )
+  module_name = _ROOT
+  for file in files:
+    known = _files(module_name)
+    if file not in known:
+      raise ValueError(
+        f'{path}.name is {name!r}: no file {file!r} in'
+        f' {module_name}.{checks.hint(file, known)}'
+      )
+    module_name = f'{module_name}.{file}'
+  module = importlib.import_module(module_name)
+  classes = [
+    name
+    for name, value in inspect.getmembers(module, inspect.isclass)
+    if value.__module__ == module.__name__  # Not those that it imports.
+    and not name.startswith('_')
+  ]
+  if cls not in classes:
+    raise ValueError(
+      f'{path}.name is {name!r}: no class {cls!r} in'
+      f' {module_name}.{checks.hint(cls, classes or _files(module_name))}'
+    )
+  return getattr(module, cls)
+
+
+def _files(package: str) -> list[str]:
+  paths = getattr(importlib.import_module(package), '__path__', ())
+  return [module.name for module in pkgutil.iter_modules(paths)]
+
+
+def _with_package(packages: tuple[str, ...], name: str) -> str:
+  """Returns ' Did you mean ...?' if a file fits a name without its package."""
+  for package in packages:
+    paths = importlib.import_module(f'{_ROOT}.{package}').__path__
+    for module in pkgutil.walk_packages(paths, f'{package}.'):
+      first, _, rest = name.partition('.')
+      if module.name.rpartition('.')[2] == first:
+        return f' Did you mean {module.name}.{rest}?'
+  return ''

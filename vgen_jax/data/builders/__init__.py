@@ -1,1 +1,0 @@
-"""Builders: they turn videos of any layout into TFDS datasets, once."""

@@ -1,0 +1,1 @@
+"""Clips from folders of video files."""

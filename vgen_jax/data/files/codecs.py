@@ -1,0 +1,269 @@
+"""Video files: the exact frames of them, at random access, and new ones.
+
+Headers lie about the number of frames, rates vary within a file, and a seek
+lands where the container pleases. So a video is first scanned: its packets tell
+the time of each frame, without decoding any. To read frames, one seeks to the
+key frame before the first of them, decodes forward and picks by time; this
+equals what decoding the whole file gives.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+import fractions
+import io
+
+import av
+from etils import epath
+import numpy as np
+from PIL import Image
+
+from vgen_jax.core import faults
+from vgen_jax.data.files import containers
+
+# Containers such as webm round times to milliseconds.
+_TOLERANCE_S = 1e-3
+
+
+ClipError = faults.ClipError  # What this file raises.
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Index:
+  """Where the frames of a video are; frames are numbered as they are shown.
+
+  Attributes:
+    path: The file.
+    height: Of a frame as it is stored, in pixels; `read` turns it upright.
+    width: Of a frame as it is stored, in pixels.
+    time_base: Length in seconds of a tick, the unit of time below.
+    pts_n: When each frame is shown, int64 ticks, rising.
+    key_k2: For each key frame, when it is shown and what to seek to for it.
+    is_counted: Whether frames carry no time to trust, so that they are told by
+      counting from the start.
+    max_pixels: Most pixels that a frame may have.
+  """
+
+  path: str
+  height: int
+  width: int
+  time_base: fractions.Fraction
+  pts_n: np.ndarray
+  key_k2: np.ndarray
+  is_counted: bool
+  max_pixels: int = containers.MAX_PIXELS
+
+  def __len__(self) -> int:
+    return len(self.pts_n)
+
+  @property
+  def time_n(self) -> np.ndarray:
+    """When each frame is shown, in seconds after the first."""
+    return (self.pts_n - self.pts_n[0]) * float(self.time_base)
+
+  @property
+  def frames_per_second(self) -> float:
+    """The mean rate; 1 if there is but one frame."""
+    return (len(self) - 1) / self.time_n[-1] if len(self) > 1 else 1.0
+
+  def at(self, time_t: np.ndarray) -> np.ndarray:
+    """Returns the numbers of the frames that are shown at these seconds."""
+    number_t = np.searchsorted(self.time_n, time_t + _TOLERANCE_S, 'right') - 1
+    return np.maximum(number_t, 0)
+
+
+def scan(path: str, max_pixels: int = containers.MAX_PIXELS) -> Index:
+  """Returns where the frames of a video are.
+
+  Args:
+    path: Local file.
+    max_pixels: Most pixels that a frame may have: a small file may unfold to
+      more than memory holds.
+
+  Raises:
+    ClipError: If the file is missing, is no video, is cut short, or has frames
+      that are too large.
+  """
+  path = str(path)
+  with containers.opened(path, max_pixels=max_pixels) as (container, stream):
+    packets = [packet for packet in container.demux(stream) if packet.size]
+    is_mp4 = 'mp4' in container.format.name.split(',')
+    if is_mp4 and len(packets) < stream.frames:
+      raise ClipError(
+        path,
+        f'it is cut short: {len(packets)} frames are left of {stream.frames};'
+        ' copy it anew or remove it.',
+      )
+    # Those that an edit list cuts away are decoded, but not shown.
+    packets = [packet for packet in packets if not packet.is_discard]
+    pts_n = np.array([p.pts for p in packets if p.pts is not None], np.int64)
+    codec = stream.codec_context.name
+    size = stream.codec_context.height, stream.codec_context.width
+    rate = stream.average_rate or stream.guessed_rate or fractions.Fraction(25)
+    # AVI keeps no times, and those made up for H.264 fail to count B-frames.
+    is_counted = len(np.unique(pts_n)) < len(packets) or (
+      container.format.name == 'avi' and codec in ('h264', 'hevc')
+    )
+    time_base = stream.time_base
+
+  if is_counted:
+    pts_n, time_base = np.arange(_count(path, max_pixels)), 1 / rate
+  elif codec == 'vp8':  # Some of its packets are never shown.
+    with containers.opened(path, max_pixels=max_pixels) as (container, stream):
+      shown = [frame.pts for frame in container.decode(stream)]
+    pts_n = np.array(shown, np.int64)
+  key_k2 = [
+    (p.pts, p.pts if p.dts is None else min(p.pts, p.dts))
+    for p in packets
+    if p.is_keyframe and not is_counted
+  ]
+  if key_k2:  # Frames of an earlier shot, cut away, cannot be decoded.
+    pts_n = pts_n[pts_n >= min(pts for pts, _ in key_k2)]
+  if not len(pts_n):
+    raise ClipError(path, 'it holds no frame; remove it.')
+  key_k2 = np.array(sorted(key_k2), np.int64).reshape(-1, 2)
+  return Index(
+    path, *size, time_base, np.sort(pts_n), key_k2, is_counted, max_pixels
+  )
+
+
+def read(index: Index, numbers: Sequence[int]) -> np.ndarray:
+  """Returns frames of a video, upright, RGB uint8 `[t, h, w, 3]`.
+
+  Args:
+    index: From `scan`.
+    numbers: Which frames, in any order; a frame may come more than once.
+
+  Raises:
+    ClipError: If one of them cannot be decoded.
+    IndexError: If the video has no such frame.
+  """
+  wanted, place_t = np.unique(np.asarray(numbers, int), return_inverse=True)
+  if not len(wanted) or wanted[0] < 0 or wanted[-1] >= len(index):
+    raise IndexError(f'{index.path} has no frames {numbers}, but {len(index)}.')
+  pts = index.pts_n[wanted]
+  before = np.searchsorted(index.key_k2[:, 0], pts[0], 'right') - 1
+  images = None
+  if before > 0:
+    images = _decode(index, pts, int(index.key_k2[before, 1]))
+  if images is None:  # The seek led too far, or was of no use.
+    images = _decode(index, pts, None)
+  if images is None:
+    raise ClipError(
+      index.path,
+      f'frames {wanted[0]} to {wanted[-1]} of {len(index)} cannot all be'
+      ' decoded: it is damaged; copy it anew or remove it.',
+    )
+  if len({image_hwc.shape for image_hwc in images}) > 1:
+    raise ClipError(index.path, 'it turns on its side midway; cut it there.')
+  return np.stack(images)[place_t]
+
+
+def write_mp4(
+  path: str, video_thwc: np.ndarray, frames_per_second: float, scale: int = 1
+) -> None:
+  """Writes a clip as H.264 in yuv420p, which every browser plays.
+
+  Args:
+    path: Local file or gs:// object.
+    video_thwc: uint8, of 1 channel or 3. A frame of odd height or width gets
+      its last row or column twice, as the format asks for even ones.
+    frames_per_second: Speed to show it at.
+    scale: Pixels along each axis that a pixel becomes.
+
+  Raises:
+    ValueError: If `video_thwc` is no such video.
+  """
+  video_thwc = _enlarged(video_thwc, scale)
+  odd_h, odd_w = (size % 2 for size in video_thwc.shape[1:3])
+  video_thwc = np.pad(
+    video_thwc, ((0, 0), (0, odd_h), (0, odd_w), (0, 0)), mode='edge'
+  )
+  file = io.BytesIO()
+  with av.open(file, 'w', format='mp4') as container:
+    rate = fractions.Fraction(frames_per_second).limit_denominator(1001)
+    stream = container.add_stream('libx264', rate, options={'crf': '18'})
+    stream.height, stream.width = video_thwc.shape[1:3]
+    stream.pix_fmt = 'yuv420p'
+    stream.codec_context.thread_count = 1  # Bytes depend on the number.
+    for image_hwc in video_thwc:
+      frame = av.VideoFrame.from_ndarray(image_hwc, format='rgb24')
+      container.mux(stream.encode(frame))
+    container.mux(stream.encode())
+  epath.Path(path).write_bytes(file.getvalue())
+
+
+def write_gif(
+  path: str, video_thwc: np.ndarray, frames_per_second: float, scale: int = 1
+) -> None:
+  """Writes a clip as an endless GIF of at most 256 colours.
+
+  Args: as those of `write_mp4`; the format rounds to hundredths of a second.
+
+  Raises:
+    ValueError: If `video_thwc` is no such video.
+  """
+  video_thwc = _enlarged(video_thwc, scale)
+  # One palette for all frames: with their own, still parts would flicker.
+  column = Image.fromarray(video_thwc.reshape(-1, *video_thwc.shape[2:]))
+  column = column.quantize(256)
+  colors_thw = np.asarray(column).reshape(video_thwc.shape[:3])
+  first, *rest = [Image.fromarray(colors_hw) for colors_hw in colors_thw]
+  for image in (first, *rest):
+    image.putpalette(column.getpalette())
+  file = io.BytesIO()
+  first.save(
+    file,
+    'GIF',
+    save_all=True,
+    append_images=rest,
+    duration=max(20, 10 * round(100 / frames_per_second)),
+    loop=0,
+  )
+  epath.Path(path).write_bytes(file.getvalue())
+
+
+def _count(path: str, max_pixels: int) -> int:
+  with containers.opened(path, max_pixels=max_pixels) as (container, stream):
+    return sum(1 for _ in container.decode(stream))
+
+
+def _decode(
+  index: Index, pts: np.ndarray, seek_to: int | None
+) -> list[np.ndarray] | None:
+  """Returns the frames shown at `pts`, rising; None if one was not there.
+
+  Args:
+    index: Of the video.
+    pts: In ticks.
+    seek_to: Where to begin, in ticks; None is the start of the file.
+  """
+  images = []
+  with containers.opened(index.path, max_pixels=index.max_pixels) as (
+    container,
+    stream,
+  ):
+    if seek_to is not None:
+      container.seek(seek_to, stream=stream, backward=True)
+    for number, frame in enumerate(container.decode(stream)):
+      now = number if index.is_counted else frame.pts
+      if now is None or now > pts[len(images)]:
+        return None
+      if now == pts[len(images)]:
+        images.append(containers.rgb(frame, index.height, index.width))
+      if len(images) == len(pts):
+        return images
+  return None
+
+
+def _enlarged(video_thwc: np.ndarray, scale: int) -> np.ndarray:
+  """Returns the video as RGB, each pixel `scale` by `scale` of them."""
+  video_thwc = np.asarray(video_thwc)
+  shape, dtype = video_thwc.shape, video_thwc.dtype
+  is_video = len(shape) == 4 and shape[-1] in (1, 3) and video_thwc.size
+  if dtype != np.uint8 or not is_video or scale < 1:
+    raise ValueError(
+      f'A video {dtype} {shape} cannot be written at scale {scale}; it must be'
+      ' uint8 [t, h, w, c] with c 1 or 3, and the scale 1 or more.'
+    )
+  video_thwc = np.repeat(video_thwc, 3 // shape[-1], axis=-1)
+  return video_thwc.repeat(scale, axis=1).repeat(scale, axis=2)

@@ -1,0 +1,1 @@
+"""Preparation of video datasets: any layout on disk to TFDS records."""

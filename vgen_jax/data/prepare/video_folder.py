@@ -1,0 +1,221 @@
+"""A dataset of the videos in a folder, with a table of what is known of them.
+
+The table is CSV, or JSONL with an object a line. Its columns:
+
+  path     of the video, from the folder; needed
+  label    name of its class
+  caption  what it shows
+  action   vectors, one for each frame: in JSONL a list of lists, in CSV the
+           path of a file of NumPy's
+  split    train, validation or test; without it, a hash of paths decides
+  start_s  where the film begins in the video
+  end_s    and where it ends
+
+A column is there for all videos or for none. Without a table, all videos of the
+folder are taken, and their sub-folders are labels, if there are two or more.
+"""
+
+import collections
+from collections.abc import Mapping, Sequence
+import csv
+import io
+import json
+import os
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from vgen_jax.core import checks
+from vgen_jax.data import splits as splits_lib
+from vgen_jax.data.files import video_folder
+from vgen_jax.data.prepare import raw_videos
+from vgen_jax.data.prepare import tables
+
+COLUMNS = ('path', 'label', 'caption', 'action', 'split', 'start_s', 'end_s')
+_SPLITS = ('train', 'validation', 'test')
+
+
+def table(
+  source: str,
+  name: str = 'video_folder',
+  file: str | None = None,
+  validation: float = 0.1,
+  test: float = 0.1,
+) -> tables.Table:
+  """Returns what the videos in a folder are.
+
+  Args:
+    source: The folder.
+    name: Of the dataset.
+    file: Path of the table, CSV or JSONL; None is for none.
+    validation: Share of the videos that goes there, if no table tells.
+    test: Likewise.
+
+  Raises:
+    ValueError: If the table is wrong.
+    FileNotFoundError: If folder, table or a video is not there.
+  """
+  folder = pathlib.Path(source)
+  if not folder.is_dir():
+    raise FileNotFoundError(f'{source} is no folder; give one with videos.')
+  lines = _lines(pathlib.Path(file)) if file else _found(folder)
+  if not lines:
+    raise FileNotFoundError(f'{file or source} tells of no video.')
+  columns = _columns(lines, file)
+  rows = [_row(folder, line) for line in lines]
+  keys = collections.Counter(row.key for row in rows)
+  if twice := [key for key, number in keys.items() if number > 1]:
+    raise ValueError(
+      f'{file} tells of {twice[0]!r} {keys[twice[0]]} times; leave one.'
+    )
+  split_n = [line.get('split') for line in lines]
+  if 'split' not in columns:
+    split_n = _split(rows, folder, {'validation': validation, 'test': test})
+  if unknown := sorted(set(split_n) - set(_SPLITS)):
+    raise ValueError(
+      f'{file} has the splits {unknown}; take some of {list(_SPLITS)}.'
+    )
+  grouped = {
+    split: [row for row, x in zip(rows, split_n, strict=True) if x == split]
+    for split in _SPLITS
+    if split in split_n
+  }
+  widths = {
+    row.action_ta.shape[-1] for row in rows if row.action_ta is not None
+  }
+  if len(widths) > 1:
+    raise ValueError(
+      f'{file} has actions of {sorted(widths)} numbers; all must be alike.'
+    )
+  return tables.Table(
+    name,
+    grouped,
+    class_names=tuple(sorted({row.label for row in rows if row.label})),
+    has_captions='caption' in columns,
+    action_width=widths.pop() if widths else 0,
+    description=f'Videos of the folder {folder.name}.',
+  )
+
+
+def _lines(path: pathlib.Path) -> list[dict[str, Any]]:
+  """Returns the lines of a table, what is empty left out."""
+  if not path.is_file():
+    raise FileNotFoundError(f'{path} is no file; give a table, CSV or JSONL.')
+  text = path.read_text(encoding='utf-8-sig')
+  if path.suffix == '.csv':
+    lines = list(csv.DictReader(io.StringIO(text, newline='')))
+  elif path.suffix in ('.jsonl', '.ndjson'):
+    lines = [
+      _object(line, f'{path}, line {number}')
+      for number, line in enumerate(text.split('\n'), start=1)
+      if line.strip()
+    ]
+  else:
+    raise ValueError(f'{path} ends in {path.suffix!r}; take .csv or .jsonl.')
+  for number, line in enumerate(lines, start=1):
+    if None in line:
+      raise ValueError(
+        f'{path}: video {number} has more fields than there are columns; put'
+        ' text with a comma in quotes.'
+      )
+  return [
+    {k: v for k, v in line.items() if v not in (None, '')} for line in lines
+  ]
+
+
+def _object(line: str, where: str) -> dict[str, Any]:
+  try:
+    found = json.loads(line)
+  except json.JSONDecodeError as error:
+    raise ValueError(f'{where}: it is no JSON ({error}).') from error
+  if not isinstance(found, dict) or not isinstance(found.get('path', ''), str):
+    raise ValueError(
+      f"{where}: it is {line:.80}; it must be an object whose 'path' is text."
+    )
+  return found
+
+
+def _found(folder: pathlib.Path) -> list[dict[str, Any]]:
+  """Returns all videos of a folder, as the lines of a table."""
+  paths = sorted(
+    path.relative_to(folder)
+    for path in folder.rglob('*')
+    if path.suffix.lower() in video_folder.EXTENSIONS
+    and not path.name.startswith('.')
+    and path.is_file()
+  )
+  labels = {path.parts[0] for path in paths if len(path.parts) > 1}
+  has_labels = len(labels) > 1 and all(len(path.parts) > 1 for path in paths)
+  return [
+    {'path': path.as_posix()} | ({'label': path.parts[0]} if has_labels else {})
+    for path in paths
+  ]
+
+
+def _columns(lines: Sequence[Mapping[str, Any]], file: str | None) -> set[str]:
+  """Returns the columns of a table, each of which is filled in every line."""
+  columns = set().union(*lines)
+  for column in columns - set(COLUMNS):
+    raise ValueError(
+      f'{file} has a column {column!r}.{checks.hint(column, list(COLUMNS))}'
+    )
+  for number, line in enumerate(lines):
+    needed = columns - {'start_s', 'end_s'} | {'path'}
+    if missing := needed - set(line):
+      raise ValueError(
+        f'{file}: video {number + 1} has no {sorted(missing)}, though others'
+        ' have; fill it in for all, or for none.'
+      )
+  return columns
+
+
+def _row(folder: pathlib.Path, line: Mapping[str, Any]) -> tables.Row:
+  path = folder / line['path']
+  if not path.is_file():
+    raise FileNotFoundError(f'{path} is told of in the table, but not there.')
+  start_s, end_s = float(line.get('start_s', 0)), line.get('end_s')
+  key = line['path']
+  if start_s or end_s is not None:
+    key += f'@{start_s!r}-{end_s or ""}'
+  action = line.get('action')
+  if isinstance(action, str):
+    action = np.load(folder / action)
+  if action is not None:
+    action = np.atleast_2d(np.asarray(action, np.float32))
+  end_s = None if end_s is None else float(end_s)
+  film = raw_videos.File(str(path), start_s, end_s)
+  label = line.get('label')
+  caption = line.get('caption')
+  return tables.Row(
+    key, film, None if label is None else str(label), caption, action
+  )
+
+
+def _split(
+  rows: Sequence[tables.Row],
+  folder: pathlib.Path,
+  shares: Mapping[str, float],
+) -> list[str]:
+  """Returns a split for each row; films of one video share theirs.
+
+  A video is a file, however its path is spelled and whatever links, soft or
+  hard, lead to it. It goes by the first of its names in the folder, as in the
+  source VideoFolder, so that both split a folder alike.
+  """
+  paths = [row.film.path for row in rows]
+  first: dict[tuple[int, int], str] = {}
+  files = [(x.st_dev, x.st_ino) for x in map(os.stat, paths)]
+  spelled = [pathlib.Path(os.path.relpath(p, folder)).as_posix() for p in paths]
+  for file, name in sorted(zip(files, spelled, strict=True)):
+    first.setdefault(file, name)
+  names = [first[file] for file in files]
+  unique = sorted(set(names))
+  if len(unique) < len(_SPLITS):
+    shares = dict.fromkeys(shares, 0.0)
+  split_of = {}
+  for split in _SPLITS:
+    if split == 'train' or shares[split]:
+      chosen = splits_lib.by_name(unique, split, shares)
+      split_of |= {unique[i]: split for i in chosen}
+  return [split_of[name] for name in names]

@@ -1,0 +1,1 @@
+"""Clips from TFDS video datasets, read without TensorFlow."""

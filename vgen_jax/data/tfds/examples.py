@@ -1,0 +1,181 @@
+"""Examples of a TFDS dataset, as they are stored, and the frames in them.
+
+TFDS itself decodes all of an example or nothing, when TensorFlow is not there.
+Here an example is parsed, of which only the features asked for, and then the
+frames asked for are decoded.
+"""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from vgen_jax.data.tfds import adapters
+from vgen_jax.data.tfds import compat
+from vgen_jax.data.tfds import storage
+
+# What a tensor of unknown shape is kept as.
+_DYNAMIC = ('shape', 'value')
+
+
+class Examples:
+  """A dataset that is being read: what is there, and how to take it.
+
+  Attributes:
+    name: Of the dataset.
+    adapter: Where it keeps what.
+    splits: Names of its splits; none if it was never prepared.
+  """
+
+  def __init__(
+    self, name: str | None, data_dir: str | None, paths: Mapping[str, str]
+  ):
+    compat.load()
+    from tensorflow_datasets.proto import tf_example_pb2
+
+    builder = _builder(name, data_dir)
+    features = builder.info.features
+    self.name = builder.name
+    self.splits = tuple(builder.info.splits)
+    self.adapter = adapters.adapter(self.name, features, paths)
+    self._builder = builder
+    self._features = {
+      path: adapters.feature(features, path)
+      for path in dataclasses.astuple(self.adapter)
+      if isinstance(path, str)
+    }
+    self._wanted = _wanted(features, self._features)
+    self._example = tf_example_pb2.Example
+    self._kind = adapters.kind(self._features[self.adapter.video])
+
+  def records(self, split: str) -> Sequence[bytes]:
+    """Returns the examples of a split as they are stored.
+
+    Raises:
+      FileNotFoundError: If the dataset is not there, or not as ArrayRecord.
+      ValueError: If there is no such split, or nothing in it.
+    """
+    tfds = compat.load()
+    if self.splits and not self._builder.info.splits[split].num_examples:
+      raise ValueError(
+        f'The split {split!r} of {self.name!r} has no example; take another.'
+      )
+    try:
+      return self._builder.as_data_source(
+        split, deserialize_method=tfds.decode.DeserializeMethod.RAW_BYTES
+      )
+    except (AssertionError, NotImplementedError) as error:
+      raise FileNotFoundError(
+        f'{self._builder.data_dir} is no dataset in ArrayRecord; prepare it'
+        ' with file_format=array_record, or convert it: vgen data prepare'
+        ' tfrecord --source=... --out=...'
+      ) from error
+
+  def classes(self) -> tuple[tuple[str, ...], int]:
+    """Returns the names of classes, and how many there are."""
+    label = self._features[self.adapter.label]
+    if not (number := getattr(label, 'num_classes', None)):
+      raise ValueError(
+        f'Feature {self.adapter.label!r} of {self.name!r} is {label}, which'
+        " tells no number of classes; leave 'label' out of config.data.keys."
+      )
+    return tuple(label.names), number
+
+  @property
+  def action_width(self) -> int:
+    """Numbers that an action is."""
+    shape = self._features[self.adapter.action].shape
+    return int(shape[-1])
+
+  def parse(self, record: bytes) -> dict[str, Any]:
+    """Returns what an example holds, by path, nothing of it decoded.
+
+    Raises:
+      KeyError, IndexError or ValueError: If it lacks something.
+    """
+    # TFDS's own parser fails at nested sequences that nobody asked for.
+    stored = self._example.FromString(record).features.feature
+    for path in self._wanted:
+      if path not in stored:
+        raise KeyError(f'no feature {path!r}')
+    parsed = {
+      path: _plain(stored[path], info) for path, info in self._wanted.items()
+    }
+    video = self.adapter.video
+    if f'{video}/shape' in parsed:
+      parts = {part: parsed.pop(f'{video}/{part}') for part in _DYNAMIC}
+      parsed[video] = parts
+    return parsed
+
+  def read(
+    self, parsed: Mapping[str, Any], choose: storage.Choose
+  ) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the frames that `choose` takes, and their numbers."""
+    value = parsed[self.adapter.video]
+    feature = self._features[self.adapter.video]
+    if self._kind == 'mp4':
+      return storage.read_mp4(value, choose)
+    if self._kind == 'images':
+      return storage.read_images(value, choose, feature.feature.shape[-1])
+    video_thwc = feature.decode_example_np(value)
+    number_t = choose(len(video_thwc))
+    first, last = number_t[0], number_t[-1] + 1
+    if np.array_equal(number_t, np.arange(first, last)):
+      return video_thwc[first:last], number_t  # A view: nothing is copied.
+    return video_thwc[number_t], number_t
+
+
+def _builder(name: str | None, data_dir: str | None) -> Any:
+  """Returns the builder of a dataset that is there.
+
+  Raises:
+    FileNotFoundError: If it is not, or is unknown.
+  """
+  tfds = compat.load()
+  if name is None and data_dir is None:
+    raise ValueError(
+      'config.data has neither dataset nor data_dir; give the name of one,'
+      ' or its folder.'
+    )
+  from tensorflow_datasets.core import dataset_info
+
+  absent = (
+    tfds.core.DatasetNotFoundError,
+    dataset_info.DatasetInfoFileError,
+    FileNotFoundError,
+  )
+  try:
+    if name is None:
+      return tfds.builder_from_directory(data_dir)
+    return compat.builder(name, data_dir)
+  except absent as error:
+    said = str(error).strip().partition('\n')[0]
+    raise FileNotFoundError(
+      f'No dataset {name or data_dir!r} ({said}); data_dir is the folder with'
+      ' dataset_info.json or, with a name, the one that holds datasets.'
+    ) from error
+
+
+def _wanted(features: Any, paths: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns how the features at some paths are stored, {path: TensorInfo}."""
+  from tensorflow_datasets.core import utils
+
+  known = utils.flatten_nest_dict(features.get_serialized_info())
+  return {
+    path: info
+    for path, info in known.items()
+    if path in paths or path.rpartition('/')[0] in paths
+  }
+
+
+def _plain(feature: Any, info: Any) -> Any:
+  """Returns the value of a feature: bytes, a number, several, or an array."""
+  kind = feature.WhichOneof('kind')
+  values = getattr(feature, kind).value if kind else ()
+  if kind == 'bytes_list' or np.dtype(info.np_dtype) == np.object_:
+    return values if info.shape else values[0]
+  if not info.shape:
+    return values[0]
+  shape = [-1 if size is None else size for size in info.shape]
+  return np.array(values, info.np_dtype).reshape(shape)

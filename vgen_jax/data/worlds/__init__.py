@@ -1,1 +1,0 @@
-"""Variants of the made-up world: each plants one thing to be learnt."""

@@ -1,1 +1,0 @@
-"""The judge of the made-up world: what a clip shows, and whether it could."""

@@ -1,0 +1,1 @@
+"""The mathematics of scores, as functions of arrays."""

@@ -1,0 +1,58 @@
+"""Penalties on the gradient of a critic by what it looks at.
+
+Each takes `score(video_bthwc) -> score_b`, one number for each clip that
+depends on that clip alone (no batch norm in such critics), and differentiates
+it by pixels; the penalty is then differentiated once more, by parameters.
+"""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+
+from vgen_jax.core import random
+from vgen_jax.core.types import Array
+
+Score = Callable[[Array], Array]
+
+
+def squared_gradient_norm(score: Score, video_bthwc: Array) -> Array:
+  """Returns the squared norm, `[b]`, of each clip's gradient by its pixels."""
+  gradient = jax.grad(lambda x: score(x).astype(jnp.float32).sum())(video_bthwc)
+  axes = tuple(range(1, gradient.ndim))
+  return jnp.square(gradient.astype(jnp.float32)).sum(axis=axes)
+
+
+def zero_centred(score: Score, video_bthwc: Array) -> Array:
+  """Returns half the squared gradient norm, `[b]`: R1 at data, R2 at fakes.
+
+  With weight gamma this is the regularizer `gamma / 2 E |grad D|^2` of
+  Mescheder et al., "Which Training Methods for GANs do actually Converge?",
+  2018, https://arxiv.org/abs/1801.04406
+  """
+  return 0.5 * squared_gradient_norm(score, video_bthwc)
+
+
+def one_centred(score: Score, video_bthwc: Array) -> Array:
+  """Returns the squared distance of the gradient norm from 1, `[b]`.
+
+  At points between data and fakes (`between`) it makes a Wasserstein critic
+  1-Lipschitz where it matters: Gulrajani et al., "Improved Training of
+  Wasserstein GANs", 2017, https://arxiv.org/abs/1704.00028, whose weight is 10.
+  """
+  # A square root has no slope at 0, where a fresh critic may well be.
+  norm_b = jnp.sqrt(squared_gradient_norm(score, video_bthwc) + 1e-12)
+  return jnp.square(norm_b - 1)
+
+
+def between(key_b: Array, real_bthwc: Array, fake_bthwc: Array) -> Array:
+  """Returns a random point on the line from each real clip to its fake one.
+
+  Args:
+    key_b: Keys; how far along the line is drawn once for each clip.
+    real_bthwc: Ends of the lines.
+    fake_bthwc: Their other ends.
+  """
+  way_b = random.uniform(key_b)
+  way = way_b.reshape(-1, *(1,) * (real_bthwc.ndim - 1))
+  return real_bthwc + way * (fake_bthwc - real_bthwc)

@@ -1,0 +1,1 @@
+"""Models over the codes of a tokenizer."""

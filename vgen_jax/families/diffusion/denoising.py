@@ -1,0 +1,232 @@
+"""Diffusion and flow matching: learn to tell clips from noise at all levels."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from vgen_jax.core import random
+from vgen_jax.core.types import Array
+from vgen_jax.core.types import Batch
+from vgen_jax.core.types import Condition
+from vgen_jax.core.types import Metrics
+from vgen_jax.families import base
+from vgen_jax.families.diffusion import guidance
+from vgen_jax.families.diffusion import paths
+from vgen_jax.families.diffusion import predictions
+from vgen_jax.families.diffusion import solvers
+from vgen_jax.families.diffusion import times
+
+# Streams of a clip's key: of its loss, and of its sample.
+_NOISE, _TIME, _DROP = range(3)
+_START, _WAY = range(2)
+
+# Share of a clip's values that a dynamic threshold leaves alone.
+_QUANTILE = 0.995
+
+
+class Diffusion(base.VideoModel):
+  """A denoiser that learns at all levels of noise, and draws by going down.
+
+  One family for what the literature calls DDPM, flow matching, rectified flow
+  and EDM: they differ in data alone, the fields below. The defaults are flow
+  matching. Time runs from 0, noise, to 1, data.
+
+    EDM: path paths.VarianceExploding, prediction 'edm', times.LogNormal,
+      solvers.Heun with num_steps=18.
+    DDPM: path paths.LinearBeta, prediction 'noise', solvers.Ancestral with
+      num_steps=1000, clip_x0='static'.
+
+  Attributes:
+    denoiser: `(video_bthwc, time_b, condition, train=...) -> output_bthwc`.
+      Times are in [0, 1]; `condition` holds 'label' if there are classes, and
+      label `num_classes` means none.
+    num_classes: Number of labels; 0 learns and draws without.
+    path: What a noisy clip is; a class of paths.py.
+    prediction: What the denoiser says, of predictions.NAMES.
+    weight: Which error counts, of predictions.WEIGHTS.
+    min_snr_gamma: Bound of the weight 'min_snr'.
+    sigma_data: Standard deviation of the clips' pixels, for prediction 'edm',
+      and for the scale of inputs on a path that explodes.
+    time_density: How often each time is learned; a class of times.py.
+    class_dropout: Share of clips that are learned without their label, so that
+      guidance has something to push off from.
+    solver: How clips are drawn; a class of solvers.py.
+    guidance: `null + guidance * (conditional - null)`; 1 turns it off.
+    guidance_interval: Times at which there is guidance, as the denoiser is
+      told them.
+    clip_x0: What becomes of clean estimates on the way: 'off'; 'static', cut to
+      [-1, 1]; 'dynamic', scaled by their 0.995 quantile if it is above 1, then
+      cut (Saharia et al., "Photorealistic Text-to-Image Diffusion Models with
+      Deep Language Understanding", 2022, https://arxiv.org/abs/2205.11487).
+
+  References are in the files named.
+  """
+
+  denoiser: nn.Module
+  num_classes: int = 0
+  path: paths.Path = paths.Linear()
+  prediction: str = 'velocity'
+  weight: str = 'unit'
+  min_snr_gamma: float = 5.0
+  sigma_data: float = 0.5
+  time_density: times.Uniform | times.LogitNormal | times.LogNormal = (
+    times.Uniform()
+  )
+  class_dropout: float = 0.1
+  solver: solvers.Solver = solvers.Euler()
+  guidance: float = 1.0
+  guidance_interval: tuple[float, float] = (0.0, 1.0)
+  clip_x0: str = 'off'
+
+  def __post_init__(self):
+    _check(self)
+    super().__post_init__()
+
+  @property
+  def turns(self) -> tuple[base.Turn, ...]:
+    return (base.Turn('denoiser'),)
+
+  @property
+  def condition_keys(self) -> tuple[str, ...]:
+    return ('label',) if self.num_classes else ()
+
+  def loss(
+    self, batch: Batch, *, player: str, train: bool
+  ) -> tuple[Array, Metrics]:
+    del player  # There is but one.
+    clean_bthwc, key_b = batch['video'], self.clip_keys(batch)
+    noise_key_b, time_key_b, drop_key_b = (
+      random.fold_in(key_b, stream) for stream in (_NOISE, _TIME, _DROP)
+    )
+    noise_bthwc = random.normal(noise_key_b, clean_bthwc.shape[1:])
+    time_b = self.time_density.draw(time_key_b, self.path)
+    time_b = jnp.maximum(time_b, self._first_time())
+    condition = self._condition(batch, drop_key_b if train else None)
+
+    time_b1111 = time_b[:, None, None, None, None]
+    alpha_b1111, sigma_b1111 = self.path.scales(time_b1111)
+    noisy_bthwc = alpha_b1111 * clean_bthwc + sigma_b1111 * noise_bthwc
+    output_bthwc = self.denoiser(
+      noisy_bthwc * self._target.input_scale(time_b1111),
+      self.path.clock(time_b),
+      condition,
+      train=train,
+    ).astype(jnp.float32)
+
+    target_bthwc = self._target.target(clean_bthwc, noise_bthwc, time_b1111)
+    error_b = jnp.square(output_bthwc - target_bthwc).mean(axis=(1, 2, 3, 4))
+    error_b *= self._target.weight(self.weight, time_b, self.min_snr_gamma)
+    near_noise_b = time_b < 0.5
+    return error_b.mean(), {  # The two halves' shares; their sum is the loss.
+      'loss_near_noise': (error_b * near_noise_b).mean(),
+      'loss_near_data': (error_b * ~near_noise_b).mean(),
+    }
+
+  def sample(self, key_b: Array, condition: Condition) -> Array:
+    return self.draw(key_b, condition).clip(-1, 1)
+
+  def draw(self, key_b: Array, condition: Condition) -> Array:
+    """Draws as `sample` does, but does not clip: for what is no pixels."""
+    self.check_condition(condition)
+    self.check_dropout(condition, self.class_dropout)
+    noise_bthwc = random.normal(random.fold_in(key_b, _START), self.clip_shape)
+    return self.solver.solve(
+      self._estimator(condition),
+      noise_bthwc,
+      random.fold_in(key_b, _WAY),
+      self.path,
+      self._first_time(),
+    )
+
+  @property
+  def _target(self) -> predictions.Prediction:
+    return predictions.Prediction(self.prediction, self.path, self.sigma_data)
+
+  def _first_time(self) -> float | Array:
+    """Where learning and drawing begin: 0, unless noise alone tells nothing."""
+    return self.path.first_time() if self.prediction == 'noise' else 0.0
+
+  def _condition(self, batch: Batch, drop_key_b: Array | None) -> Condition:
+    """What the denoiser is told; some labels are dropped, if there are keys."""
+    if not self.num_classes:
+      return {}
+    if 'label' not in batch:
+      raise ValueError(
+        f"The batch has no 'label', but model.num_classes is"
+        f' {self.num_classes}; serve clips with labels, or set it to 0.'
+      )
+    if drop_key_b is None:
+      return {'label': batch['label']}
+    drops_b = random.uniform(drop_key_b) < self.class_dropout
+    return {'label': jnp.where(drops_b, self.num_classes, batch['label'])}
+
+  def _estimator(self, condition: Condition) -> solvers.Estimate:
+    """Returns `(noisy_bthwc, time) -> clean_bthwc`, guided and clipped."""
+    denoiser, variables = self.denoiser.unbind()  # For use under lax.scan.
+    guided = guidance.guided(
+      lambda *args: denoiser.apply(variables, *args, train=False),
+      self.num_classes,
+      self.guidance,
+      self.guidance_interval,
+    )
+
+    def estimate(noisy_bthwc: Array, time: Array) -> Array:
+      output_bthwc = guided(
+        noisy_bthwc * self._target.input_scale(time),
+        self.path.clock(time),
+        condition,
+      ).astype(jnp.float32)
+      clean_bthwc = self._target.clean(output_bthwc, noisy_bthwc, time)
+      return _clip(clean_bthwc, self.clip_x0)
+
+    return estimate
+
+
+def _clip(clean_bthwc: Array, how: str) -> Array:
+  if how == 'off':
+    return clean_bthwc
+  if how == 'static':
+    return clean_bthwc.clip(-1, 1)
+  size_b1111 = jnp.quantile(
+    jnp.abs(clean_bthwc), _QUANTILE, axis=(1, 2, 3, 4), keepdims=True
+  )
+  size_b1111 = jnp.maximum(size_b1111, 1)
+  return clean_bthwc.clip(-size_b1111, size_b1111) / size_b1111
+
+
+def _check(model: Diffusion) -> None:
+  """Raises ValueError if fields have no meaning, alone or together."""
+  options = {
+    'prediction': predictions.NAMES,
+    'weight': predictions.WEIGHTS,
+    'clip_x0': ('off', 'static', 'dynamic'),
+  }
+  for field, known in options.items():
+    if (value := getattr(model, field)) not in known:
+      raise ValueError(f'model.{field} is {value!r}; it can be one of {known}.')
+  for field in ('sigma_data', 'min_snr_gamma'):
+    if (value := getattr(model, field)) <= 0:
+      raise ValueError(f'model.{field} is {value}; it must be positive.')
+  if not 0 <= model.class_dropout <= 1:
+    raise ValueError(
+      f'model.class_dropout is {model.class_dropout}; it must lie in [0, 1].'
+    )
+  first, last = model.guidance_interval
+  if not 0 <= first < last <= 1:
+    raise ValueError(
+      f'model.guidance_interval is {(first, last)}; it must rise within [0, 1],'
+      ' where 0 is noise.'
+    )
+  if model.guidance != 1 and not (model.num_classes and model.class_dropout):
+    raise ValueError(
+      f'model.guidance is {model.guidance}, but the model never learns without'
+      f' a label it knows: num_classes is {model.num_classes}, class_dropout'
+      f' {model.class_dropout}; set guidance to 1, or make both positive.'
+    )
+  for field in ('prediction', 'weight'):
+    if model.path.explodes and (
+      (value := getattr(model, field)) in ('velocity', 'v')
+    ):
+      raise ValueError(
+        f'model.{field} is {value!r}, which outgrows all bounds on'
+        f" {type(model.path).__name__}; there it can be 'noise', 'x0' or 'edm'."
+      )

@@ -1,0 +1,1 @@
+"""Load a finished run, generate clips from it, and evaluate it."""

@@ -1,0 +1,1 @@
+"""Bottlenecks of autoencoders, continuous and discrete."""

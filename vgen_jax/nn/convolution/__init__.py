@@ -1,0 +1,1 @@
+"""Convolutions over video, causal and recurrent ones included."""

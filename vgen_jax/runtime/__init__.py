@@ -1,0 +1,1 @@
+"""Devices and disks: sharding, checkpoints, preemption, logs, profiling."""

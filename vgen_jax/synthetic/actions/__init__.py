@@ -1,0 +1,1 @@
+"""Objects that move as their actions say."""

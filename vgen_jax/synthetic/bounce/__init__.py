@@ -1,0 +1,1 @@
+"""An object that bounces off walls at random angles."""

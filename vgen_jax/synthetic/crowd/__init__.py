@@ -1,0 +1,1 @@
+"""Several objects, some of them with labelled anomalies."""

@@ -1,0 +1,1 @@
+"""Clips with noise, blur, colour cast or low resolution."""

@@ -1,0 +1,1 @@
+"""A face whose mouth follows the sound."""

@@ -1,0 +1,1 @@
+"""Label maps with exact optical flow and occlusion."""

@@ -1,0 +1,1 @@
+"""Two distant objects that move in opposite phase."""

@@ -1,0 +1,1 @@
+"""Objects on orbits of an exact period."""

@@ -1,0 +1,1 @@
+"""Clips with named scenes and known cuts."""

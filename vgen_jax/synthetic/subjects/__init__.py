@@ -1,0 +1,1 @@
+"""Subjects whose looks are held out, with reference clips."""

@@ -1,0 +1,1 @@
+"""One past with two or three possible futures of known probability."""

@@ -1,0 +1,1 @@
+"""One object of known shape, colour, size, direction and speed."""

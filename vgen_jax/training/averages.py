@@ -1,0 +1,112 @@
+"""Averages of parameters over the course of a run, several at once.
+
+Spec of an average, one of three kinds:
+
+  {'decay': 0.999}                  weight of the past, always the same
+  {'decay': 0.999, 'warmup': True}  less at first, to forget initialization
+  {'sigma_rel': 0.1}                a share of the run, whatever its length
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vgen_jax.core import checks
+from vgen_jax.core.types import Array
+from vgen_jax.core.types import Params
+
+Specs = Mapping[str, Mapping[str, Any]]  # {name of an average: its spec}
+
+# The narrowest profile that a power law has is of exponent 0, flat.
+_MAX_SIGMA_REL = 1 / np.sqrt(12)
+
+
+def check(specs: Specs) -> None:
+  """Raises ValueError if a spec is none of the kinds above."""
+  for name, spec in specs.items():
+    where = f'config.ema.{name}'
+    for key in spec:
+      if key not in ('decay', 'warmup', 'sigma_rel'):
+        options = ['decay', 'warmup', 'sigma_rel']
+        raise ValueError(
+          f'{where} has a key {key!r} that nothing reads.'
+          f'{checks.hint(key, options)}'
+        )
+    if ('decay' in spec) == ('sigma_rel' in spec) or (
+      'sigma_rel' in spec and 'warmup' in spec
+    ):
+      raise ValueError(
+        f"{where} is {dict(spec)}; it needs 'decay' (with 'warmup' or without)"
+        " or 'sigma_rel', not both."
+      )
+    if not 0 <= spec.get('decay', 0) < 1:
+      raise ValueError(
+        f'{where}.decay is {spec["decay"]}; it must be in [0, 1).'
+      )
+    if 'sigma_rel' in spec:
+      exponent(spec['sigma_rel'])
+
+
+def update(
+  averages: Mapping[str, Params], params: Params, step: Array, specs: Specs
+) -> dict[str, Params]:
+  """Returns the averages after one more step.
+
+  Args:
+    averages: {name: tree like params}, before the step.
+    params: Parameters after the step.
+    step: Number of steps done, this one included, so 1 or more.
+    specs: {name: spec}, of the same names as `averages`.
+  """
+  fresh = {}
+  for name, average in averages.items():
+    past = decay(specs[name], step)
+    fresh[name] = jax.tree.map(
+      lambda a, x, past=past: (past * a + (1 - past) * x).astype(a.dtype),
+      average,
+      params,
+    )
+  return fresh
+
+
+def decay(spec: Mapping[str, Any], step: Array) -> Array:
+  """Returns the weight of the past in step number `step`, 1 or more.
+
+  The power law is that of Karras et al., "Analyzing and Improving the Training
+  Dynamics of Diffusion Models", 2024, https://arxiv.org/abs/2312.02696: the
+  average after step t weights the parameters of step s by s^gamma, so its
+  profile keeps its shape while it grows with the run.
+  """
+  step = jnp.asarray(step, jnp.float32)
+  if 'sigma_rel' in spec:
+    gamma = exponent(spec['sigma_rel'])
+    return (1 - 1 / step) ** (gamma + 1)
+  if spec.get('warmup', False):
+    return jnp.minimum(spec['decay'], (1 + step) / (10 + step))
+  return jnp.asarray(spec['decay'], jnp.float32)
+
+
+def exponent(sigma_rel: float) -> float:
+  """Returns the gamma of a power law whose profile has this relative width.
+
+  The profile s^gamma on [0, t] has the standard deviation `sigma_rel * t`,
+  where sigma_rel^2 = (gamma + 1) / ((gamma + 2)^2 (gamma + 3)).
+
+  Args:
+    sigma_rel: In (0, 0.2887), narrow to flat; usual are 0.05 to 0.15.
+
+  Raises:
+    ValueError: If no power law that grows is of that width.
+  """
+  if not 0 < sigma_rel < _MAX_SIGMA_REL:
+    raise ValueError(
+      f'sigma_rel of an average is {sigma_rel}; it must be above 0 and below'
+      f' {_MAX_SIGMA_REL:.4f}, that of the plain mean of all steps.'
+    )
+  # With g = gamma: g^3 + 7 g^2 + (16 - q) g + (12 - q) = 0, q = sigma_rel^-2.
+  q = sigma_rel**-2
+  roots = np.roots([1, 7, 16 - q, 12 - q])
+  return float(max(roots.real))
