@@ -18,6 +18,7 @@ from vgen_jax.config import build
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.data import pipeline
+from vgen_jax.inference import hooks
 from vgen_jax.inference import sampling
 from vgen_jax.runtime import checkpoints
 from vgen_jax.runtime import writers
@@ -61,7 +62,11 @@ def smoke(path, clips, **overrides):
 def trained(name: str, clips) -> tempfile.TemporaryDirectory:
   """The workdir of a smoke run that others freeze parts of."""
   workdir = tempfile.TemporaryDirectory()
-  loop.train(smoke(ROOT / f'configs/{name}.py', clips), workdir.name)
+  loop.train(
+    smoke(ROOT / f'configs/{name}.py', clips),
+    workdir.name,
+    hooks=hooks.standard(),
+  )
   return workdir
 
 
@@ -99,7 +104,9 @@ def test_killed_and_resumed_is_as_never_killed(
   compiles its own step, while its successor takes the first one's, and draws no
   clips: that must not change anything either.
   """
-  straight = loop.train(smoke(path, clips), str(tmp_path / 'straight'))
+  straight = loop.train(
+    smoke(path, clips), str(tmp_path / 'straight'), hooks=hooks.standard()
+  )
   workdir = tmp_path / 'killed'
   overrides = [f'--config.{k}={v}' for k, v in ONE_DEVICE.items()]
   if 'folder' in straight_data(path):
@@ -130,7 +137,9 @@ def test_killed_and_resumed_is_as_never_killed(
   assert done[-1] < straight.step, 'It was killed too late to tell anything.'
 
   quick = {'checkpoint_every': 1, 'keep': 10, 'sample_every': 0}
-  resumed = loop.train(smoke(path, clips, **quick), str(workdir))
+  resumed = loop.train(
+    smoke(path, clips, **quick), str(workdir), hooks=hooks.standard()
+  )
   assert_same(straight, resumed)
   lines = writers.read_metrics(str(workdir))  # Evaluations have their own.
   steps = [entry['step'] for entry in lines if 'steps_per_second' in entry]

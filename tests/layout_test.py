@@ -23,7 +23,8 @@ FLOORS = (
   ('evaluation',),
   ('synthetic',),
   ('runtime',),
-  ('training', 'inference'),
+  ('training',),
+  ('inference',),
   ('ablation',),
   ('cli',),
 )

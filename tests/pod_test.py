@@ -12,6 +12,7 @@ import portpicker
 import pytest
 
 from vgen_jax.config import loading as config_lib
+from vgen_jax.inference import hooks
 from vgen_jax.training import loop
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -67,22 +68,28 @@ def test_a_pod_and_one_process_go_on_from_each_other(
   tmp_path, config, compiles_once
 ):
   """Straight on one process = half on two, half on one = the other way."""
-  alone = loop.train(config, str(tmp_path / 'alone'))
+  alone = loop.train(config, str(tmp_path / 'alone'), hooks=hooks.standard())
 
   pod = tmp_path / 'pod'
   run_pod(pod, '--stop_at=2')  # Written by two processes,
   half = tmp_path / 'half'
   shutil.copytree(pod, half)
-  one = loop.train(config, str(half))  # restored by one.
+  one = loop.train(
+    config, str(half), hooks=hooks.standard()
+  )  # restored by one.
   assert_close(one, alone)
 
   back = tmp_path / 'back'
-  loop.train(config, str(back), stop_at=2)  # Written by one,
+  loop.train(
+    config, str(back), stop_at=2, hooks=hooks.standard()
+  )  # Written by one,
   run_pod(back)  # restored by two.
-  assert_close(loop.train(config, str(back)), alone)  # Only restores.
+  assert_close(
+    loop.train(config, str(back), hooks=hooks.standard()), alone
+  )  # Only restores.
 
   run_pod(pod)  # Two from the start to the end.
-  assert_close(loop.train(config, str(pod)), alone)
+  assert_close(loop.train(config, str(pod), hooks=hooks.standard()), alone)
   lines = (pod / 'metrics.jsonl').read_text().splitlines()
   evaluated = ['evaluation/valid_loose' in line for line in lines]
   # One process writes; both evaluate, wherever they leave off.

@@ -69,7 +69,9 @@ def test_a_run_that_is_interrupted_is_not_measured(
 ):
   train = ablate.loop.train
   monkeypatch.setattr(
-    ablate.loop, 'train', lambda config, where: train(config, where, stop_at=0)
+    ablate.loop,
+    'train',
+    lambda config, where, **kwargs: train(config, where, stop_at=0, **kwargs),
   )
   assert run(tmp_path) == 0
   assert 'Stopped at step 0 of run 0' in capsys.readouterr().out

@@ -9,6 +9,7 @@ import pytest
 
 from vgen_jax.config import loading as config_lib
 from vgen_jax.inference import evaluations
+from vgen_jax.inference import hooks
 from vgen_jax.runtime import preemption
 from vgen_jax.runtime import writers
 from vgen_jax.training import loop
@@ -38,7 +39,7 @@ def config() -> ConfigDict:
 def done(config, tmp_path_factory):
   """A finished run: its workdir and its last state."""
   workdir = str(tmp_path_factory.mktemp('done'))
-  return workdir, loop.train(config, workdir)
+  return workdir, loop.train(config, workdir, hooks=hooks.standard())
 
 
 def evaluated(workdir) -> dict[int, dict[str, float]]:
@@ -64,7 +65,7 @@ def test_evaluations_are_logged_and_change_nothing(config, done, tmp_path):
   assert names | {'evaluation/steadiness'} <= set(found[4])
   assert found[2] != found[4]
   plain = config_lib.replace(config, {'evaluate_every': 0})
-  state = loop.train(plain, str(tmp_path))
+  state = loop.train(plain, str(tmp_path), hooks=hooks.standard())
   assert_same(
     (state.params, state.ema, state.opt),
     (done[1].params, done[1].ema, done[1].opt),
@@ -88,10 +89,12 @@ def test_who_leaves_in_a_step_that_is_due_evaluates_on_return(
   monkeypatch.setattr(
     preemption.Preemption, 'asked', lambda self, step: step == 2
   )
-  assert int(loop.train(config, str(tmp_path)).step) == 2
+  assert (
+    int(loop.train(config, str(tmp_path), hooks=hooks.standard()).step) == 2
+  )
   assert not evaluated(tmp_path)
   monkeypatch.undo()
-  loop.train(config, str(tmp_path))
+  loop.train(config, str(tmp_path), hooks=hooks.standard())
   assert evaluated(tmp_path) == evaluated(done[0])
 
 
@@ -105,8 +108,8 @@ def test_a_kill_after_an_evaluation_does_not_log_it_twice(
     patch.setattr(writers.Writer, 'write_clips', killed)
     patch.setattr(evaluations.Evaluations, 'log', killed)
     with pytest.raises(KeyboardInterrupt):
-      loop.train(config, str(tmp_path))
-  loop.train(config, str(tmp_path))
+      loop.train(config, str(tmp_path), hooks=hooks.standard())
+  loop.train(config, str(tmp_path), hooks=hooks.standard())
   assert evaluated(tmp_path) == evaluated(done[0])
 
 
@@ -128,12 +131,18 @@ def test_what_is_wrong_is_told_at_the_start(
 ):
   monkeypatch.setenv('VGEN_WEIGHTS', str(tmp_path))
   with pytest.raises(ValueError, match=message):
-    loop.train(config_lib.replace(config, overrides), str(tmp_path / 'new'))
+    loop.train(
+      config_lib.replace(config, overrides),
+      str(tmp_path / 'new'),
+      hooks=hooks.standard(),
+    )
   assert not (tmp_path / 'new').exists()
 
 
 def test_an_evaluation_may_change_between_two_starts(config, done):
   other = {'evaluate_every': 1, 'evaluation.num_clips': 5}
-  state = loop.train(config_lib.replace(config, other), done[0])
+  state = loop.train(
+    config_lib.replace(config, other), done[0], hooks=hooks.standard()
+  )
   assert int(state.step) == 4
-  loop.train(config, done[0])
+  loop.train(config, done[0], hooks=hooks.standard())

@@ -10,6 +10,7 @@ from vgen_jax.config import loading as config_lib
 from vgen_jax.evaluation.metrics import pixels
 from vgen_jax.evaluation.metrics import results
 from vgen_jax.inference import clip_providers
+from vgen_jax.inference import hooks
 from vgen_jax.inference import runs
 from vgen_jax.synthetic.world import verifier as judge_lib
 from vgen_jax.training import loop
@@ -24,7 +25,7 @@ def workdir(tmp_path_factory) -> str:
     {'mesh.data': 1, 'tensorboard': False, 'sample_every': 0},
   )
   folder = str(tmp_path_factory.mktemp('runs') / 'mocogan')
-  loop.train(config, folder)
+  loop.train(config, folder, hooks=hooks.standard())
   return folder
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from vgen_jax.config import loading as config_lib
 from vgen_jax.families.autoencoding import tokenizer as autoencoding
+from vgen_jax.inference import hooks
 from vgen_jax.inference import runs
 from vgen_jax.models import patch_tokenizer
 from vgen_jax.nn.bottlenecks import lookup_free
@@ -122,7 +123,7 @@ def test_recipe_uses_its_codes_and_rebuilds_well(tmp_path):
   """What a transformer over these codes rests on; minutes on two cores."""
   config = config_lib.load(str(CONFIG))
   config = config_lib.replace(config, {'mesh.data': 1, 'tensorboard': False})
-  loop.train(config, str(tmp_path))
+  loop.train(config, str(tmp_path), hooks=hooks.standard())
   run = runs.load(str(tmp_path))
   assert run.validate()['autoencoder/psnr'] > 28
   video = clips(512, 50_000, config.clip_shape) / 127.5 - 1

@@ -13,9 +13,11 @@ import pytest
 from vgen_jax.config import loading as config_lib
 from vgen_jax.core import faults
 from vgen_jax.families.adversarial import gan
+from vgen_jax.inference import hooks
 from vgen_jax.runtime import checkpoints
 from vgen_jax.runtime import writers
 from vgen_jax.synthetic.world import source
+from vgen_jax.training import hooks as training_hooks
 from vgen_jax.training import loop
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -34,7 +36,7 @@ def config() -> ConfigDict:
 def done(config, tmp_path_factory):
   """A finished run: its workdir and its last state."""
   workdir = tmp_path_factory.mktemp('done')
-  return workdir, loop.train(config, str(workdir))
+  return workdir, loop.train(config, str(workdir), hooks=hooks.standard())
 
 
 def test_metrics_tell_each_turn_when_it_is_due(done):
@@ -60,7 +62,7 @@ def test_a_late_turn_is_not_in_the_log_before(config, tmp_path, monkeypatch):
     gan.GAN, 'turns', property(lambda self: tuple(map(late, turns(self))))
   )
   config = config_lib.replace(config, {'tensorboard': True})
-  loop.train(config, str(tmp_path))
+  loop.train(config, str(tmp_path), hooks=hooks.standard())
   entries = writers.read_metrics(str(tmp_path))
   has = lambda name: [f'critic_image{name}' in entry for entry in entries]
   assert has('/loss') == has('/learning_rate') == [False] * 3 + [True] * 3
@@ -73,7 +75,7 @@ def test_a_late_turn_is_not_in_the_log_before(config, tmp_path, monkeypatch):
   assert list((tmp_path / 'tensorboard').iterdir())
   best = config_lib.replace(config, {'best': 'critic_image/loss'})
   with pytest.raises(ValueError, match='no metric of every step'):
-    loop.train(best, str(tmp_path / 'best'))
+    loop.train(best, str(tmp_path / 'best'), hooks=hooks.standard())
 
 
 def test_broken_clips_are_counted_if_the_config_says_so(
@@ -90,10 +92,10 @@ def test_broken_clips_are_counted_if_the_config_says_so(
   monkeypatch.setattr(source.World, '__getitem__', broken)
   config = config_lib.replace(config, {'data.num_clips': 4, 'num_steps': 2})
   with pytest.raises(faults.ClipError, match=r'0.mp4: it is broken'):
-    loop.train(config, str(tmp_path / 'stopped'))
+    loop.train(config, str(tmp_path / 'stopped'), hooks=hooks.standard())
   settings = {'faults.policy': 'substitute'}
   config = config_lib.replace(config, settings)
-  loop.train(config, str(tmp_path / 'on'))
+  loop.train(config, str(tmp_path / 'on'), hooks=hooks.standard())
   entries = writers.read_metrics(str(tmp_path / 'on'))
   counts = [entry['data/substituted'] for entry in entries]
   assert counts == [config.batch_size / 2, config.batch_size]
@@ -101,17 +103,22 @@ def test_broken_clips_are_counted_if_the_config_says_so(
 
 def test_sigterm_saves_and_leaves(config, tmp_path, done):
   """The run stops after the step in which the signal came, and goes on."""
-  leave = lambda step, _: step == 3 and os.kill(os.getpid(), signal.SIGTERM)
+
+  class Leave(training_hooks.Hook):
+    def on_log(self, step, metrics):
+      if step == 3:
+        os.kill(os.getpid(), signal.SIGTERM)
+
   state = loop.train(
     config_lib.replace(config, {'checkpoint_every': 100}),
     str(tmp_path),
-    on_log=leave,
+    hooks=[*hooks.standard(), Leave()],
   )
   # The signal came with the log of step 3, so it is seen after step 4.
   assert int(state.step) == 4
   assert checkpoints.steps(str(tmp_path)) == [4]
   assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-  final = loop.train(config, str(tmp_path))
+  final = loop.train(config, str(tmp_path), hooks=hooks.standard())
   for a, b in zip(
     jax.tree.leaves(final.params),
     jax.tree.leaves(done[1].params),
@@ -130,17 +137,17 @@ def test_an_old_skip_does_not_stop_a_run(config, tmp_path, monkeypatch):
 
   monkeypatch.setattr(gan.GAN, 'loss', broken)
   skips = config_lib.replace(config, {'guard.policy': 'skip'})
-  state = loop.train(skips, str(tmp_path), stop_at=1)
+  state = loop.train(skips, str(tmp_path), stop_at=1, hooks=hooks.standard())
   assert int(state.guard['generator']['skipped']) == 1
   monkeypatch.undo()
-  state = loop.train(config, str(tmp_path), stop_at=2)
+  state = loop.train(config, str(tmp_path), stop_at=2, hooks=hooks.standard())
   assert int(state.step) == 2
   assert int(state.guard['generator']['skipped']) == 1
 
 
 def test_a_finished_run_is_left_as_it_is(config, done):
   before = (done[0] / 'metrics.jsonl').read_text()
-  again = loop.train(config, str(done[0]))
+  again = loop.train(config, str(done[0]), hooks=hooks.standard())
   assert int(again.step) == 6
   assert (done[0] / 'metrics.jsonl').read_text() == before
 
@@ -153,13 +160,13 @@ def test_a_loss_that_is_not_finite_stops_the_run(config, tmp_path, monkeypatch):
     value, terms = loss(self, batch, player=player, train=train)
     return value + np.nan * (value > -1), terms
 
-  loop.train(config, str(tmp_path), stop_at=3)
+  loop.train(config, str(tmp_path), stop_at=3, hooks=hooks.standard())
   monkeypatch.setattr(gan.GAN, 'loss', break_at_step_4)
   with pytest.raises(FloatingPointError, match='not finite, or a spike; none'):
-    loop.train(config, str(tmp_path))
+    loop.train(config, str(tmp_path), hooks=hooks.standard())
   assert checkpoints.steps(str(tmp_path))[-1] == 3
   monkeypatch.undo()
-  final = loop.train(config, str(tmp_path))
+  final = loop.train(config, str(tmp_path), hooks=hooks.standard())
   assert int(final.step) == 6
   assert all(np.isfinite(x).all() for x in jax.tree.leaves(final.params))
 
@@ -177,7 +184,11 @@ def test_a_loss_that_is_not_finite_stops_the_run(config, tmp_path, monkeypatch):
 def test_a_workdir_of_another_run_is_refused(config, done, overrides, message):
   before = (done[0] / 'config.json').read_text()
   with pytest.raises(ValueError, match=message):
-    loop.train(config_lib.replace(config, overrides), str(done[0]))
+    loop.train(
+      config_lib.replace(config, overrides),
+      str(done[0]),
+      hooks=hooks.standard(),
+    )
   assert (done[0] / 'config.json').read_text() == before
 
 
@@ -203,4 +214,8 @@ def test_a_workdir_of_another_run_is_refused(config, done, overrides, message):
 )
 def test_what_is_wrong_is_told(config, tmp_path, overrides, message):
   with pytest.raises(ValueError, match=message):
-    loop.train(config_lib.replace(config, overrides), str(tmp_path / 'new'))
+    loop.train(
+      config_lib.replace(config, overrides),
+      str(tmp_path / 'new'),
+      hooks=hooks.standard(),
+    )

@@ -25,6 +25,7 @@ from vgen_jax.cli import cluster
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.core import checks
+from vgen_jax.inference import hooks
 from vgen_jax.inference import runs as runs_lib
 from vgen_jax.runtime import writers
 from vgen_jax.training import loop
@@ -59,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
   for i in _share(args.only, len(entries)):
     _log.info('Run %d of %d: %s', i, len(entries), entries[i])
-    state = loop.train(configs[i], workdirs[i])
+    state = loop.train(configs[i], workdirs[i], hooks=hooks.standard())
     if int(state.step) < configs[i].num_steps:
       say(f'Stopped at step {int(state.step)} of run {i}; repeat to go on.')
       print(json.dumps({'ablation': {'open': workdirs[i:]}}))

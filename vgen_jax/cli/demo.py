@@ -20,6 +20,7 @@ import numpy as np
 from vgen_jax.config import build
 from vgen_jax.config import loading as config_lib
 from vgen_jax.data import pipeline
+from vgen_jax.inference import hooks
 from vgen_jax.inference import runs
 from vgen_jax.runtime import writers
 from vgen_jax.synthetic.world import source as world
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
       f'{args.config} learns from {config.data.name}; the demo needs'
       " 'synthetic.world.source.World', the one that has a judge."
     )
-  state = loop.train(config, args.workdir)
+  state = loop.train(config, args.workdir, hooks=hooks.standard())
   if int(state.step) < config.num_steps:
     print(f'Stopped at step {int(state.step)}; repeat the command to go on.')
     return 0

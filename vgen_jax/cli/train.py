@@ -14,6 +14,7 @@ from etils import epath
 
 from vgen_jax.cli import cluster
 from vgen_jax.config import loading as config_lib
+from vgen_jax.inference import hooks
 from vgen_jax.training import loop
 
 
@@ -48,6 +49,7 @@ def run(args: argparse.Namespace) -> int:
     args.workdir,
     stop_at=args.stop_at,
     profile=_profile(args.profile),
+    hooks=hooks.standard(),
   )
   if int(state.step) < config.num_steps:
     command = shlex.join(['vgen', 'train', f'--workdir={args.workdir}'])

@@ -1,29 +1,26 @@
 """The one training loop: for every family, on one device or on a pod."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 import contextlib
 import logging
 
 from etils import epath
 import jax
 from ml_collections import ConfigDict
-import numpy as np
 
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.core import checks
 from vgen_jax.core.types import Metrics
 from vgen_jax.data import pipeline
-from vgen_jax.inference import evaluations
-from vgen_jax.inference import sampling
 from vgen_jax.runtime import checkpoints as checkpoints_lib
 from vgen_jax.runtime import preemption
 from vgen_jax.runtime import profiling
 from vgen_jax.runtime import progress as progress_lib
 from vgen_jax.runtime import sharding
 from vgen_jax.runtime import workdir as claims
-from vgen_jax.runtime import writers
 from vgen_jax.training import compilation
 from vgen_jax.training import frozen
+from vgen_jax.training import hooks as hooks_lib
 from vgen_jax.training import setup as setup_lib
 from vgen_jax.training import state as state_lib
 
@@ -36,14 +33,14 @@ def train(
   *,
   stop_at: int | None = None,
   profile: tuple[int, int] | None = None,
-  on_log: Callable[[int, Mapping[str, float]], None] | None = None,
+  hooks: Sequence[hooks_lib.Hook] = (),
 ) -> state_lib.TrainState:
   """Trains the model that `config` describes, from its last checkpoint if any.
 
   The order is a promise: build; init, born sharded; restore; then for each
-  step: batch, update, log, check that all is finite, sample, evaluate,
-  checkpoint; at last a final checkpoint. All hosts of a pod run this function
-  in step; host 0 alone writes metrics and clips.
+  step: batch, update, log, check that all is finite, hooks, checkpoint; at
+  last a final checkpoint. All hosts of a pod run this function in step; host 0
+  alone writes metrics and clips.
 
   Args:
     config: What a file of configs/ returns. It is read here, and below this
@@ -54,7 +51,9 @@ def train(
       `num_steps`, which makes schedules end sooner.
     profile: (first, last) step to trace with `jax.profiler` into
       `<workdir>/profile`.
-    on_log: Called with step and metrics at each log.
+    hooks: What the run does besides training, such as writing metrics and
+      evaluating; `inference.hooks.standard()` is what `vgen train` uses.
+      Without hooks only checkpoints are written.
 
   Returns:
     The final state, so that a notebook can go on with it. If it stopped before
@@ -71,8 +70,8 @@ def train(
   setup = setup_lib.make(settings)
   setup_lib.check_batch_size(setup)
   _check_best(setup)
-  sample = sampling.make_sampler(setup.model, settings.sample_from, setup.mesh)
-  evaluate = evaluations.Evaluations.of(setup, sample, workdir)
+  for hook in hooks:
+    hook.on_setup(setup, workdir)
   claims.claim(workdir, config)
   final = settings.num_steps
   final = final if stop_at is None else min(stop_at, final)
@@ -93,7 +92,6 @@ def train(
     train_step, cost = compilation.compile_step(setup)
     _log.info('%s', cost)
     _log.info('Steps %d to %d in %s.', first, final, workdir)
-    writer = stack.enter_context(_writer(workdir, first, settings, setup))
     progress = stack.enter_context(
       progress_lib.Progress(
         first, final, settings.batch_size, cost.flops, setup.mesh.size
@@ -103,42 +101,30 @@ def train(
       contextlib.closing(batches_from(setup, first))
     )
     trace = stack.enter_context(profiling.Trace(workdir, profile))
+    run = hooks_lib.Run(workdir, setup, first, hooks, progress)
+    for hook in hooks:
+      stack.callback(hook.close)
+      hook.on_start(run, state)
     metrics: dict[str, float] = {}
-    if evaluate and evaluate.lacks(first):
-      writer.write_metrics(first, evaluate.log(state))
     for step in range(first + 1, final + 1):
       with trace.step(step):
         state, device_metrics = train_step(state, next(batches))
       trace.after(step, device_metrics)
       progress.advance(step)
 
-      leaves = preempted.asked(step)
-      logs, samples, evaluates, saves = (
-        (bool(every) and step % every == 0) or step == final
-        for every in (
-          settings.log_every,
-          settings.sample_every,
-          settings.evaluate_every,
-          settings.checkpoint_every,
-        )
-      )
-      saves |= leaves
+      leaves, last = preempted.asked(step), step == final
+      logs = last or step % settings.log_every == 0
+      saves = last or leaves or step % settings.checkpoint_every == 0
       if logs or saves:  # Before a save: a broken run must not go on in one.
         metrics = _read(setup, step, device_metrics, batches)
-        writer.write_metrics(step, metrics | progress.speed())
+        run.log(step, metrics | progress.speed())
         progress.show(step, metrics)
-        if on_log is not None:
-          on_log(step, metrics)
         _check_guard(settings, state, step, skipped)
-      if samples and settings.sample_every and not leaves:
-        writer.write_clips(step, _samples(setup, sample, state))
-      if evaluates and evaluate and not leaves:
-        numbers = evaluate.log(state)
-        writer.write_metrics(step, numbers)
-        progress.show(step, numbers)
+      for hook in hooks:
+        hook.on_step(step, state, last=last, leaving=leaves)
       if saves:
         checkpoints.save(step, state, metrics)
-      if leaves and step < final:
+      if leaves and not last:
         _log.warning('Leaving at step %d, as asked.', step)
         break
   return state
@@ -191,21 +177,6 @@ def _check_best(setup: setup_lib.Setup) -> None:
       )
 
 
-def _writer(
-  workdir: str,
-  first: int,
-  settings: settings_lib.Settings,
-  setup: setup_lib.Setup,
-) -> writers.Writer:
-  return writers.Writer(
-    workdir,
-    first,
-    frames_per_second=setup.source.schema.frames_per_second,
-    tensorboard=settings.tensorboard,
-    wandb=settings.wandb,
-  )
-
-
 def _read(
   setup: setup_lib.Setup, step: int, metrics: Metrics, batches: pipeline.Batches
 ) -> dict[str, float]:
@@ -251,22 +222,3 @@ def _check_guard(
         ' latest checkpoint is sound. Lower the learning rate, or set'
         " config.guard.policy='skip' to go on past a few of them."
       )
-
-
-def _samples(
-  setup: setup_lib.Setup,
-  sample: sampling.Sampler,
-  state: state_lib.TrainState,
-) -> np.ndarray:
-  """Draws the same clips in each round, so that one sees them get better.
-
-  Beneath the clips that the model was told the beginning of, if it was.
-  """
-  num = setup.settings.num_samples
-  key_b = sampling.clip_keys(setup.settings.seed, num)
-  condition = sampling.conditions(setup.model, setup.source, num)
-  video_bthwc = np.asarray(jax.device_get(sample(state, key_b, condition)))
-  if 'known_video' in condition:
-    told_bthwc = condition['known_video']
-    video_bthwc = np.concatenate([told_bthwc, video_bthwc], axis=2)
-  return video_bthwc

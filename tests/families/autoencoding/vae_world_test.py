@@ -9,6 +9,7 @@ import pytest
 
 from vgen_jax.config import build
 from vgen_jax.config import loading as config_lib
+from vgen_jax.inference import hooks
 from vgen_jax.inference import runs
 from vgen_jax.synthetic.world import tracking
 from vgen_jax.synthetic.world import verifier as judge_lib
@@ -46,7 +47,7 @@ LIMITS = {  # At least; errors are negative.
 def trained(workdir, **overrides) -> runs.Run:
   quiet = {'sample_every': 0, 'tensorboard': False, 'mesh.data': 1}
   config = config_lib.replace(config_lib.load(str(CONFIG)), quiet | overrides)
-  loop.train(config, str(workdir))
+  loop.train(config, str(workdir), hooks=hooks.standard())
   return runs.load(str(workdir))
 
 

@@ -9,6 +9,7 @@ import pytest
 from vgen_jax.config import build
 from vgen_jax.config import loading as config_lib
 from vgen_jax.evaluation.metrics import baselines
+from vgen_jax.inference import hooks
 from vgen_jax.inference import runs
 from vgen_jax.synthetic.world import drawing
 from vgen_jax.synthetic.world import motion
@@ -114,7 +115,9 @@ def test_the_truth_passes_and_cheats_do_not(world):
 def test_a_convlstm_predicts_and_goes_on(world, tmp_path):
   config = config_lib.load(f'{CONFIG}:cpu')
   quiet = {'sample_every': 0, 'tensorboard': False, 'mesh.data': 1}
-  loop.train(config_lib.replace(config, quiet), str(tmp_path))
+  loop.train(
+    config_lib.replace(config, quiet), str(tmp_path), hooks=hooks.standard()
+  )
   run = runs.load(str(tmp_path))
   truth = shown(world)
   t = truth.shape[1]

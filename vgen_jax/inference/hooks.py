@@ -1,0 +1,84 @@
+"""Hooks that generate clips and evaluate them while a run trains."""
+
+import jax
+import numpy as np
+
+from vgen_jax.inference import evaluations
+from vgen_jax.inference import sampling
+from vgen_jax.training import hooks
+from vgen_jax.training import setup as setup_lib
+from vgen_jax.training.state import TrainState
+
+
+def standard() -> tuple[hooks.Hook, ...]:
+  """Returns the hooks of `vgen train`: metrics, sample clips, evaluations.
+
+  Hooks keep files open, so each run needs hooks of its own.
+  """
+  return hooks.WriteMetrics(), SampleClips(), Evaluate()
+
+
+class SampleClips(hooks.Hook):
+  """Generates clips every `config.sample_every` steps and at the end.
+
+  The noise and the conditions are the same each time, so that the clips show
+  how the model improves. Where a model is given the first frames, the clips
+  that they come from are shown above the generated ones.
+  """
+
+  def __init__(self):
+    self._run: hooks.Run | None = None
+    self._sample: sampling.Sampler | None = None
+
+  def on_setup(self, setup: setup_lib.Setup, workdir: str) -> None:
+    average = setup.settings.sample_from
+    self._sample = sampling.make_sampler(setup.model, average, setup.mesh)
+
+  def on_start(self, run: hooks.Run, state: TrainState) -> None:
+    self._run = run
+
+  def on_step(
+    self, step: int, state: TrainState, *, last: bool, leaving: bool
+  ) -> None:
+    every = self._run.setup.settings.sample_every
+    if every and not leaving and (last or step % every == 0):
+      self._run.clips(step, self._clips(state))
+
+  def _clips(self, state: TrainState) -> np.ndarray:
+    """Returns float32 `[b, t, h, w, c]` in [-1, 1]."""
+    setup = self._run.setup
+    num = setup.settings.num_samples
+    key_b = sampling.clip_keys(setup.settings.seed, num)
+    condition = sampling.conditions(setup.model, setup.source, num)
+    samples = self._sample(state, key_b, condition)
+    video_bthwc = np.asarray(jax.device_get(samples))
+    if 'known_video' in condition:
+      known_bthwc = condition['known_video']
+      video_bthwc = np.concatenate([known_bthwc, video_bthwc], axis=2)
+    return video_bthwc
+
+
+class Evaluate(hooks.Hook):
+  """Evaluates every `config.evaluate_every` steps and at the end."""
+
+  def __init__(self):
+    self._run: hooks.Run | None = None
+    self._evaluations: evaluations.Evaluations | None = None
+
+  def on_setup(self, setup: setup_lib.Setup, workdir: str) -> None:
+    average = setup.settings.sample_from
+    sample = sampling.make_sampler(setup.model, average, setup.mesh)
+    self._evaluations = evaluations.Evaluations.of(setup, sample, workdir)
+
+  def on_start(self, run: hooks.Run, state: TrainState) -> None:
+    """Evaluates the restored state if the run left before it could."""
+    self._run = run
+    if self._evaluations and self._evaluations.lacks(run.first):
+      run.evaluate(run.first, self._evaluations.log(state))
+
+  def on_step(
+    self, step: int, state: TrainState, *, last: bool, leaving: bool
+  ) -> None:
+    every = self._run.setup.settings.evaluate_every
+    if every and not leaving and (last or step % every == 0):
+      self._run.evaluate(step, self._evaluations.log(state))

@@ -1,0 +1,123 @@
+"""Hooks: what a run does besides training, such as logging and evaluation.
+
+The training loop calls the methods of each hook in the order in which the hooks
+were given. It does not import evaluation or inference; the caller composes what
+it wants, for example `inference.hooks.standard()`.
+"""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+from typing import Any
+
+from vgen_jax.core.types import Array
+from vgen_jax.runtime import progress as progress_lib
+from vgen_jax.runtime import writers
+from vgen_jax.training import setup as setup_lib
+from vgen_jax.training.state import TrainState
+
+
+class Hook:
+  """Base class: every method does nothing, so override what you need."""
+
+  def on_setup(self, setup: setup_lib.Setup, workdir: str) -> None:
+    """Called before anything is written to the workdir.
+
+    Raises:
+      ValueError: If the hook does not fit the config.
+    """
+
+  def on_start(self, run: 'Run', state: TrainState) -> None:
+    """Called once before the first step, with the fresh or restored state."""
+
+  def on_log(self, step: int, metrics: Mapping[str, float]) -> None:
+    """Called with the metrics of a step, every `config.log_every` steps."""
+
+  def on_step(
+    self, step: int, state: TrainState, *, last: bool, leaving: bool
+  ) -> None:
+    """Called after each step, after `on_log` and before the checkpoint.
+
+    Args:
+      step: Number of updates made so far.
+      state: State after the step. The next step donates its buffers, so a hook
+        must not keep it.
+      last: Whether this is the last step of this call of `train`.
+      leaving: Whether the run was asked to stop. A hook should then be quick.
+    """
+
+  def on_clips(self, step: int, video_bthwc: Array) -> None:
+    """Called with generated clips, float32 in [-1, 1]."""
+
+  def on_evaluate(self, step: int, numbers: Mapping[str, float]) -> None:
+    """Called with the results of an evaluation, {'evaluation/...': number}."""
+
+  def close(self) -> None:
+    """Called at the end, also after an error."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """A run in progress, through which hooks pass results to each other.
+
+  Attributes:
+    workdir: Local or gs:// directory.
+    setup: What the run is made of.
+    first: Number of updates made before this call of `train`.
+    hooks: All hooks of the run.
+    progress: Console output.
+  """
+
+  workdir: str
+  setup: setup_lib.Setup
+  first: int
+  hooks: Sequence[Hook]
+  progress: progress_lib.Progress
+
+  def log(self, step: int, metrics: Mapping[str, float]) -> None:
+    """Passes training metrics to all hooks."""
+    for hook in self.hooks:
+      hook.on_log(step, metrics)
+
+  def clips(self, step: int, video_bthwc: Any) -> None:
+    """Passes generated clips to all hooks."""
+    for hook in self.hooks:
+      hook.on_clips(step, video_bthwc)
+
+  def evaluate(self, step: int, numbers: Mapping[str, float]) -> None:
+    """Passes the results of an evaluation to all hooks and the console."""
+    for hook in self.hooks:
+      hook.on_evaluate(step, numbers)
+    self.progress.show(step, numbers)
+
+
+class WriteMetrics(Hook):
+  """Writes metrics and clips to the workdir, TensorBoard and W&B.
+
+  The files are those of `runtime/writers.py`.
+  """
+
+  def __init__(self):
+    self._writer: writers.Writer | None = None
+
+  def on_start(self, run: Run, state: TrainState) -> None:
+    settings = run.setup.settings
+    self._writer = writers.Writer(
+      run.workdir,
+      run.first,
+      frames_per_second=run.setup.source.schema.frames_per_second,
+      tensorboard=settings.tensorboard,
+      wandb=settings.wandb,
+    )
+
+  def on_log(self, step: int, metrics: Mapping[str, float]) -> None:
+    self._writer.write_metrics(step, metrics)
+
+  def on_clips(self, step: int, video_bthwc: Array) -> None:
+    self._writer.write_clips(step, video_bthwc)
+
+  def on_evaluate(self, step: int, numbers: Mapping[str, float]) -> None:
+    self._writer.write_metrics(step, numbers)
+
+  def close(self) -> None:
+    if self._writer is not None:
+      self._writer.close()
