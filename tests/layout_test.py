@@ -35,7 +35,7 @@ NO_PLACES = {'utils', 'util', 'common', 'helpers', 'helper', 'misc'}
 # Not installed everywhere, or slow to import: only where they are needed.
 LAZY = {'tensorflow', 'torch', 'wandb', 'tensorboardX', 'tensorflow_datasets'}
 # Beside the types of core/types.py, names that may be imported themselves.
-NAMED = {'VideoModel', 'Turn', 'TrainState'}
+NAMED = {'VideoModel', 'Update', 'TrainState'}
 
 
 def files(root: pathlib.Path, folder: str = PACKAGE) -> list[pathlib.Path]:

@@ -35,9 +35,9 @@ def main() -> None:
   args = parser.parse_args()
   rows = {}
   world = world_lib.World((16, 64, 64, 3))
-  judge = judge_lib.Judge(world)
+  judge = judge_lib.Verifier(world)
   clips = rerendering.draw(world, 64)
-  blurred = corruptions.spoil(clips, 'blur', 1.5, 0)
+  blurred = corruptions.corrupt(clips, 'blur', 1.5, 0)
   rows['judge, real clips'] = _time(
     lambda: judge.measure(clips.video_bthwc), 64
   )

@@ -149,9 +149,9 @@ def test_what_looks_at_pixels_gets_them(fsq, tmp_path, capsys):
   told = encode(capsys, fsq, tmp_path, f'--num={NUM}')
   setup = made(over('maskgit_world', fsq, told['folder']))
   options = settings_lib.Evaluation(num_clips=2)
-  found = clip_providers.Streams(setup, None, options)
+  found = clip_providers.ClipProviders(setup, None, options)
   plain = made(over('maskgit_world', fsq))
-  wanted = clip_providers.Streams(plain, None, options)
+  wanted = clip_providers.ClipProviders(plain, None, options)
   assert found.real_split == wanted.real_split == 'validation'
   assert found.places() == wanted.places()
   state = types.SimpleNamespace(step=0)

@@ -32,10 +32,10 @@ class Gap(base.Metric):
     self.probe = probe or Level()
 
   def counts(self, num_clips):
-    return {base.DRAWN: num_clips, base.REAL: 2 * num_clips}
+    return {base.GENERATED: num_clips, base.REAL: 2 * num_clips}
 
   def conclude(self, features, rng):
-    drawn_n, real_n = (features[p]['mean'] for p in (base.DRAWN, base.REAL))
+    drawn_n, real_n = (features[p]['mean'] for p in (base.GENERATED, base.REAL))
     half = drawn_n[rng.permutation(len(drawn_n))[: len(drawn_n) // 2]].mean()
     values = {
       self.name: results.Value(float(drawn_n.mean() - real_n.mean())),
@@ -63,8 +63,8 @@ class Clips:
 @pytest.fixture
 def streams():
   return {
-    base.DRAWN: evaluator.Stream(Clips(1), {'seed': 1}, chunk=4),
-    base.REAL: evaluator.Stream(Clips(2), {'seed': 2}, chunk=6, size=17),
+    base.GENERATED: evaluator.ClipProvider(Clips(1), {'seed': 1}, chunk=4),
+    base.REAL: evaluator.ClipProvider(Clips(2), {'seed': 2}, chunk=6, size=17),
   }
 
 
@@ -84,7 +84,7 @@ def test_all_clips_count_once_and_no_more_than_there_are(streams):
   assert found.values['gap_num'].value == 10 + 17 / 1000
   every = [Clips(s)(0, n)['video'].mean() for s, n in ((1, 10), (2, 17))]
   assert found.values['gap'].value == pytest.approx(every[0] - every[1])
-  assert streams[base.DRAWN].read.spans == [(0, 4), (4, 4), (8, 2)]
+  assert streams[base.GENERATED].read.spans == [(0, 4), (4, 4), (8, 2)]
   assert streams[base.REAL].read.spans == [(0, 6), (6, 6), (12, 5)]
 
 
@@ -136,7 +136,7 @@ def test_real_features_last_and_others_are_never_taken_for_them(
   # Another probe, other clips: not the same features.
   measure(streams, folder, [Gap(Level(version=2))])
   assert len(streams[base.REAL].read.spans) == 3
-  other = evaluator.Stream(Clips(3), {'seed': 3}, chunk=6, size=17)
+  other = evaluator.ClipProvider(Clips(3), {'seed': 3}, chunk=6, size=17)
   measure({**streams, base.REAL: other}, folder)
   assert len(other.read.spans) == 3
 
@@ -157,7 +157,7 @@ def test_clips_are_shown_even_if_their_features_are_known(streams, tmp_path):
   for _ in range(2):
     found = measure(streams, folder, num_shown=3)
     np.testing.assert_array_equal(
-      found.clips[base.DRAWN]['video'], Clips(1)(0, 3)['video']
+      found.clips[base.GENERATED]['video'], Clips(1)(0, 3)['video']
     )
     assert len(found.clips[base.REAL]['video']) == 3
 

@@ -40,9 +40,9 @@ class Rounding(nn.Module):
 
   def __call__(self, encoded_bthwe, key_b, *, train):
     if not self.num_codes:
-      return autoencoder_lib.Bottled(encoded_bthwe, jnp.zeros(()), {})
+      return autoencoder_lib.BottleneckOutput(encoded_bthwe, jnp.zeros(()), {})
     codes = jnp.round(encoded_bthwe[..., 0]).astype(jnp.int32) + 1
-    return autoencoder_lib.Bottled(
+    return autoencoder_lib.BottleneckOutput(
       self.lookup(codes), jnp.zeros(()), {}, codes_bthw=codes
     )
 
@@ -95,8 +95,8 @@ class Fixed(base.VideoModel):
   value: float = 3.0
 
   @property
-  def turns(self):
-    return (base.Turn('critic'), base.Turn('critic', self.penalty_name))
+  def updates(self):
+    return (base.Update('critic'), base.Update('critic', self.penalty_name))
 
   def loss(self, batch, *, player, train):
     return self.critic(batch['video']).mean(), {}

@@ -18,7 +18,7 @@ class Pass(nn.Module):
 
   def __call__(self, encoded_bthwe, key_b, *, train):
     terms = {'asked': jnp.float32(3)}
-    return autoencoder.Bottled(encoded_bthwe, jnp.float32(3), terms)
+    return autoencoder.BottleneckOutput(encoded_bthwe, jnp.float32(3), terms)
 
 
 class Times(nn.Module):

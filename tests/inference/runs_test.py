@@ -157,7 +157,7 @@ def test_a_run_evaluates_itself_and_keeps_the_protocol(run):
     clips['generated'], run.sample(4, seed=3, batch_size=4)
   )
   assert list(clips['title'][:2]) == ['right', 'down-right']
-  judge = judge_lib.Judge(run.source)
+  judge = judge_lib.Verifier(run.source)
   assert list(judge.measure(clips['real']).label_b) == [0, 1, 2, 3]
 
 
@@ -188,13 +188,13 @@ def test_what_was_stopped_goes_on_and_ends_the_same(run, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
       run.evaluate(METRICS, 12, batch_size=4)
   assert len(partial()) == 5
-  read, drawn = [], clip_providers.Streams._drawn
+  read, drawn = [], clip_providers.ClipProviders._drawn
 
   def counted(self, state, first, num):
     read.append((first, num))
     return drawn(self, state, first, num)
 
-  monkeypatch.setattr(clip_providers.Streams, '_drawn', counted)
+  monkeypatch.setattr(clip_providers.ClipProviders, '_drawn', counted)
   again = run.evaluate(METRICS, 12, batch_size=4)
   assert again.metrics == straight.metrics
   assert again.curves == straight.curves

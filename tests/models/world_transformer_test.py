@@ -108,5 +108,5 @@ def test_heads_that_do_not_fit_are_refused():
   network = NETWORK.clone(num_heads=3)
   with pytest.raises(ValueError, match='width is 16'):
     network.init(
-      jax.random.key(0), VIDEO, num_outputs=3, method=network.together
+      jax.random.key(0), VIDEO, num_outputs=3, method=network.predict_all
     )

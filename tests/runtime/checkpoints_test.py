@@ -25,8 +25,8 @@ class Fit(base.VideoModel):
   net: nn.Module
 
   @property
-  def turns(self):
-    return (base.Turn('net'),)
+  def updates(self):
+    return (base.Update('net'),)
 
   def loss(self, batch, *, player, train):
     return jnp.square(self.net(batch['video'])).mean(), {}

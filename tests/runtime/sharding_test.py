@@ -44,8 +44,8 @@ class Denoise(base.VideoModel):
   net: nn.Module
 
   @property
-  def turns(self):
-    return (base.Turn('net'),)
+  def updates(self):
+    return (base.Update('net'),)
 
   def loss(self, batch, *, player, train):
     video_bd = batch['video'].reshape(len(batch['video']), -1)

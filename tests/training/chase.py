@@ -3,7 +3,7 @@
 import flax.linen as nn
 import jax.numpy as jnp
 
-from vgen_jax.families.base import Turn
+from vgen_jax.families.base import Update
 from vgen_jax.families.base import VideoModel
 
 BATCH = {'video': jnp.zeros((4, 1, 1, 1, 1))}
@@ -26,10 +26,10 @@ class Chase(VideoModel):
   cat: nn.Module
   mouse: nn.Module
   cheese: nn.Module
-  order: tuple[Turn, ...] = (Turn('cat'), Turn('mouse'))
+  order: tuple[Update, ...] = (Update('cat'), Update('mouse'))
 
   @property
-  def turns(self):
+  def updates(self):
     return self.order
 
   def loss(self, batch, *, player, train):

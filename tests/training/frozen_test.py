@@ -40,8 +40,8 @@ class Alone(base.VideoModel):
   tokenizer: nn.Module
 
   @property
-  def turns(self):
-    return (base.Turn('tokenizer'),)
+  def updates(self):
+    return (base.Update('tokenizer'),)
 
   def loss(self, batch, *, player, train):
     return jnp.square(self.tokenizer(batch['video']) - 1).mean(), {}
@@ -54,8 +54,8 @@ class Upon(base.VideoModel):
   head: nn.Module
 
   @property
-  def turns(self):
-    return (base.Turn('head'),)
+  def updates(self):
+    return (base.Update('head'),)
 
   def loss(self, batch, *, player, train):
     return jnp.square(self.head(self.tokenizer(batch['video']))).mean(), {}

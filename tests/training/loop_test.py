@@ -54,7 +54,7 @@ def test_metrics_tell_each_turn_when_it_is_due(done):
 
 def test_a_late_turn_is_not_in_the_log_before(config, tmp_path, monkeypatch):
   """Neither its NaNs nor a learning rate; nor can it be called best."""
-  turns = gan.GAN.turns.fget
+  turns = gan.GAN.updates.fget
   late = lambda turn: dataclasses.replace(
     turn, start=3 if turn.player == 'critic_image' else 0
   )
@@ -196,7 +196,7 @@ def test_a_workdir_of_another_run_is_refused(config, done, overrides, message):
   ('overrides', 'message'),
   [
     ({'batch_size': 6, 'mesh.data': 4}, 'is 6; it must be a multiple of the 4'),
-    ({'model.num_critic_turns': 3}, r'critic_image moves 3 times a step'),
+    ({'model.num_critic_updates': 3}, r'critic_image moves 3 times a step'),
     ({'model.num_classes': 4}, 'num_classes is 4; the data has 8 classes'),
     ({'best': 'critic_image_penalty/loss'}, 'no metric of every step'),
     ({'model.generator.widht': 3}, "takes no 'widht'. Did you mean 'width'"),

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from vgen_jax.families.base import Turn
+from vgen_jax.families.base import Update
 from vgen_jax.training import optimizers as optim
 
 _CONSTANT = {'name': 'constant', 'peak': 0.5}
@@ -58,9 +58,9 @@ def test_clipping_bounds_the_whole_gradient():
 
 def test_schedules_count_steps_however_often_a_player_moves():
   turns = [
-    Turn('critic', times=4),
-    Turn('critic', loss='penalty', every=2),
-    Turn('generator'),
+    Update('critic', times=4),
+    Update('critic', loss='penalty', every=2),
+    Update('generator'),
   ]
   updates = optim.updates_per_step(turns)
   assert updates == {'critic': 4.5, 'generator': 1.0}

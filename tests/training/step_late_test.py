@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from tests.training import chase
-from vgen_jax.families.base import Turn
+from vgen_jax.families.base import Update
 from vgen_jax.training import state as state_lib
 from vgen_jax.training import step as step_lib
 
@@ -55,7 +55,7 @@ class Game:
     return [*states, state], metrics
 
 
-LATE = (Turn('mouse'), Turn('cat', start=3, with_previous=True))
+LATE = (Update('mouse'), Update('cat', start=3, with_previous=True))
 
 
 def test_before_its_start_nothing_of_a_player_moves():
@@ -88,11 +88,11 @@ def test_averages_of_a_late_player_begin_with_it():
 
 
 def test_a_late_and_lazy_turn_counts_from_its_start():
-  lazy = Turn('cat', loss='penalty', every=2, start=3)
+  lazy = Update('cat', loss='penalty', every=2, start=3)
   assert [lazy.is_due(step) for step in range(8)] == (
     [False] * 3 + [True, False] * 2 + [True]
   )
-  states, metrics = Game(Turn('mouse'), lazy).states(6)
+  states, metrics = Game(Update('mouse'), lazy).states(6)
   counts = [int(state.opt['cat'][0].count) for state in states]
   assert counts == [0, 0, 0, 0, 1, 1, 2]
   played = [bool(np.isfinite(x['cat_penalty/loss'])) for x in metrics]
@@ -102,8 +102,8 @@ def test_a_late_and_lazy_turn_counts_from_its_start():
 def test_a_late_turn_in_several_moves_and_micro_batches():
   """It plays as one that starts at 0 does on the same state."""
   many = {'times': 2, 'with_previous': True}
-  late = Game(Turn('mouse'), Turn('cat', start=2, **many), accumulate=2)
-  always = Game(Turn('mouse'), Turn('cat', **many), accumulate=2)
+  late = Game(Update('mouse'), Update('cat', start=2, **many), accumulate=2)
+  always = Game(Update('mouse'), Update('cat', **many), accumulate=2)
   states, _ = late.states(3)
   assert of_cat(states[2]) == of_cat(late.first)
   assert int(states[3].opt['cat'][0].count) == 2
@@ -136,4 +136,4 @@ def test_a_late_turn_of_a_run_that_was_cut(cut: int):
 def test_a_turn_that_cannot_be_is_told(field: str, least: int):
   message = f"{field} of the turn 'cat' is {least - 1}; it must be {least} or"
   with pytest.raises(ValueError, match=message):
-    Turn('cat', **{field: least - 1})
+    Update('cat', **{field: least - 1})

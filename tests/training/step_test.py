@@ -10,7 +10,7 @@ import pytest
 from tests.training import chase
 from vgen_jax.core import random
 from vgen_jax.families import base
-from vgen_jax.families.base import Turn
+from vgen_jax.families.base import Update
 from vgen_jax.training import state as state_lib
 from vgen_jax.training import step as step_lib
 
@@ -52,7 +52,7 @@ def test_players_take_turns_and_the_rest_is_frozen():
 
 
 def test_simultaneous_turns_see_the_same():
-  values, metrics, _ = play(Turn('cat'), Turn('mouse', with_previous=True))
+  values, metrics, _ = play(Update('cat'), Update('mouse', with_previous=True))
   assert metrics['mouse/gap'] == metrics['cat/gap'] == -1.0
   np.testing.assert_allclose([values['cat'], values['mouse']], [2.0, 1.2])
 
@@ -70,7 +70,7 @@ def test_several_moves_share_the_batch():
     chase.Scalar(),
     chase.Scalar(),
     chase.Scalar(),
-    (Turn('mouse', times=2),),
+    (Update('mouse', times=2),),
   )
   optimizer = {'mouse': optax.sgd(0.1)}
   state = state_lib.create(model, optimizer, (), BATCH, seed=0)
@@ -82,7 +82,7 @@ def test_several_moves_share_the_batch():
 
 
 def test_a_lazy_turn_rests():
-  lazy = Turn('cat', loss='penalty', every=2)
+  lazy = Update('cat', loss='penalty', every=2)
   one, metrics, state = play(lazy, rates=(0.5, 0.5))
   np.testing.assert_allclose(one['cat'], 0.5)
   assert np.isfinite(metrics['cat_penalty/loss'])
@@ -105,8 +105,8 @@ class Fit(base.VideoModel):
   net: nn.Module
 
   @property
-  def turns(self):
-    return (Turn('net'),)
+  def updates(self):
+    return (Update('net'),)
 
   def loss(self, batch, *, player, train):
     noise_bd = random.normal(self.clip_keys(batch), (3,))
@@ -146,7 +146,11 @@ def test_accumulated_is_the_big_batch(accumulate: int):
 def test_an_update_that_is_not_finite_is_not_made():
   """Adam without epsilon divides 0 by 0 where a gradient is 0."""
   model = chase.Chase(
-    (1, 1, 1, 1), chase.Scalar(), chase.Scalar(), chase.Scalar(), (Turn('cat'),)
+    (1, 1, 1, 1),
+    chase.Scalar(),
+    chase.Scalar(),
+    chase.Scalar(),
+    (Update('cat'),),
   )
   optimizers = {'cat': optax.adam(0.1, eps=0.0)}
   state = state_lib.create(model, optimizers, (), BATCH, seed=0)

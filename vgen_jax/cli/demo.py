@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
   asked_b = trained.condition(args.num).get('label')
   real, real_label_b = _real(config, _NUM_REAL)
 
-  judge = judge_lib.Judge(trained.source)
+  judge = judge_lib.Verifier(trained.source)
   drawn = judge.report(video, asked_b)
   truth = judge.report(real, real_label_b)
   table = _table(drawn, truth, args.num, _NUM_REAL)

@@ -28,11 +28,11 @@ from vgen_jax.evaluation.metrics import base
 from vgen_jax.evaluation.metrics import results
 from vgen_jax.evaluation.report import page
 
-MADE = (base.DRAWN, base.PREDICTED, base.REBUILT)
+MADE = (base.GENERATED, base.PREDICTED, base.RECONSTRUCTED)
 
 
 @dataclasses.dataclass(frozen=True)
-class Stream:
+class ClipProvider:
   """Clips by number.
 
   Attributes:
@@ -65,7 +65,7 @@ class _Part:
 
 def measure(
   metrics: Sequence[base.Metric],
-  streams: Mapping[str, Stream],
+  streams: Mapping[str, ClipProvider],
   num_clips: int,
   *,
   seed: int = 0,
@@ -159,7 +159,7 @@ def write(
 
 def _parts(
   metrics: Sequence[base.Metric],
-  streams: Mapping[str, Stream],
+  streams: Mapping[str, ClipProvider],
   num_clips: int,
   made: epath.Path | None,
   found: epath.Path | None,
@@ -188,7 +188,7 @@ def _parts(
 
 
 def _counts(
-  metric: base.Metric, streams: Mapping[str, Stream], num_clips: int
+  metric: base.Metric, streams: Mapping[str, ClipProvider], num_clips: int
 ) -> dict[str, int]:
   """Returns of where a metric gets how many clips: what there is, at most."""
   return {

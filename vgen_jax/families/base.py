@@ -14,7 +14,7 @@ from vgen_jax.core.types import Metrics
 
 
 @dataclasses.dataclass(frozen=True)
-class Turn:
+class Update:
   """One kind of move in the game that a train step plays.
 
   Attributes:
@@ -85,20 +85,20 @@ class VideoModel(nn.Module):
   clip_shape: ClipShape
 
   @property
-  def turns(self) -> tuple[Turn, ...]:
+  def updates(self) -> tuple[Update, ...]:
     """The moves of one train step, in order."""
     raise NotImplementedError
 
   @property
   def players(self) -> tuple[str, ...]:
     """Names of the parts that learn, in the order of their first turns."""
-    return tuple(dict.fromkeys(turn.player for turn in self.turns))
+    return tuple(dict.fromkeys(turn.player for turn in self.updates))
 
   @property
   def starts(self) -> dict[str, int]:
     """The step in which each player moves first; its life begins there."""
     starts: dict[str, int] = {}
-    for turn in self.turns:
+    for turn in self.updates:
       earlier = starts.get(turn.player, turn.start)
       starts[turn.player] = min(earlier, turn.start)
     return starts
@@ -156,7 +156,7 @@ class VideoModel(nn.Module):
     """Computes all losses; `init` calls this to create every parameter."""
     return [
       getattr(self, turn.loss)(batch, player=turn.player, train=False)
-      for turn in self.turns
+      for turn in self.updates
     ]
 
   def clip_keys(self, batch: Batch) -> Array:

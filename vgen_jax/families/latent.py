@@ -52,8 +52,8 @@ class Latent(VideoModel):
     nn.share_scope(self, self.prior)
 
   @property
-  def turns(self) -> tuple[base.Turn, ...]:
-    return self.prior.turns
+  def updates(self) -> tuple[base.Update, ...]:
+    return self.prior.updates
 
   @property
   def condition_keys(self) -> tuple[str, ...]:
@@ -183,7 +183,7 @@ def _longer(x: Array, num_frames: int) -> Array:
 
 def _check(model: Latent) -> None:
   """Raises ValueError if prior and tokenizer do not fit."""
-  losses = {turn.loss for turn in model.prior.turns}
+  losses = {turn.loss for turn in model.prior.updates}
   if not losses <= set(_LOSSES):
     raise ValueError(
       f'model.prior, {type(model.prior).__name__}, plays by {sorted(losses)};'

@@ -60,7 +60,7 @@ class Shuffled:
     return {key: np.stack([clip[key] for clip in found]) for key in found[0]}
 
 
-class Streams:
+class ClipProviders:
   """Clips that a run makes, and those to compare with.
 
   Attributes:
@@ -105,15 +105,15 @@ class Streams:
     model = self._setup.model
     goes_on = model.num_known < model.clip_shape[0]  # Or else it rebuilds.
     is_there = {
-      base.DRAWN: goes_on,
+      base.GENERATED: goes_on,
       base.PREDICTED: goes_on and 'known_video' in model.condition_keys,
-      base.REBUILT: self._rebuilds(),
+      base.RECONSTRUCTED: self._rebuilds(),
       base.REAL: True,
       base.TRAIN: self.real.source is not self._setup.source,
     }
     return tuple(place for place, is_so in is_there.items() if is_so)
 
-  def of(self, state: TrainState) -> dict[str, evaluator.Stream]:
+  def of(self, state: TrainState) -> dict[str, evaluator.ClipProvider]:
     """Returns clips by place; those that are made, by this state."""
     settings, options = self._setup.settings, self._options
     data = {'data': settings.data, 'clip_shape': settings.clip_shape}
@@ -135,15 +135,17 @@ class Streams:
     many = max(1, min(256, _MEMORY // int(np.prod(settings.clip_shape))))
     num_real, num_train = len(self.real), len(self._train)
     every = {
-      base.DRAWN: (by_state(self._drawn), made, few, None),
+      base.GENERATED: (by_state(self._drawn), made, few, None),
       base.PREDICTED: (
         by_state(self._predicted), made | goes_on, fewer, num_real
       ),
-      base.REBUILT: (by_state(self._rebuilt), made, few, num_real),
+      base.RECONSTRUCTED: (by_state(self._rebuilt), made, few, num_real),
       base.REAL: (self.real.clips, real, many, num_real),
       base.TRAIN: (self._train.clips, train, many, num_train),
     }  # fmt: skip
-    return {place: evaluator.Stream(*every[place]) for place in self.places()}
+    return {
+      place: evaluator.ClipProvider(*every[place]) for place in self.places()
+    }
 
   def told(self) -> str:
     """Says what the model is told of clips that it draws."""

@@ -53,8 +53,8 @@ class Evaluations:
     self.options = options
     self._setup = setup
     self._workdir = epath.Path(workdir)
-    self._streams = streams_lib.Streams(setup, sample, options)
-    facts = registry.Facts(
+    self._streams = streams_lib.ClipProviders(setup, sample, options)
+    facts = registry.MetricInputs(
       self._streams.real.source,
       self._streams.places(),
       self._streams.context,

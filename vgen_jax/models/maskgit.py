@@ -63,7 +63,7 @@ class MaskGIT(nn.Module):
       train: Whether dropout is on.
     """
     b, t, h, w = shapes.sizes('bthw', codes_bthw=codes_bthw)
-    context = context_lib.Told(
+    context = context_lib.Conditioning(
       self.width,
       self.width // self.num_heads,
       self.positions,

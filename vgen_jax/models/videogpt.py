@@ -57,7 +57,7 @@ class VideoGPT(nn.Module):
   def setup(self):
     self.code = nn.Embed(self.num_codes, self.width, embedding_init=_small)
     self.start = self.param('start', _small, (self.width,))
-    self.told = context_lib.Told(
+    self.told = context_lib.Conditioning(
       self.width,
       self.width // self.num_heads,
       self.positions,
@@ -118,7 +118,7 @@ class VideoGPT(nn.Module):
     grid: tuple[int, int, int],
     num_frames: int,
     window: int,
-  ) -> tuple[context_lib.Context, transformer.Memory]:
+  ) -> tuple[context_lib.Context, transformer.KVCache]:
     """Returns what `decode` is told of clips, and a memory with no code in it.
 
     Args:
@@ -147,8 +147,8 @@ class VideoGPT(nn.Module):
     code_b: Array,
     place: Array,
     context: context_lib.Context,
-    memory: transformer.Memory,
-  ) -> tuple[Array, transformer.Memory]:
+    memory: transformer.KVCache,
+  ) -> tuple[Array, transformer.KVCache]:
     """Returns logits `[b, k]` of the codes of a place, and a memory to go on.
 
     Args:

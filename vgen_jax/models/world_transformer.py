@@ -31,7 +31,9 @@ TENSOR_RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
   (r'blocks/.*/(out|mlp_out)/kernel$', ('tensor', None)),
 )
 
-Carry = tuple[cache.Seen, Array]  # Keys and values of all blocks; the time.
+Carry = tuple[
+  cache.KeyValues, Array
+]  # Keys and values of all blocks; the time.
 
 
 class WorldTransformer(nn.Module):
@@ -103,7 +105,7 @@ class WorldTransformer(nn.Module):
     )
     return (ring, carry[1] + 1), out_bthwp[:, 0]
 
-  def together(
+  def predict_all(
     self,
     video_bthwc: Array,
     action_bta: Array | None = None,
@@ -120,9 +122,9 @@ class WorldTransformer(nn.Module):
     video_bthwc: Array,
     action_bta: Array | None,
     num_outputs: int,
-    ring: cache.Seen | None,
+    ring: cache.KeyValues | None,
     time: Array | int,
-  ) -> tuple[Array, cache.Seen | None]:
+  ) -> tuple[Array, cache.KeyValues | None]:
     """Returns what is said after frames `time`, `time + 1`, ..., and a ring."""
     if self.width % self.num_heads:
       raise ValueError(
@@ -179,10 +181,10 @@ class _Block(nn.Module):
   def __call__(
     self,
     x_btsd: Array,
-    ring: cache.Seen | None,
+    ring: cache.KeyValues | None,
     angle_tp: Array,
     time: Array | int,
-  ) -> tuple[Array, cache.Seen | None]:
+  ) -> tuple[Array, cache.KeyValues | None]:
     b, t, s = shapes.sizes('bts', x_btsd=x_btsd)
     attention = functools.partial(
       _Attention,
@@ -225,11 +227,11 @@ class _Attention(nn.Module):
   def __call__(
     self,
     x_bnd: Array,
-    ring: cache.Seen | None,
+    ring: cache.KeyValues | None,
     angle_np: Array | None,
     mask_bnn: Array | None,
     time: Array | int,
-  ) -> tuple[Array, cache.Seen | None]:
+  ) -> tuple[Array, cache.KeyValues | None]:
     """Returns what is seen, and the ring with the tokens of `time` in it."""
     dense = functools.partial(nn.Dense, self.width, dtype=self.dtype)
     # Three products, not one: cut over devices, each keeps whole heads.
@@ -240,7 +242,7 @@ class _Attention(nn.Module):
     if angle_np is not None:
       query = embeddings.rotate(query, angle_np)
       key = embeddings.rotate(key, angle_np)
-    seen = cache.Seen(key, value)
+    seen = cache.KeyValues(key, value)
     if ring is not None:
       ring = seen = cache.write(ring, seen, time)
       mask_bnn = cache.filled(seen, time)

@@ -187,7 +187,7 @@ def _read(
   """
   values = {name: float(x) for name, x in jax.device_get(metrics).items()}
   idle = tuple(
-    f'{turn.name}/' for turn in setup.model.turns if not turn.is_due(step - 1)
+    f'{turn.name}/' for turn in setup.model.updates if not turn.is_due(step - 1)
   )
   values = {k: x for k, x in values.items() if not k.startswith(idle or '\0')}
   for player, rate in setup.rates.items():

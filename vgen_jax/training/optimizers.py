@@ -22,7 +22,7 @@ from optax import contrib
 
 from vgen_jax.core import checks
 from vgen_jax.core.types import Params
-from vgen_jax.families.base import Turn
+from vgen_jax.families.base import Update
 from vgen_jax.training import schedules as schedules_lib
 
 # Modules whose layers `nn.scan` stacked along axis 0, by our names and linen's.
@@ -93,7 +93,7 @@ def schedules(
   return rates
 
 
-def updates_per_step(turns: Iterable[Turn]) -> dict[str, float]:
+def updates_per_step(turns: Iterable[Update]) -> dict[str, float]:
   """Returns how many updates each player makes in a step, on average."""
   updates: dict[str, float] = {}
   for turn in turns:

@@ -86,7 +86,7 @@ class Setup:
     _, metrics = jax.eval_shape(
       self.pure_step(), self.state_shapes(), self.batch
     )
-    lazy = tuple(f'{t.name}/' for t in self.model.turns if t.rests)
+    lazy = tuple(f'{t.name}/' for t in self.model.updates if t.rests)
     return sorted(name for name in metrics if not name.startswith(lazy or '\0'))
 
   def first_state(self) -> state_lib.TrainState:
@@ -133,7 +133,7 @@ def make(settings: settings_lib.Settings) -> Setup:
   model = build.model(settings.model, source.schema)
   averages.check(settings.ema)
   players, steps = model.players, settings.num_steps
-  updates, starts = optim.updates_per_step(model.turns), model.starts
+  updates, starts = optim.updates_per_step(model.updates), model.starts
   optimizers = optim.make(settings.optim, players, steps, updates, starts)
   rates = optim.schedules(settings.optim, players, steps, starts)
   batch = {
@@ -173,7 +173,7 @@ def check_batch_size(setup: Setup) -> None:
       f' {devices} devices that share it (mesh axes data x fsdp)'
       + (f' times config.accumulate, {accumulate}.' if accumulate > 1 else '.')
     )
-  for turn in setup.model.turns:
+  for turn in setup.model.updates:
     parts = devices * turn.times * accumulate
     if batch_size % parts:
       raise ValueError(

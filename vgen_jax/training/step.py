@@ -12,7 +12,7 @@ from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
 from vgen_jax.core.types import Metrics
 from vgen_jax.core.types import Params
-from vgen_jax.families.base import Turn
+from vgen_jax.families.base import Update
 from vgen_jax.families.base import VideoModel
 from vgen_jax.training import averages as ema_lib
 from vgen_jax.training.state import TrainState
@@ -49,7 +49,7 @@ def make_train_step(
     rng = jax.random.fold_in(state.rng, state.step)
     metrics: Metrics = {}
     seen = state
-    for number, turn in enumerate(model.turns):
+    for number, turn in enumerate(model.updates):
       seen = seen if turn.with_previous else state
 
       def play(
@@ -95,7 +95,7 @@ def prepare(batch: Batch, step: int | Array) -> Batch:
 
 
 def _if_due(
-  turn: Turn,
+  turn: Update,
   play: Callable[[TrainState], tuple[TrainState, Metrics]],
   state: TrainState,
 ) -> tuple[TrainState, Metrics]:
@@ -141,7 +141,7 @@ def _share(batch: Batch, i: int, n: int) -> Batch:
 def _move(
   model: VideoModel,
   optimizer: optax.GradientTransformation,
-  turn: Turn,
+  turn: Update,
   state: TrainState,
   seen: TrainState,
   batch: Batch,
@@ -174,7 +174,7 @@ def _move(
 
 def _gradients(
   model: VideoModel,
-  turn: Turn,
+  turn: Update,
   state: TrainState,
   seen: TrainState,
   batch: Batch,

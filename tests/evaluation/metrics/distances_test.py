@@ -89,16 +89,16 @@ class Fake:
 def test_a_network_is_a_probe_whose_rows_stay_with_their_clips():
   draw = np.random.default_rng(0)
   videos = {
-    base.DRAWN: draw.integers(0, 200, (40, 3, 4, 4, 3), np.uint8),
+    base.GENERATED: draw.integers(0, 200, (40, 3, 4, 4, 3), np.uint8),
     base.REAL: draw.integers(50, 250, (80, 3, 4, 4, 3), np.uint8),
   }
   probe = networks.Network(Fake())
   features = {place: probe({'video': x}) for place, x in videos.items()}
-  rows = features[base.DRAWN]['rows']
-  np.testing.assert_array_equal(rows, videos[base.DRAWN][:, :, 0, 0, :2])
+  rows = features[base.GENERATED]['rows']
+  np.testing.assert_array_equal(rows, videos[base.GENERATED][:, :, 0, 0, :2])
   value = networks.Frechet('fid', probe).conclude(features, rng()).values['fid']
   flat = lambda x: x[:, :, 0, 0, :2].reshape(-1, 2)
-  pair = flat(videos[base.DRAWN]), flat(videos[base.REAL][:40])
+  pair = flat(videos[base.GENERATED]), flat(videos[base.REAL][:40])
   exact = frechet.distance_of_features(*pair)
   assert value.value == pytest.approx(exact, rel=1e-6)
   assert value.floor < value.value / 10
@@ -109,7 +109,7 @@ def test_inception_score_of_frames_that_agree_is_1():
   same = np.full((40, 2, 5), 0.2)
   certain = np.eye(5)[np.random.default_rng(0).integers(0, 5, (40, 2))]
   score = networks.InceptionScore('is', networks.Network(Fake()))
-  features = {base.DRAWN: {'rows': same}, base.REAL: {'rows': certain}}
+  features = {base.GENERATED: {'rows': same}, base.REAL: {'rows': certain}}
   value = score.conclude(features, rng()).values['is']
   assert value.value == pytest.approx(1)
   assert 3 < value.real <= 5

@@ -96,7 +96,7 @@ def rebuilt(codes, video=None):
   metric = paired.Reconstruction('reconstruction', paired.of_pixels(SHAPE), 8)
   video = truth() if video is None else video
   clips = {'video': video, 'truth': truth(), 'codes': codes}
-  features = {base.REBUILT: metric.probe(clips)}
+  features = {base.RECONSTRUCTED: metric.probe(clips)}
   return metric.conclude(features, np.random.default_rng(0))
 
 
@@ -123,7 +123,7 @@ def test_a_blurred_reconstruction_is_worse_frame_by_frame():
 
 def test_an_r_makes_it_a_metric_of_reconstructions():
   metric = paired.Rebuilt(pixels.Flicker())
-  assert metric.counts(5) == {base.REBUILT: 5, base.REAL: 5}
+  assert metric.counts(5) == {base.RECONSTRUCTED: 5, base.REAL: 5}
   features = {
     place: metric.probe({'video': truth()}) for place in metric.counts(1)
   }

@@ -20,7 +20,7 @@ def video(split, num, first=0):
 
 def found(metric, drawn, **others) -> base.Findings:
   others = {base.REAL: video('validation', 600), **others}
-  every = {base.DRAWN: drawn, **others}
+  every = {base.GENERATED: drawn, **others}
   features = {k: metric.probe({'video': x}) for k, x in every.items()}
   return metric.conclude(features, np.random.default_rng(0))
 
@@ -40,7 +40,7 @@ def test_a_model_that_copies_is_seen(share):
     video('test', 80),
   ).astype(np.uint8)
   train = {base.TRAIN: video('train', 400)}
-  findings = found(pixels.Copies(), drawn, **train)
+  findings = found(pixels.Memorization(), drawn, **train)
   value = findings.values['copy_rate']
   assert value.value == pytest.approx(share, abs=0.06)
   low, high = value.interval
@@ -57,7 +57,9 @@ def test_a_model_that_copies_is_seen(share):
 
 def test_too_few_held_out_clips_are_told_not_guessed():
   few = {base.REAL: video('validation', 60), base.TRAIN: video('train', 60)}
-  value = found(pixels.Copies(), video('test', 20), **few).values['copy_rate']
+  value = found(pixels.Memorization(), video('test', 20), **few).values[
+    'copy_rate'
+  ]
   assert (value.value, value.status) == (None, 'undefined')
   assert '60 clips are held out' in value.note
 

@@ -7,7 +7,13 @@ from vgen_jax.evaluation.metrics import registry
 from vgen_jax.synthetic.digits import source as digits
 from vgen_jax.synthetic.world import source as world
 
-EVERYWHERE = (base.DRAWN, base.PREDICTED, base.REBUILT, base.REAL, base.TRAIN)
+EVERYWHERE = (
+  base.GENERATED,
+  base.PREDICTED,
+  base.RECONSTRUCTED,
+  base.REAL,
+  base.TRAIN,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +23,7 @@ def _no_weights(monkeypatch, tmp_path):
 
 def facts(places=EVERYWHERE, frames=16, **kwargs):
   source = world.World((frames, 16, 16, 3))
-  return registry.Facts(source, places, **{'context': 2, **kwargs})
+  return registry.MetricInputs(source, places, **{'context': 2, **kwargs})
 
 
 def test_every_name_makes_a_metric_or_tells_which_weights_it_lacks():
@@ -42,7 +48,7 @@ def test_missing_weights_say_what_file_and_leave_the_others_be():
 
 
 def test_all_takes_what_fits_once():
-  drawn = (base.DRAWN, base.REAL, base.TRAIN)
+  drawn = (base.GENERATED, base.REAL, base.TRAIN)
   metrics, missing = registry.make(['all'], facts(drawn))
   assert {m.name for m in metrics} == {
     'judge',
@@ -57,7 +63,7 @@ def test_all_takes_what_fits_once():
     'inception_score',
   }
   assert len(missing) == 4
-  rebuilt, _ = registry.make(['all'], facts((base.REBUILT, base.REAL)))
+  rebuilt, _ = registry.make(['all'], facts((base.RECONSTRUCTED, base.REAL)))
   assert {m.name for m in rebuilt} == {'rjudge', 'rflicker', 'reconstruction'}
 
 
@@ -69,11 +75,23 @@ def test_all_takes_what_fits_once():
     ('digits', {}, 'laws of synthetic.digits.source.MovingDigits alone'),
     ('fvd', {'frames': 8}, 'clips of 8 frames; I3D needs 9'),
     ('prediction', {'context': 16}, 'context is 16; of clips of 16 frames'),
-    ('prediction', {'places': (base.DRAWN,)}, 'never told known frames'),
-    ('lpips', {'places': (base.DRAWN,)}, 'never told known frames'),
-    ('rfvd', {'places': (base.DRAWN,)}, 'has no autoencoder'),
-    ('judge', {'places': (base.REBUILT,)}, "ask for it with an 'r' before"),
-    ('copies', {'places': (base.DRAWN, base.REAL)}, "no split 'validation'"),
+    (
+      'prediction',
+      {'places': (base.GENERATED,)},
+      'does not accept known frames',
+    ),
+    ('lpips', {'places': (base.GENERATED,)}, 'does not accept known frames'),
+    ('rfvd', {'places': (base.GENERATED,)}, 'has no autoencoder'),
+    (
+      'judge',
+      {'places': (base.RECONSTRUCTED,)},
+      "put an 'r' before",
+    ),
+    (
+      'copies',
+      {'places': (base.GENERATED, base.REAL)},
+      "no split 'validation'",
+    ),
   ],
 )
 def test_what_does_not_fit_is_told(name, kwargs, message):
@@ -86,6 +104,8 @@ def test_a_judge_judges_its_own_world_alone():
   with pytest.raises(
     ValueError, match=r'laws of synthetic\.world\.source\.World alone'
   ):
-    registry.make(['judge'], registry.Facts(source, EVERYWHERE))
-  (metric,), _ = registry.make(['digits'], registry.Facts(source, EVERYWHERE))
+    registry.make(['judge'], registry.MetricInputs(source, EVERYWHERE))
+  (metric,), _ = registry.make(
+    ['digits'], registry.MetricInputs(source, EVERYWHERE)
+  )
   assert metric.name == 'digits'

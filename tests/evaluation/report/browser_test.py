@@ -35,7 +35,7 @@ END = '\ue010'  # The key.
 NASTY = '<script>document.title = "broken"</script>'
 READY = 'return "ready" in document.documentElement.dataset'
 # Until the browser has drawn 40 times: five frames of a clip, at least.
-DRAWN = """
+GENERATED = """
 const [done] = arguments;
 let left = 40;
 const next = () => left-- ? requestAnimationFrame(next) : done(null);
@@ -211,7 +211,7 @@ def test_play_and_pause(visit):
   browser = visit('one')
   play = browser.find_element('class name', 'play')
   still = browser.execute_script(PIXELS)
-  browser.execute_async_script(DRAWN)
+  browser.execute_async_script(GENERATED)
   assert browser.execute_script(PIXELS) == still
   play.click()
   assert play.get_attribute('aria-label') == 'Pause'
@@ -221,7 +221,7 @@ def test_play_and_pause(visit):
   press(browser, ' ')  # The button has the focus.
   assert play.get_attribute('aria-pressed') == 'false'
   at = frame(browser)
-  browser.execute_async_script(DRAWN)
+  browser.execute_async_script(GENERATED)
   assert frame(browser) == at
   browser.execute_script('document.activeElement.blur()')
   press(browser, ' ')

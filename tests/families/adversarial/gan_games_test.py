@@ -87,7 +87,7 @@ def test_learns_the_mean_of_a_gaussian():
     generator=Point(noise=0.1),
     critic={'line': Line()},
     penalty_kind='r1',
-    num_critic_turns=2,
+    num_critic_updates=2,
   )
   grey, _ = play(model, batches, 0.1, 400)
   assert grey[-100:].mean() == pytest.approx(-0.3, abs=0.03)

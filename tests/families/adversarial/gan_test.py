@@ -8,7 +8,7 @@ import pytest
 
 from vgen_jax.core import random
 from vgen_jax.families.adversarial import gan
-from vgen_jax.families.base import Turn
+from vgen_jax.families.base import Update
 from vgen_jax.nn import spectral
 
 SHAPE = (2, 1, 1, 1)
@@ -119,23 +119,23 @@ def test_generator_answers_all_critics():
 
 def test_moves():
   two = {'a': Slope(), 'b': Slope()}
-  assert make(two).turns == (
-    Turn('critic_a'),
-    Turn('critic_b'),
-    Turn('generator'),
+  assert make(two).updates == (
+    Update('critic_a'),
+    Update('critic_b'),
+    Update('generator'),
   )
-  lazy = make(two, penalty_kind='r1', penalty_every=4, num_critic_turns=3)
-  assert lazy.turns == (
-    Turn('critic_a', times=3),
-    Turn('critic_a', 'penalty', every=4),
-    Turn('critic_b', times=3),
-    Turn('critic_b', 'penalty', every=4),
-    Turn('generator'),
+  lazy = make(two, penalty_kind='r1', penalty_every=4, num_critic_updates=3)
+  assert lazy.updates == (
+    Update('critic_a', times=3),
+    Update('critic_a', 'penalty', every=4),
+    Update('critic_b', times=3),
+    Update('critic_b', 'penalty', every=4),
+    Update('generator'),
   )
   eager = make(penalty_kind='r1', simultaneous=True)
-  assert eager.turns == (
-    Turn('critic_clip'),
-    Turn('generator', with_previous=True),
+  assert eager.updates == (
+    Update('critic_clip'),
+    Update('generator', with_previous=True),
   )
 
 

@@ -176,8 +176,8 @@ class Zeroed(tokenizer.Autoencoding):
   """The way not to do it: critics play from the first step, for nothing."""
 
   @property
-  def turns(self):
-    return tuple(dataclasses.replace(x, start=0) for x in super().turns)
+  def updates(self):
+    return tuple(dataclasses.replace(x, start=0) for x in super().updates)
 
   def loss(self, batch, *, player, train):
     loss, terms = super().loss(batch, player=player, train=train)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.families import rebuilding
-from vgen_jax.families.base import Turn
+from vgen_jax.families.base import Update
 
 
 @pytest.mark.parametrize(
@@ -43,16 +43,16 @@ def test_perceptual_distance_counts():
 
 
 def test_moves():
-  assert rebuilding.make().turns == (Turn('autoencoder'),)
+  assert rebuilding.make().updates == (Update('autoencoder'),)
   assert rebuilding.make(
     critic={'a': rebuilding.Slope(), 'b': rebuilding.Slope()}
-  ).turns == (
-    Turn('autoencoder'),
-    Turn('critic_a', with_previous=True),
-    Turn('critic_b', with_previous=True),
+  ).updates == (
+    Update('autoencoder'),
+    Update('critic_a', with_previous=True),
+    Update('critic_b', with_previous=True),
   )
   late = rebuilding.make(critic={'a': rebuilding.Slope()}, critic_start=3)
-  assert late.turns[1] == Turn('critic_a', with_previous=True, start=3)
+  assert late.updates[1] == Update('critic_a', with_previous=True, start=3)
   assert late.starts == {'autoencoder': 0, 'critic_a': 3}
 
 

@@ -12,7 +12,7 @@ import pytest
 from vgen_jax.core import random
 from vgen_jax.families.autoencoding import likelihoods
 from vgen_jax.families.autoencoding import vae
-from vgen_jax.families.base import Turn
+from vgen_jax.families.base import Update
 from vgen_jax.nn.bottlenecks import autoencoder
 from vgen_jax.nn.bottlenecks import gaussian
 
@@ -218,7 +218,7 @@ def test_bits_of_pixels(params):
   assert terms['kl'] == 0
   assert terms['bits_per_dim'] == pytest.approx(8.0, abs=0.3)
   assert terms['bits_per_dim'] > 8  # No code is shorter than entropy.
-  assert make().turns == (Turn('autoencoder'),)
+  assert make().updates == (Update('autoencoder'),)
 
 
 def test_samples_are_decoded_noise():

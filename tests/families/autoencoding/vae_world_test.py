@@ -76,7 +76,7 @@ def faults(run: runs.Run, hears: bool = True) -> set[str]:
   psnr = lambda x: float(10 * np.log10(4 / np.square(x - video).mean()))
   centre = lambda x: tracking.track(x, world).center_bt2
   shown = np.clip((np.asarray(rebuilt[0]) + 1) * 127.5, 0, 255)
-  judge = judge_lib.Judge(world)
+  judge = judge_lib.Verifier(world)
   assert judge.valid(judge.measure(clips), SOFT).mean() > 0.99
   measured = judge.measure(run.sample(NUM_CLIPS))
   valid_b = judge.valid(measured, SOFT)

@@ -61,7 +61,7 @@ def decode(blocks, params, window, context=None):
 
 
 def told(positions='absolute', num_classes=0, vocab_size=0, condition=None):
-  maker = context_lib.Told(
+  maker = context_lib.Conditioning(
     WIDTH, WIDTH // HEADS, positions, num_classes, vocab_size
   )
   init = lambda: maker.init(jax.random.key(0), condition or {}, 2, GRID)
@@ -123,7 +123,7 @@ def test_a_ring_forgets_the_oldest():
   ring = jax.tree.map(lambda x: x[0], cache.empty(1, 1, 3, (1, 1), 'float32'))
   for place in range(5):
     token = jnp.full((1, 1, 1, 1), place + 1.0)
-    ring = cache.write(ring, cache.Seen(token, -token), jnp.array(place))
+    ring = cache.write(ring, cache.KeyValues(token, -token), jnp.array(place))
     filled = cache.filled(ring, jnp.array(place))
     assert int(filled.sum()) == min(place + 1, 3)
   np.testing.assert_array_equal(ring.key_bmae.ravel(), [4, 5, 3])
@@ -169,7 +169,7 @@ def test_nothing_told_is_the_last_label_and_no_word():
 def test_places_differ_along_each_axis():
   grid = (2, 3, 2)
   for positions, axes in (('absolute', (0, 1, 2)), ('rotary', (1, 2))):
-    maker = context_lib.Told(12, 6, positions)
+    maker = context_lib.Conditioning(12, 6, positions)
     init = lambda maker=maker: maker.init(jax.random.key(0), {}, 1, grid)
     context = maker.apply(random_like(jax.eval_shape(init)), {}, 1, grid)
     place_thwd = context.place_nd.reshape(*grid, 12)

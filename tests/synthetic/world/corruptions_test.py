@@ -69,7 +69,7 @@ def clips_of(which: str, num: int) -> rerendering.Clips:
 
 
 def report(clips: rerendering.Clips, video: np.ndarray) -> dict[str, float]:
-  return judge_lib.Judge(clips.world).report(video, factors=clips.factors)
+  return judge_lib.Verifier(clips.world).report(video, factors=clips.factors)
 
 
 def levels(name: str, clips: rerendering.Clips) -> list[float]:
@@ -87,7 +87,7 @@ def levels(name: str, clips: rerendering.Clips) -> list[float]:
 def check_monotone(name: str, clips: rerendering.Clips) -> None:
   number, sign = ABOUT[name]
   reports = [report(clips, clips.video_bthwc)] + [
-    report(clips, corruptions.spoil(clips, name, level))
+    report(clips, corruptions.corrupt(clips, name, level))
     for level in levels(name, clips)
   ]
   numbers = np.array([found[number] for found in reports])
@@ -111,7 +111,9 @@ def test_more_damage_is_seen_as_more_at_length(name):
 @pytest.mark.parametrize('name', GROSS)
 def test_no_learner_may_do_it(name, which):
   clips = clips_of(which, {'middle': 40, 'coarse': 64}[which])
-  found = report(clips, corruptions.spoil(clips, name, levels(name, clips)[0]))
+  found = report(
+    clips, corruptions.corrupt(clips, name, levels(name, clips)[0])
+  )
   # A frame that stays at a wall, or a thing behind another, goes unseen.
   assert found['valid_strict'] <= 0.05
   assert found['valid_loose'] <= 0.1
@@ -124,7 +126,7 @@ def test_no_learner_may_do_it(name, which):
 def test_no_learner_may_do_it_at_length(name):
   clips = clips_of('fine', 512)
   for level in levels(name, clips):
-    found = report(clips, corruptions.spoil(clips, name, level))
+    found = report(clips, corruptions.corrupt(clips, name, level))
     assert found['valid_strict'] <= 0.03, level
     assert found['valid_loose'] <= 0.05, level
 
@@ -136,7 +138,7 @@ def test_no_learner_may_do_it_at_length(name):
 )
 def test_a_learner_may_be_a_little_off(name, level, least):
   clips = clips_of('fine', 512)
-  found = report(clips, corruptions.spoil(clips, name, level))
+  found = report(clips, corruptions.corrupt(clips, name, level))
   assert found['valid_loose'] >= least
   assert found['valid_strict'] <= 0.1
 
@@ -145,7 +147,7 @@ def test_a_learner_may_be_a_little_off(name, level, least):
 def test_what_breaks_no_law_stays_valid(name):
   clips = clips_of('middle', 64)
   level = corruptions.DEGRADATIONS[name].levels[-1]
-  found = report(clips, corruptions.spoil(clips, name, level))
+  found = report(clips, corruptions.corrupt(clips, name, level))
   assert found['valid_strict'] == 1
   assert found['permanent'] == 1
 
@@ -153,7 +155,7 @@ def test_what_breaks_no_law_stays_valid(name):
 def test_a_shape_unknown_here_is_seen():
   """The world keeps circles alone, and a square lies in every frame."""
   clips = clips_of('coarse', 64)
-  square = rerendering.redraw(clips, shapes=['square'] * 64)
+  square = rerendering.rerender(clips, shapes=['square'] * 64)
   assert report(clips, square)['wrong_shape'] > 0.1
   assert report(clips, square)['valid_loose'] == 0
 
@@ -165,8 +167,8 @@ def test_spoils_by_seed_and_level_what_it_should(name):
   if corruptions.DEGRADATIONS[name].unit == 'frames':
     high = low + 1
   before = clips.video_bthwc.copy()
-  first = corruptions.spoil(clips, name, high, seed=1)
-  again = corruptions.spoil(clips, name, high, seed=1)
+  first = corruptions.corrupt(clips, name, high, seed=1)
+  again = corruptions.corrupt(clips, name, high, seed=1)
   np.testing.assert_array_equal(first, again)
   np.testing.assert_array_equal(before, clips.video_bthwc)
   assert first.shape == before.shape
@@ -176,22 +178,22 @@ def test_spoils_by_seed_and_level_what_it_should(name):
 
 def test_says_what_is_known():
   with pytest.raises(ValueError, match=r"'blurr'.*Did you mean 'blur'"):
-    corruptions.spoil(clips_of('coarse', 16), 'blurr', 1)
+    corruptions.corrupt(clips_of('coarse', 16), 'blurr', 1)
 
 
 def test_spoils_as_told():
   clips = clips_of('coarse', 64)
   video = clips.video_bthwc
-  spoil = functools.partial(corruptions.spoil, clips)
-  same_bt = (spoil('freeze', 3) == video).all((2, 3, 4))
+  corrupt = functools.partial(corruptions.corrupt, clips)
+  same_bt = (corrupt('freeze', 3) == video).all((2, 3, 4))
   assert (same_bt == (np.arange(8) < 5)).all()
-  gone_bt = (spoil('vanish', 2) == drawing.BACKGROUND).all((2, 3, 4))
+  gone_bt = (corrupt('vanish', 2) == drawing.BACKGROUND).all((2, 3, 4))
   assert (gone_bt.sum(1) == 2).all()
-  changed_b = (spoil('swap_color', 0.3) != video).any((1, 2, 3, 4))
+  changed_b = (corrupt('swap_color', 0.3) != video).any((1, 2, 3, 4))
   assert 0.1 < changed_b.mean() < 0.5
-  more_b = (spoil('swap_color', 0.6) != video).any((1, 2, 3, 4))
+  more_b = (corrupt('swap_color', 0.6) != video).any((1, 2, 3, 4))
   assert more_b[changed_b].all()  # The same clips, and others.
-  assert (spoil('shuffle', 1.0) != video).any((2, 3, 4)).all()
-  noise = spoil('noise', 6).astype(float) - video
+  assert (corrupt('shuffle', 1.0) != video).any((2, 3, 4)).all()
+  noise = corrupt('noise', 6).astype(float) - video
   assert noise[..., 0].std() == pytest.approx(6, rel=0.1)
-  assert len(np.unique(spoil('copies', 4), axis=0)) == 4
+  assert len(np.unique(corrupt('copies', 4), axis=0)) == 4

@@ -31,14 +31,14 @@ class Space:
       rerendering.draw(world_lib.World(seed=seed, **world), num)
       for seed in range(3)
     )
-    self.judge = judge_lib.Judge(self.clips.world)
+    self.judge = judge_lib.Verifier(self.clips.world)
     sets = [self.measure(x.video_bthwc) for x in (self.clips, *others)]
     self.real = sets[1]
     self.floor = np.mean(
       [self.distance(a, b) for a, b in itertools.combinations(sets, 2)]
     )
 
-  def measure(self, video: np.ndarray) -> features.Measurements:
+  def measure(self, video: np.ndarray) -> features.ClipFeatures:
     return self.judge.measure(video)
 
   def distance(self, a, b) -> float:
@@ -46,7 +46,7 @@ class Space:
 
   def ratio(self, name: str, level: float) -> float:
     """Distance of spoilt clips to others that are real, in floors."""
-    spoilt = self.measure(corruptions.spoil(self.clips, name, level))
+    spoilt = self.measure(corruptions.corrupt(self.clips, name, level))
     return self.distance(spoilt, self.real) / self.floor
 
 

@@ -30,8 +30,8 @@ def real_clips():
 
 
 @functools.cache
-def metric() -> judged.Judge:
-  return judged.Judge(world())
+def metric() -> judged.Verifier:
+  return judged.Verifier(world())
 
 
 @functools.cache
@@ -40,7 +40,7 @@ def real():
 
 
 def found(made) -> base.Findings:
-  features = {base.DRAWN: metric().probe(made), base.REAL: real()}
+  features = {base.GENERATED: metric().probe(made), base.REAL: real()}
   return metric().conclude(features, np.random.default_rng(0))
 
 

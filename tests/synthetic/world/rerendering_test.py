@@ -21,7 +21,7 @@ def test_draws_the_same_clips_again():
   world = CLIPS.world
   np.testing.assert_array_equal(CLIPS.video_bthwc[3], world[10]['video'])
   assert CLIPS.factors[3] == world.factors(10)
-  again = rerendering.redraw(CLIPS).astype(int)
+  again = rerendering.rerender(CLIPS).astype(int)
   assert np.abs(again - CLIPS.video_bthwc).max() <= 1  # Of 255.
   same = (
     rerendering.pulse(CLIPS, 0, RNG(0)),
@@ -57,7 +57,7 @@ def test_moves_it_as_told():
 
 def test_holes_and_shapes():
   most = CLIPS.video_bthwc.max((1, 2, 3, 4))
-  hollow = rerendering.redraw(CLIPS, hole=0.9)
+  hollow = rerendering.rerender(CLIPS, hole=0.9)
   shown, left = CLIPS.video_bthwc - 24.0, hollow - 24.0
   assert left.sum() < 0.6 * shown.sum()
   assert (hollow.max((1, 2, 3, 4)) <= most).all()

@@ -24,7 +24,7 @@ def test_finds_places_and_sizes_below_a_pixel(clip_shape):
 
 def test_finds_other_sizes_than_the_world_has():
   clips = rerendering.draw(world_lib.World((4, 32, 32, 3)), 32)
-  wider = rerendering.redraw(clips, radius_b1=1.1 * clips.radius_b[:, None])
+  wider = rerendering.rerender(clips, radius_b1=1.1 * clips.radius_b[:, None])
   track = tracking.track(wider, clips.world)
   ratio_b = track.radius_bt.mean(1) / clips.radius_b
   np.testing.assert_allclose(ratio_b, 1.1, atol=0.02)

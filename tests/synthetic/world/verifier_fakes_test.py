@@ -47,7 +47,7 @@ def other_colors(clips, video):
 
 def another_color_in_the_middle(clips, video):
   far_b13 = rerendering.colors(clips, 3)
-  return half_and_half(video, rerendering.redraw(clips, color_bt3=far_b13))
+  return half_and_half(video, rerendering.rerender(clips, color_bt3=far_b13))
 
 
 def another_clip_in_the_middle(clips, video):
@@ -65,22 +65,24 @@ def two_objects(clips, video):
 
 
 def too_large(clips, video):
-  return rerendering.redraw(clips, radius_b1=2.2 * clips.radius_b[:, None])
+  return rerendering.rerender(clips, radius_b1=2.2 * clips.radius_b[:, None])
 
 
 def a_little_too_large(clips, video):
-  return rerendering.redraw(clips, radius_b1=1.2 * clips.radius_b[:, None])
+  return rerendering.rerender(clips, radius_b1=1.2 * clips.radius_b[:, None])
 
 
 def growing(clips, video):
   grown_t = np.linspace(0.9, 1.1, video.shape[1])
-  return rerendering.redraw(clips, radius_b1=clips.radius_b[:, None] * grown_t)
+  return rerendering.rerender(
+    clips, radius_b1=clips.radius_b[:, None] * grown_t
+  )
 
 
 def too_slow(clips, video):
   center_bt2 = clips.center_bt2
   first_b12 = center_bt2[:, :1]
-  return rerendering.redraw(
+  return rerendering.rerender(
     clips, center_bt2=0.8 * first_b12 + 0.2 * center_bt2
   )
 
@@ -124,7 +126,7 @@ FAKES = (
 @pytest.mark.parametrize('fake', FAKES, ids=lambda fake: fake.__name__)
 def test_a_fake_fails(which, fake):
   clips = clips_of(which)
-  judge, video = judge_lib.Judge(clips.world), clips.video_bthwc
+  judge, video = judge_lib.Verifier(clips.world), clips.video_bthwc
   report = judge.report(fake(clips, video), factors=clips.factors)
   assert report['valid_loose'] <= 0.05
   assert report['valid_strict'] <= report['valid_loose']
@@ -132,9 +134,9 @@ def test_a_fake_fails(which, fake):
 
 def test_no_single_number_is_enough():
   clips = clips_of('middle')
-  judge = judge_lib.Judge(clips.world)
+  judge = judge_lib.Verifier(clips.world)
   measures = lambda name, level: judge.measure(
-    corruptions.spoil(clips, name, level)
+    corruptions.corrupt(clips, name, level)
   )
   assert measures('static', 1).path_error_b.max() < 1e-3  # A perfect line.
   assert measures('static', 1).iou_b.min() > 0.8

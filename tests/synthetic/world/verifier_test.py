@@ -42,7 +42,7 @@ def clips_of(which: str, count: int = 48) -> tuple[np.ndarray, np.ndarray]:
 def test_the_world_passes(which):
   count = 128
   world, (video, label_b) = world_of(which), clips_of(which, count)
-  judge = judge_lib.Judge(world)
+  judge = judge_lib.Verifier(world)
   report = judge.report(video, label_b)
   assert report['valid_strict'] >= 0.99
   assert report['valid_loose'] >= 0.99
@@ -68,16 +68,16 @@ def test_coverage_knows_what_a_split_can_show():
   world = held_out_world('test')
   video = np.stack([world[i]['video'] for i in range(64)])
   assert world.num_combinations == 4 * 2 * 2
-  assert judge_lib.Judge(world).report(video)['coverage'] > 0.9
+  assert judge_lib.Verifier(world).report(video)['coverage'] > 0.9
   # What the other splits show does not count, lawful as it is.
-  others = judge_lib.Judge(held_out_world('train')).report(video)
+  others = judge_lib.Verifier(held_out_world('train')).report(video)
   assert others['valid_strict'] == 1
   assert others['coverage'] == 0
 
 
 @each_world
 def test_wrong_labels_change_only_the_accuracy(which):
-  judge, (video, label_b) = judge_lib.Judge(world_of(which)), clips_of(which)
+  judge, (video, label_b) = judge_lib.Verifier(world_of(which)), clips_of(which)
   right = judge.report(video, label_b)
   wrong = judge.report(video, label_b + 1)
   told = ('class_accuracy', 'class_accuracy_all', 'valid_and_right')
@@ -101,7 +101,7 @@ def test_time_reversal_changes_only_the_direction(which):
     ]
   )
   assert free_b.sum() >= 8
-  judge = judge_lib.Judge(world)
+  judge = judge_lib.Verifier(world)
   there = judge.measure(video[free_b])
   back = judge.measure(video[free_b, ::-1])
   assert judge.valid(back, judge_lib.STRICT).all()
@@ -112,7 +112,7 @@ def test_time_reversal_changes_only_the_direction(which):
 
 def test_tells_each_factor_that_was_asked_for():
   world, (video, label_b) = world_of(MIDDLE), clips_of(MIDDLE)
-  judge = judge_lib.Judge(world)
+  judge = judge_lib.Verifier(world)
   asked = [dict(world.factors(i)) for i in range(48)]
   assert judge.report(video, factors=asked)['caption_accuracy'] == 1
   for one in asked[:12]:
@@ -126,7 +126,7 @@ def test_tells_each_factor_that_was_asked_for():
   # Labels of all factors are captions; those of some tell of some.
   report = judge.report(video, label_b)
   assert report['caption_accuracy'] == report['accuracy_size'] == 1
-  coarse = judge_lib.Judge(world_of(COARSE))
+  coarse = judge_lib.Verifier(world_of(COARSE))
   video, label_b = clips_of(COARSE)
   swapped_b = np.where(np.arange(48) < 12, (label_b + 8) % 48, label_b)
   report = coarse.report(video, swapped_b)
@@ -134,7 +134,7 @@ def test_tells_each_factor_that_was_asked_for():
   assert report['accuracy_direction'] == 1
   assert 'accuracy_shape' not in report
   by_color = world_lib.World(**WORLDS[COARSE] | {'label': 'color'})
-  report = judge_lib.Judge(by_color).report(video, label_b // 8)
+  report = judge_lib.Verifier(by_color).report(video, label_b // 8)
   assert report['accuracy_color'] == 1
   assert 'caption_accuracy' not in report
 
@@ -143,17 +143,17 @@ def test_tells_permanence():
   clips = rerendering.draw(world_of(MIDDLE), 48)
   video = clips.video_bthwc.copy()
   video[:12, 5] = drawing.BACKGROUND
-  report = judge_lib.Judge(clips.world).report(video)
+  report = judge_lib.Verifier(clips.world).report(video)
   assert report['permanent'] == 36 / 48
   assert report['present'] == pytest.approx(1 - 12 / 48 / 16)
 
 
 def test_reports_the_distance_to_real_clips():
   clips = rerendering.draw(world_of(MIDDLE), 48)
-  judge = judge_lib.Judge(clips.world)
+  judge = judge_lib.Verifier(clips.world)
   real = judge.measure(rerendering.draw(clips.world, 48, 48).video_bthwc)
   lawful = judge.report(clips.video_bthwc, real=real)
-  spoilt = corruptions.spoil(clips, 'hold', 1)
+  spoilt = corruptions.corrupt(clips, 'hold', 1)
   assert judge.report(spoilt, real=real)['judge_frechet'] > 4 * (
     lawful['judge_frechet'] + lawful['judge_frechet_deviation']
   )
@@ -162,7 +162,7 @@ def test_reports_the_distance_to_real_clips():
 
 def test_a_model_that_draws_one_clip_covers_little():
   video, label_b = clips_of(MIDDLE)
-  report = judge_lib.Judge(world_of(MIDDLE)).report(
+  report = judge_lib.Verifier(world_of(MIDDLE)).report(
     np.repeat(video[:1], len(video), 0), label_b
   )
   assert report['valid_strict'] == 1
@@ -173,7 +173,7 @@ def test_a_model_that_draws_one_clip_covers_little():
 def test_missing_modes_show_as_less_variety():
   """Half of the directions only, all else being equal."""
   judge, (video, _) = (
-    judge_lib.Judge(world_of('middle')),
+    judge_lib.Verifier(world_of('middle')),
     clips_of('middle', 256),
   )
   direction_b = judge.measure(video).factors['direction']
@@ -190,7 +190,7 @@ def test_missing_modes_show_as_less_variety():
 
 def test_floats_count_as_pixels_and_nan_as_nothing():
   video, _ = clips_of(COARSE)
-  judge = judge_lib.Judge(world_of(COARSE))
+  judge = judge_lib.Verifier(world_of(COARSE))
   float_video = video.astype(np.float32) / 127.5 - 1
   assert judge.report(float_video) == pytest.approx(
     judge.report(video), rel=1e-3, abs=1e-3
@@ -201,12 +201,12 @@ def test_floats_count_as_pixels_and_nan_as_nothing():
 def test_refuses_clips_of_another_shape():
   video, _ = clips_of(COARSE)
   with pytest.raises(ValueError, match=r"needs \('b', 16, 32, 32, 3\)"):
-    judge_lib.Judge(world_of(MIDDLE)).measure(video)
+    judge_lib.Verifier(world_of(MIDDLE)).measure(video)
 
 
 def test_refuses_as_many_wishes_as_there_are_no_clips():
   video, label_b = clips_of(COARSE)
-  judge = judge_lib.Judge(world_of(COARSE))
+  judge = judge_lib.Verifier(world_of(COARSE))
   for wrong in (label_b[1:], label_b[:, None]):
     with pytest.raises(ValueError, match=r'labels have shape .* for 48 clips'):
       judge.report(video, wrong)
@@ -216,7 +216,7 @@ def test_refuses_as_many_wishes_as_there_are_no_clips():
 def test_refuses_numbers_of_unknown_range(dtype):
   video, _ = clips_of(COARSE)
   with pytest.raises(TypeError, match=f'Clips are {np.dtype(dtype)}'):
-    judge_lib.Judge(world_of(COARSE)).measure(video.astype(dtype))
+    judge_lib.Verifier(world_of(COARSE)).measure(video.astype(dtype))
 
 
 @pytest.mark.slow
@@ -225,7 +225,7 @@ def test_refuses_numbers_of_unknown_range(dtype):
 def test_the_world_passes_at_length(which, seed):
   world = world_lib.World(**WORLDS[which], split='validation', seed=seed)
   clips = rerendering.draw(world, 512)
-  judge = judge_lib.Judge(world)
+  judge = judge_lib.Verifier(world)
   begin = time.process_time()
   measured = judge.measure(clips.video_bthwc)
   print(512 / (time.process_time() - begin), 'clips in a second of processor')

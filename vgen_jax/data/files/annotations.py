@@ -22,7 +22,7 @@ _COLUMNS = {'file', 'caption', 'action'}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Note:
+class Annotation:
   """What is known of a video.
 
   Attributes:
@@ -34,7 +34,7 @@ class Note:
   action_na: np.ndarray | None = None
 
 
-def read(path: str) -> dict[str, Note]:
+def read(path: str) -> dict[str, Annotation]:
   """Returns what a table says, {file: note}, with '/' between folders.
 
   Raises:
@@ -47,7 +47,7 @@ def read(path: str) -> dict[str, Note]:
       f"config.data.notes is '{path}'; it must be a file that ends in .csv or"
       ' .jsonl.'
     )
-  notes: dict[str, Note] = {}
+  notes: dict[str, Annotation] = {}
   for number, row in _rows(file):
     where = f'{path}, line {number}'
     if not isinstance(row, dict) or 'file' not in row or set(row) - _COLUMNS:
@@ -62,13 +62,13 @@ def read(path: str) -> dict[str, Note]:
         )
     if row['file'] in notes:
       raise ValueError(f'{where}: {row["file"]!r} is there twice; keep one.')
-    notes[row['file']] = Note(
+    notes[row['file']] = Annotation(
       row.get('caption'), _action(row.get('action'), where)
     )
   return notes
 
 
-def width(notes: dict[str, Note]) -> int:
+def width(notes: dict[str, Annotation]) -> int:
   """Returns how many numbers an action is; 0 if there are none.
 
   Raises:

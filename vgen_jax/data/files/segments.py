@@ -23,7 +23,7 @@ _MAX_REPEATS = 4
 
 
 @dataclasses.dataclass(frozen=True)
-class Ask:
+class ClipSpec:
   """What clips are asked for.
 
   Attributes:
@@ -51,7 +51,7 @@ class Ask:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Stretch:
+class Segment:
   """A video, or a part of it.
 
   Attributes:
@@ -68,9 +68,11 @@ class Stretch:
   last: float
   is_timed: bool
   label: str = ''
-  note: notes_lib.Note = dataclasses.field(default_factory=notes_lib.Note)
+  note: notes_lib.Annotation = dataclasses.field(
+    default_factory=notes_lib.Annotation
+  )
 
-  def num_windows(self, ask: Ask) -> int:
+  def num_windows(self, ask: ClipSpec) -> int:
     """Returns how many clips lie in it, one after another; 1 at least."""
     length = self.last - self.first
     number = clips.num_windows(length, ask.num_frames, ask.pitch)
@@ -99,8 +101,8 @@ class Stretch:
 
 
 def whole(
-  index: codecs.Index, ask: Ask, label: str, note: notes_lib.Note
-) -> Stretch:
+  index: codecs.Index, ask: ClipSpec, label: str, note: notes_lib.Annotation
+) -> Segment:
   """Returns all of a video.
 
   Raises:
@@ -133,12 +135,12 @@ def whole(
       f'{index.path} has {len(index)} frames, and config.data.notes'
       f' {len(note.action_na)} actions for it; give one for each frame.'
     )
-  return Stretch(index, 0, last, ask.is_timed, label, note)
+  return Segment(index, 0, last, ask.is_timed, label, note)
 
 
 def part(
-  stretch: Stretch, ask: Ask, split: str, shares: Mapping[str, float]
-) -> Stretch:
+  stretch: Segment, ask: ClipSpec, split: str, shares: Mapping[str, float]
+) -> Segment:
   """Returns the part of a video that a split by time takes.
 
   Raises:

@@ -108,7 +108,7 @@ class VideoFolder:
     self.audio = audio_lib.LogMel() if audio is True else audio or None
     # From one frame of a clip to the next: in seconds, or in frames.
     self._pitches = (1 / frames_per_second,) if frames_per_second else strides
-    self._ask = segments.Ask(
+    self._ask = segments.ClipSpec(
       self.clip_shape[0], self._pitches[0], bool(frames_per_second), short
     )
     self._notes = notes_lib.read(notes) if notes else {}
@@ -131,7 +131,7 @@ class VideoFolder:
   @property
   def schema(self) -> Schema:
     """The rate is the one asked for, or that of the middle video."""
-    sound = [x for x in self._stretches if isinstance(x, segments.Stretch)]
+    sound = [x for x in self._stretches if isinstance(x, segments.Segment)]
     if not sound:
       raise self._stretches[0]
     rates = [x.index.frames_per_second / self._ask.pitch for x in sound]
@@ -207,7 +207,7 @@ class VideoFolder:
     splits.check(split, shares)
     chosen = splits.by_name(keys, 'all' if by_time else split, shares)
 
-    def look(i: int) -> segments.Stretch | faults_lib.ClipError:
+    def look(i: int) -> segments.Segment | faults_lib.ClipError:
       try:
         index = folders.scan(paths[i], max_pixels)
         note = self._note(names[i].as_posix())
@@ -224,15 +224,15 @@ class VideoFolder:
       self._stretches = list(pool.map(look, chosen))
     self._past_n = np.cumsum([self._num_clips(x) for x in self._stretches])
 
-  def _note(self, name: str) -> notes_lib.Note:
+  def _note(self, name: str) -> notes_lib.Annotation:
     if self._notes and name not in self._notes:
       raise ValueError(
         f'config.data.notes has no line for {name!r}, a video of the folder;'
         ' give it one, or remove the video.'
       )
-    return self._notes.get(name, notes_lib.Note())
+    return self._notes.get(name, notes_lib.Annotation())
 
-  def _num_clips(self, stretch: segments.Stretch | faults_lib.ClipError) -> int:
+  def _num_clips(self, stretch: segments.Segment | faults_lib.ClipError) -> int:
     if isinstance(stretch, faults_lib.ClipError):
       return 1
     return (self.num_windows or stretch.num_windows(self._ask)) * self.num_views
@@ -244,14 +244,14 @@ class VideoFolder:
     video = int(np.searchsorted(self._past_n, index, 'right'))
     return video, index - int(self._past_n[video - 1] if video else 0)
 
-  def _stretch(self, video: int) -> segments.Stretch:
+  def _stretch(self, video: int) -> segments.Segment:
     stretch = self._stretches[video]
     if isinstance(stretch, faults_lib.ClipError):
       raise faults_lib.ClipError(stretch.path, stretch.reason)
     return stretch
 
   def _places(
-    self, stretch: segments.Stretch, start: float, pitch: float
+    self, stretch: segments.Segment, start: float, pitch: float
   ) -> np.ndarray:
     return clips.places(
       start,
@@ -264,7 +264,7 @@ class VideoFolder:
 
   def _clip(
     self,
-    stretch: segments.Stretch,
+    stretch: segments.Segment,
     place_t: np.ndarray,
     pitch: float,
     down: float,

@@ -56,7 +56,7 @@ class Options:
         raise ValueError(f'{name} is {value}; it must be positive.')
 
 
-class Film(Protocol):
+class RawVideo(Protocol):
   """Frames, with what else is only known once they are read."""
 
   def pieces(self, options: Options) -> Iterator[dict[str, Any]]:

@@ -26,7 +26,7 @@ class Row:
   """
 
   key: str
-  film: raw_videos.Film
+  film: raw_videos.RawVideo
   label: str | None = None
   caption: str | None = None
   action_ta: np.ndarray | None = None

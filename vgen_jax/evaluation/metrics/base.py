@@ -21,9 +21,11 @@ Clips = Mapping[str, np.ndarray]
 Features = Mapping[str, np.ndarray]  # {name: array}, whose rows are clips.
 
 # Where clips come from; the first three are made by the model.
-DRAWN = 'drawn'  # From noise.
+GENERATED = 'drawn'  # From noise.
 PREDICTED = 'predicted'  # 'video' [b, n, t, h, w, c], n futures of 'truth'.
-REBUILT = 'rebuilt'  # By its autoencoder, of 'truth'; with 'codes' if any.
+RECONSTRUCTED = (
+  'rebuilt'  # By its autoencoder, of 'truth'; with 'codes' if any.
+)
 REAL = 'real'  # Not trained on, if the data has such clips.
 TRAIN = 'train'  # Trained on.
 
@@ -77,7 +79,7 @@ class Metric(abc.ABC):
 
   def counts(self, num_clips: int) -> dict[str, int]:
     """Returns of where it wants how many clips; fewer real ones may come."""
-    return {DRAWN: num_clips, REAL: num_clips}
+    return {GENERATED: num_clips, REAL: num_clips}
 
   @abc.abstractmethod
   def conclude(

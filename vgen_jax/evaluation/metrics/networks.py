@@ -39,12 +39,12 @@ class Frechet(base.Metric):
     self._how = how
 
   def counts(self, num_clips: int) -> dict[str, int]:
-    return {base.DRAWN: num_clips, base.REAL: 2 * num_clips}
+    return {base.GENERATED: num_clips, base.REAL: 2 * num_clips}
 
   def conclude(
     self, features: Mapping[str, base.Features], rng: np.random.Generator
   ) -> base.Findings:
-    made, real = (features[p]['rows'] for p in (base.DRAWN, base.REAL))
+    made, real = (features[p]['rows'] for p in (base.GENERATED, base.REAL))
     return distances.frechet(
       self.name, made, real, rng, self.probe.protocol, **self._how
     )
@@ -56,7 +56,7 @@ class Kernel(Frechet):
   def conclude(
     self, features: Mapping[str, base.Features], rng: np.random.Generator
   ) -> base.Findings:
-    made, real = (features[p]['rows'] for p in (base.DRAWN, base.REAL))
+    made, real = (features[p]['rows'] for p in (base.GENERATED, base.REAL))
     return distances.kid(self.name, made, real, rng, self.probe.protocol)
 
 
@@ -73,7 +73,7 @@ class InceptionScore(base.Metric):
     seed = int(rng.integers(2**31))
     made, real = (
       kernel.inception_score(rows, num_splits=_NUM_SPLITS, seed=seed)
-      for place in (base.DRAWN, base.REAL)
+      for place in (base.GENERATED, base.REAL)
       for rows in [np.concatenate(features[place]['rows'])]
     )
     error = made.deviation / np.sqrt(made.num_parts)

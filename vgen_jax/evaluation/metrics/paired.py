@@ -182,12 +182,12 @@ class Reconstruction(base.Metric):
     self._curves = curves
 
   def counts(self, num_clips: int) -> dict[str, int]:
-    return {base.REBUILT: num_clips}
+    return {base.RECONSTRUCTED: num_clips}
 
   def conclude(
     self, features: Mapping[str, base.Features], rng: np.random.Generator
   ) -> base.Findings:
-    found, findings = features[base.REBUILT], base.Findings()
+    found, findings = features[base.RECONSTRUCTED], base.Findings()
     for name in self._curves.every:
       value_bt = found[name]
       findings.values[f'reconstruction_{name}'] = base.mean(
@@ -250,4 +250,4 @@ class Rebuilt(base.Metric):
 
 
 def _made_by(place: str) -> str:
-  return base.REBUILT if place == base.DRAWN else place
+  return base.RECONSTRUCTED if place == base.GENERATED else place

@@ -58,7 +58,7 @@ class Flicker(base.Metric):
         note='Best near that of real clips: a frozen video is steadiest.',
         protocol=self.probe.protocol,
       )
-      for key, x_n in features[base.DRAWN].items()
+      for key, x_n in features[base.GENERATED].items()
     }
     return base.Findings(values)
 
@@ -73,7 +73,7 @@ class Diversity(base.Metric):
   def conclude(
     self, features: Mapping[str, base.Features], rng: np.random.Generator
   ) -> base.Findings:
-    drawn_n = _apart(features[base.DRAWN]['small'])
+    drawn_n = _apart(features[base.GENERATED]['small'])
     real_n = _apart(features[base.REAL]['small'][: len(drawn_n)])
     protocol = self.probe.protocol | {'num_real': len(real_n)}
     note = 'Root mean square difference of thumbnails, in levels of 255.'
@@ -87,7 +87,7 @@ class Diversity(base.Metric):
     return base.Findings({'distance_to_nearest': value})
 
 
-class Copies(base.Metric):
+class Memorization(base.Metric):
   """Share of clips that are copies of training clips, mirrored or not."""
 
   def __init__(self):
@@ -96,7 +96,7 @@ class Copies(base.Metric):
 
   def counts(self, num_clips: int) -> dict[str, int]:
     return {
-      base.DRAWN: num_clips,
+      base.GENERATED: num_clips,
       base.TRAIN: _MAX_TRAIN,
       base.REAL: 2 * max(num_clips, _MIN_HELD_OUT),
     }
@@ -106,7 +106,7 @@ class Copies(base.Metric):
   ) -> base.Findings:
     drawn, train, held_out = (
       np.float32(features[place]['small'])
-      for place in (base.DRAWN, base.TRAIN, base.REAL)
+      for place in (base.GENERATED, base.TRAIN, base.REAL)
     )
     half = len(held_out) // 2
     if half < _MIN_HELD_OUT:

@@ -25,7 +25,7 @@ _DDOF = {'stylegan-v': 0}  # Divides covariances by n; the others by n - 1.
 
 
 @dataclasses.dataclass(frozen=True)
-class Facts:
+class MetricInputs:
   """What is known of a run when its metrics are chosen.
 
   Attributes:
@@ -49,7 +49,7 @@ class Facts:
 
 
 def make(
-  names: Iterable[str], facts: Facts
+  names: Iterable[str], facts: MetricInputs
 ) -> tuple[list[base.Metric], dict[str, results.Value]]:
   """Returns metrics, and values of those whose weights are missing.
 
@@ -92,7 +92,7 @@ def known() -> list[str]:
   return [ALL, *_MAKE]
 
 
-def _make(name: str, facts: Facts) -> base.Metric:
+def _make(name: str, facts: MetricInputs) -> base.Metric:
   for place in _wants(name):  # Before weights are asked for.
     if place not in facts.places:
       raise ValueError(f'Metric {name!r} {_LACKS[place]}')
@@ -104,11 +104,11 @@ def _wants(name: str) -> tuple[str, ...]:
   if name in _PREDICTIONS:
     return (base.PREDICTED,)
   if name not in _SAMPLES:
-    return (base.REBUILT,)
-  return (base.DRAWN, base.TRAIN) if name == 'copies' else (base.DRAWN,)
+    return (base.RECONSTRUCTED,)
+  return (base.GENERATED, base.TRAIN) if name == 'copies' else (base.GENERATED,)
 
 
-def _title(name: str, facts: Facts) -> str:
+def _title(name: str, facts: MetricInputs) -> str:
   """Returns a name that says whose protocol, and of how many frames."""
   kind, _, protocol = name.partition('-')
   if kind.endswith('fvd'):
@@ -118,7 +118,7 @@ def _title(name: str, facts: Facts) -> str:
   return name
 
 
-def _fvd(name: str, facts: Facts) -> base.Metric:
+def _fvd(name: str, facts: MetricInputs) -> base.Metric:
   protocol = name.partition('-')[2] or _FVD
   network = protocols.fvd(protocol, frames=facts.clip_shape[0])
   return networks.Frechet(
@@ -129,24 +129,24 @@ def _fvd(name: str, facts: Facts) -> base.Metric:
   )
 
 
-def _fid(name: str, facts: Facts) -> base.Metric:
+def _fid(name: str, facts: MetricInputs) -> base.Metric:
   network = protocols.frames(name.partition('-')[2] or _FID)
   return networks.Frechet(
     _title(name, facts), networks.Network(network), infinity=facts.infinity
   )
 
 
-def _kid(name: str, facts: Facts) -> base.Metric:
+def _kid(name: str, facts: MetricInputs) -> base.Metric:
   network = protocols.frames(name.partition('-')[2] or _FID)
   return networks.Kernel(_title(name, facts), networks.Network(network))
 
 
-def _inception_score(name: str, facts: Facts) -> base.Metric:
+def _inception_score(name: str, facts: MetricInputs) -> base.Metric:
   probe = networks.Network(protocols.frames(layer='probability'))
   return networks.InceptionScore(name, probe)
 
 
-def _prediction(name: str, facts: Facts) -> base.Metric:
+def _prediction(name: str, facts: MetricInputs) -> base.Metric:
   if not 1 <= facts.context < facts.clip_shape[0]:
     raise ValueError(
       f'config.evaluation.context is {facts.context}; of clips of'
@@ -159,7 +159,7 @@ def _prediction(name: str, facts: Facts) -> base.Metric:
   return paired.Prediction(name, curves, facts.context)
 
 
-def _reconstruction(name: str, facts: Facts) -> base.Metric:
+def _reconstruction(name: str, facts: MetricInputs) -> base.Metric:
   if name == 'rlpips':
     curves = paired.of_network(protocols.perceptual())
     return paired.Reconstruction(name, curves)
@@ -167,14 +167,16 @@ def _reconstruction(name: str, facts: Facts) -> base.Metric:
   return paired.Reconstruction(name, curves, facts.num_codes)
 
 
-def _synthetic(dataset: str, cls: str) -> Callable[[str, Facts], base.Metric]:
+def _synthetic(
+  dataset: str, cls: str
+) -> Callable[[str, MetricInputs], base.Metric]:
   """Returns a function that makes the metric of a synthetic dataset.
 
   The module is imported when the metric is made: packages of synthetic datasets
   import this one.
   """
 
-  def make_metric(name: str, facts: Facts) -> base.Metric:
+  def make_metric(name: str, facts: MetricInputs) -> base.Metric:
     module = importlib.import_module(f'vgen_jax.synthetic.{dataset}.metric')
     options = {'infinity': facts.infinity} if name == 'judge' else {}
     return getattr(module, cls)(facts.source, **options)
@@ -182,8 +184,8 @@ def _synthetic(dataset: str, cls: str) -> Callable[[str, Facts], base.Metric]:
   return make_metric
 
 
-_SAMPLES: dict[str, Callable[[str, Facts], base.Metric]] = {
-  'judge': _synthetic('world', 'Judge'),
+_SAMPLES: dict[str, Callable[[str, MetricInputs], base.Metric]] = {
+  'judge': _synthetic('world', 'Verifier'),
   'digits': _synthetic('digits', 'Digits'),
   'actions': _synthetic('actions', 'Actions'),
   'fvd': _fvd,
@@ -194,7 +196,7 @@ _SAMPLES: dict[str, Callable[[str, Facts], base.Metric]] = {
   'inception_score': _inception_score,
   'flicker': lambda name, facts: pixels.Flicker(),
   'diversity': lambda name, facts: pixels.Diversity(),
-  'copies': lambda name, facts: pixels.Copies(),
+  'copies': lambda name, facts: pixels.Memorization(),
 }
 _PREDICTIONS = {
   'futures': _synthetic('two_futures', 'Futures'),
@@ -215,10 +217,10 @@ _MAKE = {
   },
 }
 _LACKS = {
-  base.DRAWN: 'is of samples, but this model only rebuilds what it is given;'
-  " ask for it with an 'r' before its name.",
-  base.PREDICTED: 'is of predictions; this model is never told known frames.',
-  base.REBUILT: 'is of reconstructions; this model has no autoencoder.',
-  base.TRAIN: 'needs clips that were not trained on, to know what is near by'
-  " chance; the data has no split 'validation', or the config names a split.",
+  base.GENERATED: 'needs generated clips, but this model only reconstructs its'
+  " input; put an 'r' before the name of the metric.",
+  base.PREDICTED: 'needs predictions; this model does not accept known frames.',
+  base.RECONSTRUCTED: 'needs reconstructions; this model has no autoencoder.',
+  base.TRAIN: 'needs reference clips that were not trained on; the data has'
+  " no split 'validation', or the config names a split.",
 }

@@ -19,7 +19,7 @@ import scipy.stats
 from vgen_jax.core import shapes
 
 
-class Copies(NamedTuple):
+class Memorization(NamedTuple):
   """Which samples are copies, and of what.
 
   Attributes:
@@ -64,7 +64,7 @@ def copies(
   *,
   quantile: float = 0.01,
   size: tuple[int, int, int] = (8, 16, 16),
-) -> Copies:
+) -> Memorization:
   """Returns which samples are copies of training clips, mirrored or not.
 
   Args:
@@ -95,7 +95,7 @@ def copies(
     thumbnails(sample_bthwc, size), train
   )
   copied_n = distance_n < threshold
-  return Copies(
+  return Memorization(
     float(copied_n.mean()),
     copied_n,
     nearest_n,

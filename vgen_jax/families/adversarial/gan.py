@@ -16,7 +16,7 @@ from vgen_jax.core.types import Metrics
 from vgen_jax.families.adversarial import augment
 from vgen_jax.families.adversarial import gan_losses
 from vgen_jax.families.adversarial import lipschitz
-from vgen_jax.families.base import Turn
+from vgen_jax.families.base import Update
 from vgen_jax.families.base import VideoModel
 
 _PENALTIES = ('none', 'r1', 'r2', 'gp')
@@ -63,7 +63,7 @@ class GAN(VideoModel):
       move of its own in every so many steps, and weighs so many times more
       (the lazy regularization of Karras et al., "Analyzing and Improving the
       Image Quality of StyleGAN", 2019, https://arxiv.org/abs/1912.04958).
-    num_critic_turns: Moves of each critic in a step; they share the batch.
+    num_critic_updates: Moves of each critic in a step; they share the batch.
     simultaneous: Whether all move at once instead of one after the other.
     augment: Names of `augment.POLICIES`, changes before every critic.
     fake_labels: Whence fakes in training have their labels: the 'batch', or
@@ -81,7 +81,7 @@ class GAN(VideoModel):
   penalty_kind: str = 'none'
   penalty_weight: float = 1.0
   penalty_every: int = 1
-  num_critic_turns: int = 1
+  num_critic_updates: int = 1
   simultaneous: bool = False
   augment: tuple[str, ...] = ()
   fake_labels: str = 'batch'
@@ -101,21 +101,21 @@ class GAN(VideoModel):
         raise ValueError(
           f'{field} is {getattr(self, field)!r}; it must be one of {choices}.'
         )
-    for field in ('penalty_every', 'num_critic_turns'):
+    for field in ('penalty_every', 'num_critic_updates'):
       if getattr(self, field) < 1:
         raise ValueError(
           f'{field} is {getattr(self, field)}; it must be 1 or more.'
         )
 
   @property
-  def turns(self) -> tuple[Turn, ...]:
+  def updates(self) -> tuple[Update, ...]:
     turns = []
     for key in self.critic:
       player = f'critic_{key}'
-      turns.append(Turn(player, times=self.num_critic_turns))
+      turns.append(Update(player, times=self.num_critic_updates))
       if self.penalty_kind != 'none' and self.penalty_every > 1:
-        turns.append(Turn(player, 'penalty', every=self.penalty_every))
-    turns.append(Turn('generator'))
+        turns.append(Update(player, 'penalty', every=self.penalty_every))
+    turns.append(Update('generator'))
     if self.simultaneous:
       turns[1:] = [
         dataclasses.replace(x, with_previous=True) for x in turns[1:]

@@ -15,7 +15,7 @@ from vgen_jax.core.types import Condition
 from vgen_jax.core.types import Metrics
 from vgen_jax.families.adversarial import gan_losses
 from vgen_jax.families.adversarial import lipschitz
-from vgen_jax.families.base import Turn
+from vgen_jax.families.base import Update
 from vgen_jax.families.base import VideoModel
 from vgen_jax.nn.bottlenecks import autoencoder as autoencoder_lib
 
@@ -49,7 +49,7 @@ class Autoencoding(VideoModel):
       those of a GAN; the one under key 'video' is player 'critic_video'.
     reconstruction: 'l1', 'l2', or 'huber', which is l2 / 2 below 1.
     reconstruction_weight: Of its mean over pixels, which go from -1 to 1.
-    bottleneck_weight: Of `Bottled.loss`.
+    bottleneck_weight: Of `BottleneckOutput.loss`.
     perceptual: `(video_bthwc, rebuilt_bthwc) -> distance_b`, or None; if it is
       a network, it does not learn here.
     perceptual_weight: Of its mean.
@@ -99,11 +99,11 @@ class Autoencoding(VideoModel):
       )
 
   @property
-  def turns(self) -> tuple[Turn, ...]:
+  def updates(self) -> tuple[Update, ...]:
     first, *others = ('autoencoder', *(f'critic_{key}' for key in self.critic))
     # At the same time, so that one reconstruction serves all.
-    late = lambda x: Turn(x, with_previous=True, start=self.critic_start)
-    return Turn(first), *(late(x) for x in others)
+    late = lambda x: Update(x, with_previous=True, start=self.critic_start)
+    return Update(first), *(late(x) for x in others)
 
   @property
   def condition_keys(self) -> tuple[str, ...]:

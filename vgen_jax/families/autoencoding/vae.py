@@ -12,7 +12,7 @@ from vgen_jax.core.types import Batch
 from vgen_jax.core.types import Condition
 from vgen_jax.core.types import Metrics
 from vgen_jax.families.autoencoding import likelihoods
-from vgen_jax.families.base import Turn
+from vgen_jax.families.base import Update
 from vgen_jax.families.base import VideoModel
 from vgen_jax.nn import distributions
 from vgen_jax.nn.bottlenecks import autoencoder as autoencoder_lib
@@ -73,10 +73,10 @@ class VAE(VideoModel):
     _check(self)
 
   @property
-  def turns(self) -> tuple[Turn, ...]:
-    turns = (Turn('autoencoder'),)
+  def updates(self) -> tuple[Update, ...]:
+    turns = (Update('autoencoder'),)
     if self.likelihood.learned:
-      turns += (Turn('likelihood', with_previous=True),)
+      turns += (Update('likelihood', with_previous=True),)
     return turns
 
   def loss(

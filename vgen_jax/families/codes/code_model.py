@@ -54,8 +54,8 @@ class CodeModel(base.VideoModel):
     super().__post_init__()
 
   @property
-  def turns(self) -> tuple[base.Turn, ...]:
-    return (base.Turn('transformer'),)
+  def updates(self) -> tuple[base.Update, ...]:
+    return (base.Update('transformer'),)
 
   @property
   def input_key(self) -> str:

@@ -82,8 +82,8 @@ class Diffusion(base.VideoModel):
     super().__post_init__()
 
   @property
-  def turns(self) -> tuple[base.Turn, ...]:
-    return (base.Turn('denoiser'),)
+  def updates(self) -> tuple[base.Update, ...]:
+    return (base.Update('denoiser'),)
 
   @property
   def condition_keys(self) -> tuple[str, ...]:

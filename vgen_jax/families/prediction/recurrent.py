@@ -11,7 +11,7 @@ from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
 from vgen_jax.core.types import Condition
 from vgen_jax.core.types import Metrics
-from vgen_jax.families.base import Turn
+from vgen_jax.families.base import Update
 from vgen_jax.families.base import VideoModel
 from vgen_jax.nn.convolution import recurrent
 
@@ -67,8 +67,8 @@ class Recurrent(VideoModel):
     super().__post_init__()
 
   @property
-  def turns(self) -> tuple[Turn, ...]:
-    return (Turn('predictor'),)
+  def updates(self) -> tuple[Update, ...]:
+    return (Update('predictor'),)
 
   @property
   def condition_keys(self) -> tuple[str, ...]:
@@ -201,7 +201,7 @@ class Recurrent(VideoModel):
   ) -> Array:
     """Returns what is said of frames 1, 2, ... after the truth."""
     before_bthwc = video_bthwc[:, :-1]
-    output_bthwp = self.predictor.together(
+    output_bthwp = self.predictor.predict_all(
       before_bthwc,
       None if action_bta is None else action_bta[:, :-1],
       num_outputs=self._num_outputs(video_bthwc),

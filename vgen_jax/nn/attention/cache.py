@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from vgen_jax.core.types import Array
 
 
-class Seen(NamedTuple):
+class KeyValues(NamedTuple):
   """Tokens as attention looks at them; layers may be stacked in front."""
 
   key_bmae: Array
@@ -20,7 +20,7 @@ class Seen(NamedTuple):
 
 def empty(
   depth: int, num_clips: int, size: int, heads: tuple[int, int], dtype: str
-) -> Seen:
+) -> KeyValues:
   """Returns a ring of `size` slots for each of `depth` layers, all zero.
 
   Args:
@@ -31,13 +31,13 @@ def empty(
     dtype: Of what is kept.
   """
   zeros = jnp.zeros((depth, num_clips, size, *heads), dtype)
-  return Seen(zeros, zeros)
+  return KeyValues(zeros, zeros)
 
 
-def write(seen: Seen, token: Seen, place: Array) -> Seen:
+def write(seen: KeyValues, token: KeyValues, place: Array) -> KeyValues:
   """Returns the ring of one layer with the token of a place in its slot."""
   slot = place % seen.key_bmae.shape[1]
-  return Seen(
+  return KeyValues(
     *(
       lax.dynamic_update_slice_in_dim(old, new.astype(old.dtype), slot, 1)
       for old, new in zip(seen, token, strict=True)
@@ -45,7 +45,7 @@ def write(seen: Seen, token: Seen, place: Array) -> Seen:
   )
 
 
-def filled(seen: Seen, place: Array) -> Array:
+def filled(seen: KeyValues, place: Array) -> Array:
   """Returns which slots hold a token once `place` is written, `[1, 1, m]`.
 
   Keys must know their places: slots are in no order once the ring is full.

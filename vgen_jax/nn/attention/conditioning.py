@@ -44,7 +44,7 @@ def at(context: Context, place: Array) -> Context:
   )
 
 
-class Told(nn.Module):
+class Conditioning(nn.Module):
   """Makes a context of a condition and a grid of places.
 
   Attributes:
@@ -105,7 +105,7 @@ class Told(nn.Module):
 
 
 class _Places(nn.Module):
-  """Says of each place of a grid where it is; fields are those of `Told`."""
+  """Embeds positions of a grid; its fields are those of `Conditioning`."""
 
   width: int
   head_width: int

@@ -31,7 +31,7 @@ TENSOR_RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
 )
 
 
-class Memory(NamedTuple):
+class KVCache(NamedTuple):
   """What blocks remember of tokens before, `[depth, b, m, a, e]` each.
 
   Attributes:
@@ -39,8 +39,8 @@ class Memory(NamedTuple):
     words: All of them; None if there are none.
   """
 
-  tokens: cache.Seen
-  words: cache.Seen | None
+  tokens: cache.KeyValues
+  words: cache.KeyValues | None
 
 
 class Blocks(nn.Module):
@@ -115,22 +115,22 @@ class Blocks(nn.Module):
 
   def begin(
     self, num_clips: int, window: int, context: context_lib.Context
-  ) -> Memory:
+  ) -> KVCache:
     """Returns a memory for `window` tokens that holds only the words."""
     heads = (self.num_heads, self.width // self.num_heads)
     ring = cache.empty(self.depth, num_clips, window, heads, self.dtype)
     if not self.reads:
-      return Memory(ring, None)
+      return KVCache(ring, None)
     _, words = self.blocks.read((), context.word_bmd)
-    return Memory(ring, words)
+    return KVCache(ring, words)
 
   def decode(
     self,
     x_b1d: Array,
-    memory: Memory,
+    memory: KVCache,
     context: context_lib.Context,
     place: Array,
-  ) -> tuple[Array, Memory]:
+  ) -> tuple[Array, KVCache]:
     """Returns the token of a place, and a memory that also holds this one."""
     x_b1d, ring = self.blocks(x_b1d, memory, context, place, None, False)
     return x_b1d, memory._replace(tokens=ring)
@@ -172,12 +172,12 @@ class _Block(nn.Module):
   def __call__(
     self,
     x_bnd: Array,
-    memory: Memory | None,
+    memory: KVCache | None,
     context: context_lib.Context,
     place: Array | None,
     window: int | None,
     train: bool,
-  ) -> tuple[Array, cache.Seen | None]:
+  ) -> tuple[Array, cache.KeyValues | None]:
     """Returns tokens, and the ring, if there is one.
 
     Args:
@@ -210,7 +210,9 @@ class _Block(nn.Module):
     x_bnd += drop(self.mlp_out(y_bnd).astype(jnp.float32))
     return x_bnd, None if memory is None else seen
 
-  def read(self, carry: tuple, word_bmd: Array) -> tuple[tuple, cache.Seen]:
+  def read(
+    self, carry: tuple, word_bmd: Array
+  ) -> tuple[tuple, cache.KeyValues]:
     """Returns the words as this block looks at them."""
     return carry, self.word_attention.see(word_bmd, None)
 
@@ -232,9 +234,9 @@ class _Attention(nn.Module):
     scale = (self.width * self.depth) ** -0.5
     self.out = dense(kernel_init=nn.initializers.normal(scale))
 
-  def see(self, x_bmd: Array, angle_mp: Array | None) -> cache.Seen:
+  def see(self, x_bmd: Array, angle_mp: Array | None) -> cache.KeyValues:
     """Returns tokens as they are looked at."""
-    return cache.Seen(
+    return cache.KeyValues(
       self._heads(self.key(x_bmd), angle_mp),
       self._heads(self.value(x_bmd), None),
     )
@@ -242,7 +244,7 @@ class _Attention(nn.Module):
   def __call__(
     self,
     x_bnd: Array,
-    seen: cache.Seen,
+    seen: cache.KeyValues,
     angle_np: Array | None,
     mask_bnm: Array | None,
     is_causal: bool,

@@ -13,7 +13,7 @@ from vgen_jax.nn import distributions
 _MEMORY = 0.99  # Of the latents' moments, per step.
 
 
-class Bottled(NamedTuple):
+class BottleneckOutput(NamedTuple):
   """What a bottleneck lets through; latents have axes t, h, w, d of their own.
 
   Attributes:
@@ -69,7 +69,7 @@ class Autoencoder(nn.Module):
 
   def __call__(
     self, video_bthwc: Array, key_b: Array | None = None, *, train: bool = False
-  ) -> tuple[Array, Bottled]:
+  ) -> tuple[Array, BottleneckOutput]:
     """Rebuilds clips in [-1, 1]; also returns what passed the bottleneck.
 
     Args:

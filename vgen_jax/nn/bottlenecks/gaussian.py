@@ -1,7 +1,7 @@
 """Bottlenecks with continuous latents: a normal posterior, or none.
 
-Each is a module `(encoded_bthwe, key_b, *, train) -> Bottled`, as those of
-nn/bottlenecks/quantize.py are; all is computed in float32.
+Each is a module `(encoded_bthwe, key_b, *, train) -> BottleneckOutput`, as
+those of nn/bottlenecks/quantize.py are; all is computed in float32.
 """
 
 import flax.linen as nn
@@ -39,7 +39,7 @@ class Gaussian(nn.Module):
   @nn.compact
   def __call__(
     self, encoded_bthwe: Array, key_b: Array | None, *, train: bool
-  ) -> autoencoder.Bottled:
+  ) -> autoencoder.BottleneckOutput:
     """Returns drawn latents, or the posterior's mean if there are no keys.
 
     Raises:
@@ -60,7 +60,7 @@ class Gaussian(nn.Module):
     )
     latent_bthwd = mean_bthwd if key_b is None else posterior.draw(key_b)
     kl = posterior.divergence().sum((1, 2, 3, 4)).mean()
-    return autoencoder.Bottled(
+    return autoencoder.BottleneckOutput(
       latent_bthwd, kl, {'kl': kl}, posterior=posterior
     )
 
@@ -81,9 +81,9 @@ class Identity(nn.Module):
   @nn.compact
   def __call__(
     self, encoded_bthwe: Array, key_b: Array | None, *, train: bool
-  ) -> autoencoder.Bottled:
+  ) -> autoencoder.BottleneckOutput:
     del key_b, train  # Nothing is drawn, and nothing differs.
     latent_bthwd = nn.Dense(self.width, name='project')(
       encoded_bthwe.astype(jnp.float32)
     )
-    return autoencoder.Bottled(latent_bthwd, jnp.zeros(()), {})
+    return autoencoder.BottleneckOutput(latent_bthwd, jnp.zeros(()), {})

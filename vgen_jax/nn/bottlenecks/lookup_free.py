@@ -55,7 +55,7 @@ class FSQ(quantize.Quantizer):
 
   def __call__(
     self, encoded_bthwe: Array, key_b: Array | None, *, train: bool
-  ) -> autoencoder.Bottled:
+  ) -> autoencoder.BottleneckOutput:
     del key_b  # Nothing is drawn.
     smooth_bthwd = self.bounded(self.features(encoded_bthwe))
     middle, worth = self._grid()
@@ -144,7 +144,7 @@ class _Binary(quantize.Quantizer):
 
   def _signs(
     self, smooth_bthwd: Array, loss: Array, terms: Metrics, train: bool
-  ) -> autoencoder.Bottled:
+  ) -> autoencoder.BottleneckOutput:
     codes_bthw = self.nearest(smooth_bthwd)
     logit_bthwd = 4 * self._size * smooth_bthwd / self.temperature
     one, all_of_them = entropies(
@@ -170,7 +170,7 @@ class LFQ(_Binary):
 
   def __call__(
     self, encoded_bthwe: Array, key_b: Array | None, *, train: bool
-  ) -> autoencoder.Bottled:
+  ) -> autoencoder.BottleneckOutput:
     del key_b  # Nothing is drawn.
     feature_bthwd = self.features(encoded_bthwe)
     sign_bthwd = jnp.where(feature_bthwd > 0, 1.0, -1.0)
@@ -195,7 +195,7 @@ class BSQ(_Binary):
 
   def __call__(
     self, encoded_bthwe: Array, key_b: Array | None, *, train: bool
-  ) -> autoencoder.Bottled:
+  ) -> autoencoder.BottleneckOutput:
     del key_b  # Nothing is drawn.
     feature_bthwd = self.features(encoded_bthwe)
     square_bthw1 = jnp.square(feature_bthwd).sum(-1, keepdims=True)

@@ -1,9 +1,10 @@
 """Bottlenecks that turn latents into codes, and codebooks that are learned.
 
-Each is a module `(encoded_bthwe, key_b, *, train) -> Bottled` that projects
-features of any width to its own, `width`, and snaps them to the nearest of
-`num_codes` vectors; `lookup` has the vectors of codes. Gradients pass straight
-through, as if nothing had been snapped. All is computed in float32.
+Each is a module `(encoded_bthwe, key_b, *, train) -> BottleneckOutput` that
+projects features of any width to its own, `width`, and snaps them to the
+nearest of `num_codes` vectors; `lookup` has the vectors of codes. Gradients
+pass straight through, as if nothing had been snapped. All is computed in
+float32.
 
 | class           | codebook                          | loss                  |
 |-----------------|-----------------------------------|-----------------------|
@@ -60,7 +61,7 @@ class Quantizer(nn.Module):
     loss: Array,
     terms: Metrics,
     train: bool,
-  ) -> autoencoder.Bottled:
+  ) -> autoencoder.BottleneckOutput:
     """Returns the codes' vectors, with the gradients of `smooth_bthwd`.
 
     Args:
@@ -74,7 +75,7 @@ class Quantizer(nn.Module):
     snapped_bthwd = self.lookup(codes_bthw)
     latent_bthwd = _straight_through(smooth_bthwd, snapped_bthwd)
     terms = terms | self._watch(codes_bthw, train)
-    return autoencoder.Bottled(latent_bthwd, loss, terms, codes_bthw)
+    return autoencoder.BottleneckOutput(latent_bthwd, loss, terms, codes_bthw)
 
   def _watch(self, codes_bthw: Array, train: bool) -> Metrics:
     """Counts codes, and remembers it in training."""
@@ -131,7 +132,7 @@ class EMAVQ(Quantizer):
 
   def __call__(
     self, encoded_bthwe: Array, key_b: Array | None, *, train: bool
-  ) -> autoencoder.Bottled:
+  ) -> autoencoder.BottleneckOutput:
     """Raises ValueError if it trains with restarts, but without keys."""
     feature_bthwd = self.features(encoded_bthwe)
     codes_bthw = self.nearest(feature_bthwd)
@@ -212,7 +213,7 @@ class VQ(Quantizer):
 
   def __call__(
     self, encoded_bthwe: Array, key_b: Array | None, *, train: bool
-  ) -> autoencoder.Bottled:
+  ) -> autoencoder.BottleneckOutput:
     del key_b  # Nothing is drawn.
     feature_bthwd = self.features(encoded_bthwe)
     codes_bthw = self.nearest(feature_bthwd)

@@ -38,7 +38,7 @@ class Actions(base.Metric):
     self, features: Mapping[str, base.Features], rng: np.random.Generator
   ) -> base.Findings:
     drawn, real = (
-      self._numbers(features[place]) for place in (base.DRAWN, base.REAL)
+      self._numbers(features[place]) for place in (base.GENERATED, base.REAL)
     )
     values = {
       name: base.mean(

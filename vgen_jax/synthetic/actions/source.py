@@ -47,7 +47,7 @@ class Truth(NamedTuple):
   alpha_thw: np.ndarray
 
 
-class Actions(variant.MadeUp):
+class Actions(variant.SyntheticDataset):
   """An object that does as it is told: it rests, or goes one step a frame.
 
   Actions often last for some frames. A walk that leads no further than two

@@ -42,7 +42,7 @@ class Truth(NamedTuple):
   alpha_nthw: np.ndarray
 
 
-class Bounce(variant.MadeUp):
+class Bounce(variant.SyntheticDataset):
   """Discs of different colours that bounce at random off the walls.
 
   Attributes:

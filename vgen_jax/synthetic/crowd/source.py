@@ -41,7 +41,7 @@ class Truth(NamedTuple):
   alpha_nthw: np.ndarray
 
 
-class Crowd(variant.MadeUp):
+class Crowd(variant.SyntheticDataset):
   """Discs on their lanes, all to one side, with an anomaly now and then.
 
   Attributes:

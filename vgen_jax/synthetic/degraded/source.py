@@ -37,7 +37,7 @@ class Truth(NamedTuple):
   factor: int = 1
 
 
-class Degraded(variant.MadeUp):
+class Degraded(variant.SyntheticDataset):
   """Textured objects as in `layouts.Layouts`, and a degraded copy.
 
   Attributes:

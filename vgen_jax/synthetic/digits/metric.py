@@ -37,7 +37,7 @@ class Digits(base.Metric):
   def conclude(
     self, features: Mapping[str, base.Features], rng: np.random.Generator
   ) -> base.Findings:
-    drawn, real = (_of_digits(features[p]) for p in (base.DRAWN, base.REAL))
+    drawn, real = (_of_digits(features[p]) for p in (base.GENERATED, base.REAL))
     values = {
       name: base.share(
         hit_n.mean(),

@@ -49,7 +49,7 @@ class Truth(NamedTuple):
   moving_hw: np.ndarray
 
 
-class Face(variant.MadeUp):
+class Face(variant.SyntheticDataset):
   """A face at rest but for its mouth and its eyes; labels tell expressions."""
 
   class_names = EXPRESSIONS

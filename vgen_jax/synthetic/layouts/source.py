@@ -42,7 +42,7 @@ class Truth(NamedTuple):
   flow: correspondence.Correspondence
 
 
-class Layouts(variant.MadeUp):
+class Layouts(variant.SyntheticDataset):
   """Textured objects over a textured ground, with the layout of each frame.
 
   Attributes:

@@ -35,7 +35,7 @@ class Truth(NamedTuple):
   alpha_2thw: np.ndarray
 
 
-class Mirror(variant.MadeUp):
+class Mirror(variant.SyntheticDataset):
   """Two discs swing along opposite edges, one against the other.
 
   Labels tell the edges: 'upright' are the left and the right one.

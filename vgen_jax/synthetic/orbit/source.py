@@ -44,7 +44,7 @@ class Truth(NamedTuple):
   alpha_thw: np.ndarray
 
 
-class Orbit(variant.MadeUp):
+class Orbit(variant.SyntheticDataset):
   """An object on a circle, at constant speed, for as long as you like.
 
   Attributes:

@@ -48,7 +48,7 @@ class Truth(NamedTuple):
   radius: float
 
 
-class Scenes(variant.MadeUp):
+class Scenes(variant.SyntheticDataset):
   """Shots of different places; with one shot a clip, labels tell the place.
 
   Attributes:

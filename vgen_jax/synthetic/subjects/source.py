@@ -62,7 +62,7 @@ class Truth(NamedTuple):
   alpha_2thw: np.ndarray
 
 
-class Subjects(variant.MadeUp):
+class Subjects(variant.SyntheticDataset):
   """Clips of figures, with layouts; subjects are split, not only clips.
 
   Attributes:

@@ -39,7 +39,7 @@ class Truth(NamedTuple):
   alpha_thw: np.ndarray
 
 
-class _Fork(variant.MadeUp):
+class _Fork(variant.SyntheticDataset):
   """A disc over a still, grey ground; where it goes is drawn at the fork."""
 
   weights: tuple[float, ...]
@@ -106,7 +106,7 @@ class TwoFutures(_Fork):
   ):
     """Describes the world.
 
-    Args: as those of `base.MadeUp`, and
+    Args: as those of `base.SyntheticDataset`, and
       fork: The first frame in which the futures differ; None takes 3/8 of t.
       weights: How often the disc goes (left, right).
 
@@ -149,7 +149,7 @@ class ThreeFutures(_Fork):
   ):
     """Describes the world.
 
-    Args: as those of `base.MadeUp`, and
+    Args: as those of `base.SyntheticDataset`, and
       weights: How often the disc goes back (straight, downwards, upwards).
 
     Raises:

@@ -35,7 +35,7 @@ class Degradation(NamedTuple):
   unit: str
 
 
-def spoil(clips: Clips, name: str, level: float, seed: int = 0) -> np.ndarray:
+def corrupt(clips: Clips, name: str, level: float, seed: int = 0) -> np.ndarray:
   """Returns the clips, spoilt: uint8 `[b, t, h, w, c]`.
 
   Args:
@@ -200,7 +200,7 @@ def _second(clips: Clips, share: float, rng: Rng) -> np.ndarray:
   sizes = clips.world.factors_kept['size']
   radius = share * max(clips.world.radius(size) for size in sizes)
   radius_b1 = np.full((len(clips.factors), 1), radius)
-  other = np.roll(rerendering.redraw(clips, radius_b1=radius_b1), -1, 0)
+  other = np.roll(rerendering.rerender(clips, radius_b1=radius_b1), -1, 0)
   return np.maximum(clips.video_bthwc, other)
 
 
@@ -208,7 +208,7 @@ def _halo(clips: Clips, strength: float, rng: Rng) -> np.ndarray:
   """A ring of another colour is round the object."""
   width = 1.35
   far_b13 = rerendering.other_colors(clips, rng)
-  ring = rerendering.redraw(
+  ring = rerendering.rerender(
     clips,
     radius_b1=width * clips.radius_b[:, None],
     color_bt3=drawing.BACKGROUND + strength * (far_b13 - drawing.BACKGROUND),
@@ -219,7 +219,7 @@ def _halo(clips: Clips, strength: float, rng: Rng) -> np.ndarray:
 
 def _hollow(clips: Clips, share: float, rng: Rng) -> np.ndarray:
   """A hole is in the object, of a share of its radius."""
-  return rerendering.redraw(clips, hole=share)
+  return rerendering.rerender(clips, hole=share)
 
 
 def _since(clips: Clips, count: float, rng: Rng) -> np.ndarray:

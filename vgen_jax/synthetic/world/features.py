@@ -16,7 +16,7 @@ from vgen_jax.synthetic.world import tracking
 
 
 @dataclasses.dataclass(frozen=True)
-class Measurements:
+class ClipFeatures:
   """What a judge sees in each clip; lengths in pixels, colours of 255.
 
   Attributes:
@@ -60,7 +60,7 @@ class Measurements:
   color_drift_b: np.ndarray
 
 
-def of_track(track: tracking.Track, world: world_lib.World) -> Measurements:
+def of_track(track: tracking.Track, world: world_lib.World) -> ClipFeatures:
   """Returns what a track says of the clip as a whole."""
   usual_b1 = np.percentile(track.area_bt, 75, axis=1, keepdims=True)
   ratio_bt = track.area_bt / np.maximum(usual_b1, 1e-3)
@@ -81,7 +81,7 @@ def of_track(track: tracking.Track, world: world_lib.World) -> Measurements:
   nearest_bt = track.iou_btk.argmax(2)
   wanted_b3 = tracking.palette(world)[track.color_b]
   color_error_bt = np.linalg.norm(track.tint_bt3 - wanted_b3[:, None], axis=-1)
-  return Measurements(
+  return ClipFeatures(
     factors=factors,
     label_b=_label(factors, world),
     center_b2=track.center_bt2.mean(1),
@@ -109,7 +109,7 @@ def of_track(track: tracking.Track, world: world_lib.World) -> Measurements:
   )
 
 
-def judge_space(measured: Measurements, world: world_lib.World) -> np.ndarray:
+def judge_space(measured: ClipFeatures, world: world_lib.World) -> np.ndarray:
   """Returns each clip's place in judge space, float64 `[b, 27]`, all finite.
 
   Units are about what one just sees of a difference, so that clips a few apart
@@ -144,7 +144,7 @@ def judge_space(measured: Measurements, world: world_lib.World) -> np.ndarray:
 
 
 def judge_distance(
-  a: Measurements, b: Measurements, world: world_lib.World
+  a: ClipFeatures, b: ClipFeatures, world: world_lib.World
 ) -> frechet_finite.Estimate:
   """Returns the Frechet distance of two sets of clips in judge space.
 

@@ -29,7 +29,7 @@ _FACTORS = 'factors.'  # Beginning of keys.
 class Measured(base.Probe):
   """What the judge of `World` sees, and what the clips should show."""
 
-  def __init__(self, judge: judge_lib.Judge):
+  def __init__(self, judge: judge_lib.Verifier):
     self.name = 'judge'
     self.protocol = {'code': base.code(measurements, motion, tracking)}
     self._judge = judge
@@ -41,23 +41,23 @@ class Measured(base.Probe):
     return found | {k: clips[k] for k in ('label', 'index') if k in clips}
 
 
-class Judge(base.Metric):
+class Verifier(base.Metric):
   """Validity, accuracy, coverage; and the distance in the judge's own space."""
 
   def __init__(self, source: pipeline.Source, infinity: bool = False):
     check('judge', source, world_lib.World)
     self.name = 'judge'
-    self.judge = judge_lib.Judge(source)
+    self.judge = judge_lib.Verifier(source)
     self.probe = Measured(self.judge)
     self._infinity = infinity
 
   def counts(self, num_clips: int) -> dict[str, int]:
-    return {base.DRAWN: num_clips, base.REAL: 2 * num_clips}
+    return {base.GENERATED: num_clips, base.REAL: 2 * num_clips}
 
   def conclude(
     self, features: Mapping[str, base.Features], rng: np.random.Generator
   ) -> base.Findings:
-    drawn, real = features[base.DRAWN], features[base.REAL]
+    drawn, real = features[base.GENERATED], features[base.REAL]
     measured, truth = _measured(drawn), _measured(real)
     numbers = self._numbers(drawn, measured, 'index' in drawn)
     real_numbers = self._numbers(real, truth, 'index' in drawn)
@@ -93,7 +93,7 @@ class Judge(base.Metric):
   def _numbers(
     self,
     features: base.Features,
-    measured: measurements.Measurements,
+    measured: measurements.ClipFeatures,
     knows_all: bool,
   ) -> dict[str, float]:
     """Returns the judge's numbers; all factors are asked for, or labels."""
@@ -103,7 +103,7 @@ class Judge(base.Metric):
     return self.judge.numbers(measured, features.get('label'), factors=factors)
 
   def _groups(
-    self, features: base.Features, measured: measurements.Measurements
+    self, features: base.Features, measured: measurements.ClipFeatures
   ) -> dict[str, dict[str, dict]]:
     """Returns validity and accuracy, class by class."""
     if 'label' not in features:
@@ -120,16 +120,16 @@ class Judge(base.Metric):
     }
 
 
-def _measured(features: base.Features) -> measurements.Measurements:
+def _measured(features: base.Features) -> measurements.ClipFeatures:
   """Returns measurements that were kept as features."""
-  fields = {f.name for f in dataclasses.fields(measurements.Measurements)}
+  fields = {f.name for f in dataclasses.fields(measurements.ClipFeatures)}
   factors = {
     key.removeprefix(_FACTORS): x
     for key, x in features.items()
     if key.startswith(_FACTORS)
   }
   rest = {key: x for key, x in features.items() if key in fields}
-  return measurements.Measurements(factors=factors, **rest)
+  return measurements.ClipFeatures(factors=factors, **rest)
 
 
 def _part(hit_n: np.ndarray) -> dict[str, float | int | None]:

@@ -50,7 +50,7 @@ def draw(world: world_lib.World, num: int, first: int = 0) -> Clips:
   )
 
 
-def redraw(
+def rerender(
   clips: Clips,
   *,
   center_bt2: np.ndarray | None = None,
@@ -95,7 +95,7 @@ def redraw(
 
 def swap_color(clips: Clips, share: float, rng: Rng) -> np.ndarray:
   """Returns a share of the clips in another colour."""
-  other = redraw(clips, color_bt3=other_colors(clips, rng))
+  other = rerender(clips, color_bt3=other_colors(clips, rng))
   return np.where(some(clips, share, rng), other, clips.video_bthwc)
 
 
@@ -103,13 +103,13 @@ def drift_color(clips: Clips, share: float, rng: Rng) -> np.ndarray:
   """Turns a share of the way towards another colour, over time."""
   part_t1 = np.linspace(0, share, clips.center_bt2.shape[1])[:, None]
   own_b13, other_b13 = colors(clips), other_colors(clips, rng)
-  return redraw(clips, color_bt3=own_b13 + part_t1 * (other_b13 - own_b13))
+  return rerender(clips, color_bt3=own_b13 + part_t1 * (other_b13 - own_b13))
 
 
 def jitter(clips: Clips, deviation: float, rng: Rng) -> np.ndarray:
   """Moves each frame's object by noise of a deviation in pixels."""
   noise_bt2 = rng.standard_normal(clips.center_bt2.shape)
-  return redraw(clips, center_bt2=clips.center_bt2 + deviation * noise_bt2)
+  return rerender(clips, center_bt2=clips.center_bt2 + deviation * noise_bt2)
 
 
 def zigzag(clips: Clips, width: float, rng: Rng) -> np.ndarray:
@@ -118,7 +118,7 @@ def zigzag(clips: Clips, width: float, rng: Rng) -> np.ndarray:
   side_b2 /= np.linalg.norm(side_b2, axis=1, keepdims=True)
   sign_t1 = np.where(np.arange(clips.center_bt2.shape[1]) % 2, 1, -1)[:, None]
   center_bt2 = clips.center_bt2 + width * sign_t1 * side_b2[:, None]
-  return redraw(clips, center_bt2=center_bt2)
+  return rerender(clips, center_bt2=center_bt2)
 
 
 def pace(clips: Clips, share: float, rng: Rng) -> np.ndarray:
@@ -126,7 +126,7 @@ def pace(clips: Clips, share: float, rng: Rng) -> np.ndarray:
   sign_b1 = rng.choice([-1, 1], (len(clips.factors), 1))
   straight_bt2 = _straight(clips, times(clips) * (1 + share * sign_b1))
   center_bt2 = world_lib.fold(straight_bt2, *_box(clips))
-  return redraw(clips, center_bt2=center_bt2)
+  return rerender(clips, center_bt2=center_bt2)
 
 
 def accelerate(clips: Clips, share: float, rng: Rng) -> np.ndarray:
@@ -135,7 +135,7 @@ def accelerate(clips: Clips, share: float, rng: Rng) -> np.ndarray:
   part_bt = time_bt / max(1, time_bt.shape[1] - 1)
   straight_bt2 = _straight(clips, time_bt * (1 - share + share * part_bt))
   center_bt2 = world_lib.fold(straight_bt2, *_box(clips))
-  return redraw(clips, center_bt2=center_bt2)
+  return rerender(clips, center_bt2=center_bt2)
 
 
 def stutter(clips: Clips, share: float, rng: Rng) -> np.ndarray:
@@ -143,7 +143,7 @@ def stutter(clips: Clips, share: float, rng: Rng) -> np.ndarray:
   time_bt = times(clips)
   straight_bt2 = _straight(clips, time_bt - share * (time_bt % 2))
   center_bt2 = world_lib.fold(straight_bt2, *_box(clips))
-  return redraw(clips, center_bt2=center_bt2)
+  return rerender(clips, center_bt2=center_bt2)
 
 
 def no_walls(clips: Clips, share: float, rng: Rng) -> np.ndarray:
@@ -151,7 +151,7 @@ def no_walls(clips: Clips, share: float, rng: Rng) -> np.ndarray:
   low_b11, high_b12 = _box(clips)
   straight_bt2 = _straight(clips, times(clips))
   inner_bt2 = np.mod(straight_bt2 - low_b11, high_b12 - low_b11)
-  other = redraw(clips, center_bt2=low_b11 + inner_bt2)
+  other = rerender(clips, center_bt2=low_b11 + inner_bt2)
   return np.where(some(clips, share, rng), other, clips.video_bthwc)
 
 
@@ -165,14 +165,16 @@ def morph(clips: Clips, share: float, rng: Rng) -> np.ndarray:
   ]
   t = clips.center_bt2.shape[1]
   first = t - round(share * t)
-  other = redraw(clips, shapes=shapes)
+  other = rerender(clips, shapes=shapes)
   return np.concatenate([clips.video_bthwc[:, :first], other[:, first:]], 1)
 
 
 def pulse(clips: Clips, share: float, rng: Rng) -> np.ndarray:
   """Grows and shrinks by a share of the radius, once in 4 frames."""
   wave_t = np.sin(np.pi / 2 * np.arange(clips.center_bt2.shape[1]))
-  return redraw(clips, radius_b1=clips.radius_b[:, None] * (1 + share * wave_t))
+  return rerender(
+    clips, radius_b1=clips.radius_b[:, None] * (1 + share * wave_t)
+  )
 
 
 def times(clips: Clips) -> np.ndarray:

@@ -21,7 +21,7 @@ COLORS = tuple(source.COLORS)
 SHAPES = source.FACTORS['shape']
 
 
-class MadeUp(abc.ABC):
+class SyntheticDataset(abc.ABC):
   """Clips by number; clip i is the same on every machine, in one split only.
 
   Attributes:

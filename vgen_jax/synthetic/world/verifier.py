@@ -18,7 +18,7 @@ from vgen_jax.synthetic.world import source as world_lib
 from vgen_jax.synthetic.world import spots
 from vgen_jax.synthetic.world import tracking
 
-Measurements = features.Measurements
+ClipFeatures = features.ClipFeatures
 
 _CHUNK = 8  # Clips at a time, to stay within a processor's cache.
 
@@ -97,7 +97,7 @@ LOOSE = Tier(
 )
 
 
-class Judge:
+class Verifier:
   """Measures clips against the laws of one world.
 
   Frames of 16 pixels a side are enough for all shapes and sizes; of smaller
@@ -110,7 +110,7 @@ class Judge:
   def __init__(self, world: world_lib.World):
     self.world = world
 
-  def measure(self, video_bthwc: np.ndarray) -> Measurements:
+  def measure(self, video_bthwc: np.ndarray) -> ClipFeatures:
     """Returns what each clip shows; nothing is assumed of what it should.
 
     Args:
@@ -133,7 +133,7 @@ class Judge:
     track = tracking.Track(*map(np.concatenate, zip(*chunks, strict=True)))
     return features.of_track(track, self.world)
 
-  def valid(self, measured: Measurements, tier: Tier) -> np.ndarray:
+  def valid(self, measured: ClipFeatures, tier: Tier) -> np.ndarray:
     """Returns which clips keep within all limits of a tier, bool `[b]`."""
     side = min(self.world.clip_shape[1:3])
     valid_b = measured.present_b == 1
@@ -149,7 +149,7 @@ class Judge:
     label_b: np.ndarray | None = None,
     *,
     factors: Sequence[Mapping[str, str]] | None = None,
-    real: Measurements | None = None,
+    real: ClipFeatures | None = None,
   ) -> dict[str, float]:
     """Returns numbers about a set of clips: `numbers`, and a distance.
 
@@ -174,7 +174,7 @@ class Judge:
 
   def numbers(
     self,
-    measured: Measurements,
+    measured: ClipFeatures,
     label_b: np.ndarray | None = None,
     *,
     factors: Sequence[Mapping[str, str]] | None = None,
@@ -241,7 +241,7 @@ class Judge:
 
   def _accuracies(
     self,
-    measured: Measurements,
+    measured: ClipFeatures,
     label_b: np.ndarray | None,
     factors: Sequence[Mapping[str, str]] | None,
   ) -> dict[str, float]:
@@ -266,7 +266,7 @@ class Judge:
       numbers['caption_accuracy'] = np.all(list(right.values()), 0).mean()
     return numbers
 
-  def _coverage(self, measured: Measurements, valid_b: np.ndarray) -> float:
+  def _coverage(self, measured: ClipFeatures, valid_b: np.ndarray) -> float:
     kept = self.world.factors_kept
     places_b5 = np.column_stack([measured.factors[f][valid_b] for f in kept])
     seen = sum(
