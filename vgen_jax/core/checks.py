@@ -1,12 +1,131 @@
-"""Checks of arguments, and hints for their error messages."""
+"""Checks of arguments that raise errors of one form.
 
+Each check raises ValueError with a message of the form '<name> is <value>; it
+must be ...', so `name` is the full name of what the user set, such as
+'config.batch_size'.
+"""
+
+from collections.abc import Iterable, Sequence
 import difflib
 
 
-def hint(word: str, known: list[str]) -> str:
-  """Returns ' Did you mean ...?' or, if nothing is near, what there is."""
-  by_lower = {name.lower(): name for name in known}
+def one_of(name: str, value: object, allowed: Iterable[object]) -> None:
+  """Raises ValueError unless `value` is one of `allowed`.
+
+  Args:
+    name: Full name of the argument.
+    value: Given value.
+    allowed: Allowed values. The message lists them, and names the closest one
+      if `value` looks like a misspelling of it.
+  """
+  allowed = list(allowed)
+  if value not in allowed:
+    close = _closest(value, allowed)
+    raise ValueError(
+      f'{name} is {value!r}; it must be one of'
+      f' {", ".join(map(repr, allowed))}.'
+      + (f' Did you mean {close!r}?' if close is not None else '')
+    )
+
+
+def known_key(owner: str, key: str, allowed: Iterable[str]) -> None:
+  """Raises ValueError unless `owner` may have an entry `key`.
+
+  Args:
+    owner: Name of the mapping, table or function that has the entry.
+    key: Given key, field, column or argument.
+    allowed: Allowed keys. The message lists them, and names the closest one if
+      `key` looks like a misspelling of it.
+  """
+  allowed = list(allowed)
+  if key not in allowed:
+    close = _closest(key, allowed)
+    raise ValueError(
+      f'{owner}: unknown key {key!r}.'
+      + (f' Did you mean {close!r}?' if close is not None else '')
+      + f' Allowed keys: {", ".join(map(str, allowed)) or "none"}.'
+    )
+
+
+def at_least(name: str, value: float, least: float) -> None:
+  """Raises ValueError unless `value >= least`; NaN is refused, too."""
+  if not value >= least:
+    raise ValueError(f'{name} is {value}; it must be at least {least}.')
+
+
+def in_range(name: str, value: float, low: float, high: float) -> None:
+  """Raises ValueError unless `low <= value <= high`; NaN is refused, too."""
+  if not low <= value <= high:
+    raise ValueError(f'{name} is {value}; it must be from {low} to {high}.')
+
+
+def multiple_of(
+  name: str, value: int, factor: int, factor_name: str = ''
+) -> None:
+  """Raises ValueError unless `value` is a multiple of `factor`.
+
+  Args:
+    name: Full name of the argument.
+    value: Given value.
+    factor: Positive number that must divide it.
+    factor_name: What `factor` is, such as 'num_heads'; the message states it.
+  """
+  if value % factor:
+    owner = f'{factor_name}, ' if factor_name else ''
+    raise ValueError(
+      f'{name} is {value}; it must be a multiple of {owner}{factor}.'
+    )
+
+
+def multiples_of(
+  name: str,
+  values: Sequence[int],
+  factors: Sequence[int],
+  factor_name: str = '',
+) -> None:
+  """Raises ValueError unless each value is a multiple of its factor.
+
+  Args:
+    name: Full name of the argument.
+    values: Given values, such as the frames, rows and columns of a clip.
+    factors: Positive numbers that must divide them, one for each value.
+    factor_name: What `factors` are, such as 'patch_size'; the message states
+      it.
+  """
+  if any(n % factor for n, factor in zip(values, factors, strict=True)):
+    owner = f'{factor_name}, ' if factor_name else ''
+    raise ValueError(
+      f'{name} is {_by(values)}; each number must be a multiple of the number'
+      f' in the same position of {owner}{_by(factors)}.'
+    )
+
+
+def hint(word: str, known: Iterable[str]) -> str:
+  """Returns the end of an error message about an unknown name.
+
+  Args:
+    word: Name that is unknown.
+    known: Names that exist.
+
+  Returns:
+    " Did you mean 'name'?" with the closest name, or ' Available: ...' with all
+    names if none is close. It begins with a space, to follow a sentence.
+  """
+  known = list(known)
+  close = _closest(word, known)
+  if close is None:
+    return f' Available: {", ".join(known) or "none"}.'
+  return f' Did you mean {close!r}?'
+
+
+def _closest(word: object, known: Sequence[object]) -> str | None:
+  """Returns the string of `known` that is most like `word`, if any is close."""
+  if not isinstance(word, str):
+    return None
+  by_lower = {name.lower(): name for name in known if isinstance(name, str)}
   close = difflib.get_close_matches(word.lower(), by_lower, n=1)
-  if not close:
-    return f' It has {known}.'
-  return f' Did you mean {by_lower[close[0]]!r}?'
+  return by_lower[close[0]] if close else None
+
+
+def _by(sizes: Sequence[int]) -> str:
+  return ' x '.join(map(str, sizes))
