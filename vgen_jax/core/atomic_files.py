@@ -1,0 +1,60 @@
+"""Files that are written completely or not at all.
+
+A file is first written under a temporary name in the same folder, and then
+renamed. If the process is killed, readers find the old file or the new one,
+never a part of one. Paths may be local or remote (gs://...).
+"""
+
+from collections.abc import Iterator
+import contextlib
+import os
+
+from etils import epath
+
+SUFFIX = '.new'  # A temporary file has the name of the target and this suffix.
+
+
+@contextlib.contextmanager
+def replacing(path: epath.PathLike) -> Iterator[epath.Path]:
+  """Yields a temporary path; on exit, the file there replaces `path`.
+
+  If the block raises, the temporary file is removed and `path` is unchanged.
+  Only one process may write a given path at a time.
+
+  Args:
+    path: File to write. Its folder must exist.
+
+  Raises:
+    FileNotFoundError: If the block has not written the temporary file.
+  """
+  path = epath.Path(path)
+  temporary = path.parent / (path.name + SUFFIX)
+  try:
+    yield temporary
+    _flush(temporary)
+    temporary.replace(path)
+  except BaseException:
+    temporary.unlink(missing_ok=True)
+    raise
+
+
+def write_bytes(path: epath.PathLike, content: bytes) -> None:
+  """Writes bytes to a file, completely or not at all."""
+  with replacing(path) as temporary:
+    temporary.write_bytes(content)
+
+
+def write_text(path: epath.PathLike, content: str) -> None:
+  """Writes text as UTF-8 to a file, completely or not at all."""
+  write_bytes(path, content.encode())
+
+
+def _flush(path: epath.Path) -> None:
+  """Waits until a local file is on the disk, so that a rename comes later."""
+  if '://' in str(path):
+    return  # A remote file is complete when its writer is closed.
+  descriptor = os.open(path, os.O_RDWR)
+  try:
+    os.fsync(descriptor)
+  finally:
+    os.close(descriptor)

@@ -1,0 +1,39 @@
+"""Digests of texts, names and arrays: short values that identify a content.
+
+All are based on SHA-256. They are stored in files, so they must never change.
+"""
+
+import hashlib
+import os
+from typing import Any
+
+import jax
+import numpy as np
+
+
+def text(content: str, num_digits: int = 16) -> str:
+  """Returns the first hexadecimal digits of the SHA-256 of a text."""
+  return hashlib.sha256(content.encode()).hexdigest()[:num_digits]
+
+
+def tree(arrays: Any) -> str:
+  """Returns 16 hexadecimal digits that identify a tree of arrays.
+
+  Args:
+    arrays: Tree of arrays, such as a batch or the variables of a network. The
+      path, dtype, shape and values of each leaf count, and the order of the
+      keys of a dict does not.
+  """
+  sha = hashlib.sha256()
+  for path, array in jax.tree_util.tree_leaves_with_path(arrays):
+    name, array = jax.tree_util.keystr(path), np.asarray(array)
+    sha.update(f'{name} {array.dtype.str} {array.shape}'.encode())
+    sha.update(np.ascontiguousarray(array).view(np.uint8))
+  return sha.hexdigest()[:16]
+
+
+def fraction(name: str) -> float:
+  """Returns a number in [0, 1) for a name, the same on every machine."""
+  # Names of files are bytes, and need not be UTF-8.
+  digest = hashlib.sha256(os.fsencode(name)).digest()
+  return int.from_bytes(digest[:8]) / 2**64

@@ -1,0 +1,47 @@
+"""Conversion between uint8 pixels and the floats in [-1, 1] of a network."""
+
+from typing import TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+_Video = TypeVar('_Video', np.ndarray, jax.Array)
+
+
+def to_float(video: _Video) -> _Video:
+  """Returns uint8 pixels as float32 in [-1, 1]: 0 is -1, and 255 is 1.
+
+  Args:
+    video: uint8 array of any shape, of NumPy or of JAX; the result is of the
+      same library, and the function may be called inside `jax.jit`.
+
+  Raises:
+    TypeError: If `video` is not uint8.
+  """
+  if video.dtype != np.uint8:
+    raise TypeError(
+      f'The video has dtype {video.dtype}; pixels to convert to [-1, 1] must be'
+      ' uint8. Leave out the conversion if they are floats already.'
+    )
+  return video.astype(np.float32) / 127.5 - 1
+
+
+def to_uint8(video: np.ndarray) -> np.ndarray:
+  """Returns pixels in [-1, 1] as uint8, rounded to the nearest integer.
+
+  Args:
+    video: Float array of any shape, on the host. Values outside [-1, 1] are
+      clipped, and NaN becomes 0 (black).
+
+  Raises:
+    TypeError: If `video` is not a float array.
+  """
+  video = np.asarray(video)
+  if not jnp.issubdtype(video.dtype, jnp.floating):
+    raise TypeError(
+      f'The video has dtype {video.dtype}; pixels to convert to uint8 must be'
+      ' floats in [-1, 1]. Leave out the conversion if they are uint8 already.'
+    )
+  level = np.clip(np.rint((video + 1) * 127.5), 0, 255)
+  return np.nan_to_num(level, nan=0.0).astype(np.uint8)
