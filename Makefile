@@ -1,6 +1,6 @@
-# What one does with this repository. `make test` needs python3 and its venv
-# module alone: the rest is installed into .venv once, and when setup.py changes.
-# Reports are tested in a browser too, if there is one:
+# Commands for developers. `make test` needs only python3 with its venv module;
+# everything else is installed into .venv once, and again when setup.py changes.
+# Reports are also tested in a browser, if there is one:
 #   apt-get install chromium chromium-driver
 
 PYTHON ?= python3
@@ -10,9 +10,9 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 DEMO_FLAGS ?=
 TEST_FLAGS ?=
-SOURCES := $(wildcard vgen_jax tests configs experiments setup.py)
+SOURCES := $(wildcard vgen_jax tests configs experiments docs setup.py)
 
-.PHONY: venv demo test test-slow lint format clean
+.PHONY: venv demo test test-slow lint format docs clean
 .DEFAULT_GOAL := test
 
 venv: $(STAMP)
@@ -22,7 +22,7 @@ $(STAMP): setup.py
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
-# A few minutes on a laptop; shorten it with DEMO_FLAGS, see `vgen demo --help`.
+# Takes a few minutes on a laptop; see `vgen demo --help` for shorter runs.
 demo: $(STAMP)
 	$(BIN)/vgen demo $(DEMO_FLAGS)
 
@@ -32,13 +32,19 @@ test: lint
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) --durations=10 -m slow $(TEST_FLAGS)
 
+# Style of all files, types of the packages that pyproject.toml lists.
 lint: $(STAMP)
 	$(BIN)/ruff check --quiet $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ty check --quiet --python $(VENV)
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
+
+# The documentation site, in build/site. Warnings are errors.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet --strict
 
 clean:
 	rm -rf $(VENV) .cache .pytest_cache .ruff_cache build *.egg-info

@@ -73,7 +73,7 @@ def run_contract(copy: pathlib.Path) -> str:
   done = subprocess.run(
     [
       sys.executable, '-m', 'pytest', 'tests/configs_test.py',
-      'tests/layout_test.py', '-n', '0', '-k', 'toy or house',
+      'tests/layout_test.py', '-n', '0', '-k', 'toy or repository',
     ],
     cwd=copy,
     env={**os.environ, 'PYTHONPATH': str(copy)},

@@ -1,4 +1,4 @@
-"""The README is true: its commands parse, its files are there."""
+"""Tests of the README and docs: commands parse, links and paths exist."""
 
 import importlib
 import pathlib
@@ -12,7 +12,12 @@ from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
 
 ROOT = pathlib.Path(__file__).parents[1]
-DOCUMENTS = [ROOT / 'README.md', ROOT / 'experiments/README.md']
+DOCUMENTS = [
+  ROOT / 'README.md',
+  ROOT / 'CONTRIBUTING.md',
+  ROOT / 'experiments/README.md',
+]
+PAGES = sorted((ROOT / 'docs').glob('*.md'))
 SOURCES = [*ROOT.glob('configs/*.py'), *ROOT.glob('experiments/*.py')]
 
 
@@ -29,7 +34,7 @@ def commands(text: str) -> list[list[str]]:
 
 ALL = [
   pytest.param(words, id=f'{path.name}: {" ".join(words)[:60]}')
-  for path in [*DOCUMENTS, *SOURCES]
+  for path in [*DOCUMENTS, *PAGES, *SOURCES]
   for words in commands(path.read_text())
 ]
 

@@ -1,1 +1,3 @@
-"""vgen_jax: video generation in JAX; one loop for every kind of model."""
+"""Video generation in JAX: one training loop for every kind of model."""
+
+__version__ = '0.1.0'

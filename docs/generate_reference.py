@@ -1,0 +1,144 @@
+"""Generates the reference pages of the documentation from the code.
+
+mkdocs calls `on_files`; see `hooks` in mkdocs.yml. The pages are not stored.
+"""
+
+import argparse
+import dataclasses
+import importlib
+import pathlib
+import pkgutil
+
+from mkdocs.structure.files import File
+
+_ROOT = pathlib.Path(__file__).parents[1]
+_PACKAGE = 'vgen_jax'
+
+
+def on_files(files, config):
+  """Adds the generated pages to the site."""
+  pages = {
+    'reference/config.md': config_page(),
+    'reference/commands.md': commands_page(),
+    'reference/metrics.md': metrics_page(),
+    **api_pages(),
+  }
+  for uri, content in pages.items():
+    files.append(File.generated(config, uri, content=content))
+  return files
+
+
+def config_page() -> str:
+  """Returns the table of all config fields, from config/settings.py."""
+  settings = importlib.import_module(f'{_PACKAGE}.config.settings')
+  lines = [
+    '# Config fields',
+    '',
+    'A field that is not listed here is an error. Set a field with'
+    ' `--config.FIELD=VALUE`; fields of sections are `--config.SECTION.FIELD`.',
+    '',
+  ]
+  sections = {'': settings.Settings, **settings.SECTIONS}
+  for name, section in sections.items():
+    title = f'config.{name}' if name else 'config'
+    described = _attributes(section.__doc__)
+    lines += [
+      f'## {title}',
+      '',
+      '| field | default | meaning |',
+      '|---|---|---|',
+    ]
+    for field in dataclasses.fields(section):
+      meaning = described.get(field.name, '')
+      lines.append(f'| `{field.name}` | {_default(field)} | {meaning} |')
+    lines.append('')
+  return '\n'.join(lines)
+
+
+def commands_page() -> str:
+  """Returns the help text and the flags of every command."""
+  lines = ['# Commands', '']
+  names = sorted(
+    module.name
+    for module in pkgutil.iter_modules([str(_ROOT / _PACKAGE / 'cli')])
+  )
+  for name in names:
+    module = importlib.import_module(f'{_PACKAGE}.cli.{name}')
+    if not all(hasattr(module, x) for x in ('add_arguments', 'run')):
+      continue
+    parser = argparse.ArgumentParser(add_help=False)
+    module.add_arguments(parser)
+    title = f'vgen {name.replace("_", " ", 1)}'
+    lines += [f'## {title}', '', '```text', module.__doc__.strip(), '```', '']
+    actions = [a for a in parser._actions if a.help != argparse.SUPPRESS]
+    if actions:
+      lines += ['| flag | default | meaning |', '|---|---|---|']
+    for action in actions:
+      flag = action.option_strings[0] if action.option_strings else action.dest
+      default = '' if action.default is None else f'`{action.default}`'
+      meaning = _cell((action.help or '').replace('%%', '%'))
+      lines.append(f'| `{flag}` | {default} | {meaning} |')
+    lines.append('')
+  return '\n'.join(lines)
+
+
+def metrics_page() -> str:
+  """Returns the names of all metrics."""
+  registry = importlib.import_module(f'{_PACKAGE}.evaluation.metrics.registry')
+  lines = ['# Metrics', '', 'Names for `vgen evaluate --metrics`:', '']
+  lines += [f'- `{name}`' for name in registry.known()]
+  return '\n'.join(lines) + '\n'
+
+
+def api_pages() -> dict[str, str]:
+  """Returns a page for each package, with all its modules."""
+  pages, index = {}, ['# Python API', '']
+  for package in pkgutil.iter_modules([str(_ROOT / _PACKAGE)]):
+    if not package.ispkg or package.name == 'cli':
+      continue
+    summary = _summary(_ROOT / _PACKAGE / package.name / '__init__.py')
+    index.append(
+      f'- [`{_PACKAGE}.{package.name}`]({package.name}.md): {summary}'
+    )
+    lines = [f'# {_PACKAGE}.{package.name}', '', summary, '']
+    folder = _ROOT / _PACKAGE / package.name
+    for path in sorted(folder.rglob('*.py')):
+      parts = path.relative_to(_ROOT).with_suffix('').parts
+      if parts[-1] != '__init__':
+        lines += [f'## {".".join(parts[1:])}', '', f'::: {".".join(parts)}', '']
+    pages[f'reference/api/{package.name}.md'] = '\n'.join(lines)
+  pages['reference/api/index.md'] = '\n'.join(index) + '\n'
+  return pages
+
+
+def _attributes(doc: str) -> dict[str, str]:
+  """Returns {name: text} of the section 'Attributes:' of a docstring."""
+  found: dict[str, str] = {}
+  name = ''
+  for line in (doc or '').partition('Attributes:')[2].splitlines():
+    text = line.strip()
+    first, colon, rest = text.partition(': ')
+    if line.startswith('    ') and not line.startswith('      ') and colon:
+      name = first
+      found[name] = rest
+    elif name and text:
+      found[name] += f' {text}'
+  return {name: _cell(text) for name, text in found.items()}
+
+
+def _default(field: dataclasses.Field) -> str:
+  if field.default is not dataclasses.MISSING:
+    value = field.default
+  elif field.default_factory is not dataclasses.MISSING:
+    value = field.default_factory()
+  else:
+    return 'required'
+  return 'see below' if dataclasses.is_dataclass(value) else f'`{value!r}`'
+
+
+def _summary(path: pathlib.Path) -> str:
+  return path.read_text().strip().strip('"').splitlines()[0]
+
+
+def _cell(text: str) -> str:
+  return text.replace('|', '\\|').replace('\n', ' ')
