@@ -22,6 +22,7 @@ def test_the_repository_keeps(rule):
 
 D = '"""Says what the file is for."""\n'
 EIGHT = ', '.join('abcdefgh')
+TOO_MANY = ', '.join('abcdefghijk')
 # (rule, {file: text}): each tree breaks the rule.
 BROKEN = (
   (
@@ -60,10 +61,10 @@ BROKEN = (
   ),
   (rules.long_files, {'nn/a.py': D + 'x = 1\n' * 300}),
   (rules.crowded_folders, {f'nn/a{i}.py': D for i in range(15)}),
-  (rules.long_signatures, {'nn/a.py': D + f'def f({EIGHT}, i, j, k):\n  a\n'}),
+  (rules.long_signatures, {'nn/a.py': D + f'def f({TOO_MANY}):\n  a\n'}),
   (
     rules.long_signatures,
-    {'nn/a.py': D + f'def f(*, {EIGHT}, i, j, k):\n  a\n'},
+    {'nn/a.py': D + f'def f(*, {TOO_MANY}):\n  a\n'},
   ),
   (rules.missing_docstrings, {'nn/a.py': 'x = 1\n' + D}),
   (rules.full_inits, {'nn/__init__.py': D + 'import os\n'}),
