@@ -91,6 +91,6 @@ def test_a_pod_and_one_process_go_on_from_each_other(
   run_pod(pod)  # Two from the start to the end.
   assert_close(loop.train(config, str(pod), hooks=hooks.standard()), alone)
   lines = (pod / 'metrics.jsonl').read_text().splitlines()
-  evaluated = ['evaluation/valid_loose' in line for line in lines]
+  evaluated = ['evaluation/validity_loose' in line for line in lines]
   # One process writes; both evaluate, wherever they leave off.
   assert evaluated == [False, False, True, False, False, True]

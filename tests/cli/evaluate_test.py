@@ -36,16 +36,17 @@ def evaluate(workdir, *flags) -> int:
 
 def test_the_last_line_is_json(workdir, capsys):
   options = ('--set', 'evaluation.num_samples=2', 'evaluation.infinity=True')
-  assert evaluate(workdir, '--metrics=judge,prediction', *options) == 0
+  assert evaluate(workdir, '--metrics=verifier,prediction', *options) == 0
   lines = capsys.readouterr().out.splitlines()
   assert lines[0].startswith('| metric | value | 95 %')
   told = json.loads(lines[-1])['evaluate']
   assert told['step'] == 2
   assert told['metrics']['psnr_best_of_2'] > 0
-  assert told['metrics']['judge_frechet_infinity'] is None  # Of 6 clips.
+  assert told['metrics']['verifier_frechet_infinity'] is None  # Of 6 clips.
   full = json.loads(pathlib.Path(told['json']).read_text())
   assert (
-    full['metrics']['valid_loose']['value'] == told['metrics']['valid_loose']
+    full['metrics']['validity_loose']['value']
+    == told['metrics']['validity_loose']
   )
   assert pathlib.Path(told['html']).stat().st_size > 1000
 
@@ -67,7 +68,9 @@ def test_missing_weights_fail_only_if_they_were_asked_for(workdir, capsys):
   assert evaluate(workdir, *flags) == 0
   told = json.loads(capsys.readouterr().out)['evaluate']
   assert 'fid-torch-fidelity' in told['weights_missing']
-  assert {'copy_rate', 'valid_loose', 'psnr_best_of_2'} <= set(told['metrics'])
+  assert {'copy_rate', 'validity_loose', 'psnr_best_of_2'} <= set(
+    told['metrics']
+  )
 
 
 def test_a_signal_stops_it_and_a_second_call_goes_on(
@@ -89,10 +92,13 @@ def test_a_signal_stops_it_and_a_second_call_goes_on(
 @pytest.mark.parametrize(
   ('flags', 'message'),
   [
-    (['--metrics=jugde'], "There is no metric 'jugde'. Did you mean 'judge'?"),
+    (
+      ['--metrics=verifer'],
+      "There is no metric 'verifer'. Did you mean 'verifier'?",
+    ),
     (['--metrics=digits'], 'knows the laws of digits.MovingDigits alone'),
     (['--metrics=reconstruction'], 'this model has no autoencoder'),
-    (['--metrics=judge', '--num=0'], 'num_clips is 0; it must be 1 or more'),
+    (['--metrics=verifier', '--num=0'], 'num_clips is 0; it must be 1 or more'),
     (['--step=9'], 'step 9'),
     (['--set', 'evaluation.contxt=3'], "Did you mean 'context'?"),
   ],

@@ -199,12 +199,12 @@ def test_files_are_whole_and_readable(tmp_path):
 
 def test_another_evaluation_of_the_same_clips_adds_to_the_first(tmp_path):
   folder = epath.Path(tmp_path) / results.FOLDER
-  evaluator.write(folder, result(fvd=2.0, judge=1.0), {})
-  told = evaluator.write(folder, result(fvd=None, judge=3.0), {})
+  evaluator.write(folder, result(fvd=2.0, verifier=1.0), {})
+  told = evaluator.write(folder, result(fvd=None, verifier=3.0), {})
   assert told.metrics['fvd'].value is None
   metrics = results.read(tmp_path).metrics
-  assert (metrics['fvd'].value, metrics['judge'].value) == (2.0, 3.0)
-  other = json.loads(json.dumps(result(judge=4.0).to_json()))
+  assert (metrics['fvd'].value, metrics['verifier'].value) == (2.0, 3.0)
+  other = json.loads(json.dumps(result(verifier=4.0).to_json()))
   other['protocol']['n'] = 3
   evaluator.write(folder, results.Result.from_json(other), {})
-  assert set(results.read(tmp_path).metrics) == {'judge'}
+  assert set(results.read(tmp_path).metrics) == {'verifier'}

@@ -15,7 +15,7 @@ from vgen_jax.runtime import writers
 from vgen_jax.training import loop
 
 ROOT = pathlib.Path(__file__).parents[2]
-METRICS = ('judge', 'flicker')
+METRICS = ('verifier', 'flicker')
 
 
 @pytest.fixture(scope='module')
@@ -61,7 +61,7 @@ def assert_same(one, two):
 def test_evaluations_are_logged_and_change_nothing(config, done, tmp_path):
   found = evaluated(done[0])
   assert sorted(found) == [2, 4]
-  names = {'evaluation/valid_loose', 'evaluation/judge_frechet'}
+  names = {'evaluation/validity_loose', 'evaluation/verifier_frechet'}
   assert names | {'evaluation/steadiness'} <= set(found[4])
   assert found[2] != found[4]
   plain = config_lib.replace(config, {'evaluate_every': 0})
@@ -116,7 +116,7 @@ def test_a_kill_after_an_evaluation_does_not_log_it_twice(
 @pytest.mark.parametrize(
   ('overrides', 'message'),
   [
-    ({'evaluation.metrics': ('jugde',)}, "Did you mean 'judge'?"),
+    ({'evaluation.metrics': ('verifer',)}, "Did you mean 'verifier'?"),
     ({'evaluation.metrics': ('fvd',)}, 'clips of 4 frames'),
     ({'evaluation.metrics': ('fid',)}, 'No file pt_inception'),
     ({'evaluation.metrics': ()}, 'must be a tuple of names'),

@@ -131,14 +131,14 @@ def test_what_counts_no_more_after_training_is_refused(
     runs.load(workdir, overrides={path: value})
 
 
-METRICS = ('judge', 'flicker')
+METRICS = ('verifier', 'flicker')
 
 
 def test_a_run_evaluates_itself_and_keeps_the_protocol(run):
   result = run.evaluate(METRICS, 10, seed=3, batch_size=4)
-  assert result.metrics['valid_loose'].value == 0  # It has learned nothing.
-  assert result.metrics['valid_loose'].interval[1] < 0.3
-  assert result.metrics['judge_frechet'].floor > 0
+  assert result.metrics['validity_loose'].value == 0  # It has learned nothing.
+  assert result.metrics['validity_loose'].interval[1] < 0.3
+  assert result.metrics['verifier_frechet'].floor > 0
   protocol = result.protocol
   assert (protocol['num_generated'], protocol['num_real']) == (10, 20)
   assert protocol['sample_from'] == 'slow'
@@ -167,7 +167,7 @@ def test_averages_and_parameters_are_told_apart(workdir):
     run = runs.load(workdir, overrides={'sample_from': name})
     result = run.evaluate(METRICS, 10, batch_size=4)
     assert result.protocol['sample_from'] == name
-    values[name] = result.metrics['judge_frechet'].value
+    values[name] = result.metrics['verifier_frechet'].value
   assert values['params'] != values['slow']
 
 

@@ -30,9 +30,9 @@ from vgen_jax.training import loop
 _NUM_REAL = 512
 _NUM_SHOWN = 8  # Clips of each kind in the picture.
 _NAMES = {  # What the table shows, of the judge's report.
-  'valid_loose': 'valid clips',
-  'valid_strict': 'valid clips, strictly',
-  'class_accuracy': 'class as asked, of valid clips',
+  'validity_loose': 'valid clips',
+  'validity_strict': 'valid clips, strictly',
+  'class_accuracy_valid': 'class as asked, of valid clips',
   'class_accuracy_all': 'class as asked, of all clips',
   'coverage': 'variety',
 }
@@ -83,9 +83,9 @@ def run(args: argparse.Namespace) -> int:
   print(table)
   print(f'video: {files["mp4"]}\ngrid: {grid}\nreport: {report}')
   summary = {
-    'valid': drawn['valid_loose'],
+    'valid': drawn['validity_loose'],
     'class_accuracy': drawn.get('class_accuracy_all'),
-    'real_valid': truth['valid_loose'],
+    'real_valid': truth['validity_loose'],
     'steps': trained.step,
     'seconds': round(time.monotonic() - begun, 1),
     'video': str(files['mp4']),

@@ -1,6 +1,6 @@
 """Measures clips drawn from a trained model.
 
-  vgen evaluate --workdir=runs/dit --metrics=judge,fvd --num=2048
+  vgen evaluate --workdir=runs/dit --metrics=verifier,fvd --num=2048
   vgen evaluate --workdir=runs/dit --metrics=all \
       --set model.guidance=2 evaluation.infinity=True
 
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument('--workdir', required=True, help='Of the run.')
   parser.add_argument(
     '--metrics',
-    default='judge',
+    default='verifier',
     help=f'Names, with commas: {", ".join(registry.known())}.',
   )
   parser.add_argument('--num', type=int, default=256, help='Clips to draw.')

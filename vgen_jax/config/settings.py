@@ -57,7 +57,7 @@ class Evaluation:
     infinity: Whether to tell what Frechet distances of endless sets would be.
   """
 
-  metrics: tuple[str, ...] = ('judge',)
+  metrics: tuple[str, ...] = ('verifier',)
   num_clips: int = 64
   batch_size: int = 64
   seed: int = 0
@@ -75,7 +75,7 @@ class Evaluation:
     if isinstance(self.metrics, str) or not self.metrics:
       raise ValueError(
         f'config.evaluation.metrics is {self.metrics!r}; it must be a tuple of'
-        " names, such as ('judge',)."
+        " names, such as ('verifier',)."
       )
 
 

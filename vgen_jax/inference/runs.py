@@ -112,7 +112,7 @@ class Run:
 
   def evaluate(
     self,
-    metrics: Sequence[str] = ('judge',),
+    metrics: Sequence[str] = ('verifier',),
     num_clips: int = 256,
     *,
     seed: int = 0,

@@ -51,7 +51,7 @@ def test_all_takes_what_fits_once():
   drawn = (base.GENERATED, base.REAL, base.TRAIN)
   metrics, missing = registry.make(['all'], facts(drawn))
   assert {m.name for m in metrics} == {
-    'judge',
+    'verifier',
     'flicker',
     'diversity',
     'copies',
@@ -64,15 +64,23 @@ def test_all_takes_what_fits_once():
   }
   assert len(missing) == 4
   rebuilt, _ = registry.make(['all'], facts((base.RECONSTRUCTED, base.REAL)))
-  assert {m.name for m in rebuilt} == {'rjudge', 'rflicker', 'reconstruction'}
+  assert {m.name for m in rebuilt} == {
+    'rverifier',
+    'rflicker',
+    'reconstruction',
+  }
 
 
 @pytest.mark.parametrize(
   ('name', 'kwargs', 'message'),
   [
-    ('jugde', {}, "no metric 'jugde'. Did you mean 'judge'?"),
+    ('verifer', {}, "no metric 'verifer'. Did you mean 'verifier'?"),
     ('fvd-video-gpt', {}, "Did you mean 'fvd-videogpt'?"),
-    ('digits', {}, 'laws of synthetic.digits.source.MovingDigits alone'),
+    (
+      'digits',
+      {},
+      'only verify clips of synthetic.digits.source.MovingDigits;',
+    ),
     ('fvd', {'frames': 8}, 'clips of 8 frames; I3D needs 9'),
     ('prediction', {'context': 16}, 'context is 16; of clips of 16 frames'),
     (
@@ -83,7 +91,7 @@ def test_all_takes_what_fits_once():
     ('lpips', {'places': (base.GENERATED,)}, 'does not accept known frames'),
     ('rfvd', {'places': (base.GENERATED,)}, 'has no autoencoder'),
     (
-      'judge',
+      'verifier',
       {'places': (base.RECONSTRUCTED,)},
       "put an 'r' before",
     ),
@@ -99,12 +107,12 @@ def test_what_does_not_fit_is_told(name, kwargs, message):
     registry.make([name], facts(**kwargs))
 
 
-def test_a_judge_judges_its_own_world_alone():
+def test_the_verifier_needs_its_own_dataset():
   source = digits.MovingDigits((16, 32, 32, 1), num_digits=1)
   with pytest.raises(
-    ValueError, match=r'laws of synthetic\.world\.source\.World alone'
+    ValueError, match=r'only verify clips of synthetic\.world\.source\.World;'
   ):
-    registry.make(['judge'], registry.MetricInputs(source, EVERYWHERE))
+    registry.make(['verifier'], registry.MetricInputs(source, EVERYWHERE))
   (metric,), _ = registry.make(
     ['digits'], registry.MetricInputs(source, EVERYWHERE)
   )

@@ -31,8 +31,8 @@ def grain(video, level):
 def test_real_clips_do_as_they_are_told(shape, continuous):
   world, video, action = clips(shape, continuous)
   report = verifier.report(world, video, action)
-  assert report['accuracy'] == report['present'] == 1
-  assert report['accuracy_of_moves'] == 1
+  assert report['accuracy'] == report['object_presence'] == 1
+  assert report['accuracy_moving'] == 1
   assert report['error'] < 0.12
   assert report['correlation'] > 0.97
   soft = ndimage.gaussian_filter(video, (0, 0, 1, 1, 0))
@@ -70,11 +70,11 @@ def test_what_does_something_else_fails(shape, continuous, cheat):
   changed = CHEATS[cheat](video, np.random.default_rng(0)).astype(np.uint8)
   report = verifier.report(world, changed, action)
   assert report['accuracy'] < 0.8
-  assert report['accuracy_of_moves'] < 0.76
+  assert report['accuracy_moving'] < 0.76
   assert report['error'] > 0.3 * world.step
   assert report['correlation'] < 0.8
   if cheat in ('still', 'nothing', 'noise'):
-    assert report['accuracy_of_moves'] == 0
+    assert report['accuracy_moving'] == 0
     assert report['correlation'] == 0
 
 
@@ -107,7 +107,7 @@ def test_a_frame_without_its_object_is_a_fault():
   wanted[4:6] = False
   np.testing.assert_array_equal(found.right_bs, np.tile(wanted, (48, 1)))
   two = np.maximum(video, video[:, :, ::-1, ::-1])
-  assert verifier.report(world, two, action)['present'] < 0.5
+  assert verifier.report(world, two, action)['object_presence'] < 0.5
 
 
 def test_clips_of_another_shape_are_an_error():

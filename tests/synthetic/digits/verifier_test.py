@@ -43,12 +43,12 @@ def test_real_clips_are_valid(which):
   source, video, label = clips(which)
   for changed in (video, video.astype(np.float32) / 127.5 - 1):
     report = verifier.report(source, changed, label)
-    assert report['valid_and_right'] == report['present'] == 1
-    assert report['class_switch'] == 0
-    assert report['likeness'] > 0.98
+    assert report['valid_and_correct'] == report['digit_presence'] == 1
+    assert report['class_switch_fraction'] == 0
+    assert report['image_similarity'] > 0.98
   # A little noise leaves specks, which are no part of a digit.
   report = verifier.report(source, grain(video, 0.1), label)
-  assert report['class_accuracy'] == report['present'] == 1
+  assert report['class_accuracy'] == report['digit_presence'] == 1
   assert report['path_error'] < 0.45
   report = verifier.report(source, blur(video, 1), label)
   assert report['class_accuracy'] > (0.99 if which != 'coarse' else 0.9)
@@ -117,7 +117,7 @@ def test_what_breaks_a_rule_is_not_valid_anywhere(which, cheat):
 def check_cheat(which, cheat):
   source, video, label = clips(which)
   changed = CHEATS[cheat](video, np.random.default_rng(0))
-  assert verifier.report(source, changed, label)['valid'] <= 0.1
+  assert verifier.report(source, changed, label)['validity'] <= 0.1
 
 
 def test_another_digit_halfway_is_seen():
@@ -163,7 +163,7 @@ def test_digits_never_seen_are_mostly_read(monkeypatch):
   report = verifier.report(source, video, label)
   verifier._looks.cache_clear()
   assert 0.85 < report['class_accuracy'] < 1
-  assert 0.85 < report['valid'] < 1
+  assert 0.85 < report['validity'] < 1
 
 
 def test_models_that_draw_few_classes_are_told():

@@ -69,11 +69,11 @@ def test_what_shows_no_future_is_ambiguous(world):
 def passes(report):
   """Whether numbers are those of fair draws."""
   return (
-    report['p_ambiguous'] < 0.05
+    report['fraction_ambiguous'] < 0.05
     and report['total_variation'] < 0.1
-    and report['modes_hit'] > report['modes_hit_if_fair'] - 0.05
-    and report['entropy'] > report['entropy_if_fair'] - 0.05
-    and not report['leaks']
+    and report['mode_coverage'] > report['mode_coverage_expected'] - 0.05
+    and report['mode_entropy'] > report['mode_entropy_expected'] - 0.05
+    and not report['leakage_detected']
   )
 
 
@@ -102,27 +102,27 @@ def test_each_cheat_fails_by_its_own_number(name):
   reports['mean'] = verifier.report(world, INDEX, mean.astype(np.uint8))
   assert [who for who, report in reports.items() if passes(report)] == ['fair']
 
-  shares = [v for k, v in reports['fair'].items() if k.startswith('p_')]
+  shares = [v for k, v in reports['fair'].items() if k.startswith('fraction_')]
   assert sum(shares) == pytest.approx(1)
-  first = 'p_left' if num == 2 else 'p_straight'
+  first = 'fraction_left' if num == 2 else 'fraction_straight'
   assert reports['one mode'][first] == 1
   assert reports['biased'][first] == pytest.approx(0.8, abs=0.05)
   assert reports['biased']['total_variation'] > 0.2
-  assert reports['one mode']['modes_hit'] == pytest.approx(1 / num)
+  assert reports['one mode']['mode_coverage'] == pytest.approx(1 / num)
   coin = reports['a coin for each clip']
   assert coin['total_variation'] < 0.15
-  assert coin['entropy'] == 0
-  assert reports['mean']['p_ambiguous'] == 1
+  assert coin['mode_entropy'] == 0
+  assert reports['mean']['fraction_ambiguous'] == 1
   assert reports['mean']['total_variation'] == 1
-  leaks = {who: report['leaks'] for who, report in reports.items()}
+  leaks = {who: report['leakage_detected'] for who, report in reports.items()}
   assert {who for who in leaks if leaks[who]} == {
     'copies of the truth',
     'peeps now and then',
   }
-  assert reports['copies of the truth']['leak'] == pytest.approx(1)
+  assert reports['copies of the truth']['leakage'] == pytest.approx(1)
   # Its odds and modes are those of the truth: it leaks, and that is all.
   peeps = reports['peeps now and then']
-  assert peeps['leak'] == pytest.approx(0.4, abs=0.1)
+  assert peeps['leakage'] == pytest.approx(0.4, abs=0.1)
   assert peeps['total_variation'] < 0.1
 
 
@@ -130,10 +130,12 @@ def test_what_is_fair_is_what_draws_give():
   world, rng = WORLDS['two, coarse'], np.random.default_rng(1)
   index = np.arange(2000)
   drawn = verifier.summary(world, index, rng.integers(0, 2, (2000, 4)))
-  for name in ('entropy', 'modes_hit'):
-    assert drawn[name] == pytest.approx(drawn[f'{name}_if_fair'], abs=0.02)
+  for name in ('mode_entropy', 'mode_coverage'):
+    assert drawn[name] == pytest.approx(drawn[f'{name}_expected'], abs=0.02)
   scores = [
-    verifier.summary(world, index[:100], rng.integers(0, 2, (100, 4)))['leak_z']
+    verifier.summary(world, index[:100], rng.integers(0, 2, (100, 4)))[
+      'leakage_z_score'
+    ]
     for _ in range(200)
   ]
   assert np.std(scores) == pytest.approx(1, abs=0.15)

@@ -1,4 +1,4 @@
-"""Tests of synthetic/world/metric.py: cheats against the judge."""
+"""Tests of synthetic/world/metric.py: real clips pass, corrupt ones fail."""
 
 import functools
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vgen_jax.evaluation.metrics import base
-from vgen_jax.synthetic.world import metric as judged
+from vgen_jax.synthetic.world import metric as metric_lib
 from vgen_jax.synthetic.world import source as world_lib
 
 SHAPE = (8, 16, 16, 3)
@@ -30,8 +30,8 @@ def real_clips():
 
 
 @functools.cache
-def metric() -> judged.Verifier:
-  return judged.Verifier(world())
+def metric() -> metric_lib.VerifierMetric:
+  return metric_lib.VerifierMetric(world())
 
 
 @functools.cache
@@ -46,25 +46,27 @@ def found(made) -> base.Findings:
 
 def test_real_clips_are_valid_and_right_and_at_the_floor():
   values = found(clips('train')).values
-  assert values['valid_strict'].value == 1
+  assert values['validity_strict'].value == 1
   assert values['class_accuracy_all'].value == 1
-  low, high = values['valid_strict'].interval
+  low, high = values['validity_strict'].interval
   assert 0.85 < low < high == pytest.approx(1)  # 48 clips cannot prove more.
-  assert values['valid_strict'].real == 1
-  distance = values['judge_frechet']
+  assert values['validity_strict'].real == 1
+  distance = values['verifier_frechet']
   assert distance.value < 3 * distance.floor
   assert distance.protocol['num_generated'] == NUM
   assert distance.protocol['num_real'] == NUM
   assert distance.protocol['covariance_ddof'] == 1
 
 
-def test_what_a_judge_says_of_a_set_is_what_the_metric_says():
+def test_metric_values_equal_the_report_of_the_verifier():
   """Through features on disk and back."""
   made = clips('train')
-  report = metric().judge.report(made['video'], made['label'])
+  report = metric().verifier.report(made['video'], made['label'])
   values = found(made).values
   for name, number in report.items():
     assert values[name].value == pytest.approx(number), name
+    assert values[name].better == metric_lib.VALUES[name].better
+    assert values[name].unit == metric_lib.VALUES[name].unit
 
 
 def blank(x):
@@ -83,10 +85,12 @@ def noise(x):
 def test_cheats_are_not_valid(cheat):
   made = clips('train')
   values = found({**made, 'video': cheat(made['video'])}).values
-  assert values['valid_loose'].value == 0
-  assert values['valid_and_right'].value == 0
-  assert values['class_accuracy'].status == 'undefined'  # Of none.
-  assert values['judge_frechet'].value > 10 * values['judge_frechet'].floor
+  assert values['validity_loose'].value == 0
+  assert values['valid_and_correct'].value == 0
+  assert values['class_accuracy_valid'].status == 'undefined'  # Of none.
+  assert (
+    values['verifier_frechet'].value > 10 * values['verifier_frechet'].floor
+  )
 
 
 def test_a_wrong_class_is_seen_class_by_class():
@@ -97,7 +101,7 @@ def test_a_wrong_class_is_seen_class_by_class():
   assert findings.values['class_accuracy_all'].value == pytest.approx(
     1 - share_wrong
   )
-  groups = findings.groups['of the class asked for, by class']
+  groups = findings.groups['class_accuracy_all by class']
   assert groups['right']['value'] is None  # Nobody asked for it.
   assert groups['down-right']['value'] < 1
   assert groups['left']['value'] == 1
@@ -108,7 +112,7 @@ def test_one_clip_over_and_over_does_not_cover():
   made = clips('train')
   same = {key: np.repeat(x[:1], NUM, 0) for key, x in made.items()}
   values = found(same).values
-  assert values['valid_strict'].value == 1
+  assert values['validity_strict'].value == 1
   assert values['coverage'].value < 0.2 < 0.8 < values['coverage'].real
 
 

@@ -43,7 +43,7 @@ def test_finds_what_the_world_did():
   for name in ('path_error', 'step_error', 'speed_error', 'speed_drift'):
     assert getattr(found, f'{name}_b').max() < 1e-3, name
   assert found.angle_error_b.max() < 0.1
-  assert found.stalled_b.max() == 0
+  assert found.stalled_fraction_b.max() == 0
 
 
 def test_one_frame_that_stays_is_a_stall():
@@ -52,11 +52,13 @@ def test_one_frame_that_stays_is_a_stall():
   held_bt2 = CLIPS.center_bt2.copy()
   held_bt2[:, 9] = held_bt2[:, 8]
   turns_b = step_bt[:, 8] < 0.99 * step_bt.max(1)
-  stalled_b = fit(held_bt2).stalled_b[~turns_b]
-  assert stalled_b.min() == pytest.approx(1 / 15)
-  assert stalled_b.mean() < 1.1 / 15
+  stalled_fraction_b = fit(held_bt2).stalled_fraction_b[~turns_b]
+  assert stalled_fraction_b.min() == pytest.approx(1 / 15)
+  assert stalled_fraction_b.mean() < 1.1 / 15
   late_bt2 = np.concatenate([held_bt2[:, :9], CLIPS.center_bt2[:, 8:-1]], 1)
-  assert fit(late_bt2).stalled_b[~turns_b].min() == pytest.approx(1 / 15)
+  assert fit(late_bt2).stalled_fraction_b[~turns_b].min() == pytest.approx(
+    1 / 15
+  )
 
 
 def test_speed_that_drifts_is_seen_where_its_mean_is_right():
@@ -82,6 +84,6 @@ def test_a_clip_at_rest_has_no_direction():
   still_bt2 = np.repeat(CLIPS.center_bt2[:, :1], 16, 1)
   found = fit(still_bt2)
   assert (found.direction_b == -1).all()
-  assert (found.stalled_b == 1).all()
+  assert (found.stalled_fraction_b == 1).all()
   assert (found.angle_error_b == 180).all()
   assert (found.speed_drift_b == 1).all()

@@ -18,8 +18,8 @@ def test_finds_places_and_sizes_below_a_pixel(clip_shape):
   assert np.quantile(gap_b, 0.95) < 0.03
   wide_b = np.abs(track.radius_bt - clips.radius_b[:, None]).max(1)
   assert np.quantile(wide_b, 0.95) < 0.02
-  assert np.quantile(track.stain_bt, 0.95) < 2
-  assert np.quantile(track.noise_bt, 0.95) < 1
+  assert np.quantile(track.residual_patch_bt, 0.95) < 2
+  assert np.quantile(track.residual_rms_bt, 0.95) < 1
 
 
 def test_finds_other_sizes_than_the_world_has():
@@ -44,8 +44,8 @@ def test_a_stain_is_seen_wherever_it_is(clip_shape):
       spoilt = clean.copy()
       spoilt[0, -1, y : y + k, x : x + k] = spoilt[0, -1, y, x] ^ 64
       track = tracking.track(spoilt, world)
-      assert track.stain_bt[0, -1] > 25
-      assert track.stain_bt[0, :-1].max() < 3
+      assert track.residual_patch_bt[0, -1] > 25
+      assert track.residual_patch_bt[0, :-1].max() < 3
 
 
 def test_an_empty_frame_shows_nothing():

@@ -128,8 +128,8 @@ def test_a_fake_fails(which, fake):
   clips = clips_of(which)
   judge, video = judge_lib.Verifier(clips.world), clips.video_bthwc
   report = judge.report(fake(clips, video), factors=clips.factors)
-  assert report['valid_loose'] <= 0.05
-  assert report['valid_strict'] <= report['valid_loose']
+  assert report['validity_loose'] <= 0.05
+  assert report['validity_strict'] <= report['validity_loose']
 
 
 def test_no_single_number_is_enough():
@@ -139,9 +139,9 @@ def test_no_single_number_is_enough():
     corruptions.corrupt(clips, name, level)
   )
   assert measures('static', 1).path_error_b.max() < 1e-3  # A perfect line.
-  assert measures('static', 1).iou_b.min() > 0.8
+  assert measures('static', 1).shape_iou_b.min() > 0.8
   assert measures('vanish', 2).path_error_b.max() < 0.01
-  assert measures('blank', 1).noise_b.max() == 0
+  assert measures('blank', 1).residual_rms_b.max() == 0
   assert measures('shuffle', 1).color_drift_b.max() < 2
   assert measures('ghost', 0.24).path_error_b.min() < 0.01
-  assert np.median(measures('jitter', 1.5).stalled_b) == 0
+  assert np.median(measures('jitter', 1.5).stalled_fraction_b) == 0

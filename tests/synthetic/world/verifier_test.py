@@ -44,11 +44,11 @@ def test_the_world_passes(which):
   world, (video, label_b) = world_of(which), clips_of(which, count)
   judge = judge_lib.Verifier(world)
   report = judge.report(video, label_b)
-  assert report['valid_strict'] >= 0.99
-  assert report['valid_loose'] >= 0.99
-  assert report['class_accuracy'] >= 0.99
+  assert report['validity_strict'] >= 0.99
+  assert report['validity_loose'] >= 0.99
+  assert report['class_accuracy_valid'] >= 0.99
   assert report['class_accuracy_all'] >= 0.99
-  assert report['valid_and_right'] >= 0.99
+  assert report['valid_and_correct'] >= 0.99
   assert report['coverage'] == pytest.approx(1, abs=0.06)
   measured = judge.measure(video)
   truth_b2 = np.stack([world.truth(i).velocity_2 for i in range(count)])
@@ -71,7 +71,7 @@ def test_coverage_knows_what_a_split_can_show():
   assert judge_lib.Verifier(world).report(video)['coverage'] > 0.9
   # What the other splits show does not count, lawful as it is.
   others = judge_lib.Verifier(held_out_world('train')).report(video)
-  assert others['valid_strict'] == 1
+  assert others['validity_strict'] == 1
   assert others['coverage'] == 0
 
 
@@ -80,7 +80,7 @@ def test_wrong_labels_change_only_the_accuracy(which):
   judge, (video, label_b) = judge_lib.Verifier(world_of(which)), clips_of(which)
   right = judge.report(video, label_b)
   wrong = judge.report(video, label_b + 1)
-  told = ('class_accuracy', 'class_accuracy_all', 'valid_and_right')
+  told = ('class_accuracy_valid', 'class_accuracy_all', 'valid_and_correct')
   for name in (*told, 'caption_accuracy'):
     assert right.pop(name) == 1
     assert wrong.pop(name) == 0
@@ -144,8 +144,8 @@ def test_tells_permanence():
   video = clips.video_bthwc.copy()
   video[:12, 5] = drawing.BACKGROUND
   report = judge_lib.Verifier(clips.world).report(video)
-  assert report['permanent'] == 36 / 48
-  assert report['present'] == pytest.approx(1 - 12 / 48 / 16)
+  assert report['object_permanence'] == 36 / 48
+  assert report['object_presence'] == pytest.approx(1 - 12 / 48 / 16)
 
 
 def test_reports_the_distance_to_real_clips():
@@ -154,10 +154,10 @@ def test_reports_the_distance_to_real_clips():
   real = judge.measure(rerendering.draw(clips.world, 48, 48).video_bthwc)
   lawful = judge.report(clips.video_bthwc, real=real)
   spoilt = corruptions.corrupt(clips, 'hold', 1)
-  assert judge.report(spoilt, real=real)['judge_frechet'] > 4 * (
-    lawful['judge_frechet'] + lawful['judge_frechet_deviation']
+  assert judge.report(spoilt, real=real)['verifier_frechet'] > 4 * (
+    lawful['verifier_frechet'] + lawful['verifier_frechet_deviation']
   )
-  assert 'judge_frechet' not in judge.report(spoilt)
+  assert 'verifier_frechet' not in judge.report(spoilt)
 
 
 def test_a_model_that_draws_one_clip_covers_little():
@@ -165,9 +165,9 @@ def test_a_model_that_draws_one_clip_covers_little():
   report = judge_lib.Verifier(world_of(MIDDLE)).report(
     np.repeat(video[:1], len(video), 0), label_b
   )
-  assert report['valid_strict'] == 1
+  assert report['validity_strict'] == 1
   assert report['coverage'] < 0.05
-  assert report['class_accuracy'] < 0.1
+  assert report['class_accuracy_valid'] < 0.1
 
 
 def test_missing_modes_show_as_less_variety():
@@ -178,14 +178,14 @@ def test_missing_modes_show_as_less_variety():
   )
   direction_b = judge.measure(video).factors['direction']
   whole, half = judge.report(video), judge.report(video[direction_b % 2 == 0])
-  assert whole['variety_direction'] > 0.97
-  assert half['variety_direction'] < 0.7
+  assert whole['entropy_direction'] > 0.97
+  assert half['entropy_direction'] < 0.7
   for factor in ('shape', 'color', 'size', 'speed'):
-    assert half[f'variety_{factor}'] > 0.95
+    assert half[f'entropy_{factor}'] > 0.95
   one = judge.report(np.repeat(video[:1], 8, axis=0))
-  assert one['variety_direction'] == one['variety_color'] == 0
+  assert one['entropy_direction'] == one['entropy_color'] == 0
   nothing = judge.report(np.zeros_like(video[:4]))  # Nothing moves.
-  assert nothing['variety_direction'] == 0
+  assert nothing['entropy_direction'] == 0
 
 
 def test_floats_count_as_pixels_and_nan_as_nothing():
@@ -195,7 +195,7 @@ def test_floats_count_as_pixels_and_nan_as_nothing():
   assert judge.report(float_video) == pytest.approx(
     judge.report(video), rel=1e-3, abs=1e-3
   )
-  assert judge.report(float_video * np.nan)['valid_loose'] == 0
+  assert judge.report(float_video * np.nan)['validity_loose'] == 0
 
 
 def test_refuses_clips_of_another_shape():
@@ -230,7 +230,7 @@ def test_the_world_passes_at_length(which, seed):
   measured = judge.measure(clips.video_bthwc)
   print(512 / (time.process_time() - begin), 'clips in a second of processor')
   report = judge.numbers(measured, factors=clips.factors)
-  assert report['valid_strict'] >= 0.995
+  assert report['validity_strict'] >= 0.995
   assert report['caption_accuracy'] >= 0.995
   assert np.quantile(measured.path_error_b, 0.99) < 0.1
   assert report['coverage'] >= 0.95

@@ -178,16 +178,16 @@ def _synthetic(
 
   def make_metric(name: str, facts: MetricInputs) -> base.Metric:
     module = importlib.import_module(f'vgen_jax.synthetic.{dataset}.metric')
-    options = {'infinity': facts.infinity} if name == 'judge' else {}
+    options = {'infinity': facts.infinity} if name == 'verifier' else {}
     return getattr(module, cls)(facts.source, **options)
 
   return make_metric
 
 
 _SAMPLES: dict[str, Callable[[str, MetricInputs], base.Metric]] = {
-  'judge': _synthetic('world', 'Verifier'),
-  'digits': _synthetic('digits', 'Digits'),
-  'actions': _synthetic('actions', 'Actions'),
+  'verifier': _synthetic('world', 'VerifierMetric'),
+  'digits': _synthetic('digits', 'DigitsMetric'),
+  'actions': _synthetic('actions', 'ActionsMetric'),
   'fvd': _fvd,
   **{f'fvd-{key}': _fvd for key in protocols.FVD},
   'fid': _fid,
@@ -199,7 +199,7 @@ _SAMPLES: dict[str, Callable[[str, MetricInputs], base.Metric]] = {
   'copies': lambda name, facts: pixels.Memorization(),
 }
 _PREDICTIONS = {
-  'futures': _synthetic('two_futures', 'Futures'),
+  'futures': _synthetic('two_futures', 'FuturesMetric'),
   'prediction': _prediction,
   'lpips': _prediction,
 }

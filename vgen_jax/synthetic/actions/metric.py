@@ -1,4 +1,4 @@
-"""Whether objects do as their actions say."""
+"""How well objects follow their actions, as a metric."""
 
 from collections.abc import Mapping
 
@@ -6,14 +6,22 @@ import numpy as np
 
 from vgen_jax.data import pipeline
 from vgen_jax.evaluation.metrics import base
+from vgen_jax.synthetic import metric as metric_lib
 from vgen_jax.synthetic.actions import source as actions_source
 from vgen_jax.synthetic.actions import verifier
-from vgen_jax.synthetic.world import metric as world_metric
 from vgen_jax.synthetic.world import spots
 
+_Info = metric_lib.ValueInfo
+VALUES = {
+  'action_accuracy': _Info('higher'),
+  'action_accuracy_moving': _Info('higher'),
+  'action_error': _Info('lower', 'px'),
+  'action_object_presence': _Info('higher'),
+}
 
-class Followed(base.Probe):
-  """Which steps go where their actions lead."""
+
+class ActionStepsProbe(base.Probe):
+  """Computes the motion of each step, and the motion that its action asks."""
 
   def __init__(self, world: actions_source.Actions):
     self.name = 'actions'
@@ -21,45 +29,57 @@ class Followed(base.Probe):
     self._world = world
 
   def __call__(self, clips: base.Clips) -> base.Features:
-    found = verifier.measure(self._world, clips['video'], clips['action'])
-    return found._asdict()
+    steps = verifier.measure(self._world, clips['video'], clips['action'])
+    return steps._asdict()
 
 
-class Actions(base.Metric):
-  """Whether objects do as they are told."""
+class ActionsMetric(base.Metric):
+  """Values of `VALUES`, averaged over clips."""
 
   def __init__(self, source: pipeline.Source):
-    world_metric.check('actions', source, actions_source.Actions)
+    """Makes the metric.
+
+    Args:
+      source: Source of the reference clips, an `Actions`.
+
+    Raises:
+      ValueError: If the source is of another class.
+    """
+    metric_lib.check_source('actions', source, actions_source.Actions)
     self.name = 'actions'
-    self.probe = Followed(source)
-    self._least = source.step / 2
+    self.probe = ActionStepsProbe(source)
+    self._min_move = source.step / 2  # Shorter steps count as standing still.
 
   def conclude(
     self, features: Mapping[str, base.Features], rng: np.random.Generator
   ) -> base.Findings:
-    drawn, real = (
-      self._numbers(features[place]) for place in (base.GENERATED, base.REAL)
+    generated, real = (
+      self._numbers(features[p]) for p in (base.GENERATED, base.REAL)
     )
     values = {
       name: base.mean(
         value_n,
         real=float(np.mean(real[name])),
-        better='lower' if name == 'action_error' else 'higher',
-        unit='px' if name == 'action_error' else '',
+        better=VALUES[name].better,
+        unit=VALUES[name].unit,
         protocol=self.probe.protocol,
       )
-      for name, value_n in drawn.items()
+      for name, value_n in generated.items()
     }
     return base.Findings(values)
 
-  def _numbers(self, found: base.Features) -> dict[str, np.ndarray]:
-    """Returns numbers of each clip; steps that lead nowhere count too."""
-    moves_bs = np.linalg.norm(found['told_bs2'], axis=-1) >= self._least
-    right_bs, moving_b = found['right_bs'], moves_bs.any(1)
-    of_moves_b = (right_bs & moves_bs).sum(1) / np.maximum(moves_bs.sum(1), 1)
+  def _numbers(self, arrays: base.Features) -> dict[str, np.ndarray]:
+    """Returns each value for each clip.
+
+    'action_accuracy_moving' has a number only for clips with a step that should
+    move the object.
+    """
+    moves_bs = np.linalg.norm(arrays['told_bs2'], axis=-1) >= self._min_move
+    right_bs, moves_b = arrays['right_bs'], moves_bs.any(1)
+    moving_b = (right_bs & moves_bs).sum(1) / np.maximum(moves_bs.sum(1), 1)
     return {
       'action_accuracy': right_bs.mean(1),
-      'action_accuracy_of_moves': of_moves_b[moving_b],
-      'action_error': found['error_bs'].mean(1),
-      'action_present': found['seen_bt'].mean(1),
+      'action_accuracy_moving': moving_b[moves_b],
+      'action_error': arrays['error_bs'].mean(1),
+      'action_object_presence': arrays['seen_bt'].mean(1),
     }

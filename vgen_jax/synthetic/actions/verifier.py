@@ -83,11 +83,11 @@ def report(
   """Returns numbers about how actions are followed.
 
   * `accuracy`: share of steps that end within half a step of where they should.
-  * `accuracy_of_moves`: the same of those steps that should lead at least half
+  * `accuracy_moving`: the same of those steps that should lead at least half
     a step away: what stands still gets none of them.
   * `error`: mean distance to where a step should end, in pixels.
   * `correlation`: of motion told and motion shown, over steps and axes.
-  * `present`: share of frames in which the object is seen.
+  * `object_presence`: share of frames in which the object is seen.
 
   Args: as those of `measure`.
   """
@@ -95,12 +95,10 @@ def report(
   moves_bs = np.linalg.norm(found.told_bs2, axis=-1) >= world.step / 2
   numbers = {
     'accuracy': found.right_bs.mean(),
-    'accuracy_of_moves': found.right_bs[moves_bs].mean()
-    if moves_bs.any()
-    else 0,
+    'accuracy_moving': found.right_bs[moves_bs].mean() if moves_bs.any() else 0,
     'error': found.error_bs.mean(),
     'correlation': _correlation(found.told_bs2, found.moved_bs2),
-    'present': found.seen_bt.mean(),
+    'object_presence': found.seen_bt.mean(),
   }
   return {name: float(number) for name, number in numbers.items()}
 

@@ -1,4 +1,4 @@
-"""Validity and class of moving digits."""
+"""Validity and class of moving digits, as a metric."""
 
 from collections.abc import Mapping
 
@@ -6,15 +6,22 @@ import numpy as np
 
 from vgen_jax.data import pipeline
 from vgen_jax.evaluation.metrics import base
+from vgen_jax.synthetic import metric as metric_lib
 from vgen_jax.synthetic.digits import source as digits_source
 from vgen_jax.synthetic.digits import verifier
-from vgen_jax.synthetic.world import metric as world_metric
 from vgen_jax.synthetic.world import motion
 from vgen_jax.synthetic.world import spots
 
+_Info = metric_lib.ValueInfo
+VALUES = {
+  'digits_validity': _Info('higher', statistic='proportion'),
+  'digits_class_accuracy': _Info('higher', statistic='proportion'),
+  'digits_valid_and_correct': _Info('higher', statistic='proportion'),
+}
 
-class Read(base.Probe):
-  """Which digit moves in a clip, and whether as it must."""
+
+class DigitFeaturesProbe(base.Probe):
+  """Computes class, appearance and motion of the digit in each clip."""
 
   def __init__(self, source: digits_source.MovingDigits):
     self.name = 'digits'
@@ -22,39 +29,49 @@ class Read(base.Probe):
     self._source = source
 
   def __call__(self, clips: base.Clips) -> base.Features:
-    found = verifier.measure(self._source, clips['video'])._asdict()
-    return found | {key: clips[key] for key in ('label',) if key in clips}
+    arrays = verifier.measure(self._source, clips['video'])._asdict()
+    return arrays | {key: clips[key] for key in ('label',) if key in clips}
 
 
-class Digits(base.Metric):
-  """Validity and class of moving digits."""
+class DigitsMetric(base.Metric):
+  """Values of `VALUES`; those of classes only if clips have labels."""
 
   def __init__(self, source: pipeline.Source):
-    world_metric.check('digits', source, digits_source.MovingDigits)
+    """Makes the metric.
+
+    Args:
+      source: Source of the reference clips, a `MovingDigits`.
+
+    Raises:
+      ValueError: If the source is of another class.
+    """
+    metric_lib.check_source('digits', source, digits_source.MovingDigits)
     self.name = 'digits'
-    self.probe = Read(source)
+    self.probe = DigitFeaturesProbe(source)
 
   def conclude(
     self, features: Mapping[str, base.Features], rng: np.random.Generator
   ) -> base.Findings:
-    drawn, real = (_of_digits(features[p]) for p in (base.GENERATED, base.REAL))
+    generated, real = (_hits(features[p]) for p in (base.GENERATED, base.REAL))
     values = {
       name: base.share(
         hit_n.mean(),
         len(hit_n),
         real=float(real[name].mean()) if name in real else None,
-        better='higher',
+        better=VALUES[name].better,
+        unit=VALUES[name].unit,
         protocol=self.probe.protocol,
       )
-      for name, hit_n in drawn.items()
+      for name, hit_n in generated.items()
     }
     return base.Findings(values)
 
 
-def _of_digits(found: base.Features) -> dict[str, np.ndarray]:
-  numbers = {'digits_valid': found['valid_b']}
-  if 'label' in found:
-    right_b = found['label_b'] == found['label']
-    numbers['digits_accuracy'] = right_b
-    numbers['digits_valid_and_right'] = right_b & found['valid_b']
-  return numbers
+def _hits(arrays: base.Features) -> dict[str, np.ndarray]:
+  """Returns which clips count for each value, bool `[n]`."""
+  hits = {'digits_validity': arrays['valid_b']}
+  if 'label' in arrays:
+    correct_b = arrays['label_b'] == arrays['label']
+    hits['digits_class_accuracy'] = correct_b
+    hits['digits_valid_and_correct'] = correct_b & arrays['valid_b']
+  return hits

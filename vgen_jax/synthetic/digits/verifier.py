@@ -143,40 +143,41 @@ def report(
   video_bthwc: np.ndarray,
   label_b: np.ndarray | None = None,
 ) -> dict[str, float]:
-  """Returns numbers about a set of clips.
+  """Returns numbers that describe a set of clips.
 
-  * `valid`: share of clips that are valid; `class_accuracy`: of all clips, the
-    share of the class asked for; `valid_and_right`: the share that is both.
-  * `class_entropy`: of the classes of valid clips, 1 if all ten are as often.
-  * `class_switch`: share of frames that show another class than their clip.
-  * `present`, `likeness`, `brightness`, `sharpness`, `noise`: means;
-    `path_error`: the median.
+  * `validity`: fraction of valid clips; `class_accuracy`: fraction of all clips
+    that show the requested class; `valid_and_correct`: fraction that are both.
+  * `class_entropy`: entropy of the classes of valid clips; 1 if all ten are
+    equally frequent.
+  * `class_switch_fraction`: fraction of frames whose class is not the clip's.
+  * `digit_presence`, `image_similarity`, `constancy`, `brightness`,
+    `sharpness`, `background_rms`: means of the features; `path_error`: median.
 
   Args:
-    source: As in `measure`.
-    video_bthwc: As in `measure`.
-    label_b: Classes asked for, if any; else numbers about them are left out.
+    source: Dataset, as in `measure`.
+    video_bthwc: Clips, as in `measure`.
+    label_b: Requested classes. Without them no class numbers are returned.
   """
   found = measure(source, video_bthwc)
   count_k = np.bincount(found.label_b[found.valid_b], minlength=10)
   share_k = count_k / max(count_k.sum(), 1)
   numbers = {
-    'valid': found.valid_b.mean(),
+    'validity': found.valid_b.mean(),
     'class_entropy': (share_k * -np.log10(np.maximum(share_k, 1e-9))).sum(),
-    'class_switch': (found.label_bt != found.label_b[:, None]).mean(),
-    'present': found.seen_bt.mean(),
-    'likeness': found.likeness_bt.mean(),
+    'class_switch_fraction': (found.label_bt != found.label_b[:, None]).mean(),
+    'digit_presence': found.seen_bt.mean(),
+    'image_similarity': found.likeness_bt.mean(),
     'constancy': found.constancy_b.mean(),
     'brightness': found.brightness_b.mean(),
     'sharpness': found.sharpness_b.mean(),
-    'noise': found.noise_b.mean(),
+    'background_rms': found.noise_b.mean(),
     'path_error': np.median(found.path_error_b),
   }
   if label_b is not None:
     shapes.sizes('', clip_b=found.label_b, label_b=np.asarray(label_b))
     right_b = found.label_b == np.asarray(label_b)
     numbers['class_accuracy'] = right_b.mean()
-    numbers['valid_and_right'] = (right_b & found.valid_b).mean()
+    numbers['valid_and_correct'] = (right_b & found.valid_b).mean()
   return {name: float(number) for name, number in numbers.items()}
 
 

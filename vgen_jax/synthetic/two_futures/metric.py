@@ -1,4 +1,4 @@
-"""Whether predictions cover all futures."""
+"""How well predictions cover all futures, as a metric."""
 
 from collections.abc import Mapping
 
@@ -7,14 +7,31 @@ import numpy as np
 from vgen_jax.data import pipeline
 from vgen_jax.evaluation.metrics import base
 from vgen_jax.evaluation.metrics import results
+from vgen_jax.synthetic import metric as metric_lib
 from vgen_jax.synthetic.two_futures import source as futures_source
 from vgen_jax.synthetic.two_futures import verifier
-from vgen_jax.synthetic.world import metric as world_metric
 from vgen_jax.synthetic.world import spots
 
+_Info = metric_lib.ValueInfo
+VALUES = {
+  **{
+    f'futures_fraction_{name}': _Info('', statistic='number')
+    for name in ('left', 'right', 'straight', 'down', 'up')
+  },
+  'futures_fraction_ambiguous': _Info('lower', statistic='number'),
+  'futures_total_variation': _Info('lower', statistic='number'),
+  'futures_mode_coverage': _Info('higher', statistic='number'),
+  'futures_mode_coverage_expected': _Info('', statistic='number'),
+  'futures_mode_entropy': _Info('', statistic='number'),
+  'futures_mode_entropy_expected': _Info('', statistic='number'),
+  'futures_leakage': _Info('lower', statistic='number'),
+  'futures_leakage_z_score': _Info('lower', statistic='number'),
+  'futures_leakage_detected': _Info('lower', statistic='number'),
+}
 
-class Branches(base.Probe):
-  """Which of its futures each prediction of a forking world shows."""
+
+class FuturesProbe(base.Probe):
+  """Computes which future each prediction shows."""
 
   def __init__(self, world: verifier.Forked):
     self.name = 'futures'
@@ -26,15 +43,23 @@ class Branches(base.Probe):
     return {'branch': branch_bn, 'index': clips['index']}
 
 
-class Futures(base.Metric):
-  """Whether all futures are drawn, as often as they occur."""
+class FuturesMetric(base.Metric):
+  """Values of `VALUES`, over several predictions for each past."""
 
   def __init__(self, source: pipeline.Source):
-    world_metric.check(
+    """Makes the metric.
+
+    Args:
+      source: Source of the reference clips, `TwoFutures` or `ThreeFutures`.
+
+    Raises:
+      ValueError: If the source is of another class.
+    """
+    metric_lib.check_source(
       'futures', source, futures_source.TwoFutures, futures_source.ThreeFutures
     )
     self.name = 'futures'
-    self.probe = Branches(source)
+    self.probe = FuturesProbe(source)
     self._world = source
 
   def counts(self, num_clips: int) -> dict[str, int]:
@@ -43,11 +68,13 @@ class Futures(base.Metric):
   def conclude(
     self, features: Mapping[str, base.Features], rng: np.random.Generator
   ) -> base.Findings:
-    found = features[base.PREDICTED]
-    numbers = verifier.summary(self._world, found['index'], found['branch'])
-    protocol = self.probe.protocol | {'num_samples': found['branch'].shape[1]}
-    values = {
-      f'futures_{name}': results.Value(number, protocol=protocol)
-      for name, number in numbers.items()
-    }
+    arrays = features[base.PREDICTED]
+    numbers = verifier.summary(self._world, arrays['index'], arrays['branch'])
+    protocol = self.probe.protocol | {'num_samples': arrays['branch'].shape[1]}
+    values = {}
+    for key, number in numbers.items():
+      info = VALUES[name := f'futures_{key}']
+      values[name] = results.Value(
+        number, better=info.better, unit=info.unit, protocol=protocol
+      )
     return base.Findings(values)

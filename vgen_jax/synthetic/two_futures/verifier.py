@@ -60,19 +60,24 @@ def shown(
 def report(
   world: Forked, index_b: np.ndarray, sample_bnthwc: np.ndarray
 ) -> dict[str, float]:
-  """Returns numbers about the futures that samples show.
+  """Returns numbers that describe the futures in a set of samples.
 
-  * `p_left`, `p_right`, or `p_straight`, `p_down`, `p_up`, and `p_ambiguous`:
-    shares of all samples, which add up to 1.
-  * `total_variation`: distance of these shares to the world's own, in [0, 1].
-  * `modes_hit`: share of the futures that are shown at least once for a past.
-  * `entropy`: of the shares within a past, in units of K equal ones, averaged
-    over pasts; ambiguous samples count as absent.
-  * `modes_hit_if_fair`, `entropy_if_fair`: what n draws of the world itself
-    would give on average.
-  * `leak`: agreement with the true futures beyond chance, 1 if complete; and
-    `leak_z`: the same in standard deviations of what chance gives.
-  * `leaks`: 1 if `leak_z` is above 4: the model was shown what it predicts.
+  * `fraction_left`, `fraction_right`, or `fraction_straight`, `fraction_down`,
+    `fraction_up`, and `fraction_ambiguous`: fractions of all samples; they add
+    up to 1.
+  * `total_variation`: distance of these fractions to the dataset's
+    probabilities, in [0, 1].
+  * `mode_coverage`: fraction of the futures that at least one sample of a past
+    shows.
+  * `mode_entropy`: entropy of the futures among the samples of a past, relative
+    to a uniform distribution, averaged over pasts; ambiguous samples are left
+    out.
+  * `mode_coverage_expected`, `mode_entropy_expected`: expected values for n
+    samples of the dataset itself.
+  * `leakage`: agreement with the true futures beyond chance; 1 if complete.
+  * `leakage_z_score`: the same in standard deviations under chance.
+  * `leakage_detected`: 1 if `leakage_z_score` is above 4: the model has access
+    to the frames that it predicts.
 
   Args: as those of `shown`.
   """
@@ -91,20 +96,23 @@ def summary(
   ambiguous = 1 - share_k.sum()
   share_bk = count_bk / np.maximum(count_bk.sum(1, keepdims=True), 1)
   true_b = np.array([world.branch(int(i)) for i in index_b])
-  leak, leak_z = _leak(count_bk / n, true_b, weight_k)
+  leak, leakage_z_score = _leak(count_bk / n, true_b, weight_k)
   drawn_n1 = np.arange(n + 1)[:, None]
   odds_nk = scipy.stats.binom.pmf(drawn_n1, n, weight_k)
   numbers = {
-    **{f'p_{name}': p for name, p in zip(_NAMES[num], share_k, strict=True)},
-    'p_ambiguous': ambiguous,
+    **{
+      f'fraction_{name}': p
+      for name, p in zip(_NAMES[num], share_k, strict=True)
+    },
+    'fraction_ambiguous': ambiguous,
     'total_variation': (np.abs(share_k - weight_k).sum() + ambiguous) / 2,
-    'modes_hit': (count_bk > 0).mean(),
-    'modes_hit_if_fair': np.mean(1 - (1 - weight_k) ** n),
-    'entropy': _surprise(share_bk, num).sum(1).mean(),
-    'entropy_if_fair': (odds_nk * _surprise(drawn_n1 / n, num)).sum(),
-    'leak': leak,
-    'leak_z': leak_z,
-    'leaks': leak_z > 4,
+    'mode_coverage': (count_bk > 0).mean(),
+    'mode_coverage_expected': np.mean(1 - (1 - weight_k) ** n),
+    'mode_entropy': _surprise(share_bk, num).sum(1).mean(),
+    'mode_entropy_expected': (odds_nk * _surprise(drawn_n1 / n, num)).sum(),
+    'leakage': leak,
+    'leakage_z_score': leakage_z_score,
+    'leakage_detected': leakage_z_score > 4,
   }
   return {name: float(number) for name, number in numbers.items()}
 

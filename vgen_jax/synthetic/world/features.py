@@ -17,21 +17,24 @@ from vgen_jax.synthetic.world import tracking
 
 @dataclasses.dataclass(frozen=True)
 class ClipFeatures:
-  """What a judge sees in each clip; lengths in pixels, colours of 255.
+  """Features of each clip; lengths are in pixels, colours in levels of 255.
 
   Attributes:
-    factors: {factor: place in `world.factors_kept`}; -1 if nothing moves.
-    label_b: Class that the factors make, or -1.
+    factors: Index of each factor's value in `world.factors_kept`; -1 if
+      nothing moves.
+    label_b: Class of these factors, or -1.
     center_b2: (x, y) of the object, averaged over time.
-    velocity_b2: (x, y) of the fitted path, in frame 0.
-    tint_b3: Colour less the background, averaged over time.
-    radius_b: Of the object, averaged over time.
-    iou_bk: Overlap with each ideal shape that there is, averaged over time.
-    iou_b: The same with the clip's shape.
-    present_b: Share of frames in which an object of the clip's usual size is.
-    shape_switch_b: Share of frames that resemble another shape than the first.
-    path_error_b, ..., color_drift_b: What a `judge.Tier` limits, under its
-      names.
+    velocity_b2: (x, y) of the fitted path in frame 0.
+    tint_b3: Colour minus the background, averaged over time.
+    radius_b: Radius of the object, averaged over time.
+    shape_iou_bk: Overlap with each ideal shape, averaged over time.
+    shape_iou_b: Overlap with the clip's shape, averaged over time.
+    object_presence_b: Fraction of frames that show an object of the clip's
+      usual size.
+    shape_switch_fraction_b: Fraction of frames that resemble another shape than
+      the first frame does.
+    path_error_b, ..., color_drift_b: Values that a `verifier.Tier` limits,
+      under the names of its fields.
   """
 
   factors: dict[str, np.ndarray]
@@ -40,10 +43,10 @@ class ClipFeatures:
   velocity_b2: np.ndarray
   tint_b3: np.ndarray
   radius_b: np.ndarray
-  iou_bk: np.ndarray
-  iou_b: np.ndarray
-  present_b: np.ndarray
-  shape_switch_b: np.ndarray
+  shape_iou_bk: np.ndarray
+  shape_iou_b: np.ndarray
+  object_presence_b: np.ndarray
+  shape_switch_fraction_b: np.ndarray
   path_error_b: np.ndarray
   step_error_b: np.ndarray
   size_error_b: np.ndarray
@@ -51,11 +54,11 @@ class ClipFeatures:
   speed_error_b: np.ndarray
   speed_drift_b: np.ndarray
   angle_error_b: np.ndarray
-  stalled_b: np.ndarray
-  stutter_b: np.ndarray
-  wrong_shape_b: np.ndarray
-  noise_b: np.ndarray
-  stain_b: np.ndarray
+  stalled_fraction_b: np.ndarray
+  stutter_fraction_b: np.ndarray
+  shape_mismatch_b: np.ndarray
+  residual_rms_b: np.ndarray
+  residual_patch_b: np.ndarray
   color_error_b: np.ndarray
   color_drift_b: np.ndarray
 
@@ -88,10 +91,10 @@ def of_track(track: tracking.Track, world: world_lib.World) -> ClipFeatures:
     velocity_b2=moves.velocity_b2,
     tint_b3=track.tint_bt3.mean(1),
     radius_b=track.radius_bt.mean(1),
-    iou_bk=track.iou_btk.mean(1),
-    iou_b=iou_bt.mean(1),
-    present_b=seen_bt.mean(1),
-    shape_switch_b=(nearest_bt != nearest_bt[:, :1]).mean(1),
+    shape_iou_bk=track.iou_btk.mean(1),
+    shape_iou_b=iou_bt.mean(1),
+    object_presence_b=seen_bt.mean(1),
+    shape_switch_fraction_b=(nearest_bt != nearest_bt[:, :1]).mean(1),
     path_error_b=moves.path_error_b,
     step_error_b=moves.step_error_b,
     size_error_b=np.abs(size_bt.mean(1) - 1),
@@ -99,11 +102,11 @@ def of_track(track: tracking.Track, world: world_lib.World) -> ClipFeatures:
     speed_error_b=moves.speed_error_b,
     speed_drift_b=moves.speed_drift_b,
     angle_error_b=moves.angle_error_b,
-    stalled_b=moves.stalled_b,
-    stutter_b=moves.stutter_b,
-    wrong_shape_b=(track.iou_btk.max(2) - iou_bt).max(1),
-    noise_b=track.noise_bt.max(1),
-    stain_b=track.stain_bt.max(1),
+    stalled_fraction_b=moves.stalled_fraction_b,
+    stutter_fraction_b=moves.stutter_fraction_b,
+    shape_mismatch_b=(track.iou_btk.max(2) - iou_bt).max(1),
+    residual_rms_b=track.residual_rms_bt.max(1),
+    residual_patch_b=track.residual_patch_bt.max(1),
     color_error_b=color_error_bt.max(1),
     color_drift_b=np.linalg.norm(np.ptp(track.tint_bt3, axis=1), axis=-1),
   )
@@ -123,9 +126,9 @@ def judge_space(measured: ClipFeatures, world: world_lib.World) -> np.ndarray:
       measured.velocity_b2 / slow,
       measured.tint_b3 / 50,
       measured.radius_b / (0.05 * side),
-      measured.iou_bk / 0.1,
-      (1 - measured.present_b) / 0.05,
-      measured.shape_switch_b / 0.05,
+      measured.shape_iou_bk / 0.1,
+      (1 - measured.object_presence_b) / 0.05,
+      measured.shape_switch_fraction_b / 0.05,
       measured.path_error_b / 0.2,
       measured.step_error_b / 0.2,
       measured.size_error_b / 0.05,
@@ -133,10 +136,10 @@ def judge_space(measured: ClipFeatures, world: world_lib.World) -> np.ndarray:
       measured.speed_error_b / 0.1,
       measured.speed_drift_b / 0.1,
       measured.angle_error_b / 5,
-      measured.stalled_b / 0.05,
-      measured.wrong_shape_b / 0.05,
-      measured.noise_b / 2,
-      measured.stain_b / 8,
+      measured.stalled_fraction_b / 0.05,
+      measured.shape_mismatch_b / 0.05,
+      measured.residual_rms_b / 2,
+      measured.residual_patch_b / 8,
       measured.color_error_b / 15,
       measured.color_drift_b / 15,
     ]
@@ -150,7 +153,7 @@ def judge_distance(
 
   It depends on how many clips there are; two sets of real ones tell how much of
   it is by chance. Covariances are divided by n - 1. In reports it is called
-  `judge_frechet`; it compares to no distance of other features.
+  `verifier_frechet`; it compares to no distance of other features.
 
   Raises:
     ValueError: If a set has fewer than four clips.

@@ -1,4 +1,4 @@
-"""The judge of the made-up world as a metric."""
+"""Validity, accuracy and coverage of clips of `World`, as a metric."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -9,46 +9,93 @@ from vgen_jax.data import pipeline
 from vgen_jax.evaluation.metrics import base
 from vgen_jax.evaluation.metrics import distances
 from vgen_jax.evaluation.metrics import results
-from vgen_jax.synthetic.world import features as measurements
+from vgen_jax.synthetic import metric as metric_lib
+from vgen_jax.synthetic.world import features as features_lib
 from vgen_jax.synthetic.world import motion
 from vgen_jax.synthetic.world import source as world_lib
 from vgen_jax.synthetic.world import tracking
-from vgen_jax.synthetic.world import verifier as judge_lib
+from vgen_jax.synthetic.world import verifier as verifier_lib
 
-_HIGHER = ('valid', 'class', 'accuracy', 'caption', 'coverage', 'permanent')
-_HIGHER += (
-  'present',
-  'iou',
-  'variety',
-)  # Beginnings of names; the rest are errors.
-_SHARES = ('present', 'iou', 'stalled', 'shape_switch')
-_UNITS = {'path_error': 'px', 'angle_error': '°', 'noise': 'of 255'}
-_FACTORS = 'factors.'  # Beginning of keys.
+_Info = metric_lib.ValueInfo
+_FRACTION = (0.0, 1.0)
+VALUES = {
+  'validity_loose': _Info('higher', statistic='proportion'),
+  'validity_strict': _Info('higher', statistic='proportion'),
+  'valid_and_correct': _Info('higher', statistic='proportion'),
+  'class_accuracy_valid': _Info('higher', statistic='proportion'),
+  'class_accuracy_all': _Info('higher', statistic='proportion'),
+  'caption_accuracy': _Info('higher', statistic='proportion'),
+  **{
+    f'accuracy_{factor}': _Info('higher', statistic='proportion')
+    for factor in world_lib.FACTORS
+  },
+  'object_permanence': _Info('higher', statistic='proportion'),
+  'coverage': _Info('higher', statistic='number'),
+  **{
+    f'entropy_{factor}': _Info('higher', statistic='number')
+    for factor in world_lib.FACTORS
+  },
+  'object_presence': _Info('higher', bounds=_FRACTION),
+  'shape_iou': _Info('higher', bounds=_FRACTION),
+  'shape_switch_fraction': _Info('lower', bounds=_FRACTION),
+  'stalled_fraction': _Info('lower', bounds=_FRACTION),
+  'stutter_fraction': _Info('lower'),
+  'path_error': _Info('lower', 'px'),
+  'step_error': _Info('lower', 'px'),
+  'size_error': _Info('lower'),
+  'size_change': _Info('lower'),
+  'speed_error': _Info('lower'),
+  'speed_drift': _Info('lower'),
+  'angle_error': _Info('lower', '°'),
+  'shape_mismatch': _Info('lower'),
+  'residual_rms': _Info('lower', 'of 255'),
+  'residual_patch': _Info('lower', 'of 255'),
+  'color_error': _Info('lower', 'of 255'),
+  'color_drift': _Info('lower', 'of 255'),
+}
+_FACTORS = 'factors.'  # Prefix of the keys of factors in stored features.
 
 
-class Measured(base.Probe):
-  """What the judge of `World` sees, and what the clips should show."""
+class ClipFeaturesProbe(base.Probe):
+  """Computes the verifier's features of clips of `World`.
 
-  def __init__(self, judge: judge_lib.Verifier):
-    self.name = 'judge'
-    self.protocol = {'code': base.code(measurements, motion, tracking)}
-    self._judge = judge
+  The labels and indices of the requested clips are kept with the features.
+  """
+
+  def __init__(self, verifier: verifier_lib.Verifier):
+    self.name = 'verifier'
+    self.protocol = {'code': base.code(features_lib, motion, tracking)}
+    self._verifier = verifier
 
   def __call__(self, clips: base.Clips) -> base.Features:
-    found = dataclasses.asdict(self._judge.measure(clips['video']))
-    factors = found.pop('factors')
-    found |= {f'{_FACTORS}{key}': x for key, x in factors.items()}
-    return found | {k: clips[k] for k in ('label', 'index') if k in clips}
+    arrays = dataclasses.asdict(self._verifier.measure(clips['video']))
+    factors = arrays.pop('factors')
+    arrays |= {f'{_FACTORS}{key}': x for key, x in factors.items()}
+    return arrays | {k: clips[k] for k in ('label', 'index') if k in clips}
 
 
-class Verifier(base.Metric):
-  """Validity, accuracy, coverage; and the distance in the judge's own space."""
+class VerifierMetric(base.Metric):
+  """Values of `VALUES`, and the Frechet distance of the verifier's features.
+
+  Attributes:
+    verifier: Verifier of the dataset.
+  """
 
   def __init__(self, source: pipeline.Source, infinity: bool = False):
-    check('judge', source, world_lib.World)
-    self.name = 'judge'
-    self.judge = judge_lib.Verifier(source)
-    self.probe = Measured(self.judge)
+    """Makes the metric.
+
+    Args:
+      source: Source of the reference clips, a `World`.
+      infinity: Whether to also extrapolate the Frechet distance to infinitely
+        many clips.
+
+    Raises:
+      ValueError: If the source is of another class.
+    """
+    metric_lib.check_source('verifier', source, world_lib.World)
+    self.name = 'verifier'
+    self.verifier = verifier_lib.Verifier(source)
+    self.probe = ClipFeaturesProbe(self.verifier)
     self._infinity = infinity
 
   def counts(self, num_clips: int) -> dict[str, int]:
@@ -57,34 +104,38 @@ class Verifier(base.Metric):
   def conclude(
     self, features: Mapping[str, base.Features], rng: np.random.Generator
   ) -> base.Findings:
-    drawn, real = features[base.GENERATED], features[base.REAL]
-    measured, truth = _measured(drawn), _measured(real)
-    numbers = self._numbers(drawn, measured, 'index' in drawn)
-    real_numbers = self._numbers(real, truth, 'index' in drawn)
-    findings = base.Findings(groups=self._groups(drawn, measured))
-    num_valid = int(self.judge.valid(measured, judge_lib.LOOSE).sum())
+    arrays, real_arrays = features[base.GENERATED], features[base.REAL]
+    generated, real = _unpack(arrays), _unpack(real_arrays)
+    has_index = 'index' in arrays
+    numbers = self._numbers(arrays, generated, has_index)
+    real_numbers = self._numbers(real_arrays, real, has_index)
+    findings = base.Findings(groups=self._groups(arrays, generated))
+    num_clips = len(generated.label_b)
+    num_valid = int(self.verifier.valid(generated, verifier_lib.LOOSE).sum())
     for name, number in numbers.items():
-      about = {
+      info = VALUES[name]
+      fields = {
         'real': real_numbers.get(name),
-        'better': 'higher' if name.startswith(_HIGHER) else 'lower',
-        'unit': _UNITS.get(name, ''),
+        'better': info.better,
+        'unit': info.unit,
         'protocol': self.probe.protocol,
       }
-      if (value_n := getattr(measured, f'{name}_b', None)) is not None:
-        most = 1 if name in _SHARES else np.inf
-        findings.values[name] = base.mean(value_n, (0, most), **about)
-      elif name.startswith(('coverage', 'variety')):
-        findings.values[name] = results.Value(number, **about)
+      if info.statistic == 'mean':
+        value_n = getattr(generated, f'{name}_b')
+        value = base.mean(value_n, info.bounds, **fields)
+      elif info.statistic == 'proportion':
+        n = num_valid if name == 'class_accuracy_valid' else num_clips
+        value = base.share(number, n, **fields)
       else:
-        n = num_valid if name == 'class_accuracy' else len(measured.label_b)
-        findings.values[name] = base.share(number, n, **about)
+        value = results.Value(number, **fields)
+      findings.values[name] = value
     findings.add(
       distances.frechet(
-        'judge_frechet',
-        measurements.judge_space(measured, self.judge.world),
-        measurements.judge_space(truth, self.judge.world),
+        'verifier_frechet',
+        features_lib.judge_space(generated, self.verifier.world),
+        features_lib.judge_space(real, self.verifier.world),
         rng,
-        self.probe.protocol | {'space': "the judge's measurements"},
+        self.probe.protocol | {'space': "the verifier's features"},
         infinity=self._infinity,
       )
     )
@@ -92,59 +143,48 @@ class Verifier(base.Metric):
 
   def _numbers(
     self,
-    features: base.Features,
-    measured: measurements.ClipFeatures,
-    knows_all: bool,
+    arrays: base.Features,
+    features: features_lib.ClipFeatures,
+    has_index: bool,
   ) -> dict[str, float]:
-    """Returns the judge's numbers; all factors are asked for, or labels."""
+    """Returns the verifier's numbers, by all requested factors or by labels."""
     factors = None
-    if knows_all:
-      factors = [self.judge.world.factors(int(i)) for i in features['index']]
-    return self.judge.numbers(measured, features.get('label'), factors=factors)
+    if has_index:
+      factors = [self.verifier.world.factors(int(i)) for i in arrays['index']]
+    return self.verifier.numbers(features, arrays.get('label'), factors=factors)
 
   def _groups(
-    self, features: base.Features, measured: measurements.ClipFeatures
+    self, arrays: base.Features, features: features_lib.ClipFeatures
   ) -> dict[str, dict[str, dict]]:
-    """Returns validity and accuracy, class by class."""
-    if 'label' not in features:
+    """Returns validity and accuracy of each class."""
+    if 'label' not in arrays:
       return {}
-    label_b = features['label']
+    label_b = arrays['label']
     tables = {
-      'valid, loosely, by class': self.judge.valid(measured, judge_lib.LOOSE),
-      'of the class asked for, by class': measured.label_b == label_b,
+      'validity_loose by class': self.verifier.valid(
+        features, verifier_lib.LOOSE
+      ),
+      'class_accuracy_all by class': features.label_b == label_b,
     }
-    names = self.judge.world.schema.class_names
+    names = self.verifier.world.schema.class_names
     return {
-      title: {name: _part(hit_b[label_b == i]) for i, name in enumerate(names)}
+      title: {name: _group(hit_b[label_b == i]) for i, name in enumerate(names)}
       for title, hit_b in tables.items()
     }
 
 
-def _measured(features: base.Features) -> measurements.ClipFeatures:
-  """Returns measurements that were kept as features."""
-  fields = {f.name for f in dataclasses.fields(measurements.ClipFeatures)}
+def _unpack(arrays: base.Features) -> features_lib.ClipFeatures:
+  """Returns stored features as `ClipFeatures`."""
+  fields = {f.name for f in dataclasses.fields(features_lib.ClipFeatures)}
   factors = {
     key.removeprefix(_FACTORS): x
-    for key, x in features.items()
+    for key, x in arrays.items()
     if key.startswith(_FACTORS)
   }
-  rest = {key: x for key, x in features.items() if key in fields}
-  return measurements.ClipFeatures(factors=factors, **rest)
+  rest = {key: x for key, x in arrays.items() if key in fields}
+  return features_lib.ClipFeatures(factors=factors, **rest)
 
 
-def _part(hit_n: np.ndarray) -> dict[str, float | int | None]:
+def _group(hit_n: np.ndarray) -> dict[str, float | int | None]:
   value = float(hit_n.mean()) if len(hit_n) else None
   return {'value': value, 'num': len(hit_n)}
-
-
-def check(name: str, source: pipeline.Source, *kinds: type) -> None:
-  """Raises ValueError unless a source is of one of the kinds."""
-  if not isinstance(source, kinds):
-    known = ' or '.join(
-      f'{kind.__module__.removeprefix("vgen_jax.")}.{kind.__name__}'
-      for kind in kinds
-    )
-    raise ValueError(
-      f'metric {name!r} knows the laws of {known} alone; the data is'
-      f' {type(source).__name__}: ask for others, such as flicker or copies.'
-    )

@@ -23,10 +23,10 @@ class Motion(NamedTuple):
     speed_drift_b: By how much more or less than the fitted speed it gets on in
       either half of the clip, relative; 1 at rest.
     angle_error_b: Angle to the nearest direction, in degrees; 180 at rest.
-    stalled_b: Share of steps in which the object stands still, though no wall
-      turns it.
-    stutter_b: Share of steps in which it gets on by less than 0.3 of its own
-      speed, but for those at a wall; 1 at rest.
+    stalled_fraction_b: Fraction of steps in which the object stands still,
+      except where it bounces off a wall.
+    stutter_fraction_b: Fraction of steps shorter than 0.3 of the object's own
+      speed, except at walls; 1 at rest.
   """
 
   velocity_b2: np.ndarray
@@ -37,8 +37,8 @@ class Motion(NamedTuple):
   speed_error_b: np.ndarray
   speed_drift_b: np.ndarray
   angle_error_b: np.ndarray
-  stalled_b: np.ndarray
-  stutter_b: np.ndarray
+  stalled_fraction_b: np.ndarray
+  stutter_fraction_b: np.ndarray
 
 
 def fit(
@@ -81,13 +81,13 @@ def fit(
     speed_error_b=np.where(moves_b, np.abs(length_b / speed_s[speed_b] - 1), 1),
     speed_drift_b=np.where(moves_b, drift_b, 1),
     angle_error_b=np.where(moves_b, np.degrees(turn_bk.min(1)), 180),
-    stalled_b=_still(
+    stalled_fraction_b=_still(
       track.center_bt2,
       path_bt2,
       np.full_like(length_b, 0.15 * speed_s.min()),
       np.full_like(length_b, 0.6 * speed_s.min()),
     ),
-    stutter_b=np.where(
+    stutter_fraction_b=np.where(
       moves_b,
       _still(track.center_bt2, path_bt2, 0.3 * length_b, 0.6 * length_b),
       1,

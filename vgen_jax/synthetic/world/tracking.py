@@ -33,8 +33,8 @@ class Track(NamedTuple):
     color_b: Nearest colour, over the clip.
     tint_bt3: Colour within the object, less the background.
     iou_btk: Overlap with each ideal shape: soft intersection over union.
-    noise_bt: Root mean square of what an ideal object does not explain.
-    stain_bt: Largest mean of it over a patch of `patch(world)` a side.
+    residual_rms_bt: Root mean square of what an ideal object does not explain.
+    residual_patch_bt: Largest mean of it over a patch of `patch(world)` a side.
   """
 
   center_bt2: np.ndarray
@@ -46,8 +46,8 @@ class Track(NamedTuple):
   color_b: np.ndarray
   tint_bt3: np.ndarray
   iou_btk: np.ndarray
-  noise_bt: np.ndarray
-  stain_bt: np.ndarray
+  residual_rms_bt: np.ndarray
+  residual_patch_bt: np.ndarray
 
 
 def palette(world: world_lib.World) -> np.ndarray:
@@ -114,7 +114,7 @@ def track(video_bthwc: np.ndarray, world: world_lib.World) -> Track:
   center_bt2 = place_bt3[..., :2]
   ideal_btmm = _ideal(kind_b, _places(center_bt2, radius_b), alpha_btmm)
   tint_bt3 = _explain(delta_btchw, ideal_btmm, at)
-  noise_bt, stain_bt = _unexplained(delta_btchw, patch(world))
+  residual_rms_bt, residual_patch_bt = _unexplained(delta_btchw, patch(world))
   return Track(
     center_bt2=center_bt2 + corner_bt2,
     radius_bt=place_bt3[..., 2],
@@ -125,8 +125,8 @@ def track(video_bthwc: np.ndarray, world: world_lib.World) -> Track:
     color_b=color_b,
     tint_bt3=tint_bt3,
     iou_btk=iou_btk,
-    noise_bt=noise_bt,
-    stain_bt=stain_bt,
+    residual_rms_bt=residual_rms_bt,
+    residual_patch_bt=residual_patch_bt,
   )
 
 
@@ -257,10 +257,10 @@ def _unexplained(
 ) -> tuple[np.ndarray, np.ndarray]:
   """Returns root mean squares of the rest, and its worst patches' lengths."""
   h, w = rest_btchw.shape[3:]
-  noise_bt = np.sqrt(np.square(rest_btchw).mean((2, 3, 4)))
+  residual_rms_bt = np.sqrt(np.square(rest_btchw).mean((2, 3, 4)))
   # Means over patches that overlap by half, as two products of matrices.
   mean_btcyx = _patches(h, width) @ rest_btchw @ _patches(w, width).T
-  return noise_bt, np.sqrt(np.square(mean_btcyx).sum(2).max((2, 3)))
+  return residual_rms_bt, np.sqrt(np.square(mean_btcyx).sum(2).max((2, 3)))
 
 
 def _patches(length: int, width: int) -> np.ndarray:

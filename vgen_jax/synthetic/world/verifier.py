@@ -25,26 +25,31 @@ _CHUNK = 8  # Clips at a time, to stay within a processor's cache.
 
 @dataclasses.dataclass(frozen=True)
 class Tier:
-  """The limits that make a clip valid; each is the worst value that passes.
+  """Limits of a valid clip; each is the worst value that passes.
 
   Attributes:
-    path_error: Root mean square distance to the fitted path, as (pixels, share
-      of the frame's side), which add up.
-    step_error: Largest difference of a step to that of the path; as above.
-    size_error: Of the mean radius, relative to that of the nearest size.
-    size_change: Largest radius less the smallest, relative to that too.
-    speed_error: Relative to the nearest speed.
-    speed_drift: Of either half of a clip, relative to the whole.
-    angle_error: To the nearest direction, in degrees.
-    stalled: Share of steps in which the object stands still.
-    stutter: Share of steps that are hardly one at the object's own speed.
-    wrong_shape: By how much another shape overlaps better than the clip's, in
-      any frame, be it of this world or not.
-    noise: Root mean square of what an ideal object leaves unexplained, in
-      levels out of 255, in the worst frame.
-    stain: Length (red, green, blue) of its mean over the worst small patch.
-    color_error: Distance to the nearest colour, in the worst frame.
-    color_drift: Largest change of colour over time.
+    path_error: Root mean square distance to the fitted path, as (pixels,
+      fraction of the frame's side); the limit is the sum of both.
+    step_error: Largest difference between a step and that of the fitted path;
+      in the same form.
+    size_error: Difference of the mean radius from that of the nearest size,
+      relative to the latter.
+    size_change: Largest radius minus the smallest, relative to the same.
+    speed_error: Difference from the nearest speed, relative to it.
+    speed_drift: Difference of the speed of either half of a clip from the speed
+      of the whole, relative to the latter.
+    angle_error: Angle to the nearest direction, in degrees.
+    stalled_fraction: Fraction of steps in which the object stands still.
+    stutter_fraction: Fraction of steps far below the object's own speed.
+    shape_mismatch: Largest amount, over frames, by which the overlap with
+      another shape exceeds that with the clip's shape. Shapes that the dataset
+      does not generate count, too.
+    residual_rms: Root mean square, in the worst frame, of what an ideal object
+      does not explain, in levels out of 255.
+    residual_patch: Length of the mean colour (red, green, blue) of that
+      residual over the worst small patch, in levels out of 255.
+    color_error: Distance to the nearest colour in the worst frame, in levels.
+    color_drift: Largest change of colour over time, in levels.
   """
 
   path_error: tuple[float, float]
@@ -54,11 +59,11 @@ class Tier:
   speed_error: float
   speed_drift: float
   angle_error: float
-  stalled: float
-  stutter: float
-  wrong_shape: float
-  noise: float
-  stain: float
+  stalled_fraction: float
+  stutter_fraction: float
+  shape_mismatch: float
+  residual_rms: float
+  residual_patch: float
   color_error: float
   color_drift: float
 
@@ -71,11 +76,11 @@ STRICT = Tier(
   speed_error=0.02,
   speed_drift=0.03,
   angle_error=2.0,
-  stalled=0.0,
-  stutter=0.0,
-  wrong_shape=0.05,
-  noise=4.0,
-  stain=8.0,
+  stalled_fraction=0.0,
+  stutter_fraction=0.0,
+  shape_mismatch=0.05,
+  residual_rms=4.0,
+  residual_patch=8.0,
   color_error=12.0,
   color_drift=12.0,
 )
@@ -87,11 +92,11 @@ LOOSE = Tier(
   speed_error=0.2,
   speed_drift=0.17,
   angle_error=16.0,
-  stalled=0.0,
-  stutter=0.25,
-  wrong_shape=0.05,
-  noise=17.0,
-  stain=28.0,
+  stalled_fraction=0.0,
+  stutter_fraction=0.25,
+  shape_mismatch=0.05,
+  residual_rms=17.0,
+  residual_patch=28.0,
   color_error=45.0,
   color_drift=40.0,
 )
@@ -136,7 +141,7 @@ class Verifier:
   def valid(self, measured: ClipFeatures, tier: Tier) -> np.ndarray:
     """Returns which clips keep within all limits of a tier, bool `[b]`."""
     side = min(self.world.clip_shape[1:3])
-    valid_b = measured.present_b == 1
+    valid_b = measured.object_presence_b == 1
     for name, worst in dataclasses.asdict(tier).items():
       if isinstance(worst, tuple):
         worst = worst[0] + worst[1] * side
@@ -158,8 +163,8 @@ class Verifier:
       label_b: As in `numbers`.
       factors: As in `numbers`.
       real: Measurements of real clips, best as many. With them the report has
-        `judge_frechet`, `measurements.judge_distance` to them, and its
-        `judge_frechet_deviation`.
+        `verifier_frechet`, `measurements.judge_distance` to them, and its
+        `verifier_frechet_deviation`.
 
     Raises:
       ValueError: As do `measure` and `numbers`.
@@ -168,8 +173,8 @@ class Verifier:
     numbers = self.numbers(measured, label_b, factors=factors)
     if real is not None:
       distance = features.judge_distance(measured, real, self.world)
-      numbers['judge_frechet'] = distance.value
-      numbers['judge_frechet_deviation'] = distance.deviation
+      numbers['verifier_frechet'] = distance.value
+      numbers['verifier_frechet_deviation'] = distance.deviation
     return numbers
 
   def numbers(
@@ -179,35 +184,37 @@ class Verifier:
     *,
     factors: Sequence[Mapping[str, str]] | None = None,
   ) -> dict[str, float]:
-    """Returns what measurements say of a set of clips as a whole.
+    """Returns numbers that describe a set of clips as a whole.
 
-    * `valid_loose`, `valid_strict`: shares of clips that are valid.
-    * `class_accuracy`: of the loosely valid clips, the share whose class is the
-      one asked for; 0 if none is valid.
-    * `class_accuracy_all`: the same of all clips, valid or not.
-    * `valid_and_right`: share of clips that are loosely valid and of the class
-      asked for: the one number to rank models by.
-    * `accuracy_shape`, ...: shares of all clips with that factor as asked for,
-      by factors, else labels; `caption_accuracy`: with all five so, if all five
-      are asked for or have one value only.
-    * `coverage`: combinations of factors among loosely valid clips, of those
-      that occur in the world's split, relative to what as many draws from it
-      would show; about 1 for the world, near 0 for a model that always draws
-      the same.
-    * `variety_shape`, ...: entropy of that factor among all clips, relative to
-      that of fair draws: modes that are missing show here at once, while
-      Frechet distances may pass over them.
-    * `permanent`: share of clips that show the object in every frame.
-    * `present`, `iou`, `shape_switch` and all that a tier limits, such as
-      `path_error` and `stalled`: means of the measurements of that name.
+    * `validity_loose`, `validity_strict`: fractions of clips that are valid.
+    * `class_accuracy_valid`: fraction of the loosely valid clips that show the
+      requested class; 0 if no clip is valid.
+    * `class_accuracy_all`: the same fraction of all clips, valid or not.
+    * `valid_and_correct`: fraction of clips that are loosely valid and show the
+      requested class: the single number to rank models by.
+    * `accuracy_shape`, ...: fractions of all clips that show the requested
+      value of that factor, by `factors` if given, else by labels;
+      `caption_accuracy`: fraction of clips in which all five factors are as
+      requested, if all five are requested or have only one value.
+    * `coverage`: number of combinations of factors among loosely valid clips
+      that occur in the dataset's split, relative to the expected number among
+      as many random clips; about 1 for the dataset, near 0 for a model that
+      always generates the same clip.
+    * `entropy_shape`, ...: entropy of that factor among all clips, relative to
+      that of a uniform distribution. It reveals missing modes, which Frechet
+      distances may not.
+    * `object_permanence`: fraction of clips that show the object in every
+      frame.
+    * `object_presence`, `shape_iou`, `shape_switch_fraction` and every limit of
+      a `Tier`, such as `path_error`: means of the features of that name.
 
     Args:
-      measured: Of the clips.
-      label_b: Classes asked for, if any; else there are no class numbers.
-      factors: All that was asked for of each clip, as by `world.factors`.
+      measured: Features of the clips.
+      label_b: Requested classes. Without them no class numbers are returned.
+      factors: All requested factors of each clip, as from `world.factors`.
 
     Raises:
-      ValueError: If there are not as many labels or factors as clips.
+      ValueError: If the number of labels or factors is not that of the clips.
     """
     loose_b = self.valid(measured, LOOSE)
     for what, asked in (('labels', label_b), ('factors', factors)):
@@ -217,24 +224,31 @@ class Verifier:
           ' give one for each clip.'
         )
     numbers = {
-      'valid_loose': loose_b.mean(),
-      'valid_strict': self.valid(measured, STRICT).mean(),
+      'validity_loose': loose_b.mean(),
+      'validity_strict': self.valid(measured, STRICT).mean(),
       'coverage': self._coverage(measured, loose_b),
-      'permanent': (measured.present_b == 1).mean(),
+      'object_permanence': (measured.object_presence_b == 1).mean(),
     }
     limited = [field.name for field in dataclasses.fields(Tier)]
-    for name in ('present', 'iou', 'shape_switch', *limited):
+    for name in (
+      'object_presence',
+      'shape_iou',
+      'shape_switch_fraction',
+      *limited,
+    ):
       numbers[name] = getattr(measured, f'{name}_b').mean()
     if label_b is not None:
       right_b = measured.label_b == np.asarray(label_b)
-      numbers['class_accuracy'] = right_b[loose_b].mean() if any(loose_b) else 0
+      numbers['class_accuracy_valid'] = (
+        right_b[loose_b].mean() if any(loose_b) else 0
+      )
       numbers['class_accuracy_all'] = right_b.mean()
-      numbers['valid_and_right'] = (right_b & loose_b).mean()
+      numbers['valid_and_correct'] = (right_b & loose_b).mean()
     numbers |= self._accuracies(measured, label_b, factors)
     for factor, values in self.world.factors_kept.items():
       if len(values) > 1:
         count_k = np.bincount(measured.factors[factor] + 1)[1:]
-        numbers[f'variety_{factor}'] = stats.entropy(count_k) / np.log(
+        numbers[f'entropy_{factor}'] = stats.entropy(count_k) / np.log(
           len(values)
         )
     return {name: float(number) for name, number in numbers.items()}
