@@ -59,7 +59,7 @@ def test_commands_parse_and_configs_apply(words, monkeypatch):
 
 def test_there_are_commands_to_check():
   assert len(ALL) >= 8
-  with pytest.raises(ValueError, match="No flag '--wrkdir'"):
+  with pytest.raises(ValueError, match="Unknown flag '--wrkdir'"):
     test_commands_parse_and_configs_apply(
       ['sample', '--workdir=x', '--wrkdir=y'], pytest.MonkeyPatch()
     )

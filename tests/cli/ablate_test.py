@@ -6,9 +6,9 @@ import pathlib
 import pytest
 
 from vgen_jax.ablation import table
-from vgen_jax.cli import ablate
 from vgen_jax.cli import main as cli
 from vgen_jax.runtime import writers
+from vgen_jax.training import loop
 
 ROOT = pathlib.Path(__file__).parents[2]
 EXPERIMENT = f"""
@@ -48,7 +48,7 @@ def run(folder, *flags) -> int:
 
 def test_two_machines_share_a_sweep(tmp_path, capsys, compiles_once):
   assert run(tmp_path, '--only=0/2') == 0
-  assert 'Still open' in capsys.readouterr().out
+  assert 'Not finished' in capsys.readouterr().out
   assert not (tmp_path / 'table.md').exists()
   assert {p.name for p in tmp_path.iterdir() if p.is_dir()} == {'000'}
   assert run(tmp_path, '--only=1/2') == 0
@@ -67,14 +67,14 @@ def test_two_machines_share_a_sweep(tmp_path, capsys, compiles_once):
 def test_a_run_that_is_interrupted_is_not_measured(
   tmp_path, capsys, monkeypatch
 ):
-  train = ablate.loop.train
+  train = loop.train
   monkeypatch.setattr(
-    ablate.loop,
+    loop,
     'train',
     lambda config, where, **kwargs: train(config, where, stop_at=0, **kwargs),
   )
   assert run(tmp_path) == 0
-  assert 'Stopped at step 0 of run 0' in capsys.readouterr().out
+  assert 'Run 0 stopped at step 0' in capsys.readouterr().out
   assert not list(tmp_path.rglob('measured.json'))
   assert not (tmp_path / '001').exists(), 'The sweep stops there.'
 
@@ -83,7 +83,7 @@ def test_what_is_wrong_is_told(tmp_path, capsys):
   assert run(tmp_path, '--only=2/2') == 1
   assert "--only is '2/2'; write i/n" in capsys.readouterr().err
   assert cli.main(['ablate', '--experiment=x.py', '--workdir=W']) == 1
-  assert 'No experiment x.py' in capsys.readouterr().err
+  assert 'No such file: x.py' in capsys.readouterr().err
   (tmp_path / 'lacks.py').write_text('BASE = 1\n')
   flags = [f'--experiment={tmp_path}/lacks.py', '--workdir=W']
   assert cli.main(['ablate', *flags]) == 1

@@ -194,7 +194,7 @@ def test_latents_and_another_config(tmp_path, capsys):
     (['--split=tset'], "split is 'tset'. Did you mean 'test'?"),
     (
       ['--num', '3', '--shards=2'],
-      "No flag '--shards'. Did you mean '--shard'?",
+      "Unknown flag '--shards'. Did you mean '--shard'?",
     ),
   ],
 )

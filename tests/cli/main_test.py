@@ -46,7 +46,7 @@ def test_stopping_tells_how_to_go_on(tmp_path, capsys):
   assert cli.main(['train', *flags]) == 0
   line = capsys.readouterr().out.splitlines()[-1]
   assert line == (
-    'Stopped at step 1. Go on with: vgen train --workdir=' + f'{tmp_path}/run'
+    f'Stopped at step 1. Resume with: vgen train --workdir={tmp_path}/run'
   )
 
 
@@ -59,10 +59,10 @@ def test_a_trace_is_left_on_request(tmp_path):
 @pytest.mark.parametrize(
   ('argv', 'message'),
   [
-    (['trian'], "vgen trian: No command 'trian'. Did you mean 'train'?"),
+    (['trian'], "vgen trian: Unknown command 'trian'. Did you mean 'train'?"),
     (['train', SMOKE], 'the following arguments are required: --workdir'),
     (['train', '--wrokdir=x', '--workdir=y'], "Did you mean '--workdir'?"),
-    (['train', '--workdir=nowhere'], 'nowhere holds no run to go on with'),
+    (['train', '--workdir=nowhere'], 'nowhere holds no run to resume'),
     (
       ['train', SMOKE, '--workdir=W', '--config.optim.nmae=sgd'],
       "'nmae'. Did you mean 'name'?",
@@ -87,7 +87,7 @@ def test_a_trace_is_left_on_request(tmp_path):
     (['sample', '--workdir=W'], 'W holds no run (no config.json)'),
     (
       ['train', SMOKE, '--workdir=W', '--coordinator=h:1'],
-      'it needs --num_processes and --process_id',
+      'it requires --num_processes and --process_id',
     ),
   ],
 )
@@ -107,7 +107,7 @@ def test_debug_shows_the_traceback():
 
 
 @pytest.mark.parametrize(
-  ('environment', 'seen'),
+  ('environment', 'expected'),
   [
     ({}, False),
     ({'SLURM_JOB_ID': '1', 'SLURM_NTASKS': '4'}, False),  # Not within srun.
@@ -118,5 +118,5 @@ def test_debug_shows_the_traceback():
     ({'TPU_WORKER_HOSTNAMES': 'a,b'}, True),
   ],
 )
-def test_clusters_are_seen(environment, seen):
-  assert cluster.seen(environment) == seen
+def test_jobs_of_several_processes_are_recognised(environment, expected):
+  assert cluster.has_several_processes(environment) == expected

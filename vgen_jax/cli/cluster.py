@@ -1,50 +1,65 @@
-"""Joins the other processes of a pod or a GPU cluster, if there are any."""
+"""Flags and start-up of distributed training."""
 
 import argparse
 import os
 
-import jax
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-  """Adds the flags that say how to find the others."""
-  group = parser.add_argument_group('many processes')
+  """Adds the flags that initialise `jax.distributed`."""
+  group = parser.add_argument_group('distributed training')
   group.add_argument(
     '--distributed',
     choices=('auto', 'on', 'off'),
     default='auto',
-    help='Whether to join others; auto does so within srun, mpirun and GKE.',
+    help='Initialise jax.distributed; auto does so within srun, mpirun and on'
+    ' TPU pods.',
   )
   group.add_argument(
-    '--coordinator', default=None, help='host:port of process 0.'
+    '--coordinator',
+    default=None,
+    metavar='HOST:PORT',
+    help='Address of process 0.',
   )
   group.add_argument(
-    '--num_processes', type=int, default=None, help='How many there are.'
+    '--num_processes', type=int, default=None, help='Number of processes.'
   )
   group.add_argument(
-    '--process_id', type=int, default=None, help='Which this is, from 0.'
+    '--process_id',
+    type=int,
+    default=None,
+    help='Index of this process, starting at 0.',
   )
 
 
 def join(args: argparse.Namespace) -> None:
-  """Calls `jax.distributed.initialize` when a cluster is seen or asked for."""
+  """Initialises `jax.distributed` if the flags or the environment ask for it.
+
+  Raises:
+    ValueError: If --coordinator is given without the other two flags.
+  """
   if args.coordinator:
     if args.num_processes is None or args.process_id is None:
       raise ValueError(
-        f'--coordinator is {args.coordinator}; it needs --num_processes and'
-        ' --process_id too.'
+        f'--coordinator is {args.coordinator}; it requires --num_processes and'
+        ' --process_id.'
       )
+    import jax
+
     jax.distributed.initialize(
       args.coordinator, args.num_processes, args.process_id
     )
-  elif args.distributed == 'on' or (args.distributed == 'auto' and seen()):
+  elif args.distributed == 'on' or (
+    args.distributed == 'auto' and has_several_processes()
+  ):
+    import jax
+
     jax.distributed.initialize()
 
 
-def seen(environment: dict[str, str] | None = None) -> bool:
-  """Whether the environment speaks of more processes than this one."""
+def has_several_processes(environment: dict[str, str] | None = None) -> bool:
+  """Returns whether the environment is that of a job of several processes."""
   env = os.environ if environment is None else environment
-  # SLURM_STEP_...: a shell in an allocation is no task of it, srun's are.
+  # Tasks of srun have a STEP variable; a shell in an allocation does not.
   counts = ('SLURM_STEP_NUM_TASKS', 'OMPI_COMM_WORLD_SIZE')
   if any(
     env.get(name, '1').isdigit() and int(env.get(name, '1')) > 1

@@ -1,45 +1,54 @@
-"""Measures clips drawn from a trained model.
+"""Generates clips with a trained model and computes metrics.
 
   vgen evaluate --workdir=runs/dit --metrics=verifier,fvd --num=2048
   vgen evaluate --workdir=runs/dit --metrics=all \
       --set model.guidance=2 evaluation.infinity=True
+  vgen evaluate --list
 
-Writes <workdir>/evaluation/<step>.json, all values with their intervals and
-protocol, and <step>.html, to look at. SIGTERM and Ctrl-C keep what is measured
-so far; to go on, repeat the command. The last line is one JSON object. A metric
-whose weights are missing has no value; if it was asked for by name, the exit
-status is 1.
+Writes WORKDIR/evaluation/STEP.json, with all values, their intervals and the
+protocol, and STEP.html to open in a browser. SIGTERM and Ctrl-C keep what has
+been computed; repeat the command to resume. The last line of output is one JSON
+object. A metric whose weights are missing has no value; if it was named in
+--metrics, the exit status is 1.
 """
 
 import argparse
 import itertools
 import json
 import sys
-
-import jax
+from typing import Any
 
 from vgen_jax.cli import cluster
-from vgen_jax.config import loading as config_lib
-from vgen_jax.evaluation.metrics import registry
-from vgen_jax.evaluation.metrics import results
-from vgen_jax.inference import runs
-from vgen_jax.runtime import preemption
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-  parser.add_argument('--workdir', required=True, help='Of the run.')
+  parser.add_argument(
+    '--workdir', default=None, help='Directory of the run to evaluate.'
+  )
   parser.add_argument(
     '--metrics',
     default='verifier',
-    help=f'Names, with commas: {", ".join(registry.known())}.',
-  )
-  parser.add_argument('--num', type=int, default=256, help='Clips to draw.')
-  parser.add_argument('--seed', type=int, default=0, help='Of the noise.')
-  parser.add_argument(
-    '--step', type=int, default=None, help='Checkpoint; else the latest.'
+    help='Names of metrics, separated by commas; all computes every metric that'
+    ' fits the run.',
   )
   parser.add_argument(
-    '--batch_size', type=int, default=64, help='Clips to draw at a time.'
+    '--list', action='store_true', help='Print the names of all metrics.'
+  )
+  parser.add_argument(
+    '--num', type=int, default=256, help='Number of clips to generate.'
+  )
+  parser.add_argument('--seed', type=int, default=0, help='Seed of the noise.')
+  parser.add_argument(
+    '--step',
+    type=int,
+    default=None,
+    help='Checkpoint step to load (default: the latest).',
+  )
+  parser.add_argument(
+    '--batch_size',
+    type=int,
+    default=64,
+    help='Number of clips generated at a time.',
   )
   parser.add_argument(
     '--set',
@@ -47,22 +56,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     default=[],
     action='extend',
     metavar='PATH=VALUE',
-    help='Fields of the config to change, as in evaluation.context=4.',
+    help='Config fields to change, such as evaluation.context=4.',
   )
   parser.add_argument(
-    '--json', action='store_true', help='Print nothing but the JSON object.'
+    '--json', action='store_true', help='Print only the JSON object.'
   )
   cluster.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+  from vgen_jax.evaluation.metrics import registry
+
+  if args.list:
+    print('\n'.join(registry.known()))
+    return 0
+  if args.workdir is None:
+    raise ValueError('--workdir is required: the run to evaluate.')
+  import jax
+
+  from vgen_jax.config import loading as config_lib
+  from vgen_jax.inference import runs
+  from vgen_jax.runtime import preemption
+
   cluster.join(args)
-  metrics = registry.check(args.metrics.split(','))  # Before anything is read.
+  metrics = registry.check(args.metrics.split(','))  # Before reading anything.
   overrides = config_lib.parse_overrides([*args.set, *args.overrides])
-  found = runs.load(args.workdir, step=args.step, overrides=overrides)
+  loaded = runs.load(args.workdir, step=args.step, overrides=overrides)
   polls = itertools.count(1)
   with preemption.Preemption() as preempted:
-    result = found.evaluate(
+    result = loaded.evaluate(
       metrics,
       args.num,
       seed=args.seed,
@@ -71,11 +93,19 @@ def run(args: argparse.Namespace) -> int:
     )
   if jax.process_index():
     return 0
-  told = {'step': found.step, 'workdir': args.workdir}
   if result is None:
-    print('Stopped; repeat the command to go on.', file=sys.stderr)
-    print(json.dumps({'evaluate': {**told, 'stopped': True}}))
+    print('Stopped; repeat the command to resume.', file=sys.stderr)
+    summary = {'step': loaded.step, 'workdir': args.workdir, 'stopped': True}
+    print(json.dumps({'evaluate': summary}))
     return 0
+  missing = _print_result(result, args)
+  return 1 if missing and set(metrics) != {registry.ALL} else 0
+
+
+def _print_result(result: Any, args: argparse.Namespace) -> dict[str, str]:
+  """Prints a result; returns notes on the metrics whose weights are missing."""
+  from vgen_jax.evaluation.metrics import results
+
   if not args.json:
     print(_table(result))
   missing = {
@@ -86,18 +116,20 @@ def run(args: argparse.Namespace) -> int:
   for name, note in missing.items():
     print(f'{name}: {note}', file=sys.stderr)
   folder = f'{args.workdir}/{results.FOLDER}'
-  told |= {
-    'json': f'{folder}/{found.step}.json',
-    'html': f'{folder}/{found.step}.html',
+  summary = {
+    'step': result.step,
+    'workdir': args.workdir,
+    'json': f'{folder}/{result.step}.json',
+    'html': f'{folder}/{result.step}.html',
     'metrics': {name: value.value for name, value in result.metrics.items()},
     'weights_missing': list(missing),
   }
-  print(json.dumps({'evaluate': told}))
-  return 1 if missing and set(metrics) != {registry.ALL} else 0
+  print(json.dumps({'evaluate': summary}))
+  return missing
 
 
-def _table(result: results.Result) -> str:
-  """Returns the values as Markdown."""
+def _table(result: Any) -> str:
+  """Returns the values of a result as a Markdown table."""
   lines = [
     '| metric | value | 95 % | real clips | floor |',
     '|---|---|---|---|---|',

@@ -1,11 +1,14 @@
-"""The command `vgen`: finds the sub-command, and turns errors into one line.
+"""The command `vgen`: runs a sub-command and prints errors as one line.
 
   vgen train --config=configs/dit_world.py --workdir=runs/dit
   vgen sample --workdir=runs/dit --num=16
 
-`vgen COMMAND --help` tells the flags of a command; with --debug an error comes
-with its traceback.
+`vgen COMMAND --help` lists the flags of a command. With --debug, errors are
+shown with their traceback.
 """
+
+# The modules of commands import JAX and the rest of the package inside `run`,
+# so that help texts are printed at once.
 
 import argparse
 import importlib
@@ -15,18 +18,18 @@ import sys
 from vgen_jax.core import checks
 
 _COMMANDS = {
-  'train': 'Trains a model, or goes on training it.',
-  'sample': 'Draws clips from a trained model.',
-  'evaluate': 'Measures clips drawn from a trained model.',
-  'report': 'Makes one page of what evaluations of runs found.',
-  'data': 'Prepares, inspects and times datasets.',
-  'demo': 'Trains, samples and judges a small model in minutes.',
-  'ablate': 'Runs an experiment: many runs, then a table and a plot.',
+  'train': 'Train a model, or resume its training.',
+  'sample': 'Generate clips with a trained model.',
+  'evaluate': 'Generate clips and compute metrics.',
+  'report': 'Write a page with the evaluations of one or several runs.',
+  'data': 'Prepare, encode, inspect and time datasets.',
+  'demo': 'Train, sample and verify a small model in minutes.',
+  'ablate': 'Run an experiment: several runs, then a table and a plot.',
 }
 
 
 def main(argv: list[str] | None = None) -> int:
-  """Runs a command; returns the exit status."""
+  """Runs a command and returns the exit status."""
   argv = sys.argv[1:] if argv is None else argv
   if not argv or argv[0] in ('-h', '--help'):
     print(__doc__)
@@ -39,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
   try:
     if name not in _COMMANDS:
       known = list(_COMMANDS)
-      raise ValueError(f'No command {name!r}.{checks.hint(name, known)}')
+      raise ValueError(f'Unknown command {name!r}.{checks.hint(name, known)}')
     module = importlib.import_module(f'vgen_jax.cli.{name}')
     parser = _Parser(
       prog=f'vgen {name}',
@@ -47,7 +50,9 @@ def main(argv: list[str] | None = None) -> int:
       formatter_class=argparse.RawDescriptionHelpFormatter,
       allow_abbrev=False,
     )
-    parser.add_argument('--debug', action='store_true', help='Tracebacks.')
+    parser.add_argument(
+      '--debug', action='store_true', help='Show tracebacks of errors.'
+    )
     module.add_arguments(parser)
     return module.run(parser.parse(rest)) or 0
   except KeyboardInterrupt:
@@ -61,18 +66,18 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def one_line(error: BaseException) -> str:
-  """Returns an error as one line; kinds that speak for themselves unnamed."""
+  """Returns an error as one line, with its type if that is informative."""
   text = ' '.join(str(error).split())
   if isinstance(error, ValueError | FloatingPointError | OSError) and text:
     return text
-  return f'{type(error).__name__}: {text} (--debug shows where)'
+  return f'{type(error).__name__}: {text} (--debug shows the traceback)'
 
 
 class _Parser(argparse.ArgumentParser):
-  """Keeps `--config.x=value` and tells a wrong flag in one line."""
+  """Accepts `--config.x=value` and reports unknown flags in one line."""
 
   def parse(self, argv: list[str]) -> argparse.Namespace:
-    """Returns the flags; `overrides` holds the --config.x=value as texts."""
+    """Returns the flags; `overrides` holds the texts of --config.x=value."""
     overrides, rest = [], []
     words = iter(argv)
     for word in words:
@@ -82,11 +87,11 @@ class _Parser(argparse.ArgumentParser):
       if '=' not in word:
         word += '=' + next(words, '')
       overrides.append(word.removeprefix('--config.'))
-    args, strangers = self.parse_known_args(rest)
-    if strangers:
+    args, unknown = self.parse_known_args(rest)
+    if unknown:
       flags = [s for a in self._actions for s in a.option_strings]
-      word = strangers[0].partition('=')[0]
-      raise ValueError(f'No flag {word!r}.{checks.hint(word, flags)}')
+      word = unknown[0].partition('=')[0]
+      raise ValueError(f'Unknown flag {word!r}.{checks.hint(word, flags)}')
     args.overrides = overrides
     return args
 
@@ -101,7 +106,7 @@ def _set_up_logging(debug: bool) -> None:
   logger.handlers = [handler]
   logger.setLevel(logging.DEBUG if debug else logging.INFO)
   logger.propagate = False
-  if not debug:  # Libraries' remarks on what they do fill the screen.
+  if not debug:  # Orbax and others log every step through absl.
     logging.getLogger('absl').setLevel(logging.ERROR)
 
 

@@ -1,33 +1,36 @@
-"""Makes one page of what evaluations of runs found, for any browser.
+"""Writes a page with the evaluations of one or several runs.
 
   vgen report runs/dit runs/mocogan --out=report.html
 
-Of one run it shows metrics with their intervals, clips beside real ones, and
-curves; several it compares, clips of one seed side by side. The page is one
-file that needs no other and no network.
+For one run, the page shows metrics with their intervals, generated clips next
+to real ones, and training curves. Several runs are compared, with clips of the
+same seed side by side. The page is one file that needs no network.
 """
 
 import argparse
 import json
 
-from etils import epath
-
-from vgen_jax.evaluation.metrics import results
-from vgen_jax.evaluation.report import page
-from vgen_jax.runtime import writers
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
-    'runs', nargs='+', metavar='RUN', help='Workdirs of evaluated runs.'
+    'runs', nargs='+', metavar='RUN', help='Directories of evaluated runs.'
   )
   parser.add_argument(
-    '--step', type=int, default=None, help='That was evaluated; else the last.'
+    '--step',
+    type=int,
+    default=None,
+    help='Checkpoint step to report (default: the latest evaluated step).',
   )
   parser.add_argument('--out', default='report.html', help='File to write.')
 
 
 def run(args: argparse.Namespace) -> int:
+  from etils import epath
+
+  from vgen_jax.evaluation.metrics import results
+  from vgen_jax.evaluation.report import page
+  from vgen_jax.runtime import writers
+
   found = [results.read(workdir, args.step) for workdir in args.runs]
   html = page.render(
     found,

@@ -2,44 +2,57 @@
 
   vgen train --config=configs/dit_world.py --workdir=runs/dit
 
-Any field of the config can be set from here: --config.optim.schedule.peak=1e-3.
-A size is chosen as in --config=configs/dit_world.py:smoke. To go on with a run,
-repeat its command, or name its workdir alone. SIGTERM and Ctrl-C save first.
+Any field of the config can be set by its path, as in
+--config.optim.schedule.peak=1e-3, and a size is selected as in
+--config=configs/dit_world.py:smoke. To resume a run, repeat its command, or
+give its workdir only. SIGTERM and Ctrl-C save a checkpoint and stop the run.
 """
 
 import argparse
 import shlex
 
-from etils import epath
-
 from vgen_jax.cli import cluster
-from vgen_jax.config import loading as config_lib
-from vgen_jax.inference import hooks
-from vgen_jax.training import loop
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
-    '--config', default=None, help='File of configs/, or a config.json.'
+    '--config',
+    default=None,
+    help='Config file, FILE.py or FILE.py:SIZE, or the config.json of a run'
+    ' (default: that of the workdir).',
   )
   parser.add_argument(
-    '--workdir', required=True, help='Where a run keeps its files.'
+    '--workdir',
+    required=True,
+    help='Directory of the run: checkpoints, metrics and samples.',
   )
   parser.add_argument(
-    '--stop_at', type=int, default=None, help='Step to leave off at.'
+    '--stop_at',
+    type=int,
+    default=None,
+    help='Stop after this step, as if preempted; schedules are unchanged.',
   )
   parser.add_argument(
-    '--profile', default=None, metavar='FIRST,LAST', help='Steps to trace.'
+    '--profile',
+    default=None,
+    metavar='FIRST,LAST',
+    help='Trace these steps with jax.profiler into WORKDIR/profile.',
   )
   cluster.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
+  from etils import epath
+
+  from vgen_jax.config import loading as config_lib
+  from vgen_jax.inference import hooks
+  from vgen_jax.training import loop
+
   cluster.join(args)
   path = args.config or f'{args.workdir}/config.json'
   if args.config is None and not epath.Path(path).exists():
     raise ValueError(
-      f'{args.workdir} holds no run to go on with; name a --config.'
+      f'{args.workdir} holds no run to resume; give a --config to start one.'
     )
   config = config_lib.replace(
     config_lib.load(path), config_lib.parse_overrides(args.overrides)
@@ -53,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
   )
   if int(state.step) < config.num_steps:
     command = shlex.join(['vgen', 'train', f'--workdir={args.workdir}'])
-    print(f'Stopped at step {int(state.step)}. Go on with: {command}')
+    print(f'Stopped at step {int(state.step)}. Resume with: {command}')
   return 0
 
 
@@ -62,5 +75,5 @@ def _profile(text: str | None) -> tuple[int, int] | None:
     return None
   first, comma, last = text.partition(',')
   if not (comma and first.isdigit() and last.isdigit()):
-    raise ValueError(f'--profile is {text!r}; write FIRST,LAST, as 10,20.')
+    raise ValueError(f'--profile is {text!r}; write FIRST,LAST, such as 10,20.')
   return int(first), int(last)
