@@ -30,7 +30,8 @@ def imported(*argv: str) -> str:
 
 
 @pytest.mark.parametrize(
-  'command', ['', 'train', 'sample', 'evaluate', 'report', 'ablate', 'data']
+  'command',
+  ['', 'train', 'sample', 'evaluate', 'report', 'ablate', 'data', 'demo'],
 )
 def test_help_imports_nothing_slow(command: str):
   assert imported(*command.split(), '--help') == '[]'
