@@ -2,12 +2,12 @@
 
   vgen demo
 
-The model learns from a synthetic dataset whose verifier decides which clips show
-one object of the right size and constant colour in smooth motion, and whether it
-is of the requested class. Real clips that the model was not trained on are
-verified as well. The trained run is kept in the workdir, so a second call only
-samples and verifies. --config.num_steps=N trains for fewer steps. The last line
-of output is one JSON object.
+The model learns from a synthetic dataset whose verifier decides which clips
+show one object of the right size and constant colour in smooth motion, and
+whether it is of the requested class. Real clips that the model was not trained
+on are verified as well. The trained run is kept in the workdir, so a second
+call only samples and verifies. --config.num_steps=N trains for fewer steps. The
+last line of output is one JSON object.
 """
 
 import argparse
