@@ -96,7 +96,7 @@ def test_a_signal_stops_it_and_a_second_call_goes_on(
       ['--metrics=verifer'],
       "There is no metric 'verifer'. Did you mean 'verifier'?",
     ),
-    (['--metrics=digits'], 'knows the laws of digits.MovingDigits alone'),
+    (['--metrics=digits'], 'digits.source.MovingDigits'),
     (['--metrics=reconstruction'], 'this model has no autoencoder'),
     (['--metrics=verifier', '--num=0'], 'num_clips is 0; it must be 1 or more'),
     (['--step=9'], 'step 9'),

@@ -15,7 +15,7 @@ from vgen_jax.inference import runs
 from vgen_jax.synthetic.world import verifier as judge_lib
 from vgen_jax.training import loop
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 @pytest.fixture(scope='module')

@@ -15,7 +15,7 @@ PROBES = """
 import io, json, sys, tempfile
 import numpy as np
 import tensorflow_datasets as tfds
-from vgen_jax.data import tfds_compat
+from vgen_jax.data.tfds import compat
 
 FRAMES = np.random.default_rng(0).integers(0, 255, (2, 8, 8, 3), np.uint8)
 
@@ -55,9 +55,9 @@ def works(probe):
   except ImportError as error:
     return 0
 
-assert set(probes) == {patch.__name__ for patch in tfds_compat.PATCHES}
+assert set(probes) == {patch.__name__ for patch in compat.PATCHES}
 before = {name: sum(map(works, x)) / len(x) for name, x in probes.items()}
-tfds_compat.load()
+compat.load()
 after = {name: sum(map(works, x)) / len(x) for name, x in probes.items()}
 print(json.dumps([before, after, 'tensorflow' in sys.modules]))
 """
@@ -124,7 +124,7 @@ class TinyClips(tfds.core.GeneratorBasedBuilder):
 @without_tensorflow
 def test_the_command_builds_any_dataset(tmp_path):
   (tmp_path / 'tiny_clips.py').write_text(BUILDER)
-  command = [sys.executable, '-m', 'vgen_jax.data.tfds_compat', 'build']
+  command = [sys.executable, '-m', 'vgen_jax.data.tfds.compat', 'build']
   flags = [f'--data_dir={tmp_path}', '--file_format=array_record']
   done = subprocess.run(
     [*command, str(tmp_path / 'tiny_clips.py'), *flags],

@@ -15,7 +15,7 @@ from vgen_jax.synthetic.world import tracking
 from vgen_jax.synthetic.world import verifier as judge_lib
 from vgen_jax.training import loop
 
-CONFIG = pathlib.Path(__file__).parents[2] / 'configs/vae_world.py'
+CONFIG = pathlib.Path(__file__).parents[3] / 'configs/vae_world.py'
 NUM_CLIPS = 256
 # A blob of any colour, whose edges may be soft, that moves as all objects do:
 # what lies between red and green is neither, and a normal prior is there, too.

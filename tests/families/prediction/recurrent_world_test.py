@@ -17,7 +17,7 @@ from vgen_jax.synthetic.world import source as world_lib
 from vgen_jax.synthetic.world import tracking
 from vgen_jax.training import loop
 
-CONFIG = pathlib.Path(__file__).parents[2] / 'configs/convlstm_world.py'
+CONFIG = pathlib.Path(__file__).parents[3] / 'configs/convlstm_world.py'
 NUM_CLIPS, NUM_KNOWN = 96, 2
 LIMITS = {  # At least; errors are negative.
   'gain': 6.0,  # Of one step, over the last frame once more, in dB.
