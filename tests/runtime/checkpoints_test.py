@@ -133,7 +133,8 @@ FULL_DISK = """
 import resource, signal, sys
 import jax, jax.numpy as jnp
 jax.config.update('jax_platforms', 'cpu')
-from vgen_jax.training import checkpoints, state
+from vgen_jax.runtime import checkpoints
+from vgen_jax.training import state
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 one = state.TrainState(jnp.int32(1), {'net': jax.random.normal(
   jax.random.key(0), (400, 400))}, {}, {}, {}, {}, jax.random.key(0))

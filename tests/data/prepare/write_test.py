@@ -178,10 +178,10 @@ def test_beam_writes_the_same(folder, tmp_path):
   """In a process of its own: Beam sets up more than a test should leave."""
   pytest.importorskip('apache_beam')
   code = f"""
-from vgen_jax.data.builders import films, video_folder, write
+from vgen_jax.data.prepare import raw_videos, video_folder, write
 table = video_folder.table({str(folder)!r}, file={str(folder / 'table.csv')!r})
 for name, flags in (('plain', None), ('beam', ['--runner=FnApiRunner'])):
-  write.write(table, f'{tmp_path}/{{name}}', films.Options('jpeg'),
+  write.write(table, f'{tmp_path}/{{name}}', raw_videos.Options('jpeg'),
               beam_options=flags)
 """
   subprocess.run([sys.executable, '-c', code], check=True)
