@@ -103,7 +103,7 @@ def imports_of_higher_layers(root: pathlib.Path) -> Iterator[str]:
   """Imports go to lower layers; independent packages do not meet."""
   for path in files(root):
     here = dotted(root, path)
-    if here == PACKAGE:
+    if here in (PACKAGE, f'{PACKAGE}.__main__'):
       continue
     if layer(here) < 0:
       yield f'{here} is in no layer; add its package to LAYERS.'
@@ -208,7 +208,9 @@ def vague_names(root: pathlib.Path) -> Iterator[str]:
     for part in path.relative_to(root).with_suffix('').parts:
       if part in VAGUE_NAMES:
         yield f'{path.relative_to(root)}: {part!r} does not say what is in it.'
-      if part != '__init__' and not re.fullmatch(r'[a-z][a-z0-9_]*', part):
+      if part not in ('__init__', '__main__') and not re.fullmatch(
+        r'[a-z][a-z0-9_]*', part
+      ):
         yield f'{path.relative_to(root)}: {part!r} is not in snake_case.'
 
 

@@ -81,7 +81,7 @@ def test_a_run_that_is_interrupted_is_not_measured(
 
 def test_what_is_wrong_is_told(tmp_path, capsys):
   assert run(tmp_path, '--only=2/2') == 1
-  assert "--only is '2/2'; write i/n" in capsys.readouterr().err
+  assert "--only is '2/2'; write I/N" in capsys.readouterr().err
   assert cli.main(['ablate', '--experiment=x.py', '--workdir=W']) == 1
   assert 'No such file: x.py' in capsys.readouterr().err
   (tmp_path / 'lacks.py').write_text('BASE = 1\n')

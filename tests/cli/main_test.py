@@ -2,9 +2,12 @@
 
 import json
 import pathlib
+import subprocess
+import sys
 
 import pytest
 
+import vgen_jax
 from vgen_jax.cli import cluster
 from vgen_jax.cli import main as cli
 
@@ -56,9 +59,37 @@ def test_a_trace_is_left_on_request(tmp_path):
   assert list(tmp_path.glob('profile/plugins/profile/*/*.xplane.pb'))
 
 
+def test_version_and_help(capsys):
+  assert cli.main(['--version']) == 0
+  assert capsys.readouterr().out == f'vgen_jax {vgen_jax.__version__}\n'
+  assert cli.main(['help']) == 0
+  assert '  train ' in capsys.readouterr().out
+  assert cli.main([]) == 2
+
+
+def test_help_shows_defaults(capsys):
+  with pytest.raises(SystemExit):
+    cli.main(['sample', '--help'])
+  text = ' '.join(capsys.readouterr().out.split())
+  assert 'Number of clips to generate. (default: 16)' in text
+  assert text.count('(default: None)') == text.count('(default: False)') == 0
+
+
+def test_the_package_runs_as_a_module():
+  done = subprocess.run(
+    [sys.executable, '-m', 'vgen_jax', '--version'],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  assert done.stdout.startswith('vgen_jax ')
+
+
 @pytest.mark.parametrize(
   ('argv', 'message'),
   [
+    (['train', '--wrokdir=x'], "Did you mean '--workdir'?"),
     (['trian'], "vgen trian: Unknown command 'trian'. Did you mean 'train'?"),
     (['train', SMOKE], 'the following arguments are required: --workdir'),
     (['train', '--wrokdir=x', '--workdir=y'], "Did you mean '--workdir'?"),

@@ -35,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
   parser = type(args.parser)(
     prog=f'vgen data {name}',
     description=module.__doc__,
-    formatter_class=argparse.RawDescriptionHelpFormatter,
+    formatter_class=args.parser.formatter_class,
     allow_abbrev=False,
   )
   parser.add_argument('--debug', action='store_true', help='Tracebacks.')

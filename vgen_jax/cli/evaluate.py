@@ -1,4 +1,4 @@
-"""Generates clips with a trained model and computes metrics.
+r"""Generates clips with a trained model and computes metrics.
 
   vgen evaluate --workdir=runs/dit --metrics=verifier,fvd --num=2048
   vgen evaluate --workdir=runs/dit --metrics=all \

@@ -4,7 +4,7 @@
   vgen sample --workdir=runs/dit --num=16
 
 `vgen COMMAND --help` lists the flags of a command. With --debug, errors are
-shown with their traceback.
+shown with their traceback. `vgen --version` prints the version.
 """
 
 # The modules of commands import JAX and the rest of the package inside `run`,
@@ -15,6 +15,7 @@ import importlib
 import logging
 import sys
 
+import vgen_jax
 from vgen_jax.core import checks
 
 _COMMANDS = {
@@ -31,11 +32,14 @@ _COMMANDS = {
 def main(argv: list[str] | None = None) -> int:
   """Runs a command and returns the exit status."""
   argv = sys.argv[1:] if argv is None else argv
-  if not argv or argv[0] in ('-h', '--help'):
+  if not argv or argv[0] in ('-h', '--help', 'help'):
     print(__doc__)
     for name, what in _COMMANDS.items():
       print(f'  {name:8} {what}')
     return 0 if argv else 2
+  if argv[0] == '--version':
+    print(f'vgen_jax {vgen_jax.__version__}')
+    return 0
   name, *rest = argv
   debug = '--debug' in rest
   _set_up_logging(debug)
@@ -47,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = _Parser(
       prog=f'vgen {name}',
       description=module.__doc__,
-      formatter_class=argparse.RawDescriptionHelpFormatter,
+      formatter_class=Formatter,
       allow_abbrev=False,
     )
     parser.add_argument(
@@ -73,6 +77,18 @@ def one_line(error: BaseException) -> str:
   return f'{type(error).__name__}: {text} (--debug shows the traceback)'
 
 
+class Formatter(
+  argparse.ArgumentDefaultsHelpFormatter, argparse.RawDescriptionHelpFormatter
+):
+  """Keeps line breaks of descriptions, and shows the defaults of flags."""
+
+  def _get_help_string(self, action: argparse.Action) -> str | None:
+    text = action.help or ''
+    if action.default in (None, False, []) or '(default' in text:
+      return text
+    return super()._get_help_string(action)
+
+
 class _Parser(argparse.ArgumentParser):
   """Accepts `--config.x=value` and reports unknown flags in one line."""
 
@@ -87,13 +103,24 @@ class _Parser(argparse.ArgumentParser):
       if '=' not in word:
         word += '=' + next(words, '')
       overrides.append(word.removeprefix('--config.'))
+    # A misspelt flag is reported as such, not as the absence of another one.
+    if not any(a.nargs == argparse.REMAINDER for a in self._actions):
+      for word in rest:
+        self._check_flag(word)
     args, unknown = self.parse_known_args(rest)
     if unknown:
-      flags = [s for a in self._actions for s in a.option_strings]
-      word = unknown[0].partition('=')[0]
-      raise ValueError(f'Unknown flag {word!r}.{checks.hint(word, flags)}')
+      self._check_flag(unknown[0], always=True)
     args.overrides = overrides
     return args
+
+  def _check_flag(self, word: str, always: bool = False) -> None:
+    """Raises ValueError if a word looks like a flag that does not exist."""
+    flags = [s for a in self._actions for s in a.option_strings]
+    flag = word.partition('=')[0]
+    if always or (
+      flag.startswith('--') and len(flag) > 2 and flag not in flags
+    ):
+      raise ValueError(f'Unknown flag {flag!r}.{checks.hint(flag, flags)}')
 
   def error(self, message: str) -> None:
     raise ValueError(message)

@@ -1,4 +1,4 @@
-"""Generates clips with a trained model.
+r"""Generates clips with a trained model.
 
   vgen sample --workdir=runs/dit --num=16 --label=left \
       --set model.solver.num_steps=20
