@@ -105,9 +105,9 @@ class Fixed(base.VideoModel):
     return jnp.square(batch['video']).mean(), {}
 
   def sample(self, key_b, condition):
-    return self.draw(key_b, condition).clip(-1, 1)
+    return self.sample_unclipped(key_b, condition).clip(-1, 1)
 
-  def draw(self, key_b, condition):
+  def sample_unclipped(self, key_b, condition):
     return jnp.full((len(key_b), *self.clip_shape), self.value)
 
 
@@ -188,7 +188,7 @@ def test_known_frames_are_held():
   """Unknown frames of a half known cell are taken as the last known one."""
   video = jnp.arange(4.0).reshape(1, 4, 1, 1, 1)
   known = jnp.array([False, True, False, True]).reshape(1, 4, 1, 1, 1)
-  held = latent._held(video, known)
+  held = latent._forward_filled(video, known)
   np.testing.assert_array_equal(held.ravel(), [0, 1, 1, 3])
 
 
@@ -250,7 +250,7 @@ def test_drawn_latents_snap_to_a_codebook_if_there_is_one():
         Tokenizer(Rounding()),
         Fixed(CLIP_SHAPE, nn.Dense(1), penalty_name='fine'),
       ),
-      r"Fixed, plays by \['fine', 'loss'\]; over latents it can play by",
+      r"Fixed, is trained with \['fine', 'loss'\]; over latents only",
     ),
     (
       lambda: latent.Latent(
@@ -258,7 +258,7 @@ def test_drawn_latents_snap_to_a_codebook_if_there_is_one():
         Tokenizer(Rounding(0)),
         recurrent.Recurrent(CLIP_SHAPE, rnn.RNN(), num_context=1),
       ),
-      'model.prior, Recurrent, goes on from first frames',
+      'model.prior, Recurrent, needs first frames as input',
     ),
   ],
 )
@@ -287,11 +287,11 @@ def test_the_first_code_of_a_causal_tokenizer_is_of_one_frame():
 @pytest.mark.parametrize('key', ['known', 'known_video'])
 def test_half_of_what_is_known_is_refused(key: str):
   model = over_codes(Alike())
-  with pytest.raises(ValueError, match='takes known_video and known, both'):
+  with pytest.raises(ValueError, match='needs both known_video and known'):
     draw(model, {'params': {}}, {key: jnp.zeros((3, *CLIP_SHAPE))})
 
 
 def test_uneven_codes_cannot_be_told():
   model = over_codes(Alike(), halves_time=False)
-  with pytest.raises(ValueError, match=r'do not fall into .* codes evenly'):
+  with pytest.raises(ValueError, match=r'do not divide into .* codes evenly'):
     model._known_codes(jnp.zeros((1, *CLIP_SHAPE), bool))

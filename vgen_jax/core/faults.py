@@ -1,9 +1,9 @@
-"""What can go wrong with a clip, and what is done then.
+"""Policies for clips that cannot be read.
 
-A source raises `ClipError` for a clip that it cannot read. A run either stops
-there, or takes the next clip of the source that can be read, counts, and stops
-only when there are many: a few broken files of a million are nobody's fault, a
-disk that went away is.
+A source raises `ClipError` for a clip that it cannot read. A run then either
+stops, or substitutes the next clip of the source that can be read. It counts
+substitutions and stops when there are too many: a few broken files in a million
+are normal, a disk that has failed is not.
 """
 
 from collections.abc import Callable
@@ -17,9 +17,9 @@ from vgen_jax.core.types import Clip
 _log = logging.getLogger(__name__)
 
 POLICIES = ('raise', 'substitute')
-# Broken files come in a row when a disk is gone; then looking on is in vain.
+# After so many broken files in a row, assume that the disk has failed.
 _MAX_TRIES = 100
-# Of fewer clips, one that is broken would be too large a share.
+# With fewer clips, a single broken one would exceed the limit.
 _MIN_CLIPS = 1000
 
 
@@ -27,12 +27,12 @@ class ClipError(ValueError):
   """A clip cannot be read.
 
   Attributes:
-    path: The file at fault.
-    reason: What is wrong with it.
+    path: File that cannot be read.
+    reason: Why it cannot be read.
   """
 
   def __init__(self, path: str, reason: str):
-    super().__init__(path, reason)  # Both, so that it survives pickling.
+    super().__init__(path, reason)  # Both arguments, for pickling.
     self.path = path
     self.reason = reason
 
@@ -42,13 +42,13 @@ class ClipError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Faults:
-  """What to do about clips that cannot be read.
+  """Policy for clips that cannot be read.
 
   Attributes:
-    policy: 'raise' stops at the first, and names the file and what is wrong;
-      'substitute' takes the next clip of the source that can be read.
-    limit: Share of the clips that may be substituted; more of them stop the
-      run. It is taken of 1,000 clips at least, so that it says something.
+    policy: 'raise' stops at the first such clip with an error that names the
+      file and the reason; 'substitute' takes the next clip that can be read.
+    limit: Largest fraction of clips that may be substituted, in [0, 1]; more
+      stop the run. It is a fraction of at least 1,000 clips.
   """
 
   policy: str = 'raise'
@@ -62,22 +62,22 @@ class Faults:
       )
     if not 0 <= self.limit <= 1:
       raise ValueError(
-        f'config.faults.limit is {self.limit}; it must be a share, 0 to 1.'
+        f'config.faults.limit is {self.limit}; it must be a fraction in [0, 1].'
       )
 
   def read(
     self, get: Callable[[int], Clip], index: int, num_clips: int
   ) -> tuple[Clip, bool]:
-    """Returns a clip, and whether it is another one than was asked for.
+    """Returns a clip, and whether it is a substitute.
 
     Args:
-      get: Reads a clip by its number.
-      index: Of the clip to read.
-      num_clips: That there are; the first comes after the last.
+      get: Function that reads a clip by its index.
+      index: Index of the clip to read.
+      num_clips: Number of clips; the first follows the last.
 
     Raises:
-      ClipError: If the clip cannot be read under 'raise', or the hundred after
-        it cannot either.
+      ClipError: If the clip cannot be read and the policy is 'raise', or the
+        next 99 clips cannot be read either.
     """
     if self.policy == 'raise':
       return get(index), False
@@ -87,21 +87,21 @@ class Faults:
       try:
         return get((index + k) % max(num_clips, 1)), k > 0
       except ClipError as error:
-        _log.warning('A clip is left out: %s', error)
+        _log.warning('Substituting a clip that cannot be read: %s', error)
         first = first or error
     raise ClipError(
       first.path,
-      f'{first.reason} The next {num_tries - 1} clips cannot be read either:'
-      ' look whether the folder is there, and whole.',
+      f'{first.reason} The next {num_tries - 1} clips cannot be read either.'
+      ' Check that the folder exists and is complete.',
     )
 
 
 class Tally:
-  """Counts what was substituted since it was made.
+  """Counts clips and substitutes, and checks the limit.
 
   Attributes:
-    num_clips: Clips read.
-    num_substituted: Those of them that are not the ones asked for.
+    num_clips: Number of clips that were read.
+    num_substituted: Number of substitutes among them.
   """
 
   def __init__(self, limit: float):
@@ -110,10 +110,13 @@ class Tally:
     self.num_substituted = 0
 
   def add(self, substituted_b: np.ndarray) -> None:
-    """Counts a batch.
+    """Adds a batch.
+
+    Args:
+      substituted_b: Whether each clip is a substitute, bool `[b]`.
 
     Raises:
-      RuntimeError: If it makes more than the limit.
+      RuntimeError: If there are more substitutes than the limit allows.
     """
     self.num_clips += len(substituted_b)
     self.num_substituted += int(np.sum(substituted_b))
@@ -121,5 +124,5 @@ class Tally:
       raise RuntimeError(
         f'{self.num_substituted} of {self.num_clips} clips could not be read;'
         f' config.faults.limit is {self._limit:g}. The log names the files:'
-        ' mend or remove them, or raise the limit.'
+        ' repair or remove them, or raise the limit.'
       )

@@ -1,4 +1,4 @@
-"""What every family is: a way to learn from clips, a way to draw new ones."""
+"""The base class of model families, and the updates of a train step."""
 
 import dataclasses
 
@@ -15,21 +15,22 @@ from vgen_jax.core.types import Metrics
 
 @dataclasses.dataclass(frozen=True)
 class Update:
-  """One kind of move in the game that a train step plays.
+  """One update of a player's parameters within a train step.
 
   Attributes:
-    player: Part whose parameters the move updates.
-    loss: Method of the model that gives the loss, `loss` or one of its like; a
-      lazy regularizer is a move of its own, with a method of its own.
-    start: The first step in which it is played, of steps 0, 1, ... Before it,
-      nothing of its player moves: no parameters, optimizer state, statistics,
-      averages or guard.
-    every: Moves in steps start, start + every, start + 2 * every, ... only.
-    times: Moves in a row. The i-th of them sees clips i, i + times, ... of the
-      batch, so that none is seen twice.
-    with_previous: Whether it sees of other parts what the move before it saw,
-      and not its outcome: the two move at the same time. Of its own part a
-      player always sees the latest.
+    player: Part whose parameters are updated.
+    loss: Name of the model's method that computes the loss, such as 'loss'. A
+      lazy regularizer is an update of its own with another method.
+    start: First step with this update; steps are numbered from 0. Before the
+      first update of a player, its parameters, optimizer state, statistics,
+      averages and guard do not change.
+    every: Period in steps: the update is made in steps start, start + every,
+      start + 2 * every, ...
+    times: Number of updates in a row. The i-th of them uses clips i, i + times,
+      ... of the batch, so that each clip is used once.
+    with_previous: Whether the loss uses the same parameters of other parts as
+      the update before it, instead of its result: the two updates are
+      simultaneous. The player's own parameters are always the latest.
   """
 
   player: str
@@ -43,40 +44,42 @@ class Update:
     for field, least in (('start', 0), ('every', 1), ('times', 1)):
       if (value := getattr(self, field)) < least:
         raise ValueError(
-          f'{field} of the turn {self.name!r} is {value}; it must be {least} or'
-          ' more.'
+          f'{field} of the update {self.name!r} is {value}; it must be {least}'
+          ' or more.'
         )
 
   @property
   def name(self) -> str:
-    """Prefix of its metrics: `critic`, or `critic_penalty`."""
+    """Prefix of the update's metrics: `critic`, or `critic_penalty`."""
     return self.player if self.loss == 'loss' else f'{self.player}_{self.loss}'
 
   @property
-  def rests(self) -> bool:
-    """Whether there are steps in which it is not played."""
+  def skips_steps(self) -> bool:
+    """Whether there are steps without this update."""
     return self.every > 1 or self.start > 0
 
   def is_due(self, step: int | Array) -> bool | Array:
-    """Whether it is played in a step, after `step` others."""
+    """Returns whether the update is made in step `step`, counted from 0."""
     return (step >= self.start) & ((step - self.start) % self.every == 0)
 
 
 class VideoModel(nn.Module):
-  """A generative model of clips, trained as a game of one player or more.
+  """A generative model of clips: training objectives and a sampler.
 
   A family (diffusion, GAN, ...) subclasses this and has its networks as fields;
   each field is a *part*, and names a top-level entry of the parameter tree. A
   *player* is a part with a loss and an optimizer of its own. A VAE or a
-  diffusion model has one player; a GAN has several, who take turns. A part that
-  is no player stays frozen, as a pretrained tokenizer does.
+  diffusion model has one player; a GAN has several, which are updated in turn.
+  A part that is not a player stays frozen, as a pretrained tokenizer does.
 
-  So one train step fits all: for each turn, differentiate the player's loss
-  with respect to its own parameters, and update those (training/step.py).
-  Mutable statistics (batch norm, spectral norm, codebooks) follow the same
-  rule: a turn keeps those of its player and drops the others' changes.
+  Therefore one train step serves all families: for each update, differentiate
+  the player's loss with respect to its own parameters, and update those
+  (training/step.py). Mutable statistics (batch norm, spectral norm, codebooks)
+  follow the same rule: an update keeps the new statistics of its player and
+  discards changes to those of other parts.
 
-  Random streams: 'noise' for all that the method draws, 'dropout' for Dropout.
+  Random number collections of Flax: 'noise' for everything that a method
+  samples, 'dropout' for Dropout.
 
   Attributes:
     clip_shape: (t, h, w, c) of one clip, in frames, pixels, pixels, channels.
@@ -86,36 +89,36 @@ class VideoModel(nn.Module):
 
   @property
   def updates(self) -> tuple[Update, ...]:
-    """The moves of one train step, in order."""
+    """Updates of one train step, in order."""
     raise NotImplementedError
 
   @property
   def players(self) -> tuple[str, ...]:
-    """Names of the parts that learn, in the order of their first turns."""
-    return tuple(dict.fromkeys(turn.player for turn in self.updates))
+    """Names of the trained parts, in the order of their first updates."""
+    return tuple(dict.fromkeys(update.player for update in self.updates))
 
   @property
-  def starts(self) -> dict[str, int]:
-    """The step in which each player moves first; its life begins there."""
+  def start_steps(self) -> dict[str, int]:
+    """The step of each player's first update."""
     starts: dict[str, int] = {}
-    for turn in self.updates:
-      earlier = starts.get(turn.player, turn.start)
-      starts[turn.player] = min(earlier, turn.start)
+    for update in self.updates:
+      earlier = starts.get(update.player, update.start)
+      starts[update.player] = min(earlier, update.start)
     return starts
 
   @property
   def input_key(self) -> str:
-    """What of a batch it learns and draws: 'video', or 'codes' of clips."""
+    """Key of a batch that is modelled: 'video', or 'codes'."""
     return 'video'
 
   @property
   def condition_keys(self) -> tuple[str, ...]:
-    """Keys of a Condition that `sample` understands."""
+    """Keys of a Condition that `sample` accepts."""
     return ()
 
   @property
   def num_known(self) -> int:
-    """Frames, the first of a clip, that `sample` must be given; 0 for none."""
+    """Number of first frames that `sample` must be given; 0 for none."""
     return 0
 
   def loss(
@@ -123,60 +126,68 @@ class VideoModel(nn.Module):
   ) -> tuple[Array, Metrics]:
     """Returns a player's loss, averaged over the batch, and terms to log.
 
-    The loss belongs here, not to the caller: for most generative models it is
-    no function of predictions and targets alone. It need not stop any gradient,
-    since the step differentiates the player's own parameters only.
+    The loss is a method of the model, since for most generative models it is
+    not a function of predictions and targets alone. It need not stop any
+    gradient, because the step differentiates with respect to the player's own
+    parameters only.
 
     Args:
-      batch: Clips to learn from; `video` is float32 in [-1, 1].
-      player: Whose loss; one of `players`.
+      batch: Clips to train on; `video` is float32 in [-1, 1].
+      player: Part whose loss is computed; one of `players`.
       train: Whether dropout is on and batch norm uses the batch's statistics.
     """
     raise NotImplementedError
 
   def sample(self, key_b: Array, condition: Condition) -> Array:
-    """Draws a clip for each key; float32 `[b, t, h, w, c]` in [-1, 1].
+    """Generates a clip for each key; float32 `[b, t, h, w, c]` in [-1, 1].
 
-    A clip is a function of its own key and condition, in any batch.
+    A clip depends on its own key and condition only, in a batch of any size.
 
     Args:
       key_b: Keys, one for each clip.
-      condition: What the clips should be; {} draws freely.
+      condition: What the clips are conditioned on; {} for unconditional ones.
 
     Raises:
-      ValueError: If `condition` has a key that the model does not understand.
+      ValueError: If `condition` has a key that is not in `condition_keys`.
     """
     raise NotImplementedError
 
-  def draw(self, key_b: Array, condition: Condition) -> Array:
-    """Draws as `sample` does, but does not clip: for what is no pixels."""
+  def sample_unclipped(self, key_b: Array, condition: Condition) -> Array:
+    """Returns what `sample` does, before values are clipped to [-1, 1].
+
+    A prior over latents is sampled in this way, since latents are not pixels.
+    """
     return self.sample(key_b, condition)
 
   def __call__(self, batch: Batch) -> list[tuple[Array, Metrics]]:
-    """Computes all losses; `init` calls this to create every parameter."""
+    """Returns all losses; `init` calls this to create every parameter."""
     return [
-      getattr(self, turn.loss)(batch, player=turn.player, train=False)
-      for turn in self.updates
+      getattr(self, update.loss)(batch, player=update.player, train=False)
+      for update in self.updates
     ]
 
   def clip_keys(self, batch: Batch) -> Array:
-    """Returns a fresh key for each clip of a batch, of the stream 'noise'."""
+    """Returns a new key for each clip of a batch, from collection 'noise'."""
     size = len(batch[self.input_key])
     position_b = batch.get('position', jnp.arange(size))
     return random.keys(self.make_rng('noise'), position_b)
 
   def check_condition(self, condition: Condition) -> None:
-    """Raises ValueError for a key the model is deaf to, or a mask that is none.
+    """Checks the keys of a condition, and the shape and dtype of its mask.
 
-    A mask, `known`, says of each pixel of `known_video`, not of each channel,
-    whether it is known.
+    The mask `known` states for each pixel of `known_video`, not for each
+    channel, whether it is known.
+
+    Raises:
+      ValueError: If a key is not in `condition_keys`, or the mask is not bool
+        `[b, t, h, w, 1]`.
     """
     for key in condition:
       if key not in self.condition_keys:
         raise ValueError(
-          f'condition[{key!r}] is given, but {type(self).__name__} as built'
-          f' here understands {list(self.condition_keys)}; leave it out, or'
-          ' build the model with it.'
+          f'condition[{key!r}] is given, but this {type(self).__name__} accepts'
+          f' {list(self.condition_keys)}; leave it out, or build the model with'
+          ' it.'
         )
     if {'known', 'known_video'} <= condition.keys():
       shape, mask = condition['known_video'].shape, condition['known'].shape
@@ -186,14 +197,19 @@ class VideoModel(nn.Module):
           f' {shape} it must be {(*shape[:-1], 1)}.'
         )
       if (dtype := condition['known'].dtype) != jnp.bool_:
-        raise ValueError(f"condition['known'] is of {dtype}; it must be bool.")
+        raise ValueError(f"condition['known'] is {dtype}; it must be bool.")
 
   def check_dropout(self, condition: Condition, class_dropout: float) -> None:
-    """Raises ValueError if nothing is told to who never learned without."""
-    told = [key for key in ('label', 'text') if key in self.condition_keys]
-    if told and not class_dropout and not condition.keys() & set(told):
+    """Checks that a model trained with conditions only is given one.
+
+    Raises:
+      ValueError: If `condition` has neither label nor text, and the model was
+        never trained without them.
+    """
+    known = [key for key in ('label', 'text') if key in self.condition_keys]
+    if known and not class_dropout and not condition.keys() & set(known):
       raise ValueError(
-        f'condition has none of {told}, but model.class_dropout is 0:'
-        f' {type(self).__name__} has never learned to draw without; give one,'
-        ' or train with class_dropout 0.1.'
+        f'condition has none of {known}, but model.class_dropout is 0:'
+        f' {type(self).__name__} was never trained without them. Give one, or'
+        ' train with class_dropout 0.1.'
       )

@@ -14,24 +14,26 @@ _LOSSES = ('loss', 'penalty')
 
 
 class Latent(VideoModel):
-  """A model of what a tokenizer makes of clips, and so of clips.
+  """A model of a tokenizer's latents or codes, and through it of clips.
 
-  The tokenizer is the part `autoencoder`, trained by another run and taken up
-  frozen: `config.frozen = {'autoencoder': workdir}`. The parts of the prior are
-  parts of this model, under their own names, and its players the only ones.
+  The tokenizer is the part `autoencoder`. Another run trains it; this one loads
+  it and keeps it frozen: `config.frozen = {'autoencoder': workdir}`. The parts
+  of the prior are parts of this model, under their own names, and the players
+  of the prior are its only players.
 
-  A prior over codes learns the tokenizer's codes. Any other learns its latents
-  as if they were clips; they have mean 0 and deviation 1 in each channel, as
-  the tokenizer has watched them. What it draws is snapped to the codebook, if
-  there is one.
+  A prior over codes is trained on the tokenizer's codes. Any other prior is
+  trained on its latents as if they were clips; they are standardized to mean 0
+  and standard deviation 1 in each channel, by moments that the tokenizer
+  collected. Generated latents are quantized to the codebook, if there is one.
 
-  What is known of a clip (`known_video` where `known`) tells a prior over codes
-  those codes whose pixels are all known, as the tokenizer sees them with each
-  unknown pixel as it was last, and comes out as it went in. A prior that draws
-  more frames goes on from there.
+  A prior over codes can be conditioned on known pixels (`known_video` where
+  `known` is True). It is given the codes all of whose pixels are known; the
+  tokenizer encodes the clip with each unknown pixel at its last known value.
+  Known pixels are returned unchanged. A prior that generates more frames than a
+  clip has continues the known frames.
 
-  A batch may have `codes` or `latents` in place of `video`, as data/encoded.py
-  keeps them: then nothing is encoded anew.
+  A batch may have `codes` or `latents` in place of `video`, as stored by
+  data/encoded.py: then nothing is encoded again.
 
   Attributes:
     autoencoder: An `Autoencoder` of nn/bottlenecks/autoencoder.py.
@@ -63,7 +65,7 @@ class Latent(VideoModel):
     return tuple(keys)
 
   def __call__(self, batch: Batch) -> list[tuple[Array, Metrics]]:
-    # Or its decoder would not come to be. Codes and latents have no pixels.
+    # Creates the decoder's parameters too, also from codes or latents.
     num_clips = len(next(iter(batch.values())))
     blank_bthwc = jnp.zeros((num_clips, *self.clip_shape))
     self.autoencoder(batch.get('video', blank_bthwc))
@@ -81,35 +83,37 @@ class Latent(VideoModel):
     return self.prior.penalty(self._encoded(batch), player=player, train=train)
 
   def sample(self, key_b: Array, condition: Condition) -> Array:
-    return self.draw(key_b, condition).clip(-1, 1)
+    return self.sample_unclipped(key_b, condition).clip(-1, 1)
 
-  def draw(self, key_b: Array, condition: Condition) -> Array:
+  def sample_unclipped(self, key_b: Array, condition: Condition) -> Array:
     self.check_condition(condition)
     if len(known := condition.keys() & {'known_video', 'known'}) == 1:
       raise ValueError(
-        f'condition has {known}; to tell what is known takes known_video and'
-        ' known, both.'
+        f'condition has {known}; a partly known clip needs both known_video and'
+        ' known.'
       )
     if not self._is_discrete:
-      return self.autoencoder.from_latents(self.prior.draw(key_b, condition))
-    told = {k: x for k, x in condition.items() if not k.startswith('known')}
+      latent_bthwd = self.prior.sample_unclipped(key_b, condition)
+      return self.autoencoder.from_latents(latent_bthwd)
+    inner = {k: x for k, x in condition.items() if not k.startswith('known')}
     if 'known' not in condition:
-      return self.autoencoder.from_codes(self.prior.sample(key_b, told))
+      return self.autoencoder.from_codes(self.prior.sample(key_b, inner))
     known_video, known = condition['known_video'], condition['known']
-    told['known_codes'] = self.autoencoder.codes(_held(known_video, known))
-    told['known'] = self._known_codes(known)
-    num_drawn, num_known = self.prior.drawn_grid[0], told['known'].shape[1]
-    if num_known > num_drawn:
+    filled_bthwc = _forward_filled(known_video, known)
+    inner['known_codes'] = self.autoencoder.codes(filled_bthwc)
+    inner['known'] = self._known_codes(known)
+    num_sampled, num_known = self.prior.sample_grid[0], inner['known'].shape[1]
+    if num_known > num_sampled:
       raise ValueError(
         f'known_video has {known_video.shape[1]} frames, {num_known} of codes,'
-        f' but {type(self.prior).__name__} draws {num_drawn} of codes; give'
-        ' fewer frames, or build it with a larger num_frames.'
+        f' but {type(self.prior).__name__} generates {num_sampled} of codes;'
+        ' give fewer frames, or build it with a larger num_frames.'
       )
     for key in ('known_codes', 'known'):
-      told[key] = _longer(told[key], num_drawn)
-    video = self.autoencoder.from_codes(self.prior.sample(key_b, told))
+      inner[key] = _padded_in_time(inner[key], num_sampled)
+    video = self.autoencoder.from_codes(self.prior.sample(key_b, inner))
     known_video, known = (
-      _longer(x, video.shape[1]) for x in (known_video, known)
+      _padded_in_time(x, video.shape[1]) for x in (known_video, known)
     )
     return jnp.where(known, known_video, video)
 
@@ -118,32 +122,32 @@ class Latent(VideoModel):
     return self.prior.input_key == 'codes'
 
   def _encoded(self, batch: Batch) -> Batch:
-    """Returns the batch as the prior sees it, encoded unless it comes so."""
+    """Returns the batch with codes or latents for the prior."""
     network, key = self.autoencoder, self.prior.input_key
     if self._is_discrete:
-      ways = {'codes': lambda x: x, 'video': network.codes}
+      conversions = {'codes': lambda x: x, 'video': network.codes}
     else:
-      ways = {
+      conversions = {
         'latents': lambda x: x.astype(jnp.float32),
         'codes': network.latents_of_codes,
         'video': network.latents,
       }
-    for name, to_inner in ways.items():
+    for name, convert in conversions.items():
       if name in batch:
-        return {**batch, key: to_inner(batch[name])}
+        return {**batch, key: convert(batch[name])}
     raise ValueError(
       f'The batch has {sorted(batch)}; model.prior,'
-      f' {type(self.prior).__name__}, needs one of {list(ways)}.'
+      f' {type(self.prior).__name__}, needs one of {list(conversions)}.'
     )
 
   def _known_codes(self, known_bthwc: Array) -> Array:
-    """Returns which codes have known pixels only."""
+    """Returns which codes have known pixels only, bool `[b, t, h, w]`."""
     t, *sides = known_bthwc.shape[1:4]
     clip_shape = (t, *sides, self.clip_shape[3])
     grid = self.autoencoder.latent_shape(clip_shape)[:3]
     num_codes = grid[0]
-    if self._starts_alone() and num_codes > 1:
-      # As if the first frame came as often as it takes to fill its code.
+    if self._encodes_single_frames() and num_codes > 1:
+      # The first code has one frame; repeat it to the length of other codes.
       more = (t - 1) // (num_codes - 1) - 1
       first_b1hwc = known_bthwc[:, :1]
       known_bthwc = jnp.concatenate([first_b1hwc] * more + [known_bthwc], 1)
@@ -151,14 +155,14 @@ class Latent(VideoModel):
     for pixels, codes in zip(known_bthwc.shape[1:4], grid, strict=True):
       if pixels % codes:
         raise ValueError(
-          f'Clips of {clip_shape[:3]} do not fall into {grid} codes evenly, so'
-          ' it cannot be told which codes are known; leave out known_video.'
+          f'Clips of {clip_shape[:3]} do not divide into {grid} codes evenly,'
+          ' so it is undefined which codes are known; leave out known_video.'
         )
       shape += [codes, pixels // codes]
     return known_bthwc.reshape(shape).all((2, 4, 6))
 
-  def _starts_alone(self) -> bool:
-    """Whether the tokenizer, being causal, takes a frame alone for a code."""
+  def _encodes_single_frames(self) -> bool:
+    """Whether a single frame is a code, as for a causal tokenizer."""
     try:
       shape = self.autoencoder.latent_shape((1, *self.clip_shape[1:]))
     except ValueError:
@@ -166,8 +170,8 @@ class Latent(VideoModel):
     return shape[0] == 1
 
 
-def _held(video_bthwc: Array, known_bthwc: Array) -> Array:
-  """Returns clips in which unknown pixels are as they were last known, or 0."""
+def _forward_filled(video_bthwc: Array, known_bthwc: Array) -> Array:
+  """Returns clips with unknown pixels at their last known value, or at 0."""
   frame_bhwc, frames = jnp.zeros_like(video_bthwc[:, 0]), []
   for t in range(video_bthwc.shape[1]):
     frame_bhwc = jnp.where(known_bthwc[:, t], video_bthwc[:, t], frame_bhwc)
@@ -175,24 +179,24 @@ def _held(video_bthwc: Array, known_bthwc: Array) -> Array:
   return jnp.stack(frames, axis=1)
 
 
-def _longer(x: Array, num_frames: int) -> Array:
-  """Returns it with more frames, of which nothing is known."""
+def _padded_in_time(x: Array, num_frames: int) -> Array:
+  """Returns `x`, `[b, t, ...]`, padded with zeros to `num_frames` frames."""
   more = [(0, 0), (0, num_frames - x.shape[1]), *[(0, 0)] * (x.ndim - 2)]
   return jnp.pad(x, more)
 
 
 def _check(model: Latent) -> None:
   """Raises ValueError if prior and tokenizer do not fit."""
-  losses = {turn.loss for turn in model.prior.updates}
+  losses = {update.loss for update in model.prior.updates}
   if not losses <= set(_LOSSES):
     raise ValueError(
-      f'model.prior, {type(model.prior).__name__}, plays by {sorted(losses)};'
-      f' over latents it can play by {_LOSSES} only.'
+      f'model.prior, {type(model.prior).__name__}, is trained with'
+      f' {sorted(losses)}; over latents only {_LOSSES} are supported.'
     )
   if model.prior.num_known:
     raise ValueError(
-      f'model.prior, {type(model.prior).__name__}, goes on from first frames,'
-      ' which cannot be told as latents; take a prior that draws freely.'
+      f'model.prior, {type(model.prior).__name__}, needs first frames as input,'
+      ' which cannot be given as latents; take a prior that generates without.'
     )
   if model.prior.input_key != 'codes':
     return
@@ -202,5 +206,5 @@ def _check(model: Latent) -> None:
     raise ValueError(
       f'model.prior, {type(model.prior).__name__}, is built for num_codes'
       f' {known}, but model.autoencoder {has}; give both the same, or take a'
-      ' prior over latents, such as diffusion.Diffusion.'
+      ' prior over latents, such as families.diffusion.denoising.Diffusion.'
     )

@@ -191,7 +191,7 @@ def _read(
   )
   values = {k: x for k, x in values.items() if not k.startswith(idle or '\0')}
   for player, rate in setup.rates.items():
-    if step > setup.model.starts[player]:
+    if step > setup.model.start_steps[player]:
       values[f'{player}/learning_rate'] = float(rate(step - 1))
   if setup.settings.faults.policy == 'substitute':
     values['data/substituted'] = float(batches.num_substituted)

@@ -86,7 +86,7 @@ class Setup:
     _, metrics = jax.eval_shape(
       self.pure_step(), self.state_shapes(), self.batch
     )
-    lazy = tuple(f'{t.name}/' for t in self.model.updates if t.rests)
+    lazy = tuple(f'{t.name}/' for t in self.model.updates if t.skips_steps)
     return sorted(name for name in metrics if not name.startswith(lazy or '\0'))
 
   def first_state(self) -> state_lib.TrainState:
@@ -133,7 +133,7 @@ def make(settings: settings_lib.Settings) -> Setup:
   model = build.model(settings.model, source.schema)
   averages.check(settings.ema)
   players, steps = model.players, settings.num_steps
-  updates, starts = optim.updates_per_step(model.updates), model.starts
+  updates, starts = optim.updates_per_step(model.updates), model.start_steps
   optimizers = optim.make(settings.optim, players, steps, updates, starts)
   rates = optim.schedules(settings.optim, players, steps, starts)
   batch = {

@@ -73,7 +73,7 @@ def make_train_step(
       state, terms = _if_due(turn, play, state)
       metrics |= terms
 
-    averaged = _averaged(state, model.starts, averages or {})
+    averaged = _averaged(state, model.start_steps, averages or {})
     return state.replace(step=state.step + 1, ema=averaged), metrics
 
   return train_step
@@ -100,7 +100,7 @@ def _if_due(
   state: TrainState,
 ) -> tuple[TrainState, Metrics]:
   """Plays a turn if it is due; else all stays, and metrics are NaN."""
-  if not turn.rests:
+  if not turn.skips_steps:
     return play(state)
   _, terms = jax.eval_shape(play, state)
 

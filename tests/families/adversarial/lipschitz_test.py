@@ -56,13 +56,13 @@ def test_a_flat_critic_has_a_finite_slope():
 
 def test_points_between_lie_on_lines_each_at_its_own_place():
   fake = VIDEO + jnp.ones_like(VIDEO)
-  way = lipschitz.between(KEYS, VIDEO, fake) - VIDEO
+  way = lipschitz.interpolate(KEYS, VIDEO, fake) - VIDEO
   flat = np.asarray(way).reshape(5, -1)
   np.testing.assert_allclose(flat, flat[:, :1] * np.ones(12), atol=1e-5)
   assert flat.min() >= 0
   assert flat.max() <= 1
   assert np.ptp(flat[:, 0]) > 0.2
-  alone = lipschitz.between(KEYS[3:4], VIDEO[3:4], fake[3:4])
+  alone = lipschitz.interpolate(KEYS[3:4], VIDEO[3:4], fake[3:4])
   np.testing.assert_allclose(alone[0] - VIDEO[3], way[3], atol=1e-6)
 
 
@@ -84,7 +84,7 @@ def gap_of_trained_critic(distance: float, weight: float) -> float:
     return jax.nn.leaky_relu(inner, 0.2) @ params['outer']
 
   def loss(params, step):
-    at = lipschitz.between(random.fold_in(keys, step), real, fake)
+    at = lipschitz.interpolate(random.fold_in(keys, step), real, fake)
     penalty = lipschitz.one_centred(lambda x: score(params, x), at).mean()
     return weight * penalty + gan_losses.critic(
       'wasserstein', score(params, real), score(params, fake)

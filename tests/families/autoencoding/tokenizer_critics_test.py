@@ -9,25 +9,29 @@ import numpy as np
 import optax
 import pytest
 
-from tests.families import rebuilding
+from tests.families import tiny_autoencoder
 from vgen_jax.families.autoencoding import tokenizer
 from vgen_jax.training import state as state_lib
 from vgen_jax.training import step as step_lib
 
 
 def test_critic_tells_reconstructions_from_data():
-  model = rebuilding.make(critic={'clip': rebuilding.Slope()})
-  loss, terms, grads, _ = rebuilding.run(model, rebuilding.BATCH, 'critic_clip')
+  model = tiny_autoencoder.make(critic={'clip': tiny_autoencoder.Slope()})
+  loss, terms, grads, _ = tiny_autoencoder.run(
+    model, tiny_autoencoder.BATCH, 'critic_clip'
+  )
   # Logits of data are 1.6 and .8, of what came back .8 and .4.
   assert loss == pytest.approx((0 + 0.2) / 2 + (1.8 + 1.4) / 2)
   assert terms['real_logit'] == pytest.approx(1.2)
   assert grads['critic_clip']['slope'] == pytest.approx(-0.4 / 2 + 0.3)
-  logistic = rebuilding.make(
-    critic={'clip': rebuilding.Slope()}, loss_kind='logistic'
+  logistic = tiny_autoencoder.make(
+    critic={'clip': tiny_autoencoder.Slope()}, loss_kind='logistic'
   )
   softplus = lambda x: float(np.log1p(np.exp(x)))
   expected = [softplus(x) for x in (-1.6, -0.8, 0.8, 0.4)]
-  loss, _, _, _ = rebuilding.run(logistic, rebuilding.BATCH, 'critic_clip')
+  loss, _, _, _ = tiny_autoencoder.run(
+    logistic, tiny_autoencoder.BATCH, 'critic_clip'
+  )
   assert loss == pytest.approx(sum(expected) / 2, rel=1e-5)
 
 
@@ -38,10 +42,10 @@ def test_adversary_is_balanced_at_the_last_kernel():
   for slope in (2.0, -5.0):
     by_adversary = np.mean(-slope * 2 * x)
     ratio = abs(by_distance) / (abs(by_adversary) + 1e-4)
-    model = rebuilding.make(
-      critic={'clip': rebuilding.Slope(slope)}, critic_weight=0.5
+    model = tiny_autoencoder.make(
+      critic={'clip': tiny_autoencoder.Slope(slope)}, critic_weight=0.5
     )
-    loss, terms, grads, _ = rebuilding.run(model, rebuilding.BATCH)
+    loss, terms, grads, _ = tiny_autoencoder.run(model, tiny_autoencoder.BATCH)
     assert terms['critic_weight'] == pytest.approx(0.5 * ratio, rel=1e-4)
     assert terms['adversarial'] == pytest.approx(-slope * 0.3, rel=1e-5)
     expected = 0.1 + 3 + 0.5 * ratio * -slope * 0.3
@@ -50,19 +54,24 @@ def test_adversary_is_balanced_at_the_last_kernel():
     total = by_distance + 0.5 * ratio * by_adversary
     kernel = grads['autoencoder']['decoder']['out']['kernel'].item()
     assert kernel == pytest.approx(total, rel=1e-4)
-  fixed = rebuilding.make(
-    critic={'clip': rebuilding.Slope(-5.0)}, critic_weight=0.5, adaptive=False
+  fixed = tiny_autoencoder.make(
+    critic={'clip': tiny_autoencoder.Slope(-5.0)},
+    critic_weight=0.5,
+    adaptive=False,
   )
-  assert rebuilding.run(fixed, rebuilding.BATCH)[1]['critic_weight'] == 0.5
+  assert (
+    tiny_autoencoder.run(fixed, tiny_autoencoder.BATCH)[1]['critic_weight']
+    == 0.5
+  )
 
 
 def test_balance_is_the_ratio_of_whole_gradients_at_the_last_kernel():
   """By all parameters of networks with hidden layers; two critics are one."""
-  critics = {'a': rebuilding.Hidden(3), 'b': rebuilding.Hidden(5)}
+  critics = {'a': tiny_autoencoder.Hidden(3), 'b': tiny_autoencoder.Hidden(5)}
   of_deep = functools.partial(
     tokenizer.Autoencoding,
-    rebuilding.SHAPE,
-    rebuilding.Doubler(is_deep=True),
+    tiny_autoencoder.SHAPE,
+    tiny_autoencoder.Doubler(is_deep=True),
     critics,
     reconstruction='l1',
   )
@@ -74,7 +83,7 @@ def test_balance_is_the_ratio_of_whole_gradients_at_the_last_kernel():
   @jax.jit
   def act(batch):
     variables = balanced.init(
-      {'params': jax.random.key(0), **rebuilding.NOISE}, batch
+      {'params': jax.random.key(0), **tiny_autoencoder.NOISE}, batch
     )
 
     def loss(variables, model):
@@ -84,7 +93,7 @@ def test_balance_is_the_ratio_of_whole_gradients_at_the_last_kernel():
         player='autoencoder',
         train=False,
         method='loss',
-        rngs=rebuilding.NOISE,
+        rngs=tiny_autoencoder.NOISE,
       )
 
     norms = []
@@ -94,7 +103,7 @@ def test_balance_is_the_ratio_of_whole_gradients_at_the_last_kernel():
       norms.append(jnp.linalg.norm(out['kernel']))
     return loss(variables, balanced)[1]['critic_weight'], norms
 
-  weight, norms = act(rebuilding.batch_of([0.8, 0.4, -0.3]))
+  weight, norms = act(tiny_autoencoder.batch_of([0.8, 0.4, -0.3]))
   by_distance, by_adversary = map(float, norms)
   assert min(by_distance, by_adversary) > 0.01
   expected = by_distance / (by_adversary + 1e-4)
@@ -103,12 +112,12 @@ def test_balance_is_the_ratio_of_whole_gradients_at_the_last_kernel():
 
 def test_balance_does_not_depend_on_the_size_of_a_batch():
   """Both sides are means over clips: twice the same clips change nothing."""
-  model = rebuilding.make(critic={'clip': rebuilding.Slope()})
+  model = tiny_autoencoder.make(critic={'clip': tiny_autoencoder.Slope()})
   weights = [
     float(
-      rebuilding.run(model, rebuilding.batch_of([0.8, 0.4] * times))[1][
-        'critic_weight'
-      ]
+      tiny_autoencoder.run(
+        model, tiny_autoencoder.batch_of([0.8, 0.4] * times)
+      )[1]['critic_weight']
     )
     for times in (1, 2)
   ]
@@ -117,20 +126,22 @@ def test_balance_does_not_depend_on_the_size_of_a_batch():
 
 def test_adaptive_weight_is_clamped():
   """A critic that is sure of nothing has no gradient to divide by."""
-  model = rebuilding.make(
-    critic={'clip': rebuilding.Slope(0.0)}, reconstruction_weight=1e6
+  model = tiny_autoencoder.make(
+    critic={'clip': tiny_autoencoder.Slope(0.0)}, reconstruction_weight=1e6
   )
-  assert rebuilding.run(model, rebuilding.BATCH)[1][
+  assert tiny_autoencoder.run(model, tiny_autoencoder.BATCH)[1][
     'critic_weight'
   ] == pytest.approx(0.8e4)
 
 
 def test_critics_are_not_heard_before_their_time():
-  model = rebuilding.make(critic={'clip': rebuilding.Slope()}, critic_start=10)
-  alone = rebuilding.run(rebuilding.make(), rebuilding.BATCH)
+  model = tiny_autoencoder.make(
+    critic={'clip': tiny_autoencoder.Slope()}, critic_start=10
+  )
+  alone = tiny_autoencoder.run(tiny_autoencoder.make(), tiny_autoencoder.BATCH)
   for step, heard in ((9, False), (10, True)):
-    batch = rebuilding.batch_of([0.8, 0.4], step)
-    loss, terms, grads, _ = rebuilding.run(model, batch)
+    batch = tiny_autoencoder.batch_of([0.8, 0.4], step)
+    loss, terms, grads, _ = tiny_autoencoder.run(model, batch)
     assert bool(terms['critic_weight'] > 0) == heard
     assert bool(terms['adversarial'] != 0) == heard
     kernel, plain = (
@@ -138,14 +149,14 @@ def test_critics_are_not_heard_before_their_time():
     )
     assert (loss == alone[0] and kernel == plain) == (not heard)
     # Their own loss is there at any time: it is their turns that are not.
-    _, _, grads, _ = rebuilding.run(model, batch, 'critic_clip')
+    _, _, grads, _ = tiny_autoencoder.run(model, batch, 'critic_clip')
     assert grads['critic_clip']['slope'] != 0
   del batch['step']  # Outside of training.
-  assert rebuilding.run(model, batch)[1]['critic_weight'] > 0
+  assert tiny_autoencoder.run(model, batch)[1]['critic_weight'] > 0
   variables = model.init(
-    {'params': jax.random.key(0), **rebuilding.NOISE}, batch
+    {'params': jax.random.key(0), **tiny_autoencoder.NOISE}, batch
   )
-  losses = model.apply(variables, batch, rngs=rebuilding.NOISE)
+  losses = model.apply(variables, batch, rngs=tiny_autoencoder.NOISE)
   assert len(losses) == 2
   assert all(np.isfinite(x) and x != 0 for x, _ in losses)
   assert losses[0][1]['adversarial'] != 0
@@ -153,9 +164,12 @@ def test_critics_are_not_heard_before_their_time():
 
 def test_what_is_not_heard_is_not_computed():
   """In the branch of the early steps there is nothing but zeros."""
-  model = rebuilding.make(critic={'clip': rebuilding.Slope()}, critic_start=10)
+  model = tiny_autoencoder.make(
+    critic={'clip': tiny_autoencoder.Slope()}, critic_start=10
+  )
   variables = model.init(
-    {'params': jax.random.key(0), **rebuilding.NOISE}, rebuilding.BATCH
+    {'params': jax.random.key(0), **tiny_autoencoder.NOISE},
+    tiny_autoencoder.BATCH,
   )
   jaxpr = jax.make_jaxpr(
     lambda batch: model.apply(
@@ -164,9 +178,9 @@ def test_what_is_not_heard_is_not_computed():
       player='autoencoder',
       train=False,
       method='loss',
-      rngs=rebuilding.NOISE,
+      rngs=tiny_autoencoder.NOISE,
     )
-  )(rebuilding.BATCH)
+  )(tiny_autoencoder.BATCH)
   (cond,) = (x for x in jaxpr.eqns if x.primitive.name == 'cond')
   early, late = (len(x.jaxpr.eqns) for x in cond.params['branches'])
   assert early == 0 < late
@@ -199,12 +213,12 @@ def test_the_first_update_of_a_late_critic_is_as_any_first_update():
 
   def updates(kind, start: int) -> tuple[list[float], list[bool], list]:
     model = kind(
-      rebuilding.SHAPE,
-      rebuilding.Doubler(),
-      critic={'clip': rebuilding.Slope()},
+      tiny_autoencoder.SHAPE,
+      tiny_autoencoder.Doubler(),
+      critic={'clip': tiny_autoencoder.Slope()},
       critic_start=start,
     )
-    batch = {'video': rebuilding.BATCH['video']}
+    batch = {'video': tiny_autoencoder.BATCH['video']}
     state = first = state_lib.create(model, optimizers, (), batch, seed=0)
     step = jax.jit(step_lib.make_train_step(model, optimizers))
     own = lambda x: [
@@ -238,13 +252,17 @@ def test_the_first_update_of_a_late_critic_is_as_any_first_update():
 
 
 def test_penalties_on_critics():
-  model = rebuilding.make(critic={'clip': rebuilding.Slope()}, r1_weight=3.0)
-  plain = rebuilding.run(
-    rebuilding.make(critic={'clip': rebuilding.Slope()}),
-    rebuilding.BATCH,
+  model = tiny_autoencoder.make(
+    critic={'clip': tiny_autoencoder.Slope()}, r1_weight=3.0
+  )
+  plain = tiny_autoencoder.run(
+    tiny_autoencoder.make(critic={'clip': tiny_autoencoder.Slope()}),
+    tiny_autoencoder.BATCH,
     'critic_clip',
   )[0]
-  loss, terms, grads, _ = rebuilding.run(model, rebuilding.BATCH, 'critic_clip')
+  loss, terms, grads, _ = tiny_autoencoder.run(
+    model, tiny_autoencoder.BATCH, 'critic_clip'
+  )
   # The logit's gradient by each of two pixels is 1; half its square is 1.
   assert terms['r1'] == pytest.approx(1)
   assert loss - plain == pytest.approx(3, rel=1e-5)
@@ -253,15 +271,17 @@ def test_penalties_on_critics():
 
 
 def test_lecam_keeps_logits_near_the_others_mean():
-  model = rebuilding.make(critic={'clip': rebuilding.Slope()}, lecam_weight=0.5)
+  model = tiny_autoencoder.make(
+    critic={'clip': tiny_autoencoder.Slope()}, lecam_weight=0.5
+  )
   stats = {
     'lecam': {'critic_clip': {'logits': jnp.array([1.2, 0.6])}},
-    'latent_moments': rebuilding.run(model, rebuilding.BATCH)[3][
+    'latent_moments': tiny_autoencoder.run(model, tiny_autoencoder.BATCH)[3][
       'latent_moments'
     ],
   }
-  loss, terms, _, changed = rebuilding.run(
-    model, rebuilding.BATCH, 'critic_clip', stats=stats
+  loss, terms, _, changed = tiny_autoencoder.run(
+    model, tiny_autoencoder.BATCH, 'critic_clip', stats=stats
   )
   # Data: 1.6 and .8 from .6; what came back: .8 and .4 from 1.2.
   expected = (1 + 0.04) / 2 + (0.16 + 0.64) / 2
@@ -269,9 +289,11 @@ def test_lecam_keeps_logits_near_the_others_mean():
   assert loss == pytest.approx(1.7 + 0.5 * expected, rel=1e-5)
   moved = changed['lecam']['critic_clip']['logits']
   np.testing.assert_allclose(moved, [1.2, 0.6], rtol=1e-6)  # As they are now.
-  first = rebuilding.run(model, rebuilding.BATCH, 'critic_clip')[3]['lecam'][
-    'critic_clip'
-  ]['logits']
+  first = tiny_autoencoder.run(model, tiny_autoencoder.BATCH, 'critic_clip')[3][
+    'lecam'
+  ]['critic_clip']['logits']
   np.testing.assert_allclose(first, [0.012, 0.006], rtol=1e-4)
-  still = rebuilding.run(model, rebuilding.BATCH, 'critic_clip', train=False)[3]
+  still = tiny_autoencoder.run(
+    model, tiny_autoencoder.BATCH, 'critic_clip', train=False
+  )[3]
   assert not still['lecam']['critic_clip']['logits'].any()

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.families import rebuilding
+from tests.families import tiny_autoencoder
 from vgen_jax.families.base import Update
 
 
@@ -13,10 +13,10 @@ from vgen_jax.families.base import Update
   ('kind', 'distance'), [('l1', 0.3), ('l2', 0.1), ('huber', 0.05)]
 )
 def test_loss_by_hand(kind: str, distance: float):
-  model = rebuilding.make(
+  model = tiny_autoencoder.make(
     reconstruction=kind, reconstruction_weight=2.0, bottleneck_weight=0.5
   )
-  loss, terms, _, _ = rebuilding.run(model, rebuilding.BATCH)
+  loss, terms, _, _ = tiny_autoencoder.run(model, tiny_autoencoder.BATCH)
   assert terms['reconstruction'] == pytest.approx(distance)
   assert loss == pytest.approx(2 * distance + 0.5 * 3)
   assert terms['bottleneck'] == terms['asked'] == 3
@@ -26,44 +26,47 @@ def test_loss_by_hand(kind: str, distance: float):
 
 
 def test_huber_is_straight_far_away():
-  model = rebuilding.make(
-    autoencoder=rebuilding.Doubler(-2.0), reconstruction='huber'
+  model = tiny_autoencoder.make(
+    autoencoder=tiny_autoencoder.Doubler(-2.0), reconstruction='huber'
   )
-  batch = rebuilding.batch_of([1.0])  # It comes back as -4.
-  _, terms, _, _ = rebuilding.run(model, batch)
+  batch = tiny_autoencoder.batch_of([1.0])  # It comes back as -4.
+  _, terms, _, _ = tiny_autoencoder.run(model, batch)
   assert terms['reconstruction'] == pytest.approx(5 - 0.5)
 
 
 def test_perceptual_distance_counts():
   distance = lambda one, two: 10 * (one - two).mean((1, 2, 3, 4))
-  model = rebuilding.make(perceptual=distance, perceptual_weight=0.1)
-  loss, terms, _, _ = rebuilding.run(model, rebuilding.BATCH)
+  model = tiny_autoencoder.make(perceptual=distance, perceptual_weight=0.1)
+  loss, terms, _, _ = tiny_autoencoder.run(model, tiny_autoencoder.BATCH)
   assert terms['perceptual'] == pytest.approx(3)
   assert loss == pytest.approx(0.1 + 0.3 + 3)
 
 
 def test_moves():
-  assert rebuilding.make().updates == (Update('autoencoder'),)
-  assert rebuilding.make(
-    critic={'a': rebuilding.Slope(), 'b': rebuilding.Slope()}
+  assert tiny_autoencoder.make().updates == (Update('autoencoder'),)
+  assert tiny_autoencoder.make(
+    critic={'a': tiny_autoencoder.Slope(), 'b': tiny_autoencoder.Slope()}
   ).updates == (
     Update('autoencoder'),
     Update('critic_a', with_previous=True),
     Update('critic_b', with_previous=True),
   )
-  late = rebuilding.make(critic={'a': rebuilding.Slope()}, critic_start=3)
+  late = tiny_autoencoder.make(
+    critic={'a': tiny_autoencoder.Slope()}, critic_start=3
+  )
   assert late.updates[1] == Update('critic_a', with_previous=True, start=3)
-  assert late.starts == {'autoencoder': 0, 'critic_a': 3}
+  assert late.start_steps == {'autoencoder': 0, 'critic_a': 3}
 
 
 def test_samples_are_reconstructions():
-  model = rebuilding.make()
-  assert model.num_known == rebuilding.SHAPE[0]
+  model = tiny_autoencoder.make()
+  assert model.num_known == tiny_autoencoder.SHAPE[0]
   key_b = jax.random.split(jax.random.key(0), 2)
   variables = model.init(
-    {'params': jax.random.key(0), **rebuilding.NOISE}, rebuilding.BATCH
+    {'params': jax.random.key(0), **tiny_autoencoder.NOISE},
+    tiny_autoencoder.BATCH,
   )
-  video = 3 * rebuilding.BATCH['video']
+  video = 3 * tiny_autoencoder.BATCH['video']
   draw = lambda **told: model.apply(variables, key_b, told, method='sample')
   np.testing.assert_allclose(draw(known_video=video), (0.5 * video).clip(-1, 1))
   with pytest.raises(ValueError, match="no 'known_video'"):
@@ -74,16 +77,16 @@ def test_samples_are_reconstructions():
 
 def test_what_does_not_fit_is_told():
   with pytest.raises(ValueError, match="'l3'; it must be one of"):
-    rebuilding.make(reconstruction='l3')
+    tiny_autoencoder.make(reconstruction='l3')
   with pytest.raises(ValueError, match='critic_start is -1; it must be 0'):
-    rebuilding.make(critic_start=-1)
+    tiny_autoencoder.make(critic_start=-1)
 
-  class Headless(rebuilding.Doubler):
+  class Headless(tiny_autoencoder.Doubler):
     def decode(self, latent_bthwd, *, train=False):
       return latent_bthwd
 
-  model = rebuilding.make(
-    autoencoder=Headless(), critic={'clip': rebuilding.Slope()}
+  model = tiny_autoencoder.make(
+    autoencoder=Headless(), critic={'clip': tiny_autoencoder.Slope()}
   )
   with pytest.raises(ValueError, match='no parameter decoder/out/kernel'):
-    rebuilding.run(model, rebuilding.BATCH)
+    tiny_autoencoder.run(model, tiny_autoencoder.BATCH)

@@ -226,7 +226,7 @@ def test_samples_are_decoded_noise():
   sample = lambda key_b, method: make().apply(
     {'params': true_params()}, key_b, {}, method=method
   )
-  drawn = np.asarray(sample(key_b, 'draw')).reshape(-1, NUM_PIXELS)
+  drawn = np.asarray(sample(key_b, 'sample_unclipped')).reshape(-1, NUM_PIXELS)
   np.testing.assert_allclose(drawn.mean(0), CENTRE, atol=0.08)
   np.testing.assert_allclose(np.cov(drawn.T), WEIGHTS @ WEIGHTS.T, atol=0.12)
   clipped = sample(key_b[7:9], 'sample').reshape(-1, NUM_PIXELS)

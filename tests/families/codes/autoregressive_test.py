@@ -223,7 +223,7 @@ def test_words_are_hidden_from_the_null_though_none_was_padding():
   model = autoregressive.Autoregressive(
     CLIP_SHAPE, Chain(), vocab_size=5, guidance=2.0
   )
-  told = model.pairs({'text': jnp.ones((2, 3), int)})
+  told = model.guidance_pairs({'text': jnp.ones((2, 3), int)})
   expected = [[True] * 3, [False] * 3] * 2
   np.testing.assert_array_equal(told['text_mask'], expected)
 
@@ -266,7 +266,7 @@ def test_bfloat16_draws_as_it_computes():
 @pytest.mark.parametrize(
   ('fields', 'match'),
   [
-    (dict(guidance=2.0), 'model.guidance is 2.0, but the model never learns'),
+    (dict(guidance=2.0), 'model.guidance is 2.0, but guidance needs'),
     (dict(top_p=1.5), r'model.top_p is 1.5; it must lie in \[0, 1\]'),
     (dict(temperature=-1.0), 'model.temperature is -1.0'),
     (dict(window=-1), 'model.window is -1; it must be 0 or more'),
@@ -280,12 +280,12 @@ def test_fields_without_meaning(fields, match):
 def test_what_does_not_fit_is_told():
   model = autoregressive.Autoregressive(CLIP_SHAPE, Chain())
   codes = jnp.zeros((2, *GRID), int)
-  with pytest.raises(ValueError, match="no 'codes', from which Autoregressive"):
+  with pytest.raises(ValueError, match="no 'codes', on which Autoregressive"):
     compute_loss(model, {'video': codes, 'codes_': codes, 'position': codes})
   with pytest.raises(ValueError, match=r'shape \(2, 2, 2, 2\), but model.clip'):
     compute_loss(model, {'codes': codes[:, :2]})
   with pytest.raises(
-    ValueError, match=r"condition\['known'\] is absent; to te"
+    ValueError, match=r"condition\['known'\] is absent; partly"
   ):
     draw(model, KEY_B[:2], {'known_codes': codes})
   with pytest.raises(ValueError, match=r"condition\['label'\] is given"):

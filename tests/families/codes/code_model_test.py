@@ -12,7 +12,7 @@ KNOWN = jnp.ones((1, 2, 2, 2), bool)
 
 
 def known(codes, mask):
-  return MODEL.known({'known_codes': codes, 'known': mask}, len(codes))
+  return MODEL.known_codes({'known_codes': codes, 'known': mask}, len(codes))
 
 
 def test_codes_and_masks_pass():
@@ -26,11 +26,11 @@ def test_codes_and_masks_pass():
 @pytest.mark.parametrize(
   ('codes', 'mask', 'match'),
   [
-    (CODES, KNOWN.astype(int), r"'known'\] is of int32; it must be of bool"),
-    (CODES, KNOWN.astype(float), "'known'.* is of float32"),
-    (CODES + 0.0, KNOWN, "'known_codes'.* is of float32; it must be of int32"),
-    (CODES + 3, KNOWN, 'has 5 among what is known; codes are 0 to 4'),
-    (CODES - 1, KNOWN, 'has -1 among what is known'),
+    (CODES, KNOWN.astype(int), r"'known'\] is int32; it must be bool"),
+    (CODES, KNOWN.astype(float), "'known'.* is float32"),
+    (CODES + 0.0, KNOWN, "'known_codes'.* is float32; it must be int32"),
+    (CODES + 3, KNOWN, 'has a known code 5; codes are 0 to 4'),
+    (CODES - 1, KNOWN, 'has a known code -1'),
     (CODES, KNOWN[:, :1], r"'known'\] is \(1, 1, 2, 2\)"),
   ],
 )

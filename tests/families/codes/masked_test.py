@@ -111,7 +111,9 @@ def test_tasks_are_what_they_are_called():
   ends = masks.known('interpolation', grid).all((1, 2))
   np.testing.assert_array_equal(ends, [True, False, False, True])
   assert masks.known('outpainting', grid)[:, 1:3, 2:6].all()
-  with pytest.raises(ValueError, match=r"'interpolation' leaves nothing unkno"):
+  with pytest.raises(
+    ValueError, match=r"'interpolation' masks no code of a grid"
+  ):
     masks.known('interpolation', (2, 4, 4))
 
 
@@ -119,7 +121,9 @@ def test_as_much_is_hidden_as_scheduled():
   """The mean of cos over an even time is 2 / pi; the rest is rounding up."""
   for schedule, mean in (('cosine', 2 / math.pi), ('linear', 0.5)):
     model = masked.Masked(CLIP_SHAPE, Oracle(), schedule=schedule)
-    hide = lambda key_b, model=model: model.apply({}, key_b, method='hide')
+    hide = lambda key_b, model=model: model.apply(
+      {}, key_b, method='random_mask'
+    )
     hidden = jax.jit(hide)(jax.random.split(jax.random.key(2), 2000))
     share_b = np.asarray(hidden.mean((1, 2, 3)))
     assert share_b.mean() == pytest.approx(mean + 0.5 / NUM, abs=0.025)
@@ -133,7 +137,7 @@ def test_as_much_is_hidden_as_scheduled():
 def test_tasks_are_learned_as_often_as_said():
   tasks = {'first_frame': 3.0, 'inpainting': 1.0}
   model = masked.Masked(CLIP_SHAPE, Oracle(), tasks=tasks)
-  hide = lambda key_b: model.apply({}, key_b, method='hide')
+  hide = lambda key_b: model.apply({}, key_b, method='random_mask')
   key_b = jax.random.split(jax.random.key(2), 2000)
   hidden = np.asarray(jax.jit(hide)(key_b))
   box = ~masks.known('inpainting', GRID)
@@ -217,7 +221,7 @@ def test_how_many_codes_each_step_reveals(schedule):
   for number in range(8):
     share = float(masks.SCHEDULES[schedule]((number + 1) / 8))
     before = np.isfinite(sure).sum((1, 2, 3))
-    still = model._still_hidden(sure, jnp.asarray(unknown_b), number)
+    still = model._stays_masked(sure, jnp.asarray(unknown_b), number)
     count = np.floor(np.float32(unknown_b * share))
     count = np.clip(np.minimum(count, before - 1), 0, None)
     count = np.where(number == 7, 0, count)
@@ -285,8 +289,8 @@ def test_clips_do_not_depend_on_their_company():
   ('fields', 'match'),
   [
     (dict(schedule='cos'), "model.schedule is 'cos'; it must be one of"),
-    (dict(tasks={'fee': 1.0}), "{'fee': 1.0}; it must name some of"),
-    (dict(tasks={'free': 0.0}), 'how often each is learned must be positive'),
+    (dict(tasks={'fee': 1.0}), "{'fee': 1.0}; it must name one or more of"),
+    (dict(tasks={'free': 0.0}), 'all frequencies must be positive'),
     (dict(label_smoothing=1.0), 'model.label_smoothing is 1.0'),
     (dict(num_steps=0), 'model.num_steps is 0'),
   ],

@@ -31,12 +31,12 @@ LOGITS = jnp.log(SHARE) + 3  # A constant says nothing.
   ],
 )
 def test_what_may_be_drawn(kwargs, left):
-  logits = token_sampling.restrict(LOGITS[None, None], **kwargs)
+  logits = token_sampling.filtered(LOGITS[None, None], **kwargs)
   np.testing.assert_allclose(jax.nn.softmax(logits)[0, 0], left, atol=1e-6)
 
 
 def test_of_equals_as_many_stay_as_it_takes():
-  logits = token_sampling.restrict(jnp.zeros((1, 1, 1000)), top_p=0.25)
+  logits = token_sampling.filtered(jnp.zeros((1, 1, 1000)), top_p=0.25)
   left = np.flatnonzero(np.isfinite(logits[0, 0]))
   np.testing.assert_allclose(len(left), 250, atol=1)
   np.testing.assert_array_equal(left, np.arange(len(left)))
@@ -45,10 +45,10 @@ def test_of_equals_as_many_stay_as_it_takes():
 def test_draws_are_as_likely_as_said_and_each_clip_has_its_own():
   key_b = jax.random.split(jax.random.key(0), 500)
   logits_bnk = jnp.tile(LOGITS[None, None], (500, 20, 1))
-  drawn_bn = token_sampling.draw(key_b, logits_bnk)
+  drawn_bn = token_sampling.sample(key_b, logits_bnk)
   share = np.bincount(np.ravel(drawn_bn), minlength=4) / 10_000
   np.testing.assert_allclose(share, SHARE, atol=4 * 0.005)
-  alone = token_sampling.draw(key_b[7:8], logits_bnk[:1])
+  alone = token_sampling.sample(key_b[7:8], logits_bnk[:1])
   np.testing.assert_array_equal(alone[0], drawn_bn[7])
   assert len(np.unique(drawn_bn, axis=0)) == 500
 

@@ -44,8 +44,14 @@ def test_specs_build_it_whole():
   ('kwargs', 'message'),
   [
     ({'prediction': 'score'}, r"model.prediction is 'score'; .*'velocity'"),
-    ({'weight': 'snr'}, r"model.weight is 'snr'; it can be .*'min_snr'"),
-    ({'clip_x0': 'yes'}, r"model.clip_x0 is 'yes'; it can be .*'static'"),
+    (
+      {'weight': 'snr'},
+      r"model.weight is 'snr'; it must be one of .*'min_snr'",
+    ),
+    (
+      {'clip_x0': 'yes'},
+      r"model.clip_x0 is 'yes'; it must be one of .*'static'",
+    ),
     ({'sigma_data': 0.0}, 'model.sigma_data is 0.0; it must be positive'),
     ({'min_snr_gamma': -1.0}, 'model.min_snr_gamma is -1.0'),
     ({'class_dropout': 1.5}, 'model.class_dropout is 1.5; it must lie in'),
@@ -57,11 +63,11 @@ def test_specs_build_it_whole():
     ),
     (
       {'path': paths.VarianceExploding()},
-      "'velocity', which outgrows .* VarianceExploding; there it can be",
+      "'velocity', which is unbounded .* VarianceExploding; use",
     ),
     (
       {'path': paths.VarianceExploding(), 'prediction': 'x0', 'weight': 'v'},
-      "model.weight is 'v', which outgrows",
+      "model.weight is 'v', which is unbounded",
     ),
   ],
 )

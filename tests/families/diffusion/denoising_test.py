@@ -46,7 +46,7 @@ class Oracle(nn.Module):
   def __call__(self, video_bthwc, time_b, condition, *, train):
     time = time_b[:, None, None, None, None]
     path = self.prediction.path
-    if path.explodes:  # It was told the log of sigma, from 1 to 0.
+    if path.variance_explodes:  # It was told the log of sigma, from 1 to 0.
       low, high = np.log(path.sigma_min), np.log(path.sigma_max)
       time = path.time(-2 * (high - time * (high - low)))
     noisy_bthwc = video_bthwc / self.prediction.input_scale(time)
@@ -156,7 +156,9 @@ def test_draws_what_the_oracle_knows(path: str, prediction: str):
   solver = solvers.Heun(25)
   model = with_oracle(path, prediction, variance=0.04, solver=solver)
   key_b = jax.random.split(jax.random.key(2), 128)
-  draw_freely = jax.jit(lambda k: model.apply({}, k, {}, method='draw'))
+  draw_freely = jax.jit(
+    lambda k: model.apply({}, k, {}, method='sample_unclipped')
+  )
   off_bthwc = draw_freely(key_b) - DATUM[None]
   # 128 * 48 pixels: four standard errors.
   assert off_bthwc.mean() == pytest.approx(0, abs=0.2 * 4 / 78)
@@ -233,7 +235,7 @@ def test_share_of_dropped_labels(dropout: float):
     assert loss == dropout
   assert compute_loss(model, batch, train=False)[0] == 0
   if not dropout:
-    with pytest.raises(ValueError, match='never learned to draw without'):
+    with pytest.raises(ValueError, match='was never trained without them'):
       model.apply({}, KEY_B[:2], {}, method='sample')
 
 
@@ -241,7 +243,9 @@ def test_share_of_dropped_labels(dropout: float):
 def test_guidance_is_the_formula(scale: float):
   """The oracle's clips are those of no label, and l / 10 brighter by it."""
   model = with_oracle(guidance=scale, num_classes=3, solver=solvers.Euler(3))
-  sample = jax.jit(lambda k, c: model.apply({}, k, c, method='draw'))
+  sample = jax.jit(
+    lambda k, c: model.apply({}, k, c, method='sample_unclipped')
+  )
   off = sample(KEY_B[:2], {'label': jnp.array([1, 2])}) - DATUM[None]
   np.testing.assert_allclose(
     off[0], jnp.full_like(off[0], scale / 10), atol=1e-5
@@ -260,7 +264,9 @@ def test_clean_estimates_are_clipped(clip_x0: str):
   model = with_oracle(
     num_classes=3, guidance=20.0, clip_x0=clip_x0, solver=solvers.Euler(2)
   )
-  sample = jax.jit(lambda k, c: model.apply({}, k, c, method='draw'))
+  sample = jax.jit(
+    lambda k, c: model.apply({}, k, c, method='sample_unclipped')
+  )
   clip = np.asarray(sample(KEY_B[:1], {'label': jnp.array([1])}))[0]
   bright = np.asarray(DATUM) + 2
   expected = {

@@ -75,7 +75,7 @@ def test_estimating_noise_can_begin_at_first_time(path: paths.Path):
 
 @pytest.mark.parametrize('path', PATHS)
 def test_clock_runs_from_0_to_1(path: paths.Path):
-  clock_n = path.clock(jnp.linspace(0, 1, 11))
+  clock_n = path.network_time(jnp.linspace(0, 1, 11))
   assert clock_n[0] == pytest.approx(0, abs=1e-5)
   assert clock_n[-1] == pytest.approx(1, abs=1e-4)
   assert (np.diff(clock_n) > 0).all()
@@ -85,9 +85,9 @@ def test_exploding_clock_is_the_papers_up_to_units():
   """c_noise of Karras et al., 2022, is log(sigma) / 4."""
   path = paths.VarianceExploding()
   c_noise = np.log(path.scales(TIME_N)[1]) / 4
-  slope, _ = np.polyfit(path.clock(TIME_N), c_noise, 1)
-  fit = np.poly1d(np.polyfit(path.clock(TIME_N), c_noise, 1))
-  np.testing.assert_allclose(fit(path.clock(TIME_N)), c_noise, atol=1e-4)
+  slope, _ = np.polyfit(path.network_time(TIME_N), c_noise, 1)
+  fit = np.poly1d(np.polyfit(path.network_time(TIME_N), c_noise, 1))
+  np.testing.assert_allclose(fit(path.network_time(TIME_N)), c_noise, atol=1e-4)
   assert slope < 0  # Here clocks run towards the data.
 
 
@@ -119,7 +119,10 @@ def test_linear_beta_is_the_limit_of_the_papers_1000_steps():
     ),
     (lambda: paths.LinearBeta(20.0, 0.1), 'beta_min is 20.0 and beta_max 0.1'),
     (lambda: paths.LinearBeta(margin=0.0), 'margin is 0.0; it must lie'),
-    (lambda: paths.VarianceExploding(80, 0.002), 'must be positive and rise'),
+    (
+      lambda: paths.VarianceExploding(80, 0.002),
+      'must be positive and increasing',
+    ),
     (lambda: paths.VarianceExploding(rho=0), 'rho is 0; it must be positive'),
   ],
 )

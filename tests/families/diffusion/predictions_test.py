@@ -88,7 +88,7 @@ def test_edm_has_unit_variance_in_and_out(path: paths.Path):
   target_n = edm.target(clean_bn, noise_bn, time_bn).std(0)
   np.testing.assert_allclose(input_n, 1, atol=0.03)
   np.testing.assert_allclose(target_n, 1, atol=0.03)
-  if path.explodes:  # Else the others' inputs would be as large as 80.
+  if path.variance_explodes:  # Else the others' inputs would be as large as 80.
     x0 = predictions.Prediction('x0', path, data)
     np.testing.assert_allclose(
       x0.input_scale(TIME_N), edm.input_scale(TIME_N), rtol=1e-6
@@ -99,7 +99,7 @@ def test_edm_has_unit_variance_in_and_out(path: paths.Path):
   ('path', 'space'),
   [
     *((path, space) for path in PATHS for space in ('x0', 'noise')),
-    *((path, 'v') for path in PATHS if not path.explodes),
+    *((path, 'v') for path in PATHS if not path.variance_explodes),
   ],
 )
 def test_weight_measures_the_error_of_another_prediction(

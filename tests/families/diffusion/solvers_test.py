@@ -31,7 +31,7 @@ class FeedsBack(solvers.Solver):
   """A broken solver: takes the clean estimate for the next noisy clip."""
 
   def advance(self, noisy, step):
-    clean = step.estimate(noisy, step.now)
+    clean = step.estimate(noisy, step.time)
     return clean, clean
 
 
@@ -268,14 +268,14 @@ def test_one_step_is_one_estimate(solver: type):
   [
     (
       lambda: solvers.Euler(0),
-      'families.diffusion.solvers.Euler: num_steps is 0; .* least 1',
+      'families.diffusion.solvers.Euler: num_steps is 0; .* 1 or more',
     ),
     (
       lambda: solvers.Heun(5, shift=0.0),
       'families.diffusion.solvers.Heun: shift is 0.0',
     ),
     (lambda: solvers.DDIM(5, eta=2.0), r'eta is 2.0; it must lie in \[0, 1\]'),
-    (lambda: solvers.Ancestral(variance='big'), "'big'; it can be 'small' or"),
+    (lambda: solvers.Ancestral(variance='big'), "'big'; it must be 'small' or"),
   ],
 )
 def test_values_without_meaning(make, message: str):

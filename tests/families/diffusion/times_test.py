@@ -14,7 +14,7 @@ PATH = paths.VarianceExploding()
 
 def draw(density, path=PATH, num=4000):
   key_b = jax.random.split(jax.random.key(0), num)
-  return np.asarray(jax.jit(lambda k: density.draw(k, path))(key_b))
+  return np.asarray(jax.jit(lambda k: density.sample(k, path))(key_b))
 
 
 def p_value(sample_b, distribution):
@@ -60,7 +60,7 @@ def test_a_time_belongs_to_its_clip():
   density = times.LogitNormal()
   key_b = jax.random.split(jax.random.key(0), 8)[3:5]
   np.testing.assert_allclose(
-    draw(density, num=8)[3:5], density.draw(key_b, PATH), rtol=1e-6
+    draw(density, num=8)[3:5], density.sample(key_b, PATH), rtol=1e-6
   )
 
 

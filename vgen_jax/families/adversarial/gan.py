@@ -14,6 +14,7 @@ from vgen_jax.core.types import Batch
 from vgen_jax.core.types import Condition
 from vgen_jax.core.types import Metrics
 from vgen_jax.families.adversarial import augment
+from vgen_jax.families.adversarial import critics
 from vgen_jax.families.adversarial import gan_losses
 from vgen_jax.families.adversarial import lipschitz
 from vgen_jax.families.base import Update
@@ -22,56 +23,63 @@ from vgen_jax.families.base import VideoModel
 _PENALTIES = ('none', 'r1', 'r2', 'gp')
 _FAKE_LABELS = ('batch', 'uniform')
 
-# Streams of a clip's key.
-_GENERATE, _JUDGE, _LABEL, _CHANGE_REAL, _CHANGE_FAKE, _BETWEEN = range(6)
+# Purposes of a clip's key.
+_GENERATE, _CRITIC, _LABEL, _AUGMENT_REAL, _AUGMENT_FAKE, _INTERPOLATE = range(
+  6
+)
 
 
 class _Clips(NamedTuple):
-  """What a critic judges, and what it is told of it."""
+  """Clips that a critic classifies, and what it is conditioned on."""
 
   video_bthwc: Array
   condition: Condition
 
 
 class GAN(VideoModel):
-  """A generator that learns to pass for data before one critic or more.
+  """A generator that is trained against one critic or more.
 
-  In a step critics move first, in the order of `critic`; the generator then
-  answers them all. Each move draws fakes of its own.
+  In a step critics are updated first, in the order of `critic`; then the
+  generator is updated against all of them. Each update generates new clips.
 
-  A critic may return `(logits, class_logits_bk)` if there are classes: it then
-  learns to tell the labels of data, and the generator to be told by it.
+  A critic may return `(logits, class_logits_bk)` if there are classes. It is
+  then also trained to classify real clips by label, and the generator so that
+  its clips are classified as their label.
 
-  Batch and spectral norm of a part change in that part's own moves only: power
-  iteration of a spectral norm goes on twice (data, fakes) in each move of its
-  critic, and stands still in penalties, in other moves and out of training.
+  Batch and spectral norm of a part change in that part's own updates only. The
+  power iteration of a spectral norm advances twice (real and generated clips)
+  in each update of its critic, and not in penalties, in other updates or
+  outside of training.
 
   Attributes:
     generator: `(key_b, condition, *, train) -> video_bthwc`, in [-1, 1].
     critic: Networks `(video_bthwc, condition, key_b, *, train) -> logits`, of
-      any shape; a positive logit says "data". The critic under key 'image' is
+      any shape; a positive logit means "real". The critic under key 'image' is
       player 'critic_image'.
-    num_classes: Labels that batches bear and the parts are told, as
-      `condition['label']`; with 0 they are told nothing.
+    num_classes: Number of labels that the parts are conditioned on, as
+      `condition['label']`; 0 for unconditional parts.
     loss_kind: One of `gan_losses.KINDS`.
-    penalty_kind: On the gradient of a clip's mean logit: 'none'; 'r1', zero-
-      centred at data; 'r2', the same at fakes; 'gp', one-centred in between,
-      for 'wasserstein'. With batch norm no clip has a gradient of its own:
-      avoid it.
+    penalty_kind: Penalty on the gradient of a clip's mean logit: 'none'; 'r1',
+      zero-centred on real clips; 'r2', the same on generated clips; 'gp',
+      one-centred in between, for 'wasserstein'. With batch norm, clips have no
+      gradients of their own, so do not combine the two.
     penalty_weight: Gamma of 'r1' and 'r2', which is halved; lambda of 'gp'.
-    penalty_every: 1 adds the penalty to the critic's loss. With more it is a
-      move of its own in every so many steps, and weighs so many times more
-      (the lazy regularization of Karras et al., "Analyzing and Improving the
-      Image Quality of StyleGAN", 2019, https://arxiv.org/abs/1912.04958).
-    num_critic_updates: Moves of each critic in a step; they share the batch.
-    simultaneous: Whether all move at once instead of one after the other.
-    augment: Names of `augment.POLICIES`, changes before every critic.
-    fake_labels: Whence fakes in training have their labels: the 'batch', or
-      'uniform' chance. `sample` without a label draws by uniform chance.
-    class_weight: Weight of the classes' cross-entropy, on both sides.
+    penalty_every: 1 adds the penalty to the critic's loss. With more, the
+      penalty is an update of its own every so many steps, and its weight is
+      multiplied by that number (the lazy regularization of Karras et al.,
+      "Analyzing and Improving the Image Quality of StyleGAN", 2019,
+      https://arxiv.org/abs/1912.04958).
+    num_critic_updates: Updates of each critic in a step; they share the batch.
+    simultaneous: Whether all updates use the parameters from before the step,
+      instead of each the results of those before it.
+    augment: Names of `augment.POLICIES`, applied to all inputs of critics.
+    fake_labels: Where the labels of generated clips come from during training:
+      'batch', those of the real clips; 'uniform', random. `sample` without a
+      label takes uniform random ones.
+    class_weight: Weight of the cross-entropy of classes, for both sides.
 
   Reference: Goodfellow et al., "Generative Adversarial Nets", 2014,
-  https://arxiv.org/abs/1406.2661; losses and penalties say where they are from.
+  https://arxiv.org/abs/1406.2661; losses and penalties state their own.
   """
 
   generator: nn.Module
@@ -92,7 +100,10 @@ class GAN(VideoModel):
     gan_losses.check(self.loss_kind)
     augment.check(self.augment)
     if not self.critic:
-      raise ValueError('critic is empty; a GAN needs one or more, by name.')
+      raise ValueError(
+        "model.critic is empty; a GAN needs one critic or more, as {'image':"
+        ' network}.'
+      )
     for field, choices in (
       ('penalty_kind', _PENALTIES),
       ('fake_labels', _FAKE_LABELS),
@@ -109,18 +120,17 @@ class GAN(VideoModel):
 
   @property
   def updates(self) -> tuple[Update, ...]:
-    turns = []
-    for key in self.critic:
-      player = f'critic_{key}'
-      turns.append(Update(player, times=self.num_critic_updates))
+    updates = []
+    for player in critics.players(self.critic):
+      updates.append(Update(player, times=self.num_critic_updates))
       if self.penalty_kind != 'none' and self.penalty_every > 1:
-        turns.append(Update(player, 'penalty', every=self.penalty_every))
-    turns.append(Update('generator'))
+        updates.append(Update(player, 'penalty', every=self.penalty_every))
+    updates.append(Update('generator'))
     if self.simultaneous:
-      turns[1:] = [
-        dataclasses.replace(x, with_previous=True) for x in turns[1:]
+      updates[1:] = [
+        dataclasses.replace(x, with_previous=True) for x in updates[1:]
       ]
-    return tuple(turns)
+    return tuple(updates)
 
   @property
   def condition_keys(self) -> tuple[str, ...]:
@@ -134,12 +144,12 @@ class GAN(VideoModel):
     if player == 'generator':
       return self._generator_loss(fake, key_b, train)
 
-    critic = self._critic_of(player)
+    critic = critics.of_player(self.critic, player)
     real = self._real(batch, key_b)
-    real_logit, class_logit_bk = self._judge(critic, real, key_b, train)
-    fake_logit, _ = self._judge(critic, fake, key_b, train)
+    real_logit, class_logit_bk = self._logits(critic, real, key_b, train)
+    fake_logit, _ = self._logits(critic, fake, key_b, train)
     loss = gan_losses.critic(self.loss_kind, real_logit, fake_logit)
-    terms = {'adversarial': loss, **self._opinions(real_logit, fake_logit)}
+    terms = {'adversarial': loss, **self._logit_terms(real_logit, fake_logit)}
     if class_logit_bk is not None:
       extra, extra_terms = self._class_loss(class_logit_bk, real)
       loss, terms = loss + extra, terms | extra_terms
@@ -151,19 +161,19 @@ class GAN(VideoModel):
   def penalty(
     self, batch: Batch, *, player: str, train: bool
   ) -> tuple[Array, Metrics]:
-    """Returns the loss of a lazy penalty's move, `penalty_every` times it."""
+    """Returns the penalty times `penalty_every`, the loss of a lazy update."""
     key_b = self.clip_keys(batch)
     real = self._real(batch, key_b)
     needs_fake = self.penalty_kind != 'r1'
     fake = self._fake(batch, key_b, train) if needs_fake else real
-    critic = self._critic_of(player)
+    critic = critics.of_player(self.critic, player)
     penalty = self._penalty(critic, real, fake, key_b, train)
     return self.penalty_every * penalty, {'penalty': penalty}
 
   def sample(self, key_b: Array, condition: Condition) -> Array:
     self.check_condition(condition)
     if self.num_classes and 'label' not in condition:
-      condition = {**condition, 'label': self._draw_labels(key_b)}
+      condition = {**condition, 'label': self._random_labels(key_b)}
     video_bthwc = self.generator(
       random.fold_in(key_b, _GENERATE), condition, train=False
     )
@@ -172,39 +182,36 @@ class GAN(VideoModel):
   def _generator_loss(
     self, fake: _Clips, key_b: Array, train: bool
   ) -> tuple[Array, Metrics]:
-    """Sums what all critics make of the fakes."""
+    """Returns the sum of the generator's losses against all critics."""
     loss, terms = jnp.zeros(()), {}
-    for key, critic in self.critic.items():
-      logit, class_logit_bk = self._judge(critic, fake, key_b, train)
+    for name, critic in self.critic.items():
+      logit, class_logit_bk = self._logits(critic, fake, key_b, train)
       adversarial = gan_losses.generator(self.loss_kind, logit)
       loss += adversarial
-      terms[f'adversarial_{key}'] = adversarial
+      terms[f'adversarial_{name}'] = adversarial
       if class_logit_bk is not None:
         extra, extra_terms = self._class_loss(class_logit_bk, fake)
         loss += extra
-        terms |= {f'{name}_{key}': x for name, x in extra_terms.items()}
+        terms |= {f'{term}_{name}': x for term, x in extra_terms.items()}
     return loss, terms
 
-  def _critic_of(self, player: str) -> nn.Module:
-    return self.critic[player.removeprefix('critic_')]
-
   def _real(self, batch: Batch, key_b: Array) -> _Clips:
-    """Data, as critics see it."""
+    """Returns the batch's clips, augmented."""
     video_bthwc = augment.augment(
-      random.fold_in(key_b, _CHANGE_REAL), batch['video'], self.augment
+      random.fold_in(key_b, _AUGMENT_REAL), batch['video'], self.augment
     )
     return _Clips(video_bthwc, self._condition(batch))
 
   def _fake(self, batch: Batch, key_b: Array, train: bool) -> _Clips:
-    """As many fakes, as critics see them."""
+    """Returns as many generated clips, augmented."""
     condition = self._condition(batch)
     if self.num_classes and self.fake_labels == 'uniform':
-      condition = {**condition, 'label': self._draw_labels(key_b)}
+      condition = {**condition, 'label': self._random_labels(key_b)}
     video_bthwc = self.generator(
       random.fold_in(key_b, _GENERATE), condition, train=train
     )
     video_bthwc = augment.augment(
-      random.fold_in(key_b, _CHANGE_FAKE), video_bthwc, self.augment
+      random.fold_in(key_b, _AUGMENT_FAKE), video_bthwc, self.augment
     )
     return _Clips(video_bthwc, condition)
 
@@ -213,31 +220,31 @@ class GAN(VideoModel):
       return {}
     if 'label' not in batch:
       raise ValueError(
-        f"The batch has no 'label', but GAN has {self.num_classes} classes;"
-        ' train on a source with labels, or set num_classes to 0.'
+        "The batch has no 'label', but model.num_classes of this GAN is"
+        f' {self.num_classes}; train on a source with labels, or set it to 0.'
       )
     return {'label': batch['label']}
 
-  def _draw_labels(self, key_b: Array) -> Array:
-    draw = lambda key: jax.random.randint(key, (), 0, self.num_classes)
-    return jax.vmap(draw)(random.fold_in(key_b, _LABEL))
+  def _random_labels(self, key_b: Array) -> Array:
+    sample = lambda key: jax.random.randint(key, (), 0, self.num_classes)
+    return jax.vmap(sample)(random.fold_in(key_b, _LABEL))
 
-  def _judge(
+  def _logits(
     self, critic: nn.Module, clips: _Clips, key_b: Array, train: bool
   ) -> tuple[Array, Array | None]:
-    """Returns a critic's logits, and those of classes if it gives any."""
-    key = random.fold_in(key_b, _JUDGE)
-    opinion = critic(*clips, key, train=train)
-    if isinstance(opinion, tuple) and not self.num_classes:
+    """Returns a critic's logits, and its logits of classes or None."""
+    key_b = random.fold_in(key_b, _CRITIC)
+    logit, class_logit_bk = critics.split(critic(*clips, key_b, train=train))
+    if class_logit_bk is not None and not self.num_classes:
       raise ValueError(
-        f'{type(critic).__name__} classifies clips, but num_classes of GAN is'
-        ' 0; give both the same number.'
+        f'{type(critic).__name__} classifies clips, but model.num_classes of'
+        ' this GAN is 0; give both the same number.'
       )
-    return opinion if isinstance(opinion, tuple) else (opinion, None)
+    return logit, class_logit_bk
 
-  def _opinions(self, real_logit: Array, fake_logit: Array) -> Metrics:
-    """Logits to log, and how often they are right."""
-    terms = {'real_logit': real_logit.mean(), 'fake_logit': fake_logit.mean()}
+  def _logit_terms(self, real_logit: Array, fake_logit: Array) -> Metrics:
+    """Returns mean logits and the critic's accuracies, for logs."""
+    terms = critics.mean_logits(real_logit, fake_logit)
     boundary = gan_losses.boundary(self.loss_kind)
     if boundary is None:
       return terms | {'gap': terms['real_logit'] - terms['fake_logit']}
@@ -265,33 +272,18 @@ class GAN(VideoModel):
     key_b: Array,
     train: bool,
   ) -> Array:
-    """Returns the weighted mean of the penalty; statistics stay as they are."""
-    at = fake if self.penalty_kind == 'r2' else real
-    key = random.fold_in(key_b, _JUDGE)
-    # Unbound, since jax.grad takes functions, and a bound module is none.
-    network, variables = critic.unbind()
-    kept = [kind for kind in variables if kind != 'params']
-    drops = self.has_rng('dropout')
-    rngs = {'dropout': self.make_rng('dropout')} if drops else {}
-
-    def score(video_bthwc: Array) -> Array:
-      opinion, _ = network.apply(
-        variables,
-        video_bthwc,
-        at.condition,
-        key,
-        train=train,
-        rngs=rngs,
-        mutable=kept,
+    """Returns the weighted mean penalty; statistics do not change."""
+    clips = fake if self.penalty_kind == 'r2' else real
+    score = critics.clip_scores(
+      critics.unbound(
+        critic, clips.condition, random.fold_in(key_b, _CRITIC), train=train
       )
-      logit = opinion[0] if isinstance(opinion, tuple) else opinion
-      return logit.reshape(len(video_bthwc), -1).mean(axis=1)
-
+    )
     if self.penalty_kind == 'gp':
-      points_bthwc = lipschitz.between(
-        random.fold_in(key_b, _BETWEEN), real.video_bthwc, fake.video_bthwc
+      points_bthwc = lipschitz.interpolate(
+        random.fold_in(key_b, _INTERPOLATE), real.video_bthwc, fake.video_bthwc
       )
       penalty_b = lipschitz.one_centred(score, points_bthwc)
     else:
-      penalty_b = lipschitz.zero_centred(score, at.video_bthwc)
+      penalty_b = lipschitz.zero_centred(score, clips.video_bthwc)
     return self.penalty_weight * penalty_b.mean()

@@ -1,8 +1,8 @@
-"""What critics and generators of a GAN minimize, given the critic's logits.
+"""Losses of critics and generators of a GAN, given the critic's logits.
 
-A positive logit says "data". Logits may have any shape; the loss is their mean,
-so a critic of patches counts no more than one of whole clips. All is computed
-in float32.
+A positive logit classifies a clip as real. Logits may have any shape; the loss
+is their mean, so a critic of patches weighs as much as one of whole clips. All
+losses are computed in float32.
 
 | kind          | critic                                    | generator       |
 |---------------|-------------------------------------------|-----------------|
@@ -35,11 +35,11 @@ def critic(kind: str, real_logit: Array, fake_logit: Array) -> Array:
 
   Args:
     kind: One of KINDS.
-    real_logit: Logits of data.
-    fake_logit: Logits of generated clips; their shape may be another.
+    real_logit: Logits of real clips.
+    fake_logit: Logits of generated clips; their shape may differ.
 
   Raises:
-    ValueError: If there is no such kind.
+    ValueError: If `kind` is not in KINDS.
   """
   check(kind)
   real, fake = _float(real_logit), _float(fake_logit)
@@ -61,7 +61,7 @@ def generator(kind: str, fake_logit: Array) -> Array:
   match kind:
     case 'logistic':
       return jax.nn.softplus(-fake).mean()
-    case 'saturating':  # log(1 - D), flat where the critic is sure of a fake.
+    case 'saturating':  # log(1 - D) has no slope where the critic is certain.
       return -jax.nn.softplus(fake).mean()
     case 'hinge' | 'wasserstein':
       return -fake.mean()
@@ -70,10 +70,10 @@ def generator(kind: str, fake_logit: Array) -> Array:
 
 
 def boundary(kind: str) -> float | None:
-  """Returns the logit between "fake" and "data"; None if there is none.
+  """Returns the logit between "generated" and "real"; None if there is none.
 
-  Wasserstein critics are known up to a constant, so only gaps between their
-  logits mean anything.
+  Wasserstein critics are defined up to a constant, so only differences between
+  their logits are meaningful.
   """
   check(kind)
   return {'least_squares': 0.5, 'wasserstein': None}.get(kind, 0.0)
@@ -86,7 +86,7 @@ def classification(class_logit_bk: Array, label_b: Array) -> Array:
 
 
 def check(kind: str) -> None:
-  """Raises ValueError if there is no such kind."""
+  """Raises ValueError if `kind` is not in KINDS."""
   if kind not in KINDS:
     close = difflib.get_close_matches(kind, KINDS, n=1)
     hint = f' Did you mean {close[0]!r}?' if close else ''

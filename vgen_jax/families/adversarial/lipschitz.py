@@ -1,8 +1,8 @@
-"""Penalties on the gradient of a critic by what it looks at.
+"""Penalties on the gradient of a critic with respect to its input.
 
 Each takes `score(video_bthwc) -> score_b`, one number for each clip that
-depends on that clip alone (no batch norm in such critics), and differentiates
-it by pixels; the penalty is then differentiated once more, by parameters.
+depends on that clip alone (so the critic must not use batch norm). The score is
+differentiated by pixels, and the penalty then by the critic's parameters.
 """
 
 from collections.abc import Callable
@@ -24,11 +24,12 @@ def squared_gradient_norm(score: Score, video_bthwc: Array) -> Array:
 
 
 def zero_centred(score: Score, video_bthwc: Array) -> Array:
-  """Returns half the squared gradient norm, `[b]`: R1 at data, R2 at fakes.
+  """Returns half the squared gradient norm, `[b]`.
 
-  With weight gamma this is the regularizer `gamma / 2 E |grad D|^2` of
-  Mescheder et al., "Which Training Methods for GANs do actually Converge?",
-  2018, https://arxiv.org/abs/1801.04406
+  On real clips this is R1, on generated ones R2. With weight gamma it is the
+  regularizer `gamma / 2 E |grad D|^2` of Mescheder et al., "Which Training
+  Methods for GANs do actually Converge?", 2018,
+  https://arxiv.org/abs/1801.04406
   """
   return 0.5 * squared_gradient_norm(score, video_bthwc)
 
@@ -36,23 +37,24 @@ def zero_centred(score: Score, video_bthwc: Array) -> Array:
 def one_centred(score: Score, video_bthwc: Array) -> Array:
   """Returns the squared distance of the gradient norm from 1, `[b]`.
 
-  At points between data and fakes (`between`) it makes a Wasserstein critic
-  1-Lipschitz where it matters: Gulrajani et al., "Improved Training of
-  Wasserstein GANs", 2017, https://arxiv.org/abs/1704.00028, whose weight is 10.
+  On points between real and generated clips (`interpolate`) it makes a
+  Wasserstein critic 1-Lipschitz where it matters: Gulrajani et al., "Improved
+  Training of Wasserstein GANs", 2017, https://arxiv.org/abs/1704.00028, whose
+  weight is 10.
   """
-  # A square root has no slope at 0, where a fresh critic may well be.
+  # The square root has no derivative at 0, which a new critic may reach.
   norm_b = jnp.sqrt(squared_gradient_norm(score, video_bthwc) + 1e-12)
   return jnp.square(norm_b - 1)
 
 
-def between(key_b: Array, real_bthwc: Array, fake_bthwc: Array) -> Array:
-  """Returns a random point on the line from each real clip to its fake one.
+def interpolate(key_b: Array, real_bthwc: Array, fake_bthwc: Array) -> Array:
+  """Returns a random point on the line from each real clip to a generated one.
 
   Args:
-    key_b: Keys; how far along the line is drawn once for each clip.
-    real_bthwc: Ends of the lines.
-    fake_bthwc: Their other ends.
+    key_b: Keys, one for each clip, for the position on the line.
+    real_bthwc: Real clips, where the lines start.
+    fake_bthwc: Generated clips, where the lines end.
   """
-  way_b = random.uniform(key_b)
-  way = way_b.reshape(-1, *(1,) * (real_bthwc.ndim - 1))
-  return real_bthwc + way * (fake_bthwc - real_bthwc)
+  fraction_b = random.uniform(key_b)
+  fraction = fraction_b.reshape(-1, *(1,) * (real_bthwc.ndim - 1))
+  return real_bthwc + fraction * (fake_bthwc - real_bthwc)

@@ -1,7 +1,7 @@
-"""How likely clips are around what a decoder says: data beside vae.py.
+"""Likelihoods of clips given a decoder's output, for vae.py.
 
 Each is a module `(decoded_bthwc, video_bthwc) -> log_prob_bthwc`, in nats, with
-one scale for all pixels. The scale is fixed, or a parameter that learns.
+one scale for all pixels. The scale is fixed, or a learned parameter.
 """
 
 import math
@@ -14,26 +14,26 @@ from vgen_jax.nn import distributions
 
 
 class _Likelihood(nn.Module):
-  """Fields of all likelihoods.
+  """The base class of likelihoods.
 
   Attributes:
-    scale: Of pixels around the decoder's, which go from -1 to 1; if it learns,
-      where it starts.
-    learned: Whether it learns. It can balance the pixels and the divergence by
-      itself, as in Rybkin et al., "Simple and Effective VAE Training with
+    scale: Scale of the distribution around the decoder's output, in units of
+      pixels in [-1, 1]; the initial value if it is learned.
+    learned: Whether the scale is learned. It then balances reconstruction and
+      divergence, as in Rybkin et al., "Simple and Effective VAE Training with
       Calibrated Decoders", 2020, https://arxiv.org/abs/2006.13202.
   """
 
   scale: float = 0.1
   learned: bool = False
 
-  # Whether values are pixels of 256 levels, and no densities.
+  # Whether values are probabilities of 256 levels, and not densities.
   is_discrete = False
 
   def __post_init__(self):
     super().__post_init__()
     if self.scale <= 0:
-      raise ValueError(f'scale is {self.scale}; it must be positive.')
+      raise ValueError(f'scale is {self.scale}; it must be positive, as 0.1.')
 
   @nn.compact
   def log_scale(self) -> Array:
@@ -45,7 +45,7 @@ class _Likelihood(nn.Module):
 
 
 class Gaussian(_Likelihood):
-  """Normal pixels; with scale 1/sqrt(2), squared errors, but for a constant."""
+  """A normal density: with scale 1/sqrt(2), squared error plus a constant."""
 
   def __call__(self, decoded_bthwc: Array, video_bthwc: Array) -> Array:
     return distributions.Gaussian(decoded_bthwc, 2 * self.log_scale()).log_prob(
@@ -54,7 +54,7 @@ class Gaussian(_Likelihood):
 
 
 class Laplace(_Likelihood):
-  """Pixels at absolute distances, which blame outliers less."""
+  """A Laplace density, the absolute error: less sensitive to outliers."""
 
   def __call__(self, decoded_bthwc: Array, video_bthwc: Array) -> Array:
     return distributions.Laplace(decoded_bthwc, self.log_scale()).log_prob(
@@ -63,7 +63,7 @@ class Laplace(_Likelihood):
 
 
 class DiscretizedLogistic(_Likelihood):
-  """Pixels of 256 levels, so that bits per pixel mean something."""
+  """A discretized logistic on 256 levels, which has bits per pixel."""
 
   is_discrete = True
 

@@ -1,4 +1,4 @@
-"""Variational autoencoders: a bound on the likelihood of clips."""
+"""Variational autoencoders: a lower bound on the likelihood of clips."""
 
 import dataclasses
 import math
@@ -12,6 +12,7 @@ from vgen_jax.core.types import Batch
 from vgen_jax.core.types import Condition
 from vgen_jax.core.types import Metrics
 from vgen_jax.families.autoencoding import likelihoods
+from vgen_jax.families.autoencoding import reconstruction
 from vgen_jax.families.base import Update
 from vgen_jax.families.base import VideoModel
 from vgen_jax.nn import distributions
@@ -24,37 +25,38 @@ _CLIP = (1, 2, 3, 4)  # Axes of a clip, and of its latents.
 
 
 class VAE(VideoModel):
-  """Maximizes the evidence lower bound of clips, the ELBO.
+  """A VAE: an autoencoder that maximizes the evidence lower bound (ELBO).
 
   With posterior q and prior N(0, 1), the loss is the mean over the batch of
 
     sum over pixels of -log p(x | z)  +  beta * sum over latents of KL(q || p)
 
-  unless sums are asked to be means. Means change how much the divergence
-  weighs; the weight that it would have beside sums is logged as `beta_eff`
-  (`effective_beta`). `elbo` is always that of sums and beta 1, in nats a clip;
-  `bits_per_dim`, where pixels are discrete, is minus the same per pixel.
+  unless means replace the sums. Means change the relative weight of the
+  divergence; the equivalent weight with sums is logged as `beta_eff`
+  (`effective_beta`). `elbo` always uses sums and beta 1, in nats per clip;
+  `bits_per_dim`, where pixels are discrete, is its negative per pixel.
 
-  Samples are what the decoder says of latents from the prior, without the noise
-  that the likelihood would add to each pixel.
+  A sample is the decoder's output for latents from the prior, without the
+  noise of the likelihood.
 
   Attributes:
-    autoencoder: Has a bottleneck with a posterior, such as gaussian.Gaussian.
-    likelihood: Of families/autoencoding/likelihoods.py; a player if its scale
-      learns.
-    beta: Weight of the divergence: 1 is the bound, more favours good samples
-      over good reconstructions (Higgins et al., "beta-VAE", 2017,
+    autoencoder: Network with a bottleneck that has a posterior, such as
+      nn.bottlenecks.gaussian.Gaussian.
+    likelihood: Class of families/autoencoding/likelihoods.py; it is a player if
+      its scale is learned.
+    beta: Weight of the divergence. 1 gives the bound; larger values favour good
+      samples over good reconstructions (Higgins et al., "beta-VAE", 2017,
       https://openreview.net/forum?id=Sy2fzU9gl).
-    beta_warmup: Steps in which the weight rises from 0 to `beta`, in a line;
-      decoders else may learn to do without latents.
-    free_nats: Divergence that costs the same as less of it, of each channel
-      (summed over places) or latent, on average over the batch: below there is
-      no gradient. "Free bits" of Kingma et al., "Improving Variational
-      Inference with Inverse Autoregressive Flow", 2016,
-      https://arxiv.org/abs/1606.04934. Micro-batches count for themselves.
-    free_per: 'channel' or 'latent'.
+    beta_warmup: Number of steps over which the weight rises linearly from 0 to
+      `beta`. Without it decoders may learn to ignore the latents.
+    free_nats: Lower bound of the divergence in the loss, for each channel
+      (summed over positions) or latent, on average over the batch. Below it
+      there is no gradient: the "free bits" of Kingma et al., "Improving
+      Variational Inference with Inverse Autoregressive Flow", 2016,
+      https://arxiv.org/abs/1606.04934. It is applied to each micro-batch.
+    free_per: What `free_nats` applies to, 'channel' or 'latent'.
     recon_reduction: 'sum' or 'mean' over pixels and channels of a clip.
-    kl_reduction: 'sum' or 'mean' over its latents.
+    kl_reduction: 'sum' or 'mean' over the latents of a clip.
   """
 
   autoencoder: autoencoder_lib.Autoencoder
@@ -74,29 +76,29 @@ class VAE(VideoModel):
 
   @property
   def updates(self) -> tuple[Update, ...]:
-    turns = (Update('autoencoder'),)
+    updates = (Update('autoencoder'),)
     if self.likelihood.learned:
-      turns += (Update('likelihood', with_previous=True),)
-    return turns
+      updates += (Update('likelihood', with_previous=True),)
+    return updates
 
   def loss(
     self, batch: Batch, *, player: str, train: bool
   ) -> tuple[Array, Metrics]:
-    del player  # All want the same.
+    del player  # All players have the same loss.
     video_bthwc = batch['video']
-    decoded_bthwc, bottled = self.autoencoder(
+    decoded_bthwc, bottleneck = self.autoencoder(
       video_bthwc, self.clip_keys(batch), train=train
     )
-    if bottled.posterior is None:
+    if bottleneck.posterior is None:
       raise ValueError(
-        'The bottleneck of model.autoencoder has no posterior, of which a VAE'
-        " is made; take 'nn.bottlenecks.gaussian.Gaussian', or"
-        ' families.autoencoding.tokenizer.Autoencoding for other bottlenecks.'
+        'The bottleneck of model.autoencoder has no posterior, which a VAE'
+        " needs; take 'nn.bottlenecks.gaussian.Gaussian', or the family"
+        " 'families.autoencoding.tokenizer.Autoencoding'."
       )
     decoded_bthwc = decoded_bthwc.astype(jnp.float32)
     log_prob_bthwc = self.likelihood(decoded_bthwc, video_bthwc)
     nll = -log_prob_bthwc.sum(_CLIP).mean()
-    kl_bthwd = bottled.posterior.divergence()
+    kl_bthwd = bottleneck.posterior.divergence()
     kl = kl_bthwd.sum(_CLIP).mean()
     num_pixels = math.prod(video_bthwc.shape[1:])
     num_latents = math.prod(kl_bthwd.shape[1:])
@@ -105,16 +107,15 @@ class VAE(VideoModel):
     beta_eff = effective_beta(
       beta, self.recon_reduction, self.kl_reduction, num_pixels, num_latents
     )
-    loss = nll + beta_eff * self._paid(bottled.posterior)
+    loss = nll + beta_eff * self._divergence(bottleneck.posterior)
     if self.recon_reduction == 'mean':
       loss /= num_pixels
-    square_b = jnp.square(decoded_bthwc - video_bthwc).mean(_CLIP)
     terms = {
       'nll': nll,
       'kl': kl,
       'elbo': -nll - kl,
       'beta_eff': beta_eff,
-      'psnr': 10 * jnp.log10(4 / jnp.maximum(square_b, 1e-10)).mean(),
+      'psnr': reconstruction.psnr(video_bthwc, decoded_bthwc),
     }
     if self.likelihood.learned:
       terms['scale'] = jnp.exp(self.likelihood.log_scale())
@@ -123,9 +124,9 @@ class VAE(VideoModel):
     return loss, terms
 
   def sample(self, key_b: Array, condition: Condition) -> Array:
-    return self.draw(key_b, condition).clip(-1, 1)
+    return self.sample_unclipped(key_b, condition).clip(-1, 1)
 
-  def draw(self, key_b: Array, condition: Condition) -> Array:
+  def sample_unclipped(self, key_b: Array, condition: Condition) -> Array:
     self.check_condition(condition)
     shape = self.autoencoder.latent_shape(self.clip_shape)
     return self.autoencoder.decode(random.normal(key_b, shape))
@@ -135,8 +136,8 @@ class VAE(VideoModel):
       return jnp.asarray(self.beta)
     return self.beta * (batch['step'][0] / self.beta_warmup).clip(0, 1)
 
-  def _paid(self, posterior: distributions.Gaussian) -> Array:
-    """Returns the divergence, but no group's below what is free."""
+  def _divergence(self, posterior: distributions.Gaussian) -> Array:
+    """Returns the divergence, each group's at least `free_nats`."""
     kl_thwd = posterior.divergence().mean(0)
     axes = (0, 1, 2) if self.free_per == 'channel' else ()
     return jnp.maximum(kl_thwd.sum(axes), self.free_nats).sum()
@@ -149,20 +150,20 @@ def effective_beta(
   num_pixels: int,
   num_latents: int,
 ) -> Array:
-  """Returns the weight of the divergence beside sums, for the same optima.
+  """Returns the weight of the divergence that gives the same optima with sums.
 
-  Beside a mean over N pixels, one nat of divergence weighs N times as much as
-  beside their sum; as part of a mean over d latents, 1 / d as much. So a mean
-  squared error with a mean divergence, which is scale^2 = 1/2 here, and N / d,
-  amounts for pixels of another scale to N / (2 scale^2 d): some hundreds for
-  clips, and a posterior that collapses.
+  With a mean over N pixels, a nat of divergence weighs N times as much as with
+  their sum; in a mean over d latents it weighs 1 / d as much. A mean squared
+  error is the likelihood with scale^2 = 1/2; with a mean divergence the weight
+  is N / d. For pixels of another scale that is equivalent to N / (2 scale^2 d):
+  some hundreds for clips, so that the posterior collapses.
 
   Args:
-    beta: Weight in the loss as it is.
-    recon_reduction: 'sum' or 'mean'.
-    kl_reduction: 'sum' or 'mean'.
-    num_pixels: Values of a clip, N; channels count.
-    num_latents: Latents of a clip, d.
+    beta: Weight in the loss.
+    recon_reduction: 'sum' or 'mean' over pixels.
+    kl_reduction: 'sum' or 'mean' over latents.
+    num_pixels: Number of values of a clip, N, over all channels.
+    num_latents: Number of latents of a clip, d.
   """
   beta = jnp.asarray(beta, jnp.float32)
   if recon_reduction == 'mean':
@@ -173,7 +174,7 @@ def effective_beta(
 
 
 def _check(model: VAE) -> None:
-  """Raises ValueError if a field has no meaning."""
+  """Raises ValueError if a field has a value that is not allowed."""
   options = {
     'recon_reduction': REDUCTIONS,
     'kl_reduction': REDUCTIONS,
@@ -181,7 +182,9 @@ def _check(model: VAE) -> None:
   }
   for field, known in options.items():
     if (value := getattr(model, field)) not in known:
-      raise ValueError(f'model.{field} is {value!r}; it can be one of {known}.')
+      raise ValueError(
+        f'model.{field} is {value!r}; it must be one of {known}.'
+      )
   for field in ('beta', 'beta_warmup', 'free_nats'):
     if not (value := getattr(model, field)) >= 0:
       raise ValueError(f'model.{field} is {value}; it must be 0 or more.')

@@ -1,4 +1,4 @@
-"""What families over codes have in common: what they are told, and guidance."""
+"""The base class of families over codes: conditioning and guidance."""
 
 from collections.abc import Mapping
 import math
@@ -15,25 +15,25 @@ from vgen_jax.families import base
 
 
 class CodeModel(base.VideoModel):
-  """A model of the codes that a tokenizer makes of clips.
+  """A model of the codes of clips that a tokenizer computes.
 
-  It learns from `batch['codes']`, int32 `[b, t, h, w]`, and draws such. What it
-  is to draw may be known in part: `known_codes` where `known`, bool, is True,
-  both `[b, t, h, w]`; known codes come out as they went in.
+  It is trained on `batch['codes']`, int32 `[b, t, h, w]`, and generates codes.
+  Some of the codes to generate may be known: `known_codes` where `known`, bool,
+  is True, both `[b, t, h, w]`; known codes are returned unchanged.
 
   Attributes:
     clip_shape: (t, h, w, anything) of the grid of codes.
-    transformer: Network over codes; has `num_codes`.
-    num_classes: Number of labels; 0 learns and draws without.
-    vocab_size: Number of text tokens; 0 learns and draws without text.
-    class_dropout: Share of clips that are learned without label and text, so
-      that guidance has something to push off from.
+    transformer: Network over codes, with an attribute `num_codes`.
+    num_classes: Number of labels; 0 for a model without labels.
+    vocab_size: Number of text tokens; 0 for a model without text.
+    class_dropout: Fraction of clips that are trained without label and text,
+      for classifier-free guidance.
     guidance: Logits are `null + guidance * (conditional - null)`, where null
-      knows neither label nor text; 1 turns it off.
-    temperature: Of draws; logits are divided by it, and 0 takes the likeliest.
-    top_k: How many of the likeliest codes may be drawn; 0 for all.
-    top_p: Probability that the codes that may be drawn have together, the
-      likeliest first.
+      has neither label nor text; 1 turns guidance off.
+    temperature: Divisor of the logits in sampling; 0 takes the most likely
+      code.
+    top_k: Number of the most likely codes to sample from; 0 for all.
+    top_p: Probability mass of the most likely codes to sample from; 1 for all.
 
   Reference for guidance: Ho and Salimans, "Classifier-Free Diffusion Guidance",
   2022, https://arxiv.org/abs/2207.12598; on logits, as here, Gafni et al.,
@@ -74,24 +74,25 @@ class CodeModel(base.VideoModel):
 
   @property
   def grid(self) -> tuple[int, int, int]:
-    """Codes along t, h and w."""
+    """Number of codes along t, h and w."""
     return self.clip_shape[:3]
 
   @property
-  def drawn_grid(self) -> tuple[int, int, int]:
-    """The same of what it draws, which may be longer."""
+  def sample_grid(self) -> tuple[int, int, int]:
+    """Number of generated codes along t, h and w; t may be larger."""
     return self.grid
 
   def codes_of(self, batch: Batch) -> Array:
-    """Returns the codes of a batch, once they are sure to fit.
+    """Returns the codes of a batch, `[b, t, h, w]`.
 
     Raises:
-      ValueError: If there are none, or not as many as a clip has.
+      ValueError: If there are none, or their number differs from a clip's.
     """
     if 'codes' not in batch:
       raise ValueError(
-        f"The batch has no 'codes', from which {type(self).__name__} learns;"
-        ' make it the prior of latent.Latent, whose tokenizer makes them.'
+        f"The batch has no 'codes', on which {type(self).__name__} is trained;"
+        ' make it the prior of families.latent.Latent, whose tokenizer computes'
+        ' them.'
       )
     codes_bthw = batch['codes']
     if codes_bthw.shape[1:] != self.grid:
@@ -101,103 +102,112 @@ class CodeModel(base.VideoModel):
       )
     return codes_bthw
 
-  def told(self, batch: Batch, drop_key_b: Array | None) -> Condition:
-    """Returns what the transformer is told; some are dropped, if with keys.
+  def conditioning(self, batch: Batch, drop_key_b: Array | None) -> Condition:
+    """Returns the transformer's conditions in training.
+
+    Args:
+      batch: Codes with label and text, if the model has them.
+      drop_key_b: Keys by which conditions are dropped from some clips; None
+        keeps all.
 
     Raises:
-      ValueError: If the batch lacks the label or text that it learns by.
+      ValueError: If the batch lacks the label or text.
     """
     keys = [key for key in self.condition_keys if key.startswith(('l', 't'))]
     if missing := [key for key in keys if key not in batch]:
       raise ValueError(
         f'The batch has no {missing}, but model.num_classes is'
-        f' {self.num_classes}, model.vocab_size {self.vocab_size}; serve clips'
-        ' with them, or set it to 0.'
+        f' {self.num_classes} and model.vocab_size {self.vocab_size}; train on'
+        ' a source with them, or set these to 0.'
       )
-    told = {key: batch[key] for key in keys}
+    condition = {key: batch[key] for key in keys}
     if drop_key_b is None:
-      return told
-    drops_b = random.uniform(drop_key_b) < self.class_dropout
-    null = self._null(told)
-    broad = lambda x: drops_b.reshape(-1, *[1] * (x.ndim - 1))
-    return {k: jnp.where(broad(x), null[k], x) for k, x in told.items()}
+      return condition
+    is_dropped_b = random.uniform(drop_key_b) < self.class_dropout
+    null = self._null(condition)
+    like = lambda x: is_dropped_b.reshape(-1, *[1] * (x.ndim - 1))
+    return {k: jnp.where(like(x), null[k], x) for k, x in condition.items()}
 
-  def pairs(self, condition: Condition) -> Condition:
-    """Returns what the transformer is told in draws.
+  def guidance_pairs(self, condition: Condition) -> Condition:
+    """Returns the transformer's conditions in sampling.
 
-    With guidance, each clip comes twice, the second time with nothing told;
-    pairs lie side by side: a batch cut over devices stays where it is.
+    With guidance, each clip's condition is followed by its null condition.
+    Pairs are adjacent, so that a batch sharded over devices is not moved.
     """
-    told = {k: x for k, x in condition.items() if not k.startswith('known')}
+    inner = {k: x for k, x in condition.items() if not k.startswith('known')}
     if not self.is_guided(condition):
-      return told
-    if 'text' in told:  # Or there is nothing to hide from the null.
-      told.setdefault('text_mask', jnp.ones(told['text'].shape, bool))
-    null = self._null(told)
-    return {k: twice(x, null[k]) for k, x in told.items()}
+      return inner
+    if 'text' in inner:  # The null condition masks all of the text.
+      inner.setdefault('text_mask', jnp.ones(inner['text'].shape, bool))
+    null = self._null(inner)
+    return {k: interleave(x, null[k]) for k, x in inner.items()}
 
   def is_guided(self, condition: Condition) -> bool:
-    """Whether there is something to guide to."""
+    """Returns whether there is a label or text to guide to."""
     return self.guidance != 1 and ('label' in condition or 'text' in condition)
 
-  def blend(self, logits: Array) -> Array:
-    """Returns guided logits `[b, ...]` for those of pairs `[2 b, ...]`."""
+  def apply_guidance(self, logits: Array) -> Array:
+    """Returns guided logits `[b, ...]`, given those of pairs `[2 b, ...]`."""
     logits = logits.reshape(-1, 2, *logits.shape[1:])
     conditional, null = logits[:, 0], logits[:, 1]
     return null + self.guidance * (conditional - null)
 
-  def known(self, condition: Condition, num_clips: int) -> tuple[Array, Array]:
-    """Returns (known_codes_bthw, known_bthw); none is known if none is given.
+  def known_codes(
+    self, condition: Condition, num_clips: int
+  ) -> tuple[Array, Array]:
+    """Returns (known_codes_bthw, known_bthw); all False if none are given.
 
     Raises:
-      ValueError: If one comes without the other, shapes or types do not fit, or
-        there is no such code; of what jit traces, no code can be looked at.
+      ValueError: If only one is given, a shape or dtype is wrong, or a known
+        code is not in the codebook. Codes are not checked under jit.
     """
-    shape = (num_clips, *self.drawn_grid)
+    shape = (num_clips, *self.sample_grid)
     keys = ('known_codes', 'known')
     if not any(key in condition for key in keys):
       return jnp.zeros(shape, jnp.int32), jnp.zeros(shape, bool)
     for key in keys:
-      came = condition[key].shape if key in condition else 'absent'
-      if came != shape:
+      given = condition[key].shape if key in condition else 'absent'
+      if given != shape:
         raise ValueError(
-          f'condition[{key!r}] is {came}; to tell what is known takes'
-          f' known_codes and known, both {shape}.'
+          f'condition[{key!r}] is {given}; partly known codes need known_codes'
+          f' and known, both of shape {shape}.'
         )
     codes_bthw, known_bthw = (jnp.asarray(condition[key]) for key in keys)
     kinds = (jnp.integer, jnp.bool_)
     for key, x, kind in zip(keys, (codes_bthw, known_bthw), kinds, strict=True):
       if not jnp.issubdtype(x.dtype, kind):
         raise ValueError(
-          f'condition[{key!r}] is of {x.dtype}; it must be of'
+          f'condition[{key!r}] is {x.dtype}; it must be'
           f' {"bool" if kind is jnp.bool_ else "int32"}.'
         )
     if not isinstance(codes_bthw, jax.core.Tracer):
-      wrong = (codes_bthw < 0) | (codes_bthw >= self.num_codes)
-      if (wrong & known_bthw).any():
+      is_wrong = (codes_bthw < 0) | (codes_bthw >= self.num_codes)
+      if (is_wrong & known_bthw).any():
         raise ValueError(
-          f'condition["known_codes"] has {codes_bthw[wrong & known_bthw][0]}'
-          f' among what is known; codes are 0 to {self.num_codes - 1}.'
+          "condition['known_codes'] has a known code"
+          f' {codes_bthw[is_wrong & known_bthw][0]}; codes are 0 to'
+          f' {self.num_codes - 1}.'
         )
     return codes_bthw, known_bthw
 
-  def _null(self, told: Mapping[str, Array]) -> Condition:
-    null = dict(told)
-    if 'label' in told:
-      null['label'] = jnp.full_like(told['label'], self.num_classes)
-    if 'text' in told:
-      null['text_mask'] = jnp.zeros(told['text'].shape, bool)
+  def _null(self, condition: Mapping[str, Array]) -> Condition:
+    """Returns the null condition: no class, and all of the text masked."""
+    null = dict(condition)
+    if 'label' in condition:
+      null['label'] = jnp.full_like(condition['label'], self.num_classes)
+    if 'text' in condition:
+      null['text_mask'] = jnp.zeros(condition['text'].shape, bool)
     return null
 
 
-def twice(x: Array, other: Array | None = None) -> Array:
-  """Returns `[2 b, ...]`, each entry of x followed by its like in `other`."""
+def interleave(x: Array, other: Array | None = None) -> Array:
+  """Returns `[2 b, ...]`, each entry of `x` followed by that of `other`."""
   both = jnp.stack([x, x if other is None else other], axis=1)
   return both.reshape(-1, *x.shape[1:])
 
 
 def _check(model: CodeModel) -> None:
-  """Raises ValueError if fields have no meaning, alone or together."""
+  """Raises ValueError if fields have values that are not allowed."""
   for field, low, high in (
     ('class_dropout', 0, 1),
     ('temperature', 0, math.inf),
@@ -208,12 +218,12 @@ def _check(model: CodeModel) -> None:
       raise ValueError(
         f'model.{field} is {value}; it must lie in [{low}, {high}].'
       )
-  tells = model.num_classes or model.vocab_size
-  if model.guidance != 1 and not (tells and model.class_dropout):
+  has_condition = model.num_classes or model.vocab_size
+  if model.guidance != 1 and not (has_condition and model.class_dropout):
     raise ValueError(
-      f'model.guidance is {model.guidance}, but the model never learns without'
-      f' a label or text it knows: num_classes is {model.num_classes},'
-      f' vocab_size {model.vocab_size}, class_dropout {model.class_dropout};'
-      ' set guidance to 1, or make class_dropout and one of the others'
-      ' positive.'
+      f'model.guidance is {model.guidance}, but guidance needs a model trained'
+      ' both with and without label or text: num_classes is'
+      f' {model.num_classes}, vocab_size {model.vocab_size}, class_dropout'
+      f' {model.class_dropout}. Set guidance to 1, or make class_dropout and'
+      ' one of the others positive.'
     )

@@ -1,4 +1,4 @@
-"""Masked models: hidden codes are learned from all that one can see."""
+"""Masked models: masked codes are predicted from all others."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -18,40 +18,39 @@ from vgen_jax.families.codes import code_model
 from vgen_jax.families.codes import masks
 from vgen_jax.families.codes import token_sampling
 
-# Streams of a clip's key: of its loss, and of its sample.
-_DROP, _TASK, _SHARE, _PLACE = range(4)
+# Purposes of a clip's key, in the loss and in sampling.
+_DROP, _TASK, _TIME, _POSITION = range(4)
 _CODE, _ORDER = range(2)
 
 
 class Masked(code_model.CodeModel):
-  """A transformer that fills in hidden codes, all at once or in a few steps.
+  """A transformer that predicts masked codes, all at once or in a few steps.
 
-  It learns by hiding a random share of the codes of each clip, and is asked for
-  these: the loss is their mean cross-entropy, by clip and then over clips. It
-  draws by filling in all, keeping those it was surest of, and so on; how many
-  stay hidden after each step is that share's own schedule.
+  In training a random fraction of each clip's codes is masked. The loss is the
+  mean cross-entropy of the masked codes, within a clip and then over clips. In
+  sampling, each step predicts all masked codes and keeps the most confident
+  ones; the same schedule as in training gives the number that stay masked.
 
-  What is known (see `families.codes.code_model.CodeModel`) is never hidden, so
-  that prediction, interpolation, in- and outpainting are one and the same. To
-  be good at such it learns with what a task of masks.py knows, drawn for each
-  clip.
+  Known codes (see `families.codes.code_model.CodeModel`) are never masked, so
+  prediction, interpolation, inpainting and outpainting need no code of their
+  own. To train for them, name tasks of masks.py; one is sampled for each clip.
 
   Attributes:
     transformer: `(codes_bthw, condition, train=...) -> logits_bthwk`; the code
-      `num_codes` is a hidden one.
-    schedule: How many codes are hidden, of masks.SCHEDULES.
-    tasks: {name of masks.TASKS: how often it is learned}, relative.
-    label_smoothing: Share of a target's probability that is given to all codes
-      evenly.
-    num_steps: Steps of a draw.
-    choice_temperature: How much of Gumbel's noise is added to the
-      log-probability of a code before the surest are kept; falls to 0 over the
-      steps.
+      `num_codes` stands for a masked one.
+    schedule: Fraction of codes that are masked, a name in masks.SCHEDULES.
+    tasks: {name in masks.TASKS: relative frequency in training}.
+    label_smoothing: Fraction of the target probability that is spread over all
+      codes evenly, in [0, 1).
+    num_steps: Number of sampling steps.
+    choice_temperature: Scale of the Gumbel noise that is added to the
+      log-probabilities of codes before the most confident ones are kept; it
+      decreases to 0 over the steps.
 
   Reference: Chang et al., "MaskGIT: Masked Generative Image Transformer", 2022,
   https://arxiv.org/abs/2202.04200; tasks as in Yu et al., "MAGVIT: Masked
   Generative Video Transformer", 2022, https://arxiv.org/abs/2212.05199, but
-  known codes are seen as they are.
+  known codes are inputs without a mask.
   """
 
   schedule: str = 'cosine'
@@ -69,102 +68,111 @@ class Masked(code_model.CodeModel):
   def loss(
     self, batch: Batch, *, player: str, train: bool
   ) -> tuple[Array, Metrics]:
-    del player  # There is but one.
+    del player  # There is only one.
     codes_bthw, key_b = self.codes_of(batch), self.clip_keys(batch)
     drop_key_b = random.fold_in(key_b, _DROP) if train else None
-    hidden_bthw = self.hide(key_b)
-    seen_bthw = jnp.where(hidden_bthw, self.num_codes, codes_bthw)
-    told = self.told(batch, drop_key_b)
-    logits_bthwk = self.transformer(seen_bthw, told, train=train)
+    masked_bthw = self.random_mask(key_b)
+    input_bthw = jnp.where(masked_bthw, self.num_codes, codes_bthw)
+    condition = self.conditioning(batch, drop_key_b)
+    logits_bthwk = self.transformer(input_bthw, condition, train=train)
 
     nats_bthw = -token_sampling.log_likelihood(logits_bthwk, codes_bthw)
-    even_bthw = -jax.nn.log_softmax(logits_bthwk).mean(-1)
+    uniform_bthw = -jax.nn.log_softmax(logits_bthwk).mean(-1)
     smooth = self.label_smoothing
-    loss_bthw = (1 - smooth) * nats_bthw + smooth * even_bthw
-    right_bthw = logits_bthwk.argmax(-1) == codes_bthw
-    mean = lambda x: jnp.mean(x, where=hidden_bthw, axis=(1, 2, 3)).mean()
+    loss_bthw = (1 - smooth) * nats_bthw + smooth * uniform_bthw
+    correct_bthw = logits_bthwk.argmax(-1) == codes_bthw
+    mean = lambda x: jnp.mean(x, where=masked_bthw, axis=(1, 2, 3)).mean()
     return mean(loss_bthw), {
       'bits_per_code': mean(nats_bthw) / math.log(2),
-      'accuracy': mean(right_bthw),
-      'hidden': hidden_bthw.mean(),
+      'accuracy': mean(correct_bthw),
+      'hidden': masked_bthw.mean(),
     }
 
-  def hide(self, key_b: Array) -> Array:
-    """Draws which codes are to be filled in; bool `[b, t, h, w]`, one at least.
+  def random_mask(self, key_b: Array) -> Array:
+    """Returns which codes are masked in training, bool `[b, t, h, w]`.
 
-    A clip's task says what is known; of the rest a share is hidden, which is
-    the schedule's at a time drawn evenly.
+    A clip's task determines the known codes. Of the others a fraction is
+    masked, at least one: the schedule at a uniformly sampled time.
     """
     known_kthw = np.stack([masks.known(task, self.grid) for task in self.tasks])
-    often_k = np.array(list(self.tasks.values()), np.float32)
+    weight_k = np.array(list(self.tasks.values()), np.float32)
     task_b = jax.vmap(
-      lambda key: jax.random.categorical(key, np.log(often_k / often_k.sum()))
+      lambda key: jax.random.categorical(key, np.log(weight_k / weight_k.sum()))
     )(random.fold_in(key_b, _TASK))
     known_bn = jnp.asarray(known_kthw)[task_b].reshape(len(key_b), -1)
-    done_b = random.uniform(random.fold_in(key_b, _SHARE))
+    done_b = random.uniform(random.fold_in(key_b, _TIME))
     unknown_b = (~known_bn).sum(-1)
     count_b = jnp.ceil(unknown_b * masks.SCHEDULES[self.schedule](done_b))
-    score_bn = random.uniform(random.fold_in(key_b, _PLACE), known_bn.shape[1:])
-    place_bn = masks.rank(jnp.where(known_bn, 2.0, score_bn))
-    hidden_bn = place_bn < jnp.clip(count_b, 1, unknown_b)[:, None]
-    return hidden_bn.reshape(-1, *self.grid)
+    score_bn = random.uniform(
+      random.fold_in(key_b, _POSITION), known_bn.shape[1:]
+    )
+    rank_bn = masks.rank(jnp.where(known_bn, 2.0, score_bn))
+    masked_bn = rank_bn < jnp.clip(count_b, 1, unknown_b)[:, None]
+    return masked_bn.reshape(-1, *self.grid)
 
   def sample(self, key_b: Array, condition: Condition) -> Array:
-    """Draws codes for each key, int32 `[b, t, h, w]`."""
+    """Generates codes for each key, int32 `[b, t, h, w]`."""
     self.check_condition(condition)
     self.check_dropout(condition, self.class_dropout)
-    known_codes, known = self.known(condition, len(key_b))
+    known_codes, known = self.known_codes(condition, len(key_b))
     start_bthw = jnp.where(known, known_codes, self.num_codes)
     transformer, variables = self.transformer.unbind()  # For use under scan.
-    is_guided, told = self.is_guided(condition), self.pairs(condition)
+    is_guided = self.is_guided(condition)
+    condition = self.guidance_pairs(condition)
     unknown_b = (~known).sum((1, 2, 3))
 
     def step(codes_bthw: Array, number: Array) -> tuple[Array, None]:
       step_key_b = random.fold_in(key_b, number)
-      seen = code_model.twice(codes_bthw) if is_guided else codes_bthw
-      logits_bthwk = transformer.apply(variables, seen, told, train=False)
-      logits_bthwk = self.blend(logits_bthwk) if is_guided else logits_bthwk
-      drawn_bthw = token_sampling.draw(
+      inputs = code_model.interleave(codes_bthw) if is_guided else codes_bthw
+      logits_bthwk = transformer.apply(
+        variables, inputs, condition, train=False
+      )
+      if is_guided:
+        logits_bthwk = self.apply_guidance(logits_bthwk)
+      sampled_bthw = token_sampling.sample(
         random.fold_in(step_key_b, _CODE),
-        token_sampling.restrict(
+        token_sampling.filtered(
           logits_bthwk, self.temperature, self.top_k, self.top_p
         ),
       )
-      sure_bthw = token_sampling.log_likelihood(logits_bthwk, drawn_bthw)
+      confidence_bthw = token_sampling.log_likelihood(
+        logits_bthwk, sampled_bthw
+      )
       done = (number + 1) / self.num_steps
       noise_bthw = random.uniform(random.fold_in(step_key_b, _ORDER), self.grid)
-      heat = self.choice_temperature * (1 - done)
-      sure_bthw += heat * -jnp.log(-jnp.log(noise_bthw + 1e-20) + 1e-20)
-      hidden_bthw = codes_bthw == self.num_codes
-      still_bthw = self._still_hidden(
-        jnp.where(hidden_bthw, sure_bthw, jnp.inf), unknown_b, number
+      temperature = self.choice_temperature * (1 - done)
+      gumbel_bthw = -jnp.log(-jnp.log(noise_bthw + 1e-20) + 1e-20)
+      confidence_bthw += temperature * gumbel_bthw
+      masked_bthw = codes_bthw == self.num_codes
+      stays_bthw = self._stays_masked(
+        jnp.where(masked_bthw, confidence_bthw, jnp.inf), unknown_b, number
       )
-      codes_bthw = jnp.where(hidden_bthw, drawn_bthw, codes_bthw)
-      return jnp.where(still_bthw, self.num_codes, codes_bthw), None
+      codes_bthw = jnp.where(masked_bthw, sampled_bthw, codes_bthw)
+      return jnp.where(stays_bthw, self.num_codes, codes_bthw), None
 
     codes_bthw, _ = lax.scan(step, start_bthw, jnp.arange(self.num_steps))
     return codes_bthw.astype(jnp.int32)
 
-  def _still_hidden(
-    self, sure_bthw: Array, unknown_b: Array, number: Array
+  def _stays_masked(
+    self, confidence_bthw: Array, unknown_b: Array, number: Array
   ) -> Array:
-    """Returns which codes step `number` leaves hidden: those least sure.
+    """Returns which codes stay masked after step `number`.
 
-    As many as the schedule says, but at least one less than before, and none
-    after the last step.
+    They are the least confident ones, as many as the schedule states, but at
+    least one fewer than before, and none after the last step.
     """
     done = (number + 1) / self.num_steps
-    share = masks.SCHEDULES[self.schedule](done)
-    count_b = jnp.floor(unknown_b * share)
-    before_b = jnp.isfinite(sure_bthw).sum((1, 2, 3))
+    fraction = masks.SCHEDULES[self.schedule](done)
+    count_b = jnp.floor(unknown_b * fraction)
+    before_b = jnp.isfinite(confidence_bthw).sum((1, 2, 3))
     count_b = jnp.minimum(count_b, before_b - 1)
     count_b = jnp.where(number + 1 == self.num_steps, 0, count_b)
-    place_bn = masks.rank(sure_bthw.reshape(len(sure_bthw), -1))
-    return (place_bn < count_b[:, None]).reshape(sure_bthw.shape)
+    rank_bn = masks.rank(confidence_bthw.reshape(len(confidence_bthw), -1))
+    return (rank_bn < count_b[:, None]).reshape(confidence_bthw.shape)
 
 
 def _check(model: Masked) -> None:
-  """Raises ValueError if fields have no meaning."""
+  """Raises ValueError if a field has a value that is not allowed."""
   if model.schedule not in masks.SCHEDULES:
     raise ValueError(
       f'model.schedule is {model.schedule!r}; it must be one of'
@@ -172,13 +180,12 @@ def _check(model: Masked) -> None:
     )
   if not model.tasks or not set(model.tasks) <= set(masks.TASKS):
     raise ValueError(
-      f'model.tasks is {dict(model.tasks)}; it must name some of'
+      f'model.tasks is {dict(model.tasks)}; it must name one or more of'
       f' {tuple(masks.TASKS)}.'
     )
   if min(model.tasks.values()) <= 0:
     raise ValueError(
-      f'model.tasks is {dict(model.tasks)}; how often each is learned must be'
-      ' positive.'
+      f'model.tasks is {dict(model.tasks)}; all frequencies must be positive.'
     )
   if not 0 <= model.label_smoothing < 1:
     raise ValueError(

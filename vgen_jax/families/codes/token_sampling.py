@@ -1,4 +1,4 @@
-"""From logits to codes: temperature, top-k, top-p, and draws by clip."""
+"""Sampling of codes from logits: temperature, top-k, top-p."""
 
 import jax
 import jax.numpy as jnp
@@ -6,19 +6,20 @@ import jax.numpy as jnp
 from vgen_jax.core.types import Array
 
 
-def restrict(
+def filtered(
   logits: Array, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
 ) -> Array:
-  """Returns logits `[..., k]` of the codes that may be drawn; others are -inf.
+  """Returns logits `[..., k]` with those of excluded codes set to -inf.
 
   Args:
-    logits: Of all codes, last axis.
-    temperature: They are divided by it, first of all; 0 leaves the likeliest
-      code alone.
-    top_k: How many of the likeliest codes are left; 0 for all. Codes that are
-      as likely as the last of them stay, too.
-    top_p: The likeliest codes are left that have this probability together, or
-      just more; of 0, the likeliest one. Of equals the first count as likelier.
+    logits: Logits of all codes, on the last axis.
+    temperature: Divisor of the logits, applied first; 0 keeps only the most
+      likely code.
+    top_k: Number of the most likely codes that are kept; 0 keeps all. Codes as
+      likely as the last of them are kept too.
+    top_p: Probability mass to keep: the smallest set of the most likely codes
+      whose probabilities sum to this or more; 0 keeps the most likely code.
+      Among equally likely codes the first are kept.
 
   Reference for `top_p`: Holtzman et al., "The Curious Case of Neural Text
   Degeneration", 2019, https://arxiv.org/abs/1904.09751
@@ -32,21 +33,21 @@ def restrict(
     logits = jnp.where(logits < least, -jnp.inf, logits)
   if top_p < 1:
     order = jnp.argsort(-logits, axis=-1)
-    share = jax.nn.softmax(jnp.take_along_axis(logits, order, axis=-1))
-    stays = jnp.cumsum(share, axis=-1) - share < top_p
-    stays = stays.at[..., 0].set(True)
-    place = jnp.argsort(order, axis=-1)
-    stays = jnp.take_along_axis(stays, place, axis=-1)
-    logits = jnp.where(stays, logits, -jnp.inf)
+    probability = jax.nn.softmax(jnp.take_along_axis(logits, order, axis=-1))
+    is_kept = jnp.cumsum(probability, axis=-1) - probability < top_p
+    is_kept = is_kept.at[..., 0].set(True)
+    rank = jnp.argsort(order, axis=-1)
+    is_kept = jnp.take_along_axis(is_kept, rank, axis=-1)
+    logits = jnp.where(is_kept, logits, -jnp.inf)
   return logits
 
 
-def draw(key_b: Array, logits: Array) -> Array:
-  """Draws int32 codes `[b, ...]` by logits `[b, ..., k]`, a key for a clip."""
+def sample(key_b: Array, logits: Array) -> Array:
+  """Samples int32 codes `[b, ...]` by logits `[b, ..., k]`, one key a clip."""
   return jax.vmap(jax.random.categorical)(key_b, logits).astype(jnp.int32)
 
 
 def log_likelihood(logits: Array, codes: Array) -> Array:
-  """Returns the log-probability of codes `[...]` by logits `[..., k]`, nats."""
+  """Returns log-probabilities, in nats, of codes `[...]`: logits `[..., k]`."""
   logits = jax.nn.log_softmax(logits.astype(jnp.float32))
   return jnp.take_along_axis(logits, codes[..., None], axis=-1)[..., 0]

@@ -1,4 +1,4 @@
-"""Diffusion and flow matching: learn to tell clips from noise at all levels."""
+"""Diffusion and flow matching: clips are denoised at all noise levels."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -15,20 +15,20 @@ from vgen_jax.families.diffusion import predictions
 from vgen_jax.families.diffusion import solvers
 from vgen_jax.families.diffusion import times
 
-# Streams of a clip's key: of its loss, and of its sample.
+# Purposes of a clip's key, in the loss and in sampling.
 _NOISE, _TIME, _DROP = range(3)
-_START, _WAY = range(2)
+_START, _SOLVER = range(2)
 
-# Share of a clip's values that a dynamic threshold leaves alone.
+# Quantile of a clip's absolute values that dynamic thresholding scales to 1.
 _QUANTILE = 0.995
 
 
 class Diffusion(base.VideoModel):
-  """A denoiser that learns at all levels of noise, and draws by going down.
+  """A denoiser trained at all noise levels, and sampled from noise to data.
 
-  One family for what the literature calls DDPM, flow matching, rectified flow
-  and EDM: they differ in data alone, the fields below. The defaults are flow
-  matching. Time runs from 0, noise, to 1, data.
+  This family covers DDPM, flow matching, rectified flow and EDM, which differ
+  only in the fields below. The defaults are flow matching. Time runs from 0,
+  noise, to 1, data.
 
     EDM: path paths.VarianceExploding, prediction 'edm', times.LogNormal,
       solvers.Heun with num_steps=18.
@@ -37,26 +37,27 @@ class Diffusion(base.VideoModel):
 
   Attributes:
     denoiser: `(video_bthwc, time_b, condition, train=...) -> output_bthwc`.
-      Times are in [0, 1]; `condition` holds 'label' if there are classes, and
-      label `num_classes` means none.
-    num_classes: Number of labels; 0 learns and draws without.
-    path: What a noisy clip is; a class of paths.py.
-    prediction: What the denoiser says, of predictions.NAMES.
-    weight: Which error counts, of predictions.WEIGHTS.
-    min_snr_gamma: Bound of the weight 'min_snr'.
+      Times are in [0, 1]; `condition` has 'label' if there are classes, and
+      label `num_classes` means no label.
+    num_classes: Number of labels; 0 for a model without labels.
+    path: Path from noise to data; a class of paths.py.
+    prediction: Target of the denoiser, one of predictions.NAMES.
+    weight: Weight of the squared error, one of predictions.WEIGHTS.
+    min_snr_gamma: Upper bound of the weight 'min_snr'.
     sigma_data: Standard deviation of the clips' pixels, for prediction 'edm',
-      and for the scale of inputs on a path that explodes.
-    time_density: How often each time is learned; a class of times.py.
-    class_dropout: Share of clips that are learned without their label, so that
-      guidance has something to push off from.
-    solver: How clips are drawn; a class of solvers.py.
-    guidance: `null + guidance * (conditional - null)`; 1 turns it off.
-    guidance_interval: Times at which there is guidance, as the denoiser is
-      told them.
-    clip_x0: What becomes of clean estimates on the way: 'off'; 'static', cut to
-      [-1, 1]; 'dynamic', scaled by their 0.995 quantile if it is above 1, then
-      cut (Saharia et al., "Photorealistic Text-to-Image Diffusion Models with
-      Deep Language Understanding", 2022, https://arxiv.org/abs/2205.11487).
+      and for the scale of inputs on a variance-exploding path.
+    time_density: Distribution of times in training; a class of times.py.
+    class_dropout: Fraction of clips that are trained without their label, for
+      classifier-free guidance.
+    solver: Sampler; a class of solvers.py.
+    guidance: Scale of `null + guidance * (conditional - null)`; 1 turns it off.
+    guidance_interval: First and last time with guidance, as given to the
+      denoiser.
+    clip_x0: How estimates of the clean clip are clipped in sampling: 'off';
+      'static', to [-1, 1]; 'dynamic', scaled by their 0.995 quantile if it is
+      above 1, then clipped (Saharia et al., "Photorealistic Text-to-Image
+      Diffusion Models with Deep Language Understanding", 2022,
+      https://arxiv.org/abs/2205.11487).
 
   References are in the files named.
   """
@@ -92,13 +93,13 @@ class Diffusion(base.VideoModel):
   def loss(
     self, batch: Batch, *, player: str, train: bool
   ) -> tuple[Array, Metrics]:
-    del player  # There is but one.
+    del player  # There is only one.
     clean_bthwc, key_b = batch['video'], self.clip_keys(batch)
     noise_key_b, time_key_b, drop_key_b = (
-      random.fold_in(key_b, stream) for stream in (_NOISE, _TIME, _DROP)
+      random.fold_in(key_b, purpose) for purpose in (_NOISE, _TIME, _DROP)
     )
     noise_bthwc = random.normal(noise_key_b, clean_bthwc.shape[1:])
-    time_b = self.time_density.draw(time_key_b, self.path)
+    time_b = self.time_density.sample(time_key_b, self.path)
     time_b = jnp.maximum(time_b, self._first_time())
     condition = self._condition(batch, drop_key_b if train else None)
 
@@ -107,7 +108,7 @@ class Diffusion(base.VideoModel):
     noisy_bthwc = alpha_b1111 * clean_bthwc + sigma_b1111 * noise_bthwc
     output_bthwc = self.denoiser(
       noisy_bthwc * self._target.input_scale(time_b1111),
-      self.path.clock(time_b),
+      self.path.network_time(time_b),
       condition,
       train=train,
     ).astype(jnp.float32)
@@ -116,23 +117,22 @@ class Diffusion(base.VideoModel):
     error_b = jnp.square(output_bthwc - target_bthwc).mean(axis=(1, 2, 3, 4))
     error_b *= self._target.weight(self.weight, time_b, self.min_snr_gamma)
     near_noise_b = time_b < 0.5
-    return error_b.mean(), {  # The two halves' shares; their sum is the loss.
+    return error_b.mean(), {  # The sum of the two terms is the loss.
       'loss_near_noise': (error_b * near_noise_b).mean(),
       'loss_near_data': (error_b * ~near_noise_b).mean(),
     }
 
   def sample(self, key_b: Array, condition: Condition) -> Array:
-    return self.draw(key_b, condition).clip(-1, 1)
+    return self.sample_unclipped(key_b, condition).clip(-1, 1)
 
-  def draw(self, key_b: Array, condition: Condition) -> Array:
-    """Draws as `sample` does, but does not clip: for what is no pixels."""
+  def sample_unclipped(self, key_b: Array, condition: Condition) -> Array:
     self.check_condition(condition)
     self.check_dropout(condition, self.class_dropout)
     noise_bthwc = random.normal(random.fold_in(key_b, _START), self.clip_shape)
     return self.solver.solve(
       self._estimator(condition),
       noise_bthwc,
-      random.fold_in(key_b, _WAY),
+      random.fold_in(key_b, _SOLVER),
       self.path,
       self._first_time(),
     )
@@ -142,22 +142,23 @@ class Diffusion(base.VideoModel):
     return predictions.Prediction(self.prediction, self.path, self.sigma_data)
 
   def _first_time(self) -> float | Array:
-    """Where learning and drawing begin: 0, unless noise alone tells nothing."""
+    """Returns the first time of training and sampling."""
+    # At time 0 a prediction of the noise does not determine the clean clip.
     return self.path.first_time() if self.prediction == 'noise' else 0.0
 
   def _condition(self, batch: Batch, drop_key_b: Array | None) -> Condition:
-    """What the denoiser is told; some labels are dropped, if there are keys."""
+    """Returns the denoiser's condition; given keys, some labels are dropped."""
     if not self.num_classes:
       return {}
     if 'label' not in batch:
       raise ValueError(
         f"The batch has no 'label', but model.num_classes is"
-        f' {self.num_classes}; serve clips with labels, or set it to 0.'
+        f' {self.num_classes}; train on a source with labels, or set it to 0.'
       )
     if drop_key_b is None:
       return {'label': batch['label']}
-    drops_b = random.uniform(drop_key_b) < self.class_dropout
-    return {'label': jnp.where(drops_b, self.num_classes, batch['label'])}
+    is_dropped_b = random.uniform(drop_key_b) < self.class_dropout
+    return {'label': jnp.where(is_dropped_b, self.num_classes, batch['label'])}
 
   def _estimator(self, condition: Condition) -> solvers.Estimate:
     """Returns `(noisy_bthwc, time) -> clean_bthwc`, guided and clipped."""
@@ -172,7 +173,7 @@ class Diffusion(base.VideoModel):
     def estimate(noisy_bthwc: Array, time: Array) -> Array:
       output_bthwc = guided(
         noisy_bthwc * self._target.input_scale(time),
-        self.path.clock(time),
+        self.path.network_time(time),
         condition,
       ).astype(jnp.float32)
       clean_bthwc = self._target.clean(output_bthwc, noisy_bthwc, time)
@@ -182,6 +183,7 @@ class Diffusion(base.VideoModel):
 
 
 def _clip(clean_bthwc: Array, how: str) -> Array:
+  """Returns estimates of clean clips, clipped as `clip_x0` states."""
   if how == 'off':
     return clean_bthwc
   if how == 'static':
@@ -194,7 +196,7 @@ def _clip(clean_bthwc: Array, how: str) -> Array:
 
 
 def _check(model: Diffusion) -> None:
-  """Raises ValueError if fields have no meaning, alone or together."""
+  """Raises ValueError if fields have values that are not allowed."""
   options = {
     'prediction': predictions.NAMES,
     'weight': predictions.WEIGHTS,
@@ -202,7 +204,9 @@ def _check(model: Diffusion) -> None:
   }
   for field, known in options.items():
     if (value := getattr(model, field)) not in known:
-      raise ValueError(f'model.{field} is {value!r}; it can be one of {known}.')
+      raise ValueError(
+        f'model.{field} is {value!r}; it must be one of {known}.'
+      )
   for field in ('sigma_data', 'min_snr_gamma'):
     if (value := getattr(model, field)) <= 0:
       raise ValueError(f'model.{field} is {value}; it must be positive.')
@@ -213,20 +217,21 @@ def _check(model: Diffusion) -> None:
   first, last = model.guidance_interval
   if not 0 <= first < last <= 1:
     raise ValueError(
-      f'model.guidance_interval is {(first, last)}; it must rise within [0, 1],'
-      ' where 0 is noise.'
+      f'model.guidance_interval is {(first, last)}; it must be two increasing'
+      ' times in [0, 1], where 0 is noise.'
     )
   if model.guidance != 1 and not (model.num_classes and model.class_dropout):
     raise ValueError(
-      f'model.guidance is {model.guidance}, but the model never learns without'
-      f' a label it knows: num_classes is {model.num_classes}, class_dropout'
-      f' {model.class_dropout}; set guidance to 1, or make both positive.'
+      f'model.guidance is {model.guidance}, but guidance needs a model trained'
+      f' both with and without labels: num_classes is {model.num_classes},'
+      f' class_dropout {model.class_dropout}. Set guidance to 1, or make both'
+      ' positive.'
     )
   for field in ('prediction', 'weight'):
-    if model.path.explodes and (
+    if model.path.variance_explodes and (
       (value := getattr(model, field)) in ('velocity', 'v')
     ):
       raise ValueError(
-        f'model.{field} is {value!r}, which outgrows all bounds on'
-        f" {type(model.path).__name__}; there it can be 'noise', 'x0' or 'edm'."
+        f'model.{field} is {value!r}, which is unbounded on the path'
+        f" {type(model.path).__name__}; use 'noise', 'x0' or 'edm' there."
       )

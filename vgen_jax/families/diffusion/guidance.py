@@ -1,4 +1,4 @@
-"""Classifier-free guidance: towards what a label adds."""
+"""Classifier-free guidance by a label."""
 
 from collections.abc import Callable
 
@@ -20,15 +20,17 @@ def guided(
 ) -> Callable[[Array, Array, Condition], Array]:
   """Returns `(noisy_bthwc, time, condition) -> output_bthwc`, guided.
 
-  The output is `null + scale * (conditional - null)`: 1 is the denoiser's own,
-  0 is deaf to labels, more than 1 exaggerates. Since all predictions at one
-  time are affine in each other, it does not matter which one this blends.
+  The output is `null + scale * (conditional - null)`: scale 1 gives the
+  denoiser's own output, 0 ignores labels, more than 1 amplifies their effect.
+  All predictions at one time are affine functions of each other, so the result
+  does not depend on which of them the denoiser outputs.
 
   Args:
-    denoiser: Network; label `num_classes` means none.
+    denoiser: Network; label `num_classes` means no label.
     num_classes: Number of labels.
     scale: Strength of guidance.
-    interval: Times at which to guide; outside it runs the denoiser but once.
+    interval: First and last time with guidance. At other times the denoiser
+      runs once, with the label.
 
   Reference: Ho and Salimans, "Classifier-Free Diffusion Guidance", 2022,
   https://arxiv.org/abs/2207.12598, whose w is `scale - 1`; for `interval`,
@@ -42,7 +44,7 @@ def guided(
     return denoiser(noisy_bthwc, time_b, condition)
 
   def twice(noisy_bthwc: Array, time: Array, condition: Condition) -> Array:
-    # Pairs lie side by side: a batch cut over devices stays where it is.
+    # Pairs are adjacent, so that a batch sharded over devices is not moved.
     null_b = jnp.full_like(condition['label'], num_classes)
     label_b = jnp.stack([condition['label'], null_b], axis=1).reshape(-1)
     pairs_bthwc = jnp.repeat(noisy_bthwc, 2, axis=0)

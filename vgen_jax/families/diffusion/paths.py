@@ -1,13 +1,13 @@
-"""Ways from noise to data: how much of each a noisy clip holds at a time.
+"""Paths from noise to data: the scales of both in a noisy clip at each time.
 
 At time t a clip is `alpha(t) * clean + sigma(t) * noise`, with standard normal
-noise. Time runs from 0, where (almost) all is noise, to 1, where (almost) all
-is data. All functions act on each entry of an array of times.
+noise. Time runs from 0, (almost) pure noise, to 1, (almost) pure data. All
+functions are elementwise over arrays of times.
 
-Two places are delicate. Where alpha is 0 nobody can tell data from an estimate
-of the noise: `first_time` is where a method that must may begin. Where sigma is
-0 noise has no direction: samplers never evaluate a network there, they jump to
-the clean estimate from the time before (see solvers.py).
+There are two singular cases. Where alpha is 0, an estimate of the noise does
+not determine the data; methods that need it begin at `first_time`. Where sigma
+is 0, the noise is undefined; samplers never evaluate a network there, but take
+the clean estimate from the previous time (see solvers.py).
 """
 
 import dataclasses
@@ -17,34 +17,34 @@ import jax.numpy as jnp
 
 from vgen_jax.core.types import Array
 
-# Data is this much fainter than noise where estimating noise alone begins.
-_FAINTEST = 1e-3
+# Ratio alpha / sigma at `first_time`.
+_SMALLEST_RATIO = 1e-3
 
 
 @dataclasses.dataclass(frozen=True)
 class Path:
-  """What all paths share; a subclass gives `scales` and `time`."""
+  """The base class of paths; a subclass implements `scales` and `time`."""
 
   @property
   def reaches_data(self) -> bool:
-    """Whether sigma(1) is 0; if not, some noise is left at time 1."""
+    """Whether sigma(1) is 0, so that no noise remains at time 1."""
     return False
 
   @property
-  def explodes(self) -> bool:
-    """Whether noise is added to data of full strength, far above its scale."""
+  def variance_explodes(self) -> bool:
+    """Whether alpha is 1 at all times, and sigma much larger than the data."""
     return False
 
   def scales(self, time: Array) -> tuple[Array, Array]:
-    """Returns (alpha, sigma), the shares of data and of noise."""
+    """Returns (alpha, sigma), the scales of data and of noise."""
     raise NotImplementedError
 
   def time(self, log_snr: Array) -> Array:
-    """Returns the time of a log signal-to-noise ratio, clipped to [0, 1]."""
+    """Returns the time with this log signal-to-noise ratio, in [0, 1]."""
     raise NotImplementedError
 
   def rates(self, time: Array) -> tuple[Array, Array]:
-    """Returns the derivatives of alpha and sigma by time."""
+    """Returns the derivatives of alpha and sigma with respect to time."""
     time = jnp.asarray(time)
     _, rates = jax.jvp(self.scales, (time,), (jnp.ones_like(time),))
     return rates
@@ -55,18 +55,18 @@ class Path:
     return 2 * (jnp.log(alpha) - jnp.log(sigma))
 
   def first_time(self) -> Array:
-    """Returns the first time at which alpha is no less than 0.001 sigma."""
-    return self.time(jnp.asarray(2 * jnp.log(_FAINTEST)))
+    """Returns the first time at which alpha is at least 0.001 sigma."""
+    return self.time(jnp.asarray(2 * jnp.log(_SMALLEST_RATIO)))
 
-  def clock(self, time: Array) -> Array:
-    """Returns the time that a network is told, in [0, 1]."""
+  def network_time(self, time: Array) -> Array:
+    """Returns the time as given to the network, in [0, 1]."""
     return time
 
   def tangent(self, time: Array, start: Array, end: Array) -> tuple:
-    """Returns changes of (alpha, sigma) from start to end, as at `time`.
+    """Returns the changes of (alpha, sigma) from start to end, linearized.
 
-    They are those of the straight line with the path's direction at `time`:
-    the step of a solver such as Euler's.
+    They are those along the path's tangent at `time`, as in a step of Euler's
+    method.
     """
     d_alpha, d_sigma = self.rates(time)
     return d_alpha * (end - start), d_sigma * (end - start)
@@ -94,16 +94,16 @@ class Linear(Path):
 
 @dataclasses.dataclass(frozen=True)
 class Cosine(Path):
-  """A quarter of a circle: alpha is a cosine, sigma the sine.
+  """A quarter of a circle: alpha is the cosine, sigma the sine of an angle.
 
   Attributes:
-    offset: Where on the circle data lies, so that the noise left at time 1 is
-      near the coarseness of a pixel.
+    offset: Offset s of the paper's angle at time 1, so that the remaining noise
+      is near the quantization step of a pixel.
 
   Reference: Nichol and Dhariwal, "Improved Denoising Diffusion Probabilistic
   Models", 2021, https://arxiv.org/abs/2102.09672. They divide alpha by its
-  value at time 1, which makes the slope of sigma infinite there; here it is
-  left, and noise of 0.0125 with it.
+  value at time 1, which makes the slope of sigma infinite there. This is not
+  done here, so noise of 0.0125 remains.
   """
 
   offset: float = 0.008
@@ -111,7 +111,7 @@ class Cosine(Path):
   def __post_init__(self):
     if not 0 < self.offset < 1:
       raise ValueError(
-        f'paths.Cosine: offset is {self.offset}; it must lie between 0 and 1.'
+        f'families.diffusion.paths.Cosine: offset is {self.offset}; it must lie between 0 and 1.'
         ' The paper has 0.008.'
       )
 
@@ -127,15 +127,15 @@ class Cosine(Path):
 
 @dataclasses.dataclass(frozen=True)
 class LinearBeta(Path):
-  """The first diffusion models' path: noise enters at a rate linear in time.
+  """The path of DDPM: noise is added at a rate that is linear in time.
 
   Attributes:
-    beta_min: Rate per unit of time at the data's end; 1,000 times the
-      paper's beta of its first step.
-    beta_max: Rate at the noise's end.
-    margin: Share of the time that is left out beside the data: there sigma
-      grows like a square root. It is one step in a thousand, as in the paper,
-      whose first step does not begin at sigma 0 either.
+    beta_min: Rate per unit of time at the data, 1,000 times the paper's beta of
+      its first step.
+    beta_max: Rate per unit of time at the noise.
+    margin: Fraction of the time next to the data that is excluded, since sigma
+      grows like a square root there. It is one step in a thousand, as in the
+      paper, whose first step does not begin at sigma 0 either.
 
   Reference: Ho et al., "Denoising Diffusion Probabilistic Models", 2020,
   https://arxiv.org/abs/2006.11239, in the limit of many small steps, which Song
@@ -149,12 +149,13 @@ class LinearBeta(Path):
   def __post_init__(self):
     if not 0 < self.beta_min < self.beta_max:
       raise ValueError(
-        f'paths.LinearBeta: beta_min is {self.beta_min} and beta_max'
-        f' {self.beta_max}; they must be positive and rise, as 0.1 and 20.'
+        f'families.diffusion.paths.LinearBeta: beta_min is {self.beta_min} and beta_max'
+        f' {self.beta_max}; they must be positive and increasing, as 0.1 and'
+        ' 20.'
       )
     if not 0 < self.margin < 1:
       raise ValueError(
-        f'paths.LinearBeta: margin is {self.margin}; it must lie between 0 and'
+        f'families.diffusion.paths.LinearBeta: margin is {self.margin}; it must lie between 0 and'
         ' 1, as 0.001.'
       )
 
@@ -174,15 +175,15 @@ class LinearBeta(Path):
 
 @dataclasses.dataclass(frozen=True)
 class VarianceExploding(Path):
-  """Noise on data of full strength: alpha is 1, sigma falls with time.
+  """The variance-exploding path: alpha is 1, sigma decreases with time.
 
   The root of order `rho` of sigma is linear in time, so equal steps in time are
-  the paper's steps of sampling. A network is told the log of sigma.
+  the paper's sampling steps. The network is given the log of sigma, scaled.
 
   Attributes:
-    sigma_min: Noise at time 1, in units of the data.
-    sigma_max: Noise at time 0.
-    rho: The larger, the more of the time is spent at little noise.
+    sigma_min: Sigma at time 1, in units of the data.
+    sigma_max: Sigma at time 0.
+    rho: Order of the root; larger values spend more of the time at low noise.
 
   Reference: Karras et al., "Elucidating the Design Space of Diffusion-Based
   Generative Models", 2022, https://arxiv.org/abs/2206.00364
@@ -195,17 +196,18 @@ class VarianceExploding(Path):
   def __post_init__(self):
     if not 0 < self.sigma_min < self.sigma_max:
       raise ValueError(
-        f'paths.VarianceExploding: sigma_min is {self.sigma_min} and sigma_max'
-        f' {self.sigma_max}; they must be positive and rise, as 0.002 and 80.'
+        f'families.diffusion.paths.VarianceExploding: sigma_min is {self.sigma_min} and sigma_max'
+        f' {self.sigma_max}; they must be positive and increasing, as 0.002 and'
+        ' 80.'
       )
     if self.rho <= 0:
       raise ValueError(
-        f'paths.VarianceExploding: rho is {self.rho}; it must be positive.'
+        f'families.diffusion.paths.VarianceExploding: rho is {self.rho}; it must be positive.'
         ' The paper has 7.'
       )
 
   @property
-  def explodes(self) -> bool:
+  def variance_explodes(self) -> bool:
     return True
 
   def scales(self, time: Array) -> tuple[Array, Array]:
@@ -218,12 +220,12 @@ class VarianceExploding(Path):
     root = jnp.exp(-log_snr / 2 / self.rho)
     return jnp.clip((high - root) / (high - low), 0, 1)
 
-  def clock(self, time: Array) -> Array:
+  def network_time(self, time: Array) -> Array:
     high, low = jnp.log(self.sigma_max), jnp.log(self.sigma_min)
     return (high - jnp.log(self.scales(time)[1])) / (high - low)
 
   def tangent(self, time: Array, start: Array, end: Array) -> tuple:
-    """Returns exact changes: here sigma is the time that solvers go by."""
+    """Returns exact changes, since solvers step in sigma here."""
     del time
     change = self.scales(end)[1] - self.scales(start)[1]
     return jnp.zeros_like(change), change

@@ -1,12 +1,12 @@
-"""From noise to data in a number of steps, given estimates of the data.
+"""Solvers: from noise to data in a number of steps.
 
-All solvers speak one language: `estimate(noisy, time)` is a clean clip, and the
-path tells what of a noisy clip is data and what is noise. So any solver serves
-any path and any prediction.
+All solvers have the same interface: `estimate(noisy, time)` returns a clean
+clip, and the path gives the scales of data and noise in a noisy clip. So any
+solver works with any path and any prediction.
 
-A solver of n steps estimates at n times, the first at the noise's end. What it
-estimates at the last is the outcome: there sigma goes to 0, and every method
-here agrees on that step.
+A solver with n steps estimates at n times, the first at the noise. The last
+estimate is the result: in the last step sigma becomes 0, and there all methods
+of this file are the same.
 """
 
 from collections.abc import Callable
@@ -25,51 +25,51 @@ Estimate = Callable[[Array, Array], Array]  # (noisy_bthwc, time) -> clean_bthwc
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-  """Where a solver stands, and what it knows.
+  """The inputs of one step of a solver.
 
   Attributes:
-    estimate: Gives clean clips.
-    path: What noisy clips are.
-    key_b: Keys for this step alone.
-    before: Time of the step before; `now` at the first.
-    now: Time of the noisy clips.
-    then: Time to bring them to.
-    is_first: Whether no step was before.
-    clean_before: Clean clips estimated at `before`; zeros at the first.
+    estimate: Function `(noisy_bthwc, time) -> clean_bthwc`.
+    path: Path from noise to data.
+    key_b: Keys of this step, one for each clip.
+    last_time: Time of the previous step; `time` in the first step.
+    time: Time of the noisy clips.
+    next_time: Time to which the step brings them.
+    is_first: Whether this is the first step.
+    last_clean: Clean clips estimated at `last_time`; zeros in the first step.
   """
 
   estimate: Estimate
   path: paths.Path
   key_b: Array
-  before: Array
-  now: Array
-  then: Array
+  last_time: Array
+  time: Array
+  next_time: Array
   is_first: Array
-  clean_before: Array
+  last_clean: Array
 
 
 @dataclasses.dataclass(frozen=True)
 class Solver:
-  """What all solvers share; a subclass gives `advance`.
+  """The base class of solvers; a subclass implements `advance`.
 
   Attributes:
-    num_steps: Number of steps. Each costs one estimate, but for Heun's.
-    shift: Above 1, more of the steps lie near noise; see times.shift.
+    num_steps: Number of steps. Each costs one estimate, in `Heun` two.
+    shift: Factor of times.shift; above 1, more of the steps are near noise.
   """
 
   num_steps: int = 50
   shift: float = 1.0
 
   def __post_init__(self):
-    owner = f'solvers.{type(self).__name__}'
+    owner = f'families.diffusion.solvers.{type(self).__name__}'
     if self.num_steps < 1:
       raise ValueError(
-        f'{owner}: num_steps is {self.num_steps}; it must be at least 1.'
+        f'{owner}: num_steps is {self.num_steps}; it must be 1 or more.'
       )
     times.check_shift(self.shift, owner)
 
   def advance(self, noisy: Array, step: Step) -> tuple[Array, Array]:
-    """Returns clips at time `step.then`, and the clean ones estimated now."""
+    """Returns clips at `step.next_time`, and the estimated clean clips."""
     raise NotImplementedError
 
   def solve(
@@ -84,25 +84,32 @@ class Solver:
 
     Args:
       estimate: `(noisy_bthwc, time) -> clean_bthwc`, with a scalar time.
-      noise_bthwc: Standard normal noise to begin with.
-      key_b: Keys of the clips, for solvers that add noise on the way.
-      path: What noisy clips are.
-      first_time: Where to begin.
+      noise_bthwc: Standard normal noise, the initial state.
+      key_b: Keys of the clips, for solvers that add noise in each step.
+      path: Path from noise to data.
+      first_time: Time of the first step.
     """
     time_n = self.times(path, first_time)
 
     def body(carry, entry):
       noisy_bthwc, clean_bthwc = carry
-      index, before, now, then = entry
+      index, last_time, time, next_time = entry
       keys = random.fold_in(key_b, index)
       step = Step(
-        estimate, path, keys, before, now, then, index == 0, clean_bthwc
+        estimate,
+        path,
+        keys,
+        last_time,
+        time,
+        next_time,
+        index == 0,
+        clean_bthwc,
       )
       return self.advance(noisy_bthwc, step), None
 
-    before_n = jnp.concatenate([time_n[:1], time_n[:-1]])
+    last_time_n = jnp.concatenate([time_n[:1], time_n[:-1]])
     index_n = jnp.arange(self.num_steps)
-    entries = (index_n[:-1], before_n[:-1], time_n[:-1], time_n[1:])
+    entries = (index_n[:-1], last_time_n[:-1], time_n[:-1], time_n[1:])
     start_bthwc = path.scales(time_n[0])[1] * noise_bthwc
     carry = (start_bthwc, jnp.zeros_like(start_bthwc))
     (noisy_bthwc, _), _ = jax.lax.scan(body, carry, entries)
@@ -117,42 +124,44 @@ class Solver:
 
 @dataclasses.dataclass(frozen=True)
 class Euler(Solver):
-  """Goes straight on, in the direction of the moment; of order 1.
+  """Euler's method, of order 1: a straight step along the current direction.
 
-  It is Euler's method in the path's time, or in sigma where the variance
-  explodes. On straight paths it is the same as DDIM with eta = 0.
+  The variable is the path's time, or sigma on variance-exploding paths. On
+  straight paths it is the same as DDIM with eta = 0.
   """
 
   def advance(self, noisy: Array, step: Step) -> tuple[Array, Array]:
-    clean = step.estimate(noisy, step.now)
-    return noisy + _move(noisy, clean, step.now, step), clean
+    clean = step.estimate(noisy, step.time)
+    return noisy + _change(noisy, clean, step.time, step), clean
 
 
 @dataclasses.dataclass(frozen=True)
 class Heun(Solver):
-  """Takes the mean of the directions here and at Euler's end; of order 2.
+  """Heun's method, of order 2: the mean of the directions at both ends.
 
-  Its n steps cost 2 n - 1 estimates.
+  n steps cost 2 n - 1 estimates.
 
   Reference: Karras et al., "Elucidating the Design Space of Diffusion-Based
   Generative Models", 2022, https://arxiv.org/abs/2206.00364
   """
 
   def advance(self, noisy: Array, step: Step) -> tuple[Array, Array]:
-    clean = step.estimate(noisy, step.now)
-    move = _move(noisy, clean, step.now, step)
-    ahead = noisy + move
-    move_ahead = _move(ahead, step.estimate(ahead, step.then), step.then, step)
-    return noisy + (move + move_ahead) / 2, clean
+    clean = step.estimate(noisy, step.time)
+    change = _change(noisy, clean, step.time, step)
+    end = noisy + change
+    end_clean = step.estimate(end, step.next_time)
+    end_change = _change(end, end_clean, step.next_time, step)
+    return noisy + (change + end_change) / 2, clean
 
 
 @dataclasses.dataclass(frozen=True)
 class DDIM(Solver):
-  """Mixes the clean estimate with the noise it implies; of order 1.
+  """DDIM, of order 1: recombines the clean estimate and the estimated noise.
 
   Attributes:
-    eta: Share of that noise that is drawn anew: 0 none, so that the outcome is
-      a function of the first noise; 1 as much as in ancestral sampling.
+    eta: Scale of the new noise in each step, in [0, 1]: 0 adds none, so that
+      the result is a function of the initial noise; 1 adds as much as ancestral
+      sampling.
 
   Reference: Song et al., "Denoising Diffusion Implicit Models", 2020,
   https://arxiv.org/abs/2010.02502, written for any alpha and sigma.
@@ -164,14 +173,15 @@ class DDIM(Solver):
     super().__post_init__()
     if not 0 <= self.eta <= 1:
       raise ValueError(
-        f'solvers.DDIM: eta is {self.eta}; it must lie in [0, 1].'
+        f'families.diffusion.solvers.DDIM: eta is {self.eta}; it must lie in [0, 1].'
       )
 
   def advance(self, noisy: Array, step: Step) -> tuple[Array, Array]:
-    clean = step.estimate(noisy, step.now)
-    alpha, sigma = step.path.scales(step.then)
-    fresh = self.eta * jnp.sqrt(1 - _noise_kept(step))  # As a share of sigma.
-    noise = jnp.sqrt(1 - fresh**2) * _noise(noisy, clean, step.now, step.path)
+    clean = step.estimate(noisy, step.time)
+    alpha, sigma = step.path.scales(step.next_time)
+    # The scale of the new noise relative to sigma.
+    fresh = self.eta * jnp.sqrt(1 - _kept_variance(step))
+    noise = jnp.sqrt(1 - fresh**2) * _noise(noisy, clean, step.time, step.path)
     if self.eta:
       noise += fresh * random.normal(step.key_b, noisy.shape[1:])
     return alpha * clean + sigma * noise, clean
@@ -179,12 +189,13 @@ class DDIM(Solver):
 
 @dataclasses.dataclass(frozen=True)
 class Ancestral(Solver):
-  """Draws from the chain that undoes small steps of adding noise.
+  """Ancestral sampling: samples the reverse of the chain that adds noise.
 
   Attributes:
-    variance: Of each draw: 'small', exact if data were one clip (it then equals
-      DDIM with eta = 1); or 'large', exact if data were standard normal and the
-      path one that keeps such data so. They meet for many steps.
+    variance: Variance of a step: 'small', exact for data that is a single clip
+      (the same as DDIM with eta = 1); or 'large', exact for standard normal
+      data on a path that preserves the variance. They converge as steps are
+      added.
 
   Reference: Ho et al., "Denoising Diffusion Probabilistic Models", 2020,
   https://arxiv.org/abs/2006.11239, written for any alpha and sigma.
@@ -196,24 +207,28 @@ class Ancestral(Solver):
     super().__post_init__()
     if self.variance not in ('small', 'large'):
       raise ValueError(
-        f"solvers.Ancestral: variance is {self.variance!r}; it can be 'small'"
-        " or 'large'."
+        f'families.diffusion.solvers.Ancestral: variance is {self.variance!r}; it must be'
+        " 'small' or 'large'."
       )
 
   def advance(self, noisy: Array, step: Step) -> tuple[Array, Array]:
-    clean = step.estimate(noisy, step.now)
-    alpha, sigma = step.path.scales(step.then)
-    kept = _noise_kept(step)
-    noise = _noise(noisy, clean, step.now, step.path)
+    clean = step.estimate(noisy, step.time)
+    alpha, sigma = step.path.scales(step.next_time)
+    kept = _kept_variance(step)
+    noise = _noise(noisy, clean, step.time, step.path)
     mean = alpha * clean + sigma * jnp.sqrt(kept) * noise
     fresh = random.normal(step.key_b, noisy.shape[1:])
-    scale = sigma if self.variance == 'small' else step.path.scales(step.now)[1]
+    scale = (
+      sigma if self.variance == 'small' else step.path.scales(step.time)[1]
+    )
     return mean + scale * jnp.sqrt(1 - kept) * fresh, clean
 
 
 @dataclasses.dataclass(frozen=True)
 class DPMSolverPP2M(Solver):
-  """DDIM on an estimate led on from the last two, linearly in log SNR; order 2.
+  """DPM-Solver++(2M), of order 2: DDIM on an extrapolated clean estimate.
+
+  The estimate is extrapolated from the last two, linearly in log SNR.
 
   Reference: Lu et al., "DPM-Solver++: Fast Solver for Guided Sampling of
   Diffusion Probabilistic Models", 2022, https://arxiv.org/abs/2211.01095, the
@@ -221,37 +236,37 @@ class DPMSolverPP2M(Solver):
   """
 
   def advance(self, noisy: Array, step: Step) -> tuple[Array, Array]:
-    clean = step.estimate(noisy, step.now)
-    before, now, then = (
-      step.path.log_snr(time) for time in (step.before, step.now, step.then)
+    clean = step.estimate(noisy, step.time)
+    last_snr, snr, next_snr = (
+      step.path.log_snr(time)
+      for time in (step.last_time, step.time, step.next_time)
     )
-    # A step that came from pure noise was infinitely long: it counts for
-    # nothing.
-    last = jnp.where(step.is_first, 1.0, now - before)
-    ahead = jnp.where(step.is_first, 0.0, (then - now) / (2 * last))
-    led = clean + ahead * (clean - step.clean_before)
-    alpha, sigma = step.path.scales(step.then)
-    noise = _noise(noisy, led, step.now, step.path)
-    return alpha * led + sigma * noise, clean
+    # A previous step from pure noise is infinitely long and has no weight.
+    last_length = jnp.where(step.is_first, 1.0, snr - last_snr)
+    weight = jnp.where(step.is_first, 0.0, (next_snr - snr) / (2 * last_length))
+    extrapolated = clean + weight * (clean - step.last_clean)
+    alpha, sigma = step.path.scales(step.next_time)
+    noise = _noise(noisy, extrapolated, step.time, step.path)
+    return alpha * extrapolated + sigma * noise, clean
 
 
 def _noise(noisy: Array, clean: Array, time: Array, path: paths.Path) -> Array:
-  """The noise in a noisy clip, if the clean one is known."""
+  """Returns the noise in a noisy clip, given the clean one."""
   alpha, sigma = path.scales(time)
   return (noisy - alpha * clean) / sigma
 
 
-def _move(noisy: Array, clean: Array, time: Array, step: Step) -> Array:
-  """How a noisy clip changes over a step, in its direction at `time`."""
-  d_alpha, d_sigma = step.path.tangent(time, step.now, step.then)
+def _change(noisy: Array, clean: Array, time: Array, step: Step) -> Array:
+  """Returns the change of a noisy clip over a step, linearized at `time`."""
+  d_alpha, d_sigma = step.path.tangent(time, step.time, step.next_time)
   return d_alpha * clean + d_sigma * _noise(noisy, clean, time, step.path)
 
 
-def _noise_kept(step: Step) -> Array:
-  """Share of the noise's variance then that was there now; 0 from pure noise.
+def _kept_variance(step: Step) -> Array:
+  """Returns the fraction of the next noise variance that is already present.
 
-  It is the ratio of the two signal-to-noise ratios.
+  It is the ratio of the two signal-to-noise ratios; 0 from pure noise.
   """
-  alpha, sigma = step.path.scales(step.now)
-  alpha_then, sigma_then = step.path.scales(step.then)
-  return (alpha * sigma_then / (alpha_then * sigma)) ** 2
+  alpha, sigma = step.path.scales(step.time)
+  next_alpha, next_sigma = step.path.scales(step.next_time)
+  return (alpha * next_sigma / (next_alpha * sigma)) ** 2

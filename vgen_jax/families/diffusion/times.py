@@ -1,4 +1,4 @@
-"""How often a diffusion model trains at each time."""
+"""Distributions of the times at which a diffusion model is trained."""
 
 import dataclasses
 
@@ -11,32 +11,32 @@ from vgen_jax.families.diffusion import paths
 
 
 def shift(time: Array, factor: float) -> Array:
-  """Moves times in [0, 1] towards the noise's end, if `factor` is above 1.
+  """Returns times in [0, 1], shifted towards noise if `factor` is above 1.
 
-  On a straight path it multiplies sigma / alpha by `factor`: what a clip of
-  more pixels needs, whose noise averages out more.
+  On a straight path it multiplies sigma / alpha by `factor`. Clips of more
+  pixels need this, since noise averages out more in them.
 
   Reference: Esser et al., "Scaling Rectified Flow Transformers for
   High-Resolution Image Synthesis", 2024, https://arxiv.org/abs/2403.03206;
-  their time runs the other way.
+  their time runs in the other direction.
   """
   return time / (time + factor * (1 - time))
 
 
 def check_shift(factor: float, owner: str) -> None:
-  """Raises ValueError unless `factor`, of class `owner`, is positive."""
+  """Raises ValueError unless `factor` of class `owner` is positive."""
   if factor <= 0:
     raise ValueError(
-      f'{owner}: shift is {factor}; it must be positive, and 1 shifts nothing.'
+      f'{owner}: shift is {factor}; it must be positive; 1 is no shift.'
     )
 
 
 @dataclasses.dataclass(frozen=True)
 class Uniform:
-  """All times alike, then shifted.
+  """A uniform distribution, then shifted.
 
   Attributes:
-    shift: See `shift`; 1 leaves times alone.
+    shift: Factor of the function `shift`; 1 for no shift.
   """
 
   shift: float = 1.0
@@ -44,20 +44,20 @@ class Uniform:
   def __post_init__(self):
     check_shift(self.shift, 'families.diffusion.times.Uniform')
 
-  def draw(self, key_b: Array, path: paths.Path) -> Array:
+  def sample(self, key_b: Array, path: paths.Path) -> Array:
     """Returns a time in [0, 1] for each key; float32 `[b]`."""
-    del path  # A time is a time on any path.
+    del path  # The distribution does not depend on the path.
     return shift(random.uniform(key_b), self.shift)
 
 
 @dataclasses.dataclass(frozen=True)
 class LogitNormal:
-  """Times whose logit is normal: most in the middle of the way.
+  """A distribution whose logit is normal, with most times near the middle.
 
   Attributes:
-    mean: Of the logit; above 0 is nearer to data.
-    std: Of the logit.
-    shift: See `shift`; 1 leaves times alone.
+    mean: Mean of the logit; above 0 is nearer to data.
+    std: Standard deviation of the logit.
+    shift: Factor of the function `shift`; 1 for no shift.
 
   Reference: Esser et al., 2024, https://arxiv.org/abs/2403.03206
   """
@@ -70,7 +70,7 @@ class LogitNormal:
     check_shift(self.shift, 'families.diffusion.times.LogitNormal')
     _check_std(self.std, 'families.diffusion.times.LogitNormal')
 
-  def draw(self, key_b: Array, path: paths.Path) -> Array:
+  def sample(self, key_b: Array, path: paths.Path) -> Array:
     """Returns a time in [0, 1] for each key; float32 `[b]`."""
     del path
     logit_b = self.mean + self.std * random.normal(key_b, ())
@@ -79,13 +79,13 @@ class LogitNormal:
 
 @dataclasses.dataclass(frozen=True)
 class LogNormal:
-  """Times at which the log of sigma / alpha is normal.
+  """A distribution of times with a normal log(sigma / alpha).
 
-  Draws beyond the ends of the path count as its ends.
+  Values beyond the ends of the path are clipped to them.
 
   Attributes:
-    mean: Of log(sigma / alpha).
-    std: Of the same.
+    mean: Mean of log(sigma / alpha).
+    std: Standard deviation of log(sigma / alpha).
 
   Reference: Karras et al., "Elucidating the Design Space of Diffusion-Based
   Generative Models", 2022, https://arxiv.org/abs/2206.00364
@@ -97,7 +97,7 @@ class LogNormal:
   def __post_init__(self):
     _check_std(self.std, 'families.diffusion.times.LogNormal')
 
-  def draw(self, key_b: Array, path: paths.Path) -> Array:
+  def sample(self, key_b: Array, path: paths.Path) -> Array:
     """Returns a time in [0, 1] for each key; float32 `[b]`."""
     log_sigma_b = self.mean + self.std * random.normal(key_b, ())
     return jnp.clip(path.time(-2 * log_sigma_b), 0, 1)

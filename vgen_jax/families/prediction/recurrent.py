@@ -1,4 +1,4 @@
-"""Recurrent prediction: each frame from all that came before it."""
+"""Recurrent prediction of each frame from all frames before it."""
 
 import math
 
@@ -17,39 +17,40 @@ from vgen_jax.nn.convolution import recurrent
 
 LIKELIHOODS = ('gaussian', 'levels')
 
-# Streams of a clip's key.
-_DRAW, _FORCE = range(2)
+# Purposes of a clip's key.
+_SAMPLE, _TEACHER = range(2)
 
 
 class Recurrent(VideoModel):
-  """Maximizes the likelihood of each frame, given those before it.
+  """A predictor that maximizes the likelihood of each next frame.
 
-  Frame 0 is always given. The likelihood is of one of two kinds:
+  Frame 0 is always given. There are two kinds of likelihood:
 
     'gaussian': independent pixels around the network's output, with standard
-      deviation `sigma`. Its maximum is the mean of all that can come next, so
-      where futures differ it blurs.
+      deviation `sigma`. The optimal output is the mean of all possible next
+      frames, which is blurred where they differ.
     'levels': a softmax over `num_levels` values of each pixel and channel, as
       in van den Oord et al., "Pixel Recurrent Neural Networks", 2016,
-      https://arxiv.org/abs/1601.06759, but with pixels independent, given the
-      frames before.
+      https://arxiv.org/abs/1601.06759, but with independent pixels, given the
+      previous frames.
 
   Attributes:
     predictor: `(carry, frame_bhwc, action_ba, num_outputs=..., train=...) ->
-      (carry, output_bhwp)`, and `start(shape_bhw) -> carry`. If it also has
-      `together(video_bthwc, action_bta, ...) -> output_bthwp`, that is how it
-      learns wherever all frames are the truth.
-    num_context: Frames that are always given, in training and, unless the
-      condition says otherwise, in drawing.
+      (carry, output_bhwp)`, with `start(shape_bhw) -> carry`. If it also has
+      `predict_all(video_bthwc, action_bta, ...) -> output_bthwp`, this is used
+      in training where all inputs are real frames.
+    num_context: Number of first frames that are given in training and, unless
+      the condition states otherwise, in sampling.
     likelihood: One of `LIKELIHOODS`.
-    sigma: Of 'gaussian', in units of pixels in [-1, 1].
-    num_levels: Of 'levels', from black to white.
-    residual: Whether the output of 'gaussian' is the change of the frame.
-    temperature: Of drawn frames; 0 takes what is most likely.
-    scheduled_sampling: How slowly frames after the context come to be the
-      model's own in training (nn/convolution/recurrent.py, `inverse_sigmoid`);
-      0 for never.
-    action_width: Numbers that an action is; 0 if there are none.
+    sigma: Standard deviation of 'gaussian', in units of pixels in [-1, 1].
+    num_levels: Number of levels of 'levels', from black to white.
+    residual: Whether the network outputs the change of the frame; only with
+      'gaussian'.
+    temperature: Temperature of generated frames; 0 takes the most likely ones.
+    scheduled_sampling: Time scale, in steps, in which generated frames replace
+      real ones after the context in training (nn/convolution/recurrent.py,
+      `inverse_sigmoid`); 0 for real frames always.
+    action_width: Width of an action; 0 for a model without actions.
   """
 
   predictor: nn.Module
@@ -82,18 +83,18 @@ class Recurrent(VideoModel):
   def loss(
     self, batch: Batch, *, player: str, train: bool
   ) -> tuple[Array, Metrics]:
-    del player  # There is but one.
+    del player  # There is only one.
     video_bthwc, key_b = batch['video'], self.clip_keys(batch)
     action_bta = self._actions(batch, video_bthwc)
-    if hasattr(self.predictor, 'together') and not (
+    if hasattr(self.predictor, 'predict_all') and not (
       train and self.scheduled_sampling
     ):
-      outputs = self._together(video_bthwc, action_bta, train)
+      outputs = self._predict_all(video_bthwc, action_bta, train)
     else:
-      outputs, _ = self._roll(
+      outputs, _ = self._roll_out(
         video_bthwc,
-        self._forced(batch, random.fold_in(key_b, _FORCE), train),
-        random.fold_in(key_b, _DRAW),
+        self._teacher_mask(batch, random.fold_in(key_b, _TEACHER), train),
+        random.fold_in(key_b, _SAMPLE),
         action_bta,
         train,
       )
@@ -101,7 +102,7 @@ class Recurrent(VideoModel):
     nats_bthwc = self._nats(outputs, target_bthwc)
     nats = nats_bthwc.mean()
     num_values = math.prod(nats_bthwc.shape[2:])
-    if self.likelihood == 'gaussian':  # A density: no number of bits.
+    if self.likelihood == 'gaussian':  # A density has no number of bits.
       return nats, {
         'nats_per_frame': nats * num_values,
         'mse': jnp.square(outputs - target_bthwc).mean(),
@@ -110,29 +111,30 @@ class Recurrent(VideoModel):
     return nats, {'bits_per_dim': bits, 'bits_per_frame': bits * num_values}
 
   def sample(self, key_b: Array, condition: Condition) -> Array:
-    """Draws a future for each clip; see the base class.
+    """Generates the next frames of each clip; see the base class.
 
     Args:
       key_b: Keys, one for each clip.
-      condition: `known_video`, of which the first `num_context` frames are
-        taken, or those in which `known` is True everywhere, among them the
-        first; what is known of other frames is not heard. All that is known
-        comes back as it is.
+      condition: `known_video`, whose first `num_context` frames are inputs. If
+        `known` is given, inputs are the first frame and those in which it is
+        True everywhere; known pixels of other frames are not inputs. All known
+        pixels are returned unchanged.
 
     Raises:
-      ValueError: If nothing is known, or a key is none of `condition_keys`.
+      ValueError: If there is no `known_video`, or a key is not in
+        `condition_keys`.
     """
     self.check_condition(condition)
     if 'known_video' not in condition:
       raise ValueError(
-        "condition has no 'known_video', but a recurrent predictor needs the"
-        ' first frames of a clip to go on from.'
+        "condition has no 'known_video'; a recurrent predictor needs the first"
+        ' frames of a clip, so give it clips.'
       )
     video_bthwc = condition['known_video']
     if (num_frames := video_bthwc.shape[1]) < 2:
       raise ValueError(
-        f'known_video has {num_frames} frame; a prediction needs 2 or more:'
-        ' those that are known, and those to come, whatever they hold.'
+        f'known_video has {num_frames} frame; a prediction needs 2 or more: the'
+        ' known frames, and placeholders with any values for the others.'
       )
     known_bt = jnp.broadcast_to(
       jnp.arange(video_bthwc.shape[1]) < self.num_context,
@@ -140,10 +142,10 @@ class Recurrent(VideoModel):
     )
     if 'known' in condition:
       known_bt = jnp.all(condition['known'], (2, 3, 4)).at[:, 0].set(True)
-    _, frames_bthwc = self._roll(
+    _, frames_bthwc = self._roll_out(
       video_bthwc,
       known_bt[:, :-1],
-      random.fold_in(key_b, _DRAW),
+      random.fold_in(key_b, _SAMPLE),
       self._actions(condition, video_bthwc),
     )
     known = known_bt[:, :, None, None, None]
@@ -155,7 +157,7 @@ class Recurrent(VideoModel):
       jnp.concatenate([video_bthwc[:, :1], frames_bthwc], axis=1),
     ).clip(-1, 1)
 
-  def _roll(
+  def _roll_out(
     self,
     video_bthwc: Array,
     teacher_mask_bt: Array,
@@ -163,7 +165,7 @@ class Recurrent(VideoModel):
     action_bta: Array | None,
     train: bool = False,
   ) -> tuple[Array, Array]:
-    """Returns what is said of frames 1, 2, ..., and frames drawn from it."""
+    """Returns outputs for frames 1, 2, ..., and frames sampled from them."""
     length = video_bthwc.shape[1] - 1
     num_outputs = self._num_outputs(video_bthwc)
     key_bt = jax.vmap(lambda key: jax.random.split(key, length))(key_b)
@@ -179,14 +181,14 @@ class Recurrent(VideoModel):
       output_bhwp = output_bhwp.astype(jnp.float32)
       if self.residual:
         output_bhwp += frame_bhwc
-      drawn_bhwc = self._draw(extra['key'], output_bhwp)
-      return carry, drawn_bhwc, (output_bhwp, drawn_bhwc)
+      sampled_bhwc = self._sample_frame(extra['key'], output_bhwp)
+      return carry, sampled_bhwc, (output_bhwp, sampled_bhwc)
 
     extras = {'key': key_bt}
     if action_bta is not None:
       extras['action'] = action_bta[:, :-1]
     b, _, h, w, _ = video_bthwc.shape
-    _, said = recurrent.scan_rollout(
+    _, outputs = recurrent.scan_rollout(
       cell,
       self.predictor,
       self.predictor.start((b, h, w)),
@@ -194,27 +196,27 @@ class Recurrent(VideoModel):
       teacher_mask_bt,
       extras,
     )
-    return said
+    return outputs
 
-  def _together(
+  def _predict_all(
     self, video_bthwc: Array, action_bta: Array | None, train: bool
   ) -> Array:
-    """Returns what is said of frames 1, 2, ... after the truth."""
-    before_bthwc = video_bthwc[:, :-1]
+    """Returns outputs for frames 1, 2, ..., given the real frames."""
+    input_bthwc = video_bthwc[:, :-1]
     output_bthwp = self.predictor.predict_all(
-      before_bthwc,
+      input_bthwc,
       None if action_bta is None else action_bta[:, :-1],
       num_outputs=self._num_outputs(video_bthwc),
       train=train,
     ).astype(jnp.float32)
-    return output_bthwp + before_bthwc if self.residual else output_bthwp
+    return output_bthwp + input_bthwc if self.residual else output_bthwp
 
   def _num_outputs(self, video_bthwc: Array) -> int:
     c = video_bthwc.shape[-1]
     return c * self.num_levels if self.likelihood == 'levels' else c
 
-  def _draw(self, key_b: Array, output_bhwp: Array) -> Array:
-    """Draws a frame in [-1, 1] from what the network says."""
+  def _sample_frame(self, key_b: Array, output_bhwp: Array) -> Array:
+    """Samples a frame, about in [-1, 1], from the network's output."""
     if self.likelihood == 'gaussian':
       noise = random.normal(key_b, output_bhwp.shape[1:])
       return output_bhwp + self.temperature * self.sigma * noise
@@ -241,15 +243,17 @@ class Recurrent(VideoModel):
   def _levels(self, output: Array) -> Array:
     return output.reshape(*output.shape[:-1], -1, self.num_levels)
 
-  def _forced(self, batch: Batch, key_b: Array, train: bool) -> Array:
-    """Returns where the truth is fed, bool `[b, t]` for all but the last."""
+  def _teacher_mask(self, batch: Batch, key_b: Array, train: bool) -> Array:
+    """Returns which inputs are real frames, bool `[b, t - 1]`."""
     b, t = batch['video'].shape[:2]
     context_t = jnp.arange(t - 1) < self.num_context
     if not (train and self.scheduled_sampling):
       return jnp.ones((b, t - 1), bool)
-    share_b = recurrent.inverse_sigmoid(batch['step'], self.scheduled_sampling)
+    probability_b = recurrent.inverse_sigmoid(
+      batch['step'], self.scheduled_sampling
+    )
     return context_t[None] | (
-      random.uniform(key_b, (t - 1,)) < share_b[:, None]
+      random.uniform(key_b, (t - 1,)) < probability_b[:, None]
     )
 
   def _actions(
@@ -260,19 +264,19 @@ class Recurrent(VideoModel):
     if 'action' not in batch:
       raise ValueError(
         f"There is no 'action', but model.action_width is {self.action_width};"
-        ' give actions, or set it to 0.'
+        ' give actions, or build the model with action_width 0.'
       )
-    wanted = (*video_bthwc.shape[:2], self.action_width)
-    if (shape := batch['action'].shape) != wanted:
+    required = (*video_bthwc.shape[:2], self.action_width)
+    if (shape := batch['action'].shape) != required:
       raise ValueError(
         f"'action' has shape {shape}; clips of shape {video_bthwc.shape} and"
-        f' model.action_width {self.action_width} need {wanted}.'
+        f' model.action_width {self.action_width} need {required}.'
       )
     return batch['action']
 
 
 def _check(model: Recurrent) -> None:
-  """Raises ValueError if fields have no meaning, alone or together."""
+  """Raises ValueError if fields have values that are not allowed."""
   if model.likelihood not in LIKELIHOODS:
     raise ValueError(
       f'model.likelihood is {model.likelihood!r}; it must be one of'
@@ -280,13 +284,14 @@ def _check(model: Recurrent) -> None:
     )
   if model.residual and model.likelihood != 'gaussian':
     raise ValueError(
-      "model.residual is True, which only likelihood 'gaussian' can be."
+      f'model.residual is True, but model.likelihood is {model.likelihood!r};'
+      " residual outputs need likelihood 'gaussian'."
     )
   num_frames = model.clip_shape[0]
   if not 1 <= model.num_context < num_frames:
     raise ValueError(
       f'model.num_context is {model.num_context}; it must be 1 or more, and'
-      f' fewer than the {num_frames} frames of a clip.'
+      f' less than the {num_frames} frames of a clip.'
     )
   for field, least in (
     ('sigma', 1e-6),

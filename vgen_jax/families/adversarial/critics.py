@@ -1,0 +1,84 @@
+"""Critics: networks that classify clips as real or generated.
+
+A family keeps its critics in a field `critic`, {name: network}. Each network is
+a part and a player of its own: the critic named 'image' is player
+'critic_image'. A critic is called as `(video_bthwc, condition, key_b, *,
+train)`. It returns logits of any shape, or `(logits, class_logits_bk)`.
+"""
+
+from collections.abc import Callable, Mapping
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from vgen_jax.core.types import Array
+from vgen_jax.core.types import Condition
+from vgen_jax.core.types import Metrics
+
+_PREFIX = 'critic_'
+
+
+def players(critic: Mapping[str, nn.Module]) -> tuple[str, ...]:
+  """Returns the players' names of critics, in their order."""
+  return tuple(f'{_PREFIX}{name}' for name in critic)
+
+
+def of_player(critic: Mapping[str, nn.Module], player: str) -> nn.Module:
+  """Returns the critic of a player that `players` names."""
+  return critic[player.removeprefix(_PREFIX)]
+
+
+def split(output: Array | tuple[Array, Array]) -> tuple[Array, Array | None]:
+  """Returns a critic's logits, and its logits of classes or None."""
+  return output if isinstance(output, tuple) else (output, None)
+
+
+def mean_logits(real_logit: Array, fake_logit: Array) -> Metrics:
+  """Returns the mean logits of real and of generated clips, for logs."""
+  return {'real_logit': real_logit.mean(), 'fake_logit': fake_logit.mean()}
+
+
+def unbound(
+  critic: nn.Module, condition: Condition, key_b: Array, *, train: bool = False
+) -> Callable[[Array], Array]:
+  """Returns a critic as a function `video_bthwc -> logits`.
+
+  JAX can transform the function (by `jax.grad`, say), which it cannot do with a
+  bound module. The critic's statistics do not change.
+
+  Args:
+    critic: A bound module.
+    condition: What the critic is conditioned on.
+    key_b: Keys, one for each clip.
+    train: Whether dropout is on and batch norm uses the batch's statistics.
+  """
+  network, variables = critic.unbind()
+  mutable = [kind for kind in variables if kind != 'params']
+  has_dropout = train and critic.has_rng('dropout')
+  rngs = {'dropout': critic.make_rng('dropout')} if has_dropout else {}
+
+  def logits_of(video_bthwc: Array) -> Array:
+    output, _ = network.apply(
+      variables,
+      video_bthwc,
+      condition,
+      key_b,
+      train=train,
+      rngs=rngs,
+      mutable=mutable,
+    )
+    return split(output)[0]
+
+  return logits_of
+
+
+def clip_scores(
+  logits_of: Callable[[Array], Array],
+) -> Callable[[Array], Array]:
+  """Returns a function `video_bthwc -> score_b`, each clip's mean logit."""
+
+  def score(video_bthwc: Array) -> Array:
+    logits = logits_of(video_bthwc)
+    return jnp.mean(logits.reshape(len(video_bthwc), -1), axis=1)
+
+  return score
