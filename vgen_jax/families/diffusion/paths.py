@@ -111,8 +111,8 @@ class Cosine(Path):
   def __post_init__(self):
     if not 0 < self.offset < 1:
       raise ValueError(
-        f'families.diffusion.paths.Cosine: offset is {self.offset}; it must lie between 0 and 1.'
-        ' The paper has 0.008.'
+        f'families.diffusion.paths.Cosine: offset is {self.offset}; it must lie'
+        ' between 0 and 1, as 0.008 in the paper.'
       )
 
   def scales(self, time: Array) -> tuple[Array, Array]:
@@ -149,14 +149,14 @@ class LinearBeta(Path):
   def __post_init__(self):
     if not 0 < self.beta_min < self.beta_max:
       raise ValueError(
-        f'families.diffusion.paths.LinearBeta: beta_min is {self.beta_min} and beta_max'
-        f' {self.beta_max}; they must be positive and increasing, as 0.1 and'
-        ' 20.'
+        'families.diffusion.paths.LinearBeta: beta_min is'
+        f' {self.beta_min} and beta_max {self.beta_max}; they must be positive'
+        ' and increasing, as 0.1 and 20.'
       )
     if not 0 < self.margin < 1:
       raise ValueError(
-        f'families.diffusion.paths.LinearBeta: margin is {self.margin}; it must lie between 0 and'
-        ' 1, as 0.001.'
+        f'families.diffusion.paths.LinearBeta: margin is {self.margin}; it must'
+        ' lie between 0 and 1, as 0.001.'
       )
 
   def scales(self, time: Array) -> tuple[Array, Array]:
@@ -196,14 +196,14 @@ class VarianceExploding(Path):
   def __post_init__(self):
     if not 0 < self.sigma_min < self.sigma_max:
       raise ValueError(
-        f'families.diffusion.paths.VarianceExploding: sigma_min is {self.sigma_min} and sigma_max'
-        f' {self.sigma_max}; they must be positive and increasing, as 0.002 and'
-        ' 80.'
+        'families.diffusion.paths.VarianceExploding: sigma_min is'
+        f' {self.sigma_min} and sigma_max {self.sigma_max}; they must be'
+        ' positive and increasing, as 0.002 and 80.'
       )
     if self.rho <= 0:
       raise ValueError(
-        f'families.diffusion.paths.VarianceExploding: rho is {self.rho}; it must be positive.'
-        ' The paper has 7.'
+        f'families.diffusion.paths.VarianceExploding: rho is {self.rho}; it'
+        ' must be positive, as 7 in the paper.'
       )
 
   @property

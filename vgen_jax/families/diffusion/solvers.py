@@ -173,7 +173,8 @@ class DDIM(Solver):
     super().__post_init__()
     if not 0 <= self.eta <= 1:
       raise ValueError(
-        f'families.diffusion.solvers.DDIM: eta is {self.eta}; it must lie in [0, 1].'
+        f'families.diffusion.solvers.DDIM: eta is {self.eta}; it must lie in'
+        ' [0, 1].'
       )
 
   def advance(self, noisy: Array, step: Step) -> tuple[Array, Array]:
@@ -207,8 +208,8 @@ class Ancestral(Solver):
     super().__post_init__()
     if self.variance not in ('small', 'large'):
       raise ValueError(
-        f'families.diffusion.solvers.Ancestral: variance is {self.variance!r}; it must be'
-        " 'small' or 'large'."
+        'families.diffusion.solvers.Ancestral: variance is'
+        f" {self.variance!r}; it must be 'small' or 'large'."
       )
 
   def advance(self, noisy: Array, step: Step) -> tuple[Array, Array]:
