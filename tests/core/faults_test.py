@@ -170,7 +170,7 @@ def test_a_folder_with_broken_videos(damaged):
 def test_errors():
   with pytest.raises(ValueError, match="policy is 'skip'; it must be one of"):
     faults_lib.Faults('skip')
-  with pytest.raises(ValueError, match='limit is 2; it must be a fraction'):
+  with pytest.raises(ValueError, match='limit is 2; it must be from 0 to 1'):
     faults_lib.Faults(limit=2)
   fields = dict(
     clip_shape=(1, 2, 2, 1), batch_size=1, num_steps=1, data={}, model={},

@@ -134,6 +134,8 @@ def test_a_late_turn_of_a_run_that_was_cut(cut: int):
   ('field', 'least'), [('start', 0), ('every', 1), ('times', 1)]
 )
 def test_a_turn_that_cannot_be_is_told(field: str, least: int):
-  message = f"{field} of the update 'cat' is {least - 1}; it must be {least} or"
+  message = (
+    f"{field} of the update 'cat' is {least - 1}; it must be at least {least}"
+  )
   with pytest.raises(ValueError, match=message):
     Update('cat', **{field: least - 1})

@@ -12,6 +12,7 @@ import logging
 
 import numpy as np
 
+from vgen_jax.core import checks
 from vgen_jax.core.types import Clip
 
 _log = logging.getLogger(__name__)
@@ -55,15 +56,8 @@ class Faults:
   limit: float = 0.01
 
   def __post_init__(self):
-    if self.policy not in POLICIES:
-      raise ValueError(
-        f'config.faults.policy is {self.policy!r}; it must be one of'
-        f' {list(POLICIES)}.'
-      )
-    if not 0 <= self.limit <= 1:
-      raise ValueError(
-        f'config.faults.limit is {self.limit}; it must be a fraction in [0, 1].'
-      )
+    checks.one_of('config.faults.policy', self.policy, POLICIES)
+    checks.in_range('config.faults.limit', self.limit, 0, 1)
 
   def read(
     self, get: Callable[[int], Clip], index: int, num_clips: int

@@ -5,6 +5,7 @@ import dataclasses
 import flax.linen as nn
 import jax.numpy as jnp
 
+from vgen_jax.core import checks
 from vgen_jax.core import random
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
@@ -42,11 +43,8 @@ class Update:
 
   def __post_init__(self):
     for field, least in (('start', 0), ('every', 1), ('times', 1)):
-      if (value := getattr(self, field)) < least:
-        raise ValueError(
-          f'{field} of the update {self.name!r} is {value}; it must be {least}'
-          ' or more.'
-        )
+      owner = f'{field} of the update {self.name!r}'
+      checks.at_least(owner, getattr(self, field), least)
 
   @property
   def name(self) -> str:

@@ -78,7 +78,9 @@ def test_samples_are_reconstructions():
 def test_what_does_not_fit_is_told():
   with pytest.raises(ValueError, match="'l3'; it must be one of"):
     tiny_autoencoder.make(reconstruction='l3')
-  with pytest.raises(ValueError, match='critic_start is -1; it must be 0'):
+  with pytest.raises(
+    ValueError, match='critic_start is -1; it must be at least 0'
+  ):
     tiny_autoencoder.make(critic_start=-1)
 
   class Headless(tiny_autoencoder.Doubler):

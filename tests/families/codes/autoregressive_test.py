@@ -267,9 +267,9 @@ def test_bfloat16_draws_as_it_computes():
   ('fields', 'match'),
   [
     (dict(guidance=2.0), 'model.guidance is 2.0, but guidance needs'),
-    (dict(top_p=1.5), r'model.top_p is 1.5; it must lie in \[0, 1\]'),
+    (dict(top_p=1.5), r'model.top_p is 1.5; it must be from 0 to 1'),
     (dict(temperature=-1.0), 'model.temperature is -1.0'),
-    (dict(window=-1), 'model.window is -1; it must be 0 or more'),
+    (dict(window=-1), 'model.window is -1; it must be at least 0'),
   ],
 )
 def test_fields_without_meaning(fields, match):

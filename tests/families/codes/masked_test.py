@@ -289,8 +289,14 @@ def test_clips_do_not_depend_on_their_company():
   ('fields', 'match'),
   [
     (dict(schedule='cos'), "model.schedule is 'cos'; it must be one of"),
-    (dict(tasks={'fee': 1.0}), "{'fee': 1.0}; it must name one or more of"),
-    (dict(tasks={'free': 0.0}), 'all frequencies must be positive'),
+    (
+      dict(tasks={'fee': 1.0}),
+      "model.tasks: unknown key 'fee'. Did you mean 'free'",
+    ),
+    (
+      dict(tasks={'free': 0.0}),
+      r"model.tasks\['free'\] is 0.0; frequencies must be positive",
+    ),
     (dict(label_smoothing=1.0), 'model.label_smoothing is 1.0'),
     (dict(num_steps=0), 'model.num_steps is 0'),
   ],

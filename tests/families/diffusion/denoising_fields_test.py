@@ -54,7 +54,10 @@ def test_specs_build_it_whole():
     ),
     ({'sigma_data': 0.0}, 'model.sigma_data is 0.0; it must be positive'),
     ({'min_snr_gamma': -1.0}, 'model.min_snr_gamma is -1.0'),
-    ({'class_dropout': 1.5}, 'model.class_dropout is 1.5; it must lie in'),
+    (
+      {'class_dropout': 1.5},
+      'model.class_dropout is 1.5; it must be from 0 to 1',
+    ),
     ({'guidance_interval': (0.5, 0.2)}, r'guidance_interval is \(0.5, 0.2\)'),
     ({'guidance': 2.0}, 'model.guidance is 2.0, .* num_classes is 0'),
     (

@@ -268,14 +268,17 @@ def test_one_step_is_one_estimate(solver: type):
   [
     (
       lambda: solvers.Euler(0),
-      'families.diffusion.solvers.Euler: num_steps is 0; .* 1 or more',
+      'families.diffusion.solvers.Euler: num_steps is 0; .* at least 1',
     ),
     (
       lambda: solvers.Heun(5, shift=0.0),
       'families.diffusion.solvers.Heun: shift is 0.0',
     ),
-    (lambda: solvers.DDIM(5, eta=2.0), r'eta is 2.0; it must lie in \[0, 1\]'),
-    (lambda: solvers.Ancestral(variance='big'), "'big'; it must be 'small' or"),
+    (lambda: solvers.DDIM(5, eta=2.0), r'eta is 2.0; it must be from 0 to 1'),
+    (
+      lambda: solvers.Ancestral(variance='big'),
+      "'big'; it must be one of 'small', 'large'",
+    ),
   ],
 )
 def test_values_without_meaning(make, message: str):

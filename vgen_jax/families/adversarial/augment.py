@@ -14,11 +14,11 @@ Training", 2020, https://arxiv.org/abs/2006.10738, for images.
 """
 
 from collections.abc import Sequence
-import difflib
 
 import jax
 import jax.numpy as jnp
 
+from vgen_jax.core import checks
 from vgen_jax.core import random
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
@@ -51,13 +51,8 @@ def check(policy: Sequence[str]) -> None:
     raise ValueError(
       f'augment is {policy!r}; it must be a tuple of names in {list(POLICIES)}.'
     )
-  for name in policy:
-    if name not in POLICIES:
-      close = difflib.get_close_matches(name, POLICIES, n=1)
-      hint = f' Did you mean {close[0]!r}?' if close else ''
-      raise ValueError(
-        f'augment has {name!r}; allowed names are {list(POLICIES)}.{hint}'
-      )
+  for number, name in enumerate(policy):
+    checks.one_of(f'augment[{number}]', name, POLICIES)
 
 
 def brightness(key: Array, video_thwc: Array) -> Array:

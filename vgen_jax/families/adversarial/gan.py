@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vgen_jax.core import checks
 from vgen_jax.core import random
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
@@ -104,19 +105,10 @@ class GAN(VideoModel):
         "model.critic is empty; a GAN needs one critic or more, as {'image':"
         ' network}.'
       )
-    for field, choices in (
-      ('penalty_kind', _PENALTIES),
-      ('fake_labels', _FAKE_LABELS),
-    ):
-      if getattr(self, field) not in choices:
-        raise ValueError(
-          f'{field} is {getattr(self, field)!r}; it must be one of {choices}.'
-        )
-    for field in ('penalty_every', 'num_critic_updates'):
-      if getattr(self, field) < 1:
-        raise ValueError(
-          f'{field} is {getattr(self, field)}; it must be 1 or more.'
-        )
+    checks.one_of('model.penalty_kind', self.penalty_kind, _PENALTIES)
+    checks.one_of('model.fake_labels', self.fake_labels, _FAKE_LABELS)
+    checks.at_least('model.penalty_every', self.penalty_every, 1)
+    checks.at_least('model.num_critic_updates', self.num_critic_updates, 1)
 
   @property
   def updates(self) -> tuple[Update, ...]:

@@ -20,11 +20,10 @@ https://arxiv.org/abs/1611.04076, without its factor 1/2; `wasserstein`,
 Arjovsky et al., "Wasserstein GAN", 2017, https://arxiv.org/abs/1701.07875.
 """
 
-import difflib
-
 import jax
 import jax.numpy as jnp
 
+from vgen_jax.core import checks
 from vgen_jax.core.types import Array
 
 KINDS = ('logistic', 'saturating', 'hinge', 'least_squares', 'wasserstein')
@@ -87,10 +86,7 @@ def classification(class_logit_bk: Array, label_b: Array) -> Array:
 
 def check(kind: str) -> None:
   """Raises ValueError if `kind` is not in KINDS."""
-  if kind not in KINDS:
-    close = difflib.get_close_matches(kind, KINDS, n=1)
-    hint = f' Did you mean {close[0]!r}?' if close else ''
-    raise ValueError(f'loss_kind is {kind!r}; it must be one of {KINDS}.{hint}')
+  checks.one_of('loss_kind', kind, KINDS)
 
 
 def _float(x: Array) -> Array:

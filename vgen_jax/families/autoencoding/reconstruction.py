@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 import optax
 
+from vgen_jax.core import checks
 from vgen_jax.core.types import Array
 
 KINDS = ('l1', 'l2', 'huber')
@@ -48,5 +49,4 @@ def psnr(video_bthwc: Array, other_bthwc: Array) -> Array:
 
 def check(kind: str) -> None:
   """Raises ValueError if `kind` is not in KINDS."""
-  if kind not in KINDS:
-    raise ValueError(f'reconstruction is {kind!r}; it must be one of {KINDS}.')
+  checks.one_of('reconstruction', kind, KINDS)

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vgen_jax.core import checks
 from vgen_jax.core import random
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
@@ -85,10 +86,7 @@ class Autoencoding(VideoModel):
     super().__post_init__()
     gan_losses.check(self.loss_kind)
     distances.check(self.reconstruction)
-    if self.critic_start < 0:
-      raise ValueError(
-        f'critic_start is {self.critic_start}; it must be 0 steps or more.'
-      )
+    checks.at_least('model.critic_start', self.critic_start, 0)
 
   @property
   def updates(self) -> tuple[Update, ...]:

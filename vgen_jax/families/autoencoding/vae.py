@@ -6,6 +6,7 @@ import math
 import flax.linen as nn
 import jax.numpy as jnp
 
+from vgen_jax.core import checks
 from vgen_jax.core import random
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
@@ -175,16 +176,11 @@ def effective_beta(
 
 def _check(model: VAE) -> None:
   """Raises ValueError if a field has a value that is not allowed."""
-  options = {
-    'recon_reduction': REDUCTIONS,
-    'kl_reduction': REDUCTIONS,
-    'free_per': GROUPS,
-  }
-  for field, known in options.items():
-    if (value := getattr(model, field)) not in known:
-      raise ValueError(
-        f'model.{field} is {value!r}; it must be one of {known}.'
-      )
+  for field, allowed in (
+    ('recon_reduction', REDUCTIONS),
+    ('kl_reduction', REDUCTIONS),
+    ('free_per', GROUPS),
+  ):
+    checks.one_of(f'model.{field}', getattr(model, field), allowed)
   for field in ('beta', 'beta_warmup', 'free_nats'):
-    if not (value := getattr(model, field)) >= 0:
-      raise ValueError(f'model.{field} is {value}; it must be 0 or more.')
+    checks.at_least(f'model.{field}', getattr(model, field), 0)

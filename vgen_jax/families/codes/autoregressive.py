@@ -7,6 +7,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+from vgen_jax.core import checks
 from vgen_jax.core import random
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
@@ -49,8 +50,7 @@ class Autoregressive(code_model.CodeModel):
 
   def __post_init__(self):
     for field in ('num_frames', 'window'):
-      if (value := getattr(self, field)) < 0:
-        raise ValueError(f'model.{field} is {value}; it must be 0 or more.')
+      checks.at_least(f'model.{field}', getattr(self, field), 0)
     super().__post_init__()
 
   def loss(

@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vgen_jax.core import checks
 from vgen_jax.core import random
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
@@ -214,10 +215,7 @@ def _check(model: CodeModel) -> None:
     ('top_k', 0, math.inf),
     ('top_p', 0, 1),
   ):
-    if not low <= (value := getattr(model, field)) <= high:
-      raise ValueError(
-        f'model.{field} is {value}; it must lie in [{low}, {high}].'
-      )
+    checks.in_range(f'model.{field}', getattr(model, field), low, high)
   has_condition = model.num_classes or model.vocab_size
   if model.guidance != 1 and not (has_condition and model.class_dropout):
     raise ValueError(

@@ -9,6 +9,7 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
+from vgen_jax.core import checks
 from vgen_jax.core import random
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
@@ -173,28 +174,22 @@ class Masked(code_model.CodeModel):
 
 def _check(model: Masked) -> None:
   """Raises ValueError if a field has a value that is not allowed."""
-  if model.schedule not in masks.SCHEDULES:
+  checks.one_of('model.schedule', model.schedule, masks.SCHEDULES)
+  if not model.tasks:
     raise ValueError(
-      f'model.schedule is {model.schedule!r}; it must be one of'
-      f' {tuple(masks.SCHEDULES)}.'
+      'model.tasks is empty; it must name one or more of'
+      f' {", ".join(masks.TASKS)}.'
     )
-  if not model.tasks or not set(model.tasks) <= set(masks.TASKS):
-    raise ValueError(
-      f'model.tasks is {dict(model.tasks)}; it must name one or more of'
-      f' {tuple(masks.TASKS)}.'
-    )
-  if min(model.tasks.values()) <= 0:
-    raise ValueError(
-      f'model.tasks is {dict(model.tasks)}; all frequencies must be positive.'
-    )
+  for task, frequency in model.tasks.items():
+    checks.known_key('model.tasks', task, masks.TASKS)
+    if frequency <= 0:
+      raise ValueError(
+        f'model.tasks[{task!r}] is {frequency}; frequencies must be positive.'
+      )
   if not 0 <= model.label_smoothing < 1:
     raise ValueError(
-      f'model.label_smoothing is {model.label_smoothing}; it must lie in'
-      ' [0, 1).'
+      f'model.label_smoothing is {model.label_smoothing}; it must be at least 0'
+      ' and less than 1.'
     )
-  if model.num_steps < 1 or model.choice_temperature < 0:
-    raise ValueError(
-      f'model.num_steps is {model.num_steps}, model.choice_temperature'
-      f' {model.choice_temperature}; the first must be 1 or more, the second 0'
-      ' or more.'
-    )
+  checks.at_least('model.num_steps', model.num_steps, 1)
+  checks.at_least('model.choice_temperature', model.choice_temperature, 0)

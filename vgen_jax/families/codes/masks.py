@@ -6,6 +6,7 @@ import math
 import jax.numpy as jnp
 import numpy as np
 
+from vgen_jax.core import checks
 from vgen_jax.core.types import Array
 
 Grid = tuple[int, int, int]
@@ -87,8 +88,7 @@ def known(task: str, grid: Grid) -> np.ndarray:
   Raises:
     ValueError: If there is no such task, or it leaves no code to predict.
   """
-  if task not in TASKS:
-    raise ValueError(f'Unknown task {task!r}. Tasks: {", ".join(TASKS)}.')
+  checks.one_of('task', task, TASKS)
   known_thw = TASKS[task](grid)
   if known_thw.all():
     raise ValueError(

@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax.numpy as jnp
 
+from vgen_jax.core import checks
 from vgen_jax.core import random
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
@@ -202,18 +203,12 @@ def _check(model: Diffusion) -> None:
     'weight': predictions.WEIGHTS,
     'clip_x0': ('off', 'static', 'dynamic'),
   }
-  for field, known in options.items():
-    if (value := getattr(model, field)) not in known:
-      raise ValueError(
-        f'model.{field} is {value!r}; it must be one of {known}.'
-      )
+  for field, allowed in options.items():
+    checks.one_of(f'model.{field}', getattr(model, field), allowed)
   for field in ('sigma_data', 'min_snr_gamma'):
     if (value := getattr(model, field)) <= 0:
       raise ValueError(f'model.{field} is {value}; it must be positive.')
-  if not 0 <= model.class_dropout <= 1:
-    raise ValueError(
-      f'model.class_dropout is {model.class_dropout}; it must lie in [0, 1].'
-    )
+  checks.in_range('model.class_dropout', model.class_dropout, 0, 1)
   first, last = model.guidance_interval
   if not 0 <= first < last <= 1:
     raise ValueError(

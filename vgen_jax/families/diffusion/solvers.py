@@ -15,6 +15,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from vgen_jax.core import checks
 from vgen_jax.core import random
 from vgen_jax.core.types import Array
 from vgen_jax.families.diffusion import paths
@@ -62,10 +63,7 @@ class Solver:
 
   def __post_init__(self):
     owner = f'families.diffusion.solvers.{type(self).__name__}'
-    if self.num_steps < 1:
-      raise ValueError(
-        f'{owner}: num_steps is {self.num_steps}; it must be 1 or more.'
-      )
+    checks.at_least(f'{owner}: num_steps', self.num_steps, 1)
     times.check_shift(self.shift, owner)
 
   def advance(self, noisy: Array, step: Step) -> tuple[Array, Array]:
@@ -171,11 +169,7 @@ class DDIM(Solver):
 
   def __post_init__(self):
     super().__post_init__()
-    if not 0 <= self.eta <= 1:
-      raise ValueError(
-        f'families.diffusion.solvers.DDIM: eta is {self.eta}; it must lie in'
-        ' [0, 1].'
-      )
+    checks.in_range('families.diffusion.solvers.DDIM: eta', self.eta, 0, 1)
 
   def advance(self, noisy: Array, step: Step) -> tuple[Array, Array]:
     clean = step.estimate(noisy, step.time)
@@ -206,11 +200,8 @@ class Ancestral(Solver):
 
   def __post_init__(self):
     super().__post_init__()
-    if self.variance not in ('small', 'large'):
-      raise ValueError(
-        'families.diffusion.solvers.Ancestral: variance is'
-        f" {self.variance!r}; it must be 'small' or 'large'."
-      )
+    owner = 'families.diffusion.solvers.Ancestral'
+    checks.one_of(f'{owner}: variance', self.variance, ('small', 'large'))
 
   def advance(self, noisy: Array, step: Step) -> tuple[Array, Array]:
     clean = step.estimate(noisy, step.time)

@@ -6,6 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vgen_jax.core import checks
 from vgen_jax.core import random
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
@@ -277,11 +278,7 @@ class Recurrent(VideoModel):
 
 def _check(model: Recurrent) -> None:
   """Raises ValueError if fields have values that are not allowed."""
-  if model.likelihood not in LIKELIHOODS:
-    raise ValueError(
-      f'model.likelihood is {model.likelihood!r}; it must be one of'
-      f' {LIKELIHOODS}.'
-    )
+  checks.one_of('model.likelihood', model.likelihood, LIKELIHOODS)
   if model.residual and model.likelihood != 'gaussian':
     raise ValueError(
       f'model.residual is True, but model.likelihood is {model.likelihood!r};'
@@ -299,5 +296,4 @@ def _check(model: Recurrent) -> None:
     ('temperature', 0),
     ('scheduled_sampling', 0),
   ):
-    if (value := getattr(model, field)) < least:
-      raise ValueError(f'model.{field} is {value}; it must be {least} or more.')
+    checks.at_least(f'model.{field}', getattr(model, field), least)
