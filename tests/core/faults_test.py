@@ -18,9 +18,9 @@ SUBSTITUTE = faults_lib.Faults('substitute', limit=1.0)
 
 
 def make_source(bad=BAD, num_clips: int = 10):
-  """Clips that tell their number, and what was drawn; some are broken."""
+  """Returns clips that contain their index or random noise; some are broken."""
 
-  class Numbers:  # Within a function, so that worker processes get a copy.
+  class Numbers:  # Local, so that worker processes pickle it by value.
     schema = Schema((1, 2, 2, 1), num_clips)
 
     def __len__(self):
@@ -35,14 +35,14 @@ def make_source(bad=BAD, num_clips: int = 10):
     def draw(self, index, rng):
       noise_thwc = rng.integers(256, size=(1, 2, 2, 1), dtype=np.uint8)
       if index % 2:
-        rng.random(index)  # Some come farther than others before they fail.
+        rng.random(index)  # They fail after different numbers of random draws.
       return self[index] | {'video': noise_thwc}
 
   return Numbers()
 
 
 def take(number: int, source, **kwargs) -> tuple[list[dict], int]:
-  """Batches, and how many of their clips were substituted."""
+  """Returns batches, and the number of substituted clips in them."""
   kwargs = {'batch_size': 5, 'seed': 3, 'faults': SUBSTITUTE} | kwargs
   with pipeline.batches(source, **kwargs) as batches:
     return list(itertools.islice(batches, number)), batches.num_substituted
@@ -52,13 +52,13 @@ def digests(batches) -> list[str]:
   return [pipeline.digest(batch) for batch in batches]
 
 
-def test_a_fault_names_file_and_reason_by_default():
+def test_default_policy_raises_with_file_and_reason():
   with pytest.raises(faults_lib.ClipError, match=r'\d\.mp4: it is broken') as e:
     take(4, make_source(), faults=faults_lib.Faults())
   assert e.value.path in ('3.mp4', '4.mp4', '9.mp4')
 
 
-def test_the_next_good_clip_stands_for_a_broken_one():
+def test_broken_clips_are_substituted_by_the_next_readable_ones():
   got, count = take(4, make_source())
   want, none = take(4, make_source(bad=()))
   assert (count, none) == (2 * len(BAD), 0)
@@ -67,11 +67,11 @@ def test_the_next_good_clip_stands_for_a_broken_one():
     assert set(broken) == {'video', 'label'}
     labels = [next_good.get(x, x) for x in whole['label'].tolist()]
     assert broken['label'].tolist() == labels
-    # It is drawn with the numbers of the clip that it stands for.
+    # The substitute uses the random numbers of the broken clip.
     np.testing.assert_array_equal(broken['video'], whole['video'])
 
 
-def test_where_nothing_is_broken_nothing_changes():
+def test_policy_does_not_change_readable_clips():
   source = make_source(bad=())
   substituted = take(4, source)[0]
   assert digests(substituted) == digests(
@@ -79,26 +79,26 @@ def test_where_nothing_is_broken_nothing_changes():
   )
 
 
-def test_threads_workers_and_hosts_do_not_matter():
+def test_threads_workers_and_hosts_do_not_change_batches():
   want, count = take(4, make_source())
   assert take(4, make_source(), num_threads=0)[1] == count
   got, of_workers = take(4, make_source(), num_workers=1, num_threads=1)
   assert (digests(got), of_workers) == (digests(want), count)
-  shares = [
+  host_batches = [
     take(4, make_source(), process_index=h, process_count=5) for h in range(5)
   ]
-  assert sum(number for _, number in shares) == count
+  assert sum(number for _, number in host_batches) == count
   for k, batch in enumerate(want):
-    labels = [got[k]['label'] for got, _ in shares]
+    labels = [got[k]['label'] for got, _ in host_batches]
     np.testing.assert_array_equal(np.concatenate(labels), batch['label'])
 
 
-def test_faults_of_workers_arrive_whole():
+def test_errors_of_worker_processes_keep_their_message():
   with pytest.raises(faults_lib.ClipError, match=r'\d\.mp4: it is broken'):
     take(4, make_source(), num_workers=1, faults=faults_lib.Faults())
 
 
-def test_too_many_stop_the_run():
+def test_too_many_substitutes_stop_the_run():
   few = faults_lib.Faults('substitute', limit=0.005)  # 5 of the first 1,000.
   batches, count = take(3, make_source(), faults=few)
   assert (len(batches), count) == (3, 5)
@@ -107,14 +107,14 @@ def test_too_many_stop_the_run():
     take(4, make_source(), faults=few)
 
 
-def test_what_is_gone_altogether_does_not_hang():
+def test_a_source_without_readable_clips_fails_soon():
   source = make_source(bad=range(10**6), num_clips=10**6)
   message = r'it is broken. The next 99 clips cannot be read either'
   with pytest.raises(faults_lib.ClipError, match=message):
     take(1, source)
 
 
-def test_a_fault_of_the_code_is_not_substituted():
+def test_other_errors_are_not_substituted():
   source = make_source()
   source.schema = Schema((1, 2, 3, 1))
   with pytest.raises(ValueError, match='the schema of its source promises'):
@@ -137,21 +137,21 @@ def test_evaluation_counts_the_readable_clips_once(count):
 
 @pytest.fixture
 def damaged(clips, tmp_path):
-  """A folder of six videos; one is cut short, and one is damaged inside."""
+  """A folder of six videos; one is truncated, and one is damaged inside."""
   folder = tmp_path / 'clips'
   shutil.copytree(clips, folder)
   paths = sorted(folder.rglob('*.mp4'))
   paths[1].write_bytes(paths[1].read_bytes()[:300])
   content = bytearray(paths[4].read_bytes())
-  place = content.index(b'mdat')
-  size = int.from_bytes(content[place - 4 : place])
-  content[place + size // 2 : place + size // 2 + 400] = b'\xff' * 400
+  start = content.index(b'mdat')
+  size = int.from_bytes(content[start - 4 : start])
+  content[start + size // 2 : start + size // 2 + 400] = b'\xff' * 400
   paths[4].write_bytes(bytes(content))
   return folder
 
 
 def test_a_folder_with_broken_videos(damaged):
-  """One is found when the folder is looked at, the other when it is read."""
+  """One is found when the folder is indexed, the other when it is read."""
   make = lambda **kwargs: video_folder.VideoFolder(
     (20, 16, 16, 3), str(damaged), split='all', **kwargs
   )
@@ -163,7 +163,7 @@ def test_a_folder_with_broken_videos(damaged):
     with pytest.raises(faults_lib.ClipError, match=name):
       source[index]
   batches, count = take(4, source, batch_size=3)
-  assert count == 4  # Two, in each of two epochs.
+  assert count == 4  # Two in each of two epochs.
   assert sum(len(batch['label']) for batch in batches) == 12
 
 

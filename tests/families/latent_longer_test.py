@@ -1,4 +1,4 @@
-"""Tests of families/latent.py where more is drawn than a clip is long."""
+"""Tests of families/latent.py that generate more frames than a clip has."""
 
 import jax
 import jax.numpy as jnp
@@ -20,8 +20,8 @@ NETWORK = videogpt.VideoGPT(16, 16, 1, 2, positions='rotary', dropout=0.0)
 
 
 @pytest.fixture(scope='module')
-def drawn():
-  """Draws 10 frames, of which some are known."""
+def generate():
+  """Returns a function that generates 10 frames, of which some are known."""
   prior = autoregressive.Autoregressive(
     CLIP_SHAPE, NETWORK, num_frames=5, window=1
   )
@@ -37,13 +37,13 @@ def drawn():
     np.zeros_like, variables['latent_moments']
   )
 
-  def draw(video, num_known: int):
+  def sample(video, num_known: int):
     known = np.arange(video.shape[1])[None, :, None, None, None] < num_known
     known = np.broadcast_to(known, (*video.shape[:-1], 1))
     condition = {'known_video': video, 'known': known}
     return model.apply(variables, KEY_B, condition, method='sample')
 
-  return draw
+  return sample
 
 
 def clips(num_frames: int, seed: int = 1):
@@ -51,22 +51,22 @@ def clips(num_frames: int, seed: int = 1):
   return jax.random.uniform(jax.random.key(seed), shape, minval=-1)
 
 
-def test_it_goes_on_from_a_clip(drawn):
+def test_continues_a_clip(generate):
   clip, other = clips(4), clips(4, seed=2)
-  long = drawn(clip, 4)
+  long = generate(clip, 4)
   assert long.shape == (3, 10, *CLIP_SHAPE[1:])
   np.testing.assert_array_equal(long[:, :4], clip)
-  # It hears what is known, and each clip its own.
-  assert (drawn(other, 4)[:, 4:6] != long[:, 4:6]).any((1, 2, 3, 4)).all()
-  # Nothing of it depends on a frame that is not known.
+  # It depends on the known frames, each clip on its own.
+  assert (generate(other, 4)[:, 4:6] != long[:, 4:6]).any((1, 2, 3, 4)).all()
+  # It does not depend on unknown frames.
   half = clip.at[:, 2:].set(other[:, 2:])
-  np.testing.assert_array_equal(drawn(half, 2), drawn(clip, 2))
-  # As many frames as come can be told, too, of which some are known.
+  np.testing.assert_array_equal(generate(half, 2), generate(clip, 2))
+  # All frames of the result can be given, with some of them known.
   whole = clips(10)
-  np.testing.assert_array_equal(drawn(whole, 10), whole)
-  np.testing.assert_array_equal(drawn(whole, 6)[:, :6], whole[:, :6])
+  np.testing.assert_array_equal(generate(whole, 10), whole)
+  np.testing.assert_array_equal(generate(whole, 6)[:, :6], whole[:, :6])
 
 
-def test_more_than_it_draws_is_refused(drawn):
+def test_too_many_known_frames_are_an_error(generate):
   with pytest.raises(ValueError, match='has 12 frames, 6 of codes, but A'):
-    drawn(clips(12), 4)
+    generate(clips(12), 4)

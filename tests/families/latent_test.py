@@ -1,4 +1,4 @@
-"""Tests of families/latent.py, over a tokenizer that rounds mean brightness."""
+"""Tests of families/latent.py with a tokenizer that rounds mean brightness."""
 
 import flax.linen as nn
 import jax
@@ -26,7 +26,7 @@ KEY_B = jax.random.split(jax.random.key(1), 3)
 CODES = jax.random.randint(jax.random.key(0), (3, *GRID), 0, 3)
 
 
-def shown(codes_bthw):
+def decoded(codes_bthw):
   video = codes_bthw[..., None] - 1.0
   for axis in (1, 2, 3):
     video = jnp.repeat(video, 2, axis=axis)
@@ -34,7 +34,7 @@ def shown(codes_bthw):
 
 
 class Rounding(nn.Module):
-  """Rounds a latent; without codes it lets it pass."""
+  """Rounds a latent to codes; without codes it is the identity."""
 
   num_codes: int = 3
 
@@ -72,23 +72,23 @@ class Tokenizer(autoencoder_lib.Autoencoder):
     return video_bthwc.reshape(b, 2, 2, 2, 2, 2, 2, 1).mean((2, 4, 6))
 
   def decode(self, latent_bthwd, *, train=False):
-    return shown(latent_bthwd[..., 0] + 1) * self.gain
+    return decoded(latent_bthwd[..., 0] + 1) * self.gain
 
 
-class Alike(nn.Module):
-  """Knows that all codes of a clip are the same."""
+class Copies(nn.Module):
+  """Predicts that all codes of a clip equal its unmasked codes."""
 
   num_codes: int = 3
 
   def __call__(self, codes_bthw, condition, *, train):
-    seen_bk = jax.nn.one_hot(codes_bthw, 3).max((1, 2, 3))
+    present_bk = jax.nn.one_hot(codes_bthw, 3).max((1, 2, 3))
     return 40 * jnp.broadcast_to(
-      seen_bk.reshape(-1, 1, 1, 1, 3), (*codes_bthw.shape, 3)
+      present_bk.reshape(-1, 1, 1, 1, 3), (*codes_bthw.shape, 3)
     )
 
 
 class Fixed(base.VideoModel):
-  """Always draws the same in each place; plays a turn with a penalty."""
+  """Generates a constant; has an update with a penalty."""
 
   critic: nn.Module
   penalty_name: str = 'penalty'
@@ -122,12 +122,12 @@ def init(model):
   return jax.jit(model.init)(rngs, {'video': jnp.zeros((2, *CLIP_SHAPE))})
 
 
-def draw(model, variables, condition=None):
+def generate(model, variables, condition=None):
   sample = lambda v, k, c: model.apply(v, k, c, method='sample')
   return jax.jit(sample)(variables, KEY_B, condition or {})
 
 
-def test_parts_of_the_prior_are_its_own_and_the_tokenizer_does_not_play():
+def test_parts_are_the_priors_and_only_they_are_trained():
   model = over_codes()
   assert model.prior.clip_shape == (*GRID, 1)
   assert model.players == ('transformer',)
@@ -142,7 +142,7 @@ def test_parts_of_the_prior_are_its_own_and_the_tokenizer_does_not_play():
   assert sharding.rules_of(model) == dit.TENSOR_RULES
 
 
-def test_loss_is_that_of_the_prior_on_codes():
+def test_loss_equals_the_priors_on_codes():
   model = over_codes()
   variables = init(model)
 
@@ -158,7 +158,7 @@ def test_loss_is_that_of_the_prior_on_codes():
       )
     )(variables, batch)
 
-  whole = compute(model, variables, {'video': shown(CODES)})
+  whole = compute(model, variables, {'video': decoded(CODES)})
   own = {'params': {'transformer': variables['params']['transformer']}}
   prior = model.prior.clone(parent=None)
   expected = compute(prior, own, {'codes': CODES})
@@ -167,45 +167,45 @@ def test_loss_is_that_of_the_prior_on_codes():
   assert other[0] != expected[0]
 
 
-def test_what_is_known_leads_and_stays():
-  """Told one cell of brightness 1, all codes are those; pixels stay as told."""
-  model = over_codes(Alike())
+def test_known_pixels_condition_the_prior_and_are_kept():
+  """Given one cell of brightness 1, all codes are 1; known pixels are kept."""
+  model = over_codes(Copies())
   variables = init(model)
   video = jnp.full((3, *CLIP_SHAPE), -1.0).at[:, :2, :2, :2].set(0.9)
   video = video.at[:, 0, 3, 3].set(0.25)
   known = jnp.zeros((3, *CLIP_SHAPE), bool).at[:, :2, :2, :2].set(True)
-  known = known.at[:, 0, 3, 3].set(True)  # A pixel, but no whole cell.
-  drawn = draw(model, variables, {'known_video': video, 'known': known})
+  known = known.at[:, 0, 3, 3].set(True)  # A pixel, but not a whole cell.
+  generated = generate(model, variables, {'known_video': video, 'known': known})
   expected = jnp.where(known, video, 1.0)
-  np.testing.assert_array_equal(drawn, expected)
+  np.testing.assert_array_equal(generated, expected)
   with pytest.raises(ValueError, match=r"'known_codes'\] is given"):
-    draw(model, variables, {'known_codes': CODES})
-  free = draw(model, variables)
+    generate(model, variables, {'known_codes': CODES})
+  free = generate(model, variables)
   assert set(np.unique(free)) <= {-1, 0, 1}
 
 
-def test_known_frames_are_held():
-  """Unknown frames of a half known cell are taken as the last known one."""
+def test_unknown_pixels_are_forward_filled():
+  """Unknown frames of a partly known cell have the last known value."""
   video = jnp.arange(4.0).reshape(1, 4, 1, 1, 1)
   known = jnp.array([False, True, False, True]).reshape(1, 4, 1, 1, 1)
-  held = latent._forward_filled(video, known)
-  np.testing.assert_array_equal(held.ravel(), [0, 1, 1, 3])
+  filled = latent._forward_filled(video, known)
+  np.testing.assert_array_equal(filled.ravel(), [0, 1, 1, 3])
 
 
-def test_latents_are_standardized_and_drawn_unclipped():
+def test_latents_are_standardized_and_not_clipped():
   tokenizer = Tokenizer(Rounding(0))
   model = latent.Latent(CLIP_SHAPE, tokenizer, Fixed(CLIP_SHAPE, nn.Dense(1)))
   variables = init(model)
   latents = 0.2 * jax.random.normal(jax.random.key(0), (64, *GRID, 1)) + 0.1
-  video = shown(latents[..., 0] + 1)
+  video = decoded(latents[..., 0] + 1)
   own = {
     'params': variables['params']['autoencoder'],
     'latent_moments': variables['latent_moments']['autoencoder'],
   }
-  _, watched = tokenizer.apply(
+  _, updated = tokenizer.apply(
     own, video, train=True, mutable=['latent_moments']
   )
-  moments = {'latent_moments': {'autoencoder': watched['latent_moments']}}
+  moments = {'latent_moments': {'autoencoder': updated['latent_moments']}}
   loss = lambda method: model.apply(
     {**variables, **moments},
     {'video': video},
@@ -213,22 +213,22 @@ def test_latents_are_standardized_and_drawn_unclipped():
     train=True,
     method=method,
   )[0]
-  assert loss('penalty') == pytest.approx(1, abs=1e-4), 'Mean square is 1.'
+  assert loss('penalty') == pytest.approx(1, abs=1e-4), 'The mean square is 1.'
   kernel = variables['params']['critic']['kernel']
   assert loss('loss') == pytest.approx(0, abs=1e-5 + abs(float(kernel[0, 0])))
-  drawn = draw(model, {**variables, **moments})
-  bright = float(latents.mean() + 3 * latents.std())  # Not 1 deviation.
-  np.testing.assert_allclose(drawn, bright, atol=1e-4)
+  generated = generate(model, {**variables, **moments})
+  bright = float(latents.mean() + 3 * latents.std())  # The prior generates 3.
+  np.testing.assert_allclose(generated, bright, atol=1e-4)
 
 
-def test_drawn_latents_snap_to_a_codebook_if_there_is_one():
-  def drawn(num_codes: int):
+def test_generated_latents_are_quantized_if_there_is_a_codebook():
+  def sample(num_codes: int):
     prior = Fixed(CLIP_SHAPE, nn.Dense(1), value=0.4)
     model = latent.Latent(CLIP_SHAPE, Tokenizer(Rounding(num_codes)), prior)
-    return draw(model, init(model))
+    return generate(model, init(model))
 
-  np.testing.assert_allclose(drawn(0), 0.4)
-  np.testing.assert_allclose(drawn(3), 0)  # Of -1, 0 and 1.
+  np.testing.assert_allclose(sample(0), 0.4)
+  np.testing.assert_allclose(sample(3), 0)  # The nearest of -1, 0 and 1.
 
 
 @pytest.mark.parametrize(
@@ -262,13 +262,13 @@ def test_drawn_latents_snap_to_a_codebook_if_there_is_one():
     ),
   ],
 )
-def test_what_does_not_fit_is_told(make, match):
+def test_incompatible_parts_are_an_error(make, match):
   with pytest.raises(ValueError, match=match):
     make()
 
 
 def test_the_first_code_of_a_causal_tokenizer_is_of_one_frame():
-  """Frames 0, 1 - 4 and 5 - 8, though 9 frames would fall evenly into 3."""
+  """Codes cover frames 0, 1 to 4 and 5 to 8, not three frames each."""
   autoencoder = vae3d.VAE3D(
     lookup_free.LFQ(2), 2, (1, 1, 1), halves_time=(True, True)
   )
@@ -285,13 +285,13 @@ def test_the_first_code_of_a_causal_tokenizer_is_of_one_frame():
 
 
 @pytest.mark.parametrize('key', ['known', 'known_video'])
-def test_half_of_what_is_known_is_refused(key: str):
-  model = over_codes(Alike())
+def test_known_video_needs_its_mask_and_vice_versa(key: str):
+  model = over_codes(Copies())
   with pytest.raises(ValueError, match='needs both known_video and known'):
-    draw(model, {'params': {}}, {key: jnp.zeros((3, *CLIP_SHAPE))})
+    generate(model, {'params': {}}, {key: jnp.zeros((3, *CLIP_SHAPE))})
 
 
-def test_uneven_codes_cannot_be_told():
-  model = over_codes(Alike(), halves_time=False)
+def test_uneven_codes_cannot_be_known():
+  model = over_codes(Copies(), halves_time=False)
   with pytest.raises(ValueError, match=r'do not divide into .* codes evenly'):
     model._known_codes(jnp.zeros((1, *CLIP_SHAPE), bool))

@@ -1,4 +1,4 @@
-"""Autoencoders of a number or two, and critics, for tests of their family."""
+"""Autoencoders and critics with one or two parameters, for tests."""
 
 import flax.linen as nn
 import jax
@@ -11,17 +11,17 @@ SHAPE = (2, 1, 1, 1)
 NOISE = {'noise': jax.random.key(7)}
 
 
-class Pass(nn.Module):
-  """A bottleneck that lets all through, and asks for 3."""
+class Identity(nn.Module):
+  """A bottleneck that is the identity, with a loss of 3."""
 
   num_codes: int = 0
 
   def __call__(self, encoded_bthwe, key_b, *, train):
-    terms = {'asked': jnp.float32(3)}
+    terms = {'constant': jnp.float32(3)}
     return autoencoder.BottleneckOutput(encoded_bthwe, jnp.float32(3), terms)
 
 
-class Times(nn.Module):
+class Scale(nn.Module):
   """Multiplies by a parameter."""
 
   start: float
@@ -36,7 +36,7 @@ class Decoder(nn.Module):
   start: float
 
   def setup(self):
-    self.out = Times(self.start)
+    self.out = Scale(self.start)
 
   def __call__(self, x_bthwc):
     return self.out(x_bthwc)
@@ -51,14 +51,14 @@ class DeepDecoder(nn.Module):
 
 
 class Doubler(autoencoder.Autoencoder):
-  """Latents are twice the pixels; the decoder's gain is a parameter."""
+  """The latents are twice the pixels; the decoder scales by a parameter."""
 
   start: float = 0.25
   is_deep: bool = False
 
   def setup(self):
     super().setup()
-    self.bottleneck = Pass()
+    self.bottleneck = Identity()
     self.decoder = DeepDecoder() if self.is_deep else Decoder(self.start)
 
   def encode(self, video_bthwc, *, train=False):
@@ -69,7 +69,7 @@ class Doubler(autoencoder.Autoencoder):
 
 
 class Slope(nn.Module):
-  """Logit: a parameter times the mean grey."""
+  """The logit is a parameter times the mean brightness."""
 
   start: float = 2.0
 
@@ -102,7 +102,7 @@ def batch_of(grey_b, step: int = 0):
 
 
 def run(model, batch, player='autoencoder', train=True, stats=None):
-  """Returns the loss, its terms, its gradients, and what became of stats."""
+  """Returns the loss, its terms, its gradients, and the new statistics."""
 
   @jax.jit
   def act(batch, stats):
@@ -129,5 +129,5 @@ def run(model, batch, player='autoencoder', train=True, stats=None):
   return act(batch, stats)
 
 
-# Pixels .8 and .4 come back as .4 and .2: errors are .4 and .2.
+# Pixels .8 and .4 are reconstructed as .4 and .2: errors are .4 and .2.
 BATCH = batch_of([0.8, 0.4])

@@ -1,4 +1,4 @@
-"""Whole games of gan.py, with one number per player, to their end."""
+"""Tests of gan.py that train players of one parameter to convergence."""
 
 import flax.linen as nn
 import jax
@@ -16,7 +16,7 @@ SHAPE = (2, 1, 1, 1)
 
 
 class Point(nn.Module):
-  """Draws clips of one grey, a parameter, with some noise about it."""
+  """Generates clips of one grey level, a parameter, plus noise."""
 
   noise: float = 0.0
 
@@ -30,7 +30,7 @@ class Point(nn.Module):
 
 
 class Line(nn.Module):
-  """Logit: a parameter times the mean grey."""
+  """The logit is a parameter times the mean grey level."""
 
   @nn.compact
   def __call__(self, video_bthwc, condition, key_b, *, train):
@@ -43,33 +43,33 @@ def batch_of(grey_b):
   return {'video': jnp.broadcast_to(grey, (len(grey), *SHAPE))}
 
 
-def play(model, batches, learning_rate: float, num_steps: int):
-  """Returns the generator's grey after each step of training."""
+def train(model, batches, learning_rate: float, num_steps: int):
+  """Returns the generator's grey level after each train step."""
   optimizers = {player: optax.sgd(learning_rate) for player in model.players}
   batch = jax.tree.map(lambda x: x[0], batches)
   state = state_lib.create(model, optimizers, (), batch, seed=0)
   train_step = step_lib.make_train_step(model, optimizers)
 
-  def move(state, batch):
+  def body(state, batch):
     state, metrics = train_step(state, batch)
     return state, (state.params['generator']['grey'], metrics)
 
-  return jax.jit(lambda s: jax.lax.scan(move, s, batches, num_steps)[1])(state)
+  return jax.jit(lambda s: jax.lax.scan(body, s, batches, num_steps)[1])(state)
 
 
 @pytest.mark.parametrize('every', [1, 2])
-def test_r1_settles_a_game_that_else_never_ends(every: int):
-  """Data is one point; the critic a line: Mescheder et al.'s Dirac-GAN."""
+def test_r1_makes_the_dirac_gan_converge(every: int):
+  """Data is one point and the critic is linear (Mescheder et al.)."""
   batches = jax.tree.map(
     lambda x: jnp.broadcast_to(x, (600, *x.shape)), batch_of([0.0, 0.0])
   )
   fields = dict(simultaneous=True, generator=Point())
-  grey, _ = play(
+  grey, _ = train(
     gan.GAN(SHAPE, critic={'line': Line()}, **fields), batches, 0.1, 600
   )
-  assert jnp.abs(grey[-100:]).max() > 0.4  # Round and round.
+  assert jnp.abs(grey[-100:]).max() > 0.4  # It oscillates.
   fields |= dict(penalty_kind='r1', penalty_weight=1.0, penalty_every=every)
-  grey, metrics = play(
+  grey, metrics = train(
     gan.GAN(SHAPE, critic={'line': Line()}, **fields), batches, 0.1, 600
   )
   assert jnp.abs(grey[-100:]).max() < 0.02
@@ -89,5 +89,5 @@ def test_learns_the_mean_of_a_gaussian():
     penalty_kind='r1',
     num_critic_updates=2,
   )
-  grey, _ = play(model, batches, 0.1, 400)
+  grey, _ = train(model, batches, 0.1, 400)
   assert grey[-100:].mean() == pytest.approx(-0.3, abs=0.03)

@@ -1,4 +1,4 @@
-"""Tests of gan_losses.py: values by hand, and what minimizes them."""
+"""Tests of gan_losses.py: values by hand, and minima."""
 
 import jax
 import jax.numpy as jnp
@@ -38,13 +38,13 @@ def test_values_by_hand(kind: str, critic: float, generator: float):
 @pytest.mark.parametrize(
   ('kind', 'best'),
   [
-    # Where data has 3/4 of the mass and fakes 1/4: log(p / q), its sign, p.
+    # With 3/4 real and 1/4 generated clips: log(p / q), its sign, p.
     ('logistic', np.log(3)),
     ('hinge', 1.0),
     ('least_squares', 0.75),
   ],
 )
-def test_the_best_critic_weighs_data_against_fakes(kind: str, best: float):
+def test_optimal_logits(kind: str, best: float):
   def loss(logit):
     real = gan_losses.critic(kind, logit, jnp.zeros(1))
     fake = gan_losses.critic(kind, jnp.zeros(1), logit)
@@ -52,37 +52,37 @@ def test_the_best_critic_weighs_data_against_fakes(kind: str, best: float):
 
   logits = jnp.linspace(-3, 3, 601)[:, None]
   found = logits[jax.vmap(loss)(logits).argmin(), 0]
-  # The zeros above add a constant, so the place of the minimum is exact.
+  # The zeros above only add a constant.
   assert found == pytest.approx(best, abs=0.01)
 
 
-def test_value_of_the_game_where_fakes_are_data():
-  """No critic does better than log 4 there; a sure one does worse."""
+def test_value_where_generated_clips_are_distributed_as_real_ones():
+  """The best critic has a loss of log 4; a certain one has a larger loss."""
   loss = lambda logit: gan_losses.critic('logistic', logit, logit)
   assert loss(jnp.zeros(3)) == pytest.approx(np.log(4))
   assert loss(jnp.ones(3)) > np.log(4) + 0.1
-  # The saturating generator plays the same game, with the opposite sign.
+  # The saturating generator has the same loss with the opposite sign.
   minimax = loss(jnp.ones(3)) + gan_losses.generator('saturating', jnp.ones(3))
   assert minimax == pytest.approx(LOG(-1))
 
 
-def test_only_the_saturating_generator_is_stuck_before_a_sure_critic():
+def test_only_the_saturating_loss_has_no_gradient_for_a_certain_critic():
   slope = lambda kind: jax.grad(gan_losses.generator, argnums=1)(
     kind, jnp.array(-10.0)
   )
   assert abs(slope('saturating')) < 1e-4
   for kind in ('logistic', 'hinge', 'least_squares', 'wasserstein'):
-    assert slope(kind) < -0.99  # Up, towards "data".
+    assert slope(kind) < -0.99  # Towards "real".
 
 
-def test_logits_of_any_shape_and_dtype_weigh_the_same():
+def test_logits_of_any_shape_and_dtype():
   patches = jnp.tile(REAL[:, None, None], (1, 4, 5)).astype(jnp.bfloat16)
   loss = gan_losses.critic('logistic', patches, FAKE)
   assert loss.dtype == jnp.float32
   assert loss == pytest.approx(gan_losses.critic('logistic', REAL, FAKE))
 
 
-def test_boundary_parts_the_targets_of_each_kind():
+def test_boundary_of_each_kind():
   assert gan_losses.boundary('logistic') == 0
   assert gan_losses.boundary('least_squares') == 0.5
   assert gan_losses.boundary('wasserstein') is None

@@ -1,4 +1,4 @@
-"""Tests of gan.py, by games with a number or two per player."""
+"""Tests of gan.py, with players of one or two parameters."""
 
 import flax.linen as nn
 import jax
@@ -16,7 +16,7 @@ NOISE = {'noise': jax.random.key(7)}
 
 
 class Constant(nn.Module):
-  """Draws clips of one grey, a parameter, the label's tenth added."""
+  """Makes clips of one grey level: a parameter plus a tenth of the label."""
 
   start: float = 0.5
 
@@ -32,7 +32,7 @@ class Constant(nn.Module):
 
 
 class Slope(nn.Module):
-  """Logit: a parameter times the mean grey; counts its calls in training."""
+  """The logit is a parameter times the mean grey; counts training calls."""
 
   start: float = 2.0
 
@@ -45,15 +45,15 @@ class Slope(nn.Module):
 
 
 class Reader(nn.Module):
-  """Logit: the label it was told. Class logits: sure of ten times the grey."""
+  """The logit is the given label; the predicted class ten times the grey."""
 
   sure: float = 50.0
 
   def __call__(self, video_bthwc, condition, key_b, *, train):
     digit_b = jnp.round(10 * video_bthwc.mean(axis=(1, 2, 3, 4)))
     class_logit_bk = self.sure * (digit_b[:, None] == jnp.arange(4)[None])
-    told_b = condition.get('label', jnp.zeros(len(video_bthwc)))
-    return told_b.astype(jnp.float32), class_logit_bk
+    label_b = condition.get('label', jnp.zeros(len(video_bthwc)))
+    return label_b.astype(jnp.float32), class_logit_bk
 
 
 def make(critic=None, **fields) -> gan.GAN:
@@ -67,7 +67,7 @@ def batch_of(grey_b, **more):
 
 
 def run(model, batch, player, method='loss', train=True):
-  """Returns the loss, its terms, its gradients, and what became of stats."""
+  """Returns the loss, its terms, its gradients, and the new statistics."""
   variables = model.init({'params': jax.random.key(0), **NOISE}, batch)
   stats = variables.get('batch_stats', {})
 
@@ -93,14 +93,14 @@ def softplus(x):
 
 
 def test_losses_by_hand():
-  batch = batch_of([0.1, 0.3])  # Data: logits 0.2 and 0.6; fakes: 1.
+  batch = batch_of([0.1, 0.3])  # Real: logits 0.2 and 0.6; generated: 1.
   loss, terms, grads, _ = run(make(), batch, 'critic_clip')
   real = (softplus(-0.2) + softplus(-0.6)) / 2
   assert loss == pytest.approx(real + softplus(1))
   assert terms['real_logit'] == pytest.approx(0.4)
   assert terms['real_accuracy'] == 1
   assert terms['fake_accuracy'] == 0
-  assert grads['critic_clip']['slope'] > 0  # Fakes are brighter: turn around.
+  assert grads['critic_clip']['slope'] > 0  # Generated clips are brighter.
 
   loss, _, grads, _ = run(make(), batch, 'generator')
   assert loss == pytest.approx(softplus(-1))
@@ -108,7 +108,7 @@ def test_losses_by_hand():
   assert grads['generator']['grey'] == pytest.approx(-2 * sigmoid)
 
 
-def test_generator_answers_all_critics():
+def test_generator_loss_sums_over_critics():
   model = make({'a': Slope(2.0), 'b': Slope(-1.0)}, loss_kind='wasserstein')
   loss, terms, _, _ = run(model, batch_of([0.1]), 'generator')
   assert terms == {'adversarial_a': -1.0, 'adversarial_b': 0.5}
@@ -117,7 +117,7 @@ def test_generator_answers_all_critics():
   assert terms['gap'] == pytest.approx(-0.1 + 0.5)
 
 
-def test_moves():
+def test_updates():
   two = {'a': Slope(), 'b': Slope()}
   assert make(two).updates == (
     Update('critic_a'),
@@ -144,7 +144,9 @@ def test_moves():
   # The logit's gradient by each of the two pixels is 1: its norm is sqrt(2).
   [('r1', 2 / 2), ('r2', 2 / 2), ('gp', (2**0.5 - 1) ** 2)],
 )
-def test_lazy_penalties_weigh_as_much_as_eager_ones(kind: str, value: float):
+def test_lazy_penalties_have_the_weight_of_penalties_in_every_step(
+  kind: str, value: float
+):
   batch = batch_of([0.1, 0.3])
   fields = dict(penalty_kind=kind, penalty_weight=3.0)
   plain, _, _, _ = run(make(), batch, 'critic_clip')
@@ -156,24 +158,24 @@ def test_lazy_penalties_weigh_as_much_as_eager_ones(kind: str, value: float):
   assert run(model, batch, 'critic_clip')[0] == pytest.approx(plain)
   lazy, _, grads, _ = run(model, batch, 'critic_clip', 'penalty')
   assert lazy == pytest.approx(8 * 3 * value, rel=1e-5)
-  # Of r1, half of (slope^2 / 2), the derivative by slope 2 is 1.
+  # The derivative of r1, slope^2 / 4, at slope 2 is 1.
   expected = {'r1': 1.0, 'r2': 1.0, 'gp': 2 * (2**0.5 - 1) * 2**-0.5}[kind]
   assert grads['critic_clip']['slope'] == pytest.approx(24 * expected, rel=1e-4)
 
 
-def test_penalties_leave_statistics_alone():
+def test_penalties_do_not_change_statistics():
   batch = batch_of([0.1, 0.3])
   model = make(penalty_kind='gp', penalty_every=2)
   calls = lambda *args, **kwargs: run(model, batch, *args, **kwargs)[3][
     'batch_stats'
   ]['critic_clip']['calls']
-  assert calls('critic_clip') == 2  # Data and fakes.
+  assert calls('critic_clip') == 2  # Real and generated clips.
   assert calls('critic_clip', 'penalty') == 0
   assert calls('critic_clip', train=False) == 0
 
 
-def test_penalty_is_that_of_the_normed_critic():
-  """A spectral norm divides the slope away, whatever the parameters are."""
+def test_penalty_includes_spectral_norm():
+  """Spectral norm makes the gradient norm 1 for any parameters."""
 
   class Normed(nn.Module):
     @nn.compact
@@ -190,7 +192,7 @@ def test_penalty_is_that_of_the_normed_critic():
   assert changed['batch_stats']['critic_clip']
 
 
-def test_critics_see_data_and_fakes_changed_alike_in_law():
+def test_real_and_generated_clips_are_augmented_independently():
   batch = batch_of(np.full(400, 0.5))
   fields = dict(loss_kind='wasserstein')
   _, terms, _, _ = run(make(**fields), batch, 'critic_clip')
@@ -206,7 +208,7 @@ def test_critics_see_data_and_fakes_changed_alike_in_law():
   assert grads['generator']['grey'] == pytest.approx(-2, rel=1e-4)
 
 
-def test_parts_are_told_labels():
+def test_parts_are_conditioned_on_labels():
   label_b = jnp.array([0, 1, 2, 3] * 10)
   batch = batch_of(label_b / 10, label=label_b)
   fields = dict(num_classes=4, generator=Constant(start=0.0))
@@ -216,21 +218,21 @@ def test_parts_are_told_labels():
   assert terms['real_logit'] == terms['fake_logit'] == 1.5
   assert terms['class_accuracy'] == 1
   assert loss == pytest.approx(0, abs=1e-5)
-  # The generator draws what it is told, and so is understood; ...
+  # The generator depends on the label, so its clips are classified right; ...
   loss, terms, _, _ = run(model, batch, 'generator')
   assert terms['class_accuracy_clip'] == 1
   assert terms['class_loss_clip'] == pytest.approx(0, abs=1e-5)
-  # ... one that draws something else is not, nor is data with wrong labels.
+  # ... those of another generator are not, nor real ones with wrong labels.
   fields['generator'] = Constant(start=0.1)
-  deaf = make({'clip': Reader()}, class_weight=0.1, **fields)
-  loss, terms, _, _ = run(deaf, batch, 'generator')
+  wrong_generator = make({'clip': Reader()}, class_weight=0.1, **fields)
+  loss, terms, _, _ = run(wrong_generator, batch, 'generator')
   assert terms['class_accuracy_clip'] == 0
   assert loss == pytest.approx(-1.5 + 0.1 * float(terms['class_loss_clip']))
   wrong = batch | {'label': (label_b + 1) % 4}
   assert run(model, wrong, 'critic_clip')[1]['class_accuracy'] == 0
 
 
-def test_uniform_labels_of_fakes():
+def test_uniform_labels_of_generated_clips():
   ones = jnp.ones(40, jnp.int32)
   batch = batch_of(ones / 10, label=ones)
   model = make(
@@ -254,15 +256,15 @@ def test_samples():
   sample = lambda key_b, condition: model.apply(
     variables, key_b, condition, method='sample'
   )[:, 0, 0, 0, 0]
-  told = sample(key_b, {'label': jnp.full(40, 3)})
-  assert jnp.allclose(told, 0.3)
+  labelled = sample(key_b, {'label': jnp.full(40, 3)})
+  assert jnp.allclose(labelled, 0.3)
   free = sample(key_b, {})
   assert set(np.round(10 * np.asarray(free))) == {0, 1, 2, 3}
   assert jnp.allclose(sample(key_b[5:6], {}), free[5:6])
   with pytest.raises(ValueError, match='text'):
-    sample(key_b, {'text': told})
+    sample(key_b, {'text': labelled})
   with pytest.raises(ValueError, match='label'):
-    make().apply(variables, key_b, {'label': told}, method='sample')
+    make().apply(variables, key_b, {'label': labelled}, method='sample')
 
 
 @pytest.mark.parametrize(
@@ -280,7 +282,7 @@ def test_wrong_fields(fields: dict, match: str):
     make(**fields)
 
 
-def test_wrong_games():
+def test_wrong_parts_and_batches():
   with pytest.raises(ValueError, match='critic is empty'):
     gan.GAN(SHAPE, Constant(), {})
   with pytest.raises(ValueError, match="no 'label'"):

@@ -1,4 +1,4 @@
-"""Tests of families/adversarial/lipschitz.py, where gradients are known."""
+"""Tests of families/adversarial/lipschitz.py with known gradients."""
 
 import jax
 import jax.numpy as jnp
@@ -34,18 +34,18 @@ def test_penalties_on_a_linear_critic():
   )
 
 
-def test_penalty_belongs_to_the_clip():
+def test_penalty_depends_on_the_clip_only():
   squares_b = np.square(VIDEO).sum(axis=(1, 2, 3, 4))
   np.testing.assert_allclose(
     lipschitz.zero_centred(quadratic, VIDEO), 9 * squares_b / 2, rtol=1e-5
   )
-  # A critic that mixes clips, as batch norm does, has another.
+  # This does not hold for a critic that mixes clips, as batch norm does.
   mixing = lambda video: quadratic(video - video.mean(axis=0, keepdims=True))
   penalty_b = lipschitz.zero_centred(mixing, VIDEO)
   assert not np.allclose(penalty_b, 9 * squares_b / 2, rtol=0.01)
 
 
-def test_a_flat_critic_has_a_finite_slope():
+def test_a_constant_critic_has_a_finite_gradient():
   def penalty(scale):
     return lipschitz.one_centred(lambda x: scale * linear(x), VIDEO).mean()
 
@@ -54,16 +54,16 @@ def test_a_flat_critic_has_a_finite_slope():
   assert jnp.isfinite(slope)
 
 
-def test_points_between_lie_on_lines_each_at_its_own_place():
+def test_interpolated_points_lie_on_lines():
   fake = VIDEO + jnp.ones_like(VIDEO)
-  way = lipschitz.interpolate(KEYS, VIDEO, fake) - VIDEO
-  flat = np.asarray(way).reshape(5, -1)
+  offset = lipschitz.interpolate(KEYS, VIDEO, fake) - VIDEO
+  flat = np.asarray(offset).reshape(5, -1)
   np.testing.assert_allclose(flat, flat[:, :1] * np.ones(12), atol=1e-5)
   assert flat.min() >= 0
   assert flat.max() <= 1
   assert np.ptp(flat[:, 0]) > 0.2
   alone = lipschitz.interpolate(KEYS[3:4], VIDEO[3:4], fake[3:4])
-  np.testing.assert_allclose(alone[0] - VIDEO[3], way[3], atol=1e-6)
+  np.testing.assert_allclose(alone[0] - VIDEO[3], offset[3], atol=1e-6)
 
 
 def gap_of_trained_critic(distance: float, weight: float) -> float:
@@ -90,19 +90,19 @@ def gap_of_trained_critic(distance: float, weight: float) -> float:
       'wasserstein', score(params, real), score(params, fake)
     )
 
-  def move(carry, step):
+  def update(carry, step):
     params, opt = carry
     updates, opt = optimizer.update(jax.grad(loss)(params, step), opt)
     return (optax.apply_updates(params, updates), opt), None
 
   (params, _), _ = jax.lax.scan(
-    move, (params, optimizer.init(params)), jnp.arange(400)
+    update, (params, optimizer.init(params)), jnp.arange(400)
   )
   return (score(params, real) - score(params, fake)).mean()
 
 
-def test_wasserstein_critic_measures_the_distance_of_two_points():
+def test_wasserstein_critic_estimates_the_distance_of_two_points():
   gap = jax.jit(gap_of_trained_critic)
   assert 0.9 < gap(1.0, 10.0) / 1.0 < 1.1
   assert 0.9 < gap(0.5, 10.0) / 0.5 < 1.1
-  assert gap(1.0, 0.0) > 5  # With no constraint it goes on and on.
+  assert gap(1.0, 0.0) > 5  # Without a constraint it is unbounded.

@@ -1,4 +1,4 @@
-"""Tests of tokenizer.py: when critics are heard, and how loud."""
+"""Tests of the critics of tokenizer.py: their start, weight and penalties."""
 
 import dataclasses
 import functools
@@ -15,12 +15,12 @@ from vgen_jax.training import state as state_lib
 from vgen_jax.training import step as step_lib
 
 
-def test_critic_tells_reconstructions_from_data():
+def test_critic_loss_by_hand():
   model = tiny_autoencoder.make(critic={'clip': tiny_autoencoder.Slope()})
   loss, terms, grads, _ = tiny_autoencoder.run(
     model, tiny_autoencoder.BATCH, 'critic_clip'
   )
-  # Logits of data are 1.6 and .8, of what came back .8 and .4.
+  # Logits of real clips are 1.6 and .8, of reconstructions .8 and .4.
   assert loss == pytest.approx((0 + 0.2) / 2 + (1.8 + 1.4) / 2)
   assert terms['real_logit'] == pytest.approx(1.2)
   assert grads['critic_clip']['slope'] == pytest.approx(-0.4 / 2 + 0.3)
@@ -35,8 +35,8 @@ def test_critic_tells_reconstructions_from_data():
   assert loss == pytest.approx(sum(expected) / 2, rel=1e-5)
 
 
-def test_adversary_is_balanced_at_the_last_kernel():
-  """By the kernel k: l2 is mean (2 k x - x)^2, and the adversary -s 2 k x."""
+def test_adaptive_weight_by_hand():
+  """For kernel k, l2 is mean (2 k x - x)^2, the adversarial loss -s 2 k x."""
   x = np.array([0.8, 0.4])
   by_distance = np.mean(2 * (0.5 * x - x) * 2 * x)
   for slope in (2.0, -5.0):
@@ -65,8 +65,8 @@ def test_adversary_is_balanced_at_the_last_kernel():
   )
 
 
-def test_balance_is_the_ratio_of_whole_gradients_at_the_last_kernel():
-  """By all parameters of networks with hidden layers; two critics are one."""
+def test_adaptive_weight_is_the_ratio_of_gradients_at_the_last_kernel():
+  """Networks have hidden layers; the losses of two critics are summed."""
   critics = {'a': tiny_autoencoder.Hidden(3), 'b': tiny_autoencoder.Hidden(5)}
   of_deep = functools.partial(
     tokenizer.Autoencoding,
@@ -110,8 +110,8 @@ def test_balance_is_the_ratio_of_whole_gradients_at_the_last_kernel():
   assert float(weight) == pytest.approx(expected, rel=1e-5)
 
 
-def test_balance_does_not_depend_on_the_size_of_a_batch():
-  """Both sides are means over clips: twice the same clips change nothing."""
+def test_adaptive_weight_does_not_depend_on_the_batch_size():
+  """Both losses are means over clips, so repeated clips change nothing."""
   model = tiny_autoencoder.make(critic={'clip': tiny_autoencoder.Slope()})
   weights = [
     float(
@@ -124,8 +124,8 @@ def test_balance_does_not_depend_on_the_size_of_a_batch():
   assert weights[0] == pytest.approx(weights[1], rel=1e-6)
 
 
-def test_adaptive_weight_is_clamped():
-  """A critic that is sure of nothing has no gradient to divide by."""
+def test_adaptive_weight_is_bounded():
+  """A constant critic has a gradient of 0."""
   model = tiny_autoencoder.make(
     critic={'clip': tiny_autoencoder.Slope(0.0)}, reconstruction_weight=1e6
   )
@@ -134,21 +134,21 @@ def test_adaptive_weight_is_clamped():
   ] == pytest.approx(0.8e4)
 
 
-def test_critics_are_not_heard_before_their_time():
+def test_critics_have_no_influence_before_they_start():
   model = tiny_autoencoder.make(
     critic={'clip': tiny_autoencoder.Slope()}, critic_start=10
   )
   alone = tiny_autoencoder.run(tiny_autoencoder.make(), tiny_autoencoder.BATCH)
-  for step, heard in ((9, False), (10, True)):
+  for step, has_started in ((9, False), (10, True)):
     batch = tiny_autoencoder.batch_of([0.8, 0.4], step)
     loss, terms, grads, _ = tiny_autoencoder.run(model, batch)
-    assert bool(terms['critic_weight'] > 0) == heard
-    assert bool(terms['adversarial'] != 0) == heard
+    assert bool(terms['critic_weight'] > 0) == has_started
+    assert bool(terms['adversarial'] != 0) == has_started
     kernel, plain = (
       x['autoencoder']['decoder']['out']['kernel'] for x in (grads, alone[2])
     )
-    assert (loss == alone[0] and kernel == plain) == (not heard)
-    # Their own loss is there at any time: it is their turns that are not.
+    assert (loss == alone[0] and kernel == plain) == (not has_started)
+    # Their own loss is always defined, but they are not updated.
     _, _, grads, _ = tiny_autoencoder.run(model, batch, 'critic_clip')
     assert grads['critic_clip']['slope'] != 0
   del batch['step']  # Outside of training.
@@ -162,8 +162,8 @@ def test_critics_are_not_heard_before_their_time():
   assert losses[0][1]['adversarial'] != 0
 
 
-def test_what_is_not_heard_is_not_computed():
-  """In the branch of the early steps there is nothing but zeros."""
+def test_critics_are_not_computed_before_they_start():
+  """The branch of the early steps has no operations."""
   model = tiny_autoencoder.make(
     critic={'clip': tiny_autoencoder.Slope()}, critic_start=10
   )
@@ -187,7 +187,7 @@ def test_what_is_not_heard_is_not_computed():
 
 
 class Zeroed(tokenizer.Autoencoding):
-  """The way not to do it: critics play from the first step, for nothing."""
+  """A wrong variant: critics are updated from step 0, with a loss of 0."""
 
   @property
   def updates(self):
@@ -195,19 +195,21 @@ class Zeroed(tokenizer.Autoencoding):
 
   def loss(self, batch, *, player, train):
     loss, terms = super().loss(batch, player=player, train=train)
-    heard = batch.get('step', jnp.ones(1) * np.inf)[0] >= self.critic_start
-    return (loss * heard if player != 'autoencoder' else loss), terms
+    has_started = (
+      batch.get('step', jnp.ones(1) * np.inf)[0] >= self.critic_start
+    )
+    return (loss * has_started if player != 'autoencoder' else loss), terms
 
 
-def test_the_first_update_of_a_late_critic_is_as_any_first_update():
-  """Where its loss was 0 until then, Adam has learnt not to expect much.
+def test_the_first_update_of_a_late_critic_is_that_of_a_new_optimizer():
+  """If its loss were 0 until then, Adam's second moment would be too small.
 
-  After n steps without a gradient the first real one is divided by the root of
-  (1 - b2) / (1 - b2^(n + 1)) times its square: with n = 3 updates are twice
-  too large, in the long run 31 times (b1 = 0; 3 times with b1 = 0.9).
+  After n steps without a gradient the first gradient is divided by the root of
+  (1 - b2) / (1 - b2^(n + 1)) times its square: with n = 3 the update is twice
+  too large, for large n 31 times (b1 = 0; 3 times with b1 = 0.9).
   """
   optimizers = {
-    'autoencoder': optax.sgd(0.0),  # So that all see the same clips.
+    'autoencoder': optax.sgd(0.0),  # So that all reconstructions are equal.
     'critic_clip': optax.adam(0.1, b1=0.0, b2=0.999),
   }
 
@@ -227,27 +229,29 @@ def test_the_first_update_of_a_late_critic_is_as_any_first_update():
         (x.params['critic_clip'], x.opt['critic_clip'])
       )
     ]
-    still, metrics = [], []
+    is_unchanged, metrics = [], []
     for _ in range(start + 1):
-      still.append(own(state) == own(first))
+      is_unchanged.append(own(state) == own(first))
       before = state.params['critic_clip']['slope']
       state, terms = step(state, batch)
       metrics.append(terms)
-    moved = abs(float(state.params['critic_clip']['slope'] - before))
-    return moved, still, metrics
+    change = abs(float(state.params['critic_clip']['slope'] - before))
+    return change, is_unchanged, metrics
 
-  once, _, (told,) = updates(tokenizer.Autoencoding, 0)
-  late, still, metrics = updates(tokenizer.Autoencoding, 3)
-  assert still == [True] * 4
+  once, _, (reference,) = updates(tokenizer.Autoencoding, 0)
+  late, is_unchanged, metrics = updates(tokenizer.Autoencoding, 3)
+  assert is_unchanged == [True] * 4
   assert late == pytest.approx(once, rel=1e-5)
   weights = [float(x['autoencoder/critic_weight']) for x in metrics]
   assert weights[:3] == [0, 0, 0]
-  assert weights[3] == pytest.approx(float(told['autoencoder/critic_weight']))
+  assert weights[3] == pytest.approx(
+    float(reference['autoencoder/critic_weight'])
+  )
   losses = [float(x['autoencoder/loss']) for x in metrics]
   assert losses[0] == losses[2] != losses[3]
-  assert losses[3] == pytest.approx(float(told['autoencoder/loss']))
-  zeroed, still, _ = updates(Zeroed, 3)
-  assert still == [True, False, False, False]
+  assert losses[3] == pytest.approx(float(reference['autoencoder/loss']))
+  zeroed, is_unchanged, _ = updates(Zeroed, 3)
+  assert is_unchanged == [True, False, False, False]
   assert zeroed / once == pytest.approx(((1 - 0.999**4) / 0.001) ** 0.5, 1e-3)
 
 
@@ -270,7 +274,7 @@ def test_penalties_on_critics():
   assert grads['critic_clip']['slope'] == pytest.approx(0.1 + 3, rel=1e-4)
 
 
-def test_lecam_keeps_logits_near_the_others_mean():
+def test_lecam_by_hand():
   model = tiny_autoencoder.make(
     critic={'clip': tiny_autoencoder.Slope()}, lecam_weight=0.5
   )
@@ -283,17 +287,17 @@ def test_lecam_keeps_logits_near_the_others_mean():
   loss, terms, _, changed = tiny_autoencoder.run(
     model, tiny_autoencoder.BATCH, 'critic_clip', stats=stats
   )
-  # Data: 1.6 and .8 from .6; what came back: .8 and .4 from 1.2.
+  # Real: 1.6 and .8 from .6; reconstructed: .8 and .4 from 1.2.
   expected = (1 + 0.04) / 2 + (0.16 + 0.64) / 2
   assert terms['lecam'] == pytest.approx(expected, rel=1e-5)
   assert loss == pytest.approx(1.7 + 0.5 * expected, rel=1e-5)
-  moved = changed['lecam']['critic_clip']['logits']
-  np.testing.assert_allclose(moved, [1.2, 0.6], rtol=1e-6)  # As they are now.
+  means = changed['lecam']['critic_clip']['logits']
+  np.testing.assert_allclose(means, [1.2, 0.6], rtol=1e-6)
   first = tiny_autoencoder.run(model, tiny_autoencoder.BATCH, 'critic_clip')[3][
     'lecam'
   ]['critic_clip']['logits']
   np.testing.assert_allclose(first, [0.012, 0.006], rtol=1e-4)
-  still = tiny_autoencoder.run(
+  unchanged = tiny_autoencoder.run(
     model, tiny_autoencoder.BATCH, 'critic_clip', train=False
   )[3]
-  assert not still['lecam']['critic_clip']['logits'].any()
+  assert not unchanged['lecam']['critic_clip']['logits'].any()

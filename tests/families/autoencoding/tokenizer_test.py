@@ -1,4 +1,4 @@
-"""Tests of tokenizer.py, by autoencoders of a number or two."""
+"""Tests of tokenizer.py, with autoencoders of one or two parameters."""
 
 import jax
 import jax.numpy as jnp
@@ -19,22 +19,22 @@ def test_loss_by_hand(kind: str, distance: float):
   loss, terms, _, _ = tiny_autoencoder.run(model, tiny_autoencoder.BATCH)
   assert terms['reconstruction'] == pytest.approx(distance)
   assert loss == pytest.approx(2 * distance + 0.5 * 3)
-  assert terms['bottleneck'] == terms['asked'] == 3
+  assert terms['bottleneck'] == terms['constant'] == 3
   # Two units from black to white: 10 log10(4 / square), its mean over clips.
   psnr = (10 * np.log10(4 / 0.16) + 10 * np.log10(4 / 0.04)) / 2
   assert terms['psnr'] == pytest.approx(psnr, rel=1e-5)
 
 
-def test_huber_is_straight_far_away():
+def test_huber_is_linear_for_large_errors():
   model = tiny_autoencoder.make(
     autoencoder=tiny_autoencoder.Doubler(-2.0), reconstruction='huber'
   )
-  batch = tiny_autoencoder.batch_of([1.0])  # It comes back as -4.
+  batch = tiny_autoencoder.batch_of([1.0])  # The reconstruction is -4.
   _, terms, _, _ = tiny_autoencoder.run(model, batch)
   assert terms['reconstruction'] == pytest.approx(5 - 0.5)
 
 
-def test_perceptual_distance_counts():
+def test_perceptual_distance_is_added():
   distance = lambda one, two: 10 * (one - two).mean((1, 2, 3, 4))
   model = tiny_autoencoder.make(perceptual=distance, perceptual_weight=0.1)
   loss, terms, _, _ = tiny_autoencoder.run(model, tiny_autoencoder.BATCH)
@@ -42,7 +42,7 @@ def test_perceptual_distance_counts():
   assert loss == pytest.approx(0.1 + 0.3 + 3)
 
 
-def test_moves():
+def test_updates():
   assert tiny_autoencoder.make().updates == (Update('autoencoder'),)
   assert tiny_autoencoder.make(
     critic={'a': tiny_autoencoder.Slope(), 'b': tiny_autoencoder.Slope()}
@@ -67,15 +67,17 @@ def test_samples_are_reconstructions():
     tiny_autoencoder.BATCH,
   )
   video = 3 * tiny_autoencoder.BATCH['video']
-  draw = lambda **told: model.apply(variables, key_b, told, method='sample')
-  np.testing.assert_allclose(draw(known_video=video), (0.5 * video).clip(-1, 1))
+  sample = lambda **x: model.apply(variables, key_b, x, method='sample')
+  np.testing.assert_allclose(
+    sample(known_video=video), (0.5 * video).clip(-1, 1)
+  )
   with pytest.raises(ValueError, match="no 'known_video'"):
-    draw()
+    sample()
   with pytest.raises(ValueError, match='label'):
-    draw(known_video=video, label=jnp.zeros(2, jnp.int32))
+    sample(known_video=video, label=jnp.zeros(2, jnp.int32))
 
 
-def test_what_does_not_fit_is_told():
+def test_wrong_fields_and_parts_are_errors():
   with pytest.raises(ValueError, match="'l3'; it must be one of"):
     tiny_autoencoder.make(reconstruction='l3')
   with pytest.raises(

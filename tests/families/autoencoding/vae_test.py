@@ -1,4 +1,4 @@
-"""Tests of vae.py, by linear models whose likelihood is known."""
+"""Tests of vae.py, with linear models of known likelihood."""
 
 import functools
 import math
@@ -19,7 +19,7 @@ from vgen_jax.nn.bottlenecks import gaussian
 SHAPE = (2, 2, 2, 1)
 NUM_PIXELS, NUM_LATENTS = 8, 2
 RNG = np.random.default_rng(0)
-# Latents see orthogonal pixels, so that the posterior's are independent.
+# Orthogonal columns, so that the posterior has independent latents.
 WEIGHTS = np.linalg.qr(RNG.normal(size=(8, 2)))[0] * [[1.5, 0.6]]
 CENTRE, SIGMA = RNG.normal(size=8) / 4, 0.3
 VIDEO = jax.random.uniform(jax.random.key(0), (6, *SHAPE), minval=-1, maxval=1)
@@ -30,7 +30,7 @@ STATS = {'latent_moments': {'autoencoder': {'moments': MOMENTS}}}
 
 
 class Linear(autoencoder.Autoencoder):
-  """Latents are linear in pixels, and pixels in latents."""
+  """Latents are linear in pixels, and pixels linear in latents."""
 
   bottleneck: nn.Module = gaussian.Gaussian(NUM_LATENTS)
 
@@ -79,7 +79,7 @@ def params():
 
 
 def true_params(off: float = 0.0):
-  """The decoder that made the data; its posterior, `off` by so much."""
+  """Returns the true decoder, and its posterior with mean off by `off`."""
   middle = WEIGHTS.T @ WEIGHTS + SIGMA**2 * np.eye(2)
   to_mean = WEIGHTS @ np.linalg.inv(middle)
   log_variance = np.log(SIGMA**2 / np.diag(middle))
@@ -93,7 +93,7 @@ def true_params(off: float = 0.0):
 
 
 def test_bound_is_tight_for_the_true_posterior():
-  """Tipping and Bishop's probabilistic PCA has a likelihood of closed form."""
+  """Probabilistic PCA (Tipping and Bishop) has a likelihood in closed form."""
   num = 100_000
   latent_nd = RNG.normal(size=(num, 2))
   noise_np = SIGMA * RNG.normal(size=(num, NUM_PIXELS))
@@ -108,21 +108,21 @@ def test_bound_is_tight_for_the_true_posterior():
   model = make(likelihood=likelihoods.Gaussian(scale=SIGMA))
   elbo = lambda *off: float(compute(model, true_params(*off), batch)[1]['elbo'])
   assert elbo() == pytest.approx(exact, abs=1e-2)
-  # Wrong by a tenth: lower by KL(q || posterior), mean square over variance.
+  # If off by a tenth, it is lower by KL(q || posterior).
   precision = (np.diag(WEIGHTS.T @ WEIGHTS) + SIGMA**2) / SIGMA**2
   gap = 0.5 * 0.1**2 * precision.sum()
   assert gap > 0.1
   assert exact - elbo(0.1) == pytest.approx(gap, abs=1e-2)
 
 
-def test_loss_is_the_bound(params):
+def test_loss_is_the_negative_elbo(params):
   loss, terms, _ = compute(make(), params, {'video': VIDEO})
   assert loss == -terms['elbo'] == terms['nll'] + terms['kl']
   assert terms['beta_eff'] == 1
   doubled, more, _ = compute(make(beta=2.0), params, {'video': VIDEO})
   assert doubled - loss == pytest.approx(float(terms['kl']), rel=1e-3)
   assert more['elbo'] == terms['elbo']
-  # Clips count for themselves.
+  # The loss is the mean over clips.
   both = {'video': VIDEO[:2], 'position': jnp.arange(2)}
   each = [
     compute(make(), params, {'video': VIDEO[i : i + 1], 'position': place})[0]
@@ -132,8 +132,8 @@ def test_loss_is_the_bound(params):
   assert sum(each) / 2 == pytest.approx(both_loss, rel=1e-5)
 
 
-def test_means_hide_a_large_beta(params):
-  """Mean squares plus mean divergence have the slopes of sums and N / 2vd."""
+def test_means_correspond_to_a_large_beta(params):
+  """Means have the gradients of sums with beta N / (2 variance d)."""
   batch = {'video': VIDEO}
   mean_model = make(
     likelihood=likelihoods.Gaussian(scale=0.5**0.5),  # Squared errors.
@@ -150,13 +150,13 @@ def test_means_hide_a_large_beta(params):
   scale = NUM_PIXELS / (2 * variance)
   for one, two in zip(*map(jax.tree.leaves, (means, sums)), strict=True):
     np.testing.assert_allclose(one * scale, two, rtol=1e-3, atol=1e-4)
-  # The clip of 16 x 32 x 32 x 3 with 64 latents, read at variance 1.
+  # A clip of 16 x 32 x 32 x 3 with 64 latents.
   clip = math.prod((16, 32, 32, 3))
   assert vae.effective_beta(0.5, 'mean', 'mean', clip, 64) == 384
 
 
 @pytest.mark.parametrize('per', ['channel', 'latent'])
-def test_free_nats_have_no_slope(params, per):
+def test_free_nats_have_no_gradient(params, per):
   batch = {'video': VIDEO}
   norm = lambda grads: sum(
     jnp.abs(x).sum()
@@ -169,20 +169,20 @@ def test_free_nats_have_no_slope(params, per):
   unweighted = compute(make(beta=0.0), params, batch)[2]
   assert norm(free) == pytest.approx(float(norm(unweighted)), rel=1e-5)
   assert norm(at(1e-6)[2]) > 3 * norm(free)
-  # What is free costs as if it were there.
+  # The loss has the free nats as a constant.
   assert at(100.0)[0] == pytest.approx(
     float(terms['nll']) + 1e4 * 100 * NUM_LATENTS, rel=1e-5
   )
 
 
-def test_beta_rises(params):
+def test_beta_warmup(params):
   model = make(beta=3.0, beta_warmup=10)
   beta = lambda **step: compute(model, params, {'video': VIDEO, **step})[1][
     'beta_eff'
   ]
   at = lambda step: beta(step=jnp.full(6, step, jnp.int32))
   assert [float(at(i)) for i in (0, 5, 10, 99)] == [0, 1.5, 3, 3]
-  assert beta() == 3  # Who does not know the step is done.
+  assert beta() == 3  # Outside of training, warmup has ended.
 
 
 @pytest.mark.parametrize(
@@ -192,15 +192,15 @@ def test_beta_rises(params):
     ('Laplace', lambda error: np.abs(error).mean()),
   ],
 )
-def test_learned_scale_rests_at_the_error(params, name, best):
-  still = jax.tree.map(jnp.zeros_like, params)  # Says grey, whatever it sees.
+def test_optimal_learned_scale_is_the_error(params, name, best):
+  zeros = jax.tree.map(jnp.zeros_like, params)  # The output is always grey.
   scale = best(np.asarray(VIDEO))
   likelihood = getattr(likelihoods, name)(learned=True)
   model = make(likelihood=likelihood)
   assert model.players == ('autoencoder', 'likelihood')
   slope = lambda x: compute(
     model,
-    {**still, 'likelihood': {'log_scale': jnp.log(x)}},
+    {**zeros, 'likelihood': {'log_scale': jnp.log(x)}},
     {'video': VIDEO},
     'likelihood',
   )[2]['likelihood']['log_scale']
@@ -210,27 +210,29 @@ def test_learned_scale_rests_at_the_error(params, name, best):
 
 
 def test_bits_of_pixels(params):
-  """Of grey levels that are all equally likely: 8 bits and a bit."""
+  """Uniformly distributed grey levels have slightly more than 8 bits."""
   model = make(likelihood=likelihoods.DiscretizedLogistic(scale=0.35))
-  still = jax.tree.map(jnp.zeros_like, params)
+  zeros = jax.tree.map(jnp.zeros_like, params)
   grey = jnp.rint(255 * jax.random.uniform(jax.random.key(5), (900, *SHAPE)))
-  _, terms, _ = compute(model, still, {'video': grey * 2 / 255 - 1})
+  _, terms, _ = compute(model, zeros, {'video': grey * 2 / 255 - 1})
   assert terms['kl'] == 0
   assert terms['bits_per_dim'] == pytest.approx(8.0, abs=0.3)
-  assert terms['bits_per_dim'] > 8  # No code is shorter than entropy.
+  assert terms['bits_per_dim'] > 8  # No code is shorter than the entropy.
   assert make().updates == (Update('autoencoder'),)
 
 
-def test_samples_are_decoded_noise():
+def test_samples_are_decoded_prior_latents():
   key_b = random.keys(jax.random.key(4), jnp.arange(4000))
   sample = lambda key_b, method: make().apply(
     {'params': true_params()}, key_b, {}, method=method
   )
-  drawn = np.asarray(sample(key_b, 'sample_unclipped')).reshape(-1, NUM_PIXELS)
-  np.testing.assert_allclose(drawn.mean(0), CENTRE, atol=0.08)
-  np.testing.assert_allclose(np.cov(drawn.T), WEIGHTS @ WEIGHTS.T, atol=0.12)
+  samples = np.asarray(sample(key_b, 'sample_unclipped')).reshape(
+    -1, NUM_PIXELS
+  )
+  np.testing.assert_allclose(samples.mean(0), CENTRE, atol=0.08)
+  np.testing.assert_allclose(np.cov(samples.T), WEIGHTS @ WEIGHTS.T, atol=0.12)
   clipped = sample(key_b[7:9], 'sample').reshape(-1, NUM_PIXELS)
-  np.testing.assert_allclose(clipped, drawn[7:9].clip(-1, 1), atol=1e-6)
+  np.testing.assert_allclose(clipped, samples[7:9].clip(-1, 1), atol=1e-6)
 
 
 @pytest.mark.parametrize(

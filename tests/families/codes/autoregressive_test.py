@@ -1,4 +1,4 @@
-"""Tests of families/codes/autoregressive.py, by chains that know the answer."""
+"""Tests of families/codes/autoregressive.py, with known Markov chains."""
 
 import math
 
@@ -15,25 +15,25 @@ GRID = (3, 2, 2)
 CLIP_SHAPE = (*GRID, 1)
 KEY_B = jax.random.split(jax.random.key(1), 6)
 FIRST_K = np.array([0.5, 0.25, 0.25])
-# Row: the code before.
+# Rows: the previous code.
 NEXT_KK = np.array([[0.8, 0.1, 0.1], [0.0, 0.2, 0.8], [0.5, 0.0, 0.5]])
 
 
 class Chain(nn.Module):
-  """Knows a Markov chain of codes; label l swaps it for l sure codes."""
+  """Predicts a Markov chain of codes; label l makes code l more likely."""
 
   num_codes: int = 3
 
   def _logits(self, before, is_first, condition):
-    share = jnp.where(
+    probability = jnp.where(
       is_first[..., None],
       FIRST_K.reshape(*[1] * before.ndim, 3),
       jnp.asarray(NEXT_KK)[before],
     )
-    logits = jnp.log(share + 1e-12)
+    logits = jnp.log(probability + 1e-12)
     if 'label' in condition:
       label_b = condition['label']
-      tilt_bk = 2.0 * jax.nn.one_hot(label_b, 3)  # Label 3, none, has no tilt.
+      tilt_bk = 2.0 * jax.nn.one_hot(label_b, 3)  # Label 3 means none.
       shape = (len(label_b), *[1] * (before.ndim - 1), 3)
       logits = logits + tilt_bk.reshape(shape)
     return logits
@@ -53,7 +53,7 @@ class Chain(nn.Module):
     return self._logits(code_b, first_b, context), memory
 
 
-def draw(model, key_b=KEY_B, condition=None, variables=None):
+def generate(model, key_b=KEY_B, condition=None, variables=None):
   sample = lambda v, k, c: model.apply(v, k, c, method='sample')
   return jax.jit(sample)(variables or {}, key_b, condition or {})
 
@@ -70,8 +70,8 @@ def compute_loss(model, batch, variables=None, train=True):
   return jax.jit(compute)(variables or {}, batch)
 
 
-def learner(**kwargs):
-  """A GPT with random parameters, and these."""
+def random_gpt(**kwargs):
+  """Returns a GPT with random parameters, and the parameters."""
   fields = dict(num_classes=2, guidance=1.5, positions='rotary') | kwargs
   guidance = fields.pop('guidance')
   net = videogpt.VideoGPT(5, 16, 2, 2, dropout=0.0, **fields)
@@ -85,22 +85,22 @@ def learner(**kwargs):
     lambda x: np.float32(0.3 * rng.standard_normal(x.shape)),
     jax.eval_shape(model.init, rngs, batch),
   )
-  # Codes must count, or draws are all alike.
+  # Large embeddings, so that outputs depend on the codes.
   variables['params']['transformer']['code']['embedding'] *= 6
   return model, variables
 
 
-def of_chain(num_clips: int, seed: int = 0) -> np.ndarray:
+def chain_codes(num_clips: int, seed: int = 0) -> np.ndarray:
   rng = np.random.default_rng(seed)
   codes = np.zeros((num_clips, math.prod(GRID)), np.int32)
   for clip in codes:
     for n in range(len(clip)):
-      share = NEXT_KK[clip[n - 1]] if n else FIRST_K
-      clip[n] = rng.choice(3, p=share)
+      probability = NEXT_KK[clip[n - 1]] if n else FIRST_K
+      clip[n] = rng.choice(3, p=probability)
   return codes.reshape(-1, *GRID)
 
 
-def test_loss_of_the_chain_is_its_likelihood():
+def test_loss_is_the_negative_log_likelihood():
   model = autoregressive.Autoregressive(CLIP_SHAPE, Chain())
   codes = np.zeros((4, *GRID), np.int32)
   codes[1, -1, -1, -1] = 1
@@ -114,9 +114,9 @@ def test_loss_of_the_chain_is_its_likelihood():
   assert terms['accuracy'] == pytest.approx(47 / 48)
 
 
-def test_true_order_is_likelier_than_a_shuffled_one():
+def test_true_order_is_more_likely_than_a_shuffled_one():
   model = autoregressive.Autoregressive(CLIP_SHAPE, Chain())
-  codes = of_chain(200)
+  codes = chain_codes(200)
   shuffled = np.random.default_rng(0).permuted(codes.reshape(200, -1), axis=1)
   true, _ = compute_loss(model, {'codes': jnp.asarray(codes)})
   false, _ = compute_loss(
@@ -127,13 +127,13 @@ def test_true_order_is_likelier_than_a_shuffled_one():
 
 
 @pytest.mark.parametrize('num_frames', [0, 9])
-def test_draws_are_of_the_chain(num_frames):
-  """Also far beyond a clip."""
+def test_samples_follow_the_chain(num_frames):
+  """Also where more frames are generated than a clip has."""
   model = autoregressive.Autoregressive(
     CLIP_SHAPE, Chain(), num_frames=num_frames
   )
   num = 600
-  codes = draw(model, jax.random.split(jax.random.key(2), num))
+  codes = generate(model, jax.random.split(jax.random.key(2), num))
   assert codes.shape == (num, num_frames or 3, 2, 2)
   assert codes.dtype == jnp.int32
   code_bn = np.asarray(codes).reshape(num, -1)
@@ -146,10 +146,10 @@ def test_draws_are_of_the_chain(num_frames):
   assert (pairs_kk[NEXT_KK == 0] == 0).all()
 
 
-def test_known_codes_stay_and_lead():
-  """First frames known: the first code to draw follows the last known one."""
+def test_known_codes_are_kept_and_condition_later_ones():
+  """The first generated code follows the last known one."""
   num = 400
-  known_codes = np.tile(of_chain(1), (num, 1, 1, 1))
+  known_codes = np.tile(chain_codes(1), (num, 1, 1, 1))
   known_codes[:, 1, 0, 0] = 1
   known = np.zeros((num, *GRID), bool)
   known[:, 0] = known[:, 1, 0, 0] = known[:, 2, 1, 1] = True
@@ -159,77 +159,77 @@ def test_known_codes_stay_and_lead():
     'known': jnp.asarray(known),
   }
   key_b = jax.random.split(jax.random.key(3), num)
-  codes = np.asarray(draw(model, key_b, condition))
+  codes = np.asarray(generate(model, key_b, condition))
   np.testing.assert_array_equal(codes[known], known_codes[known])
-  follow_k = np.bincount(codes[:, 1, 0, 1], minlength=3) / num
-  np.testing.assert_allclose(follow_k, NEXT_KK[1], atol=4 * 0.025)
+  next_k = np.bincount(codes[:, 1, 0, 1], minlength=3) / num
+  np.testing.assert_allclose(next_k, NEXT_KK[1], atol=4 * 0.025)
 
 
-def test_clips_do_not_depend_on_their_company():
-  model, variables = learner()
+def test_clips_do_not_depend_on_the_rest_of_the_batch():
+  model, variables = random_gpt()
   label_b = jnp.array([0, 1, 2, 0, 1, 2])
-  together = draw(model, KEY_B, {'label': label_b}, variables)
+  whole = generate(model, KEY_B, {'label': label_b}, variables)
   some = jnp.array([4, 1])
-  apart = draw(model, KEY_B[some], {'label': label_b[some]}, variables)
-  np.testing.assert_array_equal(apart, together[some])
-  assert (together[4] != together[1]).any()
-  others = draw(model, KEY_B, {'label': label_b[::-1]}, variables)
-  assert (others != together).any()
+  part = generate(model, KEY_B[some], {'label': label_b[some]}, variables)
+  np.testing.assert_array_equal(part, whole[some])
+  assert (whole[4] != whole[1]).any()
+  others = generate(model, KEY_B, {'label': label_b[::-1]}, variables)
+  assert (others != whole).any()
 
 
 @pytest.mark.parametrize('positions', ['absolute', 'rotary'])
-def test_greedy_draws_are_those_of_whole_passes(positions):
-  """Guided, by the cache and without; rotary ones on beyond the window."""
-  model, variables = learner(positions=positions, guidance=2.5)
+def test_cached_greedy_sampling_equals_full_passes(positions):
+  """With guidance; with rotary positions also beyond the window."""
+  model, variables = random_gpt(positions=positions, guidance=2.5)
   frames = 5 if positions == 'rotary' else 3
   model = model.clone(temperature=0.0, num_frames=frames)
   label_b = jnp.array([0, 1, 0, 1, 0, 1])
-  drawn = draw(model, condition={'label': label_b}, variables=variables)
+  codes = generate(model, condition={'label': label_b}, variables=variables)
 
   @jax.jit
   def guided(codes):
-    say = lambda label_b: model.transformer.apply(
+    logits_of = lambda label_b: model.transformer.apply(
       {'params': variables['params']['transformer']},
       codes,
       {'label': label_b},
       train=False,
       window=12,
     )
-    null = say(jnp.full(6, 2))
-    return null + 2.5 * (say(label_b) - null), say(label_b)
+    null = logits_of(jnp.full(6, 2))
+    return null + 2.5 * (logits_of(label_b) - null), logits_of(label_b)
 
-  logits, unguided = guided(drawn)
-  np.testing.assert_array_equal(logits.argmax(-1), drawn)
-  assert (unguided.argmax(-1) != drawn).any()
-  assert len(np.unique(drawn)) > 1
+  logits, unguided = guided(codes)
+  np.testing.assert_array_equal(logits.argmax(-1), codes)
+  assert (unguided.argmax(-1) != codes).any()
+  assert len(np.unique(codes)) > 1
 
 
-def test_guidance_is_the_formula():
-  """The chain's logits have 2 more for a label: guided by 3, 6 more."""
+def test_guidance_follows_its_formula():
+  """A label adds 2 to a logit; with guidance 3 it adds 6."""
   model = autoregressive.Autoregressive(
     CLIP_SHAPE, Chain(), num_classes=3, guidance=3.0
   )
   num = 800
   key_b = jax.random.split(jax.random.key(4), num)
-  codes = draw(model, key_b, {'label': jnp.ones(num, int)})
+  codes = generate(model, key_b, {'label': jnp.ones(num, int)})
   weight_k = FIRST_K * np.exp([0, 6, 0])
-  share_k = np.bincount(codes[:, 0, 0, 0], minlength=3) / num
-  np.testing.assert_allclose(share_k, weight_k / weight_k.sum(), atol=0.01)
-  free = np.bincount(draw(model, key_b)[:, 0, 0, 0], minlength=3) / num
+  fraction_k = np.bincount(codes[:, 0, 0, 0], minlength=3) / num
+  np.testing.assert_allclose(fraction_k, weight_k / weight_k.sum(), atol=0.01)
+  free = np.bincount(generate(model, key_b)[:, 0, 0, 0], minlength=3) / num
   np.testing.assert_allclose(free, FIRST_K, atol=0.08)
 
 
-def test_words_are_hidden_from_the_null_though_none_was_padding():
+def test_the_null_condition_masks_text_that_has_no_mask():
   model = autoregressive.Autoregressive(
     CLIP_SHAPE, Chain(), vocab_size=5, guidance=2.0
   )
-  told = model.guidance_pairs({'text': jnp.ones((2, 3), int)})
+  pairs = model.guidance_pairs({'text': jnp.ones((2, 3), int)})
   expected = [[True] * 3, [False] * 3] * 2
-  np.testing.assert_array_equal(told['text_mask'], expected)
+  np.testing.assert_array_equal(pairs['text_mask'], expected)
 
 
 def test_labels_are_dropped_in_training_only():
-  """Label 1 makes code 1 likelier; the loss of a clip of it tells if told."""
+  """Label 1 makes code 1 more likely, so the loss shows if it was given."""
   codes = jnp.ones((2000, *GRID), int)
   batch = {'codes': codes, 'label': jnp.ones(2000, int)}
   losses = [
@@ -242,25 +242,25 @@ def test_labels_are_dropped_in_training_only():
     )
     for train in (True, False)
   ]
-  told, never = losses[1], losses[4]
-  assert losses[0] == told
-  assert losses[3] == losses[5] == told < never
-  share = (losses[2] - told) / (never - told)
-  assert share == pytest.approx(0.25, abs=4 * 0.01)
+  labelled, unlabelled = losses[1], losses[4]
+  assert losses[0] == labelled
+  assert losses[3] == losses[5] == labelled < unlabelled
+  fraction = (losses[2] - labelled) / (unlabelled - labelled)
+  assert fraction == pytest.approx(0.25, abs=4 * 0.01)
 
 
-def test_bfloat16_draws_as_it_computes():
-  """Kernels are cast once, before the loop, to the very same numbers."""
-  model, variables = learner()
+def test_bfloat16_sampling_equals_full_passes():
+  """Kernels are cast once, before the loop, to the same numbers."""
+  model, variables = random_gpt()
   net = model.transformer.clone(dtype='bfloat16')
   model = model.clone(transformer=net, guidance=1.0, temperature=0.0)
-  drawn = draw(model, variables=variables)
+  codes = generate(model, variables=variables)
   logits = jax.jit(lambda v, c: net.apply(v, c, {}, train=False))(
-    {'params': variables['params']['transformer']}, drawn
+    {'params': variables['params']['transformer']}, codes
   )
   top, second = np.sort(np.asarray(logits), -1)[..., [-1, -2]].T
-  agrees = np.asarray(logits.argmax(-1) == drawn).T
-  assert agrees[top - second > 0.1].all()  # But for ties in bfloat16.
+  agrees = np.asarray(logits.argmax(-1) == codes).T
+  assert agrees[top - second > 0.1].all()  # Except for ties in bfloat16.
 
 
 @pytest.mark.parametrize(
@@ -272,12 +272,12 @@ def test_bfloat16_draws_as_it_computes():
     (dict(window=-1), 'model.window is -1; it must be at least 0'),
   ],
 )
-def test_fields_without_meaning(fields, match):
+def test_wrong_fields(fields, match):
   with pytest.raises(ValueError, match=match):
     autoregressive.Autoregressive(CLIP_SHAPE, Chain(), **fields)
 
 
-def test_what_does_not_fit_is_told():
+def test_wrong_batches_and_conditions():
   model = autoregressive.Autoregressive(CLIP_SHAPE, Chain())
   codes = jnp.zeros((2, *GRID), int)
   with pytest.raises(ValueError, match="no 'codes', on which Autoregressive"):
@@ -287,11 +287,11 @@ def test_what_does_not_fit_is_told():
   with pytest.raises(
     ValueError, match=r"condition\['known'\] is absent; partly"
   ):
-    draw(model, KEY_B[:2], {'known_codes': codes})
+    generate(model, KEY_B[:2], {'known_codes': codes})
   with pytest.raises(ValueError, match=r"condition\['label'\] is given"):
-    draw(model, KEY_B[:2], {'label': jnp.zeros(2, int)})
+    generate(model, KEY_B[:2], {'label': jnp.zeros(2, int)})
   with pytest.raises(ValueError, match=r"The batch has no \['label'\], but"):
     compute_loss(model.clone(num_classes=3), {'codes': codes})
-  always_told = model.clone(num_classes=3, class_dropout=0.0)
+  without_dropout = model.clone(num_classes=3, class_dropout=0.0)
   with pytest.raises(ValueError, match=r"none of \['label'\], but model.class"):
-    draw(always_told, KEY_B[:2], {})
+    generate(without_dropout, KEY_B[:2], {})

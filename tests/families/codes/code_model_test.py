@@ -1,4 +1,4 @@
-"""Tests of code_model.py: what is known must be codes, and a mask."""
+"""Tests of code_model.py: checks of known codes and their mask."""
 
 import jax.numpy as jnp
 import pytest
@@ -15,12 +15,12 @@ def known(codes, mask):
   return MODEL.known_codes({'known_codes': codes, 'known': mask}, len(codes))
 
 
-def test_codes_and_masks_pass():
+def test_codes_and_masks_are_accepted():
   codes, mask = known(CODES, KNOWN)
   assert (codes == CODES).all()
   assert mask.all()
-  unheard = CODES.at[0, 0, 0, 0].set(5)  # Where nothing is known.
-  known(unheard, KNOWN.at[0, 0, 0, 0].set(False))
+  unknown = CODES.at[0, 0, 0, 0].set(5)  # Not a code, but unknown.
+  known(unknown, KNOWN.at[0, 0, 0, 0].set(False))
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,6 @@ def test_codes_and_masks_pass():
     (CODES, KNOWN[:, :1], r"'known'\] is \(1, 1, 2, 2\)"),
   ],
 )
-def test_what_is_none_is_refused(codes, mask, match):
+def test_wrong_codes_and_masks_are_errors(codes, mask, match):
   with pytest.raises(ValueError, match=match):
     known(codes, mask)

@@ -20,21 +20,21 @@ SECRET = jax.random.randint(jax.random.key(0), GRID, 0, 5)
 
 
 class Oracle(nn.Module):
-  """Knows that codes are those of one clip, plus the label, modulo 5."""
+  """Predicts the codes of one clip, plus the label, modulo 5."""
 
   num_codes: int = 5
-  sure: float = 30.0
+  logit: float = 30.0
 
   def __call__(self, codes_bthw, condition, *, train):
     secret = jnp.broadcast_to(SECRET[None], codes_bthw.shape)
     if 'label' in condition:
       label = condition['label'].reshape(-1, 1, 1, 1)
       secret = jnp.where(label < 3, (secret + label) % 5, secret)
-    return self.sure * jax.nn.one_hot(secret, 5)
+    return self.logit * jax.nn.one_hot(secret, 5)
 
 
-class Neighbour(nn.Module):
-  """Knows that all codes of a clip are alike: repeats what it sees."""
+class Copies(nn.Module):
+  """Predicts that all codes of a clip equal its unmasked codes."""
 
   num_codes: int = 5
 
@@ -46,19 +46,19 @@ class Neighbour(nn.Module):
     )
 
 
-class InTurn(nn.Module):
-  """Says code 0, then code 1; it is surer of the first of two, by 2 nats."""
+class InOrder(nn.Module):
+  """Predicts code 0, then code 1; it is 2 nats more confident of the first."""
 
   num_codes: int = 32
 
   def __call__(self, codes_bthw, condition, *, train):
-    turn_b111 = (codes_bthw < 32).any((1, 2, 3), keepdims=True).astype(int)
+    code_b111 = (codes_bthw < 32).any((1, 2, 3), keepdims=True).astype(int)
     logit_w1 = jnp.array([30, math.log(31 / (math.e**2 - 1))])[:, None]
-    says_bthwk = jax.nn.one_hot(jnp.tile(turn_b111, (1, 1, 1, 2)), 32)
-    return says_bthwk * logit_w1[None, None, None]
+    output_bthwk = jax.nn.one_hot(jnp.tile(code_b111, (1, 1, 1, 2)), 32)
+    return output_bthwk * logit_w1[None, None, None]
 
 
-def draw(model, key_b=KEY_B, condition=None, variables=None):
+def generate(model, key_b=KEY_B, condition=None, variables=None):
   sample = lambda v, k, c: model.apply(v, k, c, method='sample')
   return jax.jit(sample)(variables or {}, key_b, condition or {})
 
@@ -77,7 +77,7 @@ def compute_loss(model, batch, variables=None, train=True):
 
 @pytest.mark.parametrize(
   ('name', 'values'),
-  [  # At 0, 1/4, 1/2, 3/4 and 1 of the way, by hand.
+  [  # At 0, 1/4, 1/2, 3/4 and 1, by hand.
     ('linear', [1, 0.75, 0.5, 0.25, 0]),
     ('cosine', [1, 0.9238795, 0.7071068, 0.3826834, 0]),
     ('square', [1, 0.9375, 0.75, 0.4375, 0]),
@@ -96,7 +96,7 @@ def test_every_schedule_is_tested():
   assert {name for name, _ in tested} == set(masks.SCHEDULES)
 
 
-def test_tasks_are_what_they_are_called():
+def test_known_codes_of_each_task():
   grid = (4, 4, 8)
   counts = {task: int(masks.known(task, grid).sum()) for task in masks.TASKS}
   assert counts == {
@@ -117,40 +117,40 @@ def test_tasks_are_what_they_are_called():
     masks.known('interpolation', (2, 4, 4))
 
 
-def test_as_much_is_hidden_as_scheduled():
-  """The mean of cos over an even time is 2 / pi; the rest is rounding up."""
+def test_masked_fraction_follows_the_schedule():
+  """The mean of cos over uniform times is 2 / pi; the rest is rounding up."""
   for schedule, mean in (('cosine', 2 / math.pi), ('linear', 0.5)):
     model = masked.Masked(CLIP_SHAPE, Oracle(), schedule=schedule)
-    hide = lambda key_b, model=model: model.apply(
+    mask = lambda key_b, model=model: model.apply(
       {}, key_b, method='random_mask'
     )
-    hidden = jax.jit(hide)(jax.random.split(jax.random.key(2), 2000))
-    share_b = np.asarray(hidden.mean((1, 2, 3)))
-    assert share_b.mean() == pytest.approx(mean + 0.5 / NUM, abs=0.025)
-    assert share_b.min() >= 1 / NUM
-    assert share_b.max() == 1
-    # No place is favoured.
-    by_place = np.asarray(hidden.mean(0))
-    np.testing.assert_allclose(by_place, share_b.mean(), atol=0.045)
+    hidden = jax.jit(mask)(jax.random.split(jax.random.key(2), 2000))
+    fraction_b = np.asarray(hidden.mean((1, 2, 3)))
+    assert fraction_b.mean() == pytest.approx(mean + 0.5 / NUM, abs=0.025)
+    assert fraction_b.min() >= 1 / NUM
+    assert fraction_b.max() == 1
+    # All positions are equally likely.
+    by_position = np.asarray(hidden.mean(0))
+    np.testing.assert_allclose(by_position, fraction_b.mean(), atol=0.045)
 
 
-def test_tasks_are_learned_as_often_as_said():
+def test_frequencies_of_tasks():
   tasks = {'first_frame': 3.0, 'inpainting': 1.0}
   model = masked.Masked(CLIP_SHAPE, Oracle(), tasks=tasks)
-  hide = lambda key_b: model.apply({}, key_b, method='random_mask')
+  mask = lambda key_b: model.apply({}, key_b, method='random_mask')
   key_b = jax.random.split(jax.random.key(2), 2000)
-  hidden = np.asarray(jax.jit(hide)(key_b))
+  hidden = np.asarray(jax.jit(mask)(key_b))
   box = ~masks.known('inpainting', GRID)
   is_box = ~hidden[:, ~box].any(1)
   is_first = ~hidden[:, 0].any((1, 2))
   assert (is_box | is_first).all()
-  # A clip of few hidden codes can be of both.
+  # A clip with few masked codes can fit both tasks.
   assert is_box.mean() == pytest.approx(0.25, abs=0.06)
   assert is_first.mean() == pytest.approx(0.75, abs=0.06)
 
 
-def test_loss_counts_hidden_codes_alone():
-  """And those evenly: an oracle pays for smoothing only; a liar much."""
+def test_loss_is_over_masked_codes_only():
+  """A right model has the loss of smoothing only, a wrong one a large loss."""
   codes = jnp.tile(SECRET[None], (64, 1, 1, 1))
   model = masked.Masked(CLIP_SHAPE, Oracle(), label_smoothing=0.0)
   loss, terms = compute_loss(model, {'codes': codes})
@@ -164,106 +164,114 @@ def test_loss_counts_hidden_codes_alone():
   )
   assert smooth == pytest.approx(0.1 * 0.8 * 30, abs=1e-3)
   assert terms['bits_per_code'] == pytest.approx(0, abs=1e-5)
-  # What it sees is never asked for: Neighbour always has it right.
-  alike = jnp.full((64, *GRID), 3)
-  copier = masked.Masked(CLIP_SHAPE, Neighbour(), label_smoothing=0.0)
-  loss, terms = compute_loss(copier, {'codes': alike})
-  blind = terms['accuracy']  # Wrong only where everything was hidden.
-  assert 0.9 < blind <= 1
+  # A model that copies unmasked codes would else be right for them.
+  constant = jnp.full((64, *GRID), 3)
+  copier = masked.Masked(CLIP_SHAPE, Copies(), label_smoothing=0.0)
+  loss, terms = compute_loss(copier, {'codes': constant})
+  accuracy = terms['accuracy']  # Wrong only where everything was masked.
+  assert 0.9 < accuracy <= 1
   assert loss < 0.2
 
 
-def test_cheats_pay():
-  """Uniform, collapsed and shuffled models all lose to the oracle."""
+def test_wrong_models_have_larger_losses():
+  """Uniform, collapsed and shuffled models are worse than the oracle."""
   codes = jnp.tile(SECRET[None], (64, 1, 1, 1))
-  uniform = masked.Masked(CLIP_SHAPE, Oracle(sure=0.0), label_smoothing=0.0)
+  uniform = masked.Masked(CLIP_SHAPE, Oracle(logit=0.0), label_smoothing=0.0)
   _, terms = compute_loss(uniform, {'codes': codes})
   assert terms['bits_per_code'] == pytest.approx(math.log2(5), rel=1e-5)
-  modest = masked.Masked(CLIP_SHAPE, Oracle(sure=4.0), label_smoothing=0.0)
+  modest = masked.Masked(CLIP_SHAPE, Oracle(logit=4.0), label_smoothing=0.0)
   _, true = compute_loss(modest, {'codes': codes})
   assert true['bits_per_code'] < 0.2
   mixed = jax.random.permutation(jax.random.key(0), codes.reshape(64, -1), 1)
   _, shuffled = compute_loss(modest, {'codes': mixed.reshape(codes.shape)})
   assert shuffled['bits_per_code'] > true['bits_per_code'] + 2
-  drawn = draw(uniform.clone(temperature=0.0))  # Collapsed to one code.
+  drawn = generate(uniform.clone(temperature=0.0))  # Always the same code.
   assert (drawn != SECRET[None]).mean() > 0.5
 
 
 @pytest.mark.parametrize('num_steps', [1, 5])
-def test_an_oracle_is_drawn_exactly(num_steps):
+def test_samples_of_a_certain_model_are_exact(num_steps):
   model = masked.Masked(
     CLIP_SHAPE, Oracle(), num_classes=3, num_steps=num_steps
   )
   label_b = jnp.array([0, 1, 2, 0, 1, 2])
-  codes = draw(model, condition={'label': label_b})
+  codes = generate(model, condition={'label': label_b})
   expected = (SECRET[None] + label_b.reshape(-1, 1, 1, 1)) % 5
   np.testing.assert_array_equal(codes, expected)
   assert codes.dtype == jnp.int32
 
 
-def test_steps_look_at_what_earlier_ones_drew():
-  """All codes alike: one step cannot know of which, several agree."""
-  several = draw(masked.Masked(CLIP_SHAPE, Neighbour(), num_steps=NUM))
+def test_steps_depend_on_the_codes_of_earlier_steps():
+  """With one step codes differ, with several they agree."""
+  several = generate(masked.Masked(CLIP_SHAPE, Copies(), num_steps=NUM))
   assert (several == several[:, :1, :1, :1]).all()
   assert len(np.unique(several[:, 0, 0, 0])) > 1
-  single = draw(masked.Masked(CLIP_SHAPE, Neighbour(), num_steps=1))
+  single = generate(masked.Masked(CLIP_SHAPE, Copies(), num_steps=1))
   assert not (single == single[:, :1, :1, :1]).all((1, 2, 3)).any()
 
 
 @pytest.mark.parametrize('schedule', ['cosine', 'linear'])
-def test_how_many_codes_each_step_reveals(schedule):
-  """As the schedule has it of each clip's unknown codes, one at least."""
+def test_number_of_codes_that_each_step_reveals(schedule):
+  """It follows the schedule of a clip's unknown codes, and is at least 1."""
   model = masked.Masked(CLIP_SHAPE, Oracle(), schedule=schedule, num_steps=8)
   unknown_b = np.array([NUM, 20, 3, 0])
-  sure = jax.random.uniform(jax.random.key(0), (4, *GRID))
+  confidence = jax.random.uniform(jax.random.key(0), (4, *GRID))
   known = jnp.arange(NUM).reshape(1, *GRID) >= unknown_b.reshape(-1, 1, 1, 1)
-  sure = jnp.where(known, jnp.inf, sure)
+  confidence = jnp.where(known, jnp.inf, confidence)
   for number in range(8):
-    share = float(masks.SCHEDULES[schedule]((number + 1) / 8))
-    before = np.isfinite(sure).sum((1, 2, 3))
-    still = model._stays_masked(sure, jnp.asarray(unknown_b), number)
-    count = np.floor(np.float32(unknown_b * share))
+    fraction = float(masks.SCHEDULES[schedule]((number + 1) / 8))
+    before = np.isfinite(confidence).sum((1, 2, 3))
+    stays = model._stays_masked(confidence, jnp.asarray(unknown_b), number)
+    count = np.floor(np.float32(unknown_b * fraction))
     count = np.clip(np.minimum(count, before - 1), 0, None)
     count = np.where(number == 7, 0, count)
-    np.testing.assert_array_equal(still.sum((1, 2, 3)), count)
-    least_kept = jnp.where(still, jnp.inf, sure).min((1, 2, 3))
-    most_hidden = jnp.where(still, sure, -jnp.inf).max((1, 2, 3))
-    assert (most_hidden <= least_kept).all(), 'The least sure stay hidden.'
-    sure = jnp.where(still, sure, jnp.inf)
+    np.testing.assert_array_equal(stays.sum((1, 2, 3)), count)
+    least_kept = jnp.where(stays, jnp.inf, confidence).min((1, 2, 3))
+    most_masked = jnp.where(stays, confidence, -jnp.inf).max((1, 2, 3))
+    assert (most_masked <= least_kept).all(), (
+      'The least confident ones stay masked.'
+    )
+    confidence = jnp.where(stays, confidence, jnp.inf)
 
 
-@pytest.mark.parametrize(('heat', 'share'), [(0.0, 1.0), (4.0, 0.7310586)])
-def test_who_is_surest_is_noisy_at_first(heat, share):
-  """Half way, at half the heat, by a softmax of 2 nats over 2."""
+@pytest.mark.parametrize(
+  ('temperature', 'fraction'), [(0.0, 1.0), (4.0, 0.7310586)]
+)
+def test_choice_temperature_adds_noise_in_early_steps(temperature, fraction):
+  """After half of the steps, it is a softmax of 2 nats over 2."""
   model = masked.Masked(
     (1, 1, 2, 1),
-    InTurn(),
+    InOrder(),
     schedule='linear',
     num_steps=2,
     temperature=0.0,
-    choice_temperature=heat,
+    choice_temperature=temperature,
   )
-  codes = draw(model, jax.random.split(jax.random.key(5), 1500)).reshape(-1, 2)
+  codes = generate(model, jax.random.split(jax.random.key(5), 1500)).reshape(
+    -1, 2
+  )
   assert (codes.sum(1) == 1).all()
-  assert (codes[:, 0] == 0).mean() == pytest.approx(share, abs=0.035)
+  assert (codes[:, 0] == 0).mean() == pytest.approx(fraction, abs=0.035)
 
 
 @pytest.mark.parametrize('task', ['interpolation', 'outpainting', 'sideways'])
-def test_known_codes_stay(task):
+def test_known_codes_are_kept(task):
   known = jnp.tile(jnp.asarray(masks.known(task, GRID))[None], (6, 1, 1, 1))
   known_codes = jax.random.randint(jax.random.key(3), (6, *GRID), 0, 5)
   model = masked.Masked(CLIP_SHAPE, Oracle(), num_steps=4)
-  told = {'known_codes': known_codes, 'known': known}
-  codes = draw(model, condition=told)
+  condition = {'known_codes': known_codes, 'known': known}
+  codes = generate(model, condition=condition)
   np.testing.assert_array_equal(
     codes, jnp.where(known, known_codes, SECRET[None])
   )
-  # With nothing hidden, all comes back, whatever the network says.
-  told['known'] = jnp.ones_like(known)
-  np.testing.assert_array_equal(draw(model, condition=told), known_codes)
+  # If all are known, all are kept.
+  condition['known'] = jnp.ones_like(known)
+  np.testing.assert_array_equal(
+    generate(model, condition=condition), known_codes
+  )
 
 
-def test_clips_do_not_depend_on_their_company():
+def test_clips_do_not_depend_on_the_rest_of_the_batch():
   net = maskgit.MaskGIT(5, 16, 1, 2, num_classes=2, dropout=0.0)
   model = masked.Masked(
     CLIP_SHAPE, net, num_classes=2, guidance=2.0, num_steps=3
@@ -276,13 +284,13 @@ def test_clips_do_not_depend_on_their_company():
     jax.eval_shape(model.init, rngs, batch),
   )
   label_b = jnp.array([0, 1, 2, 0, 1, 2])
-  together = draw(model, KEY_B, {'label': label_b}, variables)
+  whole = generate(model, KEY_B, {'label': label_b}, variables)
   some = jnp.array([4, 1])
-  apart = draw(model, KEY_B[some], {'label': label_b[some]}, variables)
-  np.testing.assert_array_equal(apart, together[some])
-  assert (together[4] != together[1]).any()
-  others = draw(model, KEY_B, {'label': label_b[::-1]}, variables)
-  assert (others != together).any()
+  part = generate(model, KEY_B[some], {'label': label_b[some]}, variables)
+  np.testing.assert_array_equal(part, whole[some])
+  assert (whole[4] != whole[1]).any()
+  others = generate(model, KEY_B, {'label': label_b[::-1]}, variables)
+  assert (others != whole).any()
 
 
 @pytest.mark.parametrize(
@@ -301,6 +309,6 @@ def test_clips_do_not_depend_on_their_company():
     (dict(num_steps=0), 'model.num_steps is 0'),
   ],
 )
-def test_fields_without_meaning(fields, match):
+def test_wrong_fields(fields, match):
   with pytest.raises(ValueError, match=match):
     masked.Masked(CLIP_SHAPE, Oracle(), **fields)

@@ -7,8 +7,8 @@ import pytest
 
 from vgen_jax.families.codes import token_sampling
 
-SHARE = np.array([0.1, 0.4, 0.2, 0.3], np.float32)
-LOGITS = jnp.log(SHARE) + 3  # A constant says nothing.
+PROBABILITY = np.array([0.1, 0.4, 0.2, 0.3], np.float32)
+LOGITS = jnp.log(PROBABILITY) + 3  # A constant has no effect.
 
 
 @pytest.mark.parametrize(
@@ -23,37 +23,37 @@ LOGITS = jnp.log(SHARE) + 3  # A constant says nothing.
     (dict(top_p=0.69), [0, 4 / 7, 0, 3 / 7]),
     (dict(top_p=0.0001), [0, 1, 0, 0]),
     (dict(top_p=0.0), [0, 1, 0, 0]),
-    (dict(temperature=0.5), SHARE**2 / (SHARE**2).sum()),
+    (dict(temperature=0.5), PROBABILITY**2 / (PROBABILITY**2).sum()),
     (dict(temperature=0.0), [0, 1, 0, 0]),
-    # The temperature comes first: 16 of 30 parts is enough for .5.
+    # The temperature is applied first: the largest is then 16 / 30.
     (dict(temperature=0.5, top_p=0.5), [0, 1, 0, 0]),
     (dict(top_p=0.5), [0, 4 / 7, 0, 3 / 7]),
   ],
 )
-def test_what_may_be_drawn(kwargs, left):
+def test_filtered_probabilities(kwargs, left):
   logits = token_sampling.filtered(LOGITS[None, None], **kwargs)
   np.testing.assert_allclose(jax.nn.softmax(logits)[0, 0], left, atol=1e-6)
 
 
-def test_of_equals_as_many_stay_as_it_takes():
+def test_top_p_among_equal_codes():
   logits = token_sampling.filtered(jnp.zeros((1, 1, 1000)), top_p=0.25)
   left = np.flatnonzero(np.isfinite(logits[0, 0]))
   np.testing.assert_allclose(len(left), 250, atol=1)
   np.testing.assert_array_equal(left, np.arange(len(left)))
 
 
-def test_draws_are_as_likely_as_said_and_each_clip_has_its_own():
+def test_samples_follow_probabilities_and_keys():
   key_b = jax.random.split(jax.random.key(0), 500)
   logits_bnk = jnp.tile(LOGITS[None, None], (500, 20, 1))
-  drawn_bn = token_sampling.sample(key_b, logits_bnk)
-  share = np.bincount(np.ravel(drawn_bn), minlength=4) / 10_000
-  np.testing.assert_allclose(share, SHARE, atol=4 * 0.005)
+  sampled_bn = token_sampling.sample(key_b, logits_bnk)
+  fraction = np.bincount(np.ravel(sampled_bn), minlength=4) / 10_000
+  np.testing.assert_allclose(fraction, PROBABILITY, atol=4 * 0.005)
   alone = token_sampling.sample(key_b[7:8], logits_bnk[:1])
-  np.testing.assert_array_equal(alone[0], drawn_bn[7])
-  assert len(np.unique(drawn_bn, axis=0)) == 500
+  np.testing.assert_array_equal(alone[0], sampled_bn[7])
+  assert len(np.unique(sampled_bn, axis=0)) == 500
 
 
-def test_likelihood_of_what_was_drawn():
+def test_log_likelihood():
   codes = jnp.array([[1, 3]])
   logits = jnp.tile(LOGITS[None, None], (1, 2, 1))
   np.testing.assert_allclose(

@@ -1,4 +1,4 @@
-"""Tests of the fields of denoising.py: specs that fit, or fail."""
+"""Tests of the fields of denoising.py: specs, and errors."""
 
 import flax.linen as nn
 import pytest
@@ -17,7 +17,7 @@ class Net(nn.Module):
   """Never called."""
 
 
-def test_specs_build_it_whole():
+def test_specs_build_the_whole_model():
   spec = {
     'name': 'families.diffusion.denoising.Diffusion',
     'denoiser': Net(),
@@ -74,6 +74,6 @@ def test_specs_build_it_whole():
     ),
   ],
 )
-def test_values_without_meaning(kwargs, message: str):
+def test_wrong_fields(kwargs, message: str):
   with pytest.raises(ValueError, match=message):
     denoising.Diffusion(CLIP_SHAPE, Net(), **kwargs)

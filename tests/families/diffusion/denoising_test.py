@@ -1,4 +1,4 @@
-"""Tests of denoising.py, by networks that know the answer."""
+"""Tests of denoising.py, with networks that predict the exact answer."""
 
 import flax.linen as nn
 import jax
@@ -31,13 +31,13 @@ PAIRS = [
 
 
 class Oracle(nn.Module):
-  """What to predict where pixels are normal around those of one clip.
+  """The optimal denoiser of data that is normal around one clip.
 
-  Label l brightens the clip by l / 10; no label, not at all.
+  Label l brightens the clip by l / 10.
 
   Attributes:
-    prediction: What to say.
-    variance: Of the pixels.
+    prediction: Target of the denoiser.
+    variance: Variance of the pixels.
   """
 
   prediction: predictions.Prediction
@@ -46,7 +46,9 @@ class Oracle(nn.Module):
   def __call__(self, video_bthwc, time_b, condition, *, train):
     time = time_b[:, None, None, None, None]
     path = self.prediction.path
-    if path.variance_explodes:  # It was told the log of sigma, from 1 to 0.
+    if (
+      path.variance_explodes
+    ):  # The input is the log of sigma, scaled to [0, 1].
       low, high = np.log(path.sigma_min), np.log(path.sigma_max)
       time = path.time(-2 * (high - time * (high - low)))
     noisy_bthwc = video_bthwc / self.prediction.input_scale(time)
@@ -63,7 +65,7 @@ class Oracle(nn.Module):
 
 
 class Net(nn.Module):
-  """A network with parameters that mixes nothing but channels."""
+  """A network with parameters, on each pixel by itself."""
 
   num_classes: int = 3
 
@@ -77,8 +79,8 @@ class Net(nn.Module):
     return nn.Dense(video_bthwc.shape[-1])(nn.silu(hidden))
 
 
-class Spy(nn.Module):
-  """Says 1 to clips without a label, 0 to the others."""
+class LabelProbe(nn.Module):
+  """Outputs 1 for clips without a label, 0 for the others."""
 
   num_classes: int = 3
 
@@ -109,14 +111,14 @@ def compute_loss(model, batch, variables=None, train=True):
   return jax.jit(compute)(variables or {}, batch)
 
 
-def draw(model, key_b=KEY_B, condition=None, variables=None):
+def generate(model, key_b=KEY_B, condition=None, variables=None):
   sample = lambda v, k, c: model.apply(v, k, c, method='sample')
   return jax.jit(sample)(variables or {}, key_b, condition or {})
 
 
 @pytest.fixture(scope='module')
-def learner():
-  """A model with random parameters, and these."""
+def random_model():
+  """A model with random parameters, and the parameters."""
   model = denoising.Diffusion(
     CLIP_SHAPE, Net(), num_classes=3, solver=solvers.DDIM(3, eta=0.5)
   )
@@ -132,7 +134,7 @@ def test_oracle_has_no_loss(path: str, prediction: str):
   batch = {'video': jnp.broadcast_to(DATUM, (16, *CLIP_SHAPE))}
   loss, _ = compute_loss(model, batch)
   assert loss == pytest.approx(0, abs=1e-5)
-  # A clip that it did not expect costs it.
+  # Another clip has a loss.
   loss, terms = compute_loss(model, {'video': -batch['video']})
   assert loss > 0.05
   assert loss == pytest.approx(float(sum(terms.values())), rel=1e-5)
@@ -151,15 +153,13 @@ def test_oracle_has_no_loss(path: str, prediction: str):
     ('exploding', 'x0'),
   ],
 )
-def test_draws_what_the_oracle_knows(path: str, prediction: str):
-  """Clips are its datum, with pixels of the right spread around it."""
+def test_samples_follow_the_oracles_distribution(path: str, prediction: str):
+  """Clips are normal around its datum, with the right variance."""
   solver = solvers.Heun(25)
   model = with_oracle(path, prediction, variance=0.04, solver=solver)
   key_b = jax.random.split(jax.random.key(2), 128)
-  draw_freely = jax.jit(
-    lambda k: model.apply({}, k, {}, method='sample_unclipped')
-  )
-  off_bthwc = draw_freely(key_b) - DATUM[None]
+  sample = jax.jit(lambda k: model.apply({}, k, {}, method='sample_unclipped'))
+  off_bthwc = sample(key_b) - DATUM[None]
   # 128 * 48 pixels: four standard errors.
   assert off_bthwc.mean() == pytest.approx(0, abs=0.2 * 4 / 78)
   assert off_bthwc.std() == pytest.approx(0.2, rel=0.05)
@@ -173,8 +173,8 @@ def test_prediction_and_path_must_be_those_of_the_network():
 
 
 @pytest.mark.parametrize('num_steps', [1, 2, 7])
-def test_straight_lines_need_one_step(num_steps: int):
-  video_bthwc = draw(with_oracle(solver=solvers.Euler(num_steps)))
+def test_straight_paths_need_one_step(num_steps: int):
+  video_bthwc = generate(with_oracle(solver=solvers.Euler(num_steps)))
   assert video_bthwc.shape == (6, *CLIP_SHAPE)
   assert video_bthwc.dtype == jnp.float32
   np.testing.assert_allclose(
@@ -182,21 +182,21 @@ def test_straight_lines_need_one_step(num_steps: int):
   )
 
 
-def test_clips_do_not_depend_on_their_company(learner):
-  model, variables = learner
+def test_clips_do_not_depend_on_the_rest_of_the_batch(random_model):
+  model, variables = random_model
   label_b = jnp.array([0, 1, 2, 0, 1, 2])
-  together = draw(model, KEY_B, {'label': label_b}, variables)
+  whole = generate(model, KEY_B, {'label': label_b}, variables)
   some = jnp.array([4, 1])
-  apart = draw(model, KEY_B[some], {'label': label_b[some]}, variables)
-  np.testing.assert_allclose(apart, together[some], atol=1e-6)
-  assert np.abs(together[4] - together[1]).max() > 0.1
-  # The label counts.
-  others = draw(model, KEY_B, {'label': label_b[::-1]}, variables)
-  assert np.abs(others - together).max() > 1e-3
+  part = generate(model, KEY_B[some], {'label': label_b[some]}, variables)
+  np.testing.assert_allclose(part, whole[some], atol=1e-6)
+  assert np.abs(whole[4] - whole[1]).max() > 0.1
+  # They depend on the label.
+  others = generate(model, KEY_B, {'label': label_b[::-1]}, variables)
+  assert np.abs(others - whole).max() > 1e-3
 
 
-def test_loss_of_a_batch_is_the_mean_over_its_parts(learner):
-  model, variables = learner
+def test_loss_of_a_batch_is_the_mean_over_its_parts(random_model):
+  model, variables = random_model
   video = jax.random.normal(jax.random.key(4), (6, *CLIP_SHAPE))
   batch = {
     'video': video,
@@ -214,18 +214,18 @@ def test_loss_of_a_batch_is_the_mean_over_its_parts(learner):
   )
   # Without positions the halves would share their noise.
   del batch['position']
-  blind = [
+  same_noise = [
     compute_loss(model, {k: v[i::2] for k, v in batch.items()}, variables)[0]
     for i in range(2)
   ]
-  assert abs(sum(blind) / 2 - whole[0]) > 1e-3
+  assert abs(sum(same_noise) / 2 - whole[0]) > 1e-3
 
 
 @pytest.mark.parametrize('dropout', [0.0, 0.1, 1.0])
-def test_share_of_dropped_labels(dropout: float):
-  """With clips of 0 and x0 as prediction, a dropped label costs 1."""
+def test_fraction_of_dropped_labels(dropout: float):
+  """With clips of 0 and prediction x0, a dropped label has a loss of 1."""
   model = denoising.Diffusion(
-    (1, 1, 1, 1), Spy(), 3, prediction='x0', class_dropout=dropout
+    (1, 1, 1, 1), LabelProbe(), 3, prediction='x0', class_dropout=dropout
   )
   num = 4000
   batch = {'video': jnp.zeros((num, 1, 1, 1, 1)), 'label': jnp.arange(num) % 3}
@@ -240,8 +240,8 @@ def test_share_of_dropped_labels(dropout: float):
 
 
 @pytest.mark.parametrize('scale', [0.0, 1.0, 2.5])
-def test_guidance_is_the_formula(scale: float):
-  """The oracle's clips are those of no label, and l / 10 brighter by it."""
+def test_guidance_follows_its_formula(scale: float):
+  """The oracle's clips are l / 10 brighter with label l."""
   model = with_oracle(guidance=scale, num_classes=3, solver=solvers.Euler(3))
   sample = jax.jit(
     lambda k, c: model.apply({}, k, c, method='sample_unclipped')
@@ -253,14 +253,14 @@ def test_guidance_is_the_formula(scale: float):
   np.testing.assert_allclose(
     off[1], jnp.full_like(off[1], scale / 5), atol=1e-5
   )
-  # Nothing to guide to: one call, and no label.
+  # Without a label there is no guidance.
   off = sample(KEY_B[:2], {}) - DATUM[None]
   np.testing.assert_allclose(off, jnp.zeros_like(off), atol=1e-5)
 
 
 @pytest.mark.parametrize('clip_x0', ['off', 'static', 'dynamic'])
 def test_clean_estimates_are_clipped(clip_x0: str):
-  """Guided far beyond the range of pixels: saturated, or scaled back."""
+  """Guidance drives estimates far beyond the range of pixels."""
   model = with_oracle(
     num_classes=3, guidance=20.0, clip_x0=clip_x0, solver=solvers.Euler(2)
   )
@@ -275,14 +275,14 @@ def test_clean_estimates_are_clipped(clip_x0: str):
     'dynamic': (bright / np.quantile(bright, 0.995)).clip(-1, 1),
   }
   np.testing.assert_allclose(clip, expected[clip_x0], atol=1e-4)
-  assert np.abs(draw(model, condition={'label': jnp.full(6, 1)})).max() <= 1
+  assert np.abs(generate(model, condition={'label': jnp.full(6, 1)})).max() <= 1
 
 
-def test_conditions_that_do_not_apply():
+def test_wrong_conditions():
   model = with_oracle()
   with pytest.raises(ValueError, match=r"condition\['known_video'\] is given"):
-    draw(model, condition={'known_video': jnp.zeros((6, *CLIP_SHAPE))})
+    generate(model, condition={'known_video': jnp.zeros((6, *CLIP_SHAPE))})
   with pytest.raises(ValueError, match=r"condition\['label'\] is given"):
-    draw(model, condition={'label': jnp.zeros(6, int)})
+    generate(model, condition={'label': jnp.zeros(6, int)})
   with pytest.raises(ValueError, match=r"no 'label', but model.num_classes is"):
     compute_loss(with_oracle(num_classes=3), {'video': DATUM[None]})

@@ -1,4 +1,4 @@
-"""Tests of guidance.py, by a denoiser that knows labels alone."""
+"""Tests of guidance.py, with a denoiser that depends on labels only."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,4 +20,4 @@ def test_guidance_in_an_interval():
   for time, expected in ((0.1, [1, 2]), (0.4, [-7, -4]), (0.7, [1, 2])):
     output = call(noisy_bthwc, jnp.asarray(time), condition)
     np.testing.assert_allclose(output.ravel(), expected, atol=1e-6)
-  assert set(sizes) == {2, 4}  # One call of pairs, or one without.
+  assert set(sizes) == {2, 4}  # One call with pairs, or one without.

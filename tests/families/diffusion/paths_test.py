@@ -1,4 +1,4 @@
-"""Tests of paths.py, by the papers' formulas and by calculus."""
+"""Tests of paths.py, by the formulas of papers and numerical derivatives."""
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +17,7 @@ TIME_N = np.linspace(0.02, 0.98, 25)
 
 
 @pytest.mark.parametrize('path', PATHS)
-def test_time_inverts_log_snr_which_rises(path: paths.Path):
+def test_time_inverts_log_snr_which_increases(path: paths.Path):
   log_snr_n = path.log_snr(TIME_N)
   assert (np.diff(log_snr_n) > 0).all()
   np.testing.assert_allclose(path.time(log_snr_n), TIME_N, atol=2e-5)
@@ -38,8 +38,8 @@ def test_rates_are_derivatives(path: paths.Path):
 
 
 @pytest.mark.parametrize('path', PATHS)
-def test_tangent_touches_the_path(path: paths.Path):
-  """A step's error is of second order: a tenth the step, a hundredth of it."""
+def test_tangent_is_of_second_order(path: paths.Path):
+  """A tenth of the step has a hundredth of the error."""
 
   def error(dt):
     start, end = jnp.asarray(0.4), jnp.asarray(0.4 + dt)
@@ -52,7 +52,7 @@ def test_tangent_touches_the_path(path: paths.Path):
 
 @pytest.mark.parametrize('path', PATHS)
 def test_ends(path: paths.Path):
-  """Noise alone first, or nearly; at last data, but for known exceptions."""
+  """Almost pure noise at time 0, almost pure data at time 1."""
   alpha, sigma = path.scales(jnp.asarray(0.0))
   assert alpha / sigma < 0.013
   alpha, sigma = path.scales(jnp.asarray(1.0))
@@ -62,11 +62,11 @@ def test_ends(path: paths.Path):
 
 
 @pytest.mark.parametrize('path', PATHS)
-def test_estimating_noise_can_begin_at_first_time(path: paths.Path):
+def test_first_time_has_the_smallest_ratio(path: paths.Path):
   first = path.first_time()
   alpha, sigma = path.scales(first)
   assert alpha > 0
-  # Where the path begins with more of the data than that, it is 0.
+  # It is 0 if the path begins with a larger ratio.
   assert first == 0 or alpha / sigma == pytest.approx(1e-3, rel=1e-2)
   assert (first == 0) == isinstance(
     path, paths.LinearBeta | paths.VarianceExploding
@@ -74,21 +74,21 @@ def test_estimating_noise_can_begin_at_first_time(path: paths.Path):
 
 
 @pytest.mark.parametrize('path', PATHS)
-def test_clock_runs_from_0_to_1(path: paths.Path):
-  clock_n = path.network_time(jnp.linspace(0, 1, 11))
-  assert clock_n[0] == pytest.approx(0, abs=1e-5)
-  assert clock_n[-1] == pytest.approx(1, abs=1e-4)
-  assert (np.diff(clock_n) > 0).all()
+def test_network_time_is_in_0_to_1(path: paths.Path):
+  time_n = path.network_time(jnp.linspace(0, 1, 11))
+  assert time_n[0] == pytest.approx(0, abs=1e-5)
+  assert time_n[-1] == pytest.approx(1, abs=1e-4)
+  assert (np.diff(time_n) > 0).all()
 
 
-def test_exploding_clock_is_the_papers_up_to_units():
+def test_exploding_network_time_is_the_papers_up_to_scale():
   """c_noise of Karras et al., 2022, is log(sigma) / 4."""
   path = paths.VarianceExploding()
   c_noise = np.log(path.scales(TIME_N)[1]) / 4
   slope, _ = np.polyfit(path.network_time(TIME_N), c_noise, 1)
   fit = np.poly1d(np.polyfit(path.network_time(TIME_N), c_noise, 1))
   np.testing.assert_allclose(fit(path.network_time(TIME_N)), c_noise, atol=1e-4)
-  assert slope < 0  # Here clocks run towards the data.
+  assert slope < 0  # Here time runs towards the data.
 
 
 def test_cosine_is_the_papers():
@@ -126,6 +126,6 @@ def test_linear_beta_is_the_limit_of_the_papers_1000_steps():
     (lambda: paths.VarianceExploding(rho=0), 'rho is 0; it must be positive'),
   ],
 )
-def test_values_without_meaning(make, message: str):
+def test_wrong_fields(make, message: str):
   with pytest.raises(ValueError, match=message):
     make()

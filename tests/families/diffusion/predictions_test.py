@@ -1,4 +1,4 @@
-"""Tests of predictions.py: all predictions say the same thing."""
+"""Tests of predictions.py: all targets determine the same clean clip."""
 
 import jax
 import numpy as np
@@ -24,13 +24,13 @@ def noisy(path, time=TIME_N, clean=CLEAN_N, noise=NOISE_N):
 
 @pytest.mark.parametrize('path', PATHS)
 @pytest.mark.parametrize('name', predictions.NAMES)
-def test_target_tells_the_clean_clip(path: paths.Path, name: str):
+def test_target_determines_the_clean_clip(path: paths.Path, name: str):
   with jax.enable_x64(True):
     prediction = predictions.Prediction(name, path)
     output_n = prediction.target(CLEAN_N, NOISE_N, TIME_N)
     clean_n = prediction.clean(output_n, noisy(path), TIME_N)
     np.testing.assert_allclose(clean_n, CLEAN_N, atol=1e-5)
-    # And nothing else does: a wrong output is a wrong clip.
+    # A wrong output gives a wrong clip.
     wrong_n = prediction.clean(output_n + 1, noisy(path), TIME_N)
     assert np.abs(wrong_n - CLEAN_N).min() > 1e-4
 
@@ -88,7 +88,7 @@ def test_edm_has_unit_variance_in_and_out(path: paths.Path):
   target_n = edm.target(clean_bn, noise_bn, time_bn).std(0)
   np.testing.assert_allclose(input_n, 1, atol=0.03)
   np.testing.assert_allclose(target_n, 1, atol=0.03)
-  if path.variance_explodes:  # Else the others' inputs would be as large as 80.
+  if path.variance_explodes:  # Other inputs would be as large as 80.
     x0 = predictions.Prediction('x0', path, data)
     np.testing.assert_allclose(
       x0.input_scale(TIME_N), edm.input_scale(TIME_N), rtol=1e-6
@@ -96,37 +96,37 @@ def test_edm_has_unit_variance_in_and_out(path: paths.Path):
 
 
 @pytest.mark.parametrize(
-  ('path', 'space'),
+  ('path', 'target'),
   [
-    *((path, space) for path in PATHS for space in ('x0', 'noise')),
+    *((path, target) for path in PATHS for target in ('x0', 'noise')),
     *((path, 'v') for path in PATHS if not path.variance_explodes),
   ],
 )
-def test_weight_measures_the_error_of_another_prediction(
-  path: paths.Path, space: str
+def test_weight_gives_the_error_of_another_target(
+  path: paths.Path, target: str
 ):
-  """Two networks that imply the same clip pay the same, whatever they say."""
-  # Before the bound of the weight takes hold.
+  """Outputs that determine the same clip have the same weighted error."""
+  # Times at which the weight is below its bound.
   time_n = TIME_N[path.scales(TIME_N)[1] > 0.06]
   clean_n, noise_n = CLEAN_N[: len(time_n)], NOISE_N[: len(time_n)]
   noisy_n = noisy(path, time_n, clean_n, noise_n)
-  there = predictions.Prediction(space, path)
+  other = predictions.Prediction(target, path)
 
-  def targets(prediction):  # For the true clip, and for one that is 0.1 off.
+  def targets(prediction):  # Of the true clip, and of one that is 0.1 off.
     alpha, sigma = path.scales(time_n)
     for wrong_n in (clean_n, clean_n + 0.1):
       implied_n = (noisy_n - alpha * wrong_n) / sigma
       yield prediction.target(wrong_n, implied_n, time_n)
 
   with jax.enable_x64(True):
-    true_n, wrong_n = targets(there)
+    true_n, wrong_n = targets(other)
     expected_n = (true_n - wrong_n) ** 2
     for name in predictions.NAMES:
-      here = predictions.Prediction(name, path)
-      true_n, wrong_n = targets(here)
-      weight_n = here.weight(space, time_n, 5.0)
-      paid_n = weight_n * (true_n - wrong_n) ** 2
-      np.testing.assert_allclose(paid_n, expected_n, rtol=1e-3)
+      prediction = predictions.Prediction(name, path)
+      true_n, wrong_n = targets(prediction)
+      weight_n = prediction.weight(target, time_n, 5.0)
+      error_n = weight_n * (true_n - wrong_n) ** 2
+      np.testing.assert_allclose(error_n, expected_n, rtol=1e-3)
 
 
 @pytest.mark.parametrize('path', PATHS)

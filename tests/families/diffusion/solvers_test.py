@@ -1,4 +1,4 @@
-"""Tests of solvers.py, on data whose best estimates are known."""
+"""Tests of solvers.py, on data with known optimal estimates."""
 
 import dataclasses
 
@@ -17,18 +17,18 @@ PATHS = {
   'exploding': paths.VarianceExploding(),
 }
 
-# A mixture of three round clouds of points in the plane.
+# A mixture of three isotropic Gaussians in the plane.
 WEIGHTS_K = np.array([0.5, 0.3, 0.2])
 MEANS_KN = np.array([[1.0, 0.5], [-0.5, 0.8], [-0.3, -0.9]])
 STDS_K = np.array([0.15, 0.2, 0.1])
 
-# A cloud on a line, whose flow from noise is known in closed form.
+# A Gaussian on a line, whose flow from noise has a closed form.
 MEAN, VARIANCE = 0.3, 0.49
 
 
 @dataclasses.dataclass(frozen=True)
-class FeedsBack(solvers.Solver):
-  """A broken solver: takes the clean estimate for the next noisy clip."""
+class Wrong(solvers.Solver):
+  """A wrong solver: the clean estimate becomes the next noisy clip."""
 
   def advance(self, noisy, step):
     clean = step.estimate(noisy, step.time)
@@ -36,7 +36,7 @@ class FeedsBack(solvers.Solver):
 
 
 def estimate_mixture(path):
-  """The mean of clean points of the mixture, given a noisy one."""
+  """Returns the posterior mean of the mixture, given a noisy point."""
 
   def estimate(noisy_bthwc, time):
     alpha, sigma = path.scales(time)
@@ -47,19 +47,19 @@ def estimate_mixture(path):
     logit_bk -= jnp.square(off_bkn).sum(-1) / (2 * variance_k)[None]
     gain_k = alpha * STDS_K**2 / variance_k
     clean_bkn = MEANS_KN[None] + gain_k[None, :, None] * off_bkn
-    share_bk = jax.nn.softmax(logit_bk)
-    clean_bn = (share_bk[..., None] * clean_bkn).sum(1)
+    posterior_bk = jax.nn.softmax(logit_bk)
+    clean_bn = (posterior_bk[..., None] * clean_bkn).sum(1)
     return clean_bn.reshape(noisy_bthwc.shape)
 
   return estimate
 
 
-def estimate_two_points(path, share):
-  """As above, where data is +1 in `share` of the cases, and else -1."""
+def estimate_two_points(path, probability):
+  """Returns the posterior mean of +1, with this probability, and -1."""
 
   def estimate(noisy_bthwc, time):
     alpha, sigma = path.scales(time)
-    prior = jnp.log(share / (1 - share)) / 2
+    prior = jnp.log(probability / (1 - probability)) / 2
     return jnp.tanh(alpha * noisy_bthwc / sigma**2 + prior)
 
   return estimate
@@ -74,8 +74,8 @@ def estimate_gaussian(path):
   return estimate
 
 
-def draw(solver, estimate, path, num, width=1):
-  """Draws points `[num, width]`."""
+def sample(solver, estimate, path, num, width=1):
+  """Returns sampled points `[num, width]`."""
   noise_key, key = jax.random.split(jax.random.key(0))
   noise_bthwc = jax.random.normal(noise_key, (num, 1, 1, width, 1))
   key_b = jax.random.split(key, num)
@@ -103,15 +103,15 @@ def draw(solver, estimate, path, num, width=1):
   ],
   ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
-def test_draws_the_mixture(path: str, solver: solvers.Solver):
+def test_samples_follow_the_mixture(path: str, solver: solvers.Solver):
   num = 4096
-  x_bn = draw(solver, estimate_mixture, PATHS[path], num, width=2)
-  # Who is whose: the clouds are 5 standard deviations apart or more.
+  x_bn = sample(solver, estimate_mixture, PATHS[path], num, width=2)
+  # The components are at least 5 standard deviations apart.
   distance_bk = np.linalg.norm(x_bn[:, None] - MEANS_KN, axis=-1)
   nearest_b = distance_bk.argmin(1)
-  share_k = np.bincount(nearest_b, minlength=3) / num
+  fraction_k = np.bincount(nearest_b, minlength=3) / num
   # Four standard errors: 4 sqrt(.5 * .5 / 4096) and 4 / sqrt(4096), and so on.
-  np.testing.assert_allclose(share_k, WEIGHTS_K, atol=0.032)
+  np.testing.assert_allclose(fraction_k, WEIGHTS_K, atol=0.032)
   mean_n = WEIGHTS_K @ MEANS_KN
   spread_kn = MEANS_KN - mean_n
   covariance_nn = (spread_kn.T * WEIGHTS_K) @ spread_kn
@@ -124,31 +124,31 @@ def test_draws_the_mixture(path: str, solver: solvers.Solver):
     np.testing.assert_allclose(off_bn.std(), STDS_K[k], rtol=0.08)
 
 
-# Where noise explodes, signs alone bring the broken solver home: the spread of
-# a Gaussian, below, gives it away.
+# On the variance-exploding path the wrong solver passes this test, but not the
+# next one.
 @pytest.mark.parametrize('path', ['linear', 'cosine', 'linear_beta'])
-@pytest.mark.parametrize('share', [0.5, 0.7])
-def test_finds_both_of_two_points(path: str, share: float):
-  def finds(solver):
-    estimate = lambda path: estimate_two_points(path, share)
-    x_bn = draw(solver, estimate, PATHS[path], 2000)
-    arrives = (np.abs(np.abs(x_bn) - 1) < 0.02).mean() > 0.98
-    return arrives and abs((x_bn > 0).mean() - share) < 0.045
+@pytest.mark.parametrize('probability', [0.5, 0.7])
+def test_samples_follow_two_points(path: str, probability: float):
+  def is_right(solver):
+    estimate = lambda path: estimate_two_points(path, probability)
+    x_bn = sample(solver, estimate, PATHS[path], 2000)
+    converges = (np.abs(np.abs(x_bn) - 1) < 0.02).mean() > 0.98
+    return converges and abs((x_bn > 0).mean() - probability) < 0.045
 
-  assert finds(solvers.Euler(50))
-  assert finds(solvers.DDIM(50, eta=1.0))
-  assert not finds(solvers.Euler(1))
-  # It lands in one place, wherever it began.
-  assert not finds(FeedsBack(50))
+  assert is_right(solvers.Euler(50))
+  assert is_right(solvers.DDIM(50, eta=1.0))
+  assert not is_right(solvers.Euler(1))
+  # It converges to one point from any noise.
+  assert not is_right(Wrong(50))
 
 
 @pytest.mark.parametrize('path', PATHS)
-def test_feeding_estimates_back_loses_the_spread(path: str):
+def test_the_wrong_solver_loses_the_variance(path: str):
   def spread(solver):
-    return draw(solver, estimate_gaussian, PATHS[path], 2000).var()
+    return sample(solver, estimate_gaussian, PATHS[path], 2000).var()
 
   assert spread(solvers.Heun(20)) == pytest.approx(VARIANCE, rel=0.15)
-  assert spread(FeedsBack(20)) < 0.1 * VARIANCE
+  assert spread(Wrong(20)) < 0.1 * VARIANCE
 
 
 @pytest.mark.parametrize('path', PATHS)
@@ -158,17 +158,17 @@ def test_feeding_estimates_back_loses_the_spread(path: str):
     (solvers.Euler, 1),
     (solvers.DDIM, 1),
     (solvers.Heun, 2),
-    # Log SNR has no end on the straight path, so there it nears 2 from below,
-    # like log(n) / n^2.
+    # Log SNR is unbounded on the straight path, so there the order approaches 2
+    # from below, like log(n) / n^2.
     (solvers.DPMSolverPP2M, 2),
   ],
 )
 def test_order_of_convergence(path: str, solver: type, order: int):
-  """On a Gaussian each clip keeps its rank: its end is known exactly."""
+  """On a Gaussian each clip keeps its rank, so the exact result is known."""
   path = PATHS[path]
   rank = np.linspace(-2, 2, 9).reshape(9, 1, 1, 1, 1)
 
-  def at(time):  # Where on its way a clip of each rank is.
+  def at(time):  # The clip of each rank at a time.
     alpha, sigma = path.scales(time)
     return alpha * MEAN + np.sqrt(alpha**2 * VARIANCE + sigma**2) * rank
 
@@ -178,7 +178,7 @@ def test_order_of_convergence(path: str, solver: type, order: int):
     estimate = estimate_gaussian(path)
     solve = jax.jit(lambda x: solver(num_steps).solve(estimate, x, key_b, path))
     clean = MEAN + np.sqrt(VARIANCE) * rank
-    if not path.reaches_data:  # The best estimate there is not quite the end.
+    if not path.reaches_data:  # The optimal estimate there differs from data.
       clean = estimate(at(1.0), 1.0)
     return np.abs(solve(at(0.0) / start) - clean).max()
 
@@ -194,7 +194,7 @@ def test_order_of_convergence(path: str, solver: type, order: int):
 def test_ancestral_moments_converge(path: str, variance: str):
   def errors(num_steps):
     solver = solvers.Ancestral(num_steps, variance=variance)
-    x_bn = draw(solver, estimate_gaussian, PATHS[path], 2**15)
+    x_bn = sample(solver, estimate_gaussian, PATHS[path], 2**15)
     return abs(x_bn.mean() - MEAN), abs(x_bn.var() - VARIANCE)
 
   (_, few), (mean, many) = errors(4), errors(128)
@@ -204,10 +204,10 @@ def test_ancestral_moments_converge(path: str, variance: str):
 
 
 @pytest.mark.parametrize('path', ['linear', 'exploding'])
-def test_ddim_and_ancestral_meet_where_both_draw_all_noise(path: str):
+def test_ddim_with_eta_1_is_ancestral_sampling(path: str):
   path = PATHS[path]
   ddim, ancestral, large = (
-    draw(solver, estimate_gaussian, path, 64)
+    sample(solver, estimate_gaussian, path, 64)
     for solver in (
       solvers.DDIM(7, eta=1.0),
       solvers.Ancestral(7),
@@ -218,7 +218,7 @@ def test_ddim_and_ancestral_meet_where_both_draw_all_noise(path: str):
   assert np.abs(large - ancestral).max() > 0.1
 
 
-def test_only_noise_on_the_way_needs_keys():
+def test_only_solvers_that_add_noise_use_keys():
   path = paths.Cosine()
   noise = jax.random.normal(jax.random.key(0), (5, 1, 1, 1, 1))
 
@@ -235,7 +235,7 @@ def test_only_noise_on_the_way_needs_keys():
   assert not same(solvers.Ancestral(4))
 
 
-def test_exploding_steps_are_those_of_the_paper():
+def test_variance_exploding_steps_are_those_of_the_paper():
   """sigma_i of Karras et al., 2022, for 18 steps from 80 to 0.002, rho 7."""
   path = paths.VarianceExploding()
   i = np.arange(18)
@@ -245,12 +245,12 @@ def test_exploding_steps_are_those_of_the_paper():
   np.testing.assert_allclose(sigma, expected, rtol=2e-4)
 
 
-def test_straight_steps_are_even_and_shift_towards_noise():
+def test_steps_on_the_straight_path_are_even_and_shift_towards_noise():
   path = paths.Linear()
   np.testing.assert_allclose(
     solvers.Euler(4).times(path), [0, 0.25, 0.5, 0.75], atol=1e-6
   )
-  # Half of the way becomes .5 / (.5 + 3 * .5).
+  # Time 1 / 2 becomes .5 / (.5 + 3 * .5).
   np.testing.assert_allclose(
     solvers.Euler(2, shift=3.0).times(path), [0, 0.25], atol=1e-6
   )
@@ -259,7 +259,7 @@ def test_straight_steps_are_even_and_shift_towards_noise():
 @pytest.mark.parametrize('solver', [solvers.Euler, solvers.DPMSolverPP2M])
 def test_one_step_is_one_estimate(solver: type):
   path = paths.Linear()
-  x_bn = draw(solver(1), estimate_gaussian, path, 5)
+  x_bn = sample(solver(1), estimate_gaussian, path, 5)
   np.testing.assert_allclose(x_bn, MEAN, atol=1e-6)
 
 
@@ -281,6 +281,6 @@ def test_one_step_is_one_estimate(solver: type):
     ),
   ],
 )
-def test_values_without_meaning(make, message: str):
+def test_wrong_fields(make, message: str):
   with pytest.raises(ValueError, match=message):
     make()

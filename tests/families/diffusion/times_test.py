@@ -1,4 +1,4 @@
-"""Tests of families/diffusion/times.py, by the distributions that they name."""
+"""Tests of families/diffusion/times.py, by the distributions that it names."""
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ from vgen_jax.families.diffusion import times
 PATH = paths.VarianceExploding()
 
 
-def draw(density, path=PATH, num=4000):
+def sample(density, path=PATH, num=4000):
   key_b = jax.random.split(jax.random.key(0), num)
   return np.asarray(jax.jit(lambda k: density.sample(k, path))(key_b))
 
@@ -22,31 +22,31 @@ def p_value(sample_b, distribution):
 
 
 def test_uniform():
-  assert p_value(draw(times.Uniform()), scipy.stats.uniform()) > 0.01
-  assert p_value(draw(times.Uniform(2.0)), scipy.stats.uniform()) < 1e-6
+  assert p_value(sample(times.Uniform()), scipy.stats.uniform()) > 0.01
+  assert p_value(sample(times.Uniform(2.0)), scipy.stats.uniform()) < 1e-6
 
 
 def test_logit_normal():
-  time_b = draw(times.LogitNormal(0.4, 0.8))
+  time_b = sample(times.LogitNormal(0.4, 0.8))
   logit_b = np.log(time_b / (1 - time_b))
   assert p_value(logit_b, scipy.stats.norm(0.4, 0.8)) > 0.01
   assert p_value(logit_b, scipy.stats.norm(-0.4, 0.8)) < 1e-6
 
 
-def test_log_normal_is_of_sigma():
-  sigma_b = PATH.scales(draw(times.LogNormal(-1.2, 1.2)))[1]
+def test_log_normal_is_a_distribution_of_sigma():
+  sigma_b = PATH.scales(sample(times.LogNormal(-1.2, 1.2)))[1]
   assert p_value(np.log(sigma_b), scipy.stats.norm(-1.2, 1.2)) > 0.01
   assert p_value(np.log(sigma_b), scipy.stats.norm(1.2, 1.2)) < 1e-6
 
 
-def test_log_normal_stays_on_the_path():
-  time_b = draw(times.LogNormal(0.0, 20.0))
+def test_log_normal_times_are_clipped_to_the_path():
+  time_b = sample(times.LogNormal(0.0, 20.0))
   assert time_b.min() == 0
   assert time_b.max() == 1
 
 
-def test_shift_multiplies_the_odds_of_noise():
-  """The ratio sigma / alpha of the straight path, three times as much."""
+def test_shift_multiplies_the_ratio_of_noise_to_data():
+  """The ratio is sigma / alpha of the straight path."""
   time_n = jnp.linspace(0.1, 0.9, 5)
   shifted_n = times.shift(time_n, 3.0)
   np.testing.assert_allclose(
@@ -56,11 +56,11 @@ def test_shift_multiplies_the_odds_of_noise():
   assert times.shift(1.0, 3.0) == 1
 
 
-def test_a_time_belongs_to_its_clip():
+def test_a_time_depends_on_its_own_key():
   density = times.LogitNormal()
   key_b = jax.random.split(jax.random.key(0), 8)[3:5]
   np.testing.assert_allclose(
-    draw(density, num=8)[3:5], density.sample(key_b, PATH), rtol=1e-6
+    sample(density, num=8)[3:5], density.sample(key_b, PATH), rtol=1e-6
   )
 
 
@@ -81,6 +81,6 @@ def test_a_time_belongs_to_its_clip():
     ),
   ],
 )
-def test_values_without_meaning(make, message: str):
+def test_wrong_fields(make, message: str):
   with pytest.raises(ValueError, match=message):
     make()

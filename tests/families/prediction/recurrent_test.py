@@ -24,7 +24,7 @@ KEY_B = jax.random.split(jax.random.key(1), 3)
 
 
 class Mover(nn.Module):
-  """Knows that pixels keep changing as they did; carries the last frame."""
+  """Predicts that pixels keep changing at the same rate."""
 
   def start(self, shape_bhw):
     return jnp.zeros((*shape_bhw, 1)), jnp.zeros(shape_bhw[0])
@@ -32,22 +32,22 @@ class Mover(nn.Module):
   @nn.compact
   def __call__(self, carry, frame, action=None, *, num_outputs, train=False):
     self.param('unused', nn.initializers.zeros_init(), ())
-    last, seen_b = carry
-    moves = (frame - last) * (seen_b > 0)[:, None, None, None]
+    last, count_b = carry
+    moves = (frame - last) * (count_b > 0)[:, None, None, None]
     if action is not None:
       moves = action[:, :1, None, None]
-    return (frame, seen_b + 1), frame + moves
+    return (frame, count_b + 1), frame + moves
 
 
 def ramps(num_clips: int) -> jax.Array:
-  """Clips whose pixels rise or fall evenly."""
+  """Returns clips whose pixels change linearly."""
   first, slope = jax.random.uniform(
     jax.random.key(0), (2, num_clips, 1, 8, 8, 1), minval=-0.2, maxval=0.2
   )
   return first + slope * jnp.arange(5.0)[None, :, None, None, None] / 2
 
 
-def bound(model, video, seed=0, method='loss', train=False, **extra):
+def applied(model, video, seed=0, method='loss', train=False, **extra):
   batch = {'video': video, **extra}
   rngs = {'noise': jax.random.key(seed)}
   variables = jax.jit(model.init)(rngs | {'params': jax.random.key(0)}, batch)
@@ -63,89 +63,89 @@ def bound(model, video, seed=0, method='loss', train=False, **extra):
   return functools.partial(model.apply, variables, method=method)
 
 
-def test_who_knows_the_law_has_the_least_loss():
+def test_mse_of_the_exact_predictor():
   model = recurrent.Recurrent(SHAPE, Mover(), sigma=0.1)
-  _, terms = bound(model, ramps(3)[:, 1:])
-  # The first move cannot be known, but all others are.
+  _, terms = applied(model, ramps(3)[:, 1:])
+  # The first change cannot be predicted, but all others are.
   moves = jnp.square(jnp.diff(ramps(3)[:, 1:3], axis=1)).sum() / (3 * 3 * 64)
   np.testing.assert_allclose(terms['mse'], moves, rtol=1e-4)
 
 
-def test_nats_are_those_of_scipy():
+def test_nats_equal_those_of_scipy():
   from scipy import stats
 
   video = ramps(3)
-  nats, terms = bound(recurrent.Recurrent(SHAPE, Mover(), sigma=0.3), video)
-  likely = stats.norm.logpdf(
+  nats, terms = applied(recurrent.Recurrent(SHAPE, Mover(), sigma=0.3), video)
+  known = stats.norm.logpdf(
     np.diff(video, axis=1)[:, 1:] - np.diff(video, axis=1)[:, :-1], scale=0.3
   )
   first = stats.norm.logpdf(np.diff(video, axis=1)[:, :1], scale=0.3)
-  wanted = -np.concatenate([first, likely], 1).mean()
-  np.testing.assert_allclose(nats, wanted, rtol=1e-5)
-  np.testing.assert_allclose(terms['nats_per_frame'], wanted * 64, rtol=1e-5)
+  expected = -np.concatenate([first, known], 1).mean()
+  np.testing.assert_allclose(nats, expected, rtol=1e-5)
+  np.testing.assert_allclose(terms['nats_per_frame'], expected * 64, rtol=1e-5)
 
 
-def test_a_future_goes_on_from_what_is_known():
+def test_predictions_continue_the_known_frames():
   model = recurrent.Recurrent(SHAPE, Mover())
-  sample = bound(model, ramps(3), method='sample')
+  sample = applied(model, ramps(3), method='sample')
   video = ramps(3)
-  hidden = video.at[:, 2:].set(7.0)  # The truth after the context.
+  hidden = video.at[:, 2:].set(7.0)  # Real frames after the context.
   np.testing.assert_allclose(
     sample(KEY_B, {'known_video': hidden}), video, atol=1e-5
   )
   known = jnp.ones((3, 5, 8, 8, 1), bool).at[:, 3:].set(False)
   odd = video.at[:, 2].set(0.5)
-  drawn = sample(KEY_B, {'known_video': odd, 'known': known})
-  np.testing.assert_array_equal(drawn[:, :3], odd[:, :3])  # Bit for bit.
+  generated = sample(KEY_B, {'known_video': odd, 'known': known})
+  np.testing.assert_array_equal(generated[:, :3], odd[:, :3])  # Exactly.
   np.testing.assert_allclose(
-    drawn[:, 3], np.clip(2 * odd[:, 2] - odd[:, 1], -1, 1), atol=1e-5
+    generated[:, 3], np.clip(2 * odd[:, 2] - odd[:, 1], -1, 1), atol=1e-5
   )
 
 
-def test_pixels_known_later_come_back_but_are_not_heard():
+def test_pixels_known_later_are_kept_but_are_not_inputs():
   model = recurrent.Recurrent(SHAPE, Mover())
-  sample = bound(model, ramps(3), method='sample')
+  sample = applied(model, ramps(3), method='sample')
   known = jnp.zeros((3, 5, 8, 8, 1), bool).at[:, :2].set(True)
   free = sample(KEY_B, {'known_video': ramps(3), 'known': known})
   video = ramps(3).at[:, 3, :, 4:].set(0.75)
   known = known.at[:, 3, :, 4:].set(True)
-  drawn = sample(KEY_B, {'known_video': video, 'known': known})
-  np.testing.assert_array_equal(drawn, jnp.where(known, video, free))
+  generated = sample(KEY_B, {'known_video': video, 'known': known})
+  np.testing.assert_array_equal(generated, jnp.where(known, video, free))
 
 
-def test_a_mask_of_channels_is_refused():
+def test_a_mask_of_channels_is_an_error():
   video = np.asarray(ramps(3)).repeat(3, axis=-1)
   model = recurrent.Recurrent((5, 8, 8, 3), NETWORKS['lstm'])
-  sample = bound(model, video, method='sample')
+  sample = applied(model, video, method='sample')
   mask = np.ones((3, 5, 8, 8, 1), bool)
-  told = sample(KEY_B, {'known_video': video, 'known': mask})
-  np.testing.assert_array_equal(told, video)
+  kept = sample(KEY_B, {'known_video': video, 'known': mask})
+  np.testing.assert_array_equal(kept, video)
   with pytest.raises(ValueError, match=r'it must be \(3, 5, 8, 8, 1\)'):
     sample(KEY_B, {'known_video': video, 'known': mask.repeat(3, -1)})
 
 
-def test_actions_lead_to_the_next_frame():
+def test_actions_determine_the_next_frame():
   model = recurrent.Recurrent(SHAPE, Mover(), num_context=1, action_width=2)
   action = jax.random.uniform(jax.random.key(2), (3, 5, 2)) / 10
   right = action[:, :, :1, None, None]
   video = jnp.cumsum(right, axis=1) - right
   video = jnp.broadcast_to(video, (3, *SHAPE))
-  _, terms = bound(model, video, action=action)
+  _, terms = applied(model, video, action=action)
   assert terms['mse'] < 1e-10
-  sample = bound(model, video, method='sample', action=action)
-  told = {'known_video': video.at[:, 1:].set(0.0), 'action': action}
-  np.testing.assert_allclose(sample(KEY_B, told), video, atol=1e-6)
-  shuffled = told | {'action': action[:, ::-1]}
+  sample = applied(model, video, method='sample', action=action)
+  condition = {'known_video': video.at[:, 1:].set(0.0), 'action': action}
+  np.testing.assert_allclose(sample(KEY_B, condition), video, atol=1e-6)
+  shuffled = condition | {'action': action[:, ::-1]}
   assert np.abs(sample(KEY_B, shuffled) - video).max() > 0.01
   with pytest.raises(ValueError, match="no 'action'"):
     sample(KEY_B, {'known_video': video})
 
 
 @pytest.mark.parametrize('network', NETWORKS)
-def test_history_counts_and_the_future_does_not(network):
-  """The same frame after another past is followed by another frame."""
+def test_predictions_depend_on_the_past_and_not_on_the_future(network):
+  """The same last frame has another prediction after another past."""
   model = recurrent.Recurrent(SHAPE, NETWORKS[network], num_context=3)
-  sample = bound(model, ramps(3), method='sample')
+  sample = applied(model, ramps(3), method='sample')
   video = jax.random.uniform(jax.random.key(3), (3, *SHAPE), minval=-1)
   one = sample(KEY_B, {'known_video': video})
   other_past = sample(KEY_B, {'known_video': video.at[:, 0].multiply(-1)})
@@ -155,11 +155,11 @@ def test_history_counts_and_the_future_does_not(network):
 
 
 @pytest.mark.parametrize('likelihood', recurrent.LIKELIHOODS)
-def test_a_clip_is_its_own_in_any_batch(likelihood):
+def test_clips_do_not_depend_on_the_rest_of_the_batch(likelihood):
   model = recurrent.Recurrent(
     SHAPE, NETWORKS['convlstm'], likelihood=likelihood, temperature=1.0
   )
-  sample = bound(model, ramps(3), method='sample')
+  sample = applied(model, ramps(3), method='sample')
   three = sample(KEY_B, {'known_video': ramps(3)})
   one = sample(KEY_B[1:2], {'known_video': ramps(3)[1:2]})
   np.testing.assert_allclose(three[1:2], one, atol=1e-5)
@@ -167,21 +167,21 @@ def test_a_clip_is_its_own_in_any_batch(likelihood):
   assert np.abs(three - other)[0, 2:].max() > 0.01
 
 
-def test_scheduled_sampling_feeds_its_own_frames_later_only():
+def test_scheduled_sampling_uses_generated_frames_in_later_steps():
   model = recurrent.Recurrent(SHAPE, Mover(), scheduled_sampling=10.0)
-  video = ramps(8).at[:, 3].add(0.3)  # A surprise, which passes on its own.
-  at = lambda step, model=model: bound(
+  video = ramps(8).at[:, 3].add(0.3)  # An unpredictable frame.
+  at = lambda step, model=model: applied(
     model, video, train=True, step=jnp.full(8, step, jnp.int32)
   )[1]['mse']
-  forced = bound(model, video)[1]['mse']
-  np.testing.assert_allclose(at(0), forced, rtol=0.6)
-  assert at(1000) < 0.6 * forced
+  teacher = applied(model, video)[1]['mse']
+  np.testing.assert_allclose(at(0), teacher, rtol=0.6)
+  assert at(1000) < 0.6 * teacher
   context = at(1000, model.clone(num_context=4))  # All frames but the last.
-  np.testing.assert_allclose(context, forced, rtol=1e-5)
+  np.testing.assert_allclose(context, teacher, rtol=1e-5)
 
 
 class Forgetful(nn.Module):
-  """A cheat: sees the last frame alone."""
+  """A wrong predictor: its input is the last frame only."""
 
   network: nn.Module
 
@@ -193,7 +193,7 @@ class Forgetful(nn.Module):
 
 
 def chain(key, num_clips: int, num_frames: int = 9) -> jax.Array:
-  """Clips of one pixel of 4 levels, which mostly goes on as it went."""
+  """Returns clips of one pixel of 4 levels, whose change mostly continues."""
 
   def step(state, key):
     before, now = state
@@ -211,7 +211,7 @@ def chain(key, num_clips: int, num_frames: int = 9) -> jax.Array:
 
 @pytest.mark.parametrize('forgets', [False, True])
 def test_bits_reach_the_entropy_of_a_markov_chain(forgets):
-  """Within 5 %; a network that remembers nothing cannot."""
+  """Within 5 %; a network without memory does not reach it."""
   network = convlstm.ConvLSTM((32,), 1, patch=1, cell='gru', norm=False)
   network = Forgetful(network) if forgets else network
   model = recurrent.Recurrent(
@@ -247,7 +247,7 @@ def test_bits_reach_the_entropy_of_a_markov_chain(forgets):
   params = model.init(rngs, {'video': chain(jax.random.key(0), 2)})['params']
   share = np.array([0.85, 0.05, 0.05, 0.05])
   rate = -(share * np.log2(share)).sum()
-  entropy = (2 + 7 * rate) / 8  # Of the first step nothing is known.
+  entropy = (2 + 7 * rate) / 8  # The first change is uniform.
   found = train(params)
   assert found > 0.99 * entropy
   assert (found < 1.05 * entropy) != forgets, (found, entropy)
@@ -263,13 +263,15 @@ def test_bits_reach_the_entropy_of_a_markov_chain(forgets):
     (dict(scheduled_sampling=-1.0), 'scheduled_sampling is -1.0'),
   ],
 )
-def test_fields_that_make_no_sense_are_refused(fields, message):
+def test_wrong_fields(fields, message):
   with pytest.raises(ValueError, match=message):
     recurrent.Recurrent(SHAPE, Mover(), **fields)
 
 
-def test_nothing_known_is_refused():
-  sample = bound(recurrent.Recurrent(SHAPE, Mover()), ramps(3), method='sample')
+def test_known_frames_are_required():
+  sample = applied(
+    recurrent.Recurrent(SHAPE, Mover()), ramps(3), method='sample'
+  )
   with pytest.raises(ValueError, match='needs the first frames'):
     sample(KEY_B, {})
   with pytest.raises(ValueError, match='known_video has 1 frame; a prediction'):
@@ -277,10 +279,10 @@ def test_nothing_known_is_refused():
 
 
 @pytest.mark.parametrize('shape', [(2, 2, 2), (1, 5, 2), (3, 5, 3), (3, 4, 2)])
-def test_actions_of_another_shape_are_refused(shape):
+def test_actions_of_a_wrong_shape_are_errors(shape):
   model = recurrent.Recurrent(SHAPE, Mover(), num_context=1, action_width=2)
   with pytest.raises(ValueError, match=r"'action' has .* need \(3, 5, 2\)"):
-    bound(model, ramps(3), action=jnp.zeros(shape))
+    applied(model, ramps(3), action=jnp.zeros(shape))
 
 
 @pytest.mark.parametrize(
@@ -292,6 +294,6 @@ def test_actions_of_another_shape_are_refused(shape):
     (rnn.RNN(cell='rnn'), "cell is 'rnn'"),
   ],
 )
-def test_networks_refuse_what_does_not_fit(network, message):
+def test_wrong_networks(network, message):
   with pytest.raises(ValueError, match=message):
-    bound(recurrent.Recurrent(SHAPE, network), ramps(3))
+    applied(recurrent.Recurrent(SHAPE, network), ramps(3))

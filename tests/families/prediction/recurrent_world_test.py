@@ -1,4 +1,4 @@
-"""What a predictor must show on the made-up world; cheats must not."""
+"""Scores that a predictor reaches on World, and wrong predictors do not."""
 
 import pathlib
 
@@ -19,10 +19,10 @@ from vgen_jax.training import loop
 
 CONFIG = pathlib.Path(__file__).parents[3] / 'configs/convlstm_world.py'
 NUM_CLIPS, NUM_KNOWN = 96, 2
-LIMITS = {  # At least; errors are negative.
-  'gain': 6.0,  # Of one step, over the last frame once more, in dB.
-  'pace': -0.1,  # Median error of the speed in the last of three durations.
-  'there': 0.8,  # Share of objects with half their area, or more, at the end.
+LIMITS = {  # Lower limits; errors are negative.
+  'gain': 6.0,  # PSNR of one step over a copy of the last frame, in dB.
+  'speed': -0.1,  # Median error of the speed in the last of three durations.
+  'presence': 0.8,  # Fraction of objects with half their area at the end.
 }
 
 
@@ -34,28 +34,28 @@ def world() -> world_lib.World:
   )
 
 
-def shown(world) -> np.ndarray:
+def clips_of(world) -> np.ndarray:
   return np.stack([world[i]['video'] for i in range(NUM_CLIPS)])
 
 
-def faults(one_step_btthwc, free_bthwc, world) -> set[str]:
-  """Returns what predictions fail in.
+def failures(one_step_btthwc, free_bthwc, world) -> set[str]:
+  """Returns the scores below their limits.
 
   Args:
-    one_step_btthwc: Frame t of clip b by the frames before it, uint8, from
-      frame `NUM_KNOWN` on.
-    free_bthwc: Three times as many frames as a clip has, from the same start.
-    world: Whose first validation clips are predicted.
+    one_step_btthwc: Predictions of frame t of clip b from the frames before it,
+      uint8, from frame `NUM_KNOWN` on.
+    free_bthwc: Predictions of three times as many frames as a clip has.
+    world: Source whose first validation clips are predicted.
   """
-  truth = shown(world)
+  truth = clips_of(world)
   t = truth.shape[1]
 
   def psnr(one, other):
     square = np.square(1.0 * one - other).mean()
     return 20 * np.log10(255) - 10 * np.log10(max(square, 1e-3))
 
-  aim = truth[:, NUM_KNOWN:]
-  last = psnr(truth[:, NUM_KNOWN - 1 : -1], aim)
+  target = truth[:, NUM_KNOWN:]
+  last = psnr(truth[:, NUM_KNOWN - 1 : -1], target)
   true_speed_b = np.array(
     [np.linalg.norm(world.truth(i).velocity_2) for i in range(NUM_CLIPS)]
   )
@@ -65,19 +65,19 @@ def faults(one_step_btthwc, free_bthwc, world) -> set[str]:
   speed_b = np.linalg.norm(found.velocity_b2, axis=1)
   area_b = np.median(tracking.track(truth, world).area_bt, axis=1)
   numbers = {
-    'gain': psnr(one_step_btthwc, aim) - last,
-    'pace': -np.median(np.abs(speed_b / true_speed_b - 1)),
-    'there': (track.area_bt[:, -1] > area_b / 2).mean(),
+    'gain': psnr(one_step_btthwc, target) - last,
+    'speed': -np.median(np.abs(speed_b / true_speed_b - 1)),
+    'presence': (track.area_bt[:, -1] > area_b / 2).mean(),
   }
   print({name: round(float(x), 3) for name, x in numbers.items()})
   return {name for name, least in LIMITS.items() if not numbers[name] >= least}
 
 
-def painted(world, pace: float = 1.0) -> np.ndarray:
-  """The truth of three durations, if after the first all goes at a pace."""
+def rendered(world, speed: float = 1.0) -> np.ndarray:
+  """Returns true clips of three durations, with a factor of the later speed."""
   t, h, w, _ = world.clip_shape
   clock_t = np.arange(3 * t, dtype=float)
-  clock_t[t:] = t - 1 + pace * (clock_t[t:] - t + 1)
+  clock_t[t:] = t - 1 + speed * (clock_t[t:] - t + 1)
   clips = []
   for i in range(NUM_CLIPS):
     truth, factors = world.truth(i), world.factors(i)
@@ -95,31 +95,31 @@ def painted(world, pace: float = 1.0) -> np.ndarray:
   return np.stack(clips)
 
 
-def test_the_truth_passes_and_cheats_do_not(world):
-  t, truth = world.clip_shape[0], painted(world)
-  np.testing.assert_array_equal(truth[:, :t], shown(world))
+def test_true_clips_pass_and_wrong_ones_fail(world):
+  t, truth = world.clip_shape[0], rendered(world)
+  np.testing.assert_array_equal(truth[:, :t], clips_of(world))
   right = truth[:, NUM_KNOWN:t]
   last = truth[:, NUM_KNOWN - 1 : t - 1]
   frozen = baselines.copy_last(truth[:, :NUM_KNOWN], 3 * t - NUM_KNOWN)
   frozen = np.concatenate([truth[:, :NUM_KNOWN], frozen], axis=1)
   ground = np.full_like(truth, drawing.BACKGROUND)
   faded = np.uint8(0.3 * truth + 0.7 * ground)
-  assert not faults(right, truth, world)
-  assert faults(last, frozen, world) == {'gain', 'pace'}
-  assert faults(right, painted(world, 0.8), world) == {'pace'}
-  assert faults(right, painted(world, 1.2), world) == {'pace'}
-  assert faults(right, faded, world) == {'there'}
+  assert not failures(right, truth, world)
+  assert failures(last, frozen, world) == {'gain', 'speed'}
+  assert failures(right, rendered(world, 0.8), world) == {'speed'}
+  assert failures(right, rendered(world, 1.2), world) == {'speed'}
+  assert failures(right, faded, world) == {'presence'}
 
 
 @pytest.mark.slow
-def test_a_convlstm_predicts_and_goes_on(world, tmp_path):
+def test_a_convlstm_predicts_three_durations(world, tmp_path):
   config = config_lib.load(f'{CONFIG}:cpu')
   quiet = {'sample_every': 0, 'tensorboard': False, 'mesh.data': 1}
   loop.train(
     config_lib.replace(config, quiet), str(tmp_path), hooks=hooks.standard()
   )
   run = runs.load(str(tmp_path))
-  truth = shown(world)
+  truth = clips_of(world)
   t = truth.shape[1]
   keys_b = jax.random.split(jax.random.key(0), NUM_CLIPS)
   sample = jax.jit(
@@ -139,4 +139,4 @@ def test_a_convlstm_predicts_and_goes_on(world, tmp_path):
   one_step = [predicted(truth, k)[:, k] for k in range(NUM_KNOWN, t)]
   start = np.concatenate([truth, np.zeros_like(truth).repeat(2, 1)], axis=1)
   free = predicted(start, NUM_KNOWN).astype(np.uint8)
-  assert not faults(np.stack(one_step, axis=1), free, world)
+  assert not failures(np.stack(one_step, axis=1), free, world)
