@@ -9,29 +9,23 @@ import numpy as np
 import optax
 import pytest
 
-from tests.families import tiny_autoencoder
+from tests.families import tiny_autoencoder as tiny
 from vgen_jax.families.autoencoding import tokenizer
 from vgen_jax.training import state as state_lib
 from vgen_jax.training import step as step_lib
 
 
 def test_critic_loss_by_hand():
-  model = tiny_autoencoder.make(critic={'clip': tiny_autoencoder.Slope()})
-  loss, terms, grads, _ = tiny_autoencoder.run(
-    model, tiny_autoencoder.BATCH, 'critic_clip'
-  )
+  model = tiny.make(critic={'clip': tiny.Slope()})
+  loss, terms, grads, _ = tiny.run(model, tiny.BATCH, 'critic_clip')
   # Logits of real clips are 1.6 and .8, of reconstructions .8 and .4.
   assert loss == pytest.approx((0 + 0.2) / 2 + (1.8 + 1.4) / 2)
   assert terms['real_logit'] == pytest.approx(1.2)
   assert grads['critic_clip']['slope'] == pytest.approx(-0.4 / 2 + 0.3)
-  logistic = tiny_autoencoder.make(
-    critic={'clip': tiny_autoencoder.Slope()}, loss_kind='logistic'
-  )
+  logistic = tiny.make(critic={'clip': tiny.Slope()}, loss_kind='logistic')
   softplus = lambda x: float(np.log1p(np.exp(x)))
   expected = [softplus(x) for x in (-1.6, -0.8, 0.8, 0.4)]
-  loss, _, _, _ = tiny_autoencoder.run(
-    logistic, tiny_autoencoder.BATCH, 'critic_clip'
-  )
+  loss, _, _, _ = tiny.run(logistic, tiny.BATCH, 'critic_clip')
   assert loss == pytest.approx(sum(expected) / 2, rel=1e-5)
 
 
@@ -42,10 +36,8 @@ def test_adaptive_weight_by_hand():
   for slope in (2.0, -5.0):
     by_adversary = np.mean(-slope * 2 * x)
     ratio = abs(by_distance) / (abs(by_adversary) + 1e-4)
-    model = tiny_autoencoder.make(
-      critic={'clip': tiny_autoencoder.Slope(slope)}, critic_weight=0.5
-    )
-    loss, terms, grads, _ = tiny_autoencoder.run(model, tiny_autoencoder.BATCH)
+    model = tiny.make(critic={'clip': tiny.Slope(slope)}, critic_weight=0.5)
+    loss, terms, grads, _ = tiny.run(model, tiny.BATCH)
     assert terms['critic_weight'] == pytest.approx(0.5 * ratio, rel=1e-4)
     assert terms['adversarial'] == pytest.approx(-slope * 0.3, rel=1e-5)
     expected = 0.1 + 3 + 0.5 * ratio * -slope * 0.3
@@ -54,24 +46,21 @@ def test_adaptive_weight_by_hand():
     total = by_distance + 0.5 * ratio * by_adversary
     kernel = grads['autoencoder']['decoder']['out']['kernel'].item()
     assert kernel == pytest.approx(total, rel=1e-4)
-  fixed = tiny_autoencoder.make(
-    critic={'clip': tiny_autoencoder.Slope(-5.0)},
+  fixed = tiny.make(
+    critic={'clip': tiny.Slope(-5.0)},
     critic_weight=0.5,
     adaptive=False,
   )
-  assert (
-    tiny_autoencoder.run(fixed, tiny_autoencoder.BATCH)[1]['critic_weight']
-    == 0.5
-  )
+  assert tiny.run(fixed, tiny.BATCH)[1]['critic_weight'] == 0.5
 
 
 def test_adaptive_weight_is_the_ratio_of_gradients_at_the_last_kernel():
   """Networks have hidden layers; the losses of two critics are summed."""
-  critics = {'a': tiny_autoencoder.Hidden(3), 'b': tiny_autoencoder.Hidden(5)}
+  critics = {'a': tiny.Hidden(3), 'b': tiny.Hidden(5)}
   of_deep = functools.partial(
     tokenizer.Autoencoding,
-    tiny_autoencoder.SHAPE,
-    tiny_autoencoder.Doubler(is_deep=True),
+    tiny.SHAPE,
+    tiny.Doubler(is_deep=True),
     critics,
     reconstruction='l1',
   )
@@ -83,7 +72,7 @@ def test_adaptive_weight_is_the_ratio_of_gradients_at_the_last_kernel():
   @jax.jit
   def act(batch):
     variables = balanced.init(
-      {'params': jax.random.key(0), **tiny_autoencoder.NOISE}, batch
+      {'params': jax.random.key(0), **tiny.NOISE}, batch
     )
 
     def loss(variables, model):
@@ -93,7 +82,7 @@ def test_adaptive_weight_is_the_ratio_of_gradients_at_the_last_kernel():
         player='autoencoder',
         train=False,
         method='loss',
-        rngs=tiny_autoencoder.NOISE,
+        rngs=tiny.NOISE,
       )
 
     norms = []
@@ -103,7 +92,7 @@ def test_adaptive_weight_is_the_ratio_of_gradients_at_the_last_kernel():
       norms.append(jnp.linalg.norm(out['kernel']))
     return loss(variables, balanced)[1]['critic_weight'], norms
 
-  weight, norms = act(tiny_autoencoder.batch_of([0.8, 0.4, -0.3]))
+  weight, norms = act(tiny.batch_of([0.8, 0.4, -0.3]))
   by_distance, by_adversary = map(float, norms)
   assert min(by_distance, by_adversary) > 0.01
   expected = by_distance / (by_adversary + 1e-4)
@@ -112,12 +101,10 @@ def test_adaptive_weight_is_the_ratio_of_gradients_at_the_last_kernel():
 
 def test_adaptive_weight_does_not_depend_on_the_batch_size():
   """Both losses are means over clips, so repeated clips change nothing."""
-  model = tiny_autoencoder.make(critic={'clip': tiny_autoencoder.Slope()})
+  model = tiny.make(critic={'clip': tiny.Slope()})
   weights = [
     float(
-      tiny_autoencoder.run(
-        model, tiny_autoencoder.batch_of([0.8, 0.4] * times)
-      )[1]['critic_weight']
+      tiny.run(model, tiny.batch_of([0.8, 0.4] * times))[1]['critic_weight']
     )
     for times in (1, 2)
   ]
@@ -126,22 +113,16 @@ def test_adaptive_weight_does_not_depend_on_the_batch_size():
 
 def test_adaptive_weight_is_bounded():
   """A constant critic has a gradient of 0."""
-  model = tiny_autoencoder.make(
-    critic={'clip': tiny_autoencoder.Slope(0.0)}, reconstruction_weight=1e6
-  )
-  assert tiny_autoencoder.run(model, tiny_autoencoder.BATCH)[1][
-    'critic_weight'
-  ] == pytest.approx(0.8e4)
+  model = tiny.make(critic={'clip': tiny.Slope(0.0)}, reconstruction_weight=1e6)
+  assert tiny.run(model, tiny.BATCH)[1]['critic_weight'] == pytest.approx(0.8e4)
 
 
 def test_critics_have_no_influence_before_they_start():
-  model = tiny_autoencoder.make(
-    critic={'clip': tiny_autoencoder.Slope()}, critic_start=10
-  )
-  alone = tiny_autoencoder.run(tiny_autoencoder.make(), tiny_autoencoder.BATCH)
+  model = tiny.make(critic={'clip': tiny.Slope()}, critic_start=10)
+  alone = tiny.run(tiny.make(), tiny.BATCH)
   for step, has_started in ((9, False), (10, True)):
-    batch = tiny_autoencoder.batch_of([0.8, 0.4], step)
-    loss, terms, grads, _ = tiny_autoencoder.run(model, batch)
+    batch = tiny.batch_of([0.8, 0.4], step)
+    loss, terms, grads, _ = tiny.run(model, batch)
     assert bool(terms['critic_weight'] > 0) == has_started
     assert bool(terms['adversarial'] != 0) == has_started
     kernel, plain = (
@@ -149,14 +130,12 @@ def test_critics_have_no_influence_before_they_start():
     )
     assert (loss == alone[0] and kernel == plain) == (not has_started)
     # Their own loss is always defined, but they are not updated.
-    _, _, grads, _ = tiny_autoencoder.run(model, batch, 'critic_clip')
+    _, _, grads, _ = tiny.run(model, batch, 'critic_clip')
     assert grads['critic_clip']['slope'] != 0
   del batch['step']  # Outside of training.
-  assert tiny_autoencoder.run(model, batch)[1]['critic_weight'] > 0
-  variables = model.init(
-    {'params': jax.random.key(0), **tiny_autoencoder.NOISE}, batch
-  )
-  losses = model.apply(variables, batch, rngs=tiny_autoencoder.NOISE)
+  assert tiny.run(model, batch)[1]['critic_weight'] > 0
+  variables = model.init({'params': jax.random.key(0), **tiny.NOISE}, batch)
+  losses = model.apply(variables, batch, rngs=tiny.NOISE)
   assert len(losses) == 2
   assert all(np.isfinite(x) and x != 0 for x, _ in losses)
   assert losses[0][1]['adversarial'] != 0
@@ -164,12 +143,10 @@ def test_critics_have_no_influence_before_they_start():
 
 def test_critics_are_not_computed_before_they_start():
   """The branch of the early steps has no operations."""
-  model = tiny_autoencoder.make(
-    critic={'clip': tiny_autoencoder.Slope()}, critic_start=10
-  )
+  model = tiny.make(critic={'clip': tiny.Slope()}, critic_start=10)
   variables = model.init(
-    {'params': jax.random.key(0), **tiny_autoencoder.NOISE},
-    tiny_autoencoder.BATCH,
+    {'params': jax.random.key(0), **tiny.NOISE},
+    tiny.BATCH,
   )
   jaxpr = jax.make_jaxpr(
     lambda batch: model.apply(
@@ -178,9 +155,9 @@ def test_critics_are_not_computed_before_they_start():
       player='autoencoder',
       train=False,
       method='loss',
-      rngs=tiny_autoencoder.NOISE,
+      rngs=tiny.NOISE,
     )
-  )(tiny_autoencoder.BATCH)
+  )(tiny.BATCH)
   (cond,) = (x for x in jaxpr.eqns if x.primitive.name == 'cond')
   early, late = (len(x.jaxpr.eqns) for x in cond.params['branches'])
   assert early == 0 < late
@@ -215,12 +192,12 @@ def test_the_first_update_of_a_late_critic_is_that_of_a_new_optimizer():
 
   def updates(kind, start: int) -> tuple[list[float], list[bool], list]:
     model = kind(
-      tiny_autoencoder.SHAPE,
-      tiny_autoencoder.Doubler(),
-      critic={'clip': tiny_autoencoder.Slope()},
+      tiny.SHAPE,
+      tiny.Doubler(),
+      critic={'clip': tiny.Slope()},
       critic_start=start,
     )
-    batch = {'video': tiny_autoencoder.BATCH['video']}
+    batch = {'video': tiny.BATCH['video']}
     state = first = state_lib.create(model, optimizers, (), batch, seed=0)
     step = jax.jit(step_lib.make_train_step(model, optimizers))
     own = lambda x: [
@@ -256,17 +233,13 @@ def test_the_first_update_of_a_late_critic_is_that_of_a_new_optimizer():
 
 
 def test_penalties_on_critics():
-  model = tiny_autoencoder.make(
-    critic={'clip': tiny_autoencoder.Slope()}, r1_weight=3.0
-  )
-  plain = tiny_autoencoder.run(
-    tiny_autoencoder.make(critic={'clip': tiny_autoencoder.Slope()}),
-    tiny_autoencoder.BATCH,
+  model = tiny.make(critic={'clip': tiny.Slope()}, r1_weight=3.0)
+  plain = tiny.run(
+    tiny.make(critic={'clip': tiny.Slope()}),
+    tiny.BATCH,
     'critic_clip',
   )[0]
-  loss, terms, grads, _ = tiny_autoencoder.run(
-    model, tiny_autoencoder.BATCH, 'critic_clip'
-  )
+  loss, terms, grads, _ = tiny.run(model, tiny.BATCH, 'critic_clip')
   # The logit's gradient by each of two pixels is 1; half its square is 1.
   assert terms['r1'] == pytest.approx(1)
   assert loss - plain == pytest.approx(3, rel=1e-5)
@@ -275,17 +248,13 @@ def test_penalties_on_critics():
 
 
 def test_lecam_by_hand():
-  model = tiny_autoencoder.make(
-    critic={'clip': tiny_autoencoder.Slope()}, lecam_weight=0.5
-  )
+  model = tiny.make(critic={'clip': tiny.Slope()}, lecam_weight=0.5)
   stats = {
     'lecam': {'critic_clip': {'logits': jnp.array([1.2, 0.6])}},
-    'latent_moments': tiny_autoencoder.run(model, tiny_autoencoder.BATCH)[3][
-      'latent_moments'
-    ],
+    'latent_moments': tiny.run(model, tiny.BATCH)[3]['latent_moments'],
   }
-  loss, terms, _, changed = tiny_autoencoder.run(
-    model, tiny_autoencoder.BATCH, 'critic_clip', stats=stats
+  loss, terms, _, changed = tiny.run(
+    model, tiny.BATCH, 'critic_clip', stats=stats
   )
   # Real: 1.6 and .8 from .6; reconstructed: .8 and .4 from 1.2.
   expected = (1 + 0.04) / 2 + (0.16 + 0.64) / 2
@@ -293,11 +262,9 @@ def test_lecam_by_hand():
   assert loss == pytest.approx(1.7 + 0.5 * expected, rel=1e-5)
   means = changed['lecam']['critic_clip']['logits']
   np.testing.assert_allclose(means, [1.2, 0.6], rtol=1e-6)
-  first = tiny_autoencoder.run(model, tiny_autoencoder.BATCH, 'critic_clip')[3][
-    'lecam'
-  ]['critic_clip']['logits']
+  first = tiny.run(model, tiny.BATCH, 'critic_clip')[3]['lecam']['critic_clip'][
+    'logits'
+  ]
   np.testing.assert_allclose(first, [0.012, 0.006], rtol=1e-4)
-  unchanged = tiny_autoencoder.run(
-    model, tiny_autoencoder.BATCH, 'critic_clip', train=False
-  )[3]
+  unchanged = tiny.run(model, tiny.BATCH, 'critic_clip', train=False)[3]
   assert not unchanged['lecam']['critic_clip']['logits'].any()

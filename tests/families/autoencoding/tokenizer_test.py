@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.families import tiny_autoencoder
+from tests.families import tiny_autoencoder as tiny
 from vgen_jax.families.base import Update
 
 
@@ -13,10 +13,10 @@ from vgen_jax.families.base import Update
   ('kind', 'distance'), [('l1', 0.3), ('l2', 0.1), ('huber', 0.05)]
 )
 def test_loss_by_hand(kind: str, distance: float):
-  model = tiny_autoencoder.make(
+  model = tiny.make(
     reconstruction=kind, reconstruction_weight=2.0, bottleneck_weight=0.5
   )
-  loss, terms, _, _ = tiny_autoencoder.run(model, tiny_autoencoder.BATCH)
+  loss, terms, _, _ = tiny.run(model, tiny.BATCH)
   assert terms['reconstruction'] == pytest.approx(distance)
   assert loss == pytest.approx(2 * distance + 0.5 * 3)
   assert terms['bottleneck'] == terms['constant'] == 3
@@ -26,47 +26,41 @@ def test_loss_by_hand(kind: str, distance: float):
 
 
 def test_huber_is_linear_for_large_errors():
-  model = tiny_autoencoder.make(
-    autoencoder=tiny_autoencoder.Doubler(-2.0), reconstruction='huber'
-  )
-  batch = tiny_autoencoder.batch_of([1.0])  # The reconstruction is -4.
-  _, terms, _, _ = tiny_autoencoder.run(model, batch)
+  model = tiny.make(autoencoder=tiny.Doubler(-2.0), reconstruction='huber')
+  batch = tiny.batch_of([1.0])  # The reconstruction is -4.
+  _, terms, _, _ = tiny.run(model, batch)
   assert terms['reconstruction'] == pytest.approx(5 - 0.5)
 
 
 def test_perceptual_distance_is_added():
   distance = lambda one, two: 10 * (one - two).mean((1, 2, 3, 4))
-  model = tiny_autoencoder.make(perceptual=distance, perceptual_weight=0.1)
-  loss, terms, _, _ = tiny_autoencoder.run(model, tiny_autoencoder.BATCH)
+  model = tiny.make(perceptual=distance, perceptual_weight=0.1)
+  loss, terms, _, _ = tiny.run(model, tiny.BATCH)
   assert terms['perceptual'] == pytest.approx(3)
   assert loss == pytest.approx(0.1 + 0.3 + 3)
 
 
 def test_updates():
-  assert tiny_autoencoder.make().updates == (Update('autoencoder'),)
-  assert tiny_autoencoder.make(
-    critic={'a': tiny_autoencoder.Slope(), 'b': tiny_autoencoder.Slope()}
-  ).updates == (
+  assert tiny.make().updates == (Update('autoencoder'),)
+  assert tiny.make(critic={'a': tiny.Slope(), 'b': tiny.Slope()}).updates == (
     Update('autoencoder'),
     Update('critic_a', with_previous=True),
     Update('critic_b', with_previous=True),
   )
-  late = tiny_autoencoder.make(
-    critic={'a': tiny_autoencoder.Slope()}, critic_start=3
-  )
+  late = tiny.make(critic={'a': tiny.Slope()}, critic_start=3)
   assert late.updates[1] == Update('critic_a', with_previous=True, start=3)
   assert late.start_steps == {'autoencoder': 0, 'critic_a': 3}
 
 
 def test_samples_are_reconstructions():
-  model = tiny_autoencoder.make()
-  assert model.num_known == tiny_autoencoder.SHAPE[0]
+  model = tiny.make()
+  assert model.num_known == tiny.SHAPE[0]
   key_b = jax.random.split(jax.random.key(0), 2)
   variables = model.init(
-    {'params': jax.random.key(0), **tiny_autoencoder.NOISE},
-    tiny_autoencoder.BATCH,
+    {'params': jax.random.key(0), **tiny.NOISE},
+    tiny.BATCH,
   )
-  video = 3 * tiny_autoencoder.BATCH['video']
+  video = 3 * tiny.BATCH['video']
   sample = lambda **x: model.apply(variables, key_b, x, method='sample')
   np.testing.assert_allclose(
     sample(known_video=video), (0.5 * video).clip(-1, 1)
@@ -79,18 +73,16 @@ def test_samples_are_reconstructions():
 
 def test_wrong_fields_and_parts_are_errors():
   with pytest.raises(ValueError, match="'l3'; it must be one of"):
-    tiny_autoencoder.make(reconstruction='l3')
+    tiny.make(reconstruction='l3')
   with pytest.raises(
     ValueError, match='critic_start is -1; it must be at least 0'
   ):
-    tiny_autoencoder.make(critic_start=-1)
+    tiny.make(critic_start=-1)
 
-  class Headless(tiny_autoencoder.Doubler):
+  class Headless(tiny.Doubler):
     def decode(self, latent_bthwd, *, train=False):
       return latent_bthwd
 
-  model = tiny_autoencoder.make(
-    autoencoder=Headless(), critic={'clip': tiny_autoencoder.Slope()}
-  )
+  model = tiny.make(autoencoder=Headless(), critic={'clip': tiny.Slope()})
   with pytest.raises(ValueError, match='no parameter decoder/out/kernel'):
-    tiny_autoencoder.run(model, tiny_autoencoder.BATCH)
+    tiny.run(model, tiny.BATCH)
