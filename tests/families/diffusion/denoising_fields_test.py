@@ -62,7 +62,7 @@ def test_specs_build_the_whole_model():
     ({'guidance': 2.0}, 'model.guidance is 2.0, .* num_classes is 0'),
     (
       {'guidance': 2.0, 'num_classes': 3, 'class_dropout': 0.0},
-      'class_dropout 0.0; set guidance to 1',
+      'class_dropout 0.0. Set guidance to 1',
     ),
     (
       {'path': paths.VarianceExploding()},
