@@ -15,6 +15,7 @@ import json
 import math
 import statistics
 import time
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -45,8 +46,17 @@ def main() -> None:
   args.dtype = args.dtype or ('bfloat16' if gpu else 'float32')
   batches = [int(b) for b in args.batches.split(',')]
 
-  copy = _Copy()
-  draws = {b: _Draws(args, b) for b in batches}
+  options = Options(
+    args.codes,
+    args.width,
+    args.depth,
+    args.heads,
+    tuple(int(n) for n in args.grid.split(',')),
+    args.dtype,
+    args.passes,
+  )
+  copy = Copy()
+  draws = {b: Draws(options, b) for b in batches}
   for _ in range(args.turns):
     copy.turn()
     for draw in draws.values():
@@ -70,7 +80,29 @@ def main() -> None:
   print(json.dumps({'ar_decode': {'device': device.device_kind, **rows}}))
 
 
-class _Copy:
+class Options(NamedTuple):
+  """A transformer, and the clips of codes that it draws.
+
+  Attributes:
+    codes: Size of the codebook.
+    width: Size of a token.
+    depth: Number of blocks.
+    heads: Attention heads of a block.
+    grid: Codes along t, h and w of a clip.
+    dtype: Of matrix products.
+    passes: Codes that a turn makes by recomputing.
+  """
+
+  codes: int = 1024
+  width: int = 576
+  depth: int = 8
+  heads: int = 9
+  grid: tuple[int, int, int] = (4, 8, 8)
+  dtype: str = 'float32'
+  passes: int = 4
+
+
+class Copy:
   """An update of a large array, and the seconds of each of its turns."""
 
   def __init__(self):
@@ -90,25 +122,25 @@ class _Copy:
     return 2 * _COPY_BYTES / min(self._seconds)
 
 
-class _Draws:
+class Draws:
   """Both ways to draw a batch of clips, and the seconds of their turns."""
 
-  def __init__(self, args: argparse.Namespace, batch_size: int):
-    grid = tuple(int(n) for n in args.grid.split(','))
+  def __init__(self, options: Options, batch_size: int):
+    grid = options.grid
     net = videogpt.VideoGPT(
-      args.codes,
-      args.width,
-      args.depth,
-      args.heads,
+      options.codes,
+      options.width,
+      options.depth,
+      options.heads,
       dropout=0.0,
-      dtype=args.dtype,
+      dtype=options.dtype,
     )
     model = autoregressive.Autoregressive((*grid, 1), net)
     codes = jnp.zeros((batch_size, *grid), jnp.int32)
     rngs = {'params': jax.random.key(0), 'noise': jax.random.key(1)}
     self._variables = jax.jit(model.init)(rngs, {'codes': codes})
     self._key_b = jax.random.split(jax.random.key(2), batch_size)
-    self._codes, self._grid, self._args = codes, grid, args
+    self._codes, self._grid, self._options = codes, grid, options
     self._cached = jax.jit(
       lambda v, key_b: model.apply(v, key_b, {}, method='sample')
     )
@@ -117,12 +149,12 @@ class _Draws:
     def recompute(variables, codes):
       def step(codes, place):
         logits = net.apply(own(variables), codes, {}, train=False)
-        flat = logits.reshape(batch_size, -1, args.codes)
+        flat = logits.reshape(batch_size, -1, options.codes)
         code_b = flat[:, place].argmax(-1)
         new = codes.reshape(batch_size, -1).at[:, place].set(code_b)
         return new.reshape(codes.shape), None
 
-      return jax.lax.scan(step, codes, jnp.arange(args.passes))[0]
+      return jax.lax.scan(step, codes, jnp.arange(options.passes))[0]
 
     self._recomputed = jax.jit(recompute)
     self._seconds: list[tuple[float, float]] = []  # Of one code of each clip.
@@ -133,7 +165,7 @@ class _Draws:
     cached = _seconds(self._cached, self._variables, self._key_b)
     recomputed = _seconds(self._recomputed, self._variables, self._codes)
     num = math.prod(self._grid)
-    self._seconds.append((cached / num, recomputed / self._args.passes))
+    self._seconds.append((cached / num, recomputed / self._options.passes))
 
   def row(self, bandwidth: float) -> dict[str, float]:
     cached, recomputed = zip(*self._seconds, strict=True)
@@ -153,13 +185,15 @@ class _Draws:
 
   def _bytes(self) -> float:
     """Bytes read for one place: kernels, and half of each clip's cache."""
-    itemsize = jnp.dtype(self._args.dtype).itemsize
+    itemsize = jnp.dtype(self._options.dtype).itemsize
     kernels = [
       x.size
       for path, x in jax.tree_util.tree_leaves_with_path(self._variables)
       if path[-1].key == 'kernel'
     ]
-    clip = 2 * self._args.depth * self._args.width * math.prod(self._grid) / 2
+    clip = (
+      2 * self._options.depth * self._options.width * math.prod(self._grid) / 2
+    )
     return itemsize * (sum(kernels) + len(self._key_b) * clip)
 
 

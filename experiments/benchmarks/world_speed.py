@@ -13,6 +13,7 @@ as trained ones. `base` is in bfloat16, for an accelerator; a processor wants
 import argparse
 import functools
 import json
+import pathlib
 import statistics
 import time
 
@@ -21,6 +22,9 @@ import jax.numpy as jnp
 
 from vgen_jax.config import build
 from vgen_jax.config import loading as config_lib
+
+_ROOT = pathlib.Path(__file__).resolve().parents[2]
+_CONFIG = _ROOT / 'configs/world_transformer_actions.py'
 
 
 def main() -> None:
@@ -36,7 +40,7 @@ def main() -> None:
   print('|---|---|---|---|---|---|---|')
   rows = {}
   for size in args.sizes.split(','):
-    row = rows[size] = _measure(size, args.turns)
+    row = rows[size] = measure(size, args.turns)
     print(
       f'| {size} | {row["side"]} x {row["side"]} |'
       f' {row["params"] / 1e6:.2f} M | {row["step_ms"]:.2f} ms |'
@@ -46,9 +50,9 @@ def main() -> None:
   print(json.dumps({'world_speed': {'device': device, **rows}}))
 
 
-def _measure(size: str, turns: int) -> dict[str, float]:
+def measure(size: str, turns: int) -> dict[str, float]:
   """Returns medians in milliseconds, and what they are of."""
-  config = config_lib.load(f'configs/world_transformer_actions.py:{size}')
+  config = config_lib.load(f'{_CONFIG}:{size}')
   shape = tuple(config.clip_shape)
   source = build.source(config.data.to_dict(), shape)
   network = build.model(config.model.to_dict(), source.schema).predictor

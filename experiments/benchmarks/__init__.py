@@ -1,0 +1,1 @@
+"""Scripts that measure speed and memory, and what they have measured."""

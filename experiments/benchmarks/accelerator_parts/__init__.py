@@ -1,0 +1,1 @@
+"""Parts of accelerator.py: each of its measurements, and what they share."""

@@ -1,0 +1,134 @@
+"""How a part of accelerator.py writes its results and keeps to its time."""
+
+import argparse
+from collections.abc import Callable, Mapping
+import gc
+import json
+import math
+import os
+import pathlib
+import sys
+import time
+import traceback
+from typing import Any, Self
+
+_MAX_ERROR = 300  # Characters of an error's text in a result.
+
+
+class Recorder:
+  """Writes results of one part, one line per measurement, each at once.
+
+  Attributes:
+    part: Name of the part.
+    out: Directory for results and other files.
+    tiny: Whether sizes should be fit for a processor, to check the script.
+    last_status: That of the latest result, see `write`; '' before the first.
+  """
+
+  def __init__(
+    self, part: str, out: pathlib.Path, seconds: float, tiny: bool = False
+  ):
+    """Starts the clock.
+
+    Args:
+      part: Name of the part.
+      out: Directory for results; results.jsonl in it is appended to.
+      seconds: Time until the part should be done.
+      tiny: See the attribute.
+    """
+    self.part = part
+    self.out = out
+    self.tiny = tiny
+    self.last_status = ''
+    self._end = time.monotonic() + seconds
+
+  @classmethod
+  def from_command_line(cls, description: str | None = None) -> Self:
+    """Returns the recorder that accelerator.py asks for."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument('--out', type=pathlib.Path, required=True)
+    parser.add_argument('--seconds', type=float, default=600.0)
+    parser.add_argument('--tiny', action='store_true')
+    args = parser.parse_args()
+    name = pathlib.Path(sys.argv[0]).stem
+    return cls(name, args.out, args.seconds, args.tiny)
+
+  def left(self) -> float:
+    """Returns the seconds that are left."""
+    return self._end - time.monotonic()
+
+  def write(self, name: str, *, status: str = 'ok', **values: Any) -> None:
+    """Adds a result; it is in the file when this returns.
+
+    Args:
+      name: What was measured.
+      status: 'ok', 'error', 'out_of_memory' or 'skipped'.
+      **values: What came of it; names state the unit.
+    """
+    self.last_status = status
+    line = {'part': self.part, 'name': name, 'status': status}
+    line |= {key: _plain(value) for key, value in values.items()}
+    text = json.dumps(line, allow_nan=False) + '\n'
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    file = os.open(self.out / 'results.jsonl', flags, 0o644)
+    try:
+      os.write(file, text.encode())  # In one piece: a kill cuts between lines.
+    finally:
+      os.close(file)
+
+  def measure(
+    self,
+    name: str,
+    function: Callable[[], Mapping[str, Any]],
+    *,
+    needs: float = 0.0,
+  ) -> dict[str, Any] | None:
+    """Writes what a function returns, or the error that it raises.
+
+    Args:
+      name: What is measured.
+      function: Returns the values by name.
+      needs: Seconds without which it is not worth starting.
+
+    Returns:
+      The values; None if there are none.
+    """
+    if self.left() < needs:
+      note = f'It needs about {needs:.0f} s; {max(self.left(), 0):.0f} s left.'
+      self.write(name, status='skipped', note=note)
+      return None
+    try:
+      values = dict(function())
+    except Exception as error:
+      traceback.print_exc()
+      status = 'out_of_memory' if is_out_of_memory(error) else 'error'
+      text = ' '.join(f'{type(error).__name__}: {error}'.split())
+      self.write(name, status=status, note=text[:_MAX_ERROR])
+      # The frames of the traceback hold arrays, and with them memory.
+      traceback.clear_frames(error.__traceback__)
+      del error
+      gc.collect()
+      return None
+    self.write(name, **values)
+    gc.collect()
+    return values
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+  """Returns whether an accelerator, or the host, had too little memory."""
+  text = f'{type(error).__name__}: {error}'
+  words = ('RESOURCE_EXHAUSTED', 'OutOfMemory', 'out of memory')
+  return isinstance(error, MemoryError) or any(word in text for word in words)
+
+
+def _plain(value: Any) -> Any:
+  """Returns what strict JSON can hold; other numbers become text."""
+  if value is None or isinstance(value, str | bool | int):
+    return value
+  if isinstance(value, list | tuple):
+    return [_plain(x) for x in value]
+  try:
+    number = float(value)
+  except (TypeError, ValueError):
+    return str(value)
+  return number if math.isfinite(number) else str(number)

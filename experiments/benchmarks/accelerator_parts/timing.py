@@ -1,0 +1,118 @@
+"""Times of calls on a device, its measured limits, and its memory."""
+
+from collections.abc import Callable, Mapping
+import statistics
+import time
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+GIB = 2**30
+_MAX_CALLS = 2_000
+
+
+def seconds_per_call(
+  call: Callable[[], Any], *, seconds: float = 0.5, turns: int = 3
+) -> float:
+  """Returns the median over turns of the seconds that a call takes.
+
+  A turn sends off many calls and waits for the last one, so that the time to
+  send a call off does not count unless it is longer than the call itself.
+
+  Args:
+    call: Returns arrays; is called twice before it counts.
+    seconds: Length of all turns together, at least one call each.
+    turns: Number of turns.
+  """
+  jax.block_until_ready(call())
+  begun = time.perf_counter()
+  jax.block_until_ready(call())
+  count = calls_per_turn(time.perf_counter() - begun, seconds / turns)
+  return statistics.median(_turn(call, count) for _ in range(turns))
+
+
+def calls_per_turn(call_s: float, turn_s: float) -> int:
+  """Returns how many calls of a length fill a turn; 1 at least."""
+  return int(min(max(turn_s / max(call_s, 1e-9), 1), _MAX_CALLS))
+
+
+def interleaved(
+  runs: Mapping[str, Callable[[int], None]], calls: int, turns: int
+) -> dict[str, float]:
+  """Returns the median seconds per call of runs that take turns.
+
+  Args:
+    runs: {name: function that does so many calls, and waits for them}.
+    calls: Calls per turn.
+    turns: Turns of each run.
+  """
+  times: dict[str, list[float]] = {name: [] for name in runs}
+  for _ in range(turns):
+    for name, run in runs.items():
+      begun = time.perf_counter()
+      run(calls)
+      times[name].append((time.perf_counter() - begun) / calls)
+  return {name: statistics.median(values) for name, values in times.items()}
+
+
+def product_flops(size: int, seconds: float = 0.5) -> float:
+  """Returns the operations per second of a bfloat16 product of two squares."""
+  # Normal numbers: zeros need less power, and so run at a higher clock.
+  keys = jax.random.split(jax.random.key(0))
+  left, right = (
+    jax.random.normal(key, (size, size), jnp.bfloat16) for key in keys
+  )
+  product = jax.jit(jnp.matmul)
+  call_s = seconds_per_call(lambda: product(left, right), seconds=seconds)
+  return 2 * size**3 / call_s
+
+
+def copy_bytes(size: int, seconds: float = 0.3) -> float:
+  """Returns the bytes per second that an update in place reads and writes.
+
+  Args:
+    size: Bytes of the array; more than all caches hold.
+    seconds: How long to measure.
+  """
+  update = jax.jit(lambda x: x + 1, donate_argnums=0)
+  array = jnp.zeros(size // 4, jnp.float32)
+
+  def call() -> jax.Array:
+    nonlocal array
+    array = update(array)
+    return array
+
+  return 2 * size / seconds_per_call(call, seconds=seconds)
+
+
+def peak_bytes(device: jax.Device) -> int | None:
+  """Returns the most memory that this process has used; None if unknown."""
+  stats = device.memory_stats()
+  return (stats or {}).get('peak_bytes_in_use')
+
+
+class Peak:
+  """Memory of what happens between its creation and `gib()`."""
+
+  def __init__(self, device: jax.Device):
+    self._device = device
+    self._before = peak_bytes(device)
+
+  def gib(self) -> float | None:
+    """Returns the peak in GiB; None unless it is higher than any before.
+
+    The device states the highest of the whole process, and it cannot be reset.
+    """
+    after = peak_bytes(self._device)
+    if after is None or after <= (self._before or 0):
+      return None
+    return after / GIB
+
+
+def _turn(call: Callable[[], Any], count: int) -> float:
+  begun = time.perf_counter()
+  for _ in range(count):
+    result = call()
+  jax.block_until_ready(result)
+  return (time.perf_counter() - begun) / count
