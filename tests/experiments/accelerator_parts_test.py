@@ -15,9 +15,9 @@ from experiments.benchmarks.accelerator_parts import timing
 from experiments.benchmarks.accelerator_parts import torch_ratio
 from experiments.benchmarks.accelerator_parts import train_base
 from experiments.benchmarks.accelerator_parts import train_step
-from vgen_jax import settings as settings_lib
-from vgen_jax.nn import conv
-from vgen_jax.training import flops as flops_lib
+from vgen_jax.config import settings as settings_lib
+from vgen_jax.nn.convolution import conv
+from vgen_jax.runtime import flops as flops_lib
 
 
 def test_cudnn_is_compared_on_a_gpu_alone():

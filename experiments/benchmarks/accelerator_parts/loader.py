@@ -8,9 +8,9 @@ from typing import Any
 import jax
 from ml_collections import ConfigDict
 
-from vgen_jax import settings as settings_lib
+from vgen_jax.config import settings as settings_lib
+from vgen_jax.training import compilation
 from vgen_jax.training import loop
-from vgen_jax.training import profiling
 from vgen_jax.training import setup as setup_lib
 
 
@@ -23,7 +23,7 @@ def wait(config: ConfigDict, seconds: float) -> dict[str, Any]:
   """
   setup = setup_lib.make(settings_lib.read(config))
   begun = time.perf_counter()
-  step, cost = profiling.compile_step(setup)
+  step, cost = compilation.compile_step(setup)
   compile_s = time.perf_counter() - begun
   state = setup.first_state()
   with loop.batches_from(setup, 0) as batches:

@@ -12,7 +12,7 @@ import jax
 
 from experiments.benchmarks.accelerator_parts import recording
 from experiments.benchmarks.accelerator_parts import timing
-from vgen_jax.training import flops as flops_lib
+from vgen_jax.runtime import flops as flops_lib
 
 _PACKAGES = (
   'jax', 'jaxlib', 'jax-cuda12-plugin', 'jax-cuda13-plugin', 'flax', 'optax',

@@ -13,7 +13,7 @@ from experiments.benchmarks import world_speed
 from experiments.benchmarks.accelerator_parts import recording
 from experiments.benchmarks.accelerator_parts import steps
 from experiments.benchmarks.accelerator_parts import timing
-from vgen_jax import settings as settings_lib
+from vgen_jax.config import settings as settings_lib
 
 # A GPT of VideoGPT's size over 8 x 8 x 8 codes of clips of 16 x 64 x 64.
 _GPT = {

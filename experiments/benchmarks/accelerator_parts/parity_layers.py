@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.benchmarks.accelerator_parts import timing
-from vgen_jax.nn import attention
-from vgen_jax.nn import conv
+from vgen_jax.nn.attention import attention
+from vgen_jax.nn.convolution import conv
 
 # Errors that are due to rounding alone. Float32 has 24 bits and sums of some
 # ten thousand products in another order; bfloat16 has 8 bits, and gradients of
@@ -113,7 +113,8 @@ def compare_attention(
 
   Args:
     case: What to compute.
-    implementations: Of nn/attention.py; the first is the one that is judged.
+    implementations: Names of implementations of nn/attention/attention.py; the
+      first one is compared with the reference.
   """
   rng = np.random.default_rng(0)
   shape = (case.batch, case.tokens, case.heads, case.width)

@@ -12,11 +12,11 @@ import numpy as np
 
 from experiments.benchmarks.accelerator_parts import recording
 from experiments.benchmarks.accelerator_parts import timing
-from vgen_jax import build
-from vgen_jax import config as config_lib
-from vgen_jax import settings as settings_lib
-from vgen_jax.training import flops as flops_lib
-from vgen_jax.training import optim
+from vgen_jax.config import build
+from vgen_jax.config import loading as config_lib
+from vgen_jax.config import settings as settings_lib
+from vgen_jax.runtime import flops as flops_lib
+from vgen_jax.training import optimizers as optim
 from vgen_jax.training import state as state_lib
 from vgen_jax.training import step as step_lib
 
@@ -76,7 +76,7 @@ class Model:
       settings.optim,
       model.players,
       settings.num_steps,
-      optim.updates_per_step(model.turns),
+      optim.updates_per_step(model.updates),
       model.starts,
     )
 

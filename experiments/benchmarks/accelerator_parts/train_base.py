@@ -19,10 +19,12 @@ from ml_collections import ConfigDict
 
 from experiments.benchmarks.accelerator_parts import loader
 from experiments.benchmarks.accelerator_parts import recording
-from vgen_jax import config as config_lib
-from vgen_jax import runs as runs_lib
+from vgen_jax.config import loading as config_lib
+from vgen_jax.inference import hooks
+from vgen_jax.inference import runs as runs_lib
+from vgen_jax.runtime import writers
+from vgen_jax.training import hooks as training_hooks
 from vgen_jax.training import loop
-from vgen_jax.training import writers
 
 _CONFIGS = pathlib.Path(__file__).resolve().parents[3] / 'configs'
 
@@ -38,8 +40,8 @@ class Run(NamedTuple):
 
 
 RUNS = (
-  Run('dit_world', ('judge',)),
-  Run('mocogan_world', ('judge',)),
+  Run('dit_world', ('verifier',)),
+  Run('mocogan_world', ('verifier',)),
   Run('unet3d_digits', ('digits',)),
 )
 _SHARES = (0.6, 0.5, 1.0)  # Of the time that is left when a run begins.
@@ -133,14 +135,19 @@ def train(
   end = time.monotonic() + seconds
   losses: dict[str, float] = {}
 
-  def on_log(step: int, metrics: Mapping[str, float]) -> None:
-    losses.clear()
-    losses.update({k: x for k, x in metrics.items() if k.endswith('/loss')})
-    if time.monotonic() > end and step < config.num_steps:
-      os.kill(os.getpid(), signal.SIGTERM)
+  class StopInTime(training_hooks.Hook):
+    """Remembers the last losses, and stops the run when time is over."""
+
+    def on_log(self, step: int, metrics: Mapping[str, float]) -> None:
+      losses.clear()
+      losses.update({k: x for k, x in metrics.items() if k.endswith('/loss')})
+      if time.monotonic() > end and step < config.num_steps:
+        os.kill(os.getpid(), signal.SIGTERM)
 
   begun = time.monotonic()
-  state = loop.train(config, str(workdir), on_log=on_log)
+  state = loop.train(
+    config, str(workdir), hooks=[*hooks.standard(), StopInTime()]
+  )
   lines = writers.read_metrics(str(workdir))
   rates = [x['steps_per_second'] for x in lines if 'steps_per_second' in x]
   return {

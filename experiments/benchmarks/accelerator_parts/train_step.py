@@ -12,7 +12,7 @@ from typing import NamedTuple
 from experiments.benchmarks.accelerator_parts import recording
 from experiments.benchmarks.accelerator_parts import steps
 from experiments.benchmarks.accelerator_parts import timing
-from vgen_jax import settings as settings_lib
+from vgen_jax.config import settings as settings_lib
 
 
 class Case(NamedTuple):
