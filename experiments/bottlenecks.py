@@ -1,10 +1,11 @@
-"""Which bottleneck of 512 codes keeps most of a clip?
+"""Which bottleneck with 512 codes reconstructs clips best?
 
-Arms: FSQ of 8 x 8 x 8, LFQ and BSQ of 9 bits, and codebooks of 512 vectors of
-16 numbers that follow means (EMAVQ) or gradients (VQ). The tokenizer and data
-of configs/fsq_world.py, its learning rate, 600 steps, 2 seeds. Judged by the
-PSNR of 512 clips that were not trained on, rebuilt by averaged parameters; the
-share of codes in use, and their perplexity, are measured beside it.
+FSQ with 8 x 8 x 8 levels, LFQ and BSQ with 9 bits, and codebooks of 512 vectors
+of 16 numbers that are updated by means (EMAVQ) or by gradients (VQ) are
+compared, with the tokenizer, the data and the learning rate of
+configs/fsq_world.py, for 600 steps and 2 seeds. The criterion is the PSNR of
+512 validation clips, reconstructed by the averaged parameters. The fraction of
+codes in use and their perplexity are measured as well.
 
   vgen ablate --experiment=experiments/bottlenecks.py --workdir=runs/bottlenecks
 """

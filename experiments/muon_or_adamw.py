@@ -1,8 +1,9 @@
-"""Does Muon learn a small video diffusion model in fewer steps than AdamW?
+"""Does Muon train a small video diffusion model in fewer steps than AdamW?
 
-Arms: Muon at the demo's learning rate, AdamW at two. The demo's model and data,
-300 steps, 3 seeds. Judged by the loss on 512 clips that were not trained on,
-the same clips and noise for all runs, with the averaged parameters.
+Muon at the learning rate of the demo is compared with AdamW at two rates, on
+the model and data of the demo, for 300 steps and 3 seeds. The criterion is the
+loss of the averaged parameters on 512 validation clips, with the same clips and
+noise for all runs.
 
   vgen ablate --experiment=experiments/muon_or_adamw.py --workdir=runs/muon
 """

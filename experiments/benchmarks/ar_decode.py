@@ -1,13 +1,13 @@
-"""How fast does a transformer draw codes, and how fast could it?
+"""How fast does a transformer generate codes, and what is the limit?
 
   python experiments/benchmarks/ar_decode.py --batches=1,8
 
-Draws clips of codes with a VideoGPT of random weights by its cache, and by
-recomputing the whole clip for each code, as one does without. The two take
-turns, and the median turn counts. The limit is what memory allows: all weights
-that make a code, and on average half the cache of each clip, must be read once
-for each place; the bandwidth is that of a large array's update in place, in the
-best of its turns. Prints a Markdown table and, last, a line of JSON.
+Generates clips of codes with a VideoGPT of random weights, with its KV cache
+and by recomputing the whole clip for each code. The two alternate, and the
+median is reported. The limit is set by memory bandwidth: for each code, all
+weights and on average half the cache of each clip must be read once. The
+bandwidth is that of an in-place update of a large array, the best of its
+measurements. Prints a Markdown table and then a line of JSON.
 """
 
 import argparse

@@ -2,11 +2,11 @@
 
   python experiments/benchmarks/causal_vae_memory.py --frames=16,64,256
 
-Compiles `configs/causal_vae_world.py` to encode and to decode clips of one
-frame and so many more, all at once or in chunks under `lax.scan`, and prints
-what the compiler plans for what is neither input nor output, in MiB, as a
-Markdown table; last, a line of JSON. Nothing is computed, so that it runs
-anywhere.
+Compiles the encoder and the decoder of `configs/causal_vae_world.py` for clips
+of one frame plus `--frames` more, for the whole clip at once and in chunks
+under `lax.scan`. Prints the memory that the compiler plans for temporaries, in
+MiB, as a Markdown table, and then a line of JSON. Nothing is executed, so it
+runs on any machine.
 """
 
 import argparse

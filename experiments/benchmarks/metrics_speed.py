@@ -1,13 +1,13 @@
-"""What do metrics cost: the judge, a Frechet update, a distance, I3D?
+"""What do metrics cost: verifier, Frechet update, Frechet distance, I3D?
 
   python experiments/benchmarks/metrics_speed.py
 
-Counts processor seconds, since other jobs may share the machine: the judge on
-16 x 64 x 64 clips, and on distorted ones; moments of 64 features, added to
-those so far, and the distance of two sets, for the widths of I3D's logits and
-Inception's pool; features of I3D, with random weights, which cost as much as
-trained ones, on 16 frames of 224 x 224. On an accelerator look at wall seconds.
-Prints a Markdown table and, last, a line of JSON.
+Reports CPU-seconds, because other jobs may share the machine: the verifier on
+clips of 16 x 64 x 64, real and blurred; adding the moments of 64 features, and
+the distance of two sets, for the widths of I3D's logits and Inception's pooled
+features; and I3D features of 16 frames of 224 x 224 with random weights, which
+cost as much as trained ones. On an accelerator, read the wall-clock seconds.
+Prints a Markdown table and then a line of JSON.
 """
 
 import argparse

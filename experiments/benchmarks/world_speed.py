@@ -1,13 +1,13 @@
-"""Is the world model fast enough to act in: 15 frames a second, one clip?
+"""Does the world model reach 15 frames per second for one clip?
 
   python experiments/benchmarks/world_speed.py --sizes=base
 
 Times one step of `configs/world_transformer_actions.py` of each size, from a
-frame and an action to the next frame, for one clip, with the memory full; and,
-as what that memory saves, the same frame made anew from the whole window. The
-two take turns, and the median counts. Parameters are random: they cost as much
-as trained ones. `base` is in bfloat16, for an accelerator; a processor wants
-`--sizes=cpu`. Prints a Markdown table and, last, a line of JSON.
+frame and an action to the next frame, for one clip with a full cache. For
+comparison, the same frame is recomputed from the whole window without a cache.
+The two alternate, and the median is reported. Parameters are random, which
+costs as much as trained ones. `base` is bfloat16, for an accelerator; use
+`--sizes=cpu` on a CPU. Prints a Markdown table and then a line of JSON.
 """
 
 import argparse
