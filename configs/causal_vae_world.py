@@ -14,6 +14,8 @@ processor cores; `smoke`, for tests.
 
 from ml_collections import ConfigDict
 
+SIZES = ('base', 'cpu', 'smoke')
+
 
 def get_config(size: str = 'base') -> ConfigDict:
   """Returns the config of a run of `size` 'base', 'cpu' or 'smoke'."""

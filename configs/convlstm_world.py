@@ -12,6 +12,8 @@ for two processor cores; `smoke`, for tests.
 
 from ml_collections import ConfigDict
 
+SIZES = ('base', 'cpu', 'smoke')
+
 
 def get_config(size: str = 'base') -> ConfigDict:
   """Returns the config of a run; sizes are in the docstring of the file."""

@@ -13,20 +13,20 @@ from ml_collections import ConfigDict
 
 # Width, depth, heads: Peebles & Xie, 2022, https://arxiv.org/abs/2212.09748.
 _DIT = {
+  'base': (384, 12, 6),
   'S': (384, 12, 6),
   'B': (768, 12, 12),
   'L': (1024, 24, 16),
   'XL': (1152, 28, 16),
+  'smoke': (16, 2, 2),
 }
+SIZES = tuple(_DIT)
 
 
 def get_config(size: str = 'base') -> ConfigDict:
   """Returns the config of a run; sizes are in the docstring of the file."""
-  big = size in _DIT
-  pick = lambda **sizes: sizes['base' if big else size]
-  width, depth, heads = _DIT.get(
-    size, pick(base=(384, 12, 6), smoke=(16, 2, 2))
-  )
+  pick = lambda **sizes: sizes['smoke' if size == 'smoke' else 'base']
+  width, depth, heads = _DIT[size]
 
   config = ConfigDict()
   config.seed = 0

@@ -11,6 +11,8 @@ Sizes: `base`, for two processor cores; `smoke`, for tests.
 
 from ml_collections import ConfigDict
 
+SIZES = ('base', 'smoke')
+
 
 def get_config(size: str = 'base') -> ConfigDict:
   """Returns the config of a run of `size` 'base' or 'smoke'."""
@@ -30,12 +32,6 @@ def get_config(size: str = 'base') -> ConfigDict:
 
   config.model = dict(
     name='families.latent.Latent',
-    autoencoder=dict(  # As in configs/fsq_world.py.
-      name='models.patch_tokenizer.PatchTokenizer',
-      bottleneck=dict(name='nn.bottlenecks.lookup_free.FSQ', levels=(8, 8, 8)),
-      patch_size=(2, 4, 4),  # Frames, rows, columns.
-      width=pick(base=128, smoke=16),
-    ),
     prior=dict(
       name='families.diffusion.denoising.Diffusion',
       denoiser=dict(
@@ -55,7 +51,7 @@ def get_config(size: str = 'base') -> ConfigDict:
       ),
     ),
   )
-  config.frozen = dict(autoencoder='runs/fsq_world')
+  config.frozen = dict(autoencoder='runs/fsq_world')  # Its spec, too.
 
   config.optim = dict(
     name='muon',

@@ -14,6 +14,8 @@ weights of our own); `smoke`, for tests.
 
 from ml_collections import ConfigDict
 
+SIZES = ('base', 'paper', 'smoke')
+
 
 def get_config(size: str = 'base') -> ConfigDict:
   """Returns the config of a run; sizes are in the docstring of the file."""
@@ -64,9 +66,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     b1=0.0,
     b2=0.99,
     schedule=dict(
-      name='warmup_cosine',
-      peak=1e-4,
-      warmup_steps=big(base=500, smoke=1),
+      name='warmup_cosine', peak=1e-4, warmup_steps=big(base=500, smoke=1)
     ),
   )
   config.ema = dict(slow=dict(decay=0.999, warmup=True))

@@ -10,6 +10,8 @@ the paper, to compare with.
 
 from ml_collections import ConfigDict
 
+SIZES = ('base', 'paper', 'smoke')
+
 
 def get_config(size: str = 'base') -> ConfigDict:
   """Returns the config of a run of `size` 'base', 'smoke' or 'paper'."""

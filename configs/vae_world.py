@@ -12,6 +12,8 @@ Sizes: `base`, for two processor cores; `smoke`, for tests.
 
 from ml_collections import ConfigDict
 
+SIZES = ('base', 'smoke')
+
 
 def get_config(size: str = 'base') -> ConfigDict:
   """Returns the config of a run of `size` 'base' or 'smoke'."""

@@ -12,6 +12,8 @@ Sizes: `base`, for one accelerator; `cpu`, for two cores; `smoke`, for tests.
 
 from ml_collections import ConfigDict
 
+SIZES = ('base', 'cpu', 'smoke')
+
 
 def get_config(size: str = 'base') -> ConfigDict:
   """Returns the config of a run of `size` 'base', 'cpu' or 'smoke'."""
@@ -33,15 +35,6 @@ def get_config(size: str = 'base') -> ConfigDict:
 
   config.model = dict(
     name='families.latent.Latent',
-    autoencoder=dict(  # As in configs/fsq_video_folder.py.
-      name='models.patch_tokenizer.PatchTokenizer',
-      bottleneck=dict(
-        name='nn.bottlenecks.lookup_free.FSQ', levels=(8, 5, 5, 5)
-      ),
-      patch_size=(2, 4, 4),  # Frames, rows, columns.
-      width=pick(base=512, cpu=128, smoke=16),
-      dtype=pick(base='bfloat16', cpu='float32', smoke='float32'),
-    ),
     prior=dict(
       name='families.codes.autoregressive.Autoregressive',
       transformer=dict(
@@ -56,7 +49,7 @@ def get_config(size: str = 'base') -> ConfigDict:
       class_dropout=0.1,
     ),
   )
-  config.frozen = dict(autoencoder='runs/fsq_video_folder')
+  config.frozen = dict(autoencoder='runs/fsq_video_folder')  # Its spec, too.
 
   config.optim = dict(
     name='muon',

@@ -12,6 +12,8 @@ Transformers", 2021, https://arxiv.org/abs/2104.10157; `smoke`, for tests.
 
 from ml_collections import ConfigDict
 
+SIZES = ('base', 'paper', 'smoke')
+
 
 def get_config(size: str = 'base') -> ConfigDict:
   """Returns the config of a run; sizes are in the docstring of the file."""

@@ -12,6 +12,8 @@ Sizes: `base`, for one accelerator; `cpu`, for two processor cores, in minutes;
 
 from ml_collections import ConfigDict
 
+SIZES = ('base', 'cpu', 'smoke')
+
 
 def get_config(size: str = 'base') -> ConfigDict:
   """Returns the config of a run; sizes are in the docstring of the file."""

@@ -4,7 +4,6 @@ mkdocs calls `on_files`; see `hooks` in mkdocs.yml. The pages are not stored.
 """
 
 import argparse
-import dataclasses
 import importlib
 import pathlib
 import pkgutil
@@ -31,28 +30,22 @@ def on_files(files, config):
 def config_page() -> str:
   """Returns the table of all config fields, from config/settings.py."""
   settings = importlib.import_module(f'{_PACKAGE}.config.settings')
+  fields = importlib.import_module(f'{_PACKAGE}.core.fields')
   lines = [
     '# Config fields',
     '',
     'A field that is not listed here is an error. Set a field with'
-    ' `--config.FIELD=VALUE`; fields of sections are `--config.SECTION.FIELD`.',
+    ' `--config.FIELD=VALUE`. The column *resume* states whether a field may'
+    ' change when a run is resumed.',
     '',
+    '| field | default | unit | allowed | resume | meaning |',
+    '|---|---|---|---|---|---|',
   ]
-  sections = {'': settings.Settings, **settings.SECTIONS}
-  for name, section in sections.items():
-    title = f'config.{name}' if name else 'config'
-    described = _attributes(section.__doc__)
-    lines += [
-      f'## {title}',
-      '',
-      '| field | default | meaning |',
-      '|---|---|---|',
-    ]
-    for field in dataclasses.fields(section):
-      meaning = described.get(field.name, '')
-      lines.append(f'| `{field.name}` | {_default(field)} | {meaning} |')
-    lines.append('')
-  return '\n'.join(lines)
+  for x in fields.table(settings.Settings):
+    default = f'`{x.default}`' if x.default else 'required'
+    cells = (default, x.unit, x.allowed, x.on_resume, x.description)
+    lines.append(f'| `{x.path}` | ' + ' | '.join(map(_cell, cells)) + ' |')
+  return '\n'.join(lines) + '\n'
 
 
 def commands_page() -> str:
@@ -109,31 +102,6 @@ def api_pages() -> dict[str, str]:
     pages[f'reference/api/{package.name}.md'] = '\n'.join(lines)
   pages['reference/api/index.md'] = '\n'.join(index) + '\n'
   return pages
-
-
-def _attributes(doc: str) -> dict[str, str]:
-  """Returns {name: text} of the section 'Attributes:' of a docstring."""
-  found: dict[str, str] = {}
-  name = ''
-  for line in (doc or '').partition('Attributes:')[2].splitlines():
-    text = line.strip()
-    first, colon, rest = text.partition(': ')
-    if line.startswith('    ') and not line.startswith('      ') and colon:
-      name = first
-      found[name] = rest
-    elif name and text:
-      found[name] += f' {text}'
-  return {name: _cell(text) for name, text in found.items()}
-
-
-def _default(field: dataclasses.Field) -> str:
-  if field.default is not dataclasses.MISSING:
-    value = field.default
-  elif field.default_factory is not dataclasses.MISSING:
-    value = field.default_factory()
-  else:
-    return 'required'
-  return 'see below' if dataclasses.is_dataclass(value) else f'`{value!r}`'
 
 
 def _summary(path: pathlib.Path) -> str:

@@ -1,4 +1,4 @@
-"""The contract of every config: a file in configs/ is tested by being there."""
+"""Tests of every config; each file in configs/ is tested without more code."""
 
 import functools
 import os
@@ -21,7 +21,9 @@ from vgen_jax.data import pipeline
 from vgen_jax.inference import hooks
 from vgen_jax.inference import sampling
 from vgen_jax.runtime import checkpoints
+from vgen_jax.runtime import workdir as workdir_lib
 from vgen_jax.runtime import writers
+from vgen_jax.training import frozen
 from vgen_jax.training import loop
 from vgen_jax.training import setup as setup_lib
 
@@ -32,7 +34,7 @@ ONE_DEVICE = {'mesh.data': 1, 'tensorboard': False}
 
 
 def leaves(state) -> dict[str, np.ndarray]:
-  """Every number of a state, by name."""
+  """Returns all arrays of a state, {path: array}."""
   state = state.replace(rng=jax.random.key_data(state.rng))
   return {
     jax.tree_util.keystr(path): np.asarray(x)
@@ -48,6 +50,7 @@ def assert_same(one, two):
 
 
 def smoke(path, clips, **overrides):
+  """Returns the smoke size of a config, with data and tokenizer for tests."""
   config = config_lib.load(f'{path}:smoke')
   for part, workdir in config.get('frozen', {}).items():
     overrides[f'frozen.{part}'] = trained(
@@ -60,7 +63,7 @@ def smoke(path, clips, **overrides):
 
 @functools.cache
 def trained(name: str, clips) -> tempfile.TemporaryDirectory:
-  """The workdir of a smoke run that others freeze parts of."""
+  """Returns the workdir of a finished smoke run, for frozen parts."""
   workdir = tempfile.TemporaryDirectory()
   loop.train(
     smoke(ROOT / f'configs/{name}.py', clips),
@@ -71,12 +74,20 @@ def trained(name: str, clips) -> tempfile.TemporaryDirectory:
 
 
 @each_config
-def test_base_size_fits_together(path: pathlib.Path, clips):
-  """The step and the sampler of the full size are traced, not computed."""
+def test_base_size_can_be_traced(path: pathlib.Path, clips, tmp_path):
+  """The step and the sampler of the full size are traced, not computed.
+
+  Of a tokenizer's run only the config is needed for this.
+  """
   config = config_lib.load(str(path))
   overrides = dict(ONE_DEVICE)
   if config.data.name == 'data.files.video_folder.VideoFolder':
     overrides['data.folder'] = str(clips)
+  for part, workdir in config.get('frozen', {}).items():
+    name = pathlib.Path(workdir).name
+    theirs = config_lib.load(f'{ROOT}/configs/{name}.py')
+    (tmp_path / 'config.json').write_text(config_lib.to_json(theirs))
+    overrides[f'frozen.{part}'] = str(tmp_path)
   setup = setup_lib.make(
     settings_lib.read(config_lib.replace(config, overrides))
   )
@@ -95,21 +106,21 @@ def test_base_size_fits_together(path: pathlib.Path, clips):
 
 
 @each_config
-def test_killed_and_resumed_is_as_never_killed(
+def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(
   path, tmp_path, clips, compiles_once
 ):
-  """Bit for bit, on every leaf; killed with SIGKILL at a random moment.
+  """All arrays are equal bit for bit after SIGKILL at a random moment.
 
-  The killed run saves in every step, so that the kill may fall into a save. It
-  compiles its own step, while its successor takes the first one's, and draws no
-  clips: that must not change anything either.
+  The killed run saves after every step, so that it may be killed during a save.
+  It compiles its own step, and the resumed run uses that of the uninterrupted
+  run and generates no clips; neither may change the result.
   """
   straight = loop.train(
     smoke(path, clips), str(tmp_path / 'straight'), hooks=hooks.standard()
   )
   workdir = tmp_path / 'killed'
   overrides = [f'--config.{k}={v}' for k, v in ONE_DEVICE.items()]
-  if 'folder' in straight_data(path):
+  if 'folder' in config_lib.load(f'{path}:smoke').data:
     overrides.append(f'--config.data.folder={clips}')
   for part, run in smoke(path, clips).get('frozen', {}).items():
     overrides.append(f'--config.frozen.{part}={run}')
@@ -127,21 +138,21 @@ def test_killed_and_resumed_is_as_never_killed(
   )
   until = time.monotonic() + 240
   while len(checkpoints.steps(str(workdir))) < 1 and killed.poll() is None:
-    assert time.monotonic() < until, 'No checkpoint came.'
+    assert time.monotonic() < until, 'There is no checkpoint.'
     time.sleep(0.01)
   time.sleep(random.random() * 0.3)
   killed.send_signal(signal.SIGKILL)
-  _, told = killed.communicate()
+  _, errors = killed.communicate()
   done = checkpoints.steps(str(workdir))
-  assert done, told[-2000:]
-  assert done[-1] < straight.step, 'It was killed too late to tell anything.'
+  assert done, errors[-2000:]
+  assert done[-1] < straight.step, 'The run ended before it was killed.'
 
   quick = {'checkpoint_every': 1, 'keep': 10, 'sample_every': 0}
   resumed = loop.train(
     smoke(path, clips, **quick), str(workdir), hooks=hooks.standard()
   )
   assert_same(straight, resumed)
-  lines = writers.read_metrics(str(workdir))  # Evaluations have their own.
+  lines = writers.read_metrics(str(workdir))  # With lines of evaluations.
   steps = [entry['step'] for entry in lines if 'steps_per_second' in entry]
   assert steps == list(range(1, int(straight.step) + 1))
   folders = (workdir, tmp_path / 'straight')
@@ -151,17 +162,13 @@ def test_killed_and_resumed_is_as_never_killed(
 
 
 def evaluated(workdir: str) -> list[dict[str, float]]:
-  """Lines of a run's log that are of evaluations."""
+  """Returns the lines of the metrics of a run that evaluations wrote."""
   lines = writers.read_metrics(workdir)
   return [line for line in lines if 'steps_per_second' not in line]
 
 
-def straight_data(path) -> dict:
-  return config_lib.load(f'{path}:smoke').data.to_dict()
-
-
 def cpu_environment() -> dict[str, str]:
-  """What conftest.py sets here, for another process."""
+  """Returns the settings of conftest.py as environment of a subprocess."""
   return {
     'JAX_PLATFORMS': 'cpu',
     'JAX_NUM_CPU_DEVICES': '8',
@@ -174,7 +181,7 @@ def cpu_environment() -> dict[str, str]:
 
 @each_config
 def test_workers_do_not_change_batches(path, clips):
-  """Also of a run that goes on at batch 2: hashes are the same."""
+  """Digests are equal, also of a run that resumes at batch 2."""
   config = smoke(path, clips).to_dict()
   source = build.source(config['data'], config['clip_shape'])
   digests = []
@@ -193,15 +200,14 @@ def test_workers_do_not_change_batches(path, clips):
 
 
 @each_config
-def test_config_json_alone_rebuilds_the_model(path, tmp_path, clips):
-  config = smoke(path, clips)
-  file = tmp_path / 'config.json'
-  file.write_text(config_lib.to_json(config))
-  again = config_lib.load(str(file))
+def test_a_config_json_is_enough_to_build_the_model(path, tmp_path, clips):
+  """Also without the run of the tokenizer, whose spec is in the file."""
+  settings = frozen.with_tokenizer(settings_lib.read(smoke(path, clips)))
+  workdir_lib.claim(str(tmp_path), settings)
+  again = settings_lib.read(config_lib.load(str(tmp_path / 'config.json')))
+  assert again == settings
   one, two = (
-    build.model(
-      c.model.to_dict(), build.source(c.data.to_dict(), c.clip_shape).schema
-    )
-    for c in (config, again)
+    build.model(x.model, build.source(x.data, x.clip_shape).schema)
+    for x in (settings, again)
   )
   assert one == two

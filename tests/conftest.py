@@ -1,4 +1,4 @@
-"""What all tests share: eight CPU devices, and JAX at its strictest."""
+"""Settings of all tests: eight CPU devices and strict JAX; shared fixtures."""
 
 import pathlib
 
@@ -13,33 +13,34 @@ _ROOT = pathlib.Path(__file__).parents[1]
 
 jax.config.update('jax_platforms', 'cpu')
 jax.config.update('jax_num_cpu_devices', 8)
-# Adding [b] to [b, 1] is a bug more often than a wish: ranks must agree.
+# Adding [b] to [b, 1] is usually a bug, so ranks must agree.
 jax.config.update('jax_numpy_rank_promotion', 'raise')
-# Tests compile much and compute little: compile once, over all runs.
+# Tests compile much and compute little, so compiled programs are cached.
 jax.config.update('jax_compilation_cache_dir', str(_ROOT / '.cache/jax'))
 jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
-# Most of a test's time is compiling; steps are few and small.
+# Most of the time is spent on compilation; steps are few and small.
 jax.config.update('jax_disable_most_optimizations', True)
 
 
-_OF_STEPS = ('optim', 'num_steps', 'ema', 'accumulate', 'guard')
-_STEPS = {}  # Compiled ones, by all that they are made of.
+_STEP_FIELDS = ('optim', 'num_steps', 'ema', 'accumulate', 'guard')
+_STEPS = {}  # Compiled steps, by everything that they depend on.
 
 
 @pytest.fixture
 def compiles_once(monkeypatch) -> None:
-  """Lets runs of one process share their steps, where these are the same.
+  """Lets the runs of one process share compiled steps that are equal.
 
-  Not for tests that change what a step computes by other means than a config.
+  Tests that change what a step computes by other means than the config must not
+  use this fixture.
   """
   compile_step = compilation.compile_step
 
   def shared(setup):
-    made_of = (
+    parts = (
       setup.model, setup.mesh, setup.batch, setup.state_shapes(),
-      *(getattr(setup.settings, field) for field in _OF_STEPS),
+      *(getattr(setup.settings, field) for field in _STEP_FIELDS),
     )  # fmt: skip
-    key = repr(made_of)
+    key = repr(parts)
     if key not in _STEPS:
       _STEPS[key] = compile_step(setup)
     return _STEPS[key]
@@ -49,7 +50,7 @@ def compiles_once(monkeypatch) -> None:
 
 @pytest.fixture(scope='session')
 def clips(tmp_path_factory) -> pathlib.Path:
-  """A folder of small videos: two classes, three films of each."""
+  """Returns a folder of small videos: three of each of two classes."""
   folder = tmp_path_factory.mktemp('clips')
   rng = np.random.default_rng(0)
   for label in ('left', 'right'):

@@ -1,6 +1,6 @@
-"""Adding a model takes one model file and one config; tests come by themselves.
+"""Adding a model takes one network file and one config, and no test code.
 
-The repository is copied, a toy is added, and the contract tests of all configs
+The repository is copied, a small model is added, and the tests of all configs
 are run in the copy.
 """
 
@@ -12,7 +12,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).parents[1]
 
-MODEL = '''"""A toy: one pixel at a time, told the time."""
+MODEL = '''"""A small network: each pixel by itself, conditioned on the time."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -34,9 +34,11 @@ class Pixelwise(nn.Module):
     return nn.Dense(video_bthwc.shape[-1])(x_bthwd)
 '''
 
-CONFIG = '''"""A toy run."""
+CONFIG = '''"""A run of a small network."""
 
 from ml_collections import ConfigDict
+
+SIZES = ('base', 'smoke')
 
 
 def get_config(size: str = 'base') -> ConfigDict:
@@ -94,25 +96,27 @@ def test_a_model_is_one_file_and_one_config(tmp_path):
   (copy / 'vgen_jax/models/toy.py').write_text(MODEL)
   (copy / 'configs/toy.py').write_text(CONFIG)
 
-  told = run_contract(copy)
-  assert 'failed' not in told, told
-  assert ' passed' in told, told
+  output = run_contract(copy)
+  assert 'failed' not in output, output
+  assert ' passed' in output, output
   after = files(copy)
   assert {k for k in after if after[k] != before.get(k)} == {
     'vgen_jax/models/toy.py',
     'configs/toy.py',
   }
 
-  # The cheat: a model that is random outside of its keys is found out.
-  forgetful = MODEL.replace(
+  # A model that is random in other ways than by its keys fails the tests.
+  random = MODEL.replace(
     'return nn.Dense(video_bthwc.shape[-1])(x_bthwd)',
     'return nn.Dense(video_bthwc.shape[-1])(x_bthwd) + NOISE',
   ).replace(
     'import flax.linen as nn',
     'import os\n\nimport flax.linen as nn',
   )
-  forgetful += '\n\nNOISE = int.from_bytes(os.urandom(2), "big") / 65536\n'
-  (copy / 'vgen_jax/models/toy.py').write_text(forgetful)
-  told = run_contract(copy)
-  assert 'test_killed_and_resumed_is_as_never_killed[toy]' in told, told
-  assert ' failed' in told, told
+  random += '\n\nNOISE = int.from_bytes(os.urandom(2), "big") / 65536\n'
+  (copy / 'vgen_jax/models/toy.py').write_text(random)
+  output = run_contract(copy)
+  assert (
+    'test_a_killed_and_resumed_run_equals_an_uninterrupted_one[toy]' in output
+  ), output
+  assert ' failed' in output, output

@@ -1,4 +1,4 @@
-"""Two processes with a device each train as one process with two devices."""
+"""Two processes with one device each train like one process with two."""
 
 import os
 import pathlib
@@ -47,8 +47,8 @@ def run_pod(workdir, *flags):
     )
     for i in range(2)
   ]
-  told = [process.communicate(timeout=300)[1] for process in processes]
-  assert [p.returncode for p in processes] == [0, 0], told[0][-3000:]
+  errors = [process.communicate(timeout=300)[1] for process in processes]
+  assert [p.returncode for p in processes] == [0, 0], errors[0][-3000:]
 
 
 def assert_close(one, two):
@@ -64,26 +64,26 @@ def config():
   return config_lib.replace(config_lib.load(f'{CONFIG}:smoke'), OVERRIDES)
 
 
-def test_a_pod_and_one_process_go_on_from_each_other(
+def test_a_pod_and_one_process_resume_runs_of_each_other(
   tmp_path, config, compiles_once
 ):
-  """Straight on one process = half on two, half on one = the other way."""
+  """One process, two processes, and both in turn give the same state."""
   alone = loop.train(config, str(tmp_path / 'alone'), hooks=hooks.standard())
 
   pod = tmp_path / 'pod'
-  run_pod(pod, '--stop_at=2')  # Written by two processes,
+  run_pod(pod, '--stop_at=2')  # Written by two processes ...
   half = tmp_path / 'half'
   shutil.copytree(pod, half)
   one = loop.train(
     config, str(half), hooks=hooks.standard()
-  )  # restored by one.
+  )  # ... restored by one.
   assert_close(one, alone)
 
   back = tmp_path / 'back'
   loop.train(
     config, str(back), stop_at=2, hooks=hooks.standard()
-  )  # Written by one,
-  run_pod(back)  # restored by two.
+  )  # Written by one ...
+  run_pod(back)  # ... restored by two.
   assert_close(
     loop.train(config, str(back), hooks=hooks.standard()), alone
   )  # Only restores.
@@ -92,5 +92,5 @@ def test_a_pod_and_one_process_go_on_from_each_other(
   assert_close(loop.train(config, str(pod), hooks=hooks.standard()), alone)
   lines = (pod / 'metrics.jsonl').read_text().splitlines()
   evaluated = ['evaluation/validity_loose' in line for line in lines]
-  # One process writes; both evaluate, wherever they leave off.
+  # One process writes; both evaluate, wherever a run was stopped.
   assert evaluated == [False, False, True, False, False, True]

@@ -1,4 +1,4 @@
-"""Plots: what goes into them, and that each arm is to be seen."""
+"""Tests of ablation/plot.py: curves, and a visible line for each arm."""
 
 import numpy as np
 from PIL import Image
@@ -15,7 +15,7 @@ _ENTRIES = sweep.product(
 
 @pytest.fixture
 def workdirs(tmp_path):
-  """Four runs; that of b and seed 1 has diverged."""
+  """Returns four workdirs; the run of b and seed 1 has diverged."""
   folders = [str(tmp_path / f'{i:03d}') for i in range(4)]
   for i, folder in enumerate(folders):
     with writers.Writer(folder, 0, tensorboard=False) as writer:
@@ -24,7 +24,7 @@ def workdirs(tmp_path):
   return folders
 
 
-def test_curves_hold_the_finite_values_of_each_arm(workdirs):
+def test_curves_have_the_finite_values_of_each_arm(workdirs):
   got = plot.curves(workdirs, _ENTRIES, rows='model.x', value='loss')
   assert got == {
     ('a',): {10: [0.1, 1.1], 20: [0.05, 1.05]},
@@ -33,14 +33,14 @@ def test_curves_hold_the_finite_values_of_each_arm(workdirs):
 
 
 def _colors(path) -> set[str]:
-  """Returns which of matplotlib's colours C0, C1, C2 a picture shows."""
+  """Returns which of matplotlib's colours C0, C1, C2 are in an image."""
   image = np.asarray(Image.open(path).convert('RGB')).reshape(-1, 3).tolist()
-  seen = set(map(tuple, image))
+  colors = set(map(tuple, image))
   rgb = {'C0': (31, 119, 180), 'C1': (255, 127, 14), 'C2': (44, 160, 44)}
-  return {name for name, color in rgb.items() if color in seen}
+  return {name for name, color in rgb.items() if color in colors}
 
 
-def test_each_arm_is_to_be_seen(workdirs, tmp_path):
+def test_each_arm_is_visible(workdirs, tmp_path):
   args = {'rows': 'model.x', 'value': 'loss'}
   plot.save(tmp_path / 'both.png', workdirs, _ENTRIES, **args)
   assert _colors(tmp_path / 'both.png') == {'C0', 'C1'}
@@ -48,7 +48,7 @@ def test_each_arm_is_to_be_seen(workdirs, tmp_path):
   assert _colors(tmp_path / 'one.png') == {'C0'}
 
 
-def test_nothing_to_plot_is_told(workdirs, tmp_path):
+def test_a_metric_without_values_is_reported(workdirs, tmp_path):
   with pytest.raises(ValueError, match=r"None of 4 runs has .* 'lost'"):
     plot.save(
       tmp_path / 'x.png', workdirs, _ENTRIES, rows='model.x', value='lost'

@@ -1,4 +1,4 @@
-"""Sweeps are lists, and nothing in them gets lost."""
+"""Tests of ablation/sweep.py."""
 
 import pytest
 
@@ -8,7 +8,7 @@ _AB = sweep.param('model.x', 'a', 'b')
 _01 = sweep.param('seed', 0, 1)
 
 
-def test_words_of_a_sweep():
+def test_product_zipped_and_chain():
   assert sweep.product(_AB, _01) == [
     {'model.x': 'a', 'seed': 0},
     {'model.x': 'a', 'seed': 1},
@@ -22,7 +22,7 @@ def test_words_of_a_sweep():
   assert sweep.chain(_AB, _01) == [*_AB, *_01]
 
 
-def test_an_entry_belongs_to_the_arm_of_its_rows():
+def test_the_arm_of_an_entry_has_the_values_of_its_rows():
   entry = {'model.x': 'a', 'seed': 1}
   assert sweep.arm(entry, 'model.x') == ('a',)
   assert sweep.arm(entry, ('seed', 'model.y')) == ('1', 'base')
@@ -38,12 +38,12 @@ def test_an_entry_belongs_to_the_arm_of_its_rows():
     (lambda: sweep.chain(_AB, _AB[1:]), "'model.x': 'b'} twice"),
   ],
 )
-def test_what_would_lose_a_run_is_told(make, message):
+def test_duplicates_and_unequal_lengths_are_reported(make, message):
   with pytest.raises(ValueError, match=message):
     make()
 
 
-def test_an_arm_may_lie_within_a_value():
+def test_a_row_may_lead_into_a_value():
   entry = {'optim': {'name': 'sgd', 'schedule': {'peak': 1}}, 'seed': 0}
   rows = ('optim.name', 'optim.schedule.peak', 'optim.schedule.end', 'data.x')
   assert sweep.arm(entry, rows) == ('sgd', '1', 'base', 'base')

@@ -1,4 +1,4 @@
-"""Tables, against means and errors by hand."""
+"""Tests of ablation/table.py against means and errors by hand."""
 
 import numpy as np
 
@@ -18,8 +18,8 @@ _RUNS = [
 ]
 
 
-def test_means_with_their_errors():
-  # The spread of 1, 2, 6 is sqrt(7); that of their mean is sqrt(7 / 3).
+def test_means_and_standard_errors():
+  # The deviation of 1, 2, 6 is sqrt(7); the error of the mean sqrt(7 / 3).
   assert table.markdown(_RUNS, rows='model.x', value='loss') == (
     '| model.x | loss | runs |\n'
     '|---|---|---|\n'
@@ -36,7 +36,7 @@ def test_several_paths_make_several_columns():
   assert text.splitlines()[2:] == ['| a | 0 | 1 | 1 |', '| a | 1 | 2 | 1 |']
 
 
-def test_runs_that_are_not_in_it_are_named():
+def test_runs_that_are_not_in_the_table_are_listed():
   runs = [
     _RUNS[0],
     _run('001', 'a', 1, step=4, loss=900.0),
@@ -47,13 +47,13 @@ def test_runs_that_are_not_in_it_are_named():
   assert '| a | 1 | 1 |' in text
   assert '| b | none | 0 |' in text
   assert text.endswith(
-    'Not in it: 001 (step 4 of 10), 002 (not begun), 003 (no loss).\n'
+    'Not in the table: 001 (step 4 of 10), 002 (not started), 003 (no loss).\n'
   )
-  # Without `num_steps`, a run that was cut is taken as it is.
+  # Without `num_steps`, unfinished runs are included.
   assert '450.5' in table.markdown(runs, rows='model.x', value='loss')
 
 
-def test_a_run_is_read_from_its_workdir(tmp_path):
+def test_read_run_returns_the_latest_values(tmp_path):
   with writers.Writer(str(tmp_path / '007'), 0, tensorboard=False) as writer:
     writer.write_metrics(5, {'loss': 3.0, 'fvd': 50.0})
     writer.write_metrics(10, {'loss': 2.0})

@@ -66,7 +66,7 @@ def begun(config, workdir):
   setup = made(config)
   checkpoints = checkpoints_lib.Checkpoints(str(workdir))
   try:
-    state = loop.first_state(setup, checkpoints)
+    state = loop.restore_or_init(setup, checkpoints)
     checkpoints.save(int(state.step), state, {})
   finally:
     checkpoints.close()
@@ -126,7 +126,7 @@ def test_codes_teach_what_clips_teach(fsq, name, tmp_path, capsys):
 def test_only_its_own_tokenizer_may_be_frozen(fsq, tmp_path, capsys):
   folder = encode(capsys, fsq, tmp_path, f'--num={NUM}')['folder']
   impostor = tokenizer(tmp_path / 'b', smoke('fsq_world', seed=1))
-  message = r'encoded by the tokenizer \w{16}, step 1 of .*fsq.*, but the one'
+  message = r'encoded by the tokenizer \w{16}, step 1 of .*fsq.*, but this run'
   with pytest.raises(ValueError, match=message):
     begun(over('maskgit_world', impostor, folder), tmp_path / 'wrong')
   begun(over('maskgit_world', fsq, folder), tmp_path / 'right')
@@ -141,7 +141,9 @@ def test_a_model_over_pixels_cannot_learn_codes(fsq, tmp_path, capsys):
   folder = encode(capsys, fsq, tmp_path, f'--num={NUM}')['folder']
   config = smoke('dit_world', clip_shape=(4, 8, 8, 3))
   config.data = {'name': 'data.encoded.Encoded', 'folder': folder}
-  with pytest.raises(ValueError, match=r'no video.*config\.frozen must name'):
+  with pytest.raises(
+    ValueError, match=r'without video.*Name the run of the token'
+  ):
     made(config)
 
 
@@ -153,9 +155,11 @@ def test_what_looks_at_pixels_gets_them(fsq, tmp_path, capsys):
   plain = made(over('maskgit_world', fsq))
   wanted = clip_providers.ClipProviders(plain, None, options)
   assert found.real_split == wanted.real_split == 'validation'
-  assert found.places() == wanted.places()
+  assert found.kinds() == wanted.kinds()
   state = types.SimpleNamespace(step=0)
-  identities = lambda s: [stream.identity for stream in s.of(state).values()]
+  identities = lambda s: [
+    stream.identity for stream in s.for_state(state).values()
+  ]
   assert identities(found) == identities(wanted)
   np.testing.assert_array_equal(
     found.real.clips(0, 3)['video'], wanted.real.clips(0, 3)['video']

@@ -77,7 +77,7 @@ def test_a_signal_stops_it_and_a_second_call_goes_on(
   workdir, capsys, monkeypatch
 ):
   asked = lambda self, step: step > 1
-  monkeypatch.setattr(preemption.Preemption, 'asked', asked)
+  monkeypatch.setattr(preemption.Preemption, 'should_stop', asked)
   flags = ('--metrics=flicker', '--seed=4')
   assert evaluate(workdir, *flags) == 0
   out, err = capsys.readouterr()
@@ -98,7 +98,10 @@ def test_a_signal_stops_it_and_a_second_call_goes_on(
     ),
     (['--metrics=digits'], 'digits.source.MovingDigits'),
     (['--metrics=reconstruction'], 'this model has no autoencoder'),
-    (['--metrics=verifier', '--num=0'], 'num_clips is 0; it must be 1 or more'),
+    (
+      ['--metrics=verifier', '--num=0'],
+      'num_clips is 0; it must be at least 1',
+    ),
     (['--step=9'], 'step 9'),
     (['--set', 'evaluation.contxt=3'], "Did you mean 'context'?"),
   ],

@@ -100,11 +100,11 @@ def test_the_package_runs_as_a_module():
     ),
     (
       ['train', SMOKE, '--workdir=W', '--config.bacth_size=4'],
-      "config has no 'bacth_size'. Did you mean 'batch_size'?",
+      "config has no field 'bacth_size'. Did you mean 'batch_size'?",
     ),
     (
       ['train', SMOKE + 'r', '--workdir=W'],
-      "no size 'smoker'",
+      "is 'smoker'; it must be one of 'base', ",
     ),
     (
       ['train', '--config=configs/mocogan_wrld.py', '--workdir=W'],
@@ -115,7 +115,7 @@ def test_the_package_runs_as_a_module():
       'config.batch_size is 7; it must be a multiple of the 8 devices',
     ),
     (['train', SMOKE, '--workdir=W', '--profile=3'], 'write FIRST,LAST'),
-    (['sample', '--workdir=W'], 'W holds no run (no config.json)'),
+    (['sample', '--workdir=W'], 'W has no run (no config.json)'),
     (
       ['train', SMOKE, '--workdir=W', '--coordinator=h:1'],
       'it requires --num_processes and --process_id',
@@ -133,7 +133,7 @@ def test_errors_are_one_line(argv, message, capsys, tmp_path, monkeypatch):
 
 
 def test_debug_shows_the_traceback():
-  with pytest.raises(ValueError, match='holds no run'):
+  with pytest.raises(ValueError, match='has no run'):
     cli.main(['sample', '--workdir=W', '--debug'])
 
 

@@ -1,4 +1,4 @@
-"""Tests of build.py: what a config says wrong, it is told."""
+"""Tests of config/build.py: specs become objects, and mistakes are named."""
 
 import pytest
 
@@ -19,19 +19,19 @@ def diffusion(**fields) -> dict:
   }
 
 
-def test_networks_are_built_in_place_and_told_of_the_data():
+def test_networks_are_built_with_sizes_from_the_data():
   model = build.model(diffusion(), SCHEMA)
   assert model.denoiser == unet3d.UNet3D(width=8, num_classes=3)
   assert model.clip_shape == (4, 8, 8, 1)
   assert model.num_classes == 3
 
 
-def test_what_the_spec_says_comes_first():
+def test_arguments_in_a_spec_take_precedence_over_the_data():
   net = NET | {'num_classes': 0}
   assert build.model(diffusion(denoiser=net), SCHEMA).denoiser.num_classes == 0
 
 
-def test_methods_are_built_beside_their_family():
+def test_specs_within_the_spec_of_a_family_are_built():
   model = build.model(
     diffusion(path={'name': 'families.diffusion.paths.Cosine'}), SCHEMA
   )
@@ -52,31 +52,36 @@ def test_methods_are_built_beside_their_family():
     ({'denoiser': NET | {'name': 'models.unet3d.nn'}}, "no class 'nn' in"),
     (
       {'denoiser': NET | {'widht': 8}},
-      "takes no 'widht'. Did you mean 'width'",
+      "has no argument 'widht'. Did you mean 'width'",
     ),
-    ({'denoiser': NET | {'parent': 8}}, "takes no 'parent'"),
+    ({'denoiser': NET | {'parent': 8}}, "has no argument 'parent'"),
     (
       {'denoiser': {'name': 'models.unet3d.UNet3D'}},
-      r"needs \['width'\] as well",
+      r"also requires \['width'\]",
     ),
-    ({'sovler': {}}, r"config\.model: .* no 'sovler'. Did you mean 'solver'\?"),
+    (
+      {'sovler': {}},
+      r"config\.model: .* no argument 'sovler'. Did you mean 'solver'\?",
+    ),
     (
       {'solver': {'name': 'families.diffusion.solvers.Eule'}},
       "Did you mean 'Euler'",
     ),
   ],
 )
-def test_typos_are_named(fields: dict, message: str):
+def test_misspelt_names_are_reported_with_a_suggestion(
+  fields: dict, message: str
+):
   with pytest.raises(ValueError, match=message):
     build.model(diffusion(**fields), SCHEMA)
 
 
-def test_a_spec_needs_a_name():
+def test_a_spec_without_a_name_is_an_error():
   with pytest.raises(ValueError, match=r"config\.data has no 'name'"):
     build.source({'nam': 'synthetic.world.source.World'}, (4, 8, 8, 3))
 
 
-def test_context_goes_where_it_is_taken():
+def test_context_is_passed_to_classes_with_such_parameters():
   source = build.source(
     {'name': 'synthetic.world.source.World'}, (4, 8, 8, 3), split='test'
   )
@@ -107,11 +112,11 @@ def test_a_name_is_the_path_of_a_class():
     ('synthetic.world', "no class 'world' in vgen_jax.synthetic. .* 'world'"),
   ],
 )
-def test_a_wrong_name_is_named_where_it_is_wrong(name: str, message: str):
+def test_the_wrong_part_of_a_name_is_reported(name: str, message: str):
   with pytest.raises(ValueError, match=message):
     build.source({'name': name}, (4, 16, 16, 3))
 
 
-def test_every_example_of_a_name_in_an_error_exists():
+def test_a_name_without_its_package_gets_a_suggestion():
   with pytest.raises(ValueError, match=r'mean models\.dit\.VideoDiT'):
     build.model(diffusion(denoiser={'name': 'dit.VideoDiT'}), SCHEMA)

@@ -1,6 +1,6 @@
-"""Tests of config.py: what a config says wrong, it is told."""
+"""Tests of config/loading.py: loading, overrides and differences."""
 
-import dataclasses
+import runpy
 
 from ml_collections import ConfigDict
 import pytest
@@ -26,65 +26,14 @@ def make(**fields) -> ConfigDict:
   )
 
 
-def test_settings_are_what_the_config_says():
-  settings = settings_lib.read(make(mesh={'fsdp': 2}, accumulate=2))
-  assert settings.clip_shape == (4, 8, 8, 1)
-  assert settings.mesh == settings_lib.Mesh(-1, 2, 1)
-  assert settings.sample_from == 'slow'
-
-
-@pytest.mark.parametrize(
-  ('fields', 'message'),
-  [
-    ({'bach_size': 4}, "'bach_size' that nothing reads. .*mean 'batch_size'"),
-    ({'mesh': {'fspd': 2}}, r"config\.mesh has .*Did you mean 'fsdp'\?"),
-    ({'num_samples': 0}, 'config.num_samples is 0; it must be 1 or more'),
-    ({'seed': -1}, 'config.seed is -1; it must be 0 or more'),
-    ({'guard': {'spike': -1.0}}, 'config.guard is .*; 0 is the least in it'),
-    ({'batch_size': 0}, 'config.batch_size is 0; it must be 1 or more'),
-    ({'batch_size': '8'}, "config.batch_size is '8'; it must be of kind int"),
-    ({'accumulate': 3}, 'batch_size is 8; it must be a multiple of config.acc'),
-    (
-      {'clip_shape': (4, 8, 8)},
-      r'clip_shape is \(4, 8, 8\); .* \(t, h, w, c\)',
-    ),
-    ({'guard': {'policy': 'stop'}}, "policy is 'stop'; it can be 'raise' or"),
-    ({'sample_from': 'slwo'}, "sample_from is 'slwo', .*mean 'slow'"),
-  ],
-)
-def test_wrong_fields_are_named(fields: dict, message: str):
-  with pytest.raises(ValueError, match=message):
-    settings_lib.read(make(**fields))
-
-
-def test_missing_fields_are_named():
-  config = make().to_dict()
-  del config['model']
-  with pytest.raises(ValueError, match=r"config lacks \['model'\]"):
-    settings_lib.read(config)
-
-
-def test_every_setting_is_read_by_someone():
-  """A field that nothing reads would be a lie in the config."""
-  import pathlib
-
-  code = ''.join(
-    p.read_text()
-    for p in pathlib.Path('vgen_jax').rglob('*.py')
-    if p.name != 'settings.py'
-  )
-  names = [f.name for f in dataclasses.fields(settings_lib.Settings)]
-  assert [n for n in names if f'settings.{n}' not in code] == []
-
-
-def test_replace_leaves_the_original():
+def test_replace_returns_a_copy():
   config = make()
   changed = config_lib.replace(config, {'optim.schedule.peak': 1})
   assert changed.optim.schedule.peak == 1.0
   assert config.optim.schedule.peak == 1e-3
 
 
-def test_replace_may_add_what_something_reads():
+def test_replace_may_add_fields_that_the_config_leaves_out():
   changed = config_lib.replace(
     make(), {'model.guidance': 2.0, 'keep': 5, 'mesh.tensor': 2}
   )
@@ -96,16 +45,20 @@ def test_replace_may_add_what_something_reads():
 @pytest.mark.parametrize(
   ('path', 'value', 'message'),
   [
-    ('optmi.name', 'sgd', "config has no 'optmi'. Did you mean 'optim'?"),
-    ('num_step', 3, "config has no 'num_step'. Did you mean 'num_steps'?"),
-    ('model.denoser.width', 3, "config.model has no 'denoser'. Did you mean"),
-    ('mesh.fspd', 3, "config.mesh has no 'fspd'. Did you mean 'fsdp'?"),
-    ('num_steps', 'many', "config.num_steps is 4; 'many' is not of its kind"),
-    ('num_steps', True, 'config.num_steps is 4; True is not of its kind'),
-    ('batch_size.x', 1, "config.batch_size is 8; it has no 'x' in it"),
+    ('optmi.name', 'sgd', "config has no field 'optmi'. Did you mean 'optim'?"),
+    (
+      'num_step',
+      3,
+      "config has no field 'num_step'. Did you mean 'num_steps'?",
+    ),
+    ('model.denoser.width', 3, "config.model has no field 'denoser'. Did you"),
+    ('mesh.fspd', 3, "config.mesh has no field 'fspd'. Did you mean 'fsdp'?"),
+    ('num_steps', 'many', "config.num_steps is 4; 'many' must be of the same"),
+    ('num_steps', True, 'config.num_steps is 4; True must be of the same'),
+    ('batch_size.x', 1, "batch_size is 8, which has no field 'x'"),
   ],
 )
-def test_replace_names_what_is_wrong(path: str, value, message: str):
+def test_replace_reports_wrong_paths_and_types(path: str, value, message: str):
   with pytest.raises(ValueError, match=message.replace('?', r'\?')):
     config_lib.replace(make(), {path: value})
 
@@ -122,7 +75,7 @@ def test_replace_names_what_is_wrong(path: str, value, message: str):
     ('model.denoiser.weight', 0.5, 0.5),
   ],
 )
-def test_replace_takes_what_fits(path: str, value, becomes):
+def test_replace_converts_values_of_compatible_types(path: str, value, becomes):
   config = make(
     data={
       'name': 'synthetic.world.source.World',
@@ -140,16 +93,16 @@ def test_replace_takes_what_fits(path: str, value, becomes):
   assert type(node) is type(becomes)
 
 
-def test_overrides_are_literals_or_words():
+def test_overrides_are_literals_or_strings():
   texts = ['a.b=1e-3', 'c=(2, 3)', 'd=true', 'e=left', 'f=None', 'g="x=y"']
   assert config_lib.parse_overrides(texts) == {
     'a.b': 1e-3, 'c': (2, 3), 'd': True, 'e': 'left', 'f': None, 'g': 'x=y',
   }  # fmt: skip
-  with pytest.raises(ValueError, match="'abc' is no override; write path="):
+  with pytest.raises(ValueError, match="'abc' is not an override; write path="):
     config_lib.parse_overrides(['abc'])
 
 
-def test_a_run_is_rebuilt_from_its_json(tmp_path):
+def test_settings_survive_a_config_json(tmp_path):
   config = make(model={'name': 'a.B', 'widths': (1, (2, 3)), 'none': None})
   file = tmp_path / 'config.json'
   file.write_text(config_lib.to_json(config))
@@ -158,16 +111,47 @@ def test_a_run_is_rebuilt_from_its_json(tmp_path):
   assert config_lib.differences(again.to_dict(), config.to_dict()) == []
 
 
-def test_differences_name_the_field():
+def test_differences_hold_path_and_values():
   one, two = make().to_dict(), make(batch_size=16).to_dict()
-  assert config_lib.differences(one, two) == ['batch_size: 8 != 16']
+  assert config_lib.differences(one, two) == [('batch_size', 8, 16)]
 
 
-def test_load_names_what_is_near(tmp_path):
-  (tmp_path / 'dit.py').write_text(
+def test_an_unknown_file_is_reported_with_suggestions(tmp_path):
+  (tmp_path / 'dit.py').write_text('')
+  message = (
+    r"No such file: .*dti\.py \(relative to .*\)\. Did you mean 'dit\.py'"
+  )
+  with pytest.raises(ValueError, match=message):
+    config_lib.load(f'{tmp_path}/dti.py')
+  with pytest.raises(ValueError, match=r'that ship .*: .*demo, .*dit_world'):
+    config_lib.load(f'{tmp_path}/x/y.py')
+  with pytest.raises(ValueError, match=r'No such file: .*config\.json'):
+    config_lib.load(f'{tmp_path}/config.json')
+
+
+def test_an_unknown_size_is_reported_with_all_sizes(tmp_path):
+  file = tmp_path / 'dit.py'
+  body = (
     'def get_config(size="base"):\n  return {"base": 1, "smoke": 2}[size]\n'
   )
-  with pytest.raises(ValueError, match=r"No config at .* mean 'dit\.py'"):
-    config_lib.load(f'{tmp_path}/dti.py')
-  with pytest.raises(ValueError, match="no size 'smok'"):
-    config_lib.load(f'{tmp_path}/dit.py:smok')
+  file.write_text(f'SIZES = ("base", "smoke", "XL")\n{body}')
+  assert config_lib.load(str(file)) == 1
+  assert config_lib.load(f'{file}:smoke') == 2
+  message = r"is 'smok'; .* of 'base', 'smoke', 'XL'\. .* mean 'smoke'"
+  with pytest.raises(ValueError, match=message):
+    config_lib.load(f'{file}:smok')
+  with pytest.raises(ValueError, match=r"no value for 'XL' in the size 'XL'"):
+    config_lib.load(f'{file}:XL')
+  file.write_text(body)
+  with pytest.raises(ValueError, match='a tuple SIZES of the sizes'):
+    config_lib.load(str(file))
+
+
+@pytest.mark.parametrize(
+  'path', config_lib.shipped().values(), ids=lambda path: path.stem
+)
+def test_every_size_of_a_config_can_be_loaded(path):
+  sizes = runpy.run_path(str(path))['SIZES']
+  assert {'base', 'smoke'} <= set(sizes)
+  for size in sizes:
+    settings_lib.read(config_lib.load(f'{path}:{size}'))

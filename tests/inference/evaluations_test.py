@@ -1,4 +1,4 @@
-"""Tests of inference/evaluations.py: a run is evaluated as it trains."""
+"""Tests of inference/evaluations.py: evaluations during training."""
 
 import pathlib
 
@@ -20,7 +20,7 @@ METRICS = ('verifier', 'flicker')
 
 @pytest.fixture(scope='module')
 def config() -> ConfigDict:
-  """A small model that evaluates in every second of four steps."""
+  """Returns the config of a small run that evaluates in steps 2 and 4."""
   return config_lib.replace(
     config_lib.load(f'{ROOT}/configs/convlstm_world.py:smoke'),
     {
@@ -37,13 +37,13 @@ def config() -> ConfigDict:
 
 @pytest.fixture(scope='module')
 def done(config, tmp_path_factory):
-  """A finished run: its workdir and its last state."""
+  """Returns the workdir and the last state of a finished run."""
   workdir = str(tmp_path_factory.mktemp('done'))
   return workdir, loop.train(config, workdir, hooks=hooks.standard())
 
 
 def evaluated(workdir) -> dict[int, dict[str, float]]:
-  """What the log says of evaluations, by step."""
+  """Returns the logged values of evaluations, by step."""
   lines = [
     (int(line['step']), numbers)
     for line in writers.read_metrics(str(workdir))
@@ -58,7 +58,9 @@ def assert_same(one, two):
     np.testing.assert_array_equal(a, b)
 
 
-def test_evaluations_are_logged_and_change_nothing(config, done, tmp_path):
+def test_evaluations_are_logged_and_do_not_change_the_training(
+  config, done, tmp_path
+):
   found = evaluated(done[0])
   assert sorted(found) == [2, 4]
   names = {'evaluation/validity_loose', 'evaluation/verifier_frechet'}
@@ -82,12 +84,12 @@ def test_evaluations_are_logged_and_change_nothing(config, done, tmp_path):
   assert losses[0] == losses[1]
 
 
-def test_who_leaves_in_a_step_that_is_due_evaluates_on_return(
+def test_a_run_stopped_in_a_due_step_evaluates_on_resume(
   config, done, tmp_path, monkeypatch
 ):
-  """The log then says what that of a run says which never left."""
+  """The log then equals that of an uninterrupted run."""
   monkeypatch.setattr(
-    preemption.Preemption, 'asked', lambda self, step: step == 2
+    preemption.Preemption, 'should_stop', lambda self, step: step == 2
   )
   assert (
     int(loop.train(config, str(tmp_path), hooks=hooks.standard()).step) == 2
@@ -121,12 +123,12 @@ def test_a_kill_after_an_evaluation_does_not_log_it_twice(
     ({'evaluation.metrics': ('fid',)}, 'No file pt_inception'),
     ({'evaluation.metrics': ()}, 'must be a tuple of names'),
     ({'evaluation.num_clip': 3}, "Did you mean 'num_clips'?"),
-    ({'evaluation.num_clips': 0}, 'num_clips is 0; it must be 1 or more'),
+    ({'evaluation.num_clips': 0}, 'num_clips is 0; it must be at least 1'),
     ({'evaluation.real_split': 'tset'}, "'tset'. Did you mean 'test'?"),
-    ({'evaluate_every': -1}, 'evaluate_every is -1; it must be 0 or more'),
+    ({'evaluate_every': -1}, 'evaluate_every is -1; it must be at least 0'),
   ],
 )
-def test_what_is_wrong_is_told_at_the_start(
+def test_wrong_options_are_reported_at_the_start(
   config, tmp_path, monkeypatch, overrides, message
 ):
   monkeypatch.setenv('VGEN_WEIGHTS', str(tmp_path))
@@ -139,7 +141,7 @@ def test_what_is_wrong_is_told_at_the_start(
   assert not (tmp_path / 'new').exists()
 
 
-def test_an_evaluation_may_change_between_two_starts(config, done):
+def test_evaluation_fields_may_change_on_resume(config, done):
   other = {'evaluate_every': 1, 'evaluation.num_clips': 5}
   state = loop.train(
     config_lib.replace(config, other), done[0], hooks=hooks.standard()

@@ -1,4 +1,4 @@
-"""Tests of runs.py: what was trained can be drawn from."""
+"""Tests of inference/runs.py: clips, losses and evaluations of a run."""
 
 import pathlib
 
@@ -12,7 +12,7 @@ from vgen_jax.evaluation.metrics import results
 from vgen_jax.inference import clip_providers
 from vgen_jax.inference import hooks
 from vgen_jax.inference import runs
-from vgen_jax.synthetic.world import verifier as judge_lib
+from vgen_jax.synthetic.world import verifier as verifier_lib
 from vgen_jax.training import loop
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -34,18 +34,18 @@ def run(workdir) -> runs.Run:
   return runs.load(workdir)
 
 
-def test_a_clip_is_the_same_in_any_batch(run):
+def test_a_clip_does_not_depend_on_the_batch(run):
   many = run.sample(9, seed=3)
   assert many.shape == (9, 8, 16, 16, 3)
   assert many.dtype == np.uint8
   few = run.sample(9, seed=3, batch_size=2)
-  # Rounding to whole numbers may tip where sums are in another order.
+  # Another order of sums may change the rounding to integers.
   assert np.abs(many.astype(int) - few).max() <= 1
   assert np.abs(many.astype(int) - run.sample(9, seed=4)).max() > 1
   assert np.abs(np.diff(many.astype(int), axis=0)).max() > 1
 
 
-def test_classes_go_by_name_number_or_turn(run):
+def test_classes_by_name_by_id_or_in_turn(run):
   right = run.source.schema.class_names.index('right')
   assert (run.condition(3, 'right')['label'] == right).all()
   assert (run.condition(3, 2)['label'] == 2).all()
@@ -54,61 +54,65 @@ def test_classes_go_by_name_number_or_turn(run):
     ValueError, match=r"no class 'rigth'\. Did you mean 'right'"
   ):
     run.condition(3, 'rigth')
-  with pytest.raises(ValueError, match='label is 8; classes are 0 to 7'):
+  with pytest.raises(ValueError, match='label is 8; it must be from 0 to 7'):
     run.condition(3, 8)
 
 
-def test_an_earlier_checkpoint_and_other_fields(workdir, run):
+def test_an_earlier_checkpoint_with_overrides(workdir, run):
   early = runs.load(workdir, step=2, overrides={'sample_from': 'params'})
   assert (early.step, run.step) == (2, 4)
   assert early.config.sample_from == 'params'
   assert np.abs(early.sample(2).astype(int) - run.sample(2)).max() > 0
 
 
-def test_validation_tells_runs_apart(workdir, run):
+def test_validation_losses_differ_between_checkpoints(workdir, run):
   losses = run.validate(16, batch_size=8)
   assert losses == run.validate(16, batch_size=8)
   assert losses.keys() >= {'generator/loss', 'critic_video/loss'}
   early = runs.load(workdir, step=2).validate(16, batch_size=8)
   assert losses['generator/loss'] != early['generator/loss']
-  more = run.validate(20, batch_size=8)  # The last batch is a small one.
+  more = run.validate(20, batch_size=8)  # The last batch is smaller.
   assert more['generator/loss'] == pytest.approx(
     losses['generator/loss'], abs=0.5
   )
 
 
-def test_validation_is_the_same_in_any_batches(run):
-  """Of 20 clips; the last of batches of 8 is one of 4, and counts as such."""
+def test_validation_does_not_depend_on_the_batch_size(run):
+  """With 20 clips and batches of 8, the last batch has 4 clips."""
   small, large = run.validate(20, batch_size=4), run.validate(20, batch_size=8)
   assert small == pytest.approx(large, rel=0, abs=1e-5)
   other = run.validate(20, batch_size=4, seed=1)
   assert abs(other['generator/loss'] - small['generator/loss']) > 1e-4
 
 
-def test_no_two_clips_are_validated_with_the_same_noise(workdir, monkeypatch):
+def test_validation_uses_different_noise_for_each_clip(workdir, monkeypatch):
   run = runs.load(workdir)
-  keys_of, seen = type(run.model).clip_keys, []
+  keys_of, keys = type(run.model).clip_keys, []
 
-  def watched(self, batch):
+  def recorded(self, batch):
     key_b = keys_of(self, batch)
-    jax.debug.callback(lambda x: seen.extend(x), jax.random.key_data(key_b))
+    jax.debug.callback(lambda x: keys.extend(x), jax.random.key_data(key_b))
     return key_b
 
-  monkeypatch.setattr(type(run.model), 'clip_keys', watched)
+  monkeypatch.setattr(type(run.model), 'clip_keys', recorded)
   run.validate(4, batch_size=2)
   jax.effects_barrier()
-  assert len(seen) == 4 * len(run.model.players)
-  assert len({tuple(key.tolist()) for key in seen}) == 4
+  assert len(keys) == 4 * len(run.model.players)
+  assert len({tuple(key.tolist()) for key in keys}) == 4
 
 
-def test_what_is_not_there_is_told(workdir, run):
-  with pytest.raises(ValueError, match=r"holds no run .* mean 'mocogan'"):
+def test_missing_runs_steps_and_fields_are_reported(workdir, run):
+  with pytest.raises(ValueError, match=r"has no run .* mean 'mocogan'"):
     runs.load(workdir[:-1])
-  with pytest.raises(ValueError, match=r'step 3; it has those of .*\[2, 4\]'):
+  with pytest.raises(
+    ValueError, match=r'step 3; it has checkpoints of .*\[2, 4\]'
+  ):
     runs.load(workdir, step=3)
-  with pytest.raises(ValueError, match='does not hold what its config'):
+  with pytest.raises(ValueError, match='does not have the arrays that its'):
     runs.load(workdir, overrides={'model.generator.width': 8})
-  with pytest.raises(ValueError, match=r"no 'modle'\. Did you mean 'model'"):
+  with pytest.raises(
+    ValueError, match=r"no field 'modle'\. Did you mean 'model'"
+  ):
     runs.load(workdir, overrides={'modle.generator.width': 8})
   with pytest.raises(ValueError, match='num_clips is 0'):
     run.sample(0)
@@ -117,14 +121,19 @@ def test_what_is_not_there_is_told(workdir, run):
 @pytest.mark.parametrize(
   ('path', 'value', 'message'),
   [
-    ('frozen.autoencoder', 'runs/other', 'what was frozen lies in its check'),
-    ('optim.schedule.peak', 1.0, 'counts as it trains only'),
-    ('ema.slow.decay', 0.5, 'counts as it trains only'),
-    ('num_steps', 9, 'counts as it trains only'),
-    ('seed', 9, 'counts as it trains only'),
+    (
+      'frozen.autoencoder',
+      'runs/other',
+      'cannot be overridden: frozen parts are stored in',
+    ),
+    ('optim.schedule.peak', 1.0, 'only affects training'),
+    ('ema.slow.decay', 0.5, 'only affects training'),
+    ('num_steps', 9, 'only affects training'),
+    ('seed', 9, 'only affects training'),
+    ('batch_size', 9, 'To sample in smaller batches, use --batch_size'),
   ],
 )
-def test_what_counts_no_more_after_training_is_refused(
+def test_overrides_of_training_fields_are_refused(
   workdir, path, value, message
 ):
   with pytest.raises(ValueError, match=f'^config.{path} .*{message}.*mesh'):
@@ -134,9 +143,9 @@ def test_what_counts_no_more_after_training_is_refused(
 METRICS = ('verifier', 'flicker')
 
 
-def test_a_run_evaluates_itself_and_keeps_the_protocol(run):
+def test_evaluate_writes_values_and_protocol(run):
   result = run.evaluate(METRICS, 10, seed=3, batch_size=4)
-  assert result.metrics['validity_loose'].value == 0  # It has learned nothing.
+  assert result.metrics['validity_loose'].value == 0  # It is untrained.
   assert result.metrics['validity_loose'].interval[1] < 0.3
   assert result.metrics['verifier_frechet'].floor > 0
   protocol = result.protocol
@@ -157,11 +166,11 @@ def test_a_run_evaluates_itself_and_keeps_the_protocol(run):
     clips['generated'], run.sample(4, seed=3, batch_size=4)
   )
   assert list(clips['title'][:2]) == ['right', 'down-right']
-  judge = judge_lib.Verifier(run.source)
-  assert list(judge.measure(clips['real']).label_b) == [0, 1, 2, 3]
+  verifier = verifier_lib.Verifier(run.source)
+  assert list(verifier.measure(clips['real']).label_b) == [0, 1, 2, 3]
 
 
-def test_averages_and_parameters_are_told_apart(workdir):
+def test_averages_and_parameters_give_different_values(workdir):
   values = {}
   for name in ('params', 'slow'):
     run = runs.load(workdir, overrides={'sample_from': name})
@@ -171,37 +180,37 @@ def test_averages_and_parameters_are_told_apart(workdir):
   assert values['params'] != values['slow']
 
 
-def test_what_was_stopped_goes_on_and_ends_the_same(run, monkeypatch):
+def test_a_stopped_evaluation_continues_with_the_same_result(run, monkeypatch):
   straight = run.evaluate(METRICS, 12, batch_size=4)
   folder = pathlib.Path(run.workdir) / results.FOLDER
   partial = lambda: list(folder.glob('4.partial/*/*.npz'))
   polls = iter([False, False] + [True] * 9)
   stop = lambda: next(polls)
   assert run.evaluate(METRICS, 12, batch_size=4, stop=stop) is None
-  assert len(partial()) == 4  # Two chunks, of two probes.
+  assert len(partial()) == 4  # Two chunks of two probes.
 
   def killed(self, clips):
     raise KeyboardInterrupt
 
-  with monkeypatch.context() as patch:  # The next chunk dies half way.
+  with monkeypatch.context() as patch:  # Killed in the middle of a chunk.
     patch.setattr(pixels.Changes, '__call__', killed)
     with pytest.raises(KeyboardInterrupt):
       run.evaluate(METRICS, 12, batch_size=4)
   assert len(partial()) == 5
-  read, drawn = [], clip_providers.ClipProviders._drawn
+  read, generated = [], clip_providers.ClipProviders._generated
 
   def counted(self, state, first, num):
     read.append((first, num))
-    return drawn(self, state, first, num)
+    return generated(self, state, first, num)
 
-  monkeypatch.setattr(clip_providers.ClipProviders, '_drawn', counted)
+  monkeypatch.setattr(clip_providers.ClipProviders, '_generated', counted)
   again = run.evaluate(METRICS, 12, batch_size=4)
   assert again.metrics == straight.metrics
   assert again.curves == straight.curves
-  assert read == [(8, 4), (0, 4)]  # What was missing; what is to be shown.
+  assert read == [(8, 4), (0, 4)]  # The missing chunk; clips for the page.
   assert not partial()
 
-  # Clips of another seed are not taken for these.
+  # Features of another seed are not reused.
   polls = iter([False, True])
   assert run.evaluate(METRICS, 12, seed=1, batch_size=4, stop=stop) is None
   read.clear()

@@ -1,4 +1,4 @@
-"""Tests of runtime/checkpoints.py: nothing is lost, and errors are clear."""
+"""Tests of runtime/checkpoints.py: saving, restoring and errors."""
 
 import pathlib
 import subprocess
@@ -14,13 +14,14 @@ import pytest
 
 from vgen_jax.families import base
 from vgen_jax.runtime import checkpoints as checkpoints_lib
+from vgen_jax.runtime import mismatch
 from vgen_jax.training import state as state_lib
 
 BATCH = {'video': jnp.zeros((2, 1, 1, 1, 3))}
 
 
 class Fit(base.VideoModel):
-  """Any model will do."""
+  """A small model."""
 
   net: nn.Module
 
@@ -47,7 +48,7 @@ def save(folder, *steps, **kwargs) -> checkpoints_lib.Checkpoints:
   return checkpoints
 
 
-def test_restores_every_leaf(tmp_path):
+def test_every_leaf_is_restored(tmp_path):
   with_key = save(tmp_path, 3)
   restored = with_key.restore(make(seed=9))
   saved = make(seed=3).replace(step=jnp.int32(3))
@@ -58,7 +59,9 @@ def test_restores_every_leaf(tmp_path):
 @pytest.mark.parametrize(
   ('best', 'kept'), [('', [4, 5]), ('loss', [2, 4, 5]), ('-loss', [4, 5])]
 )
-def test_keeps_the_latest_and_the_best(tmp_path, best: str, kept: list[int]):
+def test_the_latest_and_the_best_checkpoints_are_kept(
+  tmp_path, best: str, kept: list[int]
+):
   checkpoints = save(tmp_path, 1, 2, 3, 4, 5, keep=2, best=best)
   assert checkpoints_lib.steps(str(tmp_path)) == kept
   assert checkpoints.latest_step() == 5
@@ -66,7 +69,7 @@ def test_keeps_the_latest_and_the_best(tmp_path, best: str, kept: list[int]):
   checkpoints.close()
 
 
-def test_what_is_no_number_is_not_best(tmp_path):
+def test_a_value_that_is_not_finite_is_never_the_best(tmp_path):
   checkpoints = checkpoints_lib.Checkpoints(str(tmp_path), keep=1, best='loss')
   values = ({'loss': 0.5}, {'loss': float('nan')}, {}, {'loss': 0.7})
   for step, metrics in enumerate(values, start=1):
@@ -74,12 +77,12 @@ def test_what_is_no_number_is_not_best(tmp_path):
   checkpoints.close()
   assert checkpoints_lib.steps(str(tmp_path)) == [1, 4]
   again = checkpoints_lib.Checkpoints(str(tmp_path), keep=1, best='other')
-  again.save(5, make(), {'other': 1.0})  # `best` may change in a run's life.
+  again.save(5, make(), {'other': 1.0})  # `best` may change on resume.
   again.close()
   assert 5 in checkpoints_lib.steps(str(tmp_path))
 
 
-def test_two_processes_cannot_share_a_workdir(tmp_path):
+def test_two_processes_cannot_write_to_a_workdir(tmp_path):
   one = save(tmp_path, 1)
   two = checkpoints_lib.Checkpoints(str(tmp_path))
   one.save(2, make(), {})
@@ -88,7 +91,7 @@ def test_two_processes_cannot_share_a_workdir(tmp_path):
     two.save(2, make(), {})
 
 
-def test_buckets_are_not_local_folders():
+def test_paths_of_buckets_are_kept():
   folder = checkpoints_lib._folder('gs://bucket/run')
   assert str(folder) == 'gs://bucket/run/checkpoints'
 
@@ -96,19 +99,25 @@ def test_buckets_are_not_local_folders():
 @pytest.mark.parametrize(
   ('other', 'message'),
   [
-    (dict(width=4), r'params/net/bias is float32\[3\], but .* float32\[4\]'),
-    (dict(optimizer=optax.adamw(1e-3)), 'of a run with another optimizer'),
-    (dict(optimizer=optax.sgd(1e-3)), 'holds opt/net/0/count, which this'),
+    (
+      dict(width=4),
+      r'params/net/bias is float32\[3\], but with .* float32\[4\]',
+    ),
+    (
+      dict(optimizer=optax.adamw(1e-3)),
+      'belongs to a run with another optimizer',
+    ),
+    (dict(optimizer=optax.sgd(1e-3)), 'has opt/net/0/count, which this'),
     (dict(optimizer=optax.adagrad(1e-3)), 'has no opt/net/0/sum_of_squares'),
   ],
 )
-def test_another_tree_is_told_by_its_leaf(tmp_path, other, message):
+def test_the_first_leaf_that_differs_is_reported(tmp_path, other, message):
   checkpoints = save(tmp_path, 1)
-  with pytest.raises(checkpoints_lib.MismatchError, match=message):
+  with pytest.raises(mismatch.MismatchError, match=message):
     checkpoints.restore(make(**other))
 
 
-def test_unreadable_checkpoint_names_the_folder_to_delete(tmp_path):
+def test_an_unreadable_checkpoint_is_reported_with_its_folder(tmp_path):
   save(tmp_path, 1, 2).close()
   for file in (tmp_path / 'checkpoints/2').rglob('*'):
     if file.is_file() and '/d/' in str(file):
@@ -118,14 +127,18 @@ def test_unreadable_checkpoint_names_the_folder_to_delete(tmp_path):
     checkpoints.restore(make())
 
 
-def test_reads_parameters_without_the_optimizer(tmp_path):
+def test_parameters_can_be_read_without_the_optimizer(tmp_path):
   save(tmp_path, 1, 2).close()
   part = {'ema': make().ema}
   found = checkpoints_lib.read(str(tmp_path), part, step=1)
   chex.assert_trees_all_equal(found, {'ema': make(seed=1).ema})
-  with pytest.raises(ValueError, match=r'step 7; it has those of .*\[1, 2\]'):
+  with pytest.raises(
+    ValueError, match=r'step 7; it has checkpoints of .*\[1, 2\]'
+  ):
     checkpoints_lib.read(str(tmp_path), part, step=7)
-  with pytest.raises(ValueError, match='has no checkpoint; it has those'):
+  with pytest.raises(
+    ValueError, match='has no checkpoint; it has checkpoints of'
+  ):
     checkpoints_lib.read(str(tmp_path / 'none'), part)
 
 
@@ -150,15 +163,15 @@ except OSError as error:
 """
 
 
-def test_a_full_disk_loses_nothing(tmp_path):
-  """Files may not grow beyond 100 kB while a checkpoint of 640 kB is saved."""
-  told = subprocess.run(
+def test_a_full_disk_keeps_complete_checkpoints(tmp_path):
+  """Files are limited to 100 kB while a checkpoint of 640 kB is saved."""
+  done = subprocess.run(
     [sys.executable, '-c', textwrap.dedent(FULL_DISK), str(tmp_path)],
     capture_output=True,
     text=True,
     cwd=pathlib.Path(__file__).parents[2],
     check=False,
   )
-  assert 'could not be written' in told.stdout, told.stderr[-2000:]
-  assert 'Whole are those of steps [1]' in told.stdout
+  assert 'could not be written' in done.stdout, done.stderr[-2000:]
+  assert 'checkpoints of steps [1] are complete' in done.stdout
   assert checkpoints_lib.steps(str(tmp_path)) == [1]

@@ -1,4 +1,4 @@
-"""Counting operations: exact where they can be counted by hand."""
+"""Tests of runtime/flops.py against operations counted by hand."""
 
 import types
 
@@ -43,23 +43,23 @@ def _gradients(function):
   return jax.grad(loss, argnums=(0, 1))
 
 
-def test_products_of_matrices():
+def test_matrix_products():
   assert flops.count(jnp.matmul, _X, _W) == _ONE
   batched = lambda a, b: jnp.einsum('bij,bjk->bik', a, b)
   assert flops.count(batched, _image(3, 4, 8), _image(3, 8, 8)) == 3 * _ONE
   assert flops.count(jnp.add, _X, _X) == 0
 
 
-def test_a_scan_counts_as_often_as_it_runs():
+def test_the_body_of_a_scan_counts_as_often_as_it_runs():
   unrolled = lambda x, stack: [x := jnp.tanh(x @ w) for w in stack][-1]
   assert flops.count(_layers, _X, _STACK) == 6 * _ONE
   assert flops.count(unrolled, _X, _STACK) == 6 * _ONE
-  # The compiler's own count, which this replaces, sees one layer.
+  # The compiler's count, which this replaces, has one layer only.
   analysis = jax.jit(_layers).lower(_X, _STACK).compile().cost_analysis()
   assert analysis['flops'] < 3 * _ONE
 
 
-def test_gradients_cost_twice_the_function_and_checkpoints_once_more():
+def test_gradients_cost_twice_the_function_and_remat_once_more():
   assert flops.count(_gradients(_layers), _X, _STACK) == 3 * 6 * _ONE
 
   def remat(x, stack):
@@ -83,7 +83,7 @@ def test_convolutions():
   assert flops.count(_gradients(grouped), image, halves) == 3 * want / 2
 
 
-def test_a_transposed_convolution_costs_what_its_mirror_image_does():
+def test_a_transposed_convolution_costs_as_much_as_the_strided_one():
   small, large = _image(2, 4, 4, 3), _image(2, 8, 8, 5)
   kernel = _image(4, 4, 3, 5)
   up = _conv(lhs_dilation=(2, 2), padding=((2, 2), (2, 2)))
@@ -94,8 +94,8 @@ def test_a_transposed_convolution_costs_what_its_mirror_image_does():
 
 
 def test_branches_loops_and_custom_derivatives():
-  dear, cheap = (lambda x, w: x @ w @ w), (lambda x, w: x)
-  branch = lambda x, w: jax.lax.cond(x[0, 0] > 0, dear, cheap, x, w)
+  expensive, cheap = (lambda x, w: x @ w @ w), (lambda x, w: x)
+  branch = lambda x, w: jax.lax.cond(x[0, 0] > 0, expensive, cheap, x, w)
   assert flops.count(branch, _X, _W) == 2 * _ONE
   loop = lambda x, w: jax.lax.while_loop(
     lambda x: x[0, 0] > 0, lambda x: x @ w, x
@@ -108,16 +108,16 @@ def test_branches_loops_and_custom_derivatives():
   )
   assert flops.count(jax.jit(product), _X, _W) == _ONE
   assert flops.count(_gradients(product), _X, _W) == 3 * _ONE
-  relu = lambda x, w: jax.nn.relu(x @ w)  # A custom_jvp around no product.
+  relu = lambda x, w: jax.nn.relu(x @ w)  # A custom_jvp without products.
   assert flops.count(relu, _X, _W) == _ONE
 
 
-def test_a_shard_map_counts_for_all_of_its_devices():
+def test_a_shard_map_counts_for_all_its_devices():
   mesh = jax.make_mesh((4,), ('data',), (AxisType.Auto,))
-  spread = jax.shard_map(
+  sharded = jax.shard_map(
     jnp.matmul, mesh=mesh, in_specs=(P('data'), P()), out_specs=P('data')
   )
-  assert flops.count(spread, _X, _W) == _ONE
+  assert flops.count(sharded, _X, _W) == _ONE
 
 
 def test_a_network():
@@ -145,7 +145,7 @@ def test_a_network():
     ('cpu', 'cpu', None),
   ],
 )
-def test_peaks_of_devices(platform, kind, want):
+def test_peak_rates_of_devices(platform, kind, want):
   device = types.SimpleNamespace(platform=platform, device_kind=kind)
   assert flops.peak_flops(device) == want
 
@@ -155,6 +155,6 @@ def test_memory_of_a_compiled_function():
   sizes = flops.memory(twice.lower(_X).compile())
   num_bytes = 4 * 8 * 4
   assert sizes['arguments'] == sizes['outputs'] == num_bytes
-  assert sizes['aliased'] == num_bytes  # The output takes the input's place.
+  assert sizes['aliased'] == num_bytes  # The output reuses the input's memory.
   rest = sizes['temporary'] + sizes['code']
   assert sizes['total'] == num_bytes + rest

@@ -1,4 +1,4 @@
-"""Speeds, by a clock that the test winds."""
+"""Tests of runtime/progress.py with a clock that the test sets."""
 
 import logging
 import types
@@ -17,12 +17,12 @@ class _Clock:
 
 @pytest.fixture
 def clock(monkeypatch):
-  """A clock, and a device that makes 1 TFLOP/s at best."""
+  """Returns a clock; the device has a peak of 1 TFLOP/s."""
   monkeypatch.setattr(progress.flops_lib, 'peak_flops', lambda device: 1e12)
   return _Clock()
 
 
-def test_speeds_are_those_since_the_last_log(clock):
+def test_rates_are_those_since_the_last_log(clock):
   with progress.Progress(
     10, 50, 8, 2e11, 4, clock=clock, is_terminal=False
   ) as bar:
@@ -39,7 +39,7 @@ def test_speeds_are_those_since_the_last_log(clock):
     assert bar.speed()['steps_per_second'] == 1.0
 
 
-def test_what_is_unknown_is_left_out(clock, monkeypatch):
+def test_unknown_rates_are_left_out(clock, monkeypatch):
   bar = progress.Progress(0, 9, 8, clock=clock, is_terminal=False)
   assert set(bar.speed()) == {'steps_per_second', 'clips_per_second'}
   monkeypatch.setattr(progress.flops_lib, 'peak_flops', lambda device: None)
@@ -47,7 +47,7 @@ def test_what_is_unknown_is_left_out(clock, monkeypatch):
   assert 'mfu' not in bar.speed()
 
 
-def test_a_log_file_gets_plain_lines(clock, caplog, capsys):
+def test_a_log_file_has_plain_lines(clock, caplog, capsys):
   caplog.set_level(logging.INFO, logger='vgen_jax')
   caplog.handler.setLevel(logging.INFO)
   logger = logging.getLogger('vgen_jax')
@@ -56,7 +56,7 @@ def test_a_log_file_gets_plain_lines(clock, caplog, capsys):
     bar = progress.Progress(0, 100, 8, 2e11, clock=clock, is_terminal=False)
     clock.now += 4
     bar.advance(20)
-    assert caplog.messages == []  # Quiet in between.
+    assert caplog.messages == []  # Nothing between logs.
     bar.speed()
     bar.show(20, {'denoiser/loss': 0.25})
   finally:
@@ -68,7 +68,7 @@ def test_a_log_file_gets_plain_lines(clock, caplog, capsys):
   assert capsys.readouterr().err.count('\r') == 0
 
 
-def test_a_terminal_gets_a_bar(clock, capsys):
+def test_a_terminal_has_a_bar(clock, capsys):
   with progress.Progress(2, 10, 8, clock=clock, is_terminal=True) as bar:
     clock.now += 1
     bar.advance(6)
@@ -80,8 +80,10 @@ def test_a_terminal_gets_a_bar(clock, capsys):
   assert 'grad_norm' not in shown
 
 
-def test_other_hosts_show_nothing(clock, capsys, monkeypatch):
-  shown = types.SimpleNamespace(info=lambda *args: pytest.fail('It speaks.'))
+def test_other_processes_show_nothing(clock, capsys, monkeypatch):
+  shown = types.SimpleNamespace(
+    info=lambda *args: pytest.fail('It writes a log.')
+  )
   monkeypatch.setattr(progress, '_log', shown)
   monkeypatch.setattr(progress.jax, 'process_index', lambda: 1)
   with progress.Progress(0, 10, 8, clock=clock, is_terminal=True) as bar:

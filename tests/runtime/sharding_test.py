@@ -1,4 +1,4 @@
-"""Tests of runtime/sharding.py: eight devices learn what one learns."""
+"""Tests of runtime/sharding.py: results do not depend on the mesh."""
 
 import flax.linen as nn
 import jax
@@ -29,7 +29,7 @@ MESHES = {
 
 
 class Net(nn.Module):
-  """An MLP whose kernels can be cut, with batch norm over the whole batch."""
+  """An MLP whose kernels can be sharded, with batch norm over the batch."""
 
   @nn.compact
   def __call__(self, video_bd, *, train):
@@ -39,7 +39,7 @@ class Net(nn.Module):
 
 
 class Denoise(base.VideoModel):
-  """Tells noise, drawn for each clip, from clips."""
+  """Predicts the noise that is added to each clip."""
 
   net: nn.Module
 
@@ -84,50 +84,50 @@ def train(name: str, accumulate: int = 1, steps: int = 4):
 
 
 @pytest.fixture(autouse=True)
-def _cut_small_arrays(monkeypatch):
-  monkeypatch.setattr(sharding, '_MIN_SIZE_TO_CUT', 256)
+def _shard_small_arrays(monkeypatch):
+  monkeypatch.setattr(sharding, '_MIN_SIZE_TO_SHARD', 256)
 
 
 @pytest.fixture(scope='module')
-def alone():
+def single():
   return train('one')
 
 
 @pytest.mark.parametrize('name', ['dp', 'fsdp', 'tp', 'product'])
-def test_many_devices_learn_what_one_learns(name: str, alone):
+def test_many_devices_give_the_result_of_one(name: str, single):
   state, metrics, _ = train(name)
   plain = lambda s: s.replace(rng=0)
   for a, b in zip(
-    jax.tree.leaves((plain(alone[0]), alone[1])),
+    jax.tree.leaves((plain(single[0]), single[1])),
     jax.tree.leaves((plain(state), metrics)),
     strict=True,
   ):
     np.testing.assert_allclose(np.asarray(b), np.asarray(a), atol=1e-6)
 
 
-def test_the_same_noise_on_every_device_is_noticed(alone, monkeypatch):
-  """The cheat: keys by a clip's place on its device, not in the batch."""
+def test_the_same_noise_on_every_device_is_noticed(single, monkeypatch):
+  """Keys by the position of a clip on its device, not in the batch."""
   keys = random.keys
   monkeypatch.setattr(random, 'keys', lambda key, p_b: keys(key, p_b % 2))
   state, _, _ = train('dp')
   kernel = lambda s: np.asarray(s.params['net']['wide']['kernel'])
-  assert np.abs(kernel(state) - kernel(alone[0])).max() > 1e-4
+  assert np.abs(kernel(state) - kernel(single[0])).max() > 1e-4
 
 
-def test_arrays_are_cut_as_told():
+def test_arrays_are_sharded_by_rules_and_size():
   _, _, layout = train('product', steps=1)
   wide = layout.params['net']['wide']
   assert wide['kernel'].spec == P('fsdp', 'tensor')
   assert wide['bias'].spec == P(None)
   narrow = layout.params['net']['narrow']['kernel']
   assert narrow.spec == P('tensor', 'fsdp')
-  # The optimizer's memory of a parameter lies where the parameter does.
+  # The optimizer state of a parameter is sharded as the parameter.
   momentum = layout.opt['net'][0].trace['narrow']['kernel']
   assert momentum.spec == narrow.spec
   assert layout.ema['slow']['net']['wide']['kernel'].spec == P('fsdp', 'tensor')
 
 
-def test_a_device_holds_its_share_only():
+def test_a_device_holds_only_its_shard():
   state, _, _ = train('fsdp', steps=1)
   kernel = state.params['net']['wide']['kernel']
   assert kernel.addressable_shards[0].data.size * 8 == kernel.size
@@ -145,18 +145,18 @@ def test_accumulation_and_sharding_together():
 @pytest.mark.parametrize(
   ('axes', 'message'),
   [
-    ((3, 1, 4), "'tensor': 4}, but there are 8 devices; the sizes must"),
+    ((3, 1, 4), "'tensor': 4}, but there are 8 devices; the product of"),
     ((-1, 3, 1), 'but there are 8 devices'),
     ((-1, -1, 1), 'and one may be -1'),
-    ((0, 1, 1), 'sizes are 1 or more'),
+    ((0, 1, 1), 'each size must be 1 or more'),
   ],
 )
-def test_meshes_that_do_not_fit(axes, message):
+def test_meshes_that_do_not_fit_are_reported(axes, message):
   with pytest.raises(ValueError, match=message):
     sharding.make_mesh(settings_lib.Mesh(*axes))
 
 
-def test_what_is_left_over_goes_to_the_open_axis():
+def test_minus_one_takes_the_remaining_devices():
   mesh = sharding.make_mesh(settings_lib.Mesh(-1, 2, 2))
   assert dict(mesh.shape) == {'data': 2, 'fsdp': 2, 'tensor': 2}
   assert sharding.num_batch_shards(mesh) == 4

@@ -1,4 +1,4 @@
-"""What a run leaves behind can be read, and holds each step once."""
+"""Tests of runtime/writers.py: files are readable and have each step once."""
 
 import io
 import json
@@ -20,7 +20,7 @@ _CLIPS = _RNG.integers(0, 256, (3, 4, 6, 10, 3), np.uint8)
 
 
 def _events(workdir: pathlib.Path) -> list:
-  """Reads TensorBoard's records: length, checksum, event, checksum."""
+  """Returns TensorBoard events from records of length, checksum, event."""
   events = []
   for file in sorted((workdir / 'tensorboard').iterdir()):
     data = file.read_bytes()
@@ -33,7 +33,7 @@ def _events(workdir: pathlib.Path) -> list:
 
 def _lines(workdir: pathlib.Path) -> list[dict]:
   def refuse(text: str) -> None:
-    raise ValueError(f'{text} is no JSON.')
+    raise ValueError(f'{text} is not JSON.')
 
   text = (workdir / 'metrics.jsonl').read_text()
   return [json.loads(s, parse_constant=refuse) for s in text.splitlines()]
@@ -42,7 +42,7 @@ def _lines(workdir: pathlib.Path) -> list[dict]:
 def test_metrics_are_strict_json_line_by_line(tmp_path):
   with writers.Writer(str(tmp_path / 'run'), 0, tensorboard=False) as writer:
     writer.write_metrics(5, {'a/loss': np.float32(0.5), 'rest': np.nan})
-    # It is there before the run is over, whole.
+    # It is complete before the run ends.
     assert _lines(tmp_path / 'run') == [
       {'step': 5, 'a/loss': 0.5, 'rest': 'nan'}
     ]
@@ -53,28 +53,28 @@ def test_metrics_are_strict_json_line_by_line(tmp_path):
   assert writers.read_metrics(str(tmp_path)) == []
 
 
-def test_after_a_kill_steps_appear_once(tmp_path):
+def test_after_a_kill_each_step_is_logged_once(tmp_path):
   with writers.Writer(str(tmp_path), 0, tensorboard=False) as writer:
     for step in (2, 4, 6):
-      writer.write_metrics(step, {'life': 1})
+      writer.write_metrics(step, {'process': 1})
   file = tmp_path / 'metrics.jsonl'
-  file.write_text(file.read_text() + '{"step": 8, "li')  # Killed as it wrote.
+  file.write_text(file.read_text() + '{"step": 8, "pr')  # Killed while writing.
   # Its last checkpoint was that of step 4.
   with writers.Writer(str(tmp_path), 4, tensorboard=False) as writer:
     for step in (6, 8):
-      writer.write_metrics(step, {'life': 2})
-  lives = [(line['step'], line['life']) for line in _lines(tmp_path)]
-  assert lives == [(2, 1), (4, 1), (6, 2), (8, 2)]
+      writer.write_metrics(step, {'process': 2})
+  found = [(line['step'], line['process']) for line in _lines(tmp_path)]
+  assert found == [(2, 1), (4, 1), (6, 2), (8, 2)]
   assert not list(tmp_path.glob('*.new'))
 
 
-def test_a_file_that_cannot_be_appended_to_is_written_anew(tmp_path):
+def test_a_file_without_append_is_rewritten(tmp_path):
   with writers.Writer(str(tmp_path), 0, tensorboard=False) as writer:
     writer.write_metrics(1, {'loss': 3})
   local = writers.Writer(str(tmp_path), 1, tensorboard=False)
 
   class Bucket:
-    """A place like gs://, whose files have no mode 'a'."""
+    """A path like gs://..., whose files have no mode 'a'."""
 
     def __truediv__(self, name: str) -> 'Bucket':
       return self
@@ -91,14 +91,14 @@ def test_a_file_that_cannot_be_appended_to_is_written_anew(tmp_path):
   assert [line['step'] for line in _lines(tmp_path)] == [1, 2, 3]
 
 
-def test_clips_can_be_seen(tmp_path):
+def test_clips_are_written_as_video_gif_and_image(tmp_path):
   with writers.Writer(str(tmp_path), 0, frames_per_second=5) as writer:
     writer.write_clips(7, _CLIPS)
   folder = tmp_path / 'samples'
   with av.open(str(folder / '7.mp4')) as container:
     frames = [f.to_ndarray(format='rgb24') for f in container.decode(video=0)]
     assert container.streams.video[0].average_rate == 5
-  # Two rows of two, 12 times enlarged; the fourth is empty.
+  # Two rows of two, enlarged 12 times; the fourth is empty.
   assert len(frames) == 4
   assert frames[0].shape == (2 * 6 * 12, 2 * 10 * 12, 3)
   assert frames[0][-70:, -110:].max() < 30
@@ -119,18 +119,18 @@ def test_the_grid_has_frames_along_x_and_clips_along_y():
       np.testing.assert_array_equal(tile, _CLIPS[clip, frame])
 
 
-def test_pixels_of_models_become_pixels_of_files():
+def test_floats_become_uint8_rgb():
   levels = np.array([-1, -0.5, 0, 1, 1.7, -9, np.nan], np.float32)
-  got = writers.pixels(levels.reshape(1, 1, 1, -1, 1))
+  got = writers.to_rgb(levels.reshape(1, 1, 1, -1, 1))
   want = [0, 64, 128, 255, 255, 0, 0]
   np.testing.assert_array_equal(got[0, 0, 0], np.array([want] * 3).T)
-  back = _CLIPS.astype(np.float32) / 127.5 - 1  # As the train step does it.
-  np.testing.assert_array_equal(writers.pixels(back), _CLIPS)
+  back = _CLIPS.astype(np.float32) / 127.5 - 1  # As in the train step.
+  np.testing.assert_array_equal(writers.to_rgb(back), _CLIPS)
   with pytest.raises(ValueError, match='1 or 3 channels'):
-    writers.pixels(np.zeros((1, 2, 4, 4, 2)))
+    writers.to_rgb(np.zeros((1, 2, 4, 4, 2)))
 
 
-def test_tensorboard_gets_curves_and_a_gif(tmp_path):
+def test_tensorboard_has_curves_and_a_gif(tmp_path):
   assert 'moviepy' not in sys.modules
   with writers.Writer(str(tmp_path), 0) as writer:
     writer.write_metrics(3, {'a/loss': 0.5})
@@ -146,14 +146,14 @@ def test_tensorboard_gets_curves_and_a_gif(tmp_path):
   with Image.open(io.BytesIO(clips.image.encoded_image_string)) as gif:
     assert (step, gif.n_frames) == (3, 4)
     assert gif.size == (clips.image.width, clips.image.height)
-  # A resumed run tells TensorBoard which of the old events are void.
+  # A resumed run states which old events TensorBoard must ignore.
   with writers.Writer(str(tmp_path), 2):
     pass
   starts = [e.step for e in _events(tmp_path) if e.session_log.status == 1]
   assert max(starts) == 3
 
 
-def test_hosts_but_the_first_write_nothing(tmp_path, monkeypatch):
+def test_only_process_0_writes(tmp_path, monkeypatch):
   monkeypatch.setattr(writers.jax, 'process_index', lambda: 1)
   with writers.Writer(str(tmp_path / 'run'), 0, wandb='absent') as writer:
     writer.write_metrics(1, {'loss': 1})
@@ -161,19 +161,17 @@ def test_hosts_but_the_first_write_nothing(tmp_path, monkeypatch):
   assert not (tmp_path / 'run').exists()
 
 
-def test_wandb_is_asked_for_by_name_and_goes_on_with_its_run(
-  tmp_path, monkeypatch
-):
+def test_wandb_is_optional_and_its_run_is_resumed(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, 'wandb', None)  # As if not installed.
   with pytest.raises(ImportError, match=r"pip install 'vgen_jax\[wandb\]'"):
     writers.Writer(str(tmp_path), 0, wandb='project')
 
-  told: list = []
+  calls: list = []
   run = types.SimpleNamespace(
-    log=lambda values, step: told.append((step, values)),
-    finish=lambda: told.append('finish'),
+    log=lambda values, step: calls.append((step, values)),
+    finish=lambda: calls.append('finish'),
   )
-  init = lambda **kwargs: told.append(kwargs) or run
+  init = lambda **kwargs: calls.append(kwargs) or run
   video = lambda data, format: (format, data.read(6))
   fake = types.SimpleNamespace(init=init, Video=video)
   monkeypatch.setitem(sys.modules, 'wandb', fake)
@@ -183,7 +181,7 @@ def test_wandb_is_asked_for_by_name_and_goes_on_with_its_run(
     ) as writer:
       writer.write_metrics(first + 2, {'loss': 1.0})
       writer.write_clips(first + 2, _CLIPS)
-  init, loss, clips, end, again, *_ = told
+  init, loss, clips, end, again, *_ = calls
   assert (init['project'], init['resume']) == ('project', 'allow')
   assert again['id'] == init['id']
   assert loss == (2, {'loss': 1.0})
@@ -191,4 +189,4 @@ def test_wandb_is_asked_for_by_name_and_goes_on_with_its_run(
   assert end == 'finish'
   other = loggers.Wandb('project', writers.epath.Path(tmp_path) / 'other')
   assert other is not None
-  assert told[-1]['id'] != init['id']
+  assert calls[-1]['id'] != init['id']

@@ -1,4 +1,4 @@
-"""A game small enough to solve by hand, for tests of the train step."""
+"""A model with two players whose steps can be computed by hand."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ class Scalar(nn.Module):
 
 
 class Chase(VideoModel):
-  """`cat` runs to `mouse`, `mouse` runs from `cat`, and `cheese` stays."""
+  """`cat` approaches `mouse`, `mouse` evades `cat`, `cheese` is not trained."""
 
   cat: nn.Module
   mouse: nn.Module

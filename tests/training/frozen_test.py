@@ -14,6 +14,7 @@ import optax
 import pytest
 
 from vgen_jax.config import loading as config_lib
+from vgen_jax.config import settings as settings_lib
 from vgen_jax.families import base
 from vgen_jax.runtime import checkpoints as checkpoints_lib
 from vgen_jax.training import frozen
@@ -34,7 +35,7 @@ class Encoder(nn.Module):
     return nn.Dense(self.width)(x_bd)
 
 
-class Alone(base.VideoModel):
+class TokenizerOnly(base.VideoModel):
   """Trains a tokenizer."""
 
   tokenizer: nn.Module
@@ -47,8 +48,8 @@ class Alone(base.VideoModel):
     return jnp.square(self.tokenizer(batch['video']) - 1).mean(), {}
 
 
-class Upon(base.VideoModel):
-  """Trains a head upon a tokenizer that it leaves as it is."""
+class HeadOnTokenizer(base.VideoModel):
+  """Trains a head on a tokenizer that stays constant."""
 
   tokenizer: nn.Module
   head: nn.Module
@@ -61,15 +62,15 @@ class Upon(base.VideoModel):
     return jnp.square(self.head(self.tokenizer(batch['video']))).mean(), {}
 
 
-def make_upon(width: int = 3, averages: tuple[str, ...] = ()):
-  model = Upon((1, 1, 1, 3), Encoder(width), nn.Dense(2))
+def make_with_head(width: int = 3, averages: tuple[str, ...] = ()):
+  model = HeadOnTokenizer((1, 1, 1, 3), Encoder(width), nn.Dense(2))
   optimizers = {'head': optax.sgd(0.1)}
   state = state_lib.create(model, optimizers, averages, BATCH, 1)
   return model, optimizers, state
 
 
-def write_run(workdir, state, model='y.Alone', sample_from='slow'):
-  """Leaves in a workdir what a run would."""
+def write_run(workdir, state, model='y.TokenizerOnly', sample_from='slow'):
+  """Writes a config and a checkpoint to a workdir, as a run does."""
   config = ConfigDict(
     {
       'clip_shape': (1, 1, 1, 3),
@@ -93,7 +94,7 @@ def write_run(workdir, state, model='y.Alone', sample_from='slow'):
 def trained(request, tmp_path_factory):
   """A workdir with a tokenizer whose parameters and average differ."""
   workdir = tmp_path_factory.mktemp('tokenizer')
-  model = Alone((1, 1, 1, 3), Encoder())
+  model = TokenizerOnly((1, 1, 1, 3), Encoder())
   optimizers = {'tokenizer': optax.sgd(0.1)}
   state = state_lib.create(model, optimizers, ('slow',), BATCH, 0)
   step = step_lib.make_train_step(
@@ -106,9 +107,9 @@ def trained(request, tmp_path_factory):
   return str(workdir), state.variables(request.param)
 
 
-def test_a_frozen_part_is_that_of_the_other_run(trained):
+def test_a_frozen_part_equals_that_of_the_other_run(trained):
   workdir, variables = trained
-  model, optimizers, state = make_upon()
+  model, optimizers, state = make_with_head()
   fresh = state.params['tokenizer']
   state = frozen.restore(state, {'tokenizer': workdir})
   for step in range(3):
@@ -122,22 +123,24 @@ def test_a_frozen_part_is_that_of_the_other_run(trained):
   gap = jax.tree.map(
     lambda a, b: abs(a - b).max(), fresh, state.params['tokenizer']
   )
-  assert max(jax.tree.leaves(gap)) > 1e-3, 'A fresh one would not do.'
+  assert max(jax.tree.leaves(gap)) > 1e-3, (
+    'The first state has another tokenizer.'
+  )
 
 
-def test_a_part_that_was_frozen_there_too_is_handed_on(trained, tmp_path):
-  """A run's averages are of what learns; the rest lies in its parameters."""
+def test_a_part_that_was_frozen_in_the_other_run_is_restored(trained, tmp_path):
+  """Averages cover players only; frozen parts are read from the parameters."""
   workdir, variables = trained
-  model, optimizers, state = make_upon(averages=('slow',))
+  model, optimizers, state = make_with_head(averages=('slow',))
   state = frozen.restore(state, {'tokenizer': workdir})
   step = step_lib.make_train_step(
     model, optimizers, averages={'slow': {'decay': 0.5}}
   )
   state, _ = step(state, BATCH)
   assert state.ema['slow'].keys() == {'head'}
-  second = write_run(tmp_path / 'second', state, 'y.Upon')
+  second = write_run(tmp_path / 'second', state, 'y.HeadOnTokenizer')
 
-  *_, third = make_upon()
+  *_, third = make_with_head()
   third = frozen.restore(third, {'tokenizer': second})
   for ours, theirs in (
     (third.params['tokenizer'], variables['params']['tokenizer']),
@@ -146,15 +149,15 @@ def test_a_part_that_was_frozen_there_too_is_handed_on(trained, tmp_path):
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
 
 
-def test_statistics_that_are_not_there_are_told(tmp_path):
+def test_missing_statistics_are_reported(tmp_path):
   model, optimizers = (
-    Alone((1, 1, 1, 3), Encoder()),
+    TokenizerOnly((1, 1, 1, 3), Encoder()),
     {'tokenizer': optax.sgd(1)},
   )
   state = state_lib.create(model, optimizers, ('slow',), BATCH, 0)
   state = state.replace(stats={'other': state.stats['batch_stats']})
   workdir = write_run(tmp_path, state)
-  *_, state = make_upon()
+  *_, state = make_with_head()
   with pytest.raises(
     ValueError, match='has no stats/batch_stats/tokenizer/mean'
   ):
@@ -162,19 +165,20 @@ def test_statistics_that_are_not_there_are_told(tmp_path):
 
 
 @pytest.mark.parametrize('sample_from', ['slow', 'params'])
-def test_a_run_without_the_part_is_told(tmp_path, sample_from):
-  *_, state = make_upon(averages=('slow',))
+def test_a_run_without_the_part_is_reported(tmp_path, sample_from):
+  *_, state = make_with_head(averages=('slow',))
   params = {'head': state.params['head']}
   state = state.replace(params=params, stats={})
   workdir = write_run(
     tmp_path, state, 'families.prediction.recurrent.Recurrent', sample_from
   )
-  *_, state = make_upon()
-  told = (
-    f'config.frozen.tokenizer is {workdir!r}, whose model, recurrent.Recurrent,'
-    " has no part 'tokenizer'; it has ['head']."
+  *_, state = make_with_head()
+  message = (
+    f'config.frozen.tokenizer is {workdir!r}, whose model,'
+    " families.prediction.recurrent.Recurrent, has no part 'tokenizer'; it has"
+    " ['head']."
   )
-  with pytest.raises(ValueError, match=re.escape(told)):
+  with pytest.raises(ValueError, match=re.escape(message)):
     frozen.restore(state, {'tokenizer': workdir})
 
 
@@ -182,25 +186,27 @@ def test_a_run_without_the_part_is_told(tmp_path, sample_from):
   ('part', 'where', 'message'),
   [
     ('tokeniser', None, r"'tokeniser', which .* Did you mean 'tokenizer'\?"),
-    ('head', None, "'head', which is no part of this model that does not lea"),
-    ('tokenizer', '/nowhere', "is '/nowhere', where there is no run"),
+    ('head', None, "'head', which is not a part of this model that can be"),
+    ('tokenizer', '/nowhere', "is '/nowhere', but there is no run in it"),
   ],
 )
-def test_what_cannot_be_frozen_is_told(trained, part, where, message):
-  *_, state = make_upon()
+def test_parts_that_cannot_be_frozen_are_reported(
+  trained, part, where, message
+):
+  *_, state = make_with_head()
   with pytest.raises(ValueError, match=message):
     frozen.restore(state, {part: where or trained[0]})
 
 
-def test_a_part_of_another_shape_is_told(trained):
-  *_, state = make_upon(width=4)
-  with pytest.raises(ValueError, match='does not hold what its config'):
+def test_a_part_of_another_shape_is_reported(trained):
+  *_, state = make_with_head(width=4)
+  with pytest.raises(ValueError, match='does not have the arrays that its'):
     frozen.restore(state, {'tokenizer': trained[0]})
 
 
-def test_a_part_that_was_built_otherwise_is_told(trained, tmp_path):
-  """Also where shapes agree: the first field that differs is named."""
-  *_, state = make_upon()
+def test_a_part_with_another_spec_is_reported(trained, tmp_path):
+  """Also if the shapes agree; the first field that differs is named."""
+  *_, state = make_with_head()
   config = json.loads((pathlib.Path(trained[0]) / 'config.json').read_text())
   there = {'name': 'a.Encoder', 'levels': (8, 8), 'width': 3}
   config['model']['tokenizer'] = there
@@ -214,6 +220,53 @@ def test_a_part_that_was_built_otherwise_is_told(trained, tmp_path):
     {'prior': {'tokenizer': there | {'levels': (8, 5)}}},
   ):
     with pytest.raises(
-      ValueError, match=r'levels: \(8, 8\) != \(8, 5\)\. Make'
+      ValueError, match=r'levels = \(8, 8\), but this .* \(8, 5\)\.'
     ):
       frozen.restore(state, where, model)
+
+
+def latent_settings(workdir, **model) -> settings_lib.Settings:
+  return settings_lib.read(
+    {
+      'clip_shape': (4, 8, 8, 3),
+      'batch_size': 2,
+      'num_steps': 3,
+      'data': {'name': 'x'},
+      'model': {'name': 'families.latent.Latent', 'prior': {'name': 'y'}}
+      | model,
+      'optim': {'name': 'z'},
+      'frozen': {'autoencoder': str(workdir)},
+    }
+  )
+
+
+def test_the_spec_of_a_tokenizer_is_that_of_its_run(tmp_path):
+  tokenizer = config_lib.load('configs/fsq_world.py:smoke')
+  (tmp_path / 'config.json').write_text(config_lib.to_json(tokenizer))
+  spec = tokenizer.model.autoencoder.to_dict()
+  filled = frozen.with_tokenizer(latent_settings(tmp_path))
+  assert filled.model['autoencoder'] == spec
+  assert filled.model['prior'] == {'name': 'y'}
+  # A spec in the config is kept; `restore` compares it.
+  settings = latent_settings(tmp_path, autoencoder={'name': 'own'})
+  assert frozen.with_tokenizer(settings) == settings
+
+
+def test_a_tokenizer_that_is_not_trained_yet_is_reported_with_its_command():
+  command = (
+    'Train it first: vgen train --config=configs/fsq_world.py'
+    ' --workdir=absent/fsq_world.'
+  )
+  with pytest.raises(ValueError, match=re.escape(command)):
+    frozen.with_tokenizer(latent_settings('absent/fsq_world'))
+  with pytest.raises(
+    ValueError, match='--config=<its config> --workdir=absent'
+  ):
+    frozen.with_tokenizer(latent_settings('absent'))
+
+
+def test_a_run_without_a_tokenizer_is_reported(tmp_path):
+  other = config_lib.load('configs/convlstm_world.py:smoke')
+  (tmp_path / 'config.json').write_text(config_lib.to_json(other))
+  with pytest.raises(ValueError, match=r"Recurrent.*has no part 'autoencoder'"):
+    frozen.with_tokenizer(latent_settings(tmp_path))

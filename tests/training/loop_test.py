@@ -1,4 +1,4 @@
-"""Tests of training/loop.py: the promises around the steps."""
+"""Tests of training/loop.py: logging, resuming, stopping and errors."""
 
 import dataclasses
 import os
@@ -39,7 +39,7 @@ def done(config, tmp_path_factory):
   return workdir, loop.train(config, str(workdir), hooks=hooks.standard())
 
 
-def test_metrics_tell_each_turn_when_it_is_due(done):
+def test_metrics_of_an_update_are_logged_when_it_is_due(done):
   entries = writers.read_metrics(str(done[0]))
   assert [entry['step'] for entry in entries] == [1, 2, 3, 4, 5, 6]
   penalty = [
@@ -52,14 +52,16 @@ def test_metrics_tell_each_turn_when_it_is_due(done):
   )
 
 
-def test_a_late_turn_is_not_in_the_log_before(config, tmp_path, monkeypatch):
-  """Neither its NaNs nor a learning rate; nor can it be called best."""
-  turns = gan.GAN.updates.fget
-  late = lambda turn: dataclasses.replace(
-    turn, start=3 if turn.player == 'critic_image' else 0
+def test_a_late_update_is_not_logged_before_its_start(
+  config, tmp_path, monkeypatch
+):
+  """Its NaNs and its learning rate are left out, and `best` cannot name it."""
+  updates = gan.GAN.updates.fget
+  late = lambda update: dataclasses.replace(
+    update, start=3 if update.player == 'critic_image' else 0
   )
   monkeypatch.setattr(
-    gan.GAN, 'turns', property(lambda self: tuple(map(late, turns(self))))
+    gan.GAN, 'updates', property(lambda self: tuple(map(late, updates(self))))
   )
   config = config_lib.replace(config, {'tensorboard': True})
   loop.train(config, str(tmp_path), hooks=hooks.standard())
@@ -74,14 +76,14 @@ def test_a_late_turn_is_not_in_the_log_before(config, tmp_path, monkeypatch):
   assert rates[3] == entries[0]['critic_video/learning_rate']
   assert list((tmp_path / 'tensorboard').iterdir())
   best = config_lib.replace(config, {'best': 'critic_image/loss'})
-  with pytest.raises(ValueError, match='no metric of every step'):
+  with pytest.raises(ValueError, match='must be a metric that every step has'):
     loop.train(best, str(tmp_path / 'best'), hooks=hooks.standard())
 
 
-def test_broken_clips_are_counted_if_the_config_says_so(
+def test_unreadable_clips_are_counted_under_substitute(
   config, tmp_path, monkeypatch
 ):
-  """Clips 0 and 1 cannot be read: neither the first look nor a step stops."""
+  """Clips 0 and 1 cannot be read, and neither setup nor a step fails."""
   read = source.World.__getitem__
 
   def broken(self, index):
@@ -101,10 +103,10 @@ def test_broken_clips_are_counted_if_the_config_says_so(
   assert counts == [config.batch_size / 2, config.batch_size]
 
 
-def test_sigterm_saves_and_leaves(config, tmp_path, done):
-  """The run stops after the step in which the signal came, and goes on."""
+def test_sigterm_saves_and_stops(config, tmp_path, done):
+  """The run stops after the step of the signal, and can be resumed."""
 
-  class Leave(training_hooks.Hook):
+  class SendSignal(training_hooks.Hook):
     def on_log(self, step, metrics):
       if step == 3:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -112,9 +114,9 @@ def test_sigterm_saves_and_leaves(config, tmp_path, done):
   state = loop.train(
     config_lib.replace(config, {'checkpoint_every': 100}),
     str(tmp_path),
-    hooks=[*hooks.standard(), Leave()],
+    hooks=[*hooks.standard(), SendSignal()],
   )
-  # The signal came with the log of step 3, so it is seen after step 4.
+  # The signal is sent at the log of step 3 and noticed after step 4.
   assert int(state.step) == 4
   assert checkpoints.steps(str(tmp_path)) == [4]
   assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
@@ -127,8 +129,10 @@ def test_sigterm_saves_and_leaves(config, tmp_path, done):
     np.testing.assert_array_equal(a, b)
 
 
-def test_an_old_skip_does_not_stop_a_run(config, tmp_path, monkeypatch):
-  """Under 'raise', what was skipped before this start is history."""
+def test_updates_skipped_before_a_resume_do_not_stop_a_run(
+  config, tmp_path, monkeypatch
+):
+  """The policy 'raise' counts only updates skipped since the resume."""
   loss = gan.GAN.loss
 
   def broken(self, batch, *, player, train):
@@ -145,7 +149,7 @@ def test_an_old_skip_does_not_stop_a_run(config, tmp_path, monkeypatch):
   assert int(state.guard['generator']['skipped']) == 1
 
 
-def test_a_finished_run_is_left_as_it_is(config, done):
+def test_training_a_finished_run_changes_nothing(config, done):
   before = (done[0] / 'metrics.jsonl').read_text()
   again = loop.train(config, str(done[0]), hooks=hooks.standard())
   assert int(again.step) == 6
@@ -153,7 +157,7 @@ def test_a_finished_run_is_left_as_it_is(config, done):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run(config, tmp_path, monkeypatch):
-  """The checkpoint that is left is sound."""
+  """The last checkpoint is one from before."""
   loss = gan.GAN.loss
 
   def break_at_step_4(self, batch, *, player, train):
@@ -162,7 +166,9 @@ def test_a_loss_that_is_not_finite_stops_the_run(config, tmp_path, monkeypatch):
 
   loop.train(config, str(tmp_path), stop_at=3, hooks=hooks.standard())
   monkeypatch.setattr(gan.GAN, 'loss', break_at_step_4)
-  with pytest.raises(FloatingPointError, match='not finite, or a spike; none'):
+  with pytest.raises(
+    FloatingPointError, match='not finite, or a gradient norm above'
+  ):
     loop.train(config, str(tmp_path), hooks=hooks.standard())
   assert checkpoints.steps(str(tmp_path))[-1] == 3
   monkeypatch.undo()
@@ -176,12 +182,14 @@ def test_a_loss_that_is_not_finite_stops_the_run(config, tmp_path, monkeypatch):
   [
     (
       {'model.generator.width': 8},
-      'of another config; its model.generator.wid',
+      r'with model\.generator\.width=4; you asked for 8\. This field cannot',
     ),
-    ({'batch_size': 16}, 'its batch_size: 8 != 16 of this one'),
+    ({'batch_size': 16}, 'with batch_size=8; you asked for 16'),
   ],
 )
-def test_a_workdir_of_another_run_is_refused(config, done, overrides, message):
+def test_a_workdir_of_another_config_is_refused(
+  config, done, overrides, message
+):
   before = (done[0] / 'config.json').read_text()
   with pytest.raises(ValueError, match=message):
     loop.train(
@@ -196,23 +204,28 @@ def test_a_workdir_of_another_run_is_refused(config, done, overrides, message):
   ('overrides', 'message'),
   [
     ({'batch_size': 6, 'mesh.data': 4}, 'is 6; it must be a multiple of the 4'),
-    ({'model.num_critic_updates': 3}, r'critic_image moves 3 times a step'),
+    (
+      {'model.num_critic_updates': 3},
+      'critic_image is updated 3 times in each step',
+    ),
     ({'model.num_classes': 4}, 'num_classes is 4; the data has 8 classes'),
-    ({'best': 'critic_image_penalty/loss'}, 'no metric of every step'),
-    ({'model.generator.widht': 3}, "takes no 'widht'. Did you mean 'width'"),
+    ({'best': 'critic_image_penalty/loss'}, 'a metric that every step has'),
+    ({'model.generator.widht': 3}, "no argument 'widht'. Did you mean 'width'"),
     (
       {'model.name': 'families.adversarial.gan.Gan'},
       "no class 'Gan' in .* Did you mean 'GAN'",
     ),
     ({'optim.name': 'adamm'}, "Did you mean 'adam"),
     ({'optim.players': {'critc_image': {}}}, 'critic_image'),
-    ({'data.label': 'colour'}, "label is 'colour'. Did you mean 'color'"),
+    ({'data.label': 'colour'}, "Did you mean 'color'"),
     ({'ema.slow.dekay': 1}, 'decay'),
-    ({'frozen': {'generator': 'x'}}, 'no part of this model that does not'),
-    ({'best': 'valid'}, "config.best is 'valid', no metric"),
+    ({'frozen': {'generator': 'x'}}, 'not a part of this model that can be'),
+    ({'best': 'valid'}, "config.best is 'valid'; it must be a metric"),
   ],
 )
-def test_what_is_wrong_is_told(config, tmp_path, overrides, message):
+def test_wrong_configs_are_reported_before_training(
+  config, tmp_path, overrides, message
+):
   with pytest.raises(ValueError, match=message):
     loop.train(
       config_lib.replace(config, overrides),

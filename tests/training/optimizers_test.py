@@ -1,4 +1,4 @@
-"""Optimizers: who gets which, at what rate, and what Muon does to kernels."""
+"""Tests of training/optimizers.py: specs by player, rates, and Muon."""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,7 @@ _SGD = {'name': 'sgd', 'schedule': _CONSTANT}
 
 
 def _step_of(optimizer, grads, params=None, num=1):
-  """Returns the `num`-th update by the same gradient."""
+  """Returns the `num`-th update if all gradients are equal."""
   params = grads if params is None else params
   state = optimizer.init(params)
   for _ in range(num):
@@ -22,7 +22,7 @@ def _step_of(optimizer, grads, params=None, num=1):
   return updates
 
 
-def test_a_player_gets_what_is_said_of_all_or_of_itself():
+def test_a_player_has_the_common_spec_with_its_own_changes():
   spec = {
     'name': 'adam',
     'schedule': {'name': 'linear', 'peak': 0.5, 'warmup_steps': 1},
@@ -35,7 +35,7 @@ def test_a_player_gets_what_is_said_of_all_or_of_itself():
   players = ('generator', 'critic', 'prior')
   optimizers = optim.make(spec, players, 10)
   assert list(optimizers) == list(players)
-  # `sgd` has no `b1`: a player with an optimizer of its own drops it.
+  # `sgd` has no `b1`: another optimizer drops the common arguments.
   np.testing.assert_allclose(
     _step_of(optimizers['critic'], jnp.array([3.0])), [-3.0 * 0.125]
   )
@@ -47,7 +47,7 @@ def test_a_player_gets_what_is_said_of_all_or_of_itself():
   np.testing.assert_allclose(got, [0.25, 0.125, 2.0])
 
 
-def test_clipping_bounds_the_whole_gradient():
+def test_clipping_bounds_the_norm_of_the_whole_gradient():
   grads = {'a': jnp.array([3.0]), 'b': jnp.array([4.0])}
   clipped = optim.make(_SGD | {'clip_norm': 1.0}, ['x'], 10)['x']
   free = optim.make(_SGD, ['x'], 10)['x']
@@ -56,13 +56,13 @@ def test_clipping_bounds_the_whole_gradient():
   np.testing.assert_allclose(norm(free), 2.5, rtol=1e-6)
 
 
-def test_schedules_count_steps_however_often_a_player_moves():
-  turns = [
+def test_schedules_count_steps_and_not_updates():
+  order = [
     Update('critic', times=4),
     Update('critic', loss='penalty', every=2),
     Update('generator'),
   ]
-  updates = optim.updates_per_step(turns)
+  updates = optim.updates_per_step(order)
   assert updates == {'critic': 4.5, 'generator': 1.0}
   spec = _SGD | {'schedule': {'name': 'linear', 'peak': 1.0}}
   optimizers = optim.make(spec, ['critic', 'generator'], 10, updates)
@@ -71,13 +71,13 @@ def test_schedules_count_steps_however_often_a_player_moves():
   for player, num in (('critic', 18), ('generator', 4)):
     update = _step_of(optimizers[player], grads, num=num + 1)
     np.testing.assert_allclose(update, [-0.6], rtol=1e-5)
-  # An optimizer that takes updates for steps has run out of its schedule.
+  # If updates were counted as steps, the schedule would have ended.
   naive = optim.make(spec, ['critic'], 10)['critic']
   np.testing.assert_allclose(_step_of(naive, grads, num=19), [0.0])
 
 
-def test_a_late_player_has_a_schedule_of_its_own():
-  """It warms up when it starts, and has fallen when the run ends."""
+def test_the_schedule_of_a_late_player_starts_with_it():
+  """It warms up at the player's start and ends with the run."""
   line = {'name': 'linear', 'peak': 1.0, 'warmup_steps': 1}
   spec = _SGD | {'schedule': line}
   players, starts = ('critic', 'generator'), {'critic': 6}
@@ -85,20 +85,24 @@ def test_a_late_player_has_a_schedule_of_its_own():
   own = [float(rates['critic'](step)) for step in (6, 7, 8, 10)]
   np.testing.assert_allclose(own, [0.5, 1.0, 2 / 3, 0.0], atol=1e-6)
   np.testing.assert_allclose(rates['generator'](7), 1 - 6 / 9, rtol=1e-5)
-  # Its optimizer has not counted the steps before.
+  # Its optimizer does not count the steps before.
   critic = optim.make(spec, players, 10, starts=starts)['critic']
   grads = jnp.array([1.0])
   for num, rate in ((1, 0.5), (2, 1.0), (3, 2 / 3)):
     update = _step_of(critic, grads, num=num)
     np.testing.assert_allclose(update, [-rate], rtol=1e-5)
   long = {'schedule': line | {'warmup_steps': 4}}
-  with pytest.raises(ValueError, match='critic, who starts at step 6 of 10'):
+  with pytest.raises(
+    ValueError, match='of critic, which starts at step 6 of 10'
+  ):
     optim.make(_SGD | long, players, 10, starts=starts)
-  optim.make(_SGD | long, players, 10, starts={'critic': 10})  # Never plays.
+  optim.make(
+    _SGD | long, players, 10, starts={'critic': 10}
+  )  # Is never updated.
 
 
 @pytest.mark.parametrize('name', sorted(optim.names()))
-def test_every_optimizer_on_offer_learns_from_gradients_alone(name):
+def test_every_supported_optimizer_needs_only_gradients(name):
   optimizer = optim.make(_SGD | {'name': name}, ['x'], 10)['x']
   params = {'kernel': jnp.ones((4, 2)), 'bias': jnp.ones(2)}
 
@@ -111,12 +115,12 @@ def test_every_optimizer_on_offer_learns_from_gradients_alone(name):
 
 
 def _orthogonality(matrix) -> float:
-  """Returns the largest singular value over the smallest."""
+  """Returns the largest singular value divided by the smallest."""
   values = np.linalg.svd(matrix, compute_uv=False)
   return float(values[0] / values[-1])
 
 
-def test_muon_makes_each_kernel_an_even_map_and_leaves_the_rest_to_adam():
+def test_muon_orthogonalizes_kernels_and_adam_updates_the_rest():
   params = {
     'dense': {'kernel': (6, 4), 'bias': (4,)},
     'conv': {'kernel': (2, 1, 1, 3, 4)},
@@ -129,7 +133,7 @@ def test_muon_makes_each_kernel_an_even_map_and_leaves_the_rest_to_adam():
     params,
     is_leaf=lambda x: isinstance(x, tuple),
   )
-  # Columns of very different length, so that only Muon evens them out.
+  # Columns of very different length, which only Muon makes similar.
   key = jax.random.key(0)
   grads = jax.tree.map(
     lambda x: (
@@ -161,7 +165,7 @@ def test_muon_makes_each_kernel_an_even_map_and_leaves_the_rest_to_adam():
     np.testing.assert_allclose(update[part][leaf], want, rtol=1e-4)
 
 
-def test_unrolled_layers_are_not_taken_for_stacked_ones():
+def test_unrolled_layers_are_not_treated_as_stacked():
   shape = jax.ShapeDtypeStruct((3, 8, 4), jnp.float32)  # Taps of a convolution.
   names = ('blocks_0', 'blocks', 'ScanBlock_0')
   axes = optim.muon_axes({name: {'kernel': shape} for name in names})
@@ -176,13 +180,16 @@ def test_unrolled_layers_are_not_taken_for_stacked_ones():
     ({'name': 'adamm', 'schedule': _CONSTANT}, "mean 'adam"),
     ({'name': 'lbfgs', 'schedule': _CONSTANT}, 'more than gradients'),
     ({'name': 'adam'}, "no 'schedule'"),
-    (_SGD | {'momentun': 0.9}, "mean 'momentum'"),
-    (_SGD | {'learning_rate': 0.9}, 'Set `schedule`'),
-    (_SGD | {'adam_ratio': 0.9}, "no 'adam_ratio'"),
+    (_SGD | {'momentun': 0.9}, r"unknown key 'momentun'.* mean 'momentum'"),
+    (
+      _SGD | {'learning_rate': 0.9},
+      r'learning_rate cannot be set; set config\.optim\.schedule',
+    ),
+    (_SGD | {'adam_ratio': 0.9}, "unknown key 'adam_ratio'"),
     (_SGD | {'clip_norm': -1.0}, 'clip_norm is -1.0'),
     (_SGD | {'players': {'citric': {}}}, "mean 'critic'"),
   ],
 )
-def test_what_does_not_fit_is_told(spec, message):
+def test_wrong_specs_are_reported(spec, message):
   with pytest.raises(ValueError, match=message):
     optim.make(spec, ['critic', 'generator'], 10)

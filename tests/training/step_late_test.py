@@ -1,4 +1,4 @@
-"""Turns that start late: in training/step.py, and what a run logs of them."""
+"""Tests of training/step.py: updates that start in a later step."""
 
 import jax
 import jax.numpy as jnp
@@ -17,17 +17,17 @@ def bits(tree) -> list[bytes]:
 
 
 def of_cat(state) -> list[list[bytes]]:
-  """All that is the cat's own."""
+  """Returns all parts of a state that belong to the cat."""
   trees = (state.params, state.opt, state.guard, state.stats['batch_stats'])
   return [bits(tree['cat']) for tree in (*trees, *state.ema.values())]
 
 
 AVERAGES = {'slow': {'decay': 0.9}, 'warm': {'decay': 0.9, 'warmup': True}}
-CAT = 0.43330464  # In float32 .9 times it plus .1 times it is another number.
+CAT = 0.43330464  # A float32 x with 0.9 x + 0.1 x != x after rounding.
 
 
 class Game:
-  """A compiled step; a cat with Adam, and two averages."""
+  """A compiled step of a cat with Adam, a mouse with SGD, and two averages."""
 
   def __init__(self, *order, **kwargs):
     parts = (chase.Scalar(), chase.Scalar(), chase.Scalar())
@@ -46,7 +46,7 @@ class Game:
     )
 
   def states(self, num: int, state=None):
-    """Returns the states before each of `num` steps, and their metrics."""
+    """Returns the states before each of `num` steps and after, with metrics."""
     state, states, metrics = state or self.first, [], []
     for _ in range(num):
       states.append(state)
@@ -58,7 +58,7 @@ class Game:
 LATE = (Update('mouse'), Update('cat', start=3, with_previous=True))
 
 
-def test_before_its_start_nothing_of_a_player_moves():
+def test_nothing_of_a_player_changes_before_its_start():
   game = Game(*LATE)
   states, metrics = game.states(5)
   for state in states[:4]:  # After 0, 1, 2 and 3 steps.
@@ -69,7 +69,7 @@ def test_before_its_start_nothing_of_a_player_moves():
   assert missing == [True, True, True, False, False]
   assert all(np.isfinite(x['mouse/loss']) for x in metrics)
   assert [int(state.opt['cat'][0].count) for state in states[3:]] == [0, 1, 2]
-  # The mouse ran all the while, and the cat saw where it was a step before.
+  # The mouse is updated in every step; the cat uses its previous value.
   mice = [1 + 0.1 * 2 * i for i in range(5)]
   got = [float(state.params['mouse']['value']) for state in states[:5]]
   np.testing.assert_allclose(got, mice, rtol=1e-6)
@@ -77,8 +77,8 @@ def test_before_its_start_nothing_of_a_player_moves():
   np.testing.assert_allclose(metrics[3]['cat/gap'], gap, rtol=1e-6)
 
 
-def test_averages_of_a_late_player_begin_with_it():
-  """Else a warm-up, which is to forget the first values, has passed by."""
+def test_averages_of_a_late_player_start_with_it():
+  """Otherwise the warm-up, which forgets the first values, would be over."""
   states, _ = Game(*LATE).states(4)
   value = float(states[4].params['cat']['value'])
   for name, past in (('slow', 0.9), ('warm', 2 / 11)):
@@ -87,7 +87,7 @@ def test_averages_of_a_late_player_begin_with_it():
     np.testing.assert_allclose(average, expected, rtol=1e-6)
 
 
-def test_a_late_and_lazy_turn_counts_from_its_start():
+def test_the_period_of_a_late_update_counts_from_its_start():
   lazy = Update('cat', loss='penalty', every=2, start=3)
   assert [lazy.is_due(step) for step in range(8)] == (
     [False] * 3 + [True, False] * 2 + [True]
@@ -95,12 +95,12 @@ def test_a_late_and_lazy_turn_counts_from_its_start():
   states, metrics = Game(Update('mouse'), lazy).states(6)
   counts = [int(state.opt['cat'][0].count) for state in states]
   assert counts == [0, 0, 0, 0, 1, 1, 2]
-  played = [bool(np.isfinite(x['cat_penalty/loss'])) for x in metrics]
-  assert played == [False, False, False, True, False, True]
+  applied = [bool(np.isfinite(x['cat_penalty/loss'])) for x in metrics]
+  assert applied == [False, False, False, True, False, True]
 
 
-def test_a_late_turn_in_several_moves_and_micro_batches():
-  """It plays as one that starts at 0 does on the same state."""
+def test_a_late_update_repeated_and_in_micro_batches():
+  """It equals an update that starts at 0 on the same state."""
   many = {'times': 2, 'with_previous': True}
   late = Game(Update('mouse'), Update('cat', start=2, **many), accumulate=2)
   always = Game(Update('mouse'), Update('cat', **many), accumulate=2)
@@ -117,15 +117,15 @@ def test_a_late_turn_in_several_moves_and_micro_batches():
       np.testing.assert_allclose(a, b, rtol=1e-6)
 
 
-@pytest.mark.parametrize('cut', [2, 3, 4])
-def test_a_late_turn_of_a_run_that_was_cut(cut: int):
-  """Before, at and after the start: nothing but the state is needed."""
+@pytest.mark.parametrize('stop', [2, 3, 4])
+def test_a_late_update_of_a_resumed_run(stop: int):
+  """Only the state is needed, before, at and after the start."""
   game = Game(*LATE)
   straight, _ = game.states(5)
-  halves, _ = game.states(cut)
+  halves, _ = game.states(stop)
   saved = jax.device_get(halves[-1].replace(rng=None))
   resumed = jax.tree.map(jnp.asarray, saved).replace(rng=game.first.rng)
-  again, _ = Game(*LATE).states(5 - cut, resumed)
+  again, _ = Game(*LATE).states(5 - stop, resumed)
   drop = lambda state: bits(state.replace(rng=None))
   assert drop(again[-1]) == drop(straight[-1])
 
@@ -133,7 +133,7 @@ def test_a_late_turn_of_a_run_that_was_cut(cut: int):
 @pytest.mark.parametrize(
   ('field', 'least'), [('start', 0), ('every', 1), ('times', 1)]
 )
-def test_a_turn_that_cannot_be_is_told(field: str, least: int):
+def test_wrong_fields_of_an_update_are_reported(field: str, least: int):
   message = (
     f"{field} of the update 'cat' is {least - 1}; it must be at least {least}"
   )

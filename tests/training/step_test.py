@@ -1,4 +1,4 @@
-"""Tests of training/step.py, on games small enough to solve by hand."""
+"""Tests of training/step.py on models whose steps are computed by hand."""
 
 import flax.linen as nn
 import jax
@@ -17,7 +17,7 @@ from vgen_jax.training import step as step_lib
 BATCH = chase.BATCH
 
 
-def play(*order, steps=1, batch=BATCH, rates=(0.5, 0.1), **kwargs):
+def train(*order, steps=1, batch=BATCH, rates=(0.5, 0.1), **kwargs):
   model = chase.Chase(
     (1, 1, 1, 1),
     chase.Scalar(),
@@ -35,14 +35,14 @@ def play(*order, steps=1, batch=BATCH, rates=(0.5, 0.1), **kwargs):
   return values, metrics, state
 
 
-def test_players_take_turns_and_the_rest_is_frozen():
-  values, metrics, state = play()
+def test_players_are_updated_in_order_and_other_parts_are_frozen():
+  values, metrics, state = train()
   assert state.opt.keys() == state.ema['slow'].keys() == {'cat', 'mouse'}
   # Cat: 1 - 0.5 * d/dcat (cat - 2)^2 = 2. Then mouse: 1 - 0.1 * -2 = 1.2.
   np.testing.assert_allclose(
     [values['cat'], values['mouse'], values['cheese']], [2.0, 1.2, 1.0]
   )
-  # Each turn is played on the outcome of the one before.
+  # Each update uses the result of the one before.
   np.testing.assert_allclose(metrics['cat/gap'], -1.0)
   np.testing.assert_allclose(metrics['mouse/gap'], 0.0)
   np.testing.assert_allclose(
@@ -51,21 +51,21 @@ def test_players_take_turns_and_the_rest_is_frozen():
   assert state.step == 1
 
 
-def test_simultaneous_turns_see_the_same():
-  values, metrics, _ = play(Update('cat'), Update('mouse', with_previous=True))
+def test_simultaneous_updates_use_the_same_parameters():
+  values, metrics, _ = train(Update('cat'), Update('mouse', with_previous=True))
   assert metrics['mouse/gap'] == metrics['cat/gap'] == -1.0
   np.testing.assert_allclose([values['cat'], values['mouse']], [2.0, 1.2])
 
 
-def test_several_moves_share_the_batch():
-  seen = []
+def test_repeated_updates_split_the_batch():
+  sizes = []
 
-  class Watch(chase.Chase):
+  class RecordSizes(chase.Chase):
     def loss(self, batch, *, player, train):
-      seen.append(len(batch['video']))
+      sizes.append(len(batch['video']))
       return super().loss(batch, player=player, train=train)
 
-  model = Watch(
+  model = RecordSizes(
     (1, 1, 1, 1),
     chase.Scalar(),
     chase.Scalar(),
@@ -74,33 +74,33 @@ def test_several_moves_share_the_batch():
   )
   optimizer = {'mouse': optax.sgd(0.1)}
   state = state_lib.create(model, optimizer, (), BATCH, seed=0)
-  seen.clear()
+  sizes.clear()
   step = step_lib.make_train_step(model, optimizer)
   state, _ = step(state, BATCH)
-  assert seen == [2, 2]
+  assert sizes == [2, 2]
   np.testing.assert_allclose(state.params['mouse']['value'], 1.4, rtol=1e-6)
 
 
-def test_a_lazy_turn_rests():
+def test_an_update_that_is_not_due_changes_nothing():
   lazy = Update('cat', loss='penalty', every=2)
-  one, metrics, state = play(lazy, rates=(0.5, 0.5))
+  one, metrics, state = train(lazy, rates=(0.5, 0.5))
   np.testing.assert_allclose(one['cat'], 0.5)
   assert np.isfinite(metrics['cat_penalty/loss'])
-  two, metrics, state = play(lazy, steps=2, rates=(0.5, 0.5))
+  two, metrics, state = train(lazy, steps=2, rates=(0.5, 0.5))
   np.testing.assert_allclose(two['cat'], 0.5)
   assert np.isnan(metrics['cat_penalty/loss'])
   assert int(state.step) == 2
 
 
-def test_statistics_follow_their_player():
-  """Every part is called in both turns, but counts in its own only."""
-  _, _, state = play(steps=3)
+def test_statistics_are_kept_from_the_update_of_their_player():
+  """Every part is called in both updates, but counts only in its own."""
+  _, _, state = train(steps=3)
   calls = {k: float(v['calls']) for k, v in state.stats['batch_stats'].items()}
   assert calls == {'cat': 3, 'mouse': 3, 'cheese': 0}
 
 
 class Fit(base.VideoModel):
-  """Least squares with noise of each clip's own."""
+  """Least squares with noise that depends on the clip."""
 
   net: nn.Module
 
@@ -132,7 +132,7 @@ def fit(accumulate: int, video=VIDEO, steps=2, **kwargs):
 
 
 @pytest.mark.parametrize('accumulate', [2, 3])
-def test_accumulated_is_the_big_batch(accumulate: int):
+def test_micro_batches_give_the_result_of_the_whole_batch(accumulate: int):
   whole, metrics = fit(1)
   pieces, metrics_of_pieces = fit(accumulate)
   for a, b in zip(
@@ -143,7 +143,7 @@ def test_accumulated_is_the_big_batch(accumulate: int):
     np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6)
 
 
-def test_an_update_that_is_not_finite_is_not_made():
+def test_an_update_that_is_not_finite_is_not_applied():
   """Adam without epsilon divides 0 by 0 where a gradient is 0."""
   model = chase.Chase(
     (1, 1, 1, 1),
@@ -154,7 +154,7 @@ def test_an_update_that_is_not_finite_is_not_made():
   )
   optimizers = {'cat': optax.adam(0.1, eps=0.0)}
   state = state_lib.create(model, optimizers, (), BATCH, seed=0)
-  state = state.replace(  # No gap, so no gradient.
+  state = state.replace(  # Gap 0, so gradient 0.
     params={**state.params, 'mouse': {'value': jnp.float32(0.5)}}
   )
   after, metrics = jax.jit(step_lib.make_train_step(model, optimizers))(
@@ -165,8 +165,8 @@ def test_an_update_that_is_not_finite_is_not_made():
   assert int(after.guard['cat']['skipped']) == 1
 
 
-def test_noise_keyed_by_batch_would_differ(monkeypatch):
-  """The cheat: without places, micro-batches repeat each other's noise."""
+def test_noise_that_depends_on_the_batch_is_noticed(monkeypatch):
+  """Without positions, micro-batches would repeat the same noise."""
   whole, _ = fit(1)
   monkeypatch.setattr(
     random, 'keys', lambda key, p: jax.random.split(key, len(p))
@@ -176,7 +176,7 @@ def test_noise_keyed_by_batch_would_differ(monkeypatch):
   assert gap.max() > 1e-4
 
 
-def test_uint8_becomes_minus_one_to_one():
+def test_prepare_converts_uint8_to_minus_one_to_one():
   video = jnp.array([0, 255], jnp.uint8)[:, None, None, None, None]
   batch = step_lib.prepare({'video': video}, 0)
   np.testing.assert_allclose(batch['video'].ravel(), [-1, 1])
@@ -188,17 +188,19 @@ def test_uint8_becomes_minus_one_to_one():
   [(np.nan, 0, 1), (1e4, 3.0, 1), (1e4, 0, 0)],
   ids=['nan', 'spike', 'unguarded'],
 )
-def test_guard_makes_no_bad_update(bad: float, spike: float, skipped: int):
+def test_the_guard_skips_harmful_updates(
+  bad: float, spike: float, skipped: int
+):
   state, _ = fit(1, steps=5, spike=spike)
   model = Fit((1, 1, 1, 3), nn.Dense(3))
   step = step_lib.make_train_step(model, {'net': optax.adam(1e-2)}, spike=spike)
   video = VIDEO.copy()
   video[3] = bad
   after, _ = jax.jit(step)(state, {'video': jnp.float32(video)})
-  moved = jnp.any(
+  changed = jnp.any(
     after.params['net']['kernel'] != state.params['net']['kernel']
   )
-  assert bool(moved) == (not skipped)
+  assert bool(changed) == (not skipped)
   assert int(after.guard['net']['skipped']) == skipped
   assert int(after.guard['net']['streak']) == skipped
   assert int(after.step) == int(state.step) + 1

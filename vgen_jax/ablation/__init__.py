@@ -1,1 +1,1 @@
-"""Sweeps of configs, and tables and plots of their outcomes."""
+"""Sweeps of configs, and tables and plots of their results."""

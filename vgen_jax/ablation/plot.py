@@ -1,4 +1,4 @@
-"""From the metrics of many runs to one picture."""
+"""Plots of a metric over the runs of a sweep."""
 
 from collections.abc import Sequence
 import io
@@ -12,7 +12,7 @@ from vgen_jax.ablation import sweep
 from vgen_jax.ablation import table
 from vgen_jax.runtime import writers
 
-Curve = dict[float, list[float]]  # {step: a value for each run that has one}
+Curve = dict[float, list[float]]  # {step: values of the runs that have one}
 
 
 def save(
@@ -23,16 +23,16 @@ def save(
   rows: str | Sequence[str],
   value: str,
 ) -> None:
-  """Draws a metric over the steps and at the end, as a PNG.
+  """Writes a PNG of a metric over the steps and at the end of the runs.
 
-  Each arm is a line of the mean over its runs in a band of the mean's standard
-  error, and a point with an error bar where its runs end.
+  Each arm has a line, the mean over its runs, in a band of the standard error
+  of the mean, and a point with an error bar at the end.
 
   Args:
-    path: Of the picture, local or gs://.
-    workdirs: Of the runs.
-    entries: What each of them changed in the base config.
-    rows: Config path, or paths, whose values are the arms.
+    path: Local or gs:// path of the image.
+    workdirs: Directories of the runs.
+    entries: Overrides of each run.
+    rows: Config path, or paths, whose values define the arms.
     value: Name of the metric.
 
   Raises:
@@ -41,11 +41,11 @@ def save(
   arms = curves(workdirs, entries, rows=rows, value=value)
   if not arms:
     raise ValueError(
-      f'None of {len(workdirs)} runs has logged a finite {value!r}; there is'
-      ' nothing to plot.'
+      f'None of {len(workdirs)} runs has logged a finite {value!r}; train the'
+      ' runs first, or name a metric that they log.'
     )
-  # Not by pyplot, whose windows and state belong to the notebook.
-  # A metric of finished runs alone makes no curves.
+  # pyplot is not used because it would change the state of a notebook. There
+  # are no curves if only finished runs have the metric.
   has_curves = any(len(curve) > 1 for curve in arms.values())
   size = (10, 4) if has_curves else (5, 4)
   picture = figure.Figure(figsize=size, layout='constrained')
@@ -53,16 +53,18 @@ def save(
     left, right = picture.subplots(1, 2, width_ratios=(2, 1))
   else:
     left, right = None, picture.subplots()
-  for place, (arm, curve) in enumerate(arms.items()):
+  for position, (arm, curve) in enumerate(arms.items()):
     steps = np.array(sorted(curve))
     mean = np.array([np.mean(curve[step]) for step in steps])
     error = np.array([table.standard_error(curve[step]) for step in steps])
-    color = f'C{place % 10}'
+    color = f'C{position % 10}'
     if left:
       left.plot(steps, mean, color=color, label=', '.join(arm))
       low, high = mean - error, mean + error
       left.fill_between(steps, low, high, color=color, alpha=0.2)
-    right.errorbar(place, mean[-1], error[-1], fmt='o', color=color, capsize=4)
+    right.errorbar(
+      position, mean[-1], error[-1], fmt='o', color=color, capsize=4
+    )
   names = [', '.join(arm) for arm in arms]
   right.set_xticks(range(len(names)), names, rotation=20, ha='right')
   right.set_xlim(-0.5, len(names) - 0.5)
@@ -82,9 +84,9 @@ def curves(
   rows: str | Sequence[str],
   value: str,
 ) -> dict[tuple[str, ...], Curve]:
-  """Returns {arm: {step: values of its runs}}, finite ones, by `save`'s args.
+  """Returns the finite values of a metric, {arm: {step: values of runs}}.
 
-  An arm without any value is left out.
+  Arms without values are left out. The arguments are those of `save`.
   """
   arms: dict[tuple[str, ...], Curve] = {}
   for workdir, overrides in zip(workdirs, entries, strict=True):

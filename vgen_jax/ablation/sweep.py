@@ -1,12 +1,12 @@
-"""Sweeps: lists of config overrides, put together from four words.
+"""Sweeps: lists of config overrides, combined by four functions.
 
   product(param('optim.schedule.peak', 1e-3, 1e-4), param('seed', 0, 1, 2))
 
 is a list of six dicts, {'optim.schedule.peak': 1e-3, 'seed': 0} and so on. A
-sweep is a plain list, so len, slices and comprehensions work on it too. An
-experiment (a file of experiments/) has four globals: BASE, the path of a
-config; SWEEP; ROWS, the path (or a tuple of them) whose values are compared,
-while the rest is averaged over; VALUE, the metric to compare by.
+sweep is a plain list, so len, slices and comprehensions work on it. An
+experiment (a file of experiments/) defines four names: BASE, the path of a
+config; SWEEP; ROWS, a config path or several whose values are compared, while
+results are averaged over all others; VALUE, the metric to compare.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,58 +18,68 @@ Sweep = list[Overrides]
 
 
 def param(path: str, *values: Any) -> Sweep:
-  """One config field, over some values.
+  """Returns a sweep of one config field.
+
+  Args:
+    path: Dotted path of the field.
+    *values: Values of the field, one for each entry.
 
   Raises:
-    ValueError: If there is no value, or one comes twice.
+    ValueError: If there is no value, or a value occurs twice.
   """
   if not values:
-    raise ValueError(f'param({path!r}) has no values; it needs one or more.')
+    raise ValueError(f'param({path!r}) has no values; give one or more.')
   for i, value in enumerate(values):
     if value in values[:i]:
       raise ValueError(
-        f'param({path!r}) has {value!r} twice; the two runs would be the same.'
-        " Vary 'seed' for more runs of it."
+        f'param({path!r}) has {value!r} twice, which gives two equal runs.'
+        " Vary 'seed' for several runs."
       )
   return [{path: value} for value in values]
 
 
 def product(*sweeps: Sweep) -> Sweep:
-  """Every choice of one entry from each sweep; later sweeps vary fastest."""
+  """Returns all combinations of entries; later sweeps vary fastest."""
   return [_merge(entries) for entries in itertools.product(*sweeps)]
 
 
 def zipped(*sweeps: Sweep) -> Sweep:
-  """First entries together, then second entries, and so on.
+  """Returns the first entries combined, the second entries combined, ...
 
   Raises:
-    ValueError: If the sweeps are not of one length.
+    ValueError: If the sweeps have different lengths.
   """
   lengths = [len(sweep) for sweep in sweeps]
   if len(set(lengths)) > 1:
     raise ValueError(
-      f'zipped has sweeps of lengths {lengths}; they must be of one length.'
+      f'zipped has sweeps of lengths {lengths}; the lengths must be equal.'
     )
   return [_merge(entries) for entries in zip(*sweeps, strict=True)]
 
 
 def chain(*sweeps: Sweep) -> Sweep:
-  """All entries of one sweep after those of another.
+  """Returns the entries of all sweeps, one sweep after the other.
 
   Raises:
-    ValueError: If an entry comes twice.
+    ValueError: If an entry occurs twice.
   """
   entries = list(itertools.chain(*sweeps))
   for i, entry in enumerate(entries):
     if entry in entries[:i]:
-      raise ValueError(f'chain has {entry} twice; take it out of one sweep.')
+      raise ValueError(f'chain has {entry} twice; remove it from one sweep.')
   return entries
 
 
 def arm(overrides: Overrides, rows: str | Sequence[str]) -> tuple[str, ...]:
-  """Returns what an entry sets the paths `rows` to; 'base' if it does not.
+  """Returns the values of an entry at some paths, as texts.
 
-  A path may lead into a value, as 'optim.name' into {'optim': {'name': ...}}.
+  Args:
+    overrides: Entry of a sweep.
+    rows: Config path, or paths. A path may lead into a value, such as
+      'optim.name' into {'optim': {'name': ...}}.
+
+  Returns:
+    A text for each path; 'base' where the entry does not set it.
   """
   paths = (rows,) if isinstance(rows, str) else rows
   return tuple(str(_at(overrides, path)) for path in paths)
@@ -93,7 +103,7 @@ def _merge(entries: tuple[Overrides, ...]) -> Overrides:
   for entry in entries:
     if twice := merged.keys() & entry.keys():
       raise ValueError(
-        f'Two sweeps set {sorted(twice)}; one of them would be lost.'
+        f'Two sweeps set {sorted(twice)}; set each field in one sweep only.'
       )
     merged |= entry
   return merged

@@ -1,4 +1,4 @@
-"""From the metrics of many runs to one table."""
+"""Tables of a metric over the runs of a sweep."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -14,10 +14,10 @@ class Run(NamedTuple):
   """One run of a sweep.
 
   Attributes:
-    name: Of its workdir.
-    overrides: What it changed in the base config, {dotted path: value}.
-    metrics: The latest value of each metric, and `step`, that of the latest
-      log; {} if it has not begun.
+    name: Name of the workdir.
+    overrides: {dotted path: value} of fields changed in the base config.
+    metrics: {name: latest value}, with the `step` of the latest log; {} if the
+      run has not started.
   """
 
   name: str
@@ -26,7 +26,7 @@ class Run(NamedTuple):
 
 
 def read_run(workdir: str, overrides: sweep.Overrides) -> Run:
-  """Reads the metrics of a run; those not in every log count too."""
+  """Returns a run with the latest value of each of its metrics."""
   metrics: dict[str, float] = {}
   for line in writers.read_metrics(workdir):
     metrics |= line
@@ -40,24 +40,24 @@ def markdown(
   value: str,
   num_steps: int | None = None,
 ) -> str:
-  """Returns a table of a metric: its mean, and the standard error of that.
+  """Returns a table of the mean of a metric with its standard error.
 
-  Below it are the names of runs that are not in it, since they have not begun,
-  are not over, or do not have the metric.
+  Below the table are the names of runs that are not in it because they have not
+  started, are not finished, or do not have the metric.
 
   Args:
     runs: Runs to compare.
-    rows: Config path, or paths, whose values are the rows; what else differs is
-      averaged over.
+    rows: Config path, or paths, whose values are the rows; values are averaged
+      over all other fields.
     value: Name of the metric.
-    num_steps: Length of a run that is over; None takes all as they are.
+    num_steps: Length of a finished run; None includes unfinished runs.
   """
   groups: dict[tuple[str, ...], list[float]] = {}
-  absent = []
+  omitted = []
   for run in runs:
     values = groups.setdefault(sweep.arm(run.overrides, rows), [])
-    if why := _absence(run, value, num_steps):
-      absent.append(f'{run.name} ({why})')
+    if why := _reason_to_omit(run, value, num_steps):
+      omitted.append(f'{run.name} ({why})')
     else:
       values.append(run.metrics[value])
 
@@ -67,13 +67,13 @@ def markdown(
     _row([*arm, mean_and_error(values), str(len(values))])
     for arm, values in groups.items()
   ]
-  if absent:
-    lines += ['', f'Not in it: {", ".join(absent)}.']
+  if omitted:
+    lines += ['', f'Not in the table: {", ".join(omitted)}.']
   return '\n'.join(lines) + '\n'
 
 
 def mean_and_error(values: Sequence[float]) -> str:
-  """Returns 'mean ± standard error', the latter from two values on."""
+  """Returns 'mean ± standard error', or 'mean' for one value."""
   if not values:
     return 'none'
   text = f'{np.mean(values):.4g}'
@@ -83,16 +83,16 @@ def mean_and_error(values: Sequence[float]) -> str:
 
 
 def standard_error(values: Sequence[float]) -> float:
-  """Returns that of the mean, by the spread of the values; 0 for one value."""
+  """Returns the standard error of the mean of values; 0 for one value."""
   if len(values) < 2:
     return 0.0
   return float(np.std(values, ddof=1) / np.sqrt(len(values)))
 
 
-def _absence(run: Run, value: str, num_steps: int | None) -> str:
-  """Says why a run cannot be in the table; '' if it can."""
+def _reason_to_omit(run: Run, value: str, num_steps: int | None) -> str:
+  """Returns why a run cannot be in the table; '' if it can."""
   if not run.metrics:
-    return 'not begun'
+    return 'not started'
   if num_steps is not None and run.metrics['step'] < num_steps:
     return f'step {run.metrics["step"]:.0f} of {num_steps}'
   return '' if value in run.metrics else f'no {value}'

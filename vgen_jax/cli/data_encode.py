@@ -39,6 +39,7 @@ from vgen_jax.cli import cluster
 from vgen_jax.config import build
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
+from vgen_jax.core import digests
 from vgen_jax.data import encoded
 from vgen_jax.data import pipeline
 from vgen_jax.data.prepare import encodings
@@ -86,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
     **_kept(found.model, tuple(config.clip_shape), args.dtype),
     num_clips=num_clips,
     shard_clips=args.shard,
-    tokenizer=frozen.digest(variables),
+    tokenizer=digests.tree(variables),
     autoencoder=settings.model[frozen.TOKENIZER],
     workdir=args.workdir,
     step=found.step,

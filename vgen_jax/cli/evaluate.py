@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
       args.num,
       seed=args.seed,
       batch_size=args.batch_size,
-      stop=lambda: preempted.asked(next(polls)),
+      stop=lambda: preempted.should_stop(next(polls)),
     )
   if jax.process_index():
     return 0

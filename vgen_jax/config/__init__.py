@@ -1,1 +1,1 @@
-"""Settings, how configs are loaded, and how specs become objects."""
+"""Loading and checking of configs, and building of objects from their specs."""

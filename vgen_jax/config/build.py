@@ -1,12 +1,13 @@
-"""Builds the objects that the specs of a config name.
+"""Functions that build the objects described by the specs of a config.
 
-A spec is a dict with a 'name', which is the path of a class within vgen_jax,
-and the keyword arguments of that class: `{'name': 'models.dit.VideoDiT',
-'width': 64}` stands for `vgen_jax.models.dit.VideoDiT(width=64)`. There is no
-registry: the name is the place of the file.
+A spec is a dict of a 'name', the path of a class within vgen_jax, and keyword
+arguments of that class: `{'name': 'models.dit.VideoDiT', 'width': 64}` stands
+for `vgen_jax.models.dit.VideoDiT(width=64)`. There is no registry: the name is
+the path of the file.
 
-A class that takes `clip_shape`, `num_classes`, `vocab_size`, `action_width` or
-`audio_bands`, and is not given them by its spec, gets them from the data.
+If a class has a parameter `clip_shape`, `num_classes`, `vocab_size`,
+`action_width` or `audio_bands` and its spec does not set it, it is set from the
+data.
 """
 
 from collections.abc import Mapping
@@ -27,16 +28,22 @@ _DATA_PACKAGES = ('data', 'synthetic')
 
 
 def model(spec: Mapping[str, Any], schema: Schema) -> Any:
-  """Returns the family that `spec` names, with its networks.
+  """Returns the family that `spec` describes, with its networks.
+
+  Args:
+    spec: Spec of the family, as in `config.model`.
+    schema: Shapes and sizes of the clips that the model is for.
 
   Raises:
-    ValueError: If a name or an argument does not exist, or one is missing.
+    ValueError: If a name or an argument does not exist, or a required argument
+      is missing.
   """
   num_classes = spec.get('num_classes', schema.num_classes)
   if num_classes not in (0, schema.num_classes):
     raise ValueError(
       f'config.model.num_classes is {num_classes}; the data has'
-      f' {schema.num_classes} classes: leave it out, or set 0 to ignore them.'
+      f' {schema.num_classes} classes. Leave the field out, or set it to 0 to'
+      ' ignore the classes.'
     )
   context = {
     'clip_shape': tuple(schema.clip_shape),
@@ -49,16 +56,17 @@ def model(spec: Mapping[str, Any], schema: Schema) -> Any:
 
 
 def source(spec: Mapping[str, Any], clip_shape: ClipShape, **context) -> Any:
-  """Returns the source of clips that `spec` names.
+  """Returns the source of clips that `spec` describes.
 
   Args:
-    spec: As in `config.data`.
-    clip_shape: (t, h, w, c) of the clips to serve.
-    **context: Further arguments for a class that takes them, such as `split`.
-      Arguments in the spec take precedence.
+    spec: Spec of the source, as in `config.data`.
+    clip_shape: (t, h, w, c) of the clips that the source returns.
+    **context: Further arguments, such as `split`, for a class that has such
+      parameters. Arguments in the spec take precedence.
 
   Raises:
-    ValueError: If a name or an argument does not exist, or one is missing.
+    ValueError: If a name or an argument does not exist, or a required argument
+      is missing.
   """
   context = {'clip_shape': tuple(clip_shape), **context}
   return _build(_DATA_PACKAGES, spec, context, 'config.data')
@@ -70,10 +78,13 @@ def _build(
   context: Mapping[str, Any],
   path: str,
 ) -> Any:
-  """Calls the class that `spec` names; it takes from `context` what fits."""
+  """Returns an instance of the class of `spec`.
+
+  Entries of `context` are passed where the class has such parameters.
+  """
   if 'name' not in spec:
     raise ValueError(
-      f"{path} has no 'name'; it needs one, 'package.file.Class'."
+      f"{path} has no 'name'; add the path of a class, 'package.file.Class'."
     )
   kwargs = {
     k: _value(v, context, f'{path}.{k}', packages)
@@ -89,20 +100,24 @@ def _build(
   for key in kwargs:
     if key not in parameters:
       known = checks.hint(key, list(parameters))
-      raise ValueError(f'{path}: {spec["name"]} takes no {key!r}.{known}')
+      raise ValueError(
+        f'{path}: {spec["name"]} has no argument {key!r}.{known}'
+      )
   kwargs = {k: v for k, v in context.items() if k in parameters} | kwargs
   missing = [
     k for k, p in parameters.items() if p.default is p.empty and k not in kwargs
   ]
   if missing:
-    raise ValueError(f'{path}: {spec["name"]} needs {missing} as well.')
+    raise ValueError(
+      f'{path}: {spec["name"]} also requires {missing}; add them.'
+    )
   return cls(**kwargs)
 
 
 def _value(
   value: Any, context: Mapping[str, Any], path: str, packages: tuple[str, ...]
 ) -> Any:
-  """Builds the specs inside a value; other values are returned unchanged."""
+  """Returns a value in which objects replace specs."""
   if isinstance(value, list):
     return tuple(
       _value(v, context, f'{path}[{i}]', packages) for i, v in enumerate(value)
@@ -117,7 +132,7 @@ def _value(
 
 
 def _resolve(packages: tuple[str, ...], name: str, path: str) -> type:
-  """Returns the class that `name` names, 'package.file.Class'."""
+  """Returns the class at the path `name`, 'package.file.Class'."""
   *files, cls = name.split('.')
   if not files or files[0] not in packages:
     raise ValueError(
@@ -129,7 +144,7 @@ def _resolve(packages: tuple[str, ...], name: str, path: str) -> type:
     known = _files(module_name)
     if file not in known:
       raise ValueError(
-        f'{path}.name is {name!r}: no file {file!r} in'
+        f'{path}.name is {name!r}: there is no file {file!r} in'
         f' {module_name}.{checks.hint(file, known)}'
       )
     module_name = f'{module_name}.{file}'
@@ -137,12 +152,12 @@ def _resolve(packages: tuple[str, ...], name: str, path: str) -> type:
   classes = [
     name
     for name, value in inspect.getmembers(module, inspect.isclass)
-    if value.__module__ == module.__name__  # Not those that it imports.
+    if value.__module__ == module.__name__  # Not imported from elsewhere.
     and not name.startswith('_')
   ]
   if cls not in classes:
     raise ValueError(
-      f'{path}.name is {name!r}: no class {cls!r} in'
+      f'{path}.name is {name!r}: there is no class {cls!r} in'
       f' {module_name}.{checks.hint(cls, classes or _files(module_name))}'
     )
   return getattr(module, cls)
@@ -154,7 +169,7 @@ def _files(package: str) -> list[str]:
 
 
 def _with_package(packages: tuple[str, ...], name: str) -> str:
-  """Returns ' Did you mean ...?' if a file fits a name without its package."""
+  """Returns ' Did you mean ...?' if `name` only lacks its package."""
   for package in packages:
     paths = importlib.import_module(f'{_ROOT}.{package}').__path__
     for module in pkgutil.walk_packages(paths, f'{package}.'):

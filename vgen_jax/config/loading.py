@@ -1,11 +1,13 @@
-"""Configs by path, and configs with some fields replaced."""
+"""Functions that load configs, change fields of them, and compare them."""
 
 import ast
 from collections.abc import Iterable, Mapping
 import dataclasses
+import difflib
 import json
+import pathlib
 import runpy
-from typing import Any
+from typing import Any, NamedTuple
 
 from etils import epath
 from ml_collections import ConfigDict
@@ -14,53 +16,66 @@ from vgen_jax.config import settings as settings_lib
 from vgen_jax.core import checks
 
 
+class Difference(NamedTuple):
+  """A field in which two configs differ.
+
+  Attributes:
+    path: Dotted path, such as 'model.denoiser.width'.
+    one: Value in the first config; None if it has no such field.
+    two: Value in the second config.
+  """
+
+  path: str
+  one: Any
+  two: Any
+
+
 def load(path: str) -> ConfigDict:
   """Returns a config.
 
   Args:
-    path: 'configs/file.py', 'configs/file.py:size', or the 'config.json' that a
-      run left in its workdir.
+    path: 'configs/file.py', 'configs/file.py:size', or the 'config.json' in the
+      workdir of a run.
 
   Raises:
     ValueError: If there is no such file or size.
   """
   if path.endswith('.json'):
-    _check_exists(path)
-    try:
-      fields = json.loads(epath.Path(path).read_text())
-    except json.JSONDecodeError as error:
-      raise ValueError(
-        f'{path} is no JSON: {error}. Write it anew from the config file that'
-        ' the run was started with.'
-      ) from error
-    return ConfigDict(settings_lib.plain(fields))
+    return _load_json(path)
   file, _, size = path.rpartition('.py')
   file, size = (f'{file}.py', size[1:]) if file else (path, '')
   _check_exists(file)
-  get_config = runpy.run_path(file).get('get_config')
-  if get_config is None:
-    raise ValueError(f'{file} has no function get_config(size); it needs one.')
+  names = runpy.run_path(file)
+  get_config, sizes = names.get('get_config'), names.get('SIZES')
+  if get_config is None or not sizes:
+    raise ValueError(
+      f'{file} is not a config: it must define a function get_config(size) and'
+      " a tuple SIZES of the sizes, such as ('base', 'smoke')."
+    )
+  if size:
+    checks.one_of(f'The size of {file}', size, sizes)
   try:
     return get_config(size) if size else get_config()
   except KeyError as error:
     raise ValueError(
-      f'{file} has no size {size!r} (it asks for {error}); sizes are named in'
-      " its docstring, 'base' and 'smoke' in all."
+      f'{file} gives no value for {error} in the size {size or "base"!r}; give'
+      ' one in each call of pick(...).'
     ) from error
 
 
 def replace(config: ConfigDict, overrides: Mapping[str, Any]) -> ConfigDict:
   """Returns a copy of `config` with some fields replaced.
 
-  A field that the config does not mention can be set if something reads it: a
-  field of Settings, or an argument of the class that a spec names.
+  A field that the config leaves out can be set if it is a field of Settings or
+  an argument of the class that a spec names.
 
   Args:
-    config: Left as it is.
+    config: Config to copy.
     overrides: {dotted path: value}, such as {'optim.schedule.peak': 1e-3}.
 
   Raises:
-    ValueError: If a path names no field, or a value is of another kind.
+    ValueError: If a path is not that of a field, or a value has another type
+      than the current one.
   """
   plain = settings_lib.plain(config)
   for path, value in overrides.items():
@@ -72,61 +87,100 @@ def replace(config: ConfigDict, overrides: Mapping[str, Any]) -> ConfigDict:
         node.setdefault(key, {})
       elif key not in node:
         raise ValueError(
-          f'{here} has no {key!r}.{checks.hint(key, list(node))}'
+          f'{here} has no field {key!r}.{checks.hint(key, list(node))}'
         )
       node = node[key]
       if not isinstance(node, dict):
-        raise ValueError(f'{here}.{key} is {node!r}; it has no {leaf!r} in it.')
+        raise ValueError(
+          f'{here}.{key} is {node!r}, which has no field {leaf!r}.'
+        )
     known = _known(node, parents)
     if leaf not in node and known is not None and leaf not in known:
       where = '.'.join(['config', *parents])
       raise ValueError(
-        f'{where} has no {leaf!r}.{checks.hint(leaf, sorted(known))}'
+        f'{where} has no field {leaf!r}.{checks.hint(leaf, sorted(known))}'
       )
-    node[leaf] = _like(node.get(leaf), value, f'config.{path}')
+    node[leaf] = _converted(value, node.get(leaf), f'config.{path}')
   return ConfigDict(plain)
 
 
 def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
-  """Reads 'path=value' texts; values are Python literals, or else strings."""
+  """Returns {path: value} for texts 'path=value'.
+
+  Args:
+    texts: Texts whose values are Python literals; anything else is a string.
+
+  Raises:
+    ValueError: If a text has no path or no '='.
+  """
   overrides = {}
   for text in texts:
     path, equals, value = text.partition('=')
     if not equals or not path:
-      raise ValueError(f'{text!r} is no override; write path=value.')
+      raise ValueError(f'{text!r} is not an override; write path=value.')
     overrides[path] = _literal(value)
   return overrides
 
 
-def to_json(config: ConfigDict) -> str:
+def to_json(config: ConfigDict | Mapping[str, Any]) -> str:
   """Returns the text of a `config.json`."""
   return json.dumps(settings_lib.plain(config), indent=2) + '\n'
 
 
-def differences(one: Mapping, two: Mapping, path: str = '') -> list[str]:
-  """Returns 'path: one != two' for each field in which two configs differ."""
-  lines = []
+def differences(one: Mapping, two: Mapping, path: str = '') -> list[Difference]:
+  """Returns the fields in which two configs differ, sorted by path."""
+  found = []
   for key in sorted({*one, *two}):
     here = f'{path}.{key}' if path else str(key)
     a, b = one.get(key), two.get(key)
     if isinstance(a, Mapping) and isinstance(b, Mapping):
-      lines += differences(a, b, here)
+      found += differences(a, b, here)
     elif a != b:
-      lines.append(f'{here}: {a!r} != {b!r}')
-  return lines
+      found.append(Difference(here, a, b))
+  return found
+
+
+def shipped() -> dict[str, pathlib.Path]:
+  """Returns the configs that ship with vgen_jax, {name: file}."""
+  folder = pathlib.Path(__file__).parents[2] / 'configs'
+  return {file.stem: file for file in sorted(folder.glob('*.py'))}
+
+
+def _load_json(path: str) -> ConfigDict:
+  file = epath.Path(path)
+  if not file.exists():
+    raise ValueError(
+      f'No such file: {path} (relative to {pathlib.Path.cwd()}).'
+    )
+  try:
+    fields = json.loads(file.read_text())
+  except json.JSONDecodeError as error:
+    raise ValueError(
+      f'{path} is not valid JSON: {error}. Delete it, and repeat the command'
+      ' that started the run with its --config.'
+    ) from error
+  return ConfigDict(settings_lib.plain(fields))
 
 
 def _check_exists(path: str) -> None:
   file = epath.Path(path)
-  if not file.exists():
-    names = [p.name for p in file.parent.glob(f'*{file.suffix}')]
-    raise ValueError(
-      f'No config at {path}.{checks.hint(file.name, sorted(names))}'
-    )
+  if file.exists():
+    return
+  siblings = [p.name for p in file.parent.glob('*.py')]
+  raise ValueError(
+    f'No such file: {path} (relative to {pathlib.Path.cwd()}).'
+    f'{_did_you_mean(file.name, siblings)} Configs that ship with vgen_jax:'
+    f' {", ".join(shipped())}.'
+  )
+
+
+def _did_you_mean(word: str, known: Iterable[str]) -> str:
+  close = difflib.get_close_matches(word, known, n=1)
+  return f' Did you mean {close[0]!r}?' if close else ''
 
 
 def _known(node: Mapping[str, Any], parents: list[str]) -> set[str] | None:
-  """Keys that may be set in a node; None if those who read it will check."""
+  """Returns the fields that a dict may have; None if its reader checks them."""
   if not parents:
     return {field.name for field in dataclasses.fields(settings_lib.Settings)}
   if len(parents) == 1 and parents[0] in settings_lib.SECTIONS:
@@ -138,28 +192,31 @@ def _known(node: Mapping[str, Any], parents: list[str]) -> set[str] | None:
 
 
 def _sections() -> set[str]:
-  """Names of the settings that are dicts."""
+  """Returns the names of the settings that are dicts in a config."""
   fields = dataclasses.fields(settings_lib.Settings)
   dicts = {f.name for f in fields if str(f.type).startswith('dict')}
   return dicts | set(settings_lib.SECTIONS)
 
 
-def _like(old: Any, new: Any, path: str) -> Any:
-  """Returns `new` as a value of the kind of `old`, where kinds can be told.
+def _converted(new: Any, old: Any, path: str) -> Any:
+  """Returns `new` with the type of `old`.
 
-  Words and tuples may take each other's place, as a class takes one name or
-  several; numbers may become other numbers, unless a whole one is needed.
+  A string may replace a tuple and the reverse, as an argument may take one name
+  or several. A float may replace an int if it is a whole number.
+
+  Raises:
+    ValueError: If the types do not fit.
   """
   if old is None or new is None:
     return new
-  words, numbers = (str, tuple), (int, float)
+  texts, numbers = (str, tuple), (int, float)
   if isinstance(new, list):
     new = tuple(new)
   if isinstance(old, bool) or isinstance(new, bool):
     fits = isinstance(old, bool) and isinstance(new, bool)
-  elif isinstance(old, words):
+  elif isinstance(old, texts):
     new = str(new) if isinstance(new, numbers) else new
-    fits = isinstance(new, words)
+    fits = isinstance(new, texts)
   elif isinstance(old, numbers):
     fits = isinstance(new, numbers)
     if fits and isinstance(old, int) and float(new).is_integer():
@@ -170,7 +227,8 @@ def _like(old: Any, new: Any, path: str) -> Any:
     fits = isinstance(new, Mapping)
   if not fits:
     raise ValueError(
-      f'{path} is {old!r}; {new!r} is not of its kind, {type(old).__name__}.'
+      f'{path} is {old!r}; {new!r} must be of the same type,'
+      f' {type(old).__name__}.'
     )
   return new
 

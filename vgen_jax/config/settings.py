@@ -1,4 +1,4 @@
-"""All that a config can say, and the check that it says nothing else."""
+"""All fields of a config, and the check that a config has no others."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -8,70 +8,82 @@ from ml_collections import ConfigDict
 
 from vgen_jax.core import checks
 from vgen_jax.core import faults as faults_lib
+from vgen_jax.core import fields
 from vgen_jax.core.types import ClipShape
 
 Spec = dict[str, Any]
+_SIZES = '1 or more; -1 in one of the axes stands for all remaining devices'
 
 
 @dataclasses.dataclass(frozen=True)
 class Mesh:
-  """How many devices stand along each axis; -1 once means "all the rest"."""
+  """Number of devices along each axis of the mesh.
 
-  data: int = -1
-  fsdp: int = 1
-  tensor: int = 1
+  Attributes:
+    data: Devices among which each batch is split and which hold copies of the
+      parameters.
+    fsdp: Devices among which each batch and the parameters are split.
+    tensor: Devices among which the matrix products of a layer are split.
+  """
+
+  data: int = fields.field(-1, unit='devices', allowed=_SIZES)
+  fsdp: int = fields.field(1, unit='devices', allowed=_SIZES)
+  tensor: int = fields.field(1, unit='devices', allowed=_SIZES)
 
 
 @dataclasses.dataclass(frozen=True)
 class Guard:
-  """What to do with an update that would harm the run.
+  """What happens when an update would harm the run.
 
-  An update whose loss or gradient is not finite is never made.
+  An update whose loss or gradient is not finite is never applied.
 
   Attributes:
-    policy: 'raise' stops the run at the next log; 'skip' goes on without the
+    policy: 'raise' stops the run at the next log; 'skip' continues without the
       update.
-    spike: An update whose gradient norm is more than this many times its
-      recent average is not made either; 0 makes all.
-    max_skips: Updates skipped in a row that stop the run under 'skip'.
+    spike: An update whose gradient norm is more than this many times its recent
+      average is not applied either; 0 applies all.
+    max_skips: Largest number of updates skipped in a row under 'skip'; more of
+      them stop the run.
   """
 
-  policy: str = 'raise'
-  spike: float = 0.0
-  max_skips: int = 20
+  policy: str = fields.field('raise', one_of=('raise', 'skip'), on_resume=True)
+  spike: float = fields.field(0.0, unit='times the average norm', least=0)
+  max_skips: int = fields.field(20, unit='updates', least=0, on_resume=True)
+
+  def __post_init__(self):
+    fields.check(self, 'config.guard')
 
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-  """What an evaluation measures, and on how many clips.
+  """Which metrics an evaluation computes, and on how many clips.
 
   Attributes:
-    metrics: Names of `evaluation/metrics/registry.py`.
-    num_clips: Clips to draw.
-    batch_size: Clips to draw at a time.
-    seed: Of their noise.
-    real_split: Of the data, to compare with; '' takes 'validation' if there is
-      such a split, and else what is trained on.
-    context: Frames that predictions are given.
-    num_samples: Predictions for each clip.
-    infinity: Whether to tell what Frechet distances of endless sets would be.
+    metrics: Names of metrics of `evaluation/metrics/registry.py`.
+    num_clips: Number of clips to generate.
+    batch_size: Number of clips to generate at a time.
+    seed: Seed of the noise that clips are generated from.
+    real_split: Split of the data to compare with; '' takes 'validation' if the
+      data has such a split, and the training data otherwise.
+    context: Number of first frames that predictions are conditioned on.
+    num_samples: Number of predictions for each clip.
+    infinity: Whether to report FVD and FID extrapolated to infinitely many
+      samples, too.
   """
 
-  metrics: tuple[str, ...] = ('verifier',)
-  num_clips: int = 64
-  batch_size: int = 64
-  seed: int = 0
-  real_split: str = ''
-  context: int = 2
-  num_samples: int = 10
-  infinity: bool = False
+  metrics: tuple[str, ...] = fields.field(
+    ('verifier',), allowed='one name or more'
+  )
+  num_clips: int = fields.field(64, unit='clips', least=1)
+  batch_size: int = fields.field(64, unit='clips', least=1)
+  seed: int = fields.field(0)
+  real_split: str = fields.field('')
+  context: int = fields.field(2, unit='frames', least=1)
+  num_samples: int = fields.field(10, unit='predictions', least=1)
+  infinity: bool = fields.field(False)
 
   def __post_init__(self):
-    for key in ('num_clips', 'batch_size', 'context', 'num_samples'):
-      if (value := getattr(self, key)) < 1:
-        raise ValueError(
-          f'config.evaluation.{key} is {value}; it must be 1 or more.'
-        )
+    fields.check(self, 'config.evaluation')
     if isinstance(self.metrics, str) or not self.metrics:
       raise ValueError(
         f'config.evaluation.metrics is {self.metrics!r}; it must be a tuple of'
@@ -81,143 +93,155 @@ class Evaluation:
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-  """All that a config can say; a field that is not here is an error.
+  """A checked config: its fields are all that a config may have.
 
   Attributes:
     clip_shape: (t, h, w, c) of a clip.
-    batch_size: Clips a step, over all devices.
-    num_steps: Length of the run in steps; schedules end there.
-    data: Spec of the source, of `vgen_jax/data`.
-    model: Spec of the family and its networks.
+    batch_size: Clips in each step, over all devices.
+    num_steps: Length of the run; schedules end there.
+    data: Spec of the source of clips, a class of `data/` or `synthetic/`.
+    model: Spec of the family with its networks.
     optim: Spec of the optimizers (training/optimizers.py).
-    seed: Of everything random.
-    accumulate: Micro-batches a batch is learned in, one after the other.
+    seed: Seed of everything random in the run.
+    accumulate: Number of micro-batches into which each batch is split; their
+      gradients are averaged.
     ema: {name: spec} of averages of the parameters (training/averages.py).
     sample_from: Name of the average to sample from, or 'params'; may be left
       out unless there are several averages.
-    frozen: {part: workdir} of parts that other runs have trained.
-    mesh: Devices along each axis.
+    frozen: {part: workdir} of parts that were trained by other runs.
+    mesh: Number of devices along each axis.
     guard: What happens to harmful updates.
     faults: What happens to clips that cannot be read (core/faults.py).
-    num_workers: Processes that load data; 0 loads in threads.
-    num_samples: Clips to draw every `sample_every` steps.
-    log_every: Period of metrics, in steps.
-    sample_every: Period of sample clips, in steps; 0 for none.
-    evaluate_every: Period of evaluations, in steps; 0 for none.
-    evaluation: What they measure.
-    checkpoint_every: Period of checkpoints, in steps.
-    keep: Latest checkpoints to keep.
-    best: Metric by whose best value one more checkpoint is kept, as
-      'denoiser/loss'; '' for none. '-name' keeps the highest, not the lowest.
-    tensorboard: Whether to write TensorBoard files too.
+    num_workers: Number of processes that load data; 0 loads in threads.
+    num_samples: Number of clips to generate every `sample_every` steps.
+    log_every: Period of metrics.
+    sample_every: Period of generated clips; 0 for none.
+    evaluate_every: Period of evaluations; 0 for none.
+    evaluation: What evaluations compute.
+    checkpoint_every: Period of checkpoints.
+    keep: Number of latest checkpoints to keep.
+    best: Metric by which one more checkpoint, the best one, is kept, such as
+      'denoiser/loss'; '' for none. The lowest value is best; with a '-' in
+      front of the name, the highest.
+    tensorboard: Whether to write TensorBoard files.
     wandb: Project on Weights & Biases to write to; '' for none.
   """
 
-  clip_shape: ClipShape
-  batch_size: int
-  num_steps: int
-  data: Spec
-  model: Spec
-  optim: Spec
-  seed: int = 0
-  accumulate: int = 1
-  ema: dict[str, Spec] = dataclasses.field(
+  clip_shape: ClipShape = fields.field(
+    unit='frames, pixels, pixels, channels',
+    allowed='4 numbers, each 1 or more',
+    on_load=True,
+  )
+  batch_size: int = fields.field(unit='clips', least=1)
+  num_steps: int = fields.field(unit='steps', least=1)
+  data: Spec = fields.field(on_resume=('folder',), on_load=True)
+  model: Spec = fields.field(on_load=True)
+  optim: Spec = fields.field()
+  seed: int = fields.field(0, least=0)
+  accumulate: int = fields.field(1, unit='micro-batches', least=1)
+  ema: dict[str, Spec] = fields.field(
     default_factory=lambda: {'slow': {'decay': 0.999, 'warmup': True}}
   )
-  sample_from: str = ''
-  frozen: dict[str, str] = dataclasses.field(default_factory=dict)
-  mesh: Mesh = Mesh()
-  guard: Guard = Guard()
-  faults: faults_lib.Faults = dataclasses.field(
-    default_factory=faults_lib.Faults
+  sample_from: str = fields.field('', on_resume=True, on_load=True)
+  frozen: dict[str, str] = fields.field(default_factory=dict, on_resume=True)
+  mesh: Mesh = fields.field(Mesh(), on_resume=True, on_load=True)
+  guard: Guard = fields.field(Guard())
+  faults: faults_lib.Faults = fields.field(
+    faults_lib.Faults(), on_resume=True, on_load=True
   )
-  num_workers: int = 0
-  num_samples: int = 8
-  log_every: int = 50
-  sample_every: int = 1000
-  evaluate_every: int = 0
-  evaluation: Evaluation = Evaluation()
-  checkpoint_every: int = 1000
-  keep: int = 2
-  best: str = ''
-  tensorboard: bool = True
-  wandb: str = ''
+  num_workers: int = fields.field(0, unit='processes', least=0, on_resume=True)
+  num_samples: int = fields.field(8, unit='clips', least=1, on_resume=True)
+  log_every: int = fields.field(50, unit='steps', least=1, on_resume=True)
+  sample_every: int = fields.field(1000, unit='steps', least=0, on_resume=True)
+  evaluate_every: int = fields.field(0, unit='steps', least=0, on_resume=True)
+  evaluation: Evaluation = fields.field(
+    Evaluation(), on_resume=True, on_load=True
+  )
+  checkpoint_every: int = fields.field(
+    1000, unit='steps', least=1, on_resume=True
+  )
+  keep: int = fields.field(2, unit='checkpoints', least=1, on_resume=True)
+  best: str = fields.field('', on_resume=True)
+  tensorboard: bool = fields.field(True, on_resume=True)
+  wandb: str = fields.field('', on_resume=True)
 
 
 SECTIONS = {
-  'mesh': Mesh,
-  'guard': Guard,
-  'faults': faults_lib.Faults,
-  'evaluation': Evaluation,
+  f.name: f.type
+  for f in dataclasses.fields(Settings)
+  if dataclasses.is_dataclass(f.type)
 }
-_POSITIVE = ('batch_size', 'num_steps', 'accumulate', 'log_every')
-_POSITIVE += ('checkpoint_every', 'keep', 'num_samples')
-_NOT_NEGATIVE = ('seed', 'sample_every', 'evaluate_every', 'num_workers')
 
 
 def read(config: ConfigDict | Mapping[str, Any]) -> Settings:
-  """Returns the config with every field checked.
+  """Returns the settings of a config, once every field has been checked.
 
   Raises:
     ValueError: If a field is unknown, missing, or out of range.
   """
-  fields = plain(config)
+  values = plain(config)
   for key, cls in SECTIONS.items():
-    if key in fields:
-      fields[key] = _checked(cls, fields[key], f'config.{key}')
-  result = _checked(Settings, fields, 'config')
-  for key in _POSITIVE:
-    if getattr(result, key) < 1:
-      raise ValueError(
-        f'config.{key} is {getattr(result, key)}; it must be 1 or more.'
-      )
-  for key in _NOT_NEGATIVE:
-    if getattr(result, key) < 0:
-      raise ValueError(
-        f'config.{key} is {getattr(result, key)}; it must be 0 or more.'
-      )
-  if result.guard.spike < 0 or result.guard.max_skips < 0:
-    raise ValueError(f'config.guard is {result.guard}; 0 is the least in it.')
+    if key in values:
+      values[key] = _checked(cls, values[key], f'config.{key}')
+  result = _checked(Settings, values, 'config')
+  fields.check(result, 'config')
   if len(result.clip_shape) != 4 or min(result.clip_shape) < 1:
     raise ValueError(
-      f'config.clip_shape is {result.clip_shape}; it must be (t, h, w, c).'
+      f'config.clip_shape is {result.clip_shape}; it must be (t, h, w, c), each'
+      ' 1 or more.'
     )
   if result.batch_size % result.accumulate:
     raise ValueError(
       f'config.batch_size is {result.batch_size}; it must be a multiple of'
       f' config.accumulate, {result.accumulate}.'
     )
-  if result.guard.policy not in ('raise', 'skip'):
-    raise ValueError(
-      f"config.guard.policy is {result.guard.policy!r}; it can be 'raise' or"
-      " 'skip'."
-    )
   averages = [*result.ema, 'params']
   if not result.sample_from and len(averages) <= 2:
     return dataclasses.replace(result, sample_from=averages[0])
   if result.sample_from not in averages:
     raise ValueError(
-      f'config.sample_from is {result.sample_from!r}, no average of'
-      f' config.ema.{checks.hint(result.sample_from, averages)}'
+      f'config.sample_from is {result.sample_from!r}; it must be the name of an'
+      " average in config.ema, or 'params'."
+      f'{checks.hint(result.sample_from, averages)}'
     )
   return result
 
 
+def may_change_on_resume(path: str) -> bool:
+  """Returns whether a field may change when a run is resumed.
+
+  Args:
+    path: Dotted path without 'config', such as 'guard.policy'.
+  """
+  name, _, inner = path.partition('.')
+  allowed = fields.rules(Settings)[name].on_resume
+  if isinstance(allowed, tuple):
+    return inner.partition('.')[0] in allowed
+  if not allowed and inner and name in SECTIONS:
+    return bool(fields.rules(SECTIONS[name])[inner].on_resume)
+  return allowed
+
+
+def changeable_on_load() -> list[str]:
+  """Returns the fields that may be overridden in a trained run."""
+  rules = fields.rules(Settings)
+  return sorted(name for name, rule in rules.items() if rule.on_load)
+
+
 def plain(config: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns a copy of plain dicts and tuples: JSON and lists lose tuples."""
+  """Returns a copy of plain dicts and tuples, for JSON has no tuples."""
   if isinstance(config, ConfigDict):
     config = config.to_dict()
-  return _tuples(config)
+  return _with_tuples(config)
 
 
-def _checked(cls: type, fields: Mapping[str, Any], path: str) -> Any:
-  """Calls a dataclass with fields of its own kinds."""
+def _checked(cls: type, values: Mapping[str, Any], path: str) -> Any:
+  """Returns the section of these values, once their names and types fit."""
   known = {f.name: f for f in dataclasses.fields(cls)}
-  for key, value in fields.items():
+  for key, value in values.items():
     if key not in known:
       raise ValueError(
-        f'{path} has a field {key!r} that nothing reads.'
-        f'{checks.hint(key, list(known))}'
+        f'{path} has no field {key!r}.{checks.hint(key, list(known))}'
       )
     kind = known[key].type
     if kind is float and isinstance(value, int):
@@ -226,23 +250,23 @@ def _checked(cls: type, fields: Mapping[str, Any], path: str) -> Any:
       not isinstance(value, kind) or (kind is int and isinstance(value, bool))
     ):
       raise ValueError(
-        f'{path}.{key} is {value!r}; it must be of kind {kind.__name__}.'
+        f'{path}.{key} is {value!r}; it must be of type {kind.__name__}.'
       )
   missing = [
     name
-    for name, field in known.items()
-    if name not in fields
-    and field.default is field.default_factory is dataclasses.MISSING
+    for name, f in known.items()
+    if name not in values
+    and f.default is f.default_factory is dataclasses.MISSING
   ]
   if missing:
-    raise ValueError(f'{path} lacks {missing}; it needs them.')
-  return cls(**fields)
+    raise ValueError(f'{path} lacks the fields {missing}; add them.')
+  return cls(**values)
 
 
-def _tuples(value: Any) -> Any:
-  """Copies nested dicts, with lists as tuples: JSON knows no tuples."""
+def _with_tuples(value: Any) -> Any:
+  """Returns a copy of nested dicts in which lists have become tuples."""
   if isinstance(value, Mapping):
-    return {k: _tuples(v) for k, v in value.items()}
+    return {k: _with_tuples(v) for k, v in value.items()}
   if isinstance(value, list | tuple):
-    return tuple(_tuples(v) for v in value)
+    return tuple(_with_tuples(v) for v in value)
   return value

@@ -12,12 +12,11 @@ import logging
 
 import numpy as np
 
-from vgen_jax.core import checks
+from vgen_jax.core import fields
 from vgen_jax.core.types import Clip
 
 _log = logging.getLogger(__name__)
 
-POLICIES = ('raise', 'substitute')
 # After so many broken files in a row, assume that the disk has failed.
 _MAX_TRIES = 100
 # With fewer clips, a single broken one would exceed the limit.
@@ -52,12 +51,11 @@ class Faults:
       stop the run. It is a fraction of at least 1,000 clips.
   """
 
-  policy: str = 'raise'
-  limit: float = 0.01
+  policy: str = fields.field('raise', one_of=('raise', 'substitute'))
+  limit: float = fields.field(0.01, unit='fraction of clips', least=0, most=1)
 
   def __post_init__(self):
-    checks.one_of('config.faults.policy', self.policy, POLICIES)
-    checks.in_range('config.faults.limit', self.limit, 0, 1)
+    fields.check(self, 'config.faults')
 
   def read(
     self, get: Callable[[int], Clip], index: int, num_clips: int

@@ -1,1 +1,1 @@
-"""Load a finished run, generate clips from it, and evaluate it."""
+"""Functions to load a run, generate clips from it, and evaluate it."""

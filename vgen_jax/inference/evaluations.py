@@ -1,6 +1,7 @@
-"""Evaluates states of a run: as it trains, and afterwards."""
+"""Evaluation of states of a run, during training and afterwards."""
 
 from collections.abc import Callable, Mapping
+import dataclasses
 import datetime
 from typing import Any
 
@@ -14,22 +15,23 @@ from vgen_jax.evaluation import evaluator
 from vgen_jax.evaluation.metrics import base
 from vgen_jax.evaluation.metrics import registry
 from vgen_jax.evaluation.metrics import results
-from vgen_jax.inference import clip_providers as streams_lib
+from vgen_jax.inference import clip_providers
 from vgen_jax.inference import sampling
 from vgen_jax.runtime import writers
 from vgen_jax.training import setup as setup_lib
 from vgen_jax.training.state import TrainState
 
-_PREFIX = 'evaluation/'  # Of names in the log.
-_NUM_SHOWN = 16
+_PREFIX = 'evaluation/'  # Of the names of logged values.
+_NUM_SHOWN = 16  # Clips on the page of a result.
 
 
 class Evaluations:
-  """Evaluates states of one run, each on the same clips.
+  """Evaluates states of one run, always on the same clips.
 
   Attributes:
-    options: What is measured.
-    missing: Values of metrics that cannot be, for want of weights.
+    options: Metrics and number of clips.
+    missing: {name: value} of metrics that cannot be computed because their
+      weights are missing.
   """
 
   def __init__(
@@ -39,13 +41,13 @@ class Evaluations:
     options: settings_lib.Evaluation,
     workdir: str,
   ):
-    """Finds data, metrics and weights; draws nothing.
+    """Loads data, metrics and weights; generates nothing.
 
     Args:
-      setup: Of the run.
-      sample: Draws from its states.
-      options: What to measure.
-      workdir: Of the run.
+      setup: Setup of the run.
+      sample: Sampler of the run's model.
+      options: Metrics and number of clips.
+      workdir: Directory of the run.
 
     Raises:
       ValueError: If a name is unknown, or a metric does not fit the run.
@@ -53,24 +55,30 @@ class Evaluations:
     self.options = options
     self._setup = setup
     self._workdir = epath.Path(workdir)
-    self._streams = streams_lib.ClipProviders(setup, sample, options)
-    facts = registry.MetricInputs(
-      self._streams.real.source,
-      self._streams.places(),
-      self._streams.context,
-      self._streams.num_codes,
+    self._providers = clip_providers.ClipProviders(setup, sample, options)
+    inputs = registry.MetricInputs(
+      self._providers.real.source,
+      self._providers.kinds(),
+      self._providers.context,
+      self._providers.num_codes,
       options.infinity,
     )
-    self._metrics, self.missing = registry.make(options.metrics, facts)
+    self._metrics, self.missing = registry.make(options.metrics, inputs)
 
   @classmethod
   def of(
     cls, setup: setup_lib.Setup, sample: sampling.Sampler, workdir: str
   ) -> 'Evaluations | None':
-    """Returns those that a run makes as it trains; None if it makes none.
+    """Returns the evaluations during training; None if the config has none.
+
+    Args:
+      setup: Setup of the run.
+      sample: Sampler of the run's model.
+      workdir: Directory of the run.
 
     Raises:
-      ValueError: As above, and if weights of a metric are missing.
+      ValueError: If a name is unknown, a metric does not fit the run, or its
+        weights are missing.
     """
     if not setup.settings.evaluate_every:
       return None
@@ -80,9 +88,9 @@ class Evaluations:
     return found
 
   def log(self, state: TrainState) -> dict[str, float]:
-    """Returns numbers of a state for the log; writes nothing but real features.
+    """Returns the values of a state for the log, {'evaluation/...': value}.
 
-    The state is left as it is. On other hosts than the first there are none.
+    Only features of real clips are written. Processes other than 0 get {}.
     """
     findings = self._measure(state)
     return {
@@ -91,10 +99,10 @@ class Evaluations:
       if value.value is not None
     }
 
-  def lacks(self, step: int) -> bool:
-    """Whether the log has no numbers of a step that is due.
+  def is_missing(self, step: int) -> bool:
+    """Returns whether the log has no evaluation of a step that is due.
 
-    They are lacking if the run was asked to leave in that very step.
+    It is missing if the run was stopped in that step.
     """
     every = self._setup.settings.evaluate_every
     if not step or step % every:
@@ -105,28 +113,27 @@ class Evaluations:
       if line['step'] == step
       for name in line
     )
-    if jax.process_count() > 1:  # The first host alone writes the log.
+    if jax.process_count() > 1:  # Only process 0 writes the log.
       has = multihost_utils.broadcast_one_to_all(np.array(has))
     return not has
 
   def result(
     self,
     state: TrainState,
-    config: Mapping[str, Any],
     stop: Callable[[], bool] = lambda: False,
   ) -> results.Result | None:
     """Evaluates a state, and writes the result with its page.
 
-    What was cut off goes on where it was. All hosts call this in step; the
-    first alone writes, and the others know no values.
+    An interrupted evaluation continues where it was. All processes must call
+    this at the same point; only process 0 writes and has the values.
 
     Args:
-      state: To draw from.
-      config: Of the run, for the record.
-      stop: Asked now and then.
+      state: State whose parameters generate the clips.
+      stop: Function that returns whether to stop; it is called after each
+        chunk of clips.
 
     Returns:
-      The result; None if it was asked to stop, and has more to do.
+      The result; None if the evaluation was stopped before its end.
     """
     folder = self._workdir / results.FOLDER
     partial = folder / f'{int(state.step)}.partial'
@@ -140,7 +147,7 @@ class Evaluations:
       workdir=str(self._workdir),
       step=int(state.step),
       date=datetime.datetime.now().astimezone().isoformat(timespec='seconds'),
-      config=_dotted(config),
+      config=_dotted(dataclasses.asdict(self._setup.settings)),
       protocol=self._protocol(),
       metrics=findings.values | self.missing,
       curves=findings.curves,
@@ -158,7 +165,7 @@ class Evaluations:
   def _measure(self, state: TrainState, **kwargs) -> base.Findings | None:
     return evaluator.measure(
       self._metrics,
-      self._streams.of(state),
+      self._providers.for_state(state),
       self.options.num_clips,
       seed=self.options.seed,
       found=self._workdir / results.FOLDER / 'real',
@@ -166,19 +173,19 @@ class Evaluations:
     )
 
   def _protocol(self) -> dict[str, Any]:
-    """Returns how clips come about, and what they are held against."""
+    """Returns how clips are generated, and what they are compared with."""
     settings, options = self._setup.settings, self.options
     wanted = [m.counts(options.num_clips) for m in self._metrics]
     num_real = max((counts.get(base.REAL, 0) for counts in wanted), default=0)
     return {
       'num_generated': options.num_clips,
-      'num_real': min(num_real, len(self._streams.real)),
-      'real_split': self._streams.real_split,
+      'num_real': min(num_real, len(self._providers.real)),
+      'real_split': self._providers.real_split,
       'clip_shape': list(settings.clip_shape),
       'frames_per_second': self._setup.source.schema.frames_per_second,
       'sample_from': settings.sample_from,
       'seed': options.seed,
-      'condition': self._streams.told(),
+      'condition': self._providers.conditioning(),
       'sampler': settings.model.get('solver'),
       'guidance': settings.model.get('guidance'),
       'jax': jax.__version__,
@@ -186,13 +193,15 @@ class Evaluations:
     }
 
   def _shown(self, clips: Mapping[str, base.Clips]) -> dict[str, np.ndarray]:
-    """Returns clips for the page, each with a real one; {} for none."""
-    made = [clips[place] for place in evaluator.MADE if place in clips]
-    if not made:
+    """Returns clips for the page, each with a real one; {} without clips."""
+    shown = [clips[kind] for kind in evaluator.MADE if kind in clips]
+    if not shown:
       return {}
-    video = made[0]['video']
-    video = video[:, 0] if video.ndim == 6 else video  # Of several futures.
-    real, titles = self._streams.beside(made[0])
+    video = shown[0]['video']
+    video = (
+      video[:, 0] if video.ndim == 6 else video
+    )  # One of several predictions.
+    real, titles = self._providers.matching_real(shown[0])
     return {
       'generated': video,
       'real': real,
@@ -204,7 +213,7 @@ class Evaluations:
 def _dotted(config: Mapping[str, Any], path: str = '') -> dict[str, Any]:
   """Returns {dotted path: value} of nested dicts."""
   found = {}
-  for key, value in settings_lib.plain(config).items():
+  for key, value in config.items():
     is_dict = isinstance(value, Mapping) and value
     found |= _dotted(value, f'{path}{key}.') if is_dict else {path + key: value}
   return found

@@ -1,4 +1,4 @@
-"""Hooks that generate clips and evaluate them while a run trains."""
+"""Hooks that generate clips and evaluate them during training."""
 
 import jax
 import numpy as np
@@ -13,7 +13,7 @@ from vgen_jax.training.state import TrainState
 def standard() -> tuple[hooks.Hook, ...]:
   """Returns the hooks of `vgen train`: metrics, sample clips, evaluations.
 
-  Hooks keep files open, so each run needs hooks of its own.
+  Hooks keep files open, so each run needs its own hooks.
   """
   return hooks.WriteMetrics(), SampleClips(), Evaluate()
 
@@ -22,8 +22,8 @@ class SampleClips(hooks.Hook):
   """Generates clips every `config.sample_every` steps and at the end.
 
   The noise and the conditions are the same each time, so that the clips show
-  how the model improves. Where a model is given the first frames, the clips
-  that they come from are shown above the generated ones.
+  how the model improves. If the model is given first frames, the real clips
+  are shown above the generated ones.
   """
 
   def __init__(self):
@@ -38,10 +38,10 @@ class SampleClips(hooks.Hook):
     self._run = run
 
   def on_step(
-    self, step: int, state: TrainState, *, last: bool, leaving: bool
+    self, step: int, state: TrainState, *, last: bool, stopping: bool
   ) -> None:
     every = self._run.setup.settings.sample_every
-    if every and not leaving and (last or step % every == 0):
+    if every and not stopping and (last or step % every == 0):
       self._run.clips(step, self._clips(state))
 
   def _clips(self, state: TrainState) -> np.ndarray:
@@ -71,14 +71,14 @@ class Evaluate(hooks.Hook):
     self._evaluations = evaluations.Evaluations.of(setup, sample, workdir)
 
   def on_start(self, run: hooks.Run, state: TrainState) -> None:
-    """Evaluates the restored state if the run left before it could."""
+    """Evaluates the restored state if the run was stopped before it could."""
     self._run = run
-    if self._evaluations and self._evaluations.lacks(run.first):
-      run.evaluate(run.first, self._evaluations.log(state))
+    if self._evaluations and self._evaluations.is_missing(run.first_step):
+      run.evaluate(run.first_step, self._evaluations.log(state))
 
   def on_step(
-    self, step: int, state: TrainState, *, last: bool, leaving: bool
+    self, step: int, state: TrainState, *, last: bool, stopping: bool
   ) -> None:
     every = self._run.setup.settings.evaluate_every
-    if every and not leaving and (last or step % every == 0):
+    if every and not stopping and (last or step % every == 0):
       self._run.evaluate(step, self._evaluations.log(state))

@@ -1,53 +1,44 @@
-"""A finished (or unfinished) run as an object: the notebook's door.
+"""A trained run as an object, for notebooks and commands.
 
 run = runs.load('runs/demo')
 video = run.sample(16, label='red')     # uint8 [b, t, h, w, c]
 """
 
-import collections
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import functools
 from typing import Any
 
 from etils import epath
-import jax
 from ml_collections import ConfigDict
 import numpy as np
 
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.core import checks
-from vgen_jax.core.types import Array
-from vgen_jax.core.types import Batch
 from vgen_jax.data import pipeline
 from vgen_jax.evaluation.metrics import results
 from vgen_jax.families.base import VideoModel
-from vgen_jax.inference import clip_providers
 from vgen_jax.inference import evaluations
+from vgen_jax.inference import real_clips
 from vgen_jax.inference import sampling
+from vgen_jax.inference import validation
 from vgen_jax.runtime import checkpoints
 from vgen_jax.training import setup as setup_lib
-from vgen_jax.training import step as step_lib
 from vgen_jax.training.state import TrainState
 
-_BATCH = 64  # Clips drawn at a time, at most.
-
-# What of a config counts once a run is trained.
-_COUNTS = (
-  'clip_shape', 'data', 'evaluation', 'faults', 'mesh', 'model', 'sample_from',
-)  # fmt: skip
+_BATCH = 64  # Clips generated at a time.
 
 
 class Run:
-  """One training in one workdir; see `load`.
+  """A trained model with its config and data; see `load`.
 
   Attributes:
-    workdir: Where it lives.
-    config: Its config, with what `load` was told to change.
-    step: Step of the checkpoint that is loaded.
+    workdir: Directory of the run.
+    config: Config of the run, with the overrides of `load`.
+    step: Step of the loaded checkpoint.
     state: Parameters, averages and statistics of that step; `opt` and `guard`
-      are empty, since they are for training only.
+      are empty, because only training needs them.
   """
 
   def __init__(
@@ -65,12 +56,12 @@ class Run:
 
   @property
   def model(self) -> VideoModel:
-    """The family with its networks."""
+    """Family with its networks."""
     return self._setup.model
 
   @property
   def source(self) -> pipeline.Source:
-    """The data that it learned from; the clips, if that was their codes."""
+    """Source of the training data, with pixels also if it has only codes."""
     return self._setup.over_pixels().source
 
   def sample(
@@ -81,26 +72,24 @@ class Run:
     seed: int = 0,
     batch_size: int = _BATCH,
   ) -> np.ndarray:
-    """Draws clips; returns uint8 `[b, t, h, w, c]`.
+    """Returns generated clips, uint8 `[b, t, h, w, c]`.
 
-    Clip i of a seed is the same whatever `num_clips` and `batch_size` are.
+    Clip i of a seed does not depend on `num_clips` and `batch_size`.
 
     Args:
-      num_clips: How many.
-      label: Class of all of them, by name or id; None takes the classes in
-        turn, clip i being of class i modulo their number.
-      seed: Of the noise.
-      batch_size: Clips to draw at a time.
+      num_clips: Number of clips.
+      label: Class of all clips, by name or id; None takes the classes in turn:
+        clip i has class i modulo the number of classes.
+      seed: Seed of the noise.
+      batch_size: Number of clips to generate at a time.
 
     Raises:
-      ValueError: If there is no such class, or the model knows none.
+      ValueError: If there is no such class, or the model has no class
+        condition.
     """
-    if num_clips < 1 or batch_size < 1:
-      raise ValueError(
-        f'num_clips is {num_clips} and batch_size {batch_size}; both must be 1'
-        ' or more.'
-      )
-    return sampling.draw(
+    checks.at_least('num_clips', num_clips, 1)
+    checks.at_least('batch_size', batch_size, 1)
+    return sampling.generate(
       self._sampler,
       self.state,
       self._setup.mesh,
@@ -120,22 +109,23 @@ class Run:
     stop: Callable[[], bool] = lambda: False,
     **options: Any,
   ) -> results.Result | None:
-    """Measures clips that it draws, and writes `<workdir>/evaluation/<step>.*`.
+    """Evaluates generated clips, and writes `<workdir>/evaluation/<step>.*`.
 
-    What was cut off goes on where it was. Metrics whose weights are missing are
-    in the result, without a value.
+    An interrupted evaluation continues where it was. Metrics whose weights are
+    missing are in the result, without a value.
 
     Args:
-      metrics: Names of `evaluation/metrics/registry.py`; 'all' takes all that
-        fit.
-      num_clips: Clips to draw.
-      seed: Of the noise.
-      batch_size: Clips to draw at a time.
-      stop: Asked now and then.
-      **options: Others of `settings.Evaluation`.
+      metrics: Names of metrics of `evaluation/metrics/registry.py`; 'all' takes
+        all metrics that fit the run.
+      num_clips: Number of clips to generate.
+      seed: Seed of the noise.
+      batch_size: Number of clips to generate at a time.
+      stop: Function that returns whether to stop; it is called after each
+        chunk of clips.
+      **options: Other fields of `settings.Evaluation`.
 
     Returns:
-      What was found; None if it was asked to stop before the end.
+      The result; None if the evaluation was stopped before its end.
 
     Raises:
       ValueError: If a name is unknown, or a metric does not fit the run.
@@ -150,87 +140,72 @@ class Run:
     evaluation = dataclasses.replace(self._setup.settings.evaluation, **options)
     return evaluations.Evaluations(
       self._setup, self._sampler, evaluation, self.workdir
-    ).result(self.state, self.config, stop)
+    ).result(self.state, stop)
 
   def validate(
     self, num_clips: int = 512, *, batch_size: int = _BATCH, seed: int = 0
   ) -> dict[str, float]:
     """Returns the losses on clips that were not trained on.
 
-    With the parameters that `sample` uses, and the same clips and noise for
-    every run, so that runs compare: the noise of a clip is of its place in the
-    split. So `batch_size` does not count, but for rounding, and but for numbers
-    that are of a batch and no means over clips, of which it gives the mean over
-    batches: usage, perplexity and entropy of a codebook, free nats, weights
-    that balance losses, and losses with these in them.
+    The parameters are those that `sample` uses. Clips and noise are the same
+    for every run, so that runs can be compared: the noise of a clip depends on
+    its position in the split. Therefore losses do not depend on `batch_size`,
+    except for rounding. Values that are not means over clips are averaged over
+    batches and do depend on it: usage, perplexity and entropy of a codebook,
+    free nats, weights that balance losses, and losses that contain these.
 
     Args:
-      num_clips: From the start of the split 'validation'; all, if it has fewer.
-      batch_size: Clips at a time.
-      seed: Of the noise.
+      num_clips: Number of clips from the start of the split 'validation'; all
+        clips if it has fewer.
+      batch_size: Number of clips at a time.
+      seed: Seed of the noise.
 
     Returns:
-      {'<player>/<name>': mean over the clips}, as a run logs them.
+      {'<player>/<name>': mean over the clips}, with the names of the log.
 
     Raises:
       ValueError: If the data has no such split.
     """
     settings = self._setup.settings
-    source = clip_providers.another_split(
-      settings, self._setup.source, 'validation'
-    )
+    source = real_clips.other_split(settings, self._setup.source, 'validation')
     if source is None:
       split = settings.data.get('split', 'no splits')
       raise ValueError(
-        f'config.data is {settings.data["name"]} with {split!r}; to validate on'
-        ' clips that were not trained on takes one that has splits, and a'
-        " config that does not set 'split'."
+        f'config.data is {settings.data["name"]} with {split!r}; validation'
+        ' needs data that has splits, and a config that does not set'
+        ' config.data.split.'
       )
-    read = lambda i: settings.faults.read(source.__getitem__, i, len(source))[0]
-    num_clips = min(num_clips, len(source))
-    sums: collections.Counter[str] = collections.Counter()
-    key = jax.random.key(seed)
-    for first in range(0, num_clips, batch_size):
-      place_b = np.arange(first, min(first + batch_size, num_clips))
-      clips = [read(int(i)) for i in place_b]
-      batch = {k: np.stack([clip[k] for clip in clips]) for k in clips[0]}
-      losses = self._losses(self.state, batch, place_b, key)
-      for name, value in losses.items():
-        sums[name] += float(value) * len(clips)
-    return {name: total / num_clips for name, total in sums.items()}
+    return validation.mean_losses(
+      self._losses,
+      self.state,
+      source,
+      settings,
+      num_clips=num_clips,
+      batch_size=batch_size,
+      seed=seed,
+    )
 
   def condition(
     self, num_clips: int, label: str | int | None = None
   ) -> dict[str, np.ndarray]:
-    """Returns what `sample` asks of its clips, `{'label': int32 [b]}` or {}."""
+    """Returns the condition of the clips of `sample`.
+
+    Args:
+      num_clips: Number of clips, b.
+      label: Class of all clips, by name or id; None takes the classes in turn.
+
+    Returns:
+      Such as {'label': int32 [b]}; {} for a model without conditions.
+    """
     source = self._setup.source
     if isinstance(label, str):
       label = sampling.class_id(source.schema, label)
     return dict(sampling.conditions(self.model, source, num_clips, label))
 
   @functools.cached_property
-  def _losses(self) -> Callable[..., dict[str, jax.Array]]:
+  def _losses(self) -> validation.Losses:
     average = self._setup.settings.sample_from
-
-    def losses(
-      state: TrainState, batch: Batch, place_b: Array, key: Array
-    ) -> dict:
-      values = {}
-      batch = {**step_lib.prepare(batch, state.step), 'position': place_b}
-      for player in self.model.players:
-        loss, terms = self.model.apply(
-          state.variables(average),
-          batch,
-          player=player,
-          train=False,
-          method='loss',
-          rngs={'noise': key},
-        )
-        terms = {**terms, 'loss': loss}
-        values |= {f'{player}/{name}': x for name, x in terms.items()}
-      return values
-
-    return jax.jit(losses)
+    return validation.make_losses(self.model, average)
 
   @functools.cached_property
   def _sampler(self) -> sampling.Sampler:
@@ -244,32 +219,32 @@ def load(
   step: int | None = None,
   overrides: Mapping[str, Any] | None = None,
 ) -> Run:
-  """Returns the run that lives in a workdir, laid out over all devices here.
+  """Returns the run of a workdir, sharded over all devices.
 
   Args:
-    workdir: Of the run, local or gs://.
-    step: Which checkpoint; None takes the latest.
-    overrides: {dotted path: value} to change in its config, such as
-      {'model.solver.num_steps': 20}; what changes the parameters' shapes fails.
+    workdir: Local or gs:// directory of the run.
+    step: Step of the checkpoint; None takes the latest.
+    overrides: {dotted path: value} of fields to change in the config, such as
+      {'model.solver.num_steps': 20}. The shapes of parameters cannot change.
 
   Raises:
     ValueError: If there is no run or no such checkpoint, or an override is of
-      what counts in training only.
+      a field that only affects training.
   """
   file = epath.Path(workdir) / 'config.json'
   if not file.exists():
     folder = epath.Path(workdir).parent
-    near = [p.parent.name for p in folder.glob('*/config.json')]
+    others = [p.parent.name for p in folder.glob('*/config.json')]
     raise ValueError(
-      f'{workdir} holds no run (no config.json).'
-      f'{checks.hint(epath.Path(workdir).name, sorted(near))}'
+      f'{workdir} has no run (no config.json).'
+      f'{checks.hint(epath.Path(workdir).name, sorted(others))}'
     )
-  # Devices here need not be those it was trained on: cut over all there are.
+  # The number of devices may differ from that of the training.
   config = config_lib.replace(
     config_lib.load(str(file)),
     {'mesh.data': 1, 'mesh.fsdp': -1, 'mesh.tensor': 1, **(overrides or {})},
   )
-  _check_counts(overrides or {}, workdir)
+  _check_overrides(overrides or {}, workdir)
   setup = setup_lib.make(settings_lib.read(config))
   shapes = setup.state_shapes()
   wanted = {
@@ -286,15 +261,16 @@ def load(
   return Run(workdir, config, setup, state)
 
 
-def _check_counts(overrides: Mapping[str, Any], workdir: str) -> None:
-  """Raises ValueError if an override would change nothing of a trained run."""
+def _check_overrides(overrides: Mapping[str, Any], workdir: str) -> None:
+  """Raises ValueError if a field cannot be overridden in a trained run."""
+  allowed = settings_lib.changeable_on_load()
   for path in overrides:
-    section = path.partition('.')[0]
-    if section not in _COUNTS:
-      why = 'it counts as it trains only'
-      if section == 'frozen':
-        why = 'what was frozen lies in its checkpoint'
-      raise ValueError(
-        f'config.{path} cannot be changed of the run in {workdir}: {why}. Leave'
-        f' it out, or train another run; fields of {list(_COUNTS)} can be.'
-      )
+    if (section := path.partition('.')[0]) in allowed:
+      continue
+    why = f'only affects training and cannot be overridden in {workdir}.'
+    if section == 'frozen':
+      why = f'cannot be overridden: frozen parts are stored in {workdir}.'
+    if path == 'batch_size':
+      why += ' To sample in smaller batches, use --batch_size.'
+    fields = ', '.join(allowed)
+    raise ValueError(f'config.{path} {why} Fields that can be: {fields}.')

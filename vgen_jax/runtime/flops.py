@@ -1,9 +1,9 @@
-"""How much a function computes, and how much a device can.
+"""Floating-point operations of a function, and peak rates of devices.
 
-XLA's own count takes the body of a scan once, however often it runs, and that
-of a convolution depends on its algorithm. This one walks the jaxpr, and counts
-what the mathematics asks for: two operations per multiplication and addition
-of each matrix product and convolution, and nothing for the rest.
+XLA's own count has the body of a scan only once, however often it runs, and its
+count of a convolution depends on the algorithm. This module traverses the
+jaxpr and counts the operations of the mathematics: two for each multiplication
+and addition of matrix products and convolutions, and none for the rest.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,9 +14,9 @@ from typing import Any
 import jax
 from jax.extend import core
 
-# Dense bfloat16 operations per second of one device as JAX shows it, as the
-# makers state them. V100 and T4 have no bfloat16: theirs is float16. On TPU v2
-# and v3 a device is a core, half a chip. The first match counts.
+# Dense bfloat16 operations per second of one JAX device, as stated by the
+# manufacturers. V100 and T4 have no bfloat16; their numbers are for float16. On
+# TPU v2 and v3 a device is a core, half a chip. The first match is used.
 _PEAKS = (
   ('v6 lite', 918e12),
   ('v6e', 918e12),
@@ -44,26 +44,27 @@ _PEAKS = (
 def count(function: Callable[..., Any], *args: Any, **kwargs: Any) -> int:
   """Returns the floating-point operations of one call.
 
-  A scan counts its body as often as it runs, a branch counts as its dearest
-  arm, and a while loop, whose length nobody knows, counts one pass. Work that
-  `jax.checkpoint` repeats is counted: it is done. Inside of a shard_map is the
-  work of one device, so it is multiplied by their number.
+  The body of a scan is counted as often as it runs, a branch by its most
+  expensive case, and a while loop, whose length is unknown, as one iteration.
+  Operations that `jax.checkpoint` repeats are counted again. The operations
+  inside a shard_map are those of one device, so they are multiplied by the
+  number of devices.
 
   Args:
-    function: What `jax.make_jaxpr` can trace; jitted or not.
-    *args: Arrays, or their shapes as from `jax.eval_shape`.
-    **kwargs: The same, by name.
+    function: Function that `jax.make_jaxpr` can trace, jitted or not.
+    *args: Arguments: arrays, or their shapes as from `jax.eval_shape`.
+    **kwargs: Keyword arguments, in the same form.
   """
   return _count(jax.make_jaxpr(function)(*args, **kwargs).jaxpr)
 
 
 def count_traced(traced: jax.stages.Traced) -> int:
-  """Returns the same of what `jax.jit(function).trace` has made already."""
+  """Returns the operations of one call of a function traced by `jax.jit`."""
   return _count(traced.jaxpr.jaxpr)
 
 
 def peak_flops(device: jax.Device) -> float | None:
-  """Returns the bfloat16 operations per second of a device; None if unknown."""
+  """Returns the peak bfloat16 operations per second; None if unknown."""
   if device.platform not in ('tpu', 'gpu', 'cuda'):
     return None
   kind = device.device_kind.lower()
@@ -72,11 +73,12 @@ def peak_flops(device: jax.Device) -> float | None:
 
 
 def memory(compiled: jax.stages.Compiled) -> dict[str, int]:
-  """Returns bytes on each device of a compiled function, by their use.
+  """Returns the memory of a compiled function on each device, in bytes.
 
   Returns:
-    `arguments`, `outputs`, `aliased` (outputs in the place of arguments),
-    `temporary`, `code`, and their sum `total`; {} if the backend does not say.
+    {use: bytes} for `arguments`, `outputs`, `aliased` (outputs that reuse the
+    memory of arguments), `temporary`, `code` and the sum `total`; {} if the
+    backend does not report them.
   """
   stats = compiled.memory_analysis()
   if stats is None:
@@ -94,7 +96,7 @@ def memory(compiled: jax.stages.Compiled) -> dict[str, int]:
     'aliased': stats.alias_size_in_bytes,
     'temporary': stats.temp_size_in_bytes,
     'code': stats.generated_code_size_in_bytes,
-    'total': total,  # The peak that some backends state lacks temporaries.
+    'total': total,  # The peak of some backends lacks temporary memory.
   }
 
 
@@ -126,9 +128,9 @@ def _count_one(equation: Any) -> int:
 
 
 def _inner(equation: Any) -> Iterator[core.Jaxpr]:
-  """Yields the jaxprs that an equation runs, each of them once.
+  """Yields the jaxprs that an equation runs.
 
-  A custom derivative also holds its rules, as functions: not run, not counted.
+  The rules of a custom derivative are functions, not jaxprs, and do not run.
   """
   for value in equation.params.values():
     for item in value if isinstance(value, tuple | list) else (value,):
@@ -139,7 +141,7 @@ def _inner(equation: Any) -> Iterator[core.Jaxpr]:
 
 
 def _num_shards(equation: Any) -> int:
-  """Returns how many devices a shard_map's body differs on, or may."""
+  """Returns the number of devices that run the body of a shard_map."""
   mesh = equation.params['mesh']
   axes = equation.params.get('manual_axes', mesh.axis_names)
   return math.prod(mesh.shape[axis] for axis in axes)
@@ -153,21 +155,21 @@ def _of_product(equation: Any) -> int:
 
 
 def _of_attention(equation: Any) -> int:
-  """Counts two products, logits and sums of values, of [b, t, n, h] arrays."""
+  """Counts the two products of attention of [b, t, n, h] arrays."""
   query, key = (x.aval.shape for x in equation.invars[:2])
   return 4 * math.prod(query) * key[1]
 
 
 def _of_convolution(equation: Any) -> int:
-  """Counts every tap of every output, borders too, less those on zeros.
+  """Counts every tap of every output, also at borders, but not on zeros.
 
-  A transposed convolution puts zeros between the pixels of its input
-  (`lhs_dilation`): one tap in so many meets a pixel. The gradient of a strided
-  convolution with respect to its input does the same.
+  A transposed convolution inserts zeros between the pixels of its input
+  (`lhs_dilation`), so only a fraction of the taps meets a pixel. The same holds
+  for the gradient of a strided convolution with respect to its input.
   """
   kernel = equation.invars[1].aval
   axes = equation.params['dimension_numbers'].rhs_spec
-  taps = kernel.size // kernel.shape[axes[0]]  # A group's share of channels.
+  taps = kernel.size // kernel.shape[axes[0]]  # With the channels of one group.
   output = equation.outvars[0].aval.size
   zeros = math.prod(equation.params['lhs_dilation'])
   return 2 * output * taps // zeros

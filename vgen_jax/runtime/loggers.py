@@ -1,19 +1,26 @@
-"""Where else a run can be watched: TensorBoard, Weights & Biases."""
+"""Loggers of other programs: TensorBoard and Weights & Biases."""
 
 from collections.abc import Mapping
-import hashlib
 import io
 
 from etils import epath
 from PIL import Image
 
+from vgen_jax.core import digests
+
 
 class TensorBoard:
-  """Files of events in a folder, which TensorBoard reads; a GIF plays there."""
+  """Writes metrics and GIFs to event files for TensorBoard."""
 
   def __init__(self, folder: epath.Path, first_step: int):
-    """Opens a file; events of the run's former life after a step are void."""
-    import tensorboardX  # Slow to import, and not everybody's.
+    """Opens an event file.
+
+    Args:
+      folder: Folder of the event files.
+      first_step: Number of steps made before. TensorBoard ignores later events
+        of a previous process of the run.
+    """
+    import tensorboardX  # Optional, and slow to import.
 
     purge_step = first_step + 1
     self._writer = tensorboardX.SummaryWriter(
@@ -21,13 +28,13 @@ class TensorBoard:
     )
 
   def write_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
-    """Adds a point to the curve of each metric."""
+    """Writes the metrics of a step, {name: value}."""
     for name, value in metrics.items():
       self._writer.add_scalar(name, value, step)
     self._writer.flush()
 
   def write_gif(self, step: int, gif: bytes) -> None:
-    """Adds a GIF. Not as a video, for which tensorboardX asks for moviepy."""
+    """Writes a GIF, as an image because videos would require moviepy."""
     from tensorboardX.proto import summary_pb2
 
     width, height = Image.open(io.BytesIO(gif)).size
@@ -46,10 +53,14 @@ class TensorBoard:
 
 
 class Wandb:
-  """A run on Weights & Biases, which goes on when the workdir's run does."""
+  """Writes metrics and GIFs to Weights & Biases, resuming the same run."""
 
   def __init__(self, project: str, workdir: epath.Path):
     """Opens the run.
+
+    Args:
+      project: Name of the project on Weights & Biases.
+      workdir: Directory of the run; its path identifies the run there.
 
     Raises:
       ImportError: If the package is not installed.
@@ -66,19 +77,19 @@ class Wandb:
     self._run = wandb.init(
       project=project,
       name=workdir.name,
-      id=hashlib.sha256(path.encode()).hexdigest()[:16],
+      id=digests.text(path),
       resume='allow',
     )
 
   def write_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
-    """Adds a point to the curve of each metric."""
+    """Writes the metrics of a step, {name: value}."""
     self._run.log(dict(metrics), step=step)
 
   def write_gif(self, step: int, gif: bytes) -> None:
-    """Adds a GIF."""
+    """Writes a GIF."""
     video = self._module.Video(io.BytesIO(gif), format='gif')
     self._run.log({'samples': video}, step=step)
 
   def close(self) -> None:
-    """Ends the run there."""
+    """Ends the run on Weights & Biases."""
     self._run.finish()

@@ -1,4 +1,4 @@
-"""Traces of training steps, on request."""
+"""Profiler traces of training steps."""
 
 import contextlib
 import logging
@@ -10,18 +10,19 @@ _log = logging.getLogger(__name__)
 
 
 class Trace:
-  """Traces some steps with `jax.profiler`; a context manager.
-
-  Attributes:
-    workdir: The trace goes to its folder `profile/`, which TensorBoard and
-      xprof read.
-    steps: (first, last) step to trace; None for none.
-  """
+  """Traces some steps with `jax.profiler`; a context manager."""
 
   def __init__(self, workdir: str, steps: tuple[int, int] | None):
+    """Starts no trace yet.
+
+    Args:
+      workdir: Directory of the run. The trace is written to its folder
+        `profile/`, which TensorBoard and xprof can read.
+      steps: (first, last) step to trace; None for none.
+    """
     self._folder = f'{workdir}/profile'
     self._steps = steps
-    self._runs = False
+    self._is_tracing = False
 
   def __enter__(self) -> 'Trace':
     return self
@@ -31,22 +32,27 @@ class Trace:
 
   @contextlib.contextmanager
   def step(self, number: int) -> Any:
-    """Surrounds one step."""
+    """Returns a context manager for one step."""
     first, last = self._steps or (0, -1)
-    if first <= number <= last and not self._runs:
+    if first <= number <= last and not self._is_tracing:
       jax.profiler.start_trace(self._folder)
-      self._runs = True
+      self._is_tracing = True
     with jax.profiler.StepTraceAnnotation('train', step_num=number):
       yield
 
   def after(self, number: int, results: Any) -> None:
-    """Ends the trace once the results of its last step are there."""
-    if self._runs and number >= self._steps[1]:
+    """Ends the trace after its last step.
+
+    Args:
+      number: Number of the step just made.
+      results: Arrays of the step, which are waited for.
+    """
+    if self._is_tracing and number >= self._steps[1]:
       jax.block_until_ready(results)
       self._stop()
 
   def _stop(self) -> None:
-    if self._runs:
+    if self._is_tracing:
       jax.profiler.stop_trace()
-      self._runs = False
-      _log.info('A trace of steps %s is in %s.', self._steps, self._folder)
+      self._is_tracing = False
+      _log.info('Wrote a trace of steps %s to %s.', self._steps, self._folder)

@@ -1,4 +1,4 @@
-"""How far a run is, and how fast: a bar on a terminal, lines in a log file."""
+"""Progress of a run: a bar on a terminal, lines in a log file."""
 
 from collections.abc import Callable, Mapping
 import logging
@@ -15,10 +15,10 @@ _log = logging.getLogger(__name__)
 
 
 class Progress:
-  """Steps done, speed, and time to go. A context manager.
+  """Shows the number of steps made, speed and remaining time.
 
-  On a terminal it is a bar at the last line; elsewhere it is silent between
-  logs, and `show` writes a plain line. Host 0 alone shows anything.
+  It is a context manager. On a terminal it is a bar in the last line; elsewhere
+  `show` writes a plain line. Only process 0 shows anything.
   """
 
   def __init__(
@@ -35,14 +35,15 @@ class Progress:
     """Starts the clock.
 
     Args:
-      first: Steps done before.
-      final: Step at which the run is over.
-      batch_size: Clips a step.
-      flops_per_step: Floating-point operations a step, over all devices; 0 if
-        unknown.
-      num_devices: How many share the work.
-      clock: Tells seconds.
-      is_terminal: Whether to draw a bar; None finds out.
+      first: Number of steps made before.
+      final: Number of the last step.
+      batch_size: Clips in each step.
+      flops_per_step: Floating-point operations of a step, over all devices; 0
+        if unknown.
+      num_devices: Number of devices.
+      clock: Function that returns the time in seconds.
+      is_terminal: Whether to show a bar; None detects whether standard error is
+        a terminal or a notebook.
     """
     if is_terminal is None:
       is_terminal = sys.stderr.isatty() or 'ipykernel' in sys.modules
@@ -70,21 +71,21 @@ class Progress:
       self._bar.close()
 
   def advance(self, step: int) -> None:
-    """Tells that `step` steps are done."""
+    """Records that `step` steps have been made."""
     if self._bar is not None:
       self._bar.update(step - self._step)
     self._step = step
 
   def speed(self) -> dict[str, float]:
-    """Returns rates since the last call, of all that took time in between.
+    """Returns rates since the last call, over all work done in between.
 
-    Call it when the device's results are at hand: until then steps are only
-    sent off, and seem to take no time.
+    Call it after the results of the device have arrived; before that, steps are
+    only dispatched and seem to take no time.
 
     Returns:
-      `steps_per_second`, `clips_per_second`; `flops_per_second` if operations
-      were counted, and `mfu`, their share of what the devices can do in
-      bfloat16, if that is known.
+      {name: rate} with `steps_per_second` and `clips_per_second`;
+      `flops_per_second` if the operations are known, and `mfu`, the fraction of
+      the peak bfloat16 rate of the devices, if that is known.
     """
     step, now = self._since
     self._since = self._step, self._clock()
@@ -102,11 +103,11 @@ class Progress:
     return speed
 
   def show(self, step: int, metrics: Mapping[str, float]) -> None:
-    """Shows metrics, beside the bar or as a line of the log."""
+    """Shows the metrics of a step, next to the bar or as a line of the log."""
     if not self._is_first_host:
       return
     words = [f'{name} {_short(x)}' for name, x in metrics.items()]
-    if self._bar is not None:  # It tells steps/s and the time left itself.
+    if self._bar is not None:  # The bar itself shows steps/s and time left.
       losses = [w for w in words if w.split()[0].endswith('loss')]
       self._bar.set_postfix_str(', '.join([*losses[:3], *self._rates()]))
       return
@@ -119,7 +120,7 @@ class Progress:
     _log.info(' | '.join([head, ', '.join(pace), ', '.join(words)]))
 
   def _rates(self) -> list[str]:
-    """Says how fast it goes, in all but steps."""
+    """Returns texts of all rates except steps per second."""
     words = []
     if 'clips_per_second' in self._speed:
       words.append(f'{_short(self._speed["clips_per_second"])} clips/s')

@@ -1,4 +1,4 @@
-"""Where arrays live on a mesh of one device or of a pod."""
+"""Sharding of batches and states over a mesh of devices."""
 
 from collections.abc import Mapping
 import re
@@ -19,19 +19,22 @@ from vgen_jax.families.base import VideoModel
 # (regex of a path in the parameters, mesh axes of the array's last dimensions)
 Rules = tuple[tuple[str, tuple[str | None, ...]], ...]
 
-# Smaller arrays are copied to all devices: cutting them saves no memory.
-_MIN_SIZE_TO_CUT = 2**16
+# Smaller arrays are copied to all devices: sharding them saves no memory.
+_MIN_SIZE_TO_SHARD = 2**16
 _BATCH = ('data', 'fsdp')
 
 
 def make_mesh(axes: settings_lib.Mesh) -> Mesh:
-  """Returns the devices in a grid of axes 'data', 'fsdp' and 'tensor'.
+  """Returns the mesh of devices with axes 'data', 'fsdp' and 'tensor'.
 
-  The axes are Auto: the compiler alone decides how activations are laid out.
-  On one host, the grid may leave devices out.
+  The axes are of type Auto: the compiler chooses the sharding of activations.
+  On one host, the mesh may have fewer devices than the host.
+
+  Args:
+    axes: Number of devices along each axis.
 
   Raises:
-    ValueError: If the devices do not fill the grid.
+    ValueError: If the sizes do not fit the number of devices.
   """
   sizes = {'data': axes.data, 'fsdp': axes.fsdp, 'tensor': axes.tensor}
   given = int(np.prod([n for n in sizes.values() if n > 0]))
@@ -39,14 +42,14 @@ def make_mesh(axes: settings_lib.Mesh) -> Mesh:
   open_axes = [name for name, n in sizes.items() if n == -1]
   if len(open_axes) > 1 or any(n < 1 and n != -1 for n in sizes.values()):
     raise ValueError(
-      f'config.mesh is {sizes}; sizes are 1 or more, and one may be -1.'
+      f'config.mesh is {sizes}; each size must be 1 or more, and one may be -1.'
     )
   if open_axes and count % given == 0:
     sizes[open_axes[0]] = count // given
-  elif open_axes or given > count or (given < count and _many_hosts()):
+  elif open_axes or given > count or (given < count and _has_many_processes()):
     raise ValueError(
-      f'config.mesh is {sizes}, but there are {count} devices; the sizes must'
-      ' multiply to that, or leave one at -1.'
+      f'config.mesh is {sizes}, but there are {count} devices; the product of'
+      ' the sizes must be that number. Set one size to -1 to use all devices.'
     )
   used = int(np.prod(list(sizes.values())))
   return jax.make_mesh(
@@ -58,29 +61,30 @@ def make_mesh(axes: settings_lib.Mesh) -> Mesh:
 
 
 def of_batch(mesh: Mesh) -> NamedSharding:
-  """Cuts the batch axis over 'data' and 'fsdp': each group has its clips."""
+  """Returns the sharding of a batch: its clips are split over data and fsdp."""
   return NamedSharding(mesh, P(_BATCH))
 
 
 def num_batch_shards(mesh: Mesh) -> int:
-  """Number of pieces that `of_batch` cuts a batch into."""
+  """Returns the number of shards into which `of_batch` splits a batch."""
   return int(np.prod([mesh.shape[axis] for axis in _BATCH]))
 
 
 def of_state(mesh: Mesh, state: Any, rules: Rules = ()) -> Any:
-  """Returns a tree of shardings, like `state`.
+  """Returns the shardings of a state, a tree like `state`.
 
-  The first rule whose regex is found in an array's path ('opt/denoiser/mu/...')
-  cuts its last dimensions over 'tensor' (Shoeybi et al., "Megatron-LM", 2019,
-  https://arxiv.org/abs/1909.08053). Then the longest dimension that is left and
-  that the devices divide is cut over 'fsdp' (Zhao et al., "PyTorch FSDP", 2023,
-  https://arxiv.org/abs/2304.11277); the compiler gathers parameters where a
-  step needs them. An axis that does not divide a dimension does not cut it.
+  The first rule whose regex matches the path of an array, such as
+  'opt/denoiser/mu/...', splits its last dimensions over 'tensor' (Shoeybi et
+  al., "Megatron-LM", 2019, https://arxiv.org/abs/1909.08053). Then the longest
+  remaining dimension that is a multiple of the size of 'fsdp' is split over it
+  (Zhao et al., "PyTorch FSDP", 2023, https://arxiv.org/abs/2304.11277); the
+  compiler gathers parameters where a step needs them. A dimension that is not a
+  multiple of the size of an axis is not split over it.
 
   Args:
-    mesh: From make_mesh.
-    state: Tree of arrays, or of their shapes.
-    rules: From `rules_of`.
+    mesh: Mesh from `make_mesh`.
+    state: Tree of arrays or of their shapes.
+    rules: Rules of tensor parallelism, from `rules_of`.
   """
 
   def of_array(path: Any, x: Any) -> NamedSharding:
@@ -92,7 +96,7 @@ def of_state(mesh: Mesh, state: Any, rules: Rules = ()) -> Any:
       for i, n in enumerate(x.shape)
       if spec[i] is None and n % mesh.shape['fsdp'] == 0
     ]
-    if free and mesh.shape['fsdp'] > 1 and x.size >= _MIN_SIZE_TO_CUT:
+    if free and mesh.shape['fsdp'] > 1 and x.size >= _MIN_SIZE_TO_SHARD:
       spec[max(free, key=lambda i: x.shape[i])] = 'fsdp'
     return NamedSharding(mesh, P(*spec))
 
@@ -100,16 +104,16 @@ def of_state(mesh: Mesh, state: Any, rules: Rules = ()) -> Any:
 
 
 def rules_of(model: VideoModel) -> Rules:
-  """Returns the `TENSOR_RULES` that stand beside the networks of a model."""
+  """Returns the `TENSOR_RULES` in the modules of the networks of a model."""
   rules: Rules = ()
-  for value in _fields(model):
+  for value in _networks(model):
     module = sys.modules[type(value).__module__]
     rules += tuple(getattr(module, 'TENSOR_RULES', ()))
   return tuple(dict.fromkeys(rules))
 
 
 def path_name(path: Any) -> str:
-  """Returns 'params/denoiser/kernel' for a path in a tree."""
+  """Returns the text of a path in a tree, such as 'params/denoiser/kernel'."""
   return jax.tree_util.keystr(path, simple=True, separator='/')
 
 
@@ -127,8 +131,8 @@ def _tensor_spec(
   return spec
 
 
-def _fields(model: VideoModel) -> list[nn.Module]:
-  """The networks among a family's fields, and those of a family within it."""
+def _networks(model: VideoModel) -> list[nn.Module]:
+  """Returns the networks of a family and of families in its fields."""
   found = []
   for name in model.__dataclass_fields__:
     value = getattr(model, name, None)
@@ -136,11 +140,11 @@ def _fields(model: VideoModel) -> list[nn.Module]:
     if name != 'parent':
       for value in values:
         if isinstance(value, VideoModel):
-          found += _fields(value)
+          found += _networks(value)
         elif isinstance(value, nn.Module):
           found.append(value)
   return found
 
 
-def _many_hosts() -> bool:
+def _has_many_processes() -> bool:
   return jax.process_count() > 1

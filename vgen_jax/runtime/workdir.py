@@ -1,54 +1,52 @@
-"""Whose a workdir is: no two runs share one."""
+"""Workdirs: each holds one run, with the config that it was started with."""
 
 import dataclasses
 
 from etils import epath
 import jax
 from jax.experimental import multihost_utils
-from ml_collections import ConfigDict
 
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
+from vgen_jax.core import atomic_files
 from vgen_jax.runtime import checkpoints as checkpoints_lib
 
-# What may differ between two starts of one run: it changes no update.
-_FREE = (
-  'num_workers', 'num_samples', 'log_every', 'sample_every', 'sample_from',
-  'evaluate_every', 'evaluation', 'checkpoint_every', 'keep', 'best',
-  'tensorboard', 'wandb', 'mesh', 'frozen', 'guard.policy', 'guard.max_skips',
-  'data.folder', 'faults',
-)  # fmt: skip
 
+def claim(workdir: str, settings: settings_lib.Settings) -> None:
+  """Writes `config.json`, unless the workdir holds a run of another config.
 
-def claim(workdir: str, config: ConfigDict) -> None:
-  """Writes `config.json`, unless another run lives in the workdir."""
+  The file has all fields, also those whose values are defaults.
+
+  Args:
+    workdir: Local or gs:// directory; it is created if it does not exist.
+    settings: Settings of the run to start or to resume.
+
+  Raises:
+    ValueError: If a field that cannot change on resume has changed.
+  """
   folder = epath.Path(workdir)
   folder.mkdir(parents=True, exist_ok=True)
   file = folder / 'config.json'
-  text = config_lib.to_json(config)
+  new = dataclasses.asdict(settings)
   if file.exists() and checkpoints_lib.steps(workdir):
     old = settings_lib.read(config_lib.load(str(file)))
-    new = settings_lib.read(config)
-    lines = [
-      line
-      for line in config_lib.differences(
-        dataclasses.asdict(old), dataclasses.asdict(new)
-      )
-      if not f'{line.partition(":")[0]}.'.startswith(
-        tuple(f'{x}.' for x in _FREE)
-      )
+    changed = [
+      field
+      for field in config_lib.differences(dataclasses.asdict(old), new)
+      if not settings_lib.may_change_on_resume(field.path)
     ]
-    if lines:
+    if changed:
+      path, before, asked = changed[0]
+      others = ', '.join(field.path for field in changed[1:])
       raise ValueError(
-        f'{workdir} holds a run of another config; its {lines[0]} of this one'
-        f' ({len(lines)} such fields). Go on with --config={file}, or choose'
-        ' another workdir.'
+        f'{workdir} was trained with {path}={before!r}; you asked for'
+        f' {asked!r}. This field cannot change on resume: use a new --workdir,'
+        f' or resume with --config={file}.'
+        + (f' Also changed: {others}.' if others else '')
       )
-  if jax.process_count() > 1:  # All have read the old one.
+  text = config_lib.to_json(new)
+  if jax.process_count() > 1:  # All processes have read the old file by then.
     multihost_utils.sync_global_devices('config.json')
-  if jax.process_index() == 0 and (
-    not file.exists() or file.read_text() != text
-  ):
-    fresh = folder / 'config.json.new'
-    fresh.write_text(text)
-    fresh.replace(file)  # At once: a kill now leaves the old or the new one.
+  is_writer = jax.process_index() == 0
+  if is_writer and (not file.exists() or file.read_text() != text):
+    atomic_files.write_text(file, text)

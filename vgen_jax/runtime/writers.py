@@ -1,10 +1,10 @@
-"""What a run leaves to read: numbers and clips.
+"""Files with the metrics and the generated clips of a run.
 
-In its workdir are
+A workdir has
 
   metrics.jsonl       a line of JSON for each log, {"step": ..., name: number}
   samples/<step>.*    the same clips as .mp4, .gif and a .png of all frames
-  tensorboard/        both, for TensorBoard
+  tensorboard/        metrics and clips for TensorBoard
 """
 
 from collections.abc import Mapping
@@ -18,18 +18,20 @@ import jax
 import numpy as np
 from PIL import Image
 
+from vgen_jax.core import atomic_files
+from vgen_jax.core import pixels
 from vgen_jax.data.files import codecs
 from vgen_jax.runtime import loggers
 
 _METRICS = 'metrics.jsonl'
-_SIDE = 1200  # Of a picture, in pixels, if its own are few.
+_SIDE = 1200  # Pixels of the longer side up to which images are enlarged.
 
 
 class Writer:
-  """Writes metrics and clips of one run; host 0 alone does. A context manager.
+  """Writes metrics and clips of one run; a context manager.
 
-  A run that was killed may have logged steps that its last checkpoint does not
-  know of. It will do them again, so their lines are cut off at the start.
+  Only process 0 writes. A run that was killed may have logged steps after its
+  last checkpoint. They are made again, so their lines are removed at the start.
 
   Attributes:
     workdir: Local or gs:// directory.
@@ -44,13 +46,13 @@ class Writer:
     tensorboard: bool = True,
     wandb: str = '',
   ):
-    """Opens what there is to write to.
+    """Opens the files and loggers.
 
     Args:
-      workdir: Local or gs:// directory; is made if it is not there.
-      first_step: Steps done before this run begins.
-      frames_per_second: Speed of clips.
-      tensorboard: Whether to write TensorBoard files too.
+      workdir: Local or gs:// directory; it is created if it does not exist.
+      first_step: Number of steps made before.
+      frames_per_second: Frame rate of clips.
+      tensorboard: Whether to write TensorBoard files.
       wandb: Project on Weights & Biases to write to; '' for none.
 
     Raises:
@@ -59,16 +61,16 @@ class Writer:
     self.workdir = epath.Path(workdir)
     self._frames_per_second = frames_per_second
     self._writes = jax.process_index() == 0
-    self._boards: list[loggers.TensorBoard | loggers.Wandb] = []
+    self._loggers: list[loggers.TensorBoard | loggers.Wandb] = []
     if not self._writes:
       return
     self.workdir.mkdir(parents=True, exist_ok=True)
-    self._lines = _cut(self.workdir / _METRICS, first_step)
+    self._lines = _remove_after(self.workdir / _METRICS, first_step)
     if tensorboard:
       folder = self.workdir / 'tensorboard'
-      self._boards.append(loggers.TensorBoard(folder, first_step))
+      self._loggers.append(loggers.TensorBoard(folder, first_step))
     if wandb:
-      self._boards.append(loggers.Wandb(wandb, self.workdir))
+      self._loggers.append(loggers.Wandb(wandb, self.workdir))
 
   def __enter__(self) -> 'Writer':
     return self
@@ -77,39 +79,44 @@ class Writer:
     self.close()
 
   def write_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
-    """Adds a line to `metrics.jsonl`, which is on disk when this returns."""
+    """Adds a line to `metrics.jsonl`.
+
+    Args:
+      step: Step of the metrics.
+      metrics: {name: number}.
+    """
     if not self._writes:
       return
     metrics = {name: float(value) for name, value in metrics.items()}
     strict = {name: _strict(value) for name, value in metrics.items()}
     self._append(json.dumps({'step': step, **strict}, allow_nan=False) + '\n')
-    for board in self._boards:
-      board.write_metrics(step, metrics)
+    for logger in self._loggers:
+      logger.write_metrics(step, metrics)
 
   def write_clips(self, step: int, video_bthwc: Any) -> None:
-    """Writes clips to `samples/`: side by side as a video, and frame by frame.
+    """Writes clips to `samples/`, as `save_clips` does.
 
     Args:
-      step: Names the files.
-      video_bthwc: uint8, or float in [-1, 1]; 1 or 3 channels.
+      step: Step of the clips and name of the files.
+      video_bthwc: Clips as uint8 or as floats in [-1, 1]; 1 or 3 channels.
     """
     if not self._writes:
       return
     files = save_clips(
       self.workdir / 'samples', str(step), video_bthwc, self._frames_per_second
     )
-    for board in self._boards:
-      board.write_gif(step, files['gif'].read_bytes())
+    for logger in self._loggers:
+      logger.write_gif(step, files['gif'].read_bytes())
 
   def close(self) -> None:
-    """Closes all files."""
-    while self._boards:
-      self._boards.pop().close()
+    """Closes all loggers."""
+    while self._loggers:
+      self._loggers.pop().close()
 
   def _append(self, line: str) -> None:
     file = self.workdir / _METRICS
     self._lines.append(line)
-    if '://' in str(file):  # Buckets know no appending.
+    if '://' in str(file):  # Buckets have no mode 'append'.
       file.write_text(''.join(self._lines))
       return
     self._lines.clear()
@@ -125,21 +132,21 @@ def save_clips(
 ) -> dict[str, epath.Path]:
   """Writes clips to `<folder>/<name>.mp4`, `.gif` and `.png`.
 
-  The two videos show them side by side; in the picture frames go right and
-  clips go down.
+  The videos show all clips side by side. The image shows all frames: one row
+  for each clip, one column for each frame.
 
   Args:
-    folder: Local or gs:// directory; is made if it is not there.
-    name: Of the files, without an ending.
-    video_bthwc: uint8, or float in [-1, 1]; 1 or 3 channels.
-    frames_per_second: Speed of the videos.
+    folder: Local or gs:// directory; it is created if it does not exist.
+    name: Name of the files without extension.
+    video_bthwc: Clips as uint8 or as floats in [-1, 1]; 1 or 3 channels.
+    frames_per_second: Frame rate of the videos.
 
   Returns:
     {'mp4': path, 'gif': path, 'png': path}.
   """
   folder = epath.Path(folder)
   folder.mkdir(parents=True, exist_ok=True)
-  video_bthwc = pixels(video_bthwc)
+  video_bthwc = to_rgb(video_bthwc)
   scale = _scale(video_bthwc.shape)
   sheet_thwc = _tile(video_bthwc)
   files = {kind: folder / f'{name}.{kind}' for kind in ('mp4', 'gif', 'png')}
@@ -150,7 +157,7 @@ def save_clips(
 
 
 def read_metrics(workdir: str) -> list[dict[str, float]]:
-  """Returns the lines of a run's `metrics.jsonl`; [] if it has none yet."""
+  """Returns the lines of `metrics.jsonl` of a run; [] if there is none yet."""
   file = epath.Path(workdir) / _METRICS
   lines = file.read_text().splitlines() if file.exists() else []
   parsed = [entry for line in lines if (entry := _parse(line))]
@@ -158,37 +165,35 @@ def read_metrics(workdir: str) -> list[dict[str, float]]:
 
 
 def grid(video_bthwc: Any) -> np.ndarray:
-  """Returns one uint8 image `[h, w, 3]`: frames go right, clips go down."""
+  """Returns one uint8 image `[h, w, 3]`: a row of frames for each clip."""
   return np.concatenate(
-    [np.concatenate(clip_thwc, axis=1) for clip_thwc in pixels(video_bthwc)]
+    [np.concatenate(clip_thwc, axis=1) for clip_thwc in to_rgb(video_bthwc)]
   )
 
 
-def pixels(video_bthwc: Any) -> np.ndarray:
-  """Returns clips as uint8 RGB `[b, t, h, w, 3]`, grey ones thrice.
+def to_rgb(video_bthwc: Any) -> np.ndarray:
+  """Returns clips as uint8 RGB `[b, t, h, w, 3]`; one channel becomes three.
 
   Args:
-    video_bthwc: uint8, or float in [-1, 1]; what is beyond is clipped, and NaN
-      is black.
+    video_bthwc: Clips as uint8 or as floats in [-1, 1]; other values are
+      clipped, and NaN becomes black.
 
   Raises:
-    ValueError: If it has another rank, or neither 1 nor 3 channels.
+    ValueError: If the rank is not 5, or there are neither 1 nor 3 channels.
   """
   video_bthwc = np.asarray(video_bthwc)
   if video_bthwc.ndim != 5 or video_bthwc.shape[-1] not in (1, 3):
     raise ValueError(
-      f'Clips to show are {video_bthwc.shape}; they must be [b, t, h, w, c]'
-      ' with 1 or 3 channels.'
+      f'The clips to write have shape {video_bthwc.shape}; it must be'
+      ' [b, t, h, w, c] with 1 or 3 channels.'
     )
   if video_bthwc.dtype != np.uint8:
-    video_bthwc = np.nan_to_num(video_bthwc.astype(np.float32), nan=-1.0)
-    video_bthwc = np.rint((np.clip(video_bthwc, -1, 1) + 1) * 127.5)
-  shape = (*video_bthwc.shape[:-1], 3)
-  return np.broadcast_to(video_bthwc.astype(np.uint8), shape)
+    video_bthwc = pixels.to_uint8(video_bthwc.astype(np.float32))
+  return np.broadcast_to(video_bthwc, (*video_bthwc.shape[:-1], 3))
 
 
 def _tile(video_bthwc: np.ndarray) -> np.ndarray:
-  """Returns one video of all clips, in rows, as near to a square as can be."""
+  """Returns one video of all clips in a grid that is almost square."""
   b = len(video_bthwc)
   columns = math.ceil(math.sqrt(b))
   rows = math.ceil(b / columns)
@@ -200,17 +205,17 @@ def _tile(video_bthwc: np.ndarray) -> np.ndarray:
 
 
 def _scale(shape: tuple[int, ...]) -> int:
-  """Returns how much to enlarge clips, so that small ones can be seen."""
+  """Returns the factor by which small clips are enlarged."""
   return max(1, 128 // max(shape[2:4]))
 
 
 def _strict(value: float) -> float | str:
-  """Returns what strict JSON can hold: 'nan', 'inf', '-inf' are strings."""
+  """Returns a value for strict JSON: 'nan', 'inf' and '-inf' are strings."""
   return value if math.isfinite(value) else str(value)
 
 
 def _parse(line: str) -> dict[str, Any] | None:
-  """Returns a line's entry; None if a kill tore it."""
+  """Returns the entry of a line; None if it is incomplete after a kill."""
   try:
     entry = json.loads(line)
   except json.JSONDecodeError:
@@ -218,8 +223,8 @@ def _parse(line: str) -> dict[str, Any] | None:
   return entry if isinstance(entry, dict) and 'step' in entry else None
 
 
-def _cut(file: epath.Path, last_step: int) -> list[str]:
-  """Drops later steps and torn lines from a file; returns the lines kept."""
+def _remove_after(file: epath.Path, last_step: int) -> list[str]:
+  """Removes later steps and incomplete lines of a file; returns the rest."""
   if not file.exists():
     return []
   lines = file.read_text().splitlines(keepends=True)
@@ -229,14 +234,12 @@ def _cut(file: epath.Path, last_step: int) -> list[str]:
     if entry and entry['step'] <= last_step and line.endswith('\n'):
       kept.append(line)
   if kept != lines:
-    fresh = file.parent / (file.name + '.new')
-    fresh.write_text(''.join(kept))
-    fresh.replace(file)  # At once: a kill now leaves the old or the new one.
+    atomic_files.write_text(file, ''.join(kept))
   return kept
 
 
 def _enlarged(image_hwc: np.ndarray) -> np.ndarray:
-  """Repeats the pixels of a picture that is small, so that they can be seen."""
+  """Returns an image enlarged by repetition of its pixels, if it is small."""
   times = min(8, max(1, _SIDE // max(image_hwc.shape[:2])))
   return image_hwc.repeat(times, axis=0).repeat(times, axis=1)
 

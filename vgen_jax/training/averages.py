@@ -1,10 +1,12 @@
-"""Averages of parameters over the course of a run, several at once.
+"""Averages of the parameters over the steps of a run; there may be several.
 
-Spec of an average, one of three kinds:
+A spec has one of three forms:
 
-  {'decay': 0.999}                  weight of the past, always the same
-  {'decay': 0.999, 'warmup': True}  less at first, to forget initialization
-  {'sigma_rel': 0.1}                a share of the run, whatever its length
+  {'decay': 0.999}                  constant weight of the previous average
+  {'decay': 0.999, 'warmup': True}  smaller weight in the first steps, so that
+                                    the initialization is forgotten
+  {'sigma_rel': 0.1}                width of the average relative to the number
+                                    of steps made so far
 """
 
 from collections.abc import Mapping
@@ -20,27 +22,22 @@ from vgen_jax.core.types import Params
 
 Specs = Mapping[str, Mapping[str, Any]]  # {name of an average: its spec}
 
-# The narrowest profile that a power law has is of exponent 0, flat.
+# Relative width of the power law with exponent 0, which is flat.
 _MAX_SIGMA_REL = 1 / np.sqrt(12)
 
 
 def check(specs: Specs) -> None:
-  """Raises ValueError if a spec is none of the kinds above."""
+  """Raises ValueError if a spec has none of the forms above."""
   for name, spec in specs.items():
     where = f'config.ema.{name}'
     for key in spec:
-      if key not in ('decay', 'warmup', 'sigma_rel'):
-        options = ['decay', 'warmup', 'sigma_rel']
-        raise ValueError(
-          f'{where} has a key {key!r} that nothing reads.'
-          f'{checks.hint(key, options)}'
-        )
+      checks.known_key(where, key, ('decay', 'warmup', 'sigma_rel'))
     if ('decay' in spec) == ('sigma_rel' in spec) or (
       'sigma_rel' in spec and 'warmup' in spec
     ):
       raise ValueError(
-        f"{where} is {dict(spec)}; it needs 'decay' (with 'warmup' or without)"
-        " or 'sigma_rel', not both."
+        f"{where} is {dict(spec)}; it must have 'decay' (with or without"
+        " 'warmup') or 'sigma_rel', not both."
       )
     if not 0 <= spec.get('decay', 0) < 1:
       raise ValueError(
@@ -53,13 +50,13 @@ def check(specs: Specs) -> None:
 def update(
   averages: Mapping[str, Params], params: Params, step: Array, specs: Specs
 ) -> dict[str, Params]:
-  """Returns the averages after one more step.
+  """Returns the averages after a step.
 
   Args:
-    averages: {name: tree like params}, before the step.
+    averages: {name: tree like params} before the step.
     params: Parameters after the step.
-    step: Number of steps done, this one included, so 1 or more.
-    specs: {name: spec}, of the same names as `averages`.
+    step: Number of steps made, including this one; 1 or more.
+    specs: {name: spec} with the same names as `averages`.
   """
   fresh = {}
   for name, average in averages.items():
@@ -73,12 +70,16 @@ def update(
 
 
 def decay(spec: Mapping[str, Any], step: Array) -> Array:
-  """Returns the weight of the past in step number `step`, 1 or more.
+  """Returns the weight of the previous average in an update.
 
   The power law is that of Karras et al., "Analyzing and Improving the Training
   Dynamics of Diffusion Models", 2024, https://arxiv.org/abs/2312.02696: the
-  average after step t weights the parameters of step s by s^gamma, so its
-  profile keeps its shape while it grows with the run.
+  average after step t weights the parameters of step s by s^gamma, so the
+  shape of its profile does not depend on the number of steps.
+
+  Args:
+    spec: Spec of the average.
+    step: Number of the step, 1 or more.
   """
   step = jnp.asarray(step, jnp.float32)
   if 'sigma_rel' in spec:
@@ -90,21 +91,22 @@ def decay(spec: Mapping[str, Any], step: Array) -> Array:
 
 
 def exponent(sigma_rel: float) -> float:
-  """Returns the gamma of a power law whose profile has this relative width.
+  """Returns the exponent gamma of the power law with this relative width.
 
   The profile s^gamma on [0, t] has the standard deviation `sigma_rel * t`,
   where sigma_rel^2 = (gamma + 1) / ((gamma + 2)^2 (gamma + 3)).
 
   Args:
-    sigma_rel: In (0, 0.2887), narrow to flat; usual are 0.05 to 0.15.
+    sigma_rel: Relative width in (0, 0.2887), from narrow to flat; usual values
+      are 0.05 to 0.15.
 
   Raises:
-    ValueError: If no power law that grows is of that width.
+    ValueError: If no growing power law has this width.
   """
   if not 0 < sigma_rel < _MAX_SIGMA_REL:
     raise ValueError(
       f'sigma_rel of an average is {sigma_rel}; it must be above 0 and below'
-      f' {_MAX_SIGMA_REL:.4f}, that of the plain mean of all steps.'
+      f' {_MAX_SIGMA_REL:.4f}, the value of the plain mean of all steps.'
     )
   # With g = gamma: g^3 + 7 g^2 + (16 - q) g + (12 - q) = 0, q = sigma_rel^-2.
   q = sigma_rel**-2

@@ -1,4 +1,4 @@
-"""What a step costs, told at the start."""
+"""Compilation of the train step, and its cost in operations and memory."""
 
 from collections.abc import Callable
 import dataclasses
@@ -15,14 +15,14 @@ _GIGA = 1e9
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-  """What one step of a run costs.
+  """Cost of one train step.
 
   Attributes:
-    num_params: Parameters, {part: number}.
-    flops: Floating-point operations a step, over all devices, that the maths
-      asks for; what remat computes twice counts twice.
-    memory: Bytes on each device, by kind: 'arguments' (state and batch),
-      'temporaries', ...; empty where the compiler does not tell.
+    num_params: {part: number of parameters}.
+    flops: Floating-point operations of a step, over all devices, as
+      runtime/flops.py counts them; what remat computes twice counts twice.
+    memory: Bytes on each device, {use: number}, such as 'arguments' (state and
+      batch) and 'temporary'; empty if the compiler does not report them.
   """
 
   num_params: dict[str, int]
@@ -37,17 +37,17 @@ class Cost:
       f'{k} {n / _GIGA:.2f} GB' for k, n in self.memory.items() if n
     )
     return (
-      f'parameters: {parts}; {self.flops / _GIGA:,.1f} GFLOP a step;'
+      f'parameters: {parts}; {self.flops / _GIGA:,.1f} GFLOP per step;'
       f' memory per device: {kinds or "unknown"}'
     )
 
 
 def compile_step(setup: setup_lib.Setup) -> tuple[Callable, Cost]:
-  """Compiles the train step of a run, and tells what it costs."""
+  """Returns the compiled train step of a run, and its cost."""
   state = setup.state_shapes()
-  cut = sharding.of_batch(setup.mesh)
+  sharded = sharding.of_batch(setup.mesh)
   batch = {
-    key: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=cut)
+    key: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharded)
     for key, x in setup.batch.items()
   }
   traced = setup.train_step().trace(state, batch)

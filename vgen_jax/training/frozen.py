@@ -1,7 +1,7 @@
-"""Parts that another run has trained, and this one only uses."""
+"""Frozen parts: parts of a model that another run has trained."""
 
 from collections.abc import Mapping
-import hashlib
+import dataclasses
 from typing import Any
 
 from etils import epath
@@ -12,6 +12,7 @@ import numpy as np
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.core import checks
+from vgen_jax.core import digests
 from vgen_jax.data import encoded
 from vgen_jax.data import pipeline
 from vgen_jax.runtime import checkpoints
@@ -20,42 +21,60 @@ from vgen_jax.training.state import TrainState
 TOKENIZER = 'autoencoder'  # The part that encodes clips.
 
 
+def with_tokenizer(settings: settings_lib.Settings) -> settings_lib.Settings:
+  """Returns the settings with the spec of a frozen tokenizer filled in.
+
+  The model of a latent run may leave out the field `autoencoder`. Its spec is
+  then that of the run in `config.frozen`, so it is not written twice.
+
+  Raises:
+    ValueError: If there is no such run, or it has no tokenizer.
+  """
+  workdir = settings.frozen.get(TOKENIZER)
+  if workdir is None or _spec(settings.model, TOKENIZER):
+    return settings
+  other = _run_settings(TOKENIZER, workdir)
+  if not (spec := _spec(other.model, TOKENIZER)):
+    raise ValueError(
+      f'config.frozen.{TOKENIZER} is {workdir!r}, whose model,'
+      f' {other.model["name"]}, has no part {TOKENIZER!r}. Name the run of a'
+      ' tokenizer.'
+    )
+  model = {**settings.model, TOKENIZER: spec}
+  return dataclasses.replace(settings, model=model)
+
+
 def restore(
   state: TrainState,
   frozen: Mapping[str, str],
   model: Mapping[str, Any] | None = None,
 ) -> TrainState:
-  """Returns the state with its frozen parts as other runs have left them.
+  """Returns the state with the frozen parts that other runs have trained.
 
-  A part comes from the average that its run samples from, or if it was frozen
-  there too, from its parameters: averages are of what learns. It keeps the
-  layout that it has in `state`; its statistics come along.
+  The parameters of a part are those of the average that its run samples from.
+  If the part was frozen in that run, too, they are the parameters themselves,
+  because averages cover players only. Statistics of the part are restored, too.
+  Shardings are those of `state`.
 
   Args:
-    state: Whose frozen parts are still random.
+    state: State whose frozen parts have random parameters.
     frozen: {part: workdir of the run that trained it}.
-    model: Spec of the model; what it says of a part must be what that run's
-      config says of it.
+    model: Spec of the model; the spec of a part in it must equal that in the
+      config of the other run.
 
   Raises:
-    ValueError: If a part is unknown, is a player here, is not in that run, or
-      was built otherwise there.
+    ValueError: If a part is unknown, is a player of this model, is not in the
+      other run, or has another spec there.
   """
   for part, workdir in frozen.items():
     parts = [p for p in state.params if p not in state.opt]
     if part not in parts:
       raise ValueError(
-        f'config.frozen names {part!r}, which is no part of this model that'
-        f' does not learn.{checks.hint(part, parts)}'
+        f'config.frozen names {part!r}, which is not a part of this model that'
+        f' can be frozen.{checks.hint(part, parts)}'
       )
-    config = epath.Path(workdir) / 'config.json'
-    if not config.exists():
-      raise ValueError(
-        f'config.frozen.{part} is {workdir!r}, where there is no run'
-        ' (no config.json); train it first, or name its workdir.'
-      )
-    settings = settings_lib.read(config_lib.load(str(config)))
-    _check_alike(part, workdir, settings.model, model or {})
+    settings = _run_settings(part, workdir)
+    _check_same_spec(part, workdir, settings.model, model or {})
     average = _average(part, workdir, settings)
     params = {part: state.params[part]}
     wanted = {
@@ -86,16 +105,16 @@ def restore(
 
 
 def tokenizer(state: TrainState, average: str = 'params') -> dict[str, Any]:
-  """Returns the variables of the part that encodes, whole, in host memory.
+  """Returns the variables of the tokenizer as complete arrays on the host.
 
-  All hosts call this in step.
+  All processes must call this at the same point of the program.
 
   Args:
-    state: Of a run.
-    average: Name of the average of its parameters to take, or 'params'.
+    state: State of a run with a tokenizer.
+    average: Name of the average of the parameters to use, or 'params'.
   """
 
-  def whole(x: jax.Array) -> np.ndarray:
+  def complete(x: jax.Array) -> np.ndarray:
     if not x.is_fully_addressable:
       x = multihost_utils.process_allgather(x, tiled=True)
     return np.asarray(x)
@@ -106,55 +125,66 @@ def tokenizer(state: TrainState, average: str = 'params') -> dict[str, Any]:
     for kind, parts in variables.items()
     if TOKENIZER in parts
   }
-  return jax.tree.map(whole, own)
-
-
-def digest(variables: Mapping[str, Any]) -> str:
-  """Returns 16 hex digits that tell variables by their names and numbers."""
-  sha = hashlib.sha256()
-  for path, array in jax.tree_util.tree_leaves_with_path(variables):
-    name = jax.tree_util.keystr(path)
-    sha.update(f'{name} {array.dtype.str} {array.shape}'.encode())
-    sha.update(np.ascontiguousarray(array))
-  return sha.hexdigest()[:16]
+  return jax.tree.map(complete, own)
 
 
 def check_source(source: pipeline.Source, state: TrainState) -> None:
-  """Raises ValueError if clips were encoded by another tokenizer than ours.
+  """Raises ValueError if clips were encoded by another tokenizer.
 
   Args:
-    source: Of the data; one that serves pixels fits all.
-    state: With its frozen parts in place.
+    source: Source of the data; one that returns pixels is always accepted.
+    state: State with its frozen parts restored.
   """
   if not isinstance(source, encoded.Encoded):
     return
-  there, here = source.manifest, digest(tokenizer(state))
+  there, here = source.manifest, digests.tree(tokenizer(state))
   if there.tokenizer != here:
     raise ValueError(
       f'config.data.folder was encoded by the tokenizer {there.tokenizer}, step'
-      f' {there.step} of {there.workdir!r}, but the one of this run is {here}.'
-      ' Name the run that encoded it in config.frozen, or encode the clips with'
-      ' vgen data encode once more.'
+      f' {there.step} of {there.workdir!r}, but this run has the tokenizer'
+      f' {here}. Name the run that encoded the clips in config.frozen, or'
+      ' encode them again with vgen data encode.'
     )
 
 
-def _check_alike(
+def _run_settings(part: str, workdir: str) -> settings_lib.Settings:
+  """Returns the settings of the run that has trained a part.
+
+  Raises:
+    ValueError: If there is no such run.
+  """
+  file = epath.Path(workdir) / 'config.json'
+  if not file.exists():
+    name = epath.Path(workdir).name
+    shipped = name in config_lib.shipped()
+    config = f'configs/{name}.py' if shipped else '<its config>'
+    raise ValueError(
+      f'config.frozen.{part} is {workdir!r}, but there is no run in it (no'
+      f' config.json). Train it first: vgen train --config={config}'
+      f' --workdir={workdir}. If it is elsewhere, set --config.frozen.{part}.'
+    )
+  return settings_lib.read(config_lib.load(str(file)))
+
+
+def _check_same_spec(
   part: str, workdir: str, there: Mapping[str, Any], here: Mapping[str, Any]
 ) -> None:
-  """Raises ValueError if both specs name a part, and not the same."""
+  """Raises ValueError if two models have different specs of a part."""
   one, two = _spec(there, part), _spec(here, part)
   if not one or not two:
     return
-  if faults := config_lib.differences(one, two):
+  if found := config_lib.differences(one, two):
+    path, other, own = found[0]
     raise ValueError(
-      f'config.frozen.{part} is {workdir!r}, whose {part} is not the one of'
-      f' config.model (there != here): {faults[0]}. Make config.model say what'
-      " that run's config.json says, or name another run."
+      f'config.frozen.{part} is {workdir!r}, whose {part} has {path} ='
+      f' {other!r}, but this config has {own!r}. Leave the field {part!r} out'
+      ' of config.model if it is the tokenizer, give it the same values, or'
+      ' name another run.'
     )
 
 
 def _average(part: str, workdir: str, settings: settings_lib.Settings) -> str:
-  """Returns which average of a run's parameters to take a part from.
+  """Returns the average of a run's parameters that a part is restored from.
 
   Raises:
     ValueError: If the run has no such part.
@@ -164,12 +194,12 @@ def _average(part: str, workdir: str, settings: settings_lib.Settings) -> str:
     raise ValueError(
       f'config.frozen.{part} is {workdir!r}, whose model,'
       f' {settings.model["name"]}, has no part {part!r}; it has'
-      f' {sorted(held["params"])}. Name a run that has trained it.'
+      f' {sorted(held["params"])}. Name a run that has trained the part.'
     )
-  learned = part in held['guard']  # As all that has an optimizer is.
-  return settings.sample_from if learned else 'params'
+  is_player = part in held['guard']  # The guard has an entry for each player.
+  return settings.sample_from if is_player else 'params'
 
 
 def _spec(model: Mapping[str, Any], part: str) -> Mapping[str, Any]:
-  """Returns what a spec, or its prior's, says of a part; {} if nothing."""
+  """Returns the spec of a part in a model or in its prior; {} if none."""
   return model.get(part) or model.get('prior', {}).get(part) or {}

@@ -1,4 +1,4 @@
-"""Hooks: what a run does besides training, such as logging and evaluation.
+"""Hooks: what a run does in addition to training, such as evaluation.
 
 The training loop calls the methods of each hook in the order in which the hooks
 were given. It does not import evaluation or inference; the caller composes what
@@ -17,10 +17,14 @@ from vgen_jax.training.state import TrainState
 
 
 class Hook:
-  """Base class: every method does nothing, so override what you need."""
+  """Base class of hooks; all its methods do nothing."""
 
   def on_setup(self, setup: setup_lib.Setup, workdir: str) -> None:
     """Called before anything is written to the workdir.
+
+    Args:
+      setup: Objects that the run consists of.
+      workdir: Local or gs:// directory of the run.
 
     Raises:
       ValueError: If the hook does not fit the config.
@@ -33,16 +37,17 @@ class Hook:
     """Called with the metrics of a step, every `config.log_every` steps."""
 
   def on_step(
-    self, step: int, state: TrainState, *, last: bool, leaving: bool
+    self, step: int, state: TrainState, *, last: bool, stopping: bool
   ) -> None:
     """Called after each step, after `on_log` and before the checkpoint.
 
     Args:
-      step: Number of updates made so far.
+      step: Number of steps made so far.
       state: State after the step. The next step donates its buffers, so a hook
         must not keep it.
-      last: Whether this is the last step of this call of `train`.
-      leaving: Whether the run was asked to stop. A hook should then be quick.
+      last: Whether this is the last step that was asked for.
+      stopping: Whether the run stops after this step because of a signal. A
+        hook should then be quick.
     """
 
   def on_clips(self, step: int, video_bthwc: Array) -> None:
@@ -61,15 +66,15 @@ class Run:
 
   Attributes:
     workdir: Local or gs:// directory.
-    setup: What the run is made of.
-    first: Number of updates made before this call of `train`.
+    setup: Objects that the run consists of.
+    first_step: Number of steps made before this call of `train`.
     hooks: All hooks of the run.
     progress: Console output.
   """
 
   workdir: str
   setup: setup_lib.Setup
-  first: int
+  first_step: int
   hooks: Sequence[Hook]
   progress: progress_lib.Progress
 
@@ -93,7 +98,7 @@ class Run:
 class WriteMetrics(Hook):
   """Writes metrics and clips to the workdir, TensorBoard and W&B.
 
-  The files are those of `runtime/writers.py`.
+  See `runtime/writers.py` for the files.
   """
 
   def __init__(self):
@@ -103,7 +108,7 @@ class WriteMetrics(Hook):
     settings = run.setup.settings
     self._writer = writers.Writer(
       run.workdir,
-      run.first,
+      run.first_step,
       frames_per_second=run.setup.source.schema.frames_per_second,
       tensorboard=settings.tensorboard,
       wandb=settings.wandb,

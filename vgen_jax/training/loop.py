@@ -1,4 +1,4 @@
-"""The one training loop: for every family, on one device or on a pod."""
+"""The training loop, for every family, on one device or on a pod."""
 
 from collections.abc import Mapping, Sequence
 import contextlib
@@ -17,7 +17,7 @@ from vgen_jax.runtime import preemption
 from vgen_jax.runtime import profiling
 from vgen_jax.runtime import progress as progress_lib
 from vgen_jax.runtime import sharding
-from vgen_jax.runtime import workdir as claims
+from vgen_jax.runtime import workdir as workdir_lib
 from vgen_jax.training import compilation
 from vgen_jax.training import frozen
 from vgen_jax.training import hooks as hooks_lib
@@ -35,63 +35,64 @@ def train(
   profile: tuple[int, int] | None = None,
   hooks: Sequence[hooks_lib.Hook] = (),
 ) -> state_lib.TrainState:
-  """Trains the model that `config` describes, from its last checkpoint if any.
+  """Trains the model that `config` describes, and returns the final state.
 
-  The order is a promise: build; init, born sharded; restore; then for each
-  step: batch, update, log, check that all is finite, hooks, checkpoint; at
-  last a final checkpoint. All hosts of a pod run this function in step; host 0
-  alone writes metrics and clips.
+  The order of operations is guaranteed: build the objects; create the first
+  state, sharded; restore the latest checkpoint; then for each step: get a
+  batch, update, log, check that all values are finite, call the hooks, save a
+  checkpoint; finally save a last checkpoint. All processes of a pod must call
+  this function at the same point; only process 0 writes metrics and clips.
 
   Args:
-    config: What a file of configs/ returns. It is read here, and below this
-      floor nobody sees it.
-    workdir: Local or gs:// directory for checkpoints, metrics and samples. A
-      run that finds checkpoints there goes on from the latest.
-    stop_at: Step to leave off at, as if preempted. Not the same as a smaller
-      `num_steps`, which makes schedules end sooner.
+    config: Config as a file of configs/ returns it.
+    workdir: Local or gs:// directory for checkpoints, metrics and samples. If
+      it has checkpoints, the run resumes from the latest.
+    stop_at: Step after which to stop, as if preempted. It differs from a
+      smaller `num_steps`, which makes schedules end earlier.
     profile: (first, last) step to trace with `jax.profiler` into
       `<workdir>/profile`.
-    hooks: What the run does besides training, such as writing metrics and
-      evaluating; `inference.hooks.standard()` is what `vgen train` uses.
-      Without hooks only checkpoints are written.
+    hooks: What the run does in addition to training, such as writing metrics
+      and evaluating; `vgen train` uses `inference.hooks.standard()`. Without
+      hooks only checkpoints are written.
 
   Returns:
-    The final state, so that a notebook can go on with it. If it stopped before
-    `num_steps`, its `step` tells.
+    State after the last step; its `step` is smaller than `num_steps` if the run
+    was stopped.
 
   Raises:
-    ValueError: If the config does not fit itself, the devices or the workdir.
-    FloatingPointError: If the guard against bad updates stops the run.
+    ValueError: If fields of the config contradict each other or do not fit the
+      devices or the workdir.
+    FloatingPointError: If the guard against harmful updates stops the run.
     OSError: If checkpoints cannot be written, or another process trains in
       the workdir.
   """
   workdir = str(epath.Path(workdir).expanduser())
-  settings = settings_lib.read(config)
-  setup = setup_lib.make(settings)
+  setup = setup_lib.make(settings_lib.read(config))
+  settings = setup.settings
   setup_lib.check_batch_size(setup)
   _check_best(setup)
   for hook in hooks:
     hook.on_setup(setup, workdir)
-  claims.claim(workdir, config)
+  workdir_lib.claim(workdir, settings)
   final = settings.num_steps
   final = final if stop_at is None else min(stop_at, final)
 
   with contextlib.ExitStack() as stack:
-    # First in, last out: a signal must not break the last write.
+    # Closed last, so that a signal does not interrupt the last write.
     preempted = stack.enter_context(preemption.Preemption())
     checkpoints = checkpoints_lib.Checkpoints(
       workdir, settings.keep, settings.best
     )
     stack.callback(checkpoints.close)
-    state = first_state(setup, checkpoints)
+    state = restore_or_init(setup, checkpoints)
     first = int(state.step)
     if first >= final:
-      _log.info('Step %d of %s is done already.', first, workdir)
+      _log.info('The run in %s is complete at step %d.', workdir, first)
       return state
     skipped = _skipped(state)
     train_step, cost = compilation.compile_step(setup)
     _log.info('%s', cost)
-    _log.info('Steps %d to %d in %s.', first, final, workdir)
+    _log.info('Training from step %d to %d in %s.', first, final, workdir)
     progress = stack.enter_context(
       progress_lib.Progress(
         first, final, settings.batch_size, cost.flops, setup.mesh.size
@@ -112,39 +113,45 @@ def train(
       trace.after(step, device_metrics)
       progress.advance(step)
 
-      leaves, last = preempted.asked(step), step == final
+      stopping, last = preempted.should_stop(step), step == final
       logs = last or step % settings.log_every == 0
-      saves = last or leaves or step % settings.checkpoint_every == 0
-      if logs or saves:  # Before a save: a broken run must not go on in one.
+      saves = last or stopping or step % settings.checkpoint_every == 0
+      if logs or saves:  # The guard must be checked before each checkpoint.
         metrics = _read(setup, step, device_metrics, batches)
         run.log(step, metrics | progress.speed())
         progress.show(step, metrics)
         _check_guard(settings, state, step, skipped)
       for hook in hooks:
-        hook.on_step(step, state, last=last, leaving=leaves)
+        hook.on_step(step, state, last=last, stopping=stopping)
       if saves:
         checkpoints.save(step, state, metrics)
-      if leaves and not last:
-        _log.warning('Leaving at step %d, as asked.', step)
+      if stopping and not last:
+        _log.warning('Stopped after step %d because of a signal.', step)
         break
   return state
 
 
-def first_state(
+def restore_or_init(
   setup: setup_lib.Setup, checkpoints: checkpoints_lib.Checkpoints
 ) -> state_lib.TrainState:
-  """Returns the latest checkpoint, or else a fresh state; born sharded."""
+  """Returns the latest checkpoint, or the first state if there is none.
+
+  Raises:
+    ValueError: If a frozen part or the tokenizer of encoded clips is not that
+      of the config, or a part is neither trained nor frozen.
+  """
   if checkpoints.latest_step() is not None:
     state = checkpoints.restore(setup.state_shapes())
     frozen.check_source(setup.source, state)
     return state
   state = setup.first_state()
-  still = [part for part in state.params if part not in setup.model.players]
-  missing = set(still) - set(setup.settings.frozen)
+  untrained = [p for p in state.params if p not in setup.model.players]
+  missing = set(untrained) - set(setup.settings.frozen)
   if missing:
     raise ValueError(
-      f'{sorted(missing)} of {type(setup.model).__name__} do not learn, and'
-      ' config.frozen does not say which run has trained them.'
+      f'{type(setup.model).__name__} does not train its parts'
+      f' {sorted(missing)}, and config.frozen does not name runs that have'
+      ' trained them; add {part: workdir} for each.'
     )
   settings = setup.settings
   state = frozen.restore(state, settings.frozen, settings.model)
@@ -153,7 +160,12 @@ def first_state(
 
 
 def batches_from(setup: setup_lib.Setup, first: int) -> pipeline.Batches:
-  """Returns the iterator over batches `first`, `first + 1`, ... of a run."""
+  """Returns an iterator over the batches of a run.
+
+  Args:
+    setup: Setup of the run.
+    first: Index of the first batch; batch i is used in step i + 1.
+  """
   return pipeline.batches(
     setup.source,
     batch_size=setup.settings.batch_size,
@@ -166,13 +178,13 @@ def batches_from(setup: setup_lib.Setup, first: int) -> pipeline.Batches:
 
 
 def _check_best(setup: setup_lib.Setup) -> None:
-  """Raises ValueError unless `best` is a metric of every step."""
+  """Raises ValueError unless `best` names a metric that every step has."""
   best = setup.settings.best.removeprefix('-')
   if best:
     known = setup.metric_names()
     if best not in known:
       raise ValueError(
-        f'config.best is {best!r}, no metric of every step.'
+        f'config.best is {best!r}; it must be a metric that every step has.'
         f'{checks.hint(best, known)}'
       )
 
@@ -180,16 +192,17 @@ def _check_best(setup: setup_lib.Setup) -> None:
 def _read(
   setup: setup_lib.Setup, step: int, metrics: Metrics, batches: pipeline.Batches
 ) -> dict[str, float]:
-  """Returns the metrics of the turns played in a step, learning rates, faults.
+  """Returns the metrics of a step as numbers, with learning rates.
 
-  `data/substituted` is the number of clips that this start of the run, on this
-  host, has substituted so far.
+  Metrics of updates that were not due are left out. If unreadable clips are
+  substituted, `data/substituted` is their number since this process started, on
+  this host.
   """
   values = {name: float(x) for name, x in jax.device_get(metrics).items()}
-  idle = tuple(
-    f'{turn.name}/' for turn in setup.model.updates if not turn.is_due(step - 1)
+  not_due = tuple(
+    f'{u.name}/' for u in setup.model.updates if not u.is_due(step - 1)
   )
-  values = {k: x for k, x in values.items() if not k.startswith(idle or '\0')}
+  values = {k: x for k, x in values.items() if not k.startswith(not_due)}
   for player, rate in setup.rates.items():
     if step > setup.model.start_steps[player]:
       values[f'{player}/learning_rate'] = float(rate(step - 1))
@@ -199,9 +212,9 @@ def _read(
 
 
 def _skipped(state: state_lib.TrainState) -> dict[str, int]:
-  """Returns how many updates of each player the guard has ever skipped."""
-  memory = jax.device_get(state.guard)
-  return {player: int(entry['skipped']) for player, entry in memory.items()}
+  """Returns the number of skipped updates of the run, {player: number}."""
+  guard = jax.device_get(state.guard)
+  return {player: int(entry['skipped']) for player, entry in guard.items()}
 
 
 def _check_guard(
@@ -210,15 +223,23 @@ def _check_guard(
   step: int,
   before: Mapping[str, int],
 ) -> None:
-  """Raises if updates were skipped that should not, or too many in a row."""
-  for player, ever in _skipped(state).items():
-    skipped = ever - before[player]
+  """Raises FloatingPointError if the guard does not allow the skipped updates.
+
+  Args:
+    settings: Settings with the guard.
+    state: State after the step.
+    step: Number of the step, for the message.
+    before: Updates skipped before this call of `train`, {player: number}.
+  """
+  for player, total in _skipped(state).items():
+    skipped = total - before[player]
     streak = int(state.guard[player]['streak'])
     raises = skipped and settings.guard.policy == 'raise'
     if raises or streak > settings.guard.max_skips:
       raise FloatingPointError(
         f'{skipped} updates of {player} up to step {step} had a loss or'
-        ' gradient that was not finite, or a spike; none of them was made. The'
-        ' latest checkpoint is sound. Lower the learning rate, or set'
-        " config.guard.policy='skip' to go on past a few of them."
+        ' gradient that was not finite, or a gradient norm above'
+        ' config.guard.spike; none of them was applied. The latest checkpoint'
+        ' is valid. Lower the learning rate, or set'
+        " config.guard.policy='skip' to continue after a few of them."
       )

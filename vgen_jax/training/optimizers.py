@@ -1,13 +1,13 @@
-"""Optimizers by spec, one for each player.
+"""Optimizers described by a spec, one for each player.
 
   {'name': 'adamw', 'schedule': {'name': 'warmup_cosine', 'peak': 1e-3},
    'clip_norm': 1.0, 'b2': 0.99,
    'players': {'critic': {'name': 'adam', 'schedule': {'peak': 4e-4}}}}
 
-`name` is that of any optimizer in optax or optax.contrib that learns from
-gradients alone, and other keys are its arguments. An entry under `players`
-changes the spec for one player: where it names another optimizer or schedule,
-it starts that one's arguments afresh, and else it changes single keys.
+`name` is the name of an optimizer in optax or optax.contrib that only needs
+gradients; the other keys are its arguments. An entry of `players` changes the
+spec for one player: if it names another optimizer or schedule, the arguments of
+the common one are dropped; otherwise it changes single keys.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -25,20 +25,20 @@ from vgen_jax.core.types import Params
 from vgen_jax.families.base import Update
 from vgen_jax.training import schedules as schedules_lib
 
-# Modules whose layers `nn.scan` stacked along axis 0, by our names and linen's.
-# A list of layers that is not scanned is named blocks_0, blocks_1, ... there.
+# Names of modules whose layers `nn.scan` stacked along axis 0. Layers that are
+# not scanned are named blocks_0, blocks_1, ...
 _STACKED = re.compile('blocks|layers|stacked|Scan.*|scan.*')
 
-# These need the loss, a key, or other parameters for samples, of which the step
-# and the sampler would have to know; the last row can follow no schedule.
-_UNFIT = (
+# These need the loss, a key, or other parameters for evaluation, which the step
+# does not pass; the last row cannot follow a schedule.
+_UNSUPPORTED = (
   'dpsgd', 'lbfgs', 'momo', 'momo_adam', 'noisy_sgd', 'polyak_sgd', 'sophia',
   'schedule_free', 'schedule_free_adamw', 'schedule_free_sgd',
   'optimistic_adam', 'rprop', 'sm3',
 )  # fmt: skip
-_OURS = ('name', 'schedule', 'clip_norm')
-_SET_HERE = ('learning_rate', 'adam_learning_rate')
-_SET_HERE += ('muon_weight_dimension_numbers',)
+_OWN_KEYS = ('name', 'schedule', 'clip_norm')
+_SET_BY_SCHEDULE = ('learning_rate', 'adam_learning_rate')
+_SET_BY_SCHEDULE += ('muon_weight_dimension_numbers',)
 
 
 def make(
@@ -51,17 +51,18 @@ def make(
   """Returns {player: optimizer}.
 
   Args:
-    spec: `config.optim`: `name`, `schedule`, `clip_norm` (of the gradient, 0
-      or absent for none), keyword arguments of the optimizer, `players`.
-      'muon' also takes `adam_ratio`, the learning rate of what Muon leaves to
-      Adam, as a multiple of the schedule.
-    players: Who is to get an optimizer.
-    num_steps: Length of the run, in steps of the loop.
-    updates: Updates that a player makes in one step, {player: number}, as
-      `updates_per_step` gives them; 1 where absent. Optimizers count updates,
-      schedules count steps.
-    starts: Step in which a player moves first, {player: step}; 0 where absent.
-      Its schedule is laid over the steps from there to the run's end.
+    spec: Spec `config.optim`, with the keys `name`, `schedule`, `clip_norm`
+      (largest norm of the gradient; 0 or absent for no clipping), `players`,
+      and keyword arguments of the optimizer. 'muon' also has `adam_ratio`: the
+      learning rate of the parameters that Adam updates, as a multiple of the
+      schedule.
+    players: Names of the players.
+    num_steps: Length of the run in steps.
+    updates: Number of updates of each player in a step, {player: number}, from
+      `updates_per_step`; 1 if absent. Optimizers count updates, schedules count
+      steps.
+    starts: Step of the first update of each player, {player: step}; 0 if
+      absent. The schedule of a player spans the steps from there to the end.
 
   Raises:
     ValueError: If a name, a player or an argument does not exist.
@@ -81,9 +82,10 @@ def schedules(
   num_steps: int,
   starts: Mapping[str, int] | None = None,
 ) -> dict[str, optax.Schedule]:
-  """Returns {player: function from the loop's step to the learning rate}.
+  """Returns {player: function from step to learning rate}.
 
-  Before a player's start it has no meaning. Arguments are those of `make`.
+  The function is undefined before the player's start. The arguments are those
+  of `make`.
   """
   rates = {}
   for player, own in _by_player(spec, players).items():
@@ -93,25 +95,24 @@ def schedules(
   return rates
 
 
-def updates_per_step(turns: Iterable[Update]) -> dict[str, float]:
-  """Returns how many updates each player makes in a step, on average."""
-  updates: dict[str, float] = {}
-  for turn in turns:
-    updates[turn.player] = (
-      updates.get(turn.player, 0.0) + turn.times / turn.every
-    )
-  return updates
+def updates_per_step(updates: Iterable[Update]) -> dict[str, float]:
+  """Returns the average number of updates of each player in a step."""
+  numbers: dict[str, float] = {}
+  for update in updates:
+    before = numbers.get(update.player, 0.0)
+    numbers[update.player] = before + update.times / update.every
+  return numbers
 
 
 def names() -> dict[str, Callable[..., optax.GradientTransformation]]:
-  """Returns the optimizers that a spec can name, {name: function}."""
+  """Returns the optimizers that a spec may name, {name: function}."""
   found = {}
   for module in (contrib, optax):
     for name, function in vars(module).items():
       if (
         inspect.isfunction(function)
         and not name.startswith(('_', 'scale_by'))
-        and name not in _UNFIT
+        and name not in _UNSUPPORTED
         and 'learning_rate' in inspect.signature(function).parameters
       ):
         found[name] = function
@@ -119,15 +120,23 @@ def names() -> dict[str, Callable[..., optax.GradientTransformation]]:
 
 
 def muon_axes(params: Params) -> Any:
-  """Returns which axes of each parameter Muon sees as a matrix; None is Adam's.
+  """Returns which axes of each parameter form a matrix for Muon.
 
   Muon (Jordan et al., "Muon: An optimizer for hidden layers in neural
   networks", 2024, https://kellerjordan.github.io/posts/muon) is for matrices
-  between activations. So leaves named `kernel` go to it, and embeddings,
-  biases and scales to Adam. A convolution's kernel is the matrix from its
-  taps and channels to its output channels. Layers that `nn.scan` stacked, in a
-  module named `blocks`, `layers`, `stacked` or `Scan...`, are matrices side by
-  side. A depthwise kernel, with one channel in, mixes none and is left to Adam.
+  between activations. Therefore it updates leaves named `kernel`, and Adam
+  updates embeddings, biases and scales. The kernel of a convolution is a matrix
+  from its taps and input channels to its output channels. Layers stacked by
+  `nn.scan`, in a module named `blocks`, `layers`, `stacked` or `Scan...`, are
+  one matrix each. A depthwise kernel, with one input channel, mixes no channels
+  and is updated by Adam.
+
+  Args:
+    params: Parameters of a player.
+
+  Returns:
+    A tree like `params` of `MuonDimensionNumbers`, with None for the leaves
+    that Adam updates.
   """
 
   def axes(path: tuple, leaf: Any) -> contrib.MuonDimensionNumbers | None:
@@ -148,24 +157,24 @@ def muon_axes(params: Params) -> Any:
 def _by_player(
   spec: Mapping[str, Any], players: Iterable[str]
 ) -> dict[str, dict[str, Any]]:
-  """Returns each player's own spec."""
+  """Returns the spec of each player, {player: spec}."""
   players = list(players)
   common = {k: v for k, v in spec.items() if k != 'players'}
   overrides = spec.get('players') or {}
   for player in overrides:
     if player not in players:
       raise ValueError(
-        f'config.optim.players has {player!r}, who does not play in this'
+        f'config.optim.players has {player!r}, which is not a player of this'
         f' model.{checks.hint(player, players)}'
       )
   return {p: _merge(common, overrides.get(p, {})) for p in players}
 
 
 def _merge(common: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns `common` changed by `own`; a new name drops the old arguments."""
+  """Returns `common` changed by `own`; a new name drops old arguments."""
   base = dict(common)
   if own.get('name', base.get('name')) != base.get('name'):
-    base = {k: v for k, v in base.items() if k in _OURS}
+    base = {k: v for k, v in base.items() if k in _OWN_KEYS}
   old, new = base.get('schedule', {}), own.get('schedule', {})
   if new.get('name', old.get('name')) != old.get('name'):
     old = {}
@@ -175,13 +184,13 @@ def _merge(common: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
 def _schedule(
   player: str, own: Mapping[str, Any], num_steps: int, start: int
 ) -> optax.Schedule:
-  """Returns a player's schedule, as a function of its own steps."""
+  """Returns the schedule of a player as a function of steps from its start."""
   if not own.get('schedule'):
     raise ValueError(
-      "config.optim has no 'schedule'; it needs one, such as"
+      "config.optim has no 'schedule'; add one, such as"
       " {'name': 'constant', 'peak': 1e-3}."
     )
-  if start >= num_steps:  # Never played, as in a run made short to try it.
+  if start >= num_steps:  # It is never updated, as in a short trial run.
     return schedules_lib.make(own['schedule'], num_steps)
   try:
     return schedules_lib.make(own['schedule'], num_steps - start)
@@ -189,14 +198,14 @@ def _schedule(
     if not start:
       raise
     raise ValueError(
-      f'{error} That is of {player}, who starts at step {start} of {num_steps}'
-      f' and so has a run of {num_steps - start}; start it sooner, or set'
-      f' config.optim.players.{player}.schedule.'
+      f'{error} This is the schedule of {player}, which starts at step {start}'
+      f' of {num_steps} and so has {num_steps - start} steps; start it earlier,'
+      f' or set config.optim.players.{player}.schedule.'
     ) from error
 
 
 def _per_update(schedule: optax.Schedule, updates: float) -> optax.Schedule:
-  """Returns the schedule as a function of the player's own updates."""
+  """Returns the schedule as a function of the number of updates."""
   if updates == 1:
     return schedule
   return lambda count: schedule(count / updates)
@@ -207,29 +216,28 @@ def _make_one(
 ) -> optax.GradientTransformation:
   known = names()
   name = own.get('name')
-  if name not in known:
-    why = (
-      ' It needs more than gradients, or follows no schedule.'
-      if name in _UNFIT
-      else ''
-    )
+  if name in _UNSUPPORTED:
     raise ValueError(
-      f'config.optim.name is {name!r}, which is no optimizer to use here.'
-      f'{why}{checks.hint(str(name), sorted(known))}'
+      f'config.optim.name is {name!r}, which needs more than gradients or'
+      f' cannot follow a schedule; take one of {", ".join(sorted(known))}.'
     )
-  kwargs = {k: v for k, v in own.items() if k not in _OURS}
+  checks.one_of('config.optim.name', name, sorted(known))
+  kwargs = {k: v for k, v in own.items() if k not in _OWN_KEYS}
   options = [
-    k for k in inspect.signature(known[name]).parameters if k not in _SET_HERE
+    k
+    for k in inspect.signature(known[name]).parameters
+    if k not in _SET_BY_SCHEDULE
   ]
   if name == 'muon':
     options.append('adam_ratio')
   for key in kwargs:
-    if key not in options:
-      what = ' Set `schedule`.' if key in _SET_HERE else ''
+    if key in _SET_BY_SCHEDULE:
       raise ValueError(
-        f'config.optim: {name} takes no {key!r}.'
-        f'{what or checks.hint(key, [*options, *_OURS, "players"])}'
+        f'config.optim.{key} cannot be set; set config.optim.schedule instead.'
       )
+    checks.known_key(
+      f'config.optim ({name})', key, [*options, *_OWN_KEYS, 'players']
+    )
   if name == 'muon':
     ratio = kwargs.pop('adam_ratio', 1.0)
     kwargs['adam_learning_rate'] = lambda count: ratio * rate(count)
@@ -241,7 +249,7 @@ def _make_one(
 def _clip(norm: float) -> optax.GradientTransformation:
   if not 0 <= norm < math.inf:
     raise ValueError(
-      f'config.optim.clip_norm is {norm}; it must be a number above 0, or 0 for'
-      ' no clipping.'
+      f'config.optim.clip_norm is {norm}; it must be a finite number above 0,'
+      ' or 0 for no clipping.'
     )
   return optax.clip_by_global_norm(norm) if norm else optax.identity()

@@ -1,4 +1,4 @@
-"""From a config to all that a run is made of, before its first step."""
+"""Setup: the objects that a run consists of, built from its settings."""
 
 from collections.abc import Callable
 import dataclasses
@@ -25,16 +25,17 @@ from vgen_jax.training import step as step_lib
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-  """What a run is made of.
+  """The objects that a run consists of.
 
   Attributes:
-    settings: The config, checked.
-    source: Where clips come from.
-    model: A family with its networks.
+    settings: Settings of the run.
+    source: Source of the clips to train on.
+    model: Family with its networks.
     optimizers: {player: optimizer}.
     rates: {player: function from step to learning rate}.
-    mesh: Devices.
-    init: Makes the first state; pure, for `jax.jit` and `jax.eval_shape`.
+    mesh: Mesh of devices.
+    init: Pure function that returns the first state, for `jax.jit` and
+      `jax.eval_shape`.
     layout: Shardings of a state.
     batch: Shapes of a batch, {key: ShapeDtypeStruct}.
   """
@@ -50,7 +51,7 @@ class Setup:
   batch: Batch
 
   def over_pixels(self) -> 'Setup':
-    """Returns the same, over the clips of which the data has but the codes."""
+    """Returns the same setup with pixels where the data has only codes."""
     if not isinstance(self.source, encoded.Encoded):
       return self
     manifest = self.source.manifest
@@ -63,7 +64,7 @@ class Setup:
     )
 
   def train_step(self) -> Callable:
-    """Returns the step, compiled at its first call; it takes the state over."""
+    """Returns the jitted step; a call donates the buffers of the old state."""
     return jax.jit(
       self.pure_step(),
       donate_argnums=0,
@@ -82,18 +83,18 @@ class Setup:
     )
 
   def metric_names(self) -> list[str]:
-    """Returns the metrics that every step has."""
+    """Returns the names of the metrics that every step has."""
     _, metrics = jax.eval_shape(
       self.pure_step(), self.state_shapes(), self.batch
     )
-    lazy = tuple(f'{t.name}/' for t in self.model.updates if t.skips_steps)
-    return sorted(name for name in metrics if not name.startswith(lazy or '\0'))
+    rare = tuple(f'{u.name}/' for u in self.model.updates if u.skips_steps)
+    return sorted(name for name in metrics if not name.startswith(rare))
 
   def first_state(self) -> state_lib.TrainState:
-    """Returns the state before the first step, born sharded."""
+    """Returns the state before the first step, created sharded."""
     options = {}
     if jax.default_backend() == 'cpu':
-      # It runs once: half a minute of compiling for speed would be for nothing.
+      # It runs once, so half a minute of optimization would not pay.
       options = {
         'xla_backend_optimization_level': 0,
         'xla_llvm_disable_expensive_passes': True,
@@ -104,7 +105,7 @@ class Setup:
     return make_state()
 
   def state_shapes(self) -> state_lib.TrainState:
-    """Returns the state's shapes, dtypes and shardings; allocates nothing."""
+    """Returns the shapes, dtypes and shardings of a state."""
     return jax.tree.map(
       lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
       jax.eval_shape(self.init),
@@ -113,11 +114,12 @@ class Setup:
 
 
 def make(settings: settings_lib.Settings) -> Setup:
-  """Builds source, model, optimizers and mesh, and traces the first state.
+  """Returns the setup of a run; the first state is traced, not computed.
 
   Raises:
-    ValueError: If the config does not fit itself or the devices.
+    ValueError: If fields contradict each other or do not fit the devices.
   """
+  settings = frozen.with_tokenizer(settings)
   mesh = sharding.make_mesh(settings.mesh)
   faults = settings.faults
   source = build.source(
@@ -126,9 +128,9 @@ def make(settings: settings_lib.Settings) -> Setup:
   clip, _ = faults.read(source.__getitem__, 0, len(source))
   if 'video' not in clip and frozen.TOKENIZER not in settings.frozen:
     raise ValueError(
-      f'config.data serves {sorted(clip)} and no video, which is for a model'
-      f' over a tokenizer; config.frozen must name the run of its part'
-      f' {frozen.TOKENIZER!r}.'
+      f'config.data has clips with {sorted(clip)}, without video; they are for'
+      ' a model with a frozen tokenizer. Name the run of the tokenizer in'
+      f' config.frozen.{frozen.TOKENIZER}.'
     )
   model = build.model(settings.model, source.schema)
   averages.check(settings.ema)
@@ -140,7 +142,7 @@ def make(settings: settings_lib.Settings) -> Setup:
     key: jax.ShapeDtypeStruct((settings.batch_size, *np.shape(x)), x.dtype)
     for key, x in clip.items()
   }
-  few = {
+  small_batch = {
     k: jax.ShapeDtypeStruct((2, *x.shape[1:]), x.dtype)
     for k, x in batch.items()
   }
@@ -150,7 +152,7 @@ def make(settings: settings_lib.Settings) -> Setup:
       model,
       optimizers,
       tuple(settings.ema),
-      jax.tree.map(lambda x: jax.numpy.zeros(x.shape, x.dtype), few),
+      jax.tree.map(lambda x: jax.numpy.zeros(x.shape, x.dtype), small_batch),
       settings.seed,
     )
 
@@ -163,22 +165,25 @@ def make(settings: settings_lib.Settings) -> Setup:
 
 
 def check_batch_size(setup: Setup) -> None:
-  """Raises ValueError unless devices, turns and micro-batches share evenly."""
+  """Raises ValueError unless a batch can be split as the settings require.
+
+  It is split among devices, repeated updates and micro-batches.
+  """
   batch_size = setup.settings.batch_size
   accumulate = setup.settings.accumulate
   devices = sharding.num_batch_shards(setup.mesh)
   if batch_size % (devices * accumulate):
     raise ValueError(
       f'config.batch_size is {batch_size}; it must be a multiple of the'
-      f' {devices} devices that share it (mesh axes data x fsdp)'
+      f' {devices} devices among which it is split (mesh axes data x fsdp)'
       + (f' times config.accumulate, {accumulate}.' if accumulate > 1 else '.')
     )
-  for turn in setup.model.updates:
-    parts = devices * turn.times * accumulate
+  for update in setup.model.updates:
+    parts = devices * update.times * accumulate
     if batch_size % parts:
       raise ValueError(
         f'config.batch_size is {batch_size}; it must be a multiple of {parts},'
-        f' since {turn.name} moves {turn.times} times a step and each time sees'
-        f' clips of its own, on {devices} devices, in {accumulate}'
+        f' because {update.name} is updated {update.times} times in each step,'
+        f' each time with other clips, on {devices} devices, in {accumulate}'
         ' micro-batches.'
       )

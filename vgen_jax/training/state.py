@@ -1,4 +1,4 @@
-"""The state of a run: all that changes while it trains."""
+"""The state of a run: everything that changes during training."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,16 +15,16 @@ from vgen_jax.families.base import VideoModel
 
 
 class TrainState(flax.struct.PyTreeNode):
-  """Arrays only, so that a checkpoint of it is a checkpoint of the run.
+  """State of a run, a tree of arrays; a checkpoint holds exactly this tree.
 
   Attributes:
-    step: Updates done so far, int32.
-    params: Parameters by part, {part: tree}.
-    ema: Averages of the players' parameters, {name: {player: tree}}.
+    step: Number of steps made so far, int32.
+    params: {part: tree of parameters}.
+    ema: Averages of the parameters of players, {name: {player: tree}}.
     stats: Other variables of the model, {'batch_stats': {part: tree}, ...}.
-    opt: Optimizer state by player, {player: tree}.
-    guard: What the guard against bad updates remembers, {player: {name: x}}.
-    rng: Key of the run. Each step folds its number in, so none is ever spent.
+    opt: Optimizer states, {player: tree}.
+    guard: State of the guard against harmful updates, {player: {name: x}}.
+    rng: Key of the run. It never changes; a step folds its number into it.
   """
 
   step: Array
@@ -36,7 +36,11 @@ class TrainState(flax.struct.PyTreeNode):
   rng: Array
 
   def variables(self, average: str = 'params') -> dict[str, Any]:
-    """Returns what `model.apply` takes, from the average of that name."""
+    """Returns the variables for `model.apply`.
+
+    Args:
+      average: Name of the average of the parameters to use, or 'params'.
+    """
     own = {} if average == 'params' else self.ema[average]
     return {'params': {**self.params, **own}, **self.stats}
 
@@ -48,7 +52,15 @@ def create(
   batch: Batch,
   seed: int,
 ) -> TrainState:
-  """Returns the state before the first update; reads only shapes of `batch`."""
+  """Returns the state before the first step.
+
+  Args:
+    model: Model to initialize.
+    optimizers: {player: optimizer}.
+    averages: Names of the averages of the parameters.
+    batch: Batch of which only shapes and dtypes are used.
+    seed: Seed of the parameters and of the key of the run.
+  """
   init_rng, noise_rng, run_rng = jax.random.split(jax.random.key(seed), 3)
   if 'video' in batch:
     video = jnp.zeros(batch['video'].shape, jnp.float32)
@@ -56,7 +68,7 @@ def create(
   rngs = {'params': init_rng, 'noise': noise_rng}
   variables = dict(model.init(rngs, batch))
   params = variables.pop('params')
-  # Parts without parameters still have their place.
+  # Players without parameters still have an entry.
   params = {player: {} for player in model.players} | params
   own = {player: params[player] for player in model.players}
   return TrainState(
@@ -65,13 +77,17 @@ def create(
     ema={name: jax.tree.map(jnp.copy, own) for name in averages},
     stats=variables,
     opt={player: optimizers[player].init(own[player]) for player in own},
-    guard={player: _fresh_guard() for player in own},
+    guard={player: _initial_guard() for player in own},
     rng=run_rng,
   )
 
 
-def _fresh_guard() -> dict[str, Array]:
-  """Average gradient norm (0: none yet); updates skipped in a row, and ever."""
+def _initial_guard() -> dict[str, Array]:
+  """Returns the initial state of the guard of one player.
+
+  It holds the average gradient norm (0 before the first update), the number of
+  updates skipped in a row, and the number of updates skipped in the whole run.
+  """
   return {
     'norm': jnp.zeros((), jnp.float32),
     'streak': jnp.zeros((), jnp.int32),

@@ -1,0 +1,104 @@
+"""Real clips of an evaluation, in a random order that is always the same."""
+
+import inspect
+
+import grain
+import numpy as np
+
+from vgen_jax.config import build
+from vgen_jax.config import settings as settings_lib
+from vgen_jax.core.types import Clip
+from vgen_jax.data import pipeline
+from vgen_jax.training import setup as setup_lib
+
+
+class ShuffledSource:
+  """A source in a random order that is always the same.
+
+  The first clips of it are a random sample of the source.
+
+  Attributes:
+    source: Source with the clips in their own order.
+    schema: Schema of the source.
+  """
+
+  def __init__(self, source: pipeline.Source, settings: settings_lib.Settings):
+    self.source = source
+    self.schema = source.schema
+    self._faults = settings.faults
+    self._order = grain.MapDataset.range(len(source)).shuffle(seed=0)
+
+  def __len__(self) -> int:
+    return len(self.source)
+
+  def __getitem__(self, position: int) -> Clip:
+    """Returns a clip with its 'index' in the source."""
+    index = int(self._order[position])
+    read = self.source.__getitem__
+    clip, _ = self._faults.read(read, index, len(self.source))
+    return {**clip, 'index': np.int64(index)}
+
+  def clips(self, first: int, num: int) -> dict[str, np.ndarray]:
+    """Returns clips first, ..., first + num - 1; the first follows the last."""
+    clips = [self[i % len(self)] for i in range(first, first + num)]
+    return {key: np.stack([clip[key] for clip in clips]) for key in clips[0]}
+
+
+def other_split(
+  settings: settings_lib.Settings, source: pipeline.Source, split: str
+) -> pipeline.Source | None:
+  """Returns another split of the data of a run.
+
+  Args:
+    settings: Settings of the run.
+    source: Source of the run.
+    split: Name of the split.
+
+  Returns:
+    Source of the split; None if the data has no splits or the config sets one.
+
+  Raises:
+    ValueError: If the data has no split of this name.
+  """
+  parameters = inspect.signature(type(source)).parameters
+  if 'split' not in parameters or 'split' in settings.data:
+    return None
+  return build.source(
+    settings.data,
+    settings.clip_shape,
+    split=split,
+    faults=settings.faults.policy,
+  )
+
+
+def comparison_split(
+  setup: setup_lib.Setup, split: str
+) -> tuple[pipeline.Source, str]:
+  """Returns the clips to compare generated clips with, and their split.
+
+  Args:
+    setup: Setup of the run.
+    split: Name of the split; '' takes 'validation' if the data has it, and the
+      training data otherwise.
+
+  Raises:
+    ValueError: If the data has no split of this name.
+  """
+  settings, source = setup.settings, setup.source
+  training = source, settings.data.get('split', 'train')
+  if split == training[1]:
+    return training
+  try:
+    found = other_split(settings, source, split or 'validation')
+  except ValueError:
+    if split:
+      raise
+    return training  # The data has no other split.
+  if found is None and split:
+    own = settings.data.get('split', 'no splits')
+    raise ValueError(
+      f'config.evaluation.real_split is {split!r}, but config.data is'
+      f' {settings.data["name"]} with {own!r}; leave real_split empty to'
+      ' compare with the training data.'
+    )
+  return training if found is None else (found, split or 'validation')
