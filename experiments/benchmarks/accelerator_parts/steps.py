@@ -77,7 +77,7 @@ class Model:
       model.players,
       settings.num_steps,
       optim.updates_per_step(model.updates),
-      model.starts,
+      model.start_steps,
     )
 
   def pure_step(self) -> Callable:
