@@ -30,6 +30,10 @@ class Batch(TypedDict):
   text_mask: NotRequired[Array]  # bool [b, n], False where text is padding.
   action: NotRequired[Array]  # float32 [b, t, a], taken at each frame.
   audio: NotRequired[Array]  # float32 [b, t, f], log-mel (data/files/audio.py).
+  layout: NotRequired[Array]  # int32 [b, t, h, w], the class of each pixel.
+  degraded: NotRequired[Array]  # uint8 [b, t, h, w, c], a clip to restore.
+  reference: NotRequired[Array]  # uint8 [b, n, t, h, w, c], same subject.
+  reference_layout: NotRequired[Array]  # int32 [b, n, t, h, w].
   codes: NotRequired[Array]  # int32 [b, t, h, w], for families over codes.
   latents: NotRequired[Array]  # float [b, t, h, w, d], standardized.
   position: NotRequired[Array]  # int32 [b], index of the clip in the batch.
@@ -37,13 +41,20 @@ class Batch(TypedDict):
 
 
 class Condition(TypedDict, total=False):
-  """What clips are conditioned on in sampling; all keys are optional."""
+  """What clips are conditioned on in sampling; all keys are optional.
+
+  core/modalities.py states kind, size and origin of each.
+  """
 
   label: Array  # int32 [b], class ids from 0.
   text: Array  # int32 [b, n], with `text_mask`.
   text_mask: Array  # bool [b, n].
   action: Array  # float32 [b, t, a].
   audio: Array  # float32 [b, t, f].
+  layout: Array  # int32 [b, t, h, w].
+  degraded: Array  # float32 [b, t, h, w, c] in [-1, 1].
+  reference: Array  # float32 [b, n, t, h, w, c] in [-1, 1].
+  reference_layout: Array  # int32 [b, n, t, h, w].
   known_video: Array  # float32 [b, t, h, w, c] in [-1, 1], where `known`.
   known: Array  # bool [b, t, h, w, 1], or of codes [b, t, h, w].
   known_codes: Array  # int32 [b, t, h, w], of families over codes.
@@ -61,6 +72,8 @@ class Schema:
     vocab_size: Number of text tokens; 0 if clips have no text.
     action_width: Width of an action; 0 if clips have none.
     audio_bands: Number of mel bands of the audio; 0 if clips have none.
+    sizes: Sizes of further modalities, ((name, size), ...), as
+      core/modalities.py names them.
   """
 
   clip_shape: ClipShape
@@ -70,3 +83,4 @@ class Schema:
   vocab_size: int = 0
   action_width: int = 0
   audio_bands: int = 0
+  sizes: tuple[tuple[str, int], ...] = ()

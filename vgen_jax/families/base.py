@@ -6,12 +6,16 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from vgen_jax.core import checks
+from vgen_jax.core import modalities
 from vgen_jax.core import random
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Condition
 from vgen_jax.core.types import Metrics
+
+# What a family can be asked for, see `VideoModel.supported_tasks`.
+TASKS = ('generate', 'predict', 'reconstruct')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,6 +123,16 @@ class VideoModel(nn.Module):
     """Number of first frames that `sample` must be given; 0 for none."""
     return 0
 
+  @property
+  def supported_tasks(self) -> tuple[str, ...]:
+    """Tasks that the model can do, a subset of TASKS.
+
+    'generate': `sample` generates clips. 'predict': `sample` continues clips
+    whose first frames are known. 'reconstruct': the part `autoencoder`, an
+    `Autoencoder` of nn/bottlenecks/autoencoder.py, reconstructs clips.
+    """
+    return ('generate',)
+
   def loss(
     self, batch: Batch, *, player: str, train: bool
   ) -> tuple[Array, Metrics]:
@@ -180,13 +194,7 @@ class VideoModel(nn.Module):
       ValueError: If a key is not in `condition_keys`, or the mask is not bool
         `[b, t, h, w, 1]`.
     """
-    for key in condition:
-      if key not in self.condition_keys:
-        raise ValueError(
-          f'condition[{key!r}] is given, but this {type(self).__name__} accepts'
-          f' {list(self.condition_keys)}; leave it out, or build the model with'
-          ' it.'
-        )
+    modalities.check_keys(condition, self.condition_keys, type(self).__name__)
     if {'known', 'known_video'} <= condition.keys():
       shape, mask = condition['known_video'].shape, condition['known'].shape
       if mask != (*shape[:-1], 1):
@@ -201,13 +209,13 @@ class VideoModel(nn.Module):
     """Checks that a model trained with conditions only is given one.
 
     Raises:
-      ValueError: If `condition` has neither label nor text, and the model was
-        never trained without them.
+      ValueError: If `condition` has none of the keys that can be dropped, and
+        the model was never trained without them.
     """
-    known = [key for key in ('label', 'text') if key in self.condition_keys]
-    if known and not class_dropout and not condition.keys() & set(known):
+    keys = modalities.droppable(self.condition_keys)
+    if keys and not class_dropout and not condition.keys() & set(keys):
       raise ValueError(
-        f'condition has none of {known}, but model.class_dropout is 0:'
+        f'condition has none of {list(keys)}, but model.class_dropout is 0:'
         f' {type(self).__name__} was never trained without them. Give one, or'
         ' train with class_dropout 0.1.'
       )

@@ -3,6 +3,7 @@
 import flax.linen as nn
 import jax.numpy as jnp
 
+from vgen_jax.core import modalities
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
 from vgen_jax.core.types import Condition
@@ -59,10 +60,14 @@ class Latent(VideoModel):
 
   @property
   def condition_keys(self) -> tuple[str, ...]:
-    keys = [k for k in self.prior.condition_keys if not k.startswith('known')]
-    if self._is_discrete:
-      keys += ['known_video', 'known']
-    return tuple(keys)
+    keys = modalities.without_target(self.prior.condition_keys)
+    known = modalities.row('known_video').keys if self._is_discrete else ()
+    return (*keys, *known)
+
+  @property
+  def supported_tasks(self) -> tuple[str, ...]:
+    predicts = ('predict',) if self._is_discrete else ()
+    return ('generate', *predicts, 'reconstruct')
 
   def __call__(self, batch: Batch) -> list[tuple[Array, Metrics]]:
     # Creates the decoder's parameters too, also from codes or latents.
@@ -95,7 +100,7 @@ class Latent(VideoModel):
     if not self._is_discrete:
       latent_bthwd = self.prior.sample_unclipped(key_b, condition)
       return self.autoencoder.from_latents(latent_bthwd)
-    inner = {k: x for k, x in condition.items() if not k.startswith('known')}
+    inner = {k: condition[k] for k in modalities.without_target(condition)}
     if 'known' not in condition:
       return self.autoencoder.from_codes(self.prior.sample(key_b, inner))
     known_video, known = condition['known_video'], condition['known']

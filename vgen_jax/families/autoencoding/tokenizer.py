@@ -103,6 +103,10 @@ class Autoencoding(VideoModel):
   def num_known(self) -> int:
     return self.clip_shape[0]
 
+  @property
+  def supported_tasks(self) -> tuple[str, ...]:
+    return ('reconstruct',)
+
   def loss(
     self, batch: Batch, *, player: str, train: bool
   ) -> tuple[Array, Metrics]:

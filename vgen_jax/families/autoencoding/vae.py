@@ -82,6 +82,10 @@ class VAE(VideoModel):
       updates += (Update('likelihood', with_previous=True),)
     return updates
 
+  @property
+  def supported_tasks(self) -> tuple[str, ...]:
+    return ('generate', 'reconstruct')
+
   def loss(
     self, batch: Batch, *, player: str, train: bool
   ) -> tuple[Array, Metrics]:

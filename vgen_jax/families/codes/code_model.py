@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from vgen_jax.core import checks
+from vgen_jax.core import modalities
 from vgen_jax.core import random
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
@@ -114,7 +115,7 @@ class CodeModel(base.VideoModel):
     Raises:
       ValueError: If the batch lacks the label or text.
     """
-    keys = [key for key in self.condition_keys if key.startswith(('l', 't'))]
+    keys = modalities.without_target(self.condition_keys)
     if missing := [key for key in keys if key not in batch]:
       raise ValueError(
         f'The batch has no {missing}, but model.num_classes is'
@@ -135,17 +136,18 @@ class CodeModel(base.VideoModel):
     With guidance, each clip's condition is followed by its null condition.
     Pairs are adjacent, so that a batch sharded over devices is not moved.
     """
-    inner = {k: x for k, x in condition.items() if not k.startswith('known')}
+    inner = {k: condition[k] for k in modalities.without_target(condition)}
     if not self.is_guided(condition):
       return inner
-    if 'text' in inner:  # The null condition masks all of the text.
-      inner.setdefault('text_mask', jnp.ones(inner['text'].shape, bool))
+    for row in map(modalities.row, modalities.droppable(inner)):
+      if row.null == 'mask':  # The null condition masks all of it.
+        inner.setdefault(row.mask, jnp.ones(inner[row.key].shape, bool))
     null = self._null(inner)
     return {k: interleave(x, null[k]) for k, x in inner.items()}
 
   def is_guided(self, condition: Condition) -> bool:
     """Returns whether there is a label or text to guide to."""
-    return self.guidance != 1 and ('label' in condition or 'text' in condition)
+    return self.guidance != 1 and bool(modalities.droppable(condition))
 
   def apply_guidance(self, logits: Array) -> Array:
     """Returns guided logits `[b, ...]`, given those of pairs `[2 b, ...]`."""
@@ -194,10 +196,12 @@ class CodeModel(base.VideoModel):
   def _null(self, condition: Mapping[str, Array]) -> Condition:
     """Returns the null condition: no class, and all of the text masked."""
     null = dict(condition)
-    if 'label' in condition:
-      null['label'] = jnp.full_like(condition['label'], self.num_classes)
-    if 'text' in condition:
-      null['text_mask'] = jnp.zeros(condition['text'].shape, bool)
+    for row in map(modalities.row, modalities.droppable(condition)):
+      value = condition[row.key]
+      if row.null == 'size':
+        null[row.key] = jnp.full_like(value, getattr(self, row.size))
+      else:
+        null[row.mask] = jnp.zeros(value.shape, bool)
     return null
 
 

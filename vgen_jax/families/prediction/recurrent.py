@@ -14,6 +14,7 @@ from vgen_jax.core.types import Condition
 from vgen_jax.core.types import Metrics
 from vgen_jax.families.base import Update
 from vgen_jax.families.base import VideoModel
+from vgen_jax.families.prediction import levels
 from vgen_jax.nn.convolution import recurrent
 
 LIKELIHOODS = ('gaussian', 'levels')
@@ -80,6 +81,10 @@ class Recurrent(VideoModel):
   @property
   def num_known(self) -> int:
     return self.num_context
+
+  @property
+  def supported_tasks(self) -> tuple[str, ...]:
+    return ('generate', 'predict')
 
   def loss(
     self, batch: Batch, *, player: str, train: bool
@@ -221,14 +226,7 @@ class Recurrent(VideoModel):
     if self.likelihood == 'gaussian':
       noise = random.normal(key_b, output_bhwp.shape[1:])
       return output_bhwp + self.temperature * self.sigma * noise
-    logits_bhwcl = self._levels(output_bhwp)
-    if self.temperature:
-      level_bhwc = jax.vmap(jax.random.categorical)(
-        key_b, logits_bhwcl / self.temperature
-      )
-    else:
-      level_bhwc = logits_bhwcl.argmax(-1)
-    return level_bhwc * (2 / (self.num_levels - 1)) - 1
+    return levels.sample(key_b, output_bhwp, self.num_levels, self.temperature)
 
   def _nats(self, output_bthwp: Array, target_bthwc: Array) -> Array:
     """Returns the negative log-likelihood of each value, in nats."""
@@ -236,13 +234,7 @@ class Recurrent(VideoModel):
       error = (output_bthwp - target_bthwc) / self.sigma
       constant = math.log(self.sigma) + 0.5 * math.log(2 * math.pi)
       return 0.5 * jnp.square(error) + constant
-    logits = jax.nn.log_softmax(self._levels(output_bthwp))
-    level = jnp.rint((target_bthwc + 1) / 2 * (self.num_levels - 1))
-    level = level.astype(jnp.int32)[..., None]
-    return -jnp.take_along_axis(logits, level, axis=-1)[..., 0]
-
-  def _levels(self, output: Array) -> Array:
-    return output.reshape(*output.shape[:-1], -1, self.num_levels)
+    return levels.nats(output_bthwp, target_bthwc, self.num_levels)
 
   def _teacher_mask(self, batch: Batch, key_b: Array, train: bool) -> Array:
     """Returns which inputs are real frames, bool `[b, t - 1]`."""
