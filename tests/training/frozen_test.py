@@ -21,6 +21,7 @@ from vgen_jax.training import frozen
 from vgen_jax.training import state as state_lib
 from vgen_jax.training import step as step_lib
 
+CONFIGS = pathlib.Path(__file__).parents[2] / 'configs'
 BATCH = {'video': jnp.zeros((2, 1, 1, 1, 3))}
 
 
@@ -241,7 +242,7 @@ def latent_settings(workdir, **model) -> settings_lib.Settings:
 
 
 def test_the_spec_of_a_tokenizer_is_that_of_its_run(tmp_path):
-  tokenizer = config_lib.load('configs/fsq_world.py:smoke')
+  tokenizer = config_lib.load(f'{CONFIGS}/fsq_world.py:smoke')
   (tmp_path / 'config.json').write_text(config_lib.to_json(tokenizer))
   spec = tokenizer.model.autoencoder.to_dict()
   filled = frozen.with_tokenizer(latent_settings(tmp_path))
@@ -266,7 +267,7 @@ def test_a_tokenizer_that_is_not_trained_yet_is_reported_with_its_command():
 
 
 def test_a_run_without_a_tokenizer_is_reported(tmp_path):
-  other = config_lib.load('configs/convlstm_world.py:smoke')
+  other = config_lib.load(f'{CONFIGS}/convlstm_world.py:smoke')
   (tmp_path / 'config.json').write_text(config_lib.to_json(other))
   with pytest.raises(ValueError, match=r"Recurrent.*has no part 'autoencoder'"):
     frozen.with_tokenizer(latent_settings(tmp_path))
