@@ -51,7 +51,8 @@ def get_config(size: str = 'base') -> ConfigDict:
       ),
     ),
   )
-  config.frozen = dict(autoencoder='runs/fsq_world')  # Its spec, too.
+  # The tokenizer is that of this run, which must be trained first.
+  config.frozen = dict(autoencoder='runs/fsq_world')
 
   config.optim = dict(
     name='muon',

@@ -49,7 +49,8 @@ def get_config(size: str = 'base') -> ConfigDict:
       class_dropout=0.1,
     ),
   )
-  config.frozen = dict(autoencoder='runs/fsq_video_folder')  # Its spec, too.
+  # The tokenizer is that of this run, which must be trained first.
+  config.frozen = dict(autoencoder='runs/fsq_video_folder')
 
   config.optim = dict(
     name='muon',

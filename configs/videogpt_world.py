@@ -46,7 +46,8 @@ def get_config(size: str = 'base') -> ConfigDict:
       guidance=1.5,
     ),
   )
-  config.frozen = dict(autoencoder='runs/fsq_world')  # Its spec, too.
+  # The tokenizer is that of this run, which must be trained first.
+  config.frozen = dict(autoencoder='runs/fsq_world')
 
   config.optim = dict(
     name='muon',

@@ -190,11 +190,12 @@ def read(config: ConfigDict | Mapping[str, Any]) -> Settings:
       f'config.clip_shape is {result.clip_shape}; it must be (t, h, w, c), each'
       ' 1 or more.'
     )
-  if result.batch_size % result.accumulate:
-    raise ValueError(
-      f'config.batch_size is {result.batch_size}; it must be a multiple of'
-      f' config.accumulate, {result.accumulate}.'
-    )
+  checks.multiple_of(
+    'config.batch_size',
+    result.batch_size,
+    result.accumulate,
+    'config.accumulate',
+  )
   averages = [*result.ema, 'params']
   if not result.sample_from and len(averages) <= 2:
     return dataclasses.replace(result, sample_from=averages[0])
