@@ -17,6 +17,7 @@ import pytest
 from vgen_jax.config import build
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
+from vgen_jax.core import digests as digests_lib
 from vgen_jax.data import pipeline
 from vgen_jax.inference import hooks
 from vgen_jax.inference import sampling
@@ -191,9 +192,11 @@ def test_workers_do_not_change_batches(path, clips):
       batch_size=4,
       seed=0,
       first=first,
-      num_threads=num_threads,
+      reader=pipeline.Reader(num_threads=num_threads),
     ) as batches:
-      digests.append([pipeline.digest(next(batches)) for _ in range(4 - first)])
+      digests.append(
+        [digests_lib.tree(next(batches)) for _ in range(4 - first)]
+      )
   assert digests[0] == digests[1]
   assert digests[0][2:] == digests[2]
   assert len(set(digests[0])) == 4

@@ -24,9 +24,18 @@ def test_the_digest_of_a_tree_does_not_change():
   assert digests.tree({'w': np.ones((2, 3), np.float32)}) == '9345cebeaa0093e8'
 
 
-def test_the_order_of_keys_and_the_library_do_not_count():
-  tree = {'b': jnp.asarray(GRID), 'a': GRID}
-  assert digests.tree(tree) == digests.tree({'a': GRID, 'b': GRID})
+def test_names_types_shapes_and_values_of_a_batch_count():
+  zeros = np.zeros((2, 2), np.int32)
+  same = digests.tree({'b': zeros, 'a': zeros})
+  assert digests.tree({'a': zeros, 'b': jnp.asarray(zeros)}) == same
+  others = [
+    {'a': zeros},
+    {'a': zeros, 'c': zeros},
+    {'a': zeros, 'b': zeros.astype(np.float32)},
+    {'a': zeros, 'b': zeros.ravel()},
+    {'a': zeros, 'b': np.eye(2, dtype=np.int32)},
+  ]
+  assert len({same, *map(digests.tree, others)}) == 6
 
 
 @pytest.mark.parametrize(

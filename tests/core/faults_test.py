@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from vgen_jax.config import settings as settings_lib
+from vgen_jax.core import digests as digests_lib
 from vgen_jax.core import faults as faults_lib
 from vgen_jax.core.types import Schema
+from vgen_jax.data import host_shards
 from vgen_jax.data import pipeline
 from vgen_jax.data.files import video_folder
 
@@ -32,7 +34,7 @@ def make_source(bad=BAD, num_clips: int = 10):
       video_thwc = np.full((1, 2, 2, 1), index, np.uint8)
       return {'video': video_thwc, 'label': np.int32(index)}
 
-    def draw(self, index, rng):
+    def random_view(self, index, rng):
       noise_thwc = rng.integers(256, size=(1, 2, 2, 1), dtype=np.uint8)
       if index % 2:
         rng.random(index)  # They fail after different numbers of random draws.
@@ -49,7 +51,7 @@ def take(number: int, source, **kwargs) -> tuple[list[dict], int]:
 
 
 def digests(batches) -> list[str]:
-  return [pipeline.digest(batch) for batch in batches]
+  return [digests_lib.tree(batch) for batch in batches]
 
 
 def test_default_policy_raises_with_file_and_reason():
@@ -81,11 +83,13 @@ def test_policy_does_not_change_readable_clips():
 
 def test_threads_workers_and_hosts_do_not_change_batches():
   want, count = take(4, make_source())
-  assert take(4, make_source(), num_threads=0)[1] == count
-  got, of_workers = take(4, make_source(), num_workers=1, num_threads=1)
+  assert (
+    take(4, make_source(), reader=pipeline.Reader(num_threads=0))[1] == count
+  )
+  got, of_workers = take(4, make_source(), reader=pipeline.Reader(1, 1))
   assert (digests(got), of_workers) == (digests(want), count)
   host_batches = [
-    take(4, make_source(), process_index=h, process_count=5) for h in range(5)
+    take(4, make_source(), host=host_shards.Host(h, 5)) for h in range(5)
   ]
   assert sum(number for _, number in host_batches) == count
   for k, batch in enumerate(want):
@@ -94,8 +98,9 @@ def test_threads_workers_and_hosts_do_not_change_batches():
 
 
 def test_errors_of_worker_processes_keep_their_message():
+  reader = pipeline.Reader(num_workers=1)
   with pytest.raises(faults_lib.ClipError, match=r'\d\.mp4: it is broken'):
-    take(4, make_source(), num_workers=1, faults=faults_lib.Faults())
+    take(4, make_source(), reader=reader, faults=faults_lib.Faults())
 
 
 def test_too_many_substitutes_stop_the_run():
@@ -126,7 +131,7 @@ def test_evaluation_counts_the_readable_clips_once(count):
   labels, substituted = [], 0
   for h in range(count):
     with pipeline.evaluation_batches(
-      make_source(), 4, process_index=h, process_count=count, faults=SUBSTITUTE
+      make_source(), 4, host=host_shards.Host(h, count), faults=SUBSTITUTE
     ) as batches:
       for batch in batches:
         labels += batch['label'][batch['mask']].tolist()

@@ -21,38 +21,38 @@ def test_windows_fit_and_share_no_frame(num_frames, stride, windows):
   last = num_frames - 1
   assert clips.num_windows(last, 16, stride) == windows
   seen = [
-    clips.places(k * 16 * stride, 16, stride, 0, last, 'error')
+    clips.positions(k * 16 * stride, 16, stride, 0, last, 'error')
     for k in range(windows)
   ]
   seen = np.concatenate([[], *seen])
   assert len(set(seen)) == len(seen)
   with pytest.raises(ValueError, match='does not fit in 0 to'):
-    clips.places(windows * 16 * stride, 16, stride, 0, last, 'error')
+    clips.positions(windows * 16 * stride, 16, stride, 0, last, 'error')
 
 
 def test_windows_forgive_rounded_times():
   """17 frames at 30 per second, in a container that counts milliseconds."""
   assert clips.num_windows(0.533, 17, 1 / 30) == 1
-  assert len(clips.places(0, 17, 1 / 30, 0, 0.533, 'error')) == 17
+  assert len(clips.positions(0, 17, 1 / 30, 0, 0.533, 'error')) == 17
   assert clips.num_windows(15 / 30, 17, 1 / 30) == 0
 
 
 def test_short_videos_loop_there_and_back_or_hold():
-  loop = clips.places(5, 8, 1, 5, 8, 'loop')
+  loop = clips.positions(5, 8, 1, 5, 8, 'loop')
   assert loop.tolist() == [5, 6, 7, 8, 7, 6, 5, 6]
-  assert clips.places(5, 6, 1, 5, 8, 'hold').tolist() == [5, 6, 7, 8, 8, 8]
-  assert not clips.places(0, 4, 1, 0, 0, 'loop').any()  # One frame.
+  assert clips.positions(5, 6, 1, 5, 8, 'hold').tolist() == [5, 6, 7, 8, 8, 8]
+  assert not clips.positions(0, 4, 1, 0, 0, 'loop').any()  # One frame.
 
 
 def test_fit_keeps_the_middle_and_the_proportions():
   video_thwc = ramp(8, 20)
-  cut = clips.fit(video_thwc, 4, 4)
+  cut = clips.crop_and_resize(video_thwc, 4, 4)
   # The middle 8x8, each pixel the mean of 2x2 of it.
   want = video_thwc[:, :, 6:14].reshape(2, 4, 2, 4, 2, 3).mean((2, 4))
   np.testing.assert_allclose(cut, want, atol=0.51)
-  left = clips.fit(video_thwc, 8, 8, right=0)
+  left = clips.crop_and_resize(video_thwc, 8, 8, right=0)
   np.testing.assert_array_equal(left, video_thwc[:, :, :8])
-  right = clips.fit(video_thwc, 8, 8, right=1)
+  right = clips.crop_and_resize(video_thwc, 8, 8, right=1)
   np.testing.assert_array_equal(right, video_thwc[:, :, 12:])
 
 
@@ -60,7 +60,9 @@ def test_fit_averages_where_subsampling_would_alias():
   """Stripes of one pixel must become grey, not black or white."""
   stripes = ramp(16, 16)
   stripes[:, :, ::2], stripes[:, :, 1::2] = 0, 255
-  assert np.abs(clips.fit(stripes, 4, 4).astype(int) - 128).max() <= 1
+  assert (
+    np.abs(clips.crop_and_resize(stripes, 4, 4).astype(int) - 128).max() <= 1
+  )
   subsampled = stripes[:, ::4, ::4]
   assert np.abs(subsampled.astype(int) - 128).max() > 100
 
@@ -68,7 +70,7 @@ def test_fit_averages_where_subsampling_would_alias():
 @pytest.mark.parametrize('c', [1, 3])
 def test_fit_of_any_size_gives_the_size_asked(c):
   for h, w in [(6, 6), (5, 9), (9, 5), (3, 4)]:
-    assert clips.fit(ramp(7, 7, c), h, w).shape == (2, h, w, c)
+    assert clips.crop_and_resize(ramp(7, 7, c), h, w).shape == (2, h, w, c)
 
 
 def test_channels():

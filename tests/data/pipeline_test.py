@@ -15,16 +15,17 @@ from jax.sharding import PartitionSpec as P
 import numpy as np
 import pytest
 
+from vgen_jax.core import digests as digests_lib
 from vgen_jax.core.types import Schema
-from vgen_jax.data import host_shards as shares
+from vgen_jax.data import host_shards
 from vgen_jax.data import pipeline
 from vgen_jax.synthetic.world import source as world
 
 
 def make_source(num_clips: int = 10, **attributes):
-  """A source whose clips tell what was drawn: `label` is the example."""
+  """A source whose `label` is the index of the clip."""
 
-  class Numbers:  # Within a function, so that worker processes get a copy.
+  class Numbers:  # In a function, so that worker processes get a copy.
     schema = Schema((1, 2, 2, 1), num_clips)
     reads = 0
     lock = attributes.get('lock')
@@ -39,7 +40,7 @@ def make_source(num_clips: int = 10, **attributes):
       video_thwc = np.full((1, 2, 2, 1), index % 256, np.uint8)
       return {'video': video_thwc, 'label': np.int32(index)}
 
-    def draw(self, index, rng):
+    def random_view(self, index, rng):
       noise_thwc = rng.integers(256, size=(1, 2, 2, 1), dtype=np.uint8)
       return self[index] | {'video': noise_thwc}
 
@@ -47,7 +48,10 @@ def make_source(num_clips: int = 10, **attributes):
 
 
 def take(number: int, source=None, **kwargs) -> list[dict]:
-  kwargs = {'batch_size': 4, 'seed': 3} | kwargs
+  """The first batches of a source; `kwargs` also has fields of `Reader`."""
+  names = {'num_workers', 'num_threads'} & set(kwargs)
+  reader = pipeline.Reader(**{name: kwargs.pop(name) for name in names})
+  kwargs = {'batch_size': 4, 'seed': 3, 'reader': reader} | kwargs
   source = make_source() if source is None else source
   with pipeline.batches(source, **kwargs) as batches:
     return take_from(batches, number)
@@ -58,24 +62,24 @@ def take_from(batches, number: int) -> list[dict]:
 
 
 def digests(batches) -> list[str]:
-  return [pipeline.digest(batch) for batch in batches]
+  return [digests_lib.tree(batch) for batch in batches]
 
 
 def joined(parts: list[dict]) -> dict:
-  """The batch whose shares the hosts hold."""
+  """The global batch whose shards are on the hosts."""
   return {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
 
 
 def from_hosts(count: int, number: int = 6, **kwargs) -> list[str]:
-  """Global batches, put together from what each of `count` hosts reads."""
-  shares = [
-    take(number, process_index=h, process_count=count, **kwargs)
+  """Global batches, concatenated from the shards of `count` hosts."""
+  shards = [
+    take(number, host=host_shards.Host(h, count), **kwargs)
     for h in range(count)
   ]
-  return digests(joined(parts) for parts in zip(*shares, strict=True))
+  return digests(joined(parts) for parts in zip(*shards, strict=True))
 
 
-def test_each_epoch_is_another_permutation():
+def test_each_epoch_is_a_new_permutation():
   labels = np.concatenate([x['label'] for x in take(10)]).reshape(4, 10)
   assert all(sorted(epoch) == list(range(10)) for epoch in labels.tolist())
   assert len({tuple(epoch) for epoch in labels.tolist()}) == 4
@@ -99,59 +103,61 @@ def test_first_skips_without_reading():
   assert len(take(1, first=10**12)) == 1
 
 
-def test_threads_do_not_matter():
+def test_batches_do_not_depend_on_the_number_of_threads():
   want = digests(take(6, num_threads=0))
   assert digests(take(6, num_threads=3)) == want
   assert digests(take(6, num_threads=3, seed=4)) != want
 
 
-def test_worker_processes_do_not_matter_and_one_killed_is_an_error():
+def test_worker_processes_yield_the_same_and_a_killed_one_is_an_error():
   want = digests(take(6))
-  kwargs = {'batch_size': 4, 'seed': 3, 'num_threads': 1}
-  assert digests(take(6, num_workers=1, **kwargs)) == want
+  assert digests(take(6, num_workers=1, num_threads=1)) == want
   others = set(multiprocessing.active_children())
-  with pipeline.batches(make_source(), num_workers=2, **kwargs) as batches:
+  reader = pipeline.Reader(num_workers=2, num_threads=1)
+  with pipeline.batches(
+    make_source(), batch_size=4, seed=3, reader=reader
+  ) as batches:
     assert digests(take_from(batches, 6)) == want
     workers = set(multiprocessing.active_children()) - others
     assert len(workers) == 2
     start = time.monotonic()
     os.kill(workers.pop().pid, signal.SIGKILL)
     with pytest.raises(RuntimeError, match='Worker process was terminated'):
-      take_from(batches, 100)  # Some batches had been read before.
+      take_from(batches, 100)  # Some batches were read before the kill.
     assert time.monotonic() - start < 10
 
 
 @pytest.mark.parametrize('count', [2, 4])
-def test_any_number_of_hosts_sees_the_same_batches(count):
+def test_any_number_of_hosts_reads_the_same_batches(count):
   assert from_hosts(count) == from_hosts(1)
   assert from_hosts(count, 2, first=4) == from_hosts(1)[4:]
 
 
-def test_host_check_catches_a_share_taken_before_the_draw():
-  """Were hosts to count their own places, all would draw the same numbers."""
-  numbers = grain.MapDataset.range(10).seed(3).shuffle().repeat()
-  draw = pipeline._Draw(make_source())
+def test_the_check_of_hosts_notices_shards_selected_before_random_views():
+  """If hosts selected first, all would use the same random numbers."""
+  indices = grain.MapDataset.range(10).seed(3).shuffle().repeat()
+  random_view = pipeline._RandomView(make_source())
 
-  def share_first(rows):
-    share = pipeline._Share(numbers, 4, np.array(rows))
-    return share.random_map(draw).batch(2)
+  def shard_first(rows):
+    shard = pipeline._Shard(indices, 4, np.array(rows))
+    return shard.random_map(random_view).batch(2)
 
-  hosts = share_first([0, 1]), share_first([2, 3])
+  hosts = shard_first([0, 1]), shard_first([2, 3])
   got = [joined([host[k] for host in hosts]) for k in range(6)]
   want = take(6)
-  for mine, batch in zip(got, want, strict=True):
-    np.testing.assert_array_equal(mine['label'], batch['label'])
+  for other, batch in zip(got, want, strict=True):
+    np.testing.assert_array_equal(other['label'], batch['label'])
   assert digests(got) != digests(want)
 
 
-def test_idle_consumer_stops_the_reading():
+def test_reading_stops_if_no_batch_is_taken():
   source = make_source(num_clips=1000, lock=threading.Lock())
-  with pipeline.batches(source, batch_size=4, seed=0, num_threads=2) as x:
-    next(x)
+  with pipeline.batches(source, batch_size=4, seed=0) as batches:
+    next(batches)
     seen, deadline = -1, time.monotonic() + 5
     while seen != type(source).reads and time.monotonic() < deadline:
       seen = type(source).reads
-      time.sleep(0.1)  # Nothing else tells that nothing happens.
+      time.sleep(0.1)  # There is no event if nothing happens.
     assert type(source).reads <= 4 * (1 + 2)
 
 
@@ -160,7 +166,7 @@ def mesh_sharding(shape, axes, spec) -> NamedSharding:
   return NamedSharding(mesh, spec)
 
 
-def test_batches_lie_on_the_devices_in_order():
+def test_batches_are_on_the_devices_in_order():
   want = take(3, batch_size=8)
   sharding = mesh_sharding((4, 2), ('data', 'fsdp'), P('data'))
   got = take(3, batch_size=8, sharding=sharding)
@@ -171,10 +177,10 @@ def test_batches_lie_on_the_devices_in_order():
 
 
 def test_a_host_reads_the_rows_of_its_devices():
-  """Hosts need not hold blocks in the order of their numbers."""
+  """The blocks of hosts need not be in the order of their indices."""
 
   class OfHost:
-    """The sharding as a host sees it that owns some of the devices."""
+    """The sharding on a host that has some of the devices."""
 
     def __init__(self, sharding, devices):
       self.num_devices = sharding.num_devices
@@ -187,27 +193,27 @@ def test_a_host_reads_the_rows_of_its_devices():
 
   sharding = mesh_sharding((4, 2), ('data', 'fsdp'), P('data'))
   devices = sharding.mesh.devices
-  rows = shares.rows
-  mine = OfHost(sharding, [devices[3, 0], devices[0, 1], devices[0, 0]])
-  assert rows(8, mine, None, None).tolist() == [0, 1, 6, 7]
+  rows = host_shards.rows
+  own = OfHost(sharding, [devices[3, 0], devices[0, 1], devices[0, 0]])
+  assert rows(8, own).tolist() == [0, 1, 6, 7]
   whole = mesh_sharding((8,), ('tensor',), P())
-  assert rows(3, whole, None, None).tolist() == [0, 1, 2]
+  assert rows(3, whole).tolist() == [0, 1, 2]
   batch = [x['label'][[0, 1, 6, 7]].tolist() for x in take(3, batch_size=8)]
   clips = grain.MapDataset.range(10).seed(3).shuffle().repeat()
-  share = pipeline._Share(clips, 8, rows(8, mine, None, None)).batch(4)
-  assert [share[k].tolist() for k in range(3)] == batch
+  shard = pipeline._Shard(clips, 8, rows(8, own)).batch(4)
+  assert [shard[k].tolist() for k in range(3)] == batch
 
 
 def test_uneven_batches_are_an_error():
   sharding = mesh_sharding((4, 2), ('data', 'fsdp'), P('data'))
   message = (
-    'config.batch_size is 6; it must be a multiple of the number of'
+    'config.batch_size is 6; it must be a positive multiple of the number of'
     ' devices that share the batch axis, 4.'
   )
   with pytest.raises(ValueError, match=message):
     take(1, batch_size=6, sharding=sharding)
   with pytest.raises(ValueError, match='multiple of the number of hosts, 4'):
-    take(1, batch_size=6, process_index=0, process_count=4)
+    take(1, batch_size=6, host=host_shards.Host(0, 4))
   with pytest.raises(ValueError, match='batch_size is 0'):
     take(1, batch_size=0)
 
@@ -220,33 +226,33 @@ def test_empty_source_is_an_error():
     pipeline.evaluation_batches(source, 4)
 
 
-def test_clips_are_held_to_the_schema():
+def test_clips_are_checked_against_the_schema():
   source = make_source()
   source.schema = Schema((1, 2, 3, 1))
-  message = r'uint8 \(1, 2, 2, 1\); the schema of its source promises uint8'
+  message = r'uint8 \(1, 2, 2, 1\); the schema of the source requires uint8'
   with pytest.raises(ValueError, match=message):
     take(1, source)
 
 
 @pytest.mark.parametrize('count', [1, 2, 4])
 @pytest.mark.parametrize('num_clips', [1, 9, 12])
-def test_evaluation_sees_every_clip_once(count, num_clips):
+def test_evaluation_reads_every_clip_once(count, num_clips):
   source = make_source(num_clips)
-  shares = []
+  shards = []
   for h in range(count):
     with pipeline.evaluation_batches(
-      source, 4, process_index=h, process_count=count
+      source, 4, host=host_shards.Host(h, count)
     ) as batches:
-      shares.append(list(batches))
-  assert {len(share) for share in shares} == {-(-num_clips // 4)}
-  batch = joined([joined(list(x)) for x in zip(*shares, strict=True)])
+      shards.append(list(batches))
+  assert {len(shard) for shard in shards} == {-(-num_clips // 4)}
+  batch = joined([joined(list(x)) for x in zip(*shards, strict=True)])
   assert len(batch['mask']) == -(-num_clips // 4) * 4
   counted = batch['label'][batch['mask']]
   assert counted.tolist() == list(range(num_clips))
   assert (batch['video'][batch['mask'], 0, 0, 0, 0] == counted).all()
 
 
-def test_evaluation_lies_on_the_devices():
+def test_evaluation_batches_are_on_the_devices():
   sharding = mesh_sharding((8,), ('data',), P('data'))
   with pipeline.evaluation_batches(
     make_source(11), 8, sharding=sharding
@@ -255,21 +261,7 @@ def test_evaluation_lies_on_the_devices():
   assert [int(mask.sum()) for mask in masks] == [8, 3]
 
 
-def test_digest_tells_names_types_shapes_and_numbers():
-  zeros = np.zeros((2, 2), np.int32)
-  same = pipeline.digest({'b': zeros, 'a': zeros})
-  assert pipeline.digest({'a': zeros, 'b': jax.numpy.asarray(zeros)}) == same
-  others = [
-    {'a': zeros},
-    {'a': zeros, 'c': zeros},
-    {'a': zeros, 'b': zeros.astype(np.float32)},
-    {'a': zeros, 'b': zeros.ravel()},
-    {'a': zeros, 'b': np.eye(2, dtype=np.int32)},
-  ]
-  assert len({same, *map(pipeline.digest, others)}) == 6
-
-
-def test_a_batch_may_be_one_clip_and_late():
+def test_a_batch_may_have_one_clip_and_a_large_index():
   source = world.World((4, 8, 8, 3))
   for first in (0, 10**12):
     with pipeline.batches(source, batch_size=1, seed=0, first=first) as batches:

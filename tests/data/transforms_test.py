@@ -8,6 +8,7 @@ import pytest
 
 from vgen_jax.config import build
 from vgen_jax.core.types import Schema
+from vgen_jax.data import host_shards
 from vgen_jax.data import pipeline
 from vgen_jax.data import transforms
 
@@ -36,7 +37,9 @@ def make(t: int = 4, side: int = 8, **kwargs) -> transforms.Transformed:
 
 
 def draws(source, number: int = 60):
-  return [source.draw(0, np.random.default_rng(i)) for i in range(number)]
+  return [
+    source.random_view(0, np.random.default_rng(i)) for i in range(number)
+  ]
 
 
 def frames(clip) -> list[int]:
@@ -96,7 +99,8 @@ def test_a_view_is_a_function_of_its_numbers():
   again = pickle.loads(pickle.dumps(source))
   for i in range(5):
     np.testing.assert_array_equal(
-      source.draw(1, rng_of(i))['video'], again.draw(1, rng_of(i))['video']
+      source.random_view(1, rng_of(i))['video'],
+      again.random_view(1, rng_of(i))['video'],
     )
   assert len({x['video'].tobytes() for x in draws(source)}) == 60
 
@@ -189,7 +193,7 @@ def test_evaluation_sees_each_window_and_view_once(count):
   seen = []
   for h in range(count):
     with pipeline.evaluation_batches(
-      source, 4, process_index=h, process_count=count
+      source, 4, host=host_shards.Host(h, count)
     ) as batches:
       for batch in batches:
         for i in np.flatnonzero(batch['mask']):
@@ -248,7 +252,7 @@ def test_what_is_not_known_is_not_passed_on_uncut(key):
       return clip | {key: clip['video'][..., 0]}
 
   source = transforms.Transformed((4, 8, 8, 3), Mapped())
-  for view in (source.__getitem__, lambda i: source.draw(i, rng_of(0))):
+  for view in (source.__getitem__, lambda i: source.random_view(i, rng_of(0))):
     with pytest.raises(ValueError, match=f"clips with \\['{key}'\\], which"):
       view(0)
 
@@ -271,5 +275,5 @@ def test_clips_with_actions_are_as_they_were_filmed(kwargs):
   )
   with pytest.raises(ValueError, match=f'{next(iter(kwargs))}.* with actions'):
     make_steered(**kwargs)
-  clip = make_steered().draw(0, rng_of(0))  # Each frame has its own.
+  clip = make_steered().random_view(0, rng_of(0))  # Each frame has its own.
   assert clip['action'][:, 0].tolist() == frames(clip)

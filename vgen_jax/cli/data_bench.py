@@ -1,14 +1,14 @@
-"""Times the pipeline beside bare loops that do no more than decode.
+"""Measures the speed of the pipeline relative to loops that only decode.
 
   vgen data bench
-  vgen data bench --formats=jpeg --shapes=16x64x64 --turns=9
+  vgen data bench --formats=jpeg --shapes=16x64x64 --rounds=9
 
-A bare loop takes bytes that are in memory and decodes them; for `raw`, where
-there is nothing to decode, it reads records; for `world` it draws. The pipeline
-shuffles, reads, decodes, cuts, and batches. They take turns, a second or so
-each, and the median turn counts, in clips per CPU-second: time on the wall
-tells more about what else the machine does. Prints a table in Markdown and,
-last, a line of JSON.
+A bare loop decodes bytes that are in memory; for `raw`, it reads records
+without decoding; for `world`, it generates clips. The pipeline shuffles, reads,
+decodes, crops and batches. In each round, both run for about a second of CPU
+time. The result is the median over rounds in clips per CPU-second, since wall
+time also depends on other processes. Prints a table in Markdown and, at the
+end, a line of JSON.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from vgen_jax.core import checks
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
 from vgen_jax.data import pipeline
@@ -33,34 +34,47 @@ from vgen_jax.data.tfds import examples as tfds_examples
 from vgen_jax.data.tfds import storage
 from vgen_jax.synthetic.world import source as world
 
-# Of a bare loop's speed, what the pipeline is to reach; of the world, clips per
-# CPU-second at 16x64x64.
+# Target speeds of the pipeline, relative to a bare loop; for `world`, in clips
+# per CPU-second at 16x64x64.
 TARGETS = {'jpeg': 0.6, 'mp4': 0.75, 'raw': 0.45}
 WORLD_TARGET = 2000
+_FORMATS = (*TARGETS, 'world')
 _SHAPES = '16x64x64,32x128x128'
 _BATCH_BYTES = 6 << 20
 _NUM_SHUFFLED = 100_000
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-  parser.add_argument('--formats', default=','.join([*TARGETS, 'world']))
-  parser.add_argument('--shapes', default=_SHAPES, help='t x h x w, several.')
-  parser.add_argument('--turns', type=int, default=5)
   parser.add_argument(
-    '--seconds', type=float, default=1.0, help='Of CPU time, for a turn.'
+    '--formats',
+    default=','.join(_FORMATS),
+    help=f'Formats to measure, separated by commas: {", ".join(_FORMATS)}.',
   )
-  parser.add_argument('--num_clips', type=int, default=64)
-  parser.add_argument('--num_threads', type=int, default=2)
   parser.add_argument(
-    '--json', action='store_true', help='Print nothing but the line of JSON.'
+    '--shapes',
+    default=_SHAPES,
+    help='Shapes TxHxW of clips, separated by commas.',
+  )
+  parser.add_argument('--rounds', type=int, default=5, help='Number of rounds.')
+  parser.add_argument(
+    '--seconds', type=float, default=1.0, help='CPU time of a round.'
+  )
+  parser.add_argument(
+    '--num_clips', type=int, default=64, help='Number of clips of the dataset.'
+  )
+  parser.add_argument(
+    '--num_threads', type=int, default=2, help='Batches read at the same time.'
+  )
+  parser.add_argument(
+    '--json', action='store_true', help='Only print the line of JSON.'
   )
 
 
 def run(args: argparse.Namespace) -> int:
+  """Prints the speeds; returns the exit code."""
   formats = args.formats.split(',')
-  known = [*TARGETS, 'world']
-  if unknown := sorted(set(formats) - set(known)):
-    raise ValueError(f'--formats has {unknown}; it may have {known}.')
+  for kind in formats:
+    checks.one_of('an entry of --formats', kind, _FORMATS)
   rows = [
     _measured(kind, shape, args)
     for shape in map(_shape, args.shapes.split(','))
@@ -76,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 class Noisy:
-  """The world, with the noise of a camera: flat colours would be too easy."""
+  """World with camera noise: uniform colours would compress too well."""
 
   def __init__(self, clip_shape: ClipShape, num_clips: int):
     self._world = world.World(clip_shape, num_clips=num_clips, label=None)
@@ -89,29 +103,29 @@ class Noisy:
 
 
 class _Counted:
-  """A source that counts the clips that are drawn, whether used or not.
+  """A source that counts the clips that are read, also if they are not used.
 
-  It shows the same clips over and over, as many as a dataset has: to shuffle a
-  hundred of them takes Grain longer than to shuffle a million.
+  It repeats its clips up to the size of a typical dataset, since Grain shuffles
+  a hundred clips more slowly than a million.
   """
 
   def __init__(self, source: Any):
     self._source = source
     self.schema = source.schema
-    self.drawn = itertools.count()
-    if hasattr(source, 'draw'):
-      self.draw = self._draw
+    self.num_read = itertools.count()
+    if hasattr(source, 'random_view'):
+      self.random_view = self._random_view
 
   def __len__(self) -> int:
     return max(len(self._source), _NUM_SHUFFLED)
 
   def __getitem__(self, index: int) -> Clip:
-    next(self.drawn)  # Safe among threads.
+    next(self.num_read)  # It is thread-safe.
     return self._source[index % len(self._source)]
 
-  def _draw(self, index: int, rng: np.random.Generator) -> Clip:
-    next(self.drawn)
-    return self._source.draw(index % len(self._source), rng)
+  def _random_view(self, index: int, rng: np.random.Generator) -> Clip:
+    next(self.num_read)
+    return self._source.random_view(index % len(self._source), rng)
 
 
 def _measured(
@@ -125,12 +139,12 @@ def _measured(
     else:
       source, bare, size = _stored(kind, clip_shape, folder, args.num_clips)
     bares, pipelines = [], []
-    for turn in range(args.turns + 1):
+    for i in range(args.rounds + 1):
       rates = (
         _bare_rate(bare, len(source), args.seconds),
-        _pipeline_rate(source, turn, args.seconds, args.num_threads),
+        _pipeline_rate(source, i, args.seconds, args.num_threads),
       )
-      if turn:  # The first opens files and fills caches.
+      if i:  # The first round opens files and fills caches.
         bares.append(rates[0])
         pipelines.append(rates[1])
   ratio = statistics.median(
@@ -154,15 +168,15 @@ def _measured(
 def _stored(
   kind: str, clip_shape: ClipShape, folder: str, num_clips: int
 ) -> tuple[Any, Callable[[int], Any], int]:
-  """Returns a dataset on disk, a loop over it, and bytes of a record."""
+  """Returns a dataset on disk, its bare loop, and the bytes per record."""
   noisy = Noisy(clip_shape, num_clips)
   rows = [
     tables.Row(f'{i:04d}', raw_videos.Clip(noisy, i)) for i in range(num_clips)
   ]
   table = tables.Table('bench', {'train': rows})
-  place, _ = write.write(table, folder, raw_videos.Options(kind))
-  source = dataset.TFDSVideo(clip_shape, data_dir=place, split='all')
-  examples = tfds_examples.Examples(None, place, {})
+  path, _ = write.write(table, folder, raw_videos.Options(kind))
+  source = dataset.TFDSVideo(clip_shape, data_dir=path, split='all')
+  examples = tfds_examples.Examples(None, path, {})
   records = examples.records('train')
   size = sum(len(records[i]) for i in range(num_clips)) // num_clips
   values = [examples.parse(records[i])['video'] for i in range(num_clips)]
@@ -180,36 +194,39 @@ def _stored(
 
 
 def _bare_rate(loop: Callable[[int], Any], num: int, seconds: float) -> float:
+  """Returns the speed of a bare loop, in clips per CPU-second."""
   order = np.random.default_rng(0).permutation(num).tolist()
-  began = time.process_time()
+  start = time.process_time()
   for done in itertools.count(1):
     loop(order[done % num])
-    if (spent := time.process_time() - began) > seconds:
-      return done / spent
+    if (duration := time.process_time() - start) > seconds:
+      return done / duration
   return 0.0
 
 
 def _pipeline_rate(
   source: Any, seed: int, seconds: float, num_threads: int
 ) -> float:
+  """Returns the speed of the pipeline, in clips per CPU-second."""
   counted = _Counted(source)
   size = max(1, min(32, _BATCH_BYTES // int(np.prod(source.clip_shape))))
-  began = time.process_time()
+  reader = pipeline.Reader(num_threads=num_threads)
+  start = time.process_time()
   with pipeline.batches(
-    counted, batch_size=size, seed=seed, num_threads=num_threads
+    counted, batch_size=size, seed=seed, reader=reader
   ) as batches:
-    while time.process_time() - began < seconds:
+    while time.process_time() - start < seconds:
       next(batches)
-  # What was read ahead took its time as well.
-  return next(counted.drawn) / (time.process_time() - began)
+  # Clips that were read ahead count, since they took time.
+  return next(counted.num_read) / (time.process_time() - start)
 
 
-def _shape(word: str) -> ClipShape:
+def _shape(text: str) -> ClipShape:
   try:
-    t, h, w = (int(size) for size in word.split('x'))
+    t, h, w = (int(size) for size in text.split('x'))
   except ValueError as error:
     raise ValueError(
-      f'--shapes has {word!r}; it takes shapes such as {_SHAPES}.'
+      f'--shapes has {text!r}; it must have shapes TxHxW, such as {_SHAPES}.'
     ) from error
   return t, h, w, 3
 

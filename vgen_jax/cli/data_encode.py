@@ -1,21 +1,21 @@
-"""Encodes clips once, so that what learns from them need not at each step.
+"""Encodes clips once, so that a training need not encode them in each step.
 
   vgen data encode --workdir=runs/fsq_world --out=datasets
   vgen data encode --workdir=runs/fsq_world --out=datasets --split=validation
   vgen data encode --workdir=runs/fsq_world --out=datasets \\
       --data=configs/maskgit_world.py --config.data.num_clips=10000
 
-The tokenizer is that of a run, with the average that it samples from; the clips
-are those that it learned from, or those of another config. Codes are kept if it
-has a codebook, else its latents. Train on them with
+The tokenizer is that of a run, with the average that the run samples from. The
+clips are those of its training data, or those of another config. If the
+tokenizer has a codebook, codes are stored, otherwise latents. Train with
 
   config.data = {'name': 'data.encoded.Encoded', 'folder': <folder>}
   config.frozen = {'autoencoder': <workdir>}
 
-The last line tells in JSON what the folder is: <out>/<hash of tokenizer and
-data>. A command that was cut off goes on where it was when repeated, and each
-host of a pod does its share. Clips are fixed: no random window, crop or flip of
-them is seen in training.
+The last line of the output is JSON with the folder: <out>/<digest of tokenizer
+and data>. Repeat a command that was interrupted to continue it. Each host of a
+pod encodes its shard. Clips are fixed: there are no random windows, crops or
+flips in training.
 """
 
 import argparse
@@ -39,6 +39,7 @@ from vgen_jax.cli import cluster
 from vgen_jax.config import build
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
+from vgen_jax.core import checks
 from vgen_jax.core import digests
 from vgen_jax.data import encoded
 from vgen_jax.data import pipeline
@@ -53,25 +54,55 @@ DTYPES = ('float16', 'float32')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-  parser.add_argument('--workdir', required=True, help='Of the tokenizer.')
+  parser.add_argument(
+    '--workdir', required=True, help='Directory of the run of the tokenizer.'
+  )
   parser.add_argument('--out', required=True, help='Folder of datasets.')
   parser.add_argument(
-    '--step', type=int, default=None, help='Checkpoint; else the latest.'
+    '--step',
+    type=int,
+    default=None,
+    help='Checkpoint of the tokenizer (default: the latest).',
   )
-  add = parser.add_argument_group('what is encoded').add_argument
-  add('--data', default=None, help='Config whose clips to take.')
-  add('--split', default=None, help='Of the data; else what is trained on.')
-  add('--num', type=int, default=None, help='Clips, the first ones; else all.')
-  add = parser.add_argument_group('how').add_argument
-  add('--dtype', default='float16', help=f'Of latents: {", ".join(DTYPES)}.')
-  add('--batch', type=int, default=64, help='Clips at a time, on a host.')
-  add('--shard', type=int, default=1024, help='Clips in a shard.')
-  add('--num_threads', type=int, default=2, help='Batches read at a time.')
+  add = parser.add_argument_group('clips').add_argument
+  add(
+    '--data',
+    default=None,
+    help='Config of the clips (default: the config of the tokenizer).',
+  )
+  add(
+    '--split',
+    default=None,
+    help='Split to encode (default: the split for training).',
+  )
+  add(
+    '--num',
+    type=int,
+    default=None,
+    help='Number of clips, from the first (default: all).',
+  )
+  add = parser.add_argument_group('encoding').add_argument
+  add(
+    '--dtype',
+    default='float16',
+    help=f'Precision of latents: {", ".join(DTYPES)}.',
+  )
+  add(
+    '--batch',
+    type=int,
+    default=64,
+    help='Clips that a host encodes at the same time.',
+  )
+  add('--shard', type=int, default=1024, help='Clips per shard.')
+  add(
+    '--num_threads', type=int, default=2, help='Batches read at the same time.'
+  )
   cluster.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
-  began = time.perf_counter()
+  """Encodes the clips; returns the exit code."""
+  start = time.perf_counter()
   _check(args)
   cluster.join(args)
   found = runs.load(args.workdir, step=args.step)
@@ -84,7 +115,7 @@ def run(args: argparse.Namespace) -> int:
   source, data, split = _source(config, args.split)
   num_clips = min(args.num or len(source), len(source))
   manifest = encoded.Manifest(
-    **_kept(found.model, tuple(config.clip_shape), args.dtype),
+    **_stored(found.model, tuple(config.clip_shape), args.dtype),
     num_clips=num_clips,
     shard_clips=args.shard,
     tokenizer=digests.tree(variables),
@@ -112,68 +143,69 @@ def run(args: argparse.Namespace) -> int:
   if jax.process_index():
     return 0
   shards = list((folder / split).glob('*.npy'))
-  told = {
+  report = {
     'folder': str(folder),
     'split': split,
     manifest.kind: list(manifest.shape),
     'dtype': manifest.dtype,
     'clips': num_clips,
     'shards': len(shards),
-    'written': written,  # By this host, this time.
+    'written': written,  # By this host in this call.
     'bytes': sum(file.stat().st_size for file in shards),
-    'seconds': round(time.perf_counter() - began, 1),
+    'seconds': round(time.perf_counter() - start, 1),
   }
-  print(json.dumps({'data_encode': told}))
+  print(json.dumps({'data_encode': report}))
   return 0
 
 
 def encoder(
   model: VideoModel, variables: dict[str, Any], kind: str
 ) -> Callable[[np.ndarray], np.ndarray]:
-  """Returns what makes codes or latents of clips, uint8 `[b, t, h, w, c]`.
+  """Returns a function that encodes clips, uint8 `[b, t, h, w, c]`.
 
-  Each device of this host has a copy of the tokenizer, and a share of the
-  clips, whose number they must divide. Hosts need not call it in step.
+  Each device of this host has a copy of the tokenizer and a shard of the clips,
+  so the number of clips must be a multiple of the number of devices. Hosts need
+  not call the function at the same time.
 
   Args:
-    model: A family with a part `autoencoder`.
-    variables: Of that part, on the host.
+    model: Family with a part `autoencoder`.
+    variables: Variables of that part, on the host.
     kind: 'codes' or 'latents'.
   """
   mesh = Mesh(np.array(jax.local_devices()), ('data',))
-  whole, shared = NamedSharding(mesh, P()), NamedSharding(mesh, P('data'))
+  replicated = NamedSharding(mesh, P())
+  sharded = NamedSharding(mesh, P('data'))
 
   def encode(model: VideoModel, video_bthwc: jax.Array) -> jax.Array:
     video_bthwc = step_lib.prepare({'video': video_bthwc}, 0)['video']
     return getattr(model.autoencoder, kind)(video_bthwc)
 
   apply = jax.jit(lambda *args: model.apply(*args, method=encode))
-  variables = jax.device_put(variables, whole)
+  variables = jax.device_put(variables, replicated)
   return lambda video: jax.device_get(
-    apply(variables, jax.device_put(video, shared))
+    apply(variables, jax.device_put(video, sharded))
   )
 
 
 def _check(args: argparse.Namespace) -> None:
-  """Raises ValueError if flags have no meaning."""
+  """Raises ValueError if flags are out of range."""
   for name in ('num', 'batch', 'shard'):
     value = getattr(args, name)
-    if value is not None and value < 1:
-      raise ValueError(f'--{name} is {value}; it must be 1 or more.')
-  if args.dtype not in DTYPES:
-    raise ValueError(f'--dtype is {args.dtype!r}; it must be one of {DTYPES}.')
+    if value is not None:
+      checks.at_least(f'--{name}', value, 1)
+  checks.one_of('--dtype', args.dtype, DTYPES)
   for text in args.overrides:
     if text.partition('=')[0].partition('.')[0] not in ('data', 'clip_shape'):
       raise ValueError(
-        f'--config.{text} says nothing of the clips; only config.data and'
-        ' config.clip_shape count here.'
+        f'--config.{text} has no effect on the clips; only config.data and'
+        ' config.clip_shape can be set here.'
       )
 
 
 def _source(
   config: ConfigDict, split: str | None
 ) -> tuple[pipeline.Source, dict[str, Any], str]:
-  """Returns the clips of a config, their spec less the split, and that."""
+  """Returns a source of clips, its spec without the split, and the split."""
   settings = settings_lib.read(config)
   data = dict(settings.data)
   own = data.pop('split', 'train')
@@ -183,25 +215,26 @@ def _source(
   )
   if isinstance(source, encoded.Encoded):
     raise ValueError(
-      'config.data is of encoded clips; name a config of clips by --data.'
+      'config.data contains encoded clips; give a config of clips with pixels'
+      ' with --data.'
     )
-  takes = inspect.signature(type(source)).parameters
-  if split != 'train' and 'split' not in takes:
+  parameters = inspect.signature(type(source)).parameters
+  if split != 'train' and 'split' not in parameters:
     raise ValueError(
-      f'--split is {split!r}, but {data["name"]} has no splits; leave it out.'
+      f'--split is {split!r}, but {data["name"]} has no splits; remove --split.'
     )
   return source, data, split
 
 
-def _kept(
+def _stored(
   model: VideoModel, clip_shape: tuple[int, ...], dtype: str
 ) -> dict[str, Any]:
-  """Returns kind, shape and dtype of what a tokenizer makes of a clip."""
+  """Returns kind, shape and dtype of the codes or latents of a clip."""
   network = getattr(model, frozen.TOKENIZER, None)
   if not isinstance(network, autoencoder.Autoencoder):
     raise ValueError(
-      f'--workdir is of a run of {type(model).__name__}, which has no'
-      f' {frozen.TOKENIZER}; name the run of a tokenizer.'
+      f'--workdir contains a run of {type(model).__name__}, which has no'
+      f' {frozen.TOKENIZER}; give the directory of a run of a tokenizer.'
     )
   shape = tuple(network.latent_shape(clip_shape))
   num_codes = model.apply({}, method=lambda model: model.autoencoder.num_codes)

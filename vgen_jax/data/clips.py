@@ -1,4 +1,4 @@
-"""What is done to a clip between a file and a batch, in time and in space."""
+"""Operations on a clip between a file and a batch, in time and in space."""
 
 from collections.abc import Mapping
 
@@ -8,113 +8,119 @@ from PIL import Image
 # What to do with a video that is shorter than a clip.
 SHORT = ('error', 'loop', 'hold')
 
-# By how much of its pitch a clip may overrun a video, by rounding: containers
-# round the times of frames, and rates such as 30000 / 1001 are no round number.
+# A clip may extend beyond the end of a video by this part of a frame interval:
+# containers round the times of frames, and rates such as 30000 / 1001 are not
+# round numbers.
 TOLERANCE = 0.05
 
 
-def num_windows(length: float, num_frames: int, pitch: float) -> int:
-  """Returns how many clips, one after another, lie in a stretch of video.
+def num_windows(length: float, num_frames: int, frame_interval: float) -> int:
+  """Returns the number of consecutive clips in a segment of a video.
 
   Args:
-    length: From the first frame of the stretch to its last, in any unit.
-    num_frames: Frames of a clip.
-    pitch: From one frame of a clip to the next, in the same unit.
+    length: Distance from the first frame of the segment to its last, in any
+      unit.
+    num_frames: Number of frames of a clip.
+    frame_interval: Distance from one frame of a clip to the next, in the same
+      unit.
 
   Returns:
-    A number of clips without a frame in common; 0 if none fits.
+    The number of clips without a common frame; 0 if none fits.
   """
-  room = length - (num_frames - 1 - TOLERANCE) * pitch
-  return int(room // (num_frames * pitch)) + 1 if room >= 0 else 0
+  slack = length - (num_frames - 1 - TOLERANCE) * frame_interval
+  return int(slack // (num_frames * frame_interval)) + 1 if slack >= 0 else 0
 
 
-def places(
+def positions(
   start: float,
   num_frames: int,
-  pitch: float,
+  frame_interval: float,
   first: float,
   last: float,
   short: str,
 ) -> np.ndarray:
-  """Returns where the frames of a clip are taken, float `[t]`.
+  """Returns the positions of the frames of a clip in a video, float `[t]`.
 
   Args:
-    start: Of the clip.
-    num_frames: Frames of the clip.
-    pitch: From one frame of the clip to the next.
-    first: First place that may be taken.
-    last: Last one; what comes later goes by `short`.
-    short: 'hold' stays at `last`; 'loop' plays there and back, with no cut;
-      'error' raises.
+    start: Position of the first frame of the clip.
+    num_frames: Number of frames of the clip.
+    frame_interval: Distance from one frame of the clip to the next.
+    first: First position in the video that may be used.
+    last: Last position in the video that may be used.
+    short: What to do about positions after `last`: 'hold' repeats the last
+      frame; 'loop' plays the video backward and forward, without a cut;
+      'error' raises an error.
 
   Raises:
-    ValueError: If the clip ends too late, or `short` is none of these.
+    ValueError: If the clip ends too late and `short` is 'error'.
   """
-  place_t = start + pitch * np.arange(num_frames)
-  if place_t[-1] <= last + TOLERANCE * pitch:
-    return place_t
+  position_t = start + frame_interval * np.arange(num_frames)
+  if position_t[-1] <= last + TOLERANCE * frame_interval:
+    return position_t
   if short == 'hold':
-    return np.minimum(place_t, last)
+    return np.minimum(position_t, last)
   if short == 'loop':
-    length = max(last - first, 1e-9)  # 0 if there is but one frame.
-    place_t = last - np.abs((place_t - first) % (2 * length) - length)
-    return np.clip(place_t, first, last)
+    length = max(last - first, 1e-9)  # A video of one frame has length 0.
+    position_t = last - np.abs((position_t - first) % (2 * length) - length)
+    return np.clip(position_t, first, last)
   raise ValueError(
-    f'A clip from {start:g} to {place_t[-1]:g} does not fit in {first:g} to'
-    f" {last:g}, and short is {short!r}; take 'loop' or 'hold'."
+    f'A clip from {start:g} to {position_t[-1]:g} does not fit in a video from'
+    f" {first:g} to {last:g}, and short is {short!r}. Set short='loop' or"
+    " 'hold', or use shorter clips."
   )
 
 
-def spread(room: float, number: int) -> np.ndarray:
-  """Returns where to put `number` windows evenly in `room`, float `[number]`.
+def evenly_spaced(length: float, number: int) -> np.ndarray:
+  """Returns evenly spaced positions from 0 to `length`, float `[number]`.
 
-  They begin at 0 and end at `room`; one alone is in the middle.
+  A single position is in the middle.
   """
-  return np.linspace(0, room, number) if number > 1 else np.array([room / 2])
+  if number == 1:
+    return np.array([length / 2])
+  return np.linspace(0, length, number)
 
 
 def jittered(
-  place_t: np.ndarray,
-  most: float,
+  position_t: np.ndarray,
+  max_shift: float,
   first: float,
   last: float,
   rng: np.random.Generator,
 ) -> np.ndarray:
-  """Returns places, each moved by up to `most`, within `first` to `last`."""
-  if not most:
-    return place_t
-  place_t = place_t + rng.uniform(-most, most, place_t.shape)
-  return np.clip(place_t, first, last)
+  """Returns positions with random shifts, clipped to `first` to `last`."""
+  if not max_shift:
+    return position_t
+  shift_t = rng.uniform(-max_shift, max_shift, position_t.shape)
+  return np.clip(position_t + shift_t, first, last)
 
 
-def fit(
+def crop_and_resize(
   video_thwc: np.ndarray,
   height: int,
   width: int,
-  down: float = 0.5,
-  right: float = 0.5,
+  vertical: float = 0.5,
+  horizontal: float = 0.5,
 ) -> np.ndarray:
-  """Cuts the largest piece of the right shape, and resizes it, antialiased.
+  """Returns the largest crop of an aspect ratio, resized with antialiasing.
 
-  A smaller piece is an average of what each of its pixels covers; a larger one
-  is interpolated. Nothing is stretched.
+  Downsampling takes the mean of the area of each pixel; upsampling is bicubic.
 
   Args:
-    video_thwc: uint8, of 1 channel or 3.
-    height: Of the outcome, in pixels.
-    width: Of the outcome, in pixels.
-    down: Where to cut: 0 is at the top, 1 at the bottom.
-    right: Where to cut: 0 is at the left, 1 at the right.
+    video_thwc: uint8 video with 1 channel or 3.
+    height: Height of the result in pixels.
+    width: Width of the result in pixels.
+    vertical: Position of the crop, from 0 (top) to 1 (bottom).
+    horizontal: Position of the crop, from 0 (left) to 1 (right).
   """
   h, w = video_thwc.shape[1:3]
   scale = min(h / height, w / width)
-  cut_h, cut_w = height * scale, width * scale
-  y, x = (h - cut_h) * down, (w - cut_w) * right
+  crop_h, crop_w = height * scale, width * scale
+  y, x = (h - crop_h) * vertical, (w - crop_w) * horizontal
   if scale == 1:
     y, x = round(y), round(x)
     return video_thwc[:, y : y + height, x : x + width]
   method = Image.Resampling.BOX if scale > 1 else Image.Resampling.BICUBIC
-  box = (x, y, min(x + cut_w, w), min(y + cut_h, h))
+  box = (x, y, min(x + crop_w, w), min(y + crop_h, h))
   is_grey = video_thwc.shape[-1] == 1
   images = [
     np.asarray(
@@ -128,9 +134,9 @@ def fit(
 
 
 def with_channels(video_thwc: np.ndarray, num_channels: int) -> np.ndarray:
-  """Returns the video in grey (1 channel) or colour (3), uint8.
+  """Returns the video in grey (1 channel) or colour (3 channels), uint8.
 
-  Grey is the luma of ITU-R BT.601, which is what PNG and JPEG readers take.
+  Grey is the luma of ITU-R BT.601, as in readers of PNG and JPEG.
   """
   if video_thwc.shape[-1] == num_channels:
     return video_thwc
@@ -146,19 +152,20 @@ def mirrored(video_thwc: np.ndarray) -> np.ndarray:
 
 
 def check_actions(width: int, changes: Mapping[str, bool]) -> None:
-  """Raises ValueError if clips with actions are to be changed.
+  """Raises ValueError if clips with actions are to be mirrored or resampled.
 
-  What an action is in the mirror nobody says, and of frames left out the
-  actions would be lost, though they led to the next frame that is shown.
+  The mirror image of an action is not known, and if frames are skipped, so are
+  the actions that lead to the next frame.
 
   Args:
-    width: Numbers in an action; 0 allows all.
-    changes: Whether each key of `config.data` mirrors clips or skips frames.
+    width: Number of values of an action; 0 if clips have no actions.
+    changes: For each key of `config.data`, whether it mirrors clips or skips
+      frames.
   """
-  asked = [key for key, is_asked in changes.items() if is_asked]
-  if width and asked:
+  given = [key for key, is_given in changes.items() if is_given]
+  if width and given:
     raise ValueError(
-      f'config.data has {asked} for clips with actions: these are of each frame'
-      ' as it was filmed, and would not fit mirrored or skipped frames. Leave'
-      f' {asked} out, or the actions.'
+      f'config.data has {given} for clips with actions. An action belongs to a'
+      ' frame of the original video and does not fit mirrored or skipped'
+      f' frames: remove {given}, or the actions.'
     )

@@ -1,20 +1,19 @@
-"""Clips as a tokenizer encodes them: made once, kept in shards on disk.
+"""Clips that a tokenizer has encoded, stored on disk in shards.
 
-`vgen data encode` writes them. A folder is of one tokenizer and one dataset,
-and bears a hash of both as its name; for each split it has a folder with
+`vgen data encode` writes them. A folder belongs to one tokenizer and one
+dataset, and its name is a digest of both. For each split it has a folder with
 
-  manifest.json   what the shards hold, and of whom (`Manifest`)
-  00000.npy, ...  rows of a structured array, one for each clip: its codes or
-                  latents, and all else that its source tells but the pixels
+  manifest.json   the contents of the shards and their origin (`Manifest`)
+  00000.npy, ...  structured arrays with a row per clip: its codes or latents,
+                  and the other entries of the clip, such as its label
 
-What is kept is fixed: a run over it sees each clip as `source[i]` is, and no
-random view of it (window, crop, flip) as `source.draw` gives. Where those are
-needed, let the model encode clips as they come.
+The stored clips are those of `source[i]`, without the random windows, crops and
+flips of `source.random_view`. If a training needs these, let the model encode
+clips in each step.
 """
 
 import dataclasses
 import functools
-import hashlib
 import json
 import pathlib
 from typing import Any, Self
@@ -23,6 +22,7 @@ import numpy as np
 
 from vgen_jax.config import build
 from vgen_jax.config import settings
+from vgen_jax.core import digests
 from vgen_jax.core import faults as faults_lib
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
@@ -35,22 +35,22 @@ KINDS = ('codes', 'latents')  # Keys of a Batch.
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-  """What the shards of a split hold, and of whom.
+  """Contents and origin of the shards of a split.
 
   Attributes:
     kind: 'codes' or 'latents'.
-    shape: Of those of one clip, (t, h, w) or (t, h, w, d).
-    dtype: That they are kept in, as 'uint16'.
-    num_clips: In all shards.
-    shard_clips: In each shard but the last, which may have fewer.
-    tokenizer: Hash of its parameters and statistics (training/frozen.py).
-    autoencoder: Its spec.
-    workdir: Of the run that trained it, for the record.
-    step: Of that run's checkpoint, likewise.
-    data: Spec of the source, less the split.
-    split: Of the source.
+    shape: Shape of the codes (t, h, w) or latents (t, h, w, d) of a clip.
+    dtype: Name of the dtype in which they are stored, such as 'uint16'.
+    num_clips: Number of clips in all shards.
+    shard_clips: Number of clips per shard; the last shard may have fewer.
+    tokenizer: Digest of the parameters and statistics of the tokenizer.
+    autoencoder: Spec of the tokenizer.
+    workdir: Directory of the run that trained the tokenizer, for information.
+    step: Step of its checkpoint, for information.
+    data: Spec of the source, without the split.
+    split: Split of the source.
     clip_shape: (t, h, w, c) of the clips that were encoded.
-    schema: Of the source.
+    schema: Schema of the source, as a dict.
   """
 
   kind: str
@@ -68,52 +68,53 @@ class Manifest:
   schema: dict[str, Any]
 
   @classmethod
-  def read(cls, place: pathlib.Path) -> Self:
+  def read(cls, folder: pathlib.Path) -> Self:
     """Returns the manifest in the folder of a split.
 
     Raises:
-      ValueError: If it is none.
+      ValueError: If the file is not a manifest.
     """
-    file = place / MANIFEST
+    file = folder / MANIFEST
     try:
       return cls(**settings.plain(json.loads(file.read_text())))
     except (TypeError, ValueError) as error:
       raise ValueError(
-        f'{file} is no manifest of encoded clips ({error}); remove {place}, and'
-        ' make it anew with vgen data encode.'
+        f'{file} is not a manifest of encoded clips ({error}). Remove {folder},'
+        ' and create it again with vgen data encode.'
       ) from error
 
   def to_json(self) -> str:
-    """Returns the text of the file."""
+    """Returns the content of the file."""
     return json.dumps(dataclasses.asdict(self), indent=2) + '\n'
 
   @property
   def key(self) -> str:
-    """12 hex digits that tell tokenizer, data and precision from others."""
-    told = [self.tokenizer, self.autoencoder, self.data, self.clip_shape]
-    text = json.dumps([*told, self.kind, self.dtype], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+    """12 hexadecimal digits that identify tokenizer, data and precision."""
+    origin = [self.tokenizer, self.autoencoder, self.data, self.clip_shape]
+    text = json.dumps([*origin, self.kind, self.dtype], sort_keys=True)
+    return digests.text(text, 12)
 
   @property
   def num_shards(self) -> int:
+    """Number of shards."""
     return -(-self.num_clips // self.shard_clips)
 
   def clips(self, shard: int) -> range:
-    """Returns the numbers of the clips in a shard."""
+    """Returns the indices of the clips in a shard."""
     first = shard * self.shard_clips
     return range(first, min(first + self.shard_clips, self.num_clips))
 
 
 class Encoded:
-  """Clips by number, as `codes` or `latents` in place of `video`.
+  """Source of clips that have `codes` or `latents` instead of `video`.
 
   `codes` are int32 `[t, h, w]`, `latents` float16 or float32 `[t, h, w, d]`,
-  standardized as the tokenizer has watched them. The rest is as in the source
-  that was encoded: `label`, `text`, `action`, ...
+  standardized with the statistics of the tokenizer. Other entries (`label`,
+  `text`, `action`, ...) are those of the source that was encoded.
 
   Attributes:
-    manifest: What is there, and of whom.
-    schema: That of the source; its clip_shape is that of the pixels.
+    manifest: Contents and origin of the shards.
+    schema: Schema of the source; its clip_shape is in pixels.
   """
 
   def __init__(
@@ -123,41 +124,42 @@ class Encoded:
     split: str = 'train',
     faults: str = 'raise',
   ):
-    """Looks whether all shards are there; reads none.
+    """Checks that all shards exist, without reading them.
 
     Args:
       clip_shape: (t, h, w, c) of the clips, in pixels.
-      folder: That `vgen data encode` names at its end; on a local or mounted
-        disk, since shards are mapped into memory.
-      split: Of the data; each is encoded on its own.
-      faults: Of `original`.
+      folder: Folder that `vgen data encode` prints, on a local or mounted disk,
+        since shards are mapped into memory.
+      split: Split of the data; each is encoded separately.
+      faults: Policy for unreadable clips of `original`.
 
     Raises:
-      ValueError: If the split is not there, or not whole, or is of clips of
-        another shape.
+      ValueError: If the split does not exist or is incomplete, or its clips
+        have another shape.
     """
-    place = pathlib.Path(folder).expanduser() / split
-    if not (place / MANIFEST).exists():
-      found = pathlib.Path(folder).expanduser().glob(f'*/{MANIFEST}')
+    root = pathlib.Path(folder).expanduser()
+    if not (root / split / MANIFEST).exists():
+      found = sorted(path.parent.name for path in root.glob(f'*/{MANIFEST}'))
       raise ValueError(
-        f'config.data.folder is {folder!r}, where no clips of the split'
-        f' {split!r} are; splits there: {sorted(p.parent.name for p in found)}.'
-        f' Make it with vgen data encode --split={split}.'
+        f'config.data.folder is {folder!r}, which has no split {split!r}.'
+        f' Existing splits: {found}. Create it with vgen data encode'
+        f' --split={split}.'
       )
-    self.manifest = Manifest.read(place)
+    self._folder = root / split
+    self.manifest = Manifest.read(self._folder)
     if tuple(clip_shape) != self.manifest.clip_shape:
       raise ValueError(
-        f'config.clip_shape is {tuple(clip_shape)}, but {place} is of clips of'
-        f' {self.manifest.clip_shape}; take that, or encode the others.'
+        f'config.clip_shape is {tuple(clip_shape)}, but the clips of'
+        f' {self._folder} have shape {self.manifest.clip_shape}. Use that'
+        ' shape, or encode clips of the other shape.'
       )
-    names = {path.name for path in place.iterdir()}
+    names = {path.name for path in self._folder.iterdir()}
     wanted = {file_name(i) for i in range(self.manifest.num_shards)}
     if missing := wanted - names:
       raise ValueError(
-        f'{place} lacks {len(missing)} of {len(wanted)} shards; repeat the'
-        ' vgen data encode that began it, and it will go on.'
+        f'{self._folder} lacks {len(missing)} of {len(wanted)} shards; repeat'
+        ' its vgen data encode command, which will write the others.'
       )
-    self._place = place
     self._faults = faults
     self._shards: dict[int, np.ndarray] = {}
 
@@ -167,7 +169,7 @@ class Encoded:
 
   @functools.cached_property
   def original(self) -> pipeline.Source:
-    """The clips themselves, of the data that was encoded."""
+    """Source of the clips that were encoded, with pixels."""
     return build.source(
       self.manifest.data,
       self.manifest.clip_shape,
@@ -180,7 +182,7 @@ class Encoded:
 
   def __getitem__(self, index: int) -> Clip:
     if not 0 <= index < len(self):
-      raise IndexError(f'Clip {index} of {len(self)}.')
+      raise IndexError(f'Clip {index} of {len(self)} does not exist.')
     shard, row = divmod(index, self.manifest.shard_clips)
     record = self._records(shard)[row]
     clip = {key: np.array(record[key]) for key in record.dtype.names}
@@ -189,30 +191,30 @@ class Encoded:
     return clip
 
   def __getstate__(self) -> dict[str, Any]:
-    # Mapped shards would be copied into every worker process.
+    # Pickling a mapped shard would copy it to every worker process.
     return {**vars(self), '_shards': {}}
 
   def _records(self, shard: int) -> np.ndarray:
     if shard not in self._shards:
-      file = self._place / file_name(shard)
+      file = self._folder / file_name(shard)
       count = len(self.manifest.clips(shard))
       if (records := read_shard(file, count)) is None:
         raise faults_lib.ClipError(
           str(file),
-          f'it is no shard of {count} clips; repeat the vgen data encode that'
-          ' wrote it, and it is made anew.',
+          f'it is not a shard of {count} clips; repeat the vgen data encode'
+          ' command that wrote it, which will write it again.',
         )
       self._shards[shard] = records
     return self._shards[shard]
 
 
 def file_name(shard: int) -> str:
-  """Returns the name of a shard's file."""
+  """Returns the name of the file of a shard."""
   return f'{shard:05}.npy'
 
 
 def read_shard(file: pathlib.Path, num_clips: int) -> np.ndarray | None:
-  """Returns a shard, mapped into memory; None if it is not there, or broken."""
+  """Returns a shard, mapped into memory; None if it is missing or broken."""
   try:
     records = np.load(file, mmap_mode='r')
   except (OSError, ValueError, EOFError):

@@ -1,4 +1,6 @@
-"""Which clips of a batch a host reads, and how they get to its devices."""
+"""The rows of a batch that a host reads, and their transfer to its devices."""
+
+import dataclasses
 
 import jax
 import numpy as np
@@ -7,33 +9,59 @@ from vgen_jax.core.types import Batch
 from vgen_jax.core.types import Clip
 
 
+@dataclasses.dataclass(frozen=True)
+class Host:
+  """One of the processes that read a dataset.
+
+  Attributes:
+    index: Index of the process, from 0.
+    count: Number of processes.
+  """
+
+  index: int = 0
+  count: int = 1
+
+  @classmethod
+  def current(cls) -> 'Host':
+    """Returns this process, as JAX numbers it."""
+    return cls(jax.process_index(), jax.process_count())
+
+
 def rows(
   batch_size: int,
   sharding: jax.sharding.Sharding | None,
-  process_index: int | None,
-  process_count: int | None,
+  host: Host | None = None,
 ) -> np.ndarray:
-  """Returns which rows of a batch this host must read, in rising order."""
+  """Returns the rows of a batch that this host must read, in increasing order.
+
+  Args:
+    batch_size: Number of clips of the batch over all hosts.
+    sharding: Sharding of the batch over devices; None splits it into one block
+      of rows per host.
+    host: Host that reads, if there is no sharding; None is this process.
+
+  Raises:
+    ValueError: If the hosts or devices cannot have equal parts.
+  """
   if sharding is None:
-    index = jax.process_index() if process_index is None else process_index
-    count = jax.process_count() if process_count is None else process_count
-    _check_divides(batch_size, count, 'number of hosts')
-    return np.arange(batch_size).reshape(count, -1)[index]
-  devices = sharding.num_devices  # A number that any cut divides.
-  cuts = sharding.devices_indices_map((devices,)).values()
-  parts = len({_span(cut, devices) for cut in cuts})
+    host = host or Host.current()
+    _check_divides(batch_size, host.count, 'number of hosts')
+    return np.arange(batch_size).reshape(host.count, -1)[host.index]
+  devices = sharding.num_devices  # This length is divisible by all shardings.
+  slices = sharding.devices_indices_map((devices,)).values()
+  parts = len({_span(x, devices) for x in slices})
   _check_divides(
     batch_size, parts, 'number of devices that share the batch axis'
   )
-  mine = sharding.addressable_devices_indices_map((batch_size,)).values()
-  spans = {_span(index, batch_size) for index in mine}
+  own = sharding.addressable_devices_indices_map((batch_size,)).values()
+  spans = {_span(x, batch_size) for x in own}
   return np.concatenate([np.arange(*span) for span in sorted(spans)])
 
 
-def place(
+def to_devices(
   batch: Clip, sharding: jax.sharding.Sharding, batch_size: int
 ) -> Batch:
-  """Copies this host's share of a batch to its devices."""
+  """Returns the global batch, with the rows of this host on its devices."""
   return {
     name: jax.make_array_from_process_local_data(
       sharding, array, (batch_size, *array.shape[1:])
@@ -43,13 +71,13 @@ def place(
 
 
 def _span(index: tuple[slice], size: int) -> tuple[int, int]:
-  """Returns from where to where a device's slice goes."""
+  """Returns the start and the end of the slice of a device."""
   return index[0].indices(size)[:2]
 
 
 def _check_divides(batch_size: int, number: int, what: str) -> None:
   if batch_size < 1 or batch_size % number:
     raise ValueError(
-      f'config.batch_size is {batch_size}; it must be a multiple of the {what},'
-      f' {number}.'
+      f'config.batch_size is {batch_size}; it must be a positive multiple of'
+      f' the {what}, {number}.'
     )

@@ -1,62 +1,62 @@
-"""Which examples are for training, which for validation, which for the test."""
+"""Assignment of examples to the train, validation and test splits."""
 
 from collections.abc import Mapping, Sequence
-import hashlib
 import math
-import os
+
+from vgen_jax.core import checks
+from vgen_jax.core import digests
 
 SPLITS = ('train', 'validation', 'test', 'all')
 
 
-def check(split: str, shares: Mapping[str, float]) -> None:
-  """Raises ValueError unless `split` is one of SPLITS, and not empty."""
-  if split not in SPLITS:
+def check(split: str, proportions: Mapping[str, float]) -> None:
+  """Raises ValueError unless `split` is one of SPLITS and is not empty."""
+  checks.one_of('config.data.split', split, SPLITS)
+  if proportions.get(split, 1) <= 0:
     raise ValueError(
-      f'config.data.split is {split!r}; it must be one of {list(SPLITS)}.'
-    )
-  if shares.get(split, 1) <= 0:
-    raise ValueError(
-      f'config.data.{split} is {shares[split]}, so there is nothing in the'
-      f' split {split!r}; give it a share, 0.1 say.'
+      f'config.data.{split} is {proportions[split]}, so the split {split!r} is'
+      ' empty; set it to a positive proportion, such as 0.1.'
     )
 
 
 def by_name(
-  names: Sequence[str], split: str, shares: Mapping[str, float]
+  names: Sequence[str], split: str, proportions: Mapping[str, float]
 ) -> list[int]:
-  """Returns which of the examples `names` a split holds, rising.
+  """Returns the indices of the examples of a split, in increasing order.
 
-  Each name decides by itself: hashed to a number from 0 to 1, it belongs to
-  the test below the share of that, to validation below the sum of both, else to
-  training. So a name that comes or goes moves no other, and numbers of examples
-  are near the shares, not equal to them. Only where this would leave a split
-  empty, as in tiny folders, it gets the one example that is nearest to it.
+  Each name is hashed to a number from 0 to 1. It belongs to the test split if
+  the number is below the test proportion, to validation if it is below the sum
+  of both proportions, or else to training. So names can be added and removed
+  without an effect on others, and the sizes of splits are near their
+  proportions, but not equal to them. Only if a split would be empty, as in very
+  small folders, does it get the example that is nearest to it.
 
   Args:
-    names: Of the examples; each the same on every machine. Those of one name
-      are in one split.
-    split: One of SPLITS; 'all' takes everything.
-    shares: Parts of the whole for 'validation' and 'test'; a share above 0
-      gets one example or more, and training what is left.
+    names: Names of the examples, the same on every machine. Examples with the
+      same name are in the same split.
+    split: One of SPLITS; 'all' contains all examples.
+    proportions: Proportions for 'validation' and 'test'; a split with a
+      positive proportion gets one example or more, and training the rest.
 
   Raises:
-    ValueError: If nothing is left for training, or `split` is no split.
+    ValueError: If nothing is left for training, or `split` is unknown.
   """
-  check(split, shares)
+  check(split, proportions)
   if split == 'all':
     return list(range(len(names)))
-  place_of = {name: _place(name) for name in names}
-  order = sorted(place_of, key=place_of.__getitem__)
-  has_test, has_validation = shares['test'] > 0, shares['validation'] > 0
-  share = shares['test'] + shares['validation']
-  if share >= 1 or len(order) <= has_test + has_validation:
+  hash_of = {name: digests.fraction(name) for name in names}
+  order = sorted(hash_of, key=hash_of.__getitem__)
+  has_test = proportions['test'] > 0
+  has_validation = proportions['validation'] > 0
+  held_out = proportions['test'] + proportions['validation']
+  if held_out >= 1 or len(order) <= has_test + has_validation:
     raise ValueError(
-      f'config.data leaves nothing of {len(order)} videos to train on, with'
-      f' {dict(shares)}; make these shares smaller.'
+      f'config.data leaves none of {len(order)} videos for training, with the'
+      f' proportions {dict(proportions)}; make them smaller.'
     )
-  # Splits lie side by side in `order`; a shift of an end fills an empty one.
-  end = sum(place < shares['test'] for place in place_of.values())
-  last = sum(place < share for place in place_of.values())
+  # Splits are adjacent in `order`; moving a boundary fills an empty split.
+  end = sum(x < proportions['test'] for x in hash_of.values())
+  last = sum(x < held_out for x in hash_of.values())
   end = min(max(end, has_test), len(order) - 1 - has_validation)
   last = min(max(last, end + has_validation), len(order) - 1)
   parts = {
@@ -72,34 +72,28 @@ def by_time(
   last: float,
   span: float,
   gap: float,
-  shares: Mapping[str, float],
+  proportions: Mapping[str, float],
   is_whole: bool,
 ) -> dict[str, tuple[float, float]]:
-  """Returns the first and last place of each split in one video.
+  """Returns the first and last position of each split in one video.
 
-  Training comes first, then a gap, validation, a gap, and the test. Validation
-  and test hold one clip or more; training may be left with less, even with
-  nothing, which shows in a last place below `span`.
+  Training comes first, then a gap, validation, a gap, and the test split.
+  Validation and test contain one clip or more. Training may be left with less;
+  then its last position is below `span`.
 
   Args:
-    last: Last place of the video; the first is 0.
-    span: From the first frame of a clip to its last.
-    gap: From the last place of a split to the first of the next.
-    shares: Parts of the whole for 'validation' and 'test'; 0 leaves one out.
-    is_whole: Whether places are whole numbers.
+    last: Last position in the video; the first is 0.
+    span: Distance from the first frame of a clip to its last.
+    gap: Distance from the last position of a split to the first of the next.
+    proportions: Proportions for 'validation' and 'test'; a split with
+      proportion 0 is left out.
+    is_whole: Whether positions are integers.
   """
   parts, end = {}, last
   for name in ('test', 'validation'):
-    if shares[name]:
-      length = max(shares[name] * last, span)
+    if proportions[name]:
+      length = max(proportions[name] * last, span)
       first = end - (math.ceil(length) if is_whole else length)
       parts[name] = (first, end)
       end = first - gap
   return parts | {'train': (0, end)}
-
-
-def _place(name: str) -> float:
-  """Returns where a name lies, from 0 to 1, the same in all years."""
-  # Names of files are bytes, and need not be UTF-8.
-  digest = hashlib.sha256(os.fsencode(name)).digest()
-  return int.from_bytes(digest[:8]) / 2**64

@@ -1,8 +1,8 @@
-"""Captions as tokens: bytes by default, or the pieces of a vocabulary.
+"""Tokenizers of captions: bytes by default, or a SentencePiece vocabulary.
 
-A tokenizer turns a caption into `length` tokens, the same number for each, and
-a mask of those that say something. It is picklable and cheap to make, since
-every process that reads data holds one.
+A tokenizer maps a caption to `length` tokens, the same number for each caption,
+and a mask that is False for padding. It is picklable and fast to create, since
+every process that reads data has one.
 """
 
 import functools
@@ -14,36 +14,37 @@ from vgen_jax.core.types import Clip
 
 
 class Tokenizer(Protocol):
-  """Turns captions into tokens, and back.
+  """Maps captions to tokens, and tokens to captions.
 
   Attributes:
-    length: Tokens of a caption, n.
-    vocab_size: Tokens are 0 to `vocab_size` - 1.
+    length: Number of tokens of a caption, n.
+    vocab_size: Size of the vocabulary; tokens are 0 to `vocab_size` - 1.
   """
 
   length: int
   vocab_size: int
 
   def encode(self, text: str) -> tuple[np.ndarray, np.ndarray]:
-    """Returns tokens int32 `[n]` and mask bool `[n]`; what is too long is cut.
+    """Returns tokens int32 `[n]` and mask bool `[n]` of a text.
 
-    The last token of the mask is the end of the text, of cut ones too.
+    Texts that are too long are truncated. The last token where the mask is True
+    is the end of the text, also if it was truncated.
     """
     ...
 
   def decode(self, token_n: np.ndarray) -> str:
-    """Returns the text of tokens, up to the first end."""
+    """Returns the text of tokens, up to the first end token."""
     ...
 
 
 class Bytes:
-  """A token for each byte of UTF-8: any language, nothing to download.
+  """Tokenizer with a token for each byte of UTF-8, for any language.
 
-  Tokens 0, 1 and 2 are padding, begin and end; byte x is token x + 3. This will
-  not change: checkpoints rest on it.
+  Tokens 0, 1 and 2 are padding, begin and end; byte x is token x + 3. These
+  values never change, since trained models depend on them.
 
   Attributes:
-    length: Tokens of a caption, begin and end included.
+    length: Number of tokens of a caption, including begin and end.
   """
 
   PAD, BEGIN, END = range(3)
@@ -55,7 +56,7 @@ class Bytes:
 
   def encode(self, text: str) -> tuple[np.ndarray, np.ndarray]:
     data = text.encode()[: self.length - 2]
-    data = data.decode(errors='ignore').encode()  # No half of a letter.
+    data = data.decode(errors='ignore').encode()  # Drops a partial character.
     tokens = [self.BEGIN, *(byte + 3 for byte in data), self.END]
     return _padded(tokens, self.length, self.PAD)
 
@@ -65,14 +66,15 @@ class Bytes:
 
 
 class SentencePiece:
-  """The pieces of a SentencePiece vocabulary, such as T5's.
+  """Tokenizer with a SentencePiece vocabulary, such as that of T5.
 
-  Padding, begin and end have the ids that the vocabulary gives them; T5's has
-  no begin, and none is written then. What it lacks becomes its unknown.
+  Padding, begin and end have the ids that the vocabulary gives them. A begin
+  token is only written if the vocabulary has one; that of T5 has none. Unknown
+  pieces become the unknown token.
 
   Attributes:
     path: File of the vocabulary, '<name>.model'; for T5, 'spiece.model'.
-    length: Tokens of a caption, its end included.
+    length: Number of tokens of a caption, including the end.
   """
 
   def __init__(self, path: str, length: int = 128):
@@ -82,15 +84,15 @@ class SentencePiece:
     self.vocab_size = _vocabulary(path).get_piece_size()
     if _vocabulary(path).eos_id() < 0:
       raise ValueError(
-        f'{path} has no token for the end of a text; take a vocabulary that'
-        ' has one, as that of T5.'
+        f'{path} has no token for the end of a text; use a vocabulary that has'
+        ' one, such as that of T5.'
       )
 
   def encode(self, text: str) -> tuple[np.ndarray, np.ndarray]:
     pieces = _vocabulary(self.path)
     begin = [pieces.bos_id()] if pieces.bos_id() >= 0 else []
     tokens = [*begin, *pieces.encode(text)][: self.length - 1]
-    # Where there is no padding, the mask alone tells it from piece 0.
+    # Without a padding token, only the mask distinguishes padding from piece 0.
     pad = max(pieces.pad_id(), 0)
     return _padded([*tokens, pieces.eos_id()], self.length, pad)
 
@@ -102,27 +104,27 @@ class SentencePiece:
 
 
 def entries(tokenizer: Tokenizer, caption: str) -> Clip:
-  """Returns what a caption adds to a clip: `text` and `text_mask`."""
+  """Returns the entries of a clip for a caption: `text` and `text_mask`."""
   token_n, mask_n = tokenizer.encode(caption)
   return {'text': token_n, 'text_mask': mask_n}
 
 
 @functools.lru_cache(maxsize=8)
 def _vocabulary(path: str) -> Any:
-  """Reads a vocabulary once in each process: it does not travel in pickles."""
+  """Returns a vocabulary, which is read once per process and never pickled."""
   try:
     import sentencepiece
   except ImportError as error:
     raise ImportError(
-      f'{path} is a SentencePiece vocabulary, and the package sentencepiece is'
-      " not installed: pip install 'vgen_jax[text]', or take text.Bytes, which"
-      ' needs none.'
+      f'{path} is a SentencePiece vocabulary, but the package sentencepiece is'
+      " not installed: pip install 'vgen_jax[text]', or use text.Bytes, which"
+      ' does not need it.'
     ) from error
   try:
     return sentencepiece.SentencePieceProcessor(model_file=path)
   except (OSError, RuntimeError) as error:
     raise FileNotFoundError(
-      f'{path} is no vocabulary that sentencepiece reads: {error}'
+      f'{path} is not a vocabulary that sentencepiece can read: {error}'
     ) from error
 
 
@@ -142,6 +144,6 @@ def _until(token_n: np.ndarray, end: int) -> list[int]:
 def _check_length(length: int) -> None:
   if length < 2:
     raise ValueError(
-      f'length is {length}; a caption takes 2 tokens or more, its begin and its'
-      ' end.'
+      f'config.data.text.length is {length}; it must be at least 2, for the'
+      ' begin and the end of a caption.'
     )

@@ -1,6 +1,6 @@
-"""Views of clips: which frames, which part of them, in which colours.
+"""Views of clips: windows, strides, crops, flips and changes of colour.
 
-`Transformed` wraps any source, and serves smaller clips than that source does:
+`Transformed` wraps any source, and returns smaller clips than that source:
 
   config.clip_shape = (16, 64, 64, 3)
   config.data = {
@@ -9,7 +9,7 @@
     80, 3)}, 'strides': (1, 2), 'flips': True,
   }
 
-A view is one for the whole clip: all frames have the same cut and colours.
+All frames of a view have the same crop and the same change of colour.
 """
 
 from collections.abc import Sequence
@@ -19,48 +19,56 @@ from typing import Any
 
 import numpy as np
 
+from vgen_jax.core import checks
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Schema
 from vgen_jax.data import clips
 
-# What a clip has of each frame; the first axis is time.
+# Entries of a clip with a value per frame; their first axis is time.
 _TIMED = ('video', 'action', 'audio')
-# What it has of the whole.
+# Entries that describe the whole clip.
 _UNTIMED = ('label', 'text', 'text_mask')
-# Luma and the two axes of colour about it, of NTSC's YIQ.
+# Luma and the two axes of chroma in the YIQ colours of NTSC.
 _YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 
 
 class Transformed:
-  """Views of the clips of another source.
+  """Source of views of the clips of another source.
 
-  `source[i]` takes the first stride, no jitter, colours as they are, and the
-  middle; or, with several windows and views, these in turn: clip i is of
-  example `i // (num_windows * num_views)`, each of them once. `draw` takes a
-  random view with the numbers it is given.
+  `source[i]` takes the first stride and the centre window and crop, without
+  jitter and changes of colour. With several windows and views, it takes these
+  in turn: clip i is a view of example `i // (num_windows * num_views)`.
+  `random_view` takes a random view with the given random numbers.
 
-  Of sound one gets what belongs to the frames that are shown. Text and label
-  stay: `flips` is not for those that tell left from right. Actions allow no
-  `flips`, as nothing here knows their mirror image, and neither strides above 1
-  nor jitter, as these pass over actions that led to the next frame shown. Clips
-  with other entries, such as layouts, are a ValueError.
+  Audio is that of the frames in the view. Text and label are unchanged, so do
+  not use `flips` if they depend on left and right. For clips with actions,
+  `flips`, strides above 1 and jitter raise an error: the mirror image of an
+  action is unknown, and skipped frames would have actions that lead to the next
+  frame of the view. Clips with other entries, such as layouts, raise an error.
 
   Args:
     clip_shape: (t, h, w, c) of the views.
-    source: What has the clips. Its own are longer, where strides ask for it.
-    strides: Frames of a clip for one of a view; `draw` takes any of them.
-    time_jitter: By how much of its stride `draw` moves each frame, up to 0.5.
-    resize: What the shorter side of a clip is resized to, antialiased, before
-      a view is cut out; None cuts the largest piece, then resizes it.
-    crops_at_random: Whether `draw` cuts anywhere, not in the middle.
-    flips: Whether `draw` mirrors half of the views.
-    brightness: `draw` scales pixels by 1 - brightness to 1 + brightness.
-    contrast: Likewise what differs from the clip's mean luma.
-    saturation: Likewise what differs from grey.
-    hue: `draw` turns colours by up to this part of the circle, up to 0.5.
-    num_windows: Windows of each clip that `source[i]` shows, evenly spread.
-    num_views: Cuts of each window, evenly spread along the longer side.
+    source: Source of the clips, which must be long enough for the strides.
+    strides: Numbers of clip frames per frame of a view; `random_view` takes any
+      of them.
+    time_jitter: Largest random shift of each frame in `random_view`, in units
+      of the stride, 0 to 0.5.
+    resize: Size in pixels to which the shorter side of a clip is resized, with
+      antialiasing, before a view is cropped; None takes the largest crop and
+      resizes it.
+    crops_at_random: Whether `random_view` crops at a random position.
+    flips: Whether `random_view` mirrors half of the views.
+    brightness: `random_view` scales pixels by a factor from 1 - brightness to
+      1 + brightness.
+    contrast: In the same way, range of the factor of the difference from the
+      mean luma of the clip.
+    saturation: In the same way, range of the factor of the difference from
+      grey.
+    hue: Largest random rotation of hue in `random_view`, as a fraction of the
+      circle, 0 to 0.5.
+    num_windows: Number of windows per clip for `source[i]`, evenly spaced.
+    num_views: Number of crops per window, evenly spaced along the longer side.
   """
 
   def __init__(
@@ -93,7 +101,7 @@ class Transformed:
 
   @property
   def schema(self) -> Schema:
-    """That of the source, for clips of another shape, at the first stride."""
+    """Schema of the source, with the shape and the rate of the views."""
     inner = self.source.schema
     rate = inner.frames_per_second / self.strides[0]
     return dataclasses.replace(
@@ -108,31 +116,33 @@ class Transformed:
       raise IndexError(f'Clip {index} of {len(self)} does not exist.')
     index, view = divmod(index, self.num_views)
     index, window = divmod(index, self.num_windows)
-    start = clips.spread(self._room(self.strides[0]), self.num_windows)[window]
-    place_t = int(start) + self.strides[0] * np.arange(self.clip_shape[0])
-    clip = _at(self.source[index], place_t)
-    place = clips.spread(1, self.num_views)[view]
+    stride = self.strides[0]
+    last_start = self._last_start(stride)
+    start = clips.evenly_spaced(last_start, self.num_windows)[window]
+    frame_t = int(start) + stride * np.arange(self.clip_shape[0])
+    clip = _frames(self.source[index], frame_t)
+    crop = clips.evenly_spaced(1, self.num_views)[view]
     h, w = clip['video'].shape[1:3]
     is_tall = h * self.clip_shape[2] > w * self.clip_shape[1]
-    down, right = (place, 0.5) if is_tall else (0.5, place)
-    return clip | {'video': self._cut(clip['video'], down, right)}
+    crops = (crop, 0.5) if is_tall else (0.5, crop)
+    return clip | {'video': self._crop(clip['video'], *crops)}
 
-  def draw(self, index: int, rng: np.random.Generator) -> Clip:
+  def random_view(self, index: int, rng: np.random.Generator) -> Clip:
     """Returns a random view of the example of clip `index`."""
     if not 0 <= index < len(self):
       raise IndexError(f'Clip {index} of {len(self)} does not exist.')
     index //= self.num_windows * self.num_views
-    draw = getattr(self.source, 'draw', None)
-    clip = self.source[index] if draw is None else draw(index, rng)
+    view = getattr(self.source, 'random_view', None)
+    clip = self.source[index] if view is None else view(index, rng)
     stride = int(rng.choice(self.strides))
-    start = rng.integers(self._room(stride), endpoint=True)
-    place_t = start + stride * np.arange(self.clip_shape[0])
+    start = rng.integers(self._last_start(stride), endpoint=True)
+    position_t = start + stride * np.arange(self.clip_shape[0])
     last = len(clip['video']) - 1
-    most = self.time_jitter * stride
-    place_t = clips.jittered(place_t, most, 0, last, rng)
-    clip = _at(clip, np.round(place_t).astype(int))
-    down, right = rng.random(2) if self.crops_at_random else (0.5, 0.5)
-    video_thwc = self._cut(clip['video'], down, right)
+    max_shift = self.time_jitter * stride
+    position_t = clips.jittered(position_t, max_shift, 0, last, rng)
+    clip = _frames(clip, np.round(position_t).astype(int))
+    crops = rng.random(2) if self.crops_at_random else (0.5, 0.5)
+    video_thwc = self._crop(clip['video'], *crops)
     if self.flips and rng.random() < 0.5:
       video_thwc = clips.mirrored(video_thwc)
     if any(self.colors):
@@ -140,19 +150,19 @@ class Transformed:
       video_thwc = recolored(video_thwc, *(1 + amount_4[:3]), amount_4[3])
     return clip | {'video': video_thwc}
 
-  def _room(self, stride: int) -> int:
-    """Returns the last frame of a clip that a view can begin with."""
+  def _last_start(self, stride: int) -> int:
+    """Returns the index of the last frame at which a view can start."""
     return self.source.schema.clip_shape[0] - _span(self.clip_shape[0], stride)
 
-  def _cut(
-    self, video_thwc: np.ndarray, down: float, right: float
+  def _crop(
+    self, video_thwc: np.ndarray, vertical: float, horizontal: float
   ) -> np.ndarray:
     h, w = self.clip_shape[1:3]
     if self.resize is None:
-      return clips.fit(video_thwc, h, w, down, right)
+      return clips.crop_and_resize(video_thwc, h, w, vertical, horizontal)
     video_thwc = resized(video_thwc, self.resize)
-    y = round((video_thwc.shape[1] - h) * down)
-    x = round((video_thwc.shape[2] - w) * right)
+    y = round((video_thwc.shape[1] - h) * vertical)
+    x = round((video_thwc.shape[2] - w) * horizontal)
     return video_thwc[:, y : y + h, x : x + w]
 
   def _check(self) -> None:
@@ -160,7 +170,8 @@ class Transformed:
     inner = tuple(self.source.schema.clip_shape)
     if not self.strides or min(self.strides) < 1:
       raise ValueError(
-        f'config.data.strides is {self.strides}; it needs numbers from 1 on.'
+        f'config.data.strides is {self.strides}; it must contain integers of 1'
+        ' or more.'
       )
     clips.check_actions(
       self.source.schema.action_width,
@@ -173,44 +184,38 @@ class Transformed:
     span = _span(t, max(self.strides))
     if inner[0] < span or inner[3] != c:
       raise ValueError(
-        f'config.data.source has clips {inner}; views {self.clip_shape} with'
-        f' strides {self.strides} need {span} frames or more, in {c} channels:'
-        " give the source a 'clip_shape' of its own."
+        f'The clips of config.data.source have shape {inner}; views of shape'
+        f' {self.clip_shape} with strides {self.strides} need {span} frames or'
+        f" more, with {c} channels. Set 'clip_shape' in the spec of the source."
       )
     if self.resize is not None:
       sides = _sides(inner[1], inner[2], self.resize)
       if sides[0] < h or sides[1] < w:
         raise ValueError(
-          f'config.data.resize is {self.resize}, which makes frames'
-          f' {sides[0]} x {sides[1]}; views of {h} x {w} need as many pixels or'
+          f'config.data.resize is {self.resize}, so that frames have'
+          f' {sides[0]} x {sides[1]} pixels; views of {h} x {w} need as many or'
           ' more.'
         )
-    if not (0 <= self.time_jitter <= 0.5 and 0 <= self.colors[3] <= 0.5):
-      raise ValueError(
-        f'config.data has time_jitter {self.time_jitter} and hue'
-        f' {self.colors[3]}; both go from 0 to 0.5.'
-      )
-    if min(self.colors) < 0 or max(self.colors) > 1:
-      raise ValueError(
-        f'config.data has brightness, contrast and saturation'
-        f' {self.colors[:3]}; they go from 0 to 1.'
-      )
+    checks.in_range('config.data.time_jitter', self.time_jitter, 0, 0.5)
+    checks.in_range('config.data.hue', self.colors[3], 0, 0.5)
+    for name, value in zip(
+      ('brightness', 'contrast', 'saturation'), self.colors, strict=False
+    ):
+      checks.in_range(f'config.data.{name}', value, 0, 1)
     if c == 1 and any(self.colors[2:]):
       raise ValueError(
-        'config.data.saturation and hue must be 0 for clips in 1 channel: grey'
-        ' has no colour.'
+        'config.data.saturation and config.data.hue are'
+        f' {self.colors[2]} and {self.colors[3]}; both must be 0 for clips with'
+        ' 1 channel, which have no colour.'
       )
-    if self.num_windows < 1 or self.num_views < 1:
-      raise ValueError(
-        f'config.data has num_windows {self.num_windows} and num_views'
-        f' {self.num_views}; both must be 1 or more.'
-      )
+    checks.at_least('config.data.num_windows', self.num_windows, 1)
+    checks.at_least('config.data.num_views', self.num_views, 1)
 
 
 def resized(video_thwc: np.ndarray, shorter: int) -> np.ndarray:
-  """Returns the video with its shorter side `shorter` pixels, antialiased."""
+  """Returns the video with a shorter side of `shorter` pixels, antialiased."""
   h, w = _sides(*video_thwc.shape[1:3], shorter)
-  return clips.fit(video_thwc, h, w)
+  return clips.crop_and_resize(video_thwc, h, w)
 
 
 def recolored(
@@ -220,27 +225,27 @@ def recolored(
   saturation: float = 1.0,
   hue: float = 0.0,
 ) -> np.ndarray:
-  """Returns a video in other colours, the same change in every frame.
+  """Returns a video with changed colours, the same change in every frame.
 
-  The four changes, in this order, are one linear map, rounded once: nothing is
-  clipped in between. Grey stays grey, and luma is kept by the last two.
+  The four changes, in this order, form one linear map, without rounding and
+  clipping in between. Grey stays grey, and the last two changes keep luma.
 
   Args:
-    video_thwc: uint8, of 1 channel or 3.
-    brightness: Factor of all.
-    contrast: Factor of what differs from the mean luma of the whole clip.
-    saturation: Factor of what differs from grey; not for 1 channel.
-    hue: Part of a circle to turn colours by, about grey; likewise.
+    video_thwc: uint8 video with 1 channel or 3.
+    brightness: Factor of all pixels.
+    contrast: Factor of the difference from the mean luma of the whole clip.
+    saturation: Factor of the difference from grey; unused with 1 channel.
+    hue: Rotation of hue as a fraction of the circle; unused with 1 channel.
   """
   yiq_33 = np.array(_YIQ)
   if video_thwc.shape[-1] == 1:
     map_cc, luma_c = np.ones((1, 1)), np.ones(1)
   else:
-    # Grey must have no colour at all, and so no rounded coefficients.
+    # The chroma of grey must be exactly 0, in spite of rounded coefficients.
     yiq_33[1:] -= yiq_33[1:].mean(1, keepdims=True)
     cos, sin = (f(2 * math.pi * hue) * saturation for f in (math.cos, math.sin))
-    turn_33 = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
-    map_cc, luma_c = np.linalg.inv(yiq_33) @ turn_33 @ yiq_33, yiq_33[0]
+    rotation_33 = np.array([[1, 0, 0], [0, cos, -sin], [0, sin, cos]])
+    map_cc, luma_c = np.linalg.inv(yiq_33) @ rotation_33 @ yiq_33, yiq_33[0]
   mean = float(video_thwc.mean((0, 1, 2)) @ luma_c) * brightness
   map_cc = (map_cc * brightness * contrast).astype(np.float32)
   pixels = video_thwc.astype(np.float32) @ map_cc.T
@@ -248,19 +253,19 @@ def recolored(
   return np.round(np.clip(pixels, 0, 255)).astype(np.uint8)
 
 
-def _at(clip: Clip, place_t: np.ndarray) -> Clip:
-  """Returns the frames of a clip at these places, and what goes with them."""
+def _frames(clip: Clip, frame_t: np.ndarray) -> Clip:
+  """Returns a clip with only these frames, in all entries that have frames."""
   if unknown := sorted(set(clip) - {*_TIMED, *_UNTIMED}):
     raise ValueError(
-      f'config.data.source has clips with {unknown}, which transforms cannot'
-      f' cut like the video; they know {[*_TIMED, *_UNTIMED]}. Take the source'
-      ' as it is, in the size you need.'
+      f'config.data.source has clips with {unknown}, which Transformed cannot'
+      f' crop like the video. Allowed entries: {[*_TIMED, *_UNTIMED]}. Use the'
+      ' source directly, with the clip_shape that you need.'
     )
-  return {k: x[place_t] if k in _TIMED else x for k, x in clip.items()}
+  return {k: x[frame_t] if k in _TIMED else x for k, x in clip.items()}
 
 
 def _span(num_frames: int, stride: int) -> int:
-  """Returns how many frames lie from the first to the last, both included."""
+  """Returns the number of frames from the first to the last, both included."""
   return (num_frames - 1) * stride + 1
 
 

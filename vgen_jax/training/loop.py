@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.core import checks
 from vgen_jax.core.types import Metrics
+from vgen_jax.data import batch_iterator
 from vgen_jax.data import pipeline
 from vgen_jax.runtime import checkpoints as checkpoints_lib
 from vgen_jax.runtime import preemption
@@ -159,7 +160,7 @@ def restore_or_init(
   return state
 
 
-def batches_from(setup: setup_lib.Setup, first: int) -> pipeline.Batches:
+def batches_from(setup: setup_lib.Setup, first: int) -> batch_iterator.Batches:
   """Returns an iterator over the batches of a run.
 
   Args:
@@ -171,7 +172,7 @@ def batches_from(setup: setup_lib.Setup, first: int) -> pipeline.Batches:
     batch_size=setup.settings.batch_size,
     seed=setup.settings.seed,
     first=first,
-    num_workers=setup.settings.num_workers,
+    reader=pipeline.Reader(num_workers=setup.settings.num_workers),
     faults=setup.settings.faults,
     sharding=sharding.of_batch(setup.mesh),
   )
@@ -190,7 +191,10 @@ def _check_best(setup: setup_lib.Setup) -> None:
 
 
 def _read(
-  setup: setup_lib.Setup, step: int, metrics: Metrics, batches: pipeline.Batches
+  setup: setup_lib.Setup,
+  step: int,
+  metrics: Metrics,
+  batches: batch_iterator.Batches,
 ) -> dict[str, float]:
   """Returns the metrics of a step as numbers, with learning rates.
 

@@ -158,7 +158,7 @@ def test_a_folder_with_notes(folder, tmp_path):
   assert source.schema.action_width == 2
   assert len(source) == 2 * 5
   for i in range(10):
-    clip, draw = source[i], source.draw(i, np.random.default_rng(i))
+    clip, draw = source[i], source.random_view(i, np.random.default_rng(i))
     for view in (clip, draw):
       assert source.text.decode(view['text']) == ROWS[i // 5]['caption']
       shown_t = np.round(view['video'].mean((1, 2, 3)) / 8)

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from vgen_jax.config import build
+from vgen_jax.data import host_shards
 from vgen_jax.data import pipeline
 from vgen_jax.data.files import codecs
 from vgen_jax.data.files import video_folder
 
 
 def write(path, num_frames: int, shade: int = 0, rate: int = 10) -> None:
-  """A grey video, 16x24: its top tells the frame, its bottom the video."""
+  """A grey video, 16x24: the top encodes the frame, the bottom the video."""
   path.parent.mkdir(parents=True, exist_ok=True)
   video_thwc = np.zeros((num_frames, 16, 24, 3), np.uint8)
   video_thwc[:, :8] = (np.arange(num_frames) * 4)[:, None, None, None]
@@ -27,8 +28,8 @@ def write(path, num_frames: int, shade: int = 0, rate: int = 10) -> None:
     container.mux(stream.encode())
 
 
-def numbers(clip) -> list[int]:
-  """Which frames of its video a clip shows."""
+def frames(clip) -> list[int]:
+  """Indices of the video frames in a clip."""
   top_t = clip['video'][:, 1:7].mean((1, 2, 3))
   return np.round(top_t / 4).astype(int).tolist()
 
@@ -48,13 +49,13 @@ def pair(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def sorted_videos(tmp_path_factory):
-  """Twelve videos in two folders, each of its own shade."""
+  """Twelve videos in two folders, each with another shade."""
   folder = tmp_path_factory.mktemp('sorted')
   for i in range(12):
     name = ('walks', 'runs')[i % 2]
     write(folder / name / f'{i}.mp4', 10, shade=20 * i)
   (folder / 'walks' / '._0.mp4').write_bytes(b'left by a file manager')
-  (folder / 'notes.txt').write_text('no video')
+  (folder / 'notes.txt').write_text('This is not a video.')
   return folder
 
 
@@ -63,50 +64,50 @@ def source_of(folder, t: int = 8, **kwargs) -> video_folder.VideoFolder:
   return video_folder.VideoFolder((t, 16, 16, 3), str(folder), **kwargs)
 
 
-def test_long_videos_hold_many_clips(pair):
+def test_long_videos_have_many_clips(pair):
   source = source_of(pair)
   assert len(source) == 60 // 8 + 50 // 8
-  assert numbers(source[0]) == list(range(8))
-  assert numbers(source[6]) == list(range(48, 56))
-  assert numbers(source[7]) == list(range(8))  # The next video.
-  assert numbers(source_of(pair, stride=3)[1]) == list(range(24, 48, 3))
+  assert frames(source[0]) == list(range(8))
+  assert frames(source[6]) == list(range(48, 56))
+  assert frames(source[7]) == list(range(8))  # The next video.
+  assert frames(source_of(pair, stride=3)[1]) == list(range(24, 48, 3))
   with pytest.raises(IndexError, match='Clip 13 of 13'):
     source[13]
 
 
-def test_clips_by_rate_show_the_frames_of_their_times(tmp_path):
-  """Videos of 10 and 20 frames a second move alike when shown at 5."""
+def test_clips_sampled_at_a_rate_have_the_frames_at_those_times(tmp_path):
+  """Videos of 10 and 20 frames a second have the same motion at 5."""
   write(tmp_path / 'slow.mp4', 40, rate=10)
   write(tmp_path / 'fast.mp4', 40, rate=20)
   source = source_of(tmp_path, frames_per_second=5)
-  assert len(source) == 1 + 2  # By name: 2 s of video, then 4 s.
-  assert numbers(source[0]) == list(range(0, 32, 4))
-  assert numbers(source[2]) == list(range(16, 32, 2))
+  assert len(source) == 1 + 2  # Sorted by name: 2 s of video, then 4 s.
+  assert frames(source[0]) == list(range(0, 32, 4))
+  assert frames(source[2]) == list(range(16, 32, 2))
   assert source.schema.frames_per_second == 5
   by_stride = source_of(tmp_path, stride=2).schema
   assert by_stride.frames_per_second == pytest.approx(7.5)
 
 
-def test_draws_are_runs_from_anywhere_in_the_video(pair):
+def test_random_views_are_from_anywhere_in_the_video(pair):
   source = source_of(pair, t=40)
   rng = np.random.default_rng(0)
-  runs = [numbers(source.draw(1, rng)) for _ in range(60)]
+  runs = [frames(source.random_view(1, rng)) for _ in range(60)]
   assert all(np.diff(run).tolist() == [1] * 39 for run in runs)
   assert {run[0] for run in runs} == set(range(50 - 40 + 1))
   by_time = source_of(pair, frames_per_second=10)
-  runs = [numbers(by_time.draw(9, rng)) for _ in range(20)]
+  runs = [frames(by_time.random_view(9, rng)) for _ in range(20)]
   assert all(np.diff(run).tolist() == [1] * 7 for run in runs)
   assert max(run[-1] for run in runs) <= 49
 
 
-def test_draws_crop_and_flip_as_asked(tmp_path):
+def test_random_views_crop_and_flip(tmp_path):
   video_thwc = np.zeros((4, 16, 32, 3), np.uint8)
   video_thwc += np.arange(0, 256, 8, dtype=np.uint8)[:, None]
   codecs.write_mp4(str(tmp_path / 'ramp.mp4'), video_thwc, 10)
 
   def views(**kwargs):
     source = source_of(tmp_path, t=4, **kwargs)
-    clips = [source.draw(0, np.random.default_rng(i)) for i in range(20)]
+    clips = [source.random_view(0, np.random.default_rng(i)) for i in range(20)]
     ramps = [clip['video'][0, 0, :, 0].astype(int) for clip in clips]
     return {int(ramp.min() // 8) for ramp in ramps}, {
       bool(ramp[0] > ramp[-1]) for ramp in ramps
@@ -120,14 +121,14 @@ def test_draws_crop_and_flip_as_asked(tmp_path):
   assert abs(int(middle[0]) - 64) < 8
 
 
-def test_splits_by_video_never_share_one(sorted_videos):
+def test_splits_by_video_have_no_video_in_common(sorted_videos):
   shades = [
     shades_of(iterate(source_of(sorted_videos, split=split, t=4)))
     for split in ('train', 'validation', 'test')
   ]
   assert [len(x) for x in shades] == [10, 1, 1]
   assert len(set.union(*shades)) == 12
-  # A split by clip, which this must not be, would share videos.
+  # A split by clip would have videos in common.
   clips = iterate(source_of(sorted_videos, t=4))
   assert shades_of(clips[::2]) & shades_of(clips[1::2])
 
@@ -140,19 +141,19 @@ def iterate(source):
   return [source[i] for i in range(len(source))]
 
 
-def test_splits_by_time_never_share_a_frame(pair):
-  seen = {}
+def test_splits_by_time_have_no_frame_in_common(pair):
+  found = {}
   for split in ('train', 'validation', 'test'):
     source = source_of(pair, split=split, t=5)
-    drawn = [source.draw(0, np.random.default_rng(i)) for i in range(10)]
+    views = [source.random_view(0, np.random.default_rng(i)) for i in range(10)]
     first = iterate(source)[: len(source) // 2]  # Of the first video.
-    seen[split] = {n for clip in first + drawn for n in numbers(clip)}
-  assert max(seen['train']) + 5 <= min(seen['validation'])
-  assert max(seen['validation']) + 5 <= min(seen['test'])
-  assert max(seen['test']) <= 59
+    found[split] = {n for clip in first + views for n in frames(clip)}
+  assert max(found['train']) + 5 <= min(found['validation'])
+  assert max(found['validation']) + 5 <= min(found['test'])
+  assert max(found['test']) <= 59
 
 
-def test_labels_are_sub_folders_and_alike_in_all_splits(sorted_videos):
+def test_labels_are_sub_folders_and_the_same_in_all_splits(sorted_videos):
   for split in ('train', 'validation', 'test'):
     source = source_of(sorted_videos, split=split)
     assert source.schema.class_names == ('runs', 'walks')
@@ -168,29 +169,31 @@ def test_labels_are_sub_folders_and_alike_in_all_splits(sorted_videos):
 def test_short_videos(tmp_path):
   write(tmp_path / 'short.mp4', 5)
   message = (
-    r'short.mp4: it lasts 5 frames, a clip 8 frames; take short=.loop. or'
+    r'short.mp4: it lasts 5 frames, but a clip lasts 8 frames. Set short=.loop'
   )
   with pytest.raises(codecs.ClipError, match=message):
     source_of(tmp_path)
-  with pytest.raises(codecs.ClipError, match=r'it lasts 0.5 s, a clip 0.8 s'):
+  with pytest.raises(
+    codecs.ClipError, match=r'it lasts 0.5 s, but a clip lasts 0.8 s'
+  ):
     source_of(tmp_path, frames_per_second=10)
   loop = source_of(tmp_path, short='loop')
   assert len(loop) == 1
-  assert numbers(loop[0]) == [0, 1, 2, 3, 4, 3, 2, 1]
+  assert frames(loop[0]) == [0, 1, 2, 3, 4, 3, 2, 1]
   hold = source_of(tmp_path, short='hold', frames_per_second=10)
-  assert numbers(hold[0]) == [0, 1, 2, 3, 4, 4, 4, 4]
-  drawn = loop.draw(0, np.random.default_rng(0))
-  assert numbers(drawn) == numbers(loop[0])
+  assert frames(hold[0]) == [0, 1, 2, 3, 4, 4, 4, 4]
+  view = loop.random_view(0, np.random.default_rng(0))
+  assert frames(view) == frames(loop[0])
 
 
 def test_too_short_to_split_by_time(tmp_path):
   write(tmp_path / 'one.mp4', 30)
-  message = 'it lasts 30 frames; to split it by time, into clips of 8 frames'
+  message = 'it lasts 30 frames, but a split by time into clips of 8 frames'
   for split in ('train', 'validation', 'test'):
-    with pytest.raises(codecs.ClipError, match=message + '.* takes 38 frames'):
+    with pytest.raises(codecs.ClipError, match=message + '.* needs 38 frames'):
       source_of(tmp_path, split=split)
   write(tmp_path / 'one.mp4', 38)
-  assert numbers(source_of(tmp_path, split='train')[0]) == list(range(8))
+  assert frames(source_of(tmp_path, split='train')[0]) == list(range(8))
 
 
 def test_grey_clips_and_build(pair):
@@ -203,18 +206,13 @@ def test_grey_clips_and_build(pair):
 def test_batches_are_the_same_with_any_number_of_hosts(pair):
   source = pickle.loads(pickle.dumps(source_of(pair, flips=True)))
 
-  def share(index, count):
-    with pipeline.batches(
-      source,
-      batch_size=4,
-      seed=0,
-      process_index=index,
-      process_count=count,
-    ) as batches:
+  def shard(index, count):
+    host = host_shards.Host(index, count)
+    with pipeline.batches(source, batch_size=4, seed=0, host=host) as batches:
       return next(batches)['video']
 
-  two = np.concatenate([share(0, 2), share(1, 2)])
-  np.testing.assert_array_equal(two, share(0, 1))
+  two = np.concatenate([shard(0, 2), shard(1, 2)])
+  np.testing.assert_array_equal(two, shard(0, 1))
 
 
 def test_unreadable_videos_are_named(tmp_path):
@@ -238,14 +236,14 @@ def test_missing_and_empty_folders(tmp_path):
     ({'split': 'val'}, "split is 'val'; it must be one of"),
     ({'short': 'cut'}, "short is 'cut'; it must be one of"),
     ({'stride': 0}, 'both must be positive'),
-    ({'stride': 2, 'frames_per_second': 5}, 'give one of them'),
-    ({'split': 'test', 'test': 0}, 'test is 0, so there is nothing'),
+    ({'stride': 2, 'frames_per_second': 5}, 'give only one of them'),
+    ({'split': 'test', 'test': 0}, 'test is 0, so the split .test. is empty'),
   ],
 )
 def test_errors_name_the_key(pair, kwargs, message):
   with pytest.raises(ValueError, match=message):
     source_of(pair, **kwargs)
-  with pytest.raises(ValueError, match='1 channel or 3, not in 4'):
+  with pytest.raises(ValueError, match='must be 1 or 3, not 4'):
     video_folder.VideoFolder((2, 8, 8, 4), str(pair))
 
 

@@ -1,4 +1,4 @@
-"""Tests of video_folder.py: which views it takes, what it refuses."""
+"""Tests of data/files/video_folder.py: its views and errors."""
 
 import fractions
 import itertools
@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 
+from vgen_jax.data import host_shards
 from vgen_jax.data import pipeline
 from vgen_jax.data.files import codecs
 from vgen_jax.data.files import video_folder
@@ -15,7 +16,7 @@ TICKS = np.cumsum([0] + [30 + 60 * (i % 3) for i in range(59)])  # In ms.
 
 
 def write(path, num_frames: int, ticks=None) -> None:
-  """Ten frames a second, 16x24: brightness tells frame, slope the column."""
+  """Ten frames a second, 16x24: pixels encode the frame and the column."""
   path.parent.mkdir(parents=True, exist_ok=True)
   with av.open(str(path), 'w') as file:
     stream = file.add_stream('libx264', 10, options={'crf': '0', 'g': '12'})
@@ -57,71 +58,75 @@ def left(clip) -> int:
   return int(np.round(clip['video'][0, 12, 0].mean() / 10))
 
 
-def draws(source, index: int = 0, number: int = 60) -> list:
-  return [source.draw(index, np.random.default_rng(i)) for i in range(number)]
+def random_views(source, index: int = 0, number: int = 60) -> list:
+  return [
+    source.random_view(index, np.random.default_rng(i)) for i in range(number)
+  ]
 
 
-def test_one_of_several_strides_is_drawn(folder):
+def test_random_views_have_one_of_several_strides(folder):
   source = make(folder, stride=(1, 4, 7))
-  steps = [np.diff(frames(clip)) for clip in draws(source)]
+  steps = [np.diff(frames(clip)) for clip in random_views(source)]
   assert all(len(set(step.tolist())) == 1 for step in steps)
   assert {int(step[0]) for step in steps} == {1, 4, 7}
-  assert frames(source[0]) == list(range(8))  # The first, without a draw.
+  assert frames(source[0]) == list(range(8))  # The first stride.
   assert source.schema.frames_per_second == pytest.approx(10)
   # Of a video too short for 4 and 7, nothing else can be taken.
-  last = draws(source, index=len(source) - 1)
+  last = random_views(source, index=len(source) - 1)
   assert {tuple(np.diff(frames(clip))) for clip in last} == {(1,) * 7}
 
 
-def test_jitter_moves_frames_within_the_video(folder):
+def test_jitter_shifts_frames_within_the_video(folder):
   kwargs = dict(time_jitter=0.4, short='hold')
-  moved = [frames(x) for x in draws(make(folder, stride=4, **kwargs))]
+  moved = [frames(x) for x in random_views(make(folder, stride=4, **kwargs))]
   steps = set(np.diff(moved).ravel().tolist())
   assert {2, 3, 4, 5, 6} <= steps <= set(range(9))
   assert 0 <= np.min(moved) <= np.max(moved) <= 59
   by_time = make(folder, frames_per_second=2.5, **kwargs)
-  steps = set(np.diff([frames(x) for x in draws(by_time)]).ravel().tolist())
+  steps = set(
+    np.diff([frames(x) for x in random_views(by_time)]).ravel().tolist()
+  )
   assert {2, 3, 4, 5, 6} <= steps <= set(range(9))
-  again = [frames(x) for x in draws(make(folder, stride=4, **kwargs))]
+  again = [frames(x) for x in random_views(make(folder, stride=4, **kwargs))]
   assert moved == again
 
 
 @pytest.mark.parametrize('count', [1, 2, 4])
-def test_evaluation_sees_windows_and_views_of_each_video_once(folder, count):
+def test_evaluation_reads_each_window_and_view_once(folder, count):
   source = make(folder, num_windows=3, num_views=2)
   assert len(source) == 3 * 3 * 2
-  seen = []
+  found = []
   for h in range(count):
     with pipeline.evaluation_batches(
-      source, 4, process_index=h, process_count=count
+      source, 4, host=host_shards.Host(h, count)
     ) as batches:
       for batch in batches:
         for i in np.flatnonzero(batch['mask']):
           clip = {'video': batch['video'][i]}
-          seen.append((frames(clip)[0], left(clip)))
+          found.append((frames(clip)[0], left(clip)))
   starts = [0, 26, 52, 0, 16, 32, 0, 6, 12]
-  assert sorted(seen) == sorted(itertools.product(starts, (0, 8)))
-  one = make(folder, num_windows=1)  # In the middle, whatever the length.
+  assert sorted(found) == sorted(itertools.product(starts, (0, 8)))
+  one = make(folder, num_windows=1)  # It is in the middle.
   assert [frames(one[i])[0] for i in range(3)] == [26, 16, 6]
-  # As many as there are, were the lengths to decide.
+  # By default, the number of windows depends on the length.
   assert len(make(folder)) == 7 + 5 + 2
 
 
-def test_windows_of_a_variable_rate_go_by_time(tmp_path):
+def test_windows_of_a_video_with_variable_rate_are_selected_by_time(tmp_path):
   write(tmp_path / 'a.mp4', 60, TICKS)
   source = make(tmp_path, frames_per_second=10.0, num_windows=3)
   for i, start in enumerate(np.linspace(0, TICKS[-1] / 1000 - 0.7, 3)):
     time_t = 1000 * (start + np.arange(8) / 10)
     shown = np.searchsorted(TICKS, time_t + 1, 'right') - 1
     assert frames(source[i]) == shown.tolist()
-  assert len({tuple(np.diff(frames(x))) for x in draws(source)}) > 3
+  assert len({tuple(np.diff(frames(x))) for x in random_views(source)}) > 3
 
 
-def test_a_rate_far_above_that_of_the_file_makes_no_stills(folder):
+def test_a_rate_far_above_that_of_the_file_is_an_error(folder):
   assert set(np.diff(frames(make(folder, frames_per_second=40.0)[0]))) == {0, 1}
-  with pytest.raises(codecs.ClipError, match=r'it has 10 frames .* for 41:'):
+  with pytest.raises(codecs.ClipError, match=r'it has 10 frames .* is 41, so'):
     make(folder, frames_per_second=41.0)
-  with pytest.raises(ValueError, match=r'it has 10 frames .* asks for 1e\+06'):
+  with pytest.raises(ValueError, match=r'it has 10 frames .* is 1e\+06, so'):
     make(folder, frames_per_second=1e6)
 
 
@@ -129,14 +134,14 @@ def test_a_video_and_a_link_to_it_are_in_one_split(folder, tmp_path):
   for i in range(3):
     (tmp_path / f'{i}.mp4').symlink_to(folder / f'{i}.mp4')
     (tmp_path / f'again {i}.mp4').symlink_to(f'{i}.mp4')
-  # By name, two splits would hold but one of the six.
+  # If names decided, two splits would have one of the six paths each.
   for split in ('train', 'validation', 'test'):
     source = make(tmp_path, split=split, num_windows=1)
     assert len(source) == 2
     np.testing.assert_array_equal(source[0]['video'], source[1]['video'])
 
 
-def test_what_is_no_video_is_passed_by_or_named(folder, tmp_path):
+def test_other_files_are_skipped_or_named(folder, tmp_path):
   write(tmp_path / 'clips.mp4/a.mp4', 20)  # A folder of that name.
   assert len(make(tmp_path)) == 2
   (tmp_path / 'link.mp4').symlink_to('nowhere.mp4')
@@ -151,9 +156,13 @@ def test_what_is_no_video_is_passed_by_or_named(folder, tmp_path):
   [
     ({'stride': (1, 0)}, r'stride \(1, 0\) .* both must be positive'),
     ({'stride': ()}, r'stride \(\) .* both must be positive'),
-    ({'time_jitter': 1}, 'time_jitter is 1; it goes from 0 to 0.5'),
-    ({'num_windows': 0}, 'num_windows 0 and num_views 1'),
-    ({'text': object()}, 'config.data.text is given, but config.data.notes'),
+    ({'time_jitter': 1}, 'time_jitter is 1; it must be from 0 to 0.5'),
+    ({'num_windows': 0}, 'num_windows is 0; it must be at least 1'),
+    ({'num_views': 0}, 'num_views is 0; it must be at least 1'),
+    (
+      {'text': object()},
+      'config.data.text is given, but config.data.annotations',
+    ),
   ],
 )
 def test_errors_name_the_key(folder, kwargs, message):

@@ -1,4 +1,4 @@
-"""Tests of data/tfds/dataset.py: the frames asked for, of any dataset."""
+"""Tests of data/tfds/dataset.py: clips have the right frames."""
 
 import importlib
 import pathlib
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from vgen_jax.config import build
+from vgen_jax.core import digests as digests_lib
 from vgen_jax.core import faults
 from vgen_jax.data import pipeline
 from vgen_jax.data import text
@@ -26,7 +27,7 @@ KINDS = storage.FORMATS
 
 
 class Counting:
-  """A source whose frames tell their number and that of the clip."""
+  """A source whose pixels are the index of the frame and of the clip."""
 
   def __init__(self, num_frames: int = NUM_FRAMES):
     self.num_frames = num_frames
@@ -44,14 +45,14 @@ class Counting:
 
 
 def frames_of(clip) -> list[int]:
-  """Which frames of its video a clip shows."""
+  """Indices of the video frames in a clip."""
   top_t = clip['video'][:, 1:6].mean((1, 2, 3))
   return np.round(top_t / 8).astype(int).tolist()
 
 
 @pytest.fixture(scope='module')
-def places(tmp_path_factory):
-  """The same 44 clips, in each of the formats."""
+def folders(tmp_path_factory):
+  """Folders of datasets with the same 44 clips in each format."""
   rows = [tables.Row(f'{i}', raw_videos.Clip(Counting(), i)) for i in range(44)]
   table = tables.Table(
     'counting',
@@ -67,22 +68,22 @@ def places(tmp_path_factory):
   }
 
 
-def source_of(place: str, t: int = 8, **kwargs) -> dataset.TFDSVideo:
-  return dataset.TFDSVideo((t, 16, 24, 3), data_dir=place, **kwargs)
+def source_of(folder: str, t: int = 8, **kwargs) -> dataset.TFDSVideo:
+  return dataset.TFDSVideo((t, 16, 24, 3), data_dir=folder, **kwargs)
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_a_clip_holds_the_frames_it_should(places, kind):
-  source = source_of(places[kind], split='all')
+def test_a_clip_has_the_middle_frames(folders, kind):
+  source = source_of(folders[kind], split='all')
   number = int(source.caption(0).split()[1])
   clip = source[0]
   assert frames_of(clip) == list(range(11, 19))  # The middle of 30.
   np.testing.assert_array_equal(clip['action'][:, 0], range(11, 19))
   assert clip['label'] == number % 2
   assert abs(clip['video'][:, 10:].mean() - 5 * number) < 2
-  with_stride = source_of(places[kind], t=6, stride=4)
+  with_stride = source_of(folders[kind], t=6, stride=4)
   assert frames_of(with_stride[0]) == list(range(4, 28, 4))
-  slow = source_of(places[kind], t=5, frames_per_second=2.5)
+  slow = source_of(folders[kind], t=5, frames_per_second=2.5)
   assert frames_of(slow[0]) == list(range(6, 26, 4))
   assert slow.schema.frames_per_second == 2.5
   assert source.schema.frames_per_second == 10
@@ -90,13 +91,15 @@ def test_a_clip_holds_the_frames_it_should(places, kind):
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_draws_come_from_everywhere_and_equal_full_decoding(places, kind):
-  source = source_of(places[kind], crops_at_random=False)
+def test_random_views_come_from_everywhere_and_equal_full_decoding(
+  folders, kind
+):
+  source = source_of(folders[kind], crops_at_random=False)
   whole_thwc, rate = source.frames(1)
   assert (len(whole_thwc), rate) == (NUM_FRAMES, 10)
   starts = set()
   for seed in range(200):
-    clip = source.draw(1, np.random.default_rng(seed))
+    clip = source.random_view(1, np.random.default_rng(seed))
     first = frames_of(clip)[0]
     starts.add(first)
     np.testing.assert_array_equal(clip['video'], whole_thwc[first : first + 8])
@@ -104,22 +107,22 @@ def test_draws_come_from_everywhere_and_equal_full_decoding(places, kind):
   assert max(starts) == NUM_FRAMES - 8
 
 
-def test_only_the_frames_of_the_clip_are_decoded(places, monkeypatch):
+def test_only_the_frames_of_the_clip_are_decoded(folders, monkeypatch):
   decoded = []
   real = storage.image
   monkeypatch.setattr(
     storage, 'image', lambda *args: decoded.append(1) or real(*args)
   )
-  source_of(places['jpeg'])[0]
+  source_of(folders['jpeg'])[0]
   assert len(decoded) == 8
-  source_of(places['jpeg']).frames(0)  # All of them count, when all are read.
+  source_of(folders['jpeg']).frames(0)  # All frames are decoded here.
   assert len(decoded) == 8 + NUM_FRAMES
 
 
-def test_splits_are_what_tfds_takes_them_for(places):
+def test_splits_and_slices_are_those_of_tfds(folders):
   ids = lambda split: [
     s.caption(i)
-    for s in [source_of(places['raw'], split=split)]
+    for s in [source_of(folders['raw'], split=split)]
     for i in range(len(s))
   ]
   assert len(ids('train[:50%]')) == 20
@@ -127,25 +130,27 @@ def test_splits_are_what_tfds_takes_them_for(places):
   assert sorted(both) == sorted(ids('train'))
   assert len(ids('all')) == 44
   assert sorted(ids('test')) == [f'clip {i}' for i in range(40, 44)]
-  # A slice of training would show films that are trained on.
-  with pytest.raises(ValueError, match='if it may show films of which other'):
+  # A slice of training may have segments of videos in training.
+  with pytest.raises(
+    ValueError, match='videos may have other segments in training'
+  ):
     ids('validation')
   with pytest.raises(ValueError, match="'counting' has"):
     adapters.slices('test', ('train',), 'counting')
 
 
-def test_what_is_short_goes_by_its_word(places):
+def test_short_videos_raise_or_hold(folders):
   with pytest.raises(faults.ClipError, match=r'counting, train.*does not fit'):
-    source_of(places['jpeg'], t=40)[0]
-  held = frames_of(source_of(places['jpeg'], t=40, short='hold')[0])
+    source_of(folders['jpeg'], t=40)[0]
+  held = frames_of(source_of(folders['jpeg'], t=40, short='hold')[0])
   assert held == [*range(30), *[29] * 10]
 
 
-def test_captions_become_tokens(places):
+def test_captions_become_tokens(folders):
   tokenizer = text.Bytes(length=16)
   spec = {
     'name': 'data.tfds.dataset.TFDSVideo',
-    'data_dir': places['raw'],
+    'data_dir': folders['raw'],
     'tokenizer': {'name': 'data.text.Bytes', 'length': 16},
   }
   source = build.source(spec, (8, 16, 24, 3))
@@ -153,20 +158,21 @@ def test_captions_become_tokens(places):
   assert tokenizer.decode(source[2]['text']) == source.caption(2)
 
 
-def test_workers_read_what_threads_read(places):
-  source = pickle.loads(pickle.dumps(source_of(places['mp4'])))
+def test_batches_do_not_depend_on_threads_and_pickling(folders):
+  source = pickle.loads(pickle.dumps(source_of(folders['mp4'])))
   digests = []
   for num_threads in (0, 2):
+    reader = pipeline.Reader(num_threads=num_threads)
     with pipeline.batches(
-      source, batch_size=4, seed=0, num_threads=num_threads
+      source, batch_size=4, seed=0, reader=reader
     ) as batches:
-      digests.append([pipeline.digest(next(batches)) for _ in range(3)])
+      digests.append([digests_lib.tree(next(batches)) for _ in range(3)])
   assert digests[0] == digests[1]
   assert len(set(digests[0])) == 3
 
 
-def test_a_damaged_record_is_named(places, monkeypatch):
-  source = source_of(places['mp4'])
+def test_a_damaged_record_is_named(folders, monkeypatch):
+  source = source_of(folders['mp4'])
   record = source.record(1)
   sound = source.frames(1)[0]
   at = record.index(b'mdat') + 40
@@ -181,20 +187,20 @@ def test_a_damaged_record_is_named(places, monkeypatch):
 @pytest.mark.parametrize(
   ('kwargs', 'message'),
   [
-    ({'keys': ('lable',)}, "keys has .'lable'."),
-    ({'features': {'video': 'vidoe'}}, "names 'vidoe'"),
-    ({'features': {'film': 'video'}}, "names .'film'."),
+    ({'keys': ('lable',)}, "unknown key 'lable'. Did you mean 'label'"),
+    ({'features': {'video': 'vidoe'}}, "has the path 'vidoe', which"),
+    ({'features': {'film': 'video'}}, "features: unknown key 'film'"),
     ({'split': 'validate'}, 'validate'),
     ({'split': 'train[:1%]'}, r"'train\[:1%\]' of 'counting' has no example"),
     ({'stride': 0}, 'must be positive'),
   ],
 )
-def test_what_is_wrong_is_told(places, kwargs, message):
+def test_errors_name_the_wrong_value(folders, kwargs, message):
   with pytest.raises(ValueError, match=message):
-    source_of(places['raw'], **kwargs)
+    source_of(folders['raw'], **kwargs)
 
 
-def test_a_dataset_that_is_not_there_is_told(places, tmp_path):
+def test_errors_about_missing_datasets(folders, tmp_path):
   for kwargs, message in (
     ({'data_dir': str(tmp_path)}, 'No dataset .*dataset_info.json'),
     ({'dataset': 'no_such_set', 'data_dir': str(tmp_path)}, "'no_such_set'"),
@@ -207,20 +213,20 @@ def test_a_dataset_that_is_not_there_is_told(places, tmp_path):
       dataset.TFDSVideo((8, 16, 24, 3), split='train', **kwargs)
   with pytest.raises(ValueError, match='neither dataset nor data_dir'):
     dataset.TFDSVideo((8, 16, 24, 3))
-  out = pathlib.Path(places['raw']).parents[1]  # By name, it is found.
+  out = pathlib.Path(folders['raw']).parents[1]  # It can also be found by name.
   found = dataset.TFDSVideo((8, 16, 24, 3), 'counting', str(out), 'test')
   assert len(found) == 4
 
 
 @pytest.mark.parametrize('name', sorted(adapters.CATALOGUE))
 def test_catalogue(name, monkeypatch):
-  """Made-up examples of each set pass through parser and decoder."""
+  """Random examples of each dataset can be parsed and decoded."""
   tfds = compat.load()
-  # Made up as they are, parts of one example would differ in length.
+  # By default, the parts of a random example would differ in length, ...
   mocking = importlib.import_module('tensorflow_datasets.testing.mocking')
   make = mocking.RandomFakeGenerator.__init__
   monkeypatch.setattr(make, '__defaults__', (1, None, True, 0))
-  box = tfds.features.BBoxFeature  # And boxes would be inside out.
+  box = tfds.features.BBoxFeature  # ... and its boxes would be invalid.
   monkeypatch.setattr(box, 'encode_example', lambda *_: np.zeros(4, 'f4'))
   known = adapters.CATALOGUE[name]
   with tfds.testing.mock_data(num_examples=2):
@@ -235,10 +241,10 @@ def test_catalogue(name, monkeypatch):
     raw = tfds.data_source(name, split=known.splits[0])[1]
   assert len(source) == 2
   assert clip['video'].shape == (3, 8, 8, 3)
-  assert clip['video'].std() > 1  # Noise, not nothing.
-  told = {key for key in adapters.KEYS if getattr(known, key) is not None}
-  assert set(clip) == told
-  for key in told & {'label', 'caption'}:
+  assert clip['video'].std() > 1  # The frames are noise.
+  keys = {key for key in adapters.KEYS if getattr(known, key) is not None}
+  assert set(clip) == keys
+  for key in keys & {'label', 'caption'}:
     assert clip[key] == raw[getattr(known, key)]
   if 'action' in clip:
     assert clip['action'].shape == (3, source.schema.action_width)
@@ -246,11 +252,13 @@ def test_catalogue(name, monkeypatch):
     assert source.schema.num_classes == 101
 
 
-def test_an_adapter_that_names_another_feature_fails(monkeypatch):
+def test_an_adapter_with_a_missing_feature_is_an_error(monkeypatch):
   wrong = adapters.Adapter('frames')
   monkeypatch.setattr(adapters, 'CATALOGUE', {'tao': wrong})
   with compat.load().testing.mock_data(num_examples=1):
-    with pytest.raises(ValueError, match="names 'frames'; the dataset has"):
+    with pytest.raises(
+      ValueError, match="path 'frames', which the dataset does"
+    ):
       dataset.TFDSVideo((3, 8, 8, 3), 'tao', split='train')
 
 
@@ -261,8 +269,8 @@ from vgen_jax.data.prepare import raw_videos, write
 from vgen_jax.data.tfds import dataset
 from vgen_jax.synthetic.digits import prepare
 table = prepare.table((4, 16, 16, 1), 4)
-place, _ = write.write(table, {str(tmp_path)!r}, raw_videos.Options('jpeg'))
-source = dataset.TFDSVideo((4, 16, 16, 1), data_dir=place)
+folder, _ = write.write(table, {str(tmp_path)!r}, raw_videos.Options('jpeg'))
+source = dataset.TFDSVideo((4, 16, 16, 1), data_dir=folder)
 assert source[0]['video'].any()
 print('tensorflow' in sys.modules, 'tensorflow_datasets' in sys.modules)
 """

@@ -99,7 +99,7 @@ def test_truth_does_not_hang_on_what_was_asked_before(spec):
 def test_worlds_go_through_the_pipeline():
   for spec in WORLDS[3:7]:
     world = build.source(spec, SHAPE)
-    with pipeline.evaluation_batches(world, 4, num_threads=0) as batches:
+    with pipeline.evaluation_batches(world, 4) as batches:
       batch = next(batches)
     for key, value in world[2].items():
       np.testing.assert_array_equal(batch[key][2], value)

@@ -1,12 +1,13 @@
-"""What is written about videos in a table beside them: captions and actions.
+"""Annotations of videos: a table of captions and actions.
 
-A table is JSON lines or CSV, and its columns are
+The table is a file of JSON lines or CSV with the columns
 
   file     path of a video, relative to the folder of videos;
   caption  a text;
-  action   for each frame of the video a list of numbers, in CSV as JSON.
+  action   a list of numbers for each frame of the video, as JSON in CSV.
 
-A column may be left out. A CSV file begins with a line of their names.
+`caption` and `action` are optional. The first line of a CSV file contains the
+names of the columns.
 """
 
 from collections.abc import Iterator
@@ -23,11 +24,11 @@ _COLUMNS = {'file', 'caption', 'action'}
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Annotation:
-  """What is known of a video.
+  """Annotation of a video.
 
   Attributes:
-    caption: Of the whole video, or None.
-    action_na: float32, done at each frame, or None.
+    caption: Caption of the whole video, or None.
+    action_na: Actions at each frame, float32, or None.
   """
 
   caption: str | None = None
@@ -35,58 +36,63 @@ class Annotation:
 
 
 def read(path: str) -> dict[str, Annotation]:
-  """Returns what a table says, {file: note}, with '/' between folders.
+  """Returns the annotations in a table, by the path of the video.
+
+  Paths have '/' between folders, as in the table.
 
   Raises:
     FileNotFoundError: If there is no such table.
-    ValueError: If it is not of this form; with the line.
+    ValueError: If a line is wrong. The message states its number.
   """
   file = pathlib.Path(path)
   if file.suffix.lower() not in ('.csv', '.jsonl') or not file.is_file():
     raise FileNotFoundError(
-      f"config.data.notes is '{path}'; it must be a file that ends in .csv or"
-      ' .jsonl.'
+      f"config.data.annotations is '{path}'; it must be an existing file whose"
+      ' name ends in .csv or .jsonl.'
     )
-  notes: dict[str, Annotation] = {}
+  annotations: dict[str, Annotation] = {}
   for number, row in _rows(file):
-    where = f'{path}, line {number}'
+    line = f'{path}, line {number}'
     if not isinstance(row, dict) or 'file' not in row or set(row) - _COLUMNS:
       raise ValueError(
-        f"{where}: it has {row!r:.80}; it needs 'file', and besides 'caption'"
-        " or 'action' only."
+        f"{line}: it has {row!r:.80}; it must have 'file', and may have"
+        " 'caption' and 'action'."
       )
     for key in ('file', 'caption'):
       if not isinstance(row.get(key, ''), str | None):
         raise ValueError(
-          f'{where}: its {key} is {row[key]!r:.80}; it must be text.'
+          f'{line}: its {key} is {row[key]!r:.80}; it must be text.'
         )
-    if row['file'] in notes:
-      raise ValueError(f'{where}: {row["file"]!r} is there twice; keep one.')
-    notes[row['file']] = Annotation(
-      row.get('caption'), _action(row.get('action'), where)
+    if row['file'] in annotations:
+      raise ValueError(
+        f'{line}: {row["file"]!r} has a line already; remove one of them.'
+      )
+    annotations[row['file']] = Annotation(
+      row.get('caption'), _action(row.get('action'), line)
     )
-  return notes
+  return annotations
 
 
-def width(notes: dict[str, Annotation]) -> int:
-  """Returns how many numbers an action is; 0 if there are none.
+def action_width(annotations: dict[str, Annotation]) -> int:
+  """Returns the number of values of an action; 0 if there are no actions.
 
   Raises:
-    ValueError: If videos differ, or some have none.
+    ValueError: If it differs between videos, or only some have actions.
   """
   widths = {
-    0 if note.action_na is None else note.action_na.shape[1]
-    for note in notes.values()
+    0 if annotation.action_na is None else annotation.action_na.shape[1]
+    for annotation in annotations.values()
   }
   if len(widths) > 1:
     raise ValueError(
-      f'config.data.notes has actions of {sorted(widths)} numbers; give all'
-      ' videos the same, or none any.'
+      f'config.data.annotations has actions of {sorted(widths)} values; all'
+      ' videos must have actions of one width, or none.'
     )
   return widths.pop() if widths else 0
 
 
 def _rows(file: pathlib.Path) -> Iterator[tuple[int, Any]]:
+  """Yields the number and the content of each line."""
   with file.open(newline='', encoding='utf-8-sig') as lines:
     if file.suffix.lower() == '.csv':
       table = csv.DictReader(lines, strict=True)
@@ -98,31 +104,31 @@ def _rows(file: pathlib.Path) -> Iterator[tuple[int, Any]]:
         yield number, _parsed(line, f'{file}, line {number}')
 
 
-def _action(value: Any, where: str) -> np.ndarray | None:
+def _action(value: Any, line: str) -> np.ndarray | None:
   if value is None or value == '':
     return None
   if isinstance(value, str):
-    value = _parsed(value, where)
+    value = _parsed(value, line)
   try:
-    with np.errstate(over='ignore'):  # To infinity, which is refused below.
+    with np.errstate(over='ignore'):  # Infinity raises an error below.
       action_na = np.array(value, np.float32)
   except (TypeError, ValueError):
     action_na = np.zeros(())
   if action_na.ndim != 2 or not action_na.size:
     raise ValueError(
-      f'{where}: its action is no table of numbers; it needs a list for each'
-      ' frame, all as long.'
+      f'{line}: its action is not a table of numbers; it must have a list for'
+      ' each frame, all of one length.'
     )
   if not np.isfinite(action_na).all():
     raise ValueError(
-      f'{where}: its action has numbers that are infinite or none at all (NaN);'
-      ' give finite ones.'
+      f'{line}: its action has infinite values or NaN; all values must be'
+      ' finite.'
     )
   return action_na
 
 
-def _parsed(text: str, where: str) -> Any:
+def _parsed(text: str, line: str) -> Any:
   try:
     return json.loads(text)
   except json.JSONDecodeError as error:
-    raise ValueError(f'{where}: it is no JSON: {error}.') from error
+    raise ValueError(f'{line}: it is not valid JSON: {error}.') from error

@@ -1,9 +1,10 @@
-"""The sound of a clip: a log-mel spectrum for each of its frames.
+"""Audio of a clip: a log-mel spectrum for each of its frames.
 
 The mel scale is m(f) = 2595 log10(1 + f / 700) (O'Shaughnessy, Speech
-Communication, 1987). Band k of a spectrum adds up the powers of the frequencies
-near its centre, weighted by a triangle in hertz; the corners of the triangles
-lie evenly on the mel scale, and each is the centre of the next.
+Communication, 1987). Band k of a spectrum is the sum of the powers of the
+frequencies near its centre, with triangular weights in hertz. The corners of
+the triangles are evenly spaced on the mel scale, and each is the centre of the
+next triangle.
 """
 
 import dataclasses
@@ -15,24 +16,28 @@ import numpy as np
 from vgen_jax.core import faults
 from vgen_jax.data.files import containers
 
-FLOOR = 1e-8  # Power below which all is silence.
-# A decoder of sound needs what comes before; this much is then thrown away.
+FLOOR = 1e-8  # Smallest power; the power of silence.
+# A decoder of audio needs some earlier samples, which are then removed.
 _LEAD_S = 0.5
 
 
 @dataclasses.dataclass(frozen=True)
 class LogMel:
-  """How sound becomes numbers: the natural logarithm of powers, by bands.
+  """Log-mel spectra: the natural logarithm of the power in each mel band.
 
-  A sine of amplitude 1 has power 1 at its frequency, whatever the window; 0 is
-  thus about the loudest, and log(1e-8), -18.4, silence.
+  A sine of amplitude 1 has power 1 at its frequency for any window. So values
+  go from log(1e-8) = -18.4 (silence) to about 0 (the loudest sounds).
 
   Attributes:
-    num_bands: Mel bands, f.
-    low_hz: Where the first band begins.
-    high_hz: Where the last band ends; above half of a track's rate is silence.
-    window_s: Length of the Hann window about each frame; None takes twice the
-      time from a frame to the next, so that all of the sound counts alike.
+    num_bands: Number of mel bands, f.
+    low_hz: Lower end of the first band.
+    high_hz: Upper end of the last band. Frequencies above half of the sample
+      rate of a track are silent.
+    window_s: Length in seconds of the Hann window around each frame; None takes
+      twice the time between two frames, so that all samples have equal weight.
+
+  Raises:
+    ValueError: If there is no band, or the frequencies are out of range.
   """
 
   num_bands: int = 64
@@ -43,57 +48,64 @@ class LogMel:
   def __post_init__(self):
     if self.num_bands < 1 or not 0 <= self.low_hz < self.high_hz:
       raise ValueError(
-        f'config.data.audio is {self}; it needs a band or more, and low_hz'
-        ' from 0 to below high_hz.'
+        f'config.data.audio is {self}; num_bands must be 1 or more, and low_hz'
+        ' must be from 0 to below high_hz.'
       )
 
-  def read(self, path: str, time_t: np.ndarray, pitch_s: float) -> np.ndarray:
-    """Returns the spectra of a file's own track about these times.
+  def read(
+    self, path: str, time_t: np.ndarray, frame_interval: float
+  ) -> np.ndarray:
+    """Returns the spectra of the audio of a file at these times.
 
     Args:
       path: Local file.
-      time_t: Seconds on the file's clock, in any order; before and after the
-        track is silence.
-      pitch_s: Time from a frame to the next, in seconds.
+      time_t: Times in seconds on the clock of the file, in any order. It is
+        silent before and after the audio track.
+      frame_interval: Time from one frame to the next, in seconds.
 
     Returns:
       float32 `[t, f]`.
 
     Raises:
-      ClipError: If the file has no sound, or it cannot be decoded.
+      ClipError: If the file has no audio, or it cannot be decoded.
     """
-    half_s = (self.window_s or 2 * pitch_s) / 2
+    half_s = (self.window_s or 2 * frame_interval) / 2
     first_s, last_s = np.min(time_t) - half_s, np.max(time_t) + half_s
     sample_n, rate, start = read(path, first_s, last_s)
-    return self.spectra(sample_n, rate, time_t - start / rate, pitch_s)
+    time_t = time_t - start / rate
+    return self.spectra(sample_n, rate, time_t, frame_interval)
 
   def spectra(
-    self, sample_n: np.ndarray, rate: int, time_t: np.ndarray, pitch_s: float
+    self,
+    sample_n: np.ndarray,
+    rate: int,
+    time_t: np.ndarray,
+    frame_interval: float,
   ) -> np.ndarray:
-    """Returns the spectra of a sound about these times, float32 `[t, f]`.
+    """Returns the spectra of audio samples at these times, float32 `[t, f]`.
 
     Args:
-      sample_n: In [-1, 1]; sample i is at i / rate seconds.
-      rate: Samples a second.
-      time_t: In seconds; what lies outside of the sound is silence.
-      pitch_s: Time from a frame to the next, in seconds.
+      sample_n: Samples in [-1, 1]; sample i is at i / rate seconds.
+      rate: Samples per second.
+      time_t: Times in seconds. It is silent before and after the samples.
+      frame_interval: Time from one frame to the next, in seconds.
     """
-    length = max(2, round((self.window_s or 2 * pitch_s) * rate))
+    length = max(2, round((self.window_s or 2 * frame_interval) * rate))
     first_t = np.round(time_t * rate).astype(int) - length // 2
-    place_tn = first_t[:, None] + np.arange(length)
-    inside_tn = (place_tn >= 0) & (place_tn < len(sample_n))
+    index_tn = first_t[:, None] + np.arange(length)
+    inside_tn = (index_tn >= 0) & (index_tn < len(sample_n))
     padded_n = np.append(np.asarray(sample_n, np.float64), 0.0)
-    sound_tn = padded_n[np.where(inside_tn, place_tn, -1)]
+    sample_tn = padded_n[np.where(inside_tn, index_tn, -1)]
     window_n = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
-    scale = 2 / window_n.sum()  # A sine's power is in two halves of a spectrum.
-    power_tk = np.abs(scale * np.fft.rfft(sound_tn * window_n)) ** 2
+    scale = 2 / window_n.sum()  # Half of the power is at -f.
+    power_tk = np.abs(scale * np.fft.rfft(sample_tn * window_n)) ** 2
     hertz_k = np.fft.rfftfreq(length, 1 / rate)
     return np.log(np.maximum(power_tk @ self.weights(hertz_k).T, FLOOR)).astype(
       np.float32
     )
 
   def weights(self, hertz_k: np.ndarray) -> np.ndarray:
-    """Returns how much each frequency counts in each band, `[f, k]`."""
+    """Returns the weight of each frequency in each band, `[f, k]`."""
     corner_mel = np.linspace(
       _mel(self.low_hz), _mel(self.high_hz), self.num_bands + 2
     )
@@ -109,22 +121,23 @@ class LogMel:
 def read(
   path: str, first_s: float, last_s: float
 ) -> tuple[np.ndarray, int, int]:
-  """Returns a stretch of a file's sound, the mean of its channels.
+  """Returns a segment of the audio of a file, as the mean of its channels.
 
-  It is exact to the sample where the container's clock is, as in mp4; webm and
-  mkv count milliseconds.
+  It is exact to the sample if the times in the container are, as in mp4; webm
+  and mkv round them to milliseconds.
 
   Args:
     path: Local file.
-    first_s: Where to begin, in seconds on the file's clock.
-    last_s: Where to end.
+    first_s: Start of the segment, in seconds on the clock of the file.
+    last_s: End of the segment, in seconds.
 
   Returns:
-    Samples float32 `[n]` in about [-1, 1], at the rate of the track; that rate;
-    and the number of the first sample, where 0 is at second 0. Gaps are silent.
+    (samples, rate, first): samples float32 `[n]` in about [-1, 1] at the rate
+    of the track, in samples per second; and the index of the first sample,
+    where index 0 is at second 0. Gaps are silent.
 
   Raises:
-    ClipError: If the file has no sound, or it cannot be decoded.
+    ClipError: If the file has no audio, or it cannot be decoded.
   """
   path = str(path)
   with containers.opened(path, 'audio') as (container, stream):
@@ -134,16 +147,18 @@ def read(
     from_tick = math.floor((first_s - _LEAD_S) / stream.time_base)
     if from_tick > (stream.start_time or 0):
       container.seek(from_tick, stream=stream, backward=True)
-    # Of numbers only: the rate stays, and channels of any layout are kept.
+    # Only the dtype is converted: the rate and the channels stay.
     floats = av.AudioResampler('fltp')
     last_end = None
     for frame in container.decode(stream):
       if frame.pts is None or frame.sample_rate != rate:
         raise faults.ClipError(
-          path, 'its sound has no times, or two rates; encode it anew.'
+          path,
+          'its audio has no times, or its sample rate changes; encode the file'
+          ' again.',
         )
       start = round(frame.pts * frame.time_base * rate) - first
-      # Clocks round: what follows within two milliseconds, follows at once.
+      # Times are rounded: a gap of up to two milliseconds is none.
       if last_end is not None and abs(start - last_end) <= rate // 500:
         start = last_end
       if start >= len(sample_n):

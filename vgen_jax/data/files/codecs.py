@@ -1,10 +1,11 @@
-"""Video files: the exact frames of them, at random access, and new ones.
+"""Reading of exact frames of video files, at random access, and writing.
 
-Headers lie about the number of frames, rates vary within a file, and a seek
-lands where the container pleases. So a video is first scanned: its packets tell
-the time of each frame, without decoding any. To read frames, one seeks to the
-key frame before the first of them, decodes forward and picks by time; this
-equals what decoding the whole file gives.
+The number of frames in a header may be wrong, the rate may vary within a file,
+and a seek may stop at another frame than requested. So a video is first
+scanned: its packets contain the time of each frame, and none is decoded. To
+read frames, `read` seeks to the key frame before the first of them, decodes
+forward and selects frames by time. The result equals that of decoding the whole
+file.
 """
 
 from collections.abc import Sequence
@@ -23,24 +24,23 @@ from vgen_jax.data.files import containers
 # Containers such as webm round times to milliseconds.
 _TOLERANCE_S = 1e-3
 
-
-ClipError = faults.ClipError  # What this file raises.
+ClipError = faults.ClipError
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Index:
-  """Where the frames of a video are; frames are numbered as they are shown.
+  """Index of the frames of a video, in the order in which they are shown.
 
   Attributes:
-    path: The file.
-    height: Of a frame as it is stored, in pixels; `read` turns it upright.
-    width: Of a frame as it is stored, in pixels.
-    time_base: Length in seconds of a tick, the unit of time below.
-    pts_n: When each frame is shown, int64 ticks, rising.
-    key_k2: For each key frame, when it is shown and what to seek to for it.
-    is_counted: Whether frames carry no time to trust, so that they are told by
-      counting from the start.
-    max_pixels: Most pixels that a frame may have.
+    path: Path of the file.
+    height: Height of a stored frame in pixels; `read` rotates it upright.
+    width: Width of a stored frame in pixels.
+    time_base: Length of a tick in seconds; a tick is the unit of time below.
+    pts_n: Presentation time of each frame, int64 ticks, increasing.
+    key_k2: Presentation time of each key frame, and the time to seek to for it.
+    is_counted: Whether the times of frames are unreliable, so that frames are
+      identified by counting from the start of the file.
+    max_pixels: Largest allowed number of pixels of a frame.
   """
 
   path: str
@@ -57,31 +57,31 @@ class Index:
 
   @property
   def time_n(self) -> np.ndarray:
-    """When each frame is shown, in seconds after the first."""
+    """Presentation time of each frame, in seconds after the first."""
     return (self.pts_n - self.pts_n[0]) * float(self.time_base)
 
   @property
   def frames_per_second(self) -> float:
-    """The mean rate; 1 if there is but one frame."""
+    """Mean rate in frames per second; 1 if there is only one frame."""
     return (len(self) - 1) / self.time_n[-1] if len(self) > 1 else 1.0
 
   def at(self, time_t: np.ndarray) -> np.ndarray:
-    """Returns the numbers of the frames that are shown at these seconds."""
+    """Returns the indices of the frames that are shown at times in seconds."""
     number_t = np.searchsorted(self.time_n, time_t + _TOLERANCE_S, 'right') - 1
     return np.maximum(number_t, 0)
 
 
 def scan(path: str, max_pixels: int = containers.MAX_PIXELS) -> Index:
-  """Returns where the frames of a video are.
+  """Returns the index of the frames of a video.
 
   Args:
     path: Local file.
-    max_pixels: Most pixels that a frame may have: a small file may unfold to
-      more than memory holds.
+    max_pixels: Largest allowed number of pixels of a frame: a small file may
+      decode to more than fits in memory.
 
   Raises:
-    ClipError: If the file is missing, is no video, is cut short, or has frames
-      that are too large.
+    ClipError: If the file is missing, not a video or truncated, or its frames
+      are too large.
   """
   path = str(path)
   with containers.opened(path, max_pixels=max_pixels) as (container, stream):
@@ -90,16 +90,16 @@ def scan(path: str, max_pixels: int = containers.MAX_PIXELS) -> Index:
     if is_mp4 and len(packets) < stream.frames:
       raise ClipError(
         path,
-        f'it is cut short: {len(packets)} frames are left of {stream.frames};'
-        ' copy it anew or remove it.',
+        f'it is truncated: it has {len(packets)} of {stream.frames} frames;'
+        ' copy it again or remove it.',
       )
-    # Those that an edit list cuts away are decoded, but not shown.
+    # Frames that an edit list removes are decoded, but not shown.
     packets = [packet for packet in packets if not packet.is_discard]
     pts_n = np.array([p.pts for p in packets if p.pts is not None], np.int64)
     codec = stream.codec_context.name
     size = stream.codec_context.height, stream.codec_context.width
     rate = stream.average_rate or stream.guessed_rate or fractions.Fraction(25)
-    # AVI keeps no times, and those made up for H.264 fail to count B-frames.
+    # AVI stores no times, and those that FFmpeg computes ignore B-frames.
     is_counted = len(np.unique(pts_n)) < len(packets) or (
       container.format.name == 'avi' and codec in ('h264', 'hevc')
     )
@@ -107,7 +107,7 @@ def scan(path: str, max_pixels: int = containers.MAX_PIXELS) -> Index:
 
   if is_counted:
     pts_n, time_base = np.arange(_count(path, max_pixels)), 1 / rate
-  elif codec == 'vp8':  # Some of its packets are never shown.
+  elif codec == 'vp8':  # Some of its packets are not shown.
     with containers.opened(path, max_pixels=max_pixels) as (container, stream):
       shown = [frame.pts for frame in container.decode(stream)]
     pts_n = np.array(shown, np.int64)
@@ -116,10 +116,10 @@ def scan(path: str, max_pixels: int = containers.MAX_PIXELS) -> Index:
     for p in packets
     if p.is_keyframe and not is_counted
   ]
-  if key_k2:  # Frames of an earlier shot, cut away, cannot be decoded.
+  if key_k2:  # Frames before the first key frame cannot be decoded.
     pts_n = pts_n[pts_n >= min(pts for pts, _ in key_k2)]
   if not len(pts_n):
-    raise ClipError(path, 'it holds no frame; remove it.')
+    raise ClipError(path, 'it contains no frame; remove it.')
   key_k2 = np.array(sorted(key_k2), np.int64).reshape(-1, 2)
   return Index(
     path, *size, time_base, np.sort(pts_n), key_k2, is_counted, max_pixels
@@ -127,51 +127,56 @@ def scan(path: str, max_pixels: int = containers.MAX_PIXELS) -> Index:
 
 
 def read(index: Index, numbers: Sequence[int]) -> np.ndarray:
-  """Returns frames of a video, upright, RGB uint8 `[t, h, w, 3]`.
+  """Returns upright frames of a video, RGB uint8 `[t, h, w, 3]`.
 
   Args:
-    index: From `scan`.
-    numbers: Which frames, in any order; a frame may come more than once.
+    index: Index of the video, from `scan`.
+    numbers: Indices of the frames, in any order; they may repeat.
 
   Raises:
-    ClipError: If one of them cannot be decoded.
+    ClipError: If a frame cannot be decoded.
     IndexError: If the video has no such frame.
   """
-  wanted, place_t = np.unique(np.asarray(numbers, int), return_inverse=True)
+  wanted, row_t = np.unique(np.asarray(numbers, int), return_inverse=True)
   if not len(wanted) or wanted[0] < 0 or wanted[-1] >= len(index):
-    raise IndexError(f'{index.path} has no frames {numbers}, but {len(index)}.')
+    raise IndexError(
+      f'{index.path} has {len(index)} frames; frames {numbers} do not exist.'
+    )
   pts = index.pts_n[wanted]
   before = np.searchsorted(index.key_k2[:, 0], pts[0], 'right') - 1
   images = None
   if before > 0:
     images = _decode(index, pts, int(index.key_k2[before, 1]))
-  if images is None:  # The seek led too far, or was of no use.
+  if images is None:  # The seek went too far, or was not possible.
     images = _decode(index, pts, None)
   if images is None:
     raise ClipError(
       index.path,
       f'frames {wanted[0]} to {wanted[-1]} of {len(index)} cannot all be'
-      ' decoded: it is damaged; copy it anew or remove it.',
+      ' decoded: the file is damaged; copy it again or remove it.',
     )
   if len({image_hwc.shape for image_hwc in images}) > 1:
-    raise ClipError(index.path, 'it turns on its side midway; cut it there.')
-  return np.stack(images)[place_t]
+    raise ClipError(
+      index.path, 'its rotation changes within the file; split the file there.'
+    )
+  return np.stack(images)[row_t]
 
 
 def write_mp4(
   path: str, video_thwc: np.ndarray, frames_per_second: float, scale: int = 1
 ) -> None:
-  """Writes a clip as H.264 in yuv420p, which every browser plays.
+  """Writes a clip as H.264 in yuv420p, which all browsers play.
 
   Args:
     path: Local file or gs:// object.
-    video_thwc: uint8, of 1 channel or 3. A frame of odd height or width gets
-      its last row or column twice, as the format asks for even ones.
-    frames_per_second: Speed to show it at.
-    scale: Pixels along each axis that a pixel becomes.
+    video_thwc: uint8 video with 1 channel or 3. The format needs even sizes, so
+      the last row or column of an odd size is repeated.
+    frames_per_second: Rate at which the clip is shown.
+    scale: Integer factor by which each frame is enlarged.
 
   Raises:
-    ValueError: If `video_thwc` is no such video.
+    ValueError: If `video_thwc` has another dtype or shape, or `scale` is below
+      1.
   """
   video_thwc = _enlarged(video_thwc, scale)
   odd_h, odd_w = (size % 2 for size in video_thwc.shape[1:3])
@@ -184,7 +189,7 @@ def write_mp4(
     stream = container.add_stream('libx264', rate, options={'crf': '18'})
     stream.height, stream.width = video_thwc.shape[1:3]
     stream.pix_fmt = 'yuv420p'
-    stream.codec_context.thread_count = 1  # Bytes depend on the number.
+    stream.codec_context.thread_count = 1  # The bytes depend on it.
     for image_hwc in video_thwc:
       frame = av.VideoFrame.from_ndarray(image_hwc, format='rgb24')
       container.mux(stream.encode(frame))
@@ -195,15 +200,21 @@ def write_mp4(
 def write_gif(
   path: str, video_thwc: np.ndarray, frames_per_second: float, scale: int = 1
 ) -> None:
-  """Writes a clip as an endless GIF of at most 256 colours.
+  """Writes a clip as a GIF that repeats, with at most 256 colours.
 
-  Args: as those of `write_mp4`; the format rounds to hundredths of a second.
+  Args:
+    path: Local file or gs:// object.
+    video_thwc: uint8 video with 1 channel or 3.
+    frames_per_second: Rate at which the clip is shown; the format rounds the
+      time of a frame to hundredths of a second.
+    scale: Integer factor by which each frame is enlarged.
 
   Raises:
-    ValueError: If `video_thwc` is no such video.
+    ValueError: If `video_thwc` has another dtype or shape, or `scale` is below
+      1.
   """
   video_thwc = _enlarged(video_thwc, scale)
-  # One palette for all frames: with their own, still parts would flicker.
+  # With a palette per frame, parts that do not move would flicker.
   column = Image.fromarray(video_thwc.reshape(-1, *video_thwc.shape[2:]))
   column = column.quantize(256)
   colors_thw = np.asarray(column).reshape(video_thwc.shape[:3])
@@ -223,6 +234,7 @@ def write_gif(
 
 
 def _count(path: str, max_pixels: int) -> int:
+  """Returns the number of frames, by decoding them."""
   with containers.opened(path, max_pixels=max_pixels) as (container, stream):
     return sum(1 for _ in container.decode(stream))
 
@@ -230,12 +242,13 @@ def _count(path: str, max_pixels: int) -> int:
 def _decode(
   index: Index, pts: np.ndarray, seek_to: int | None
 ) -> list[np.ndarray] | None:
-  """Returns the frames shown at `pts`, rising; None if one was not there.
+  """Returns the frames that are shown at `pts`; None if one is missing.
 
   Args:
-    index: Of the video.
-    pts: In ticks.
-    seek_to: Where to begin, in ticks; None is the start of the file.
+    index: Index of the video.
+    pts: Presentation times in ticks, increasing.
+    seek_to: Time in ticks at which decoding begins; None is the start of the
+      file.
   """
   images = []
   with containers.opened(index.path, max_pixels=index.max_pixels) as (
@@ -256,14 +269,14 @@ def _decode(
 
 
 def _enlarged(video_thwc: np.ndarray, scale: int) -> np.ndarray:
-  """Returns the video as RGB, each pixel `scale` by `scale` of them."""
+  """Returns the video as RGB, enlarged by an integer factor."""
   video_thwc = np.asarray(video_thwc)
   shape, dtype = video_thwc.shape, video_thwc.dtype
   is_video = len(shape) == 4 and shape[-1] in (1, 3) and video_thwc.size
   if dtype != np.uint8 or not is_video or scale < 1:
     raise ValueError(
       f'A video {dtype} {shape} cannot be written at scale {scale}; it must be'
-      ' uint8 [t, h, w, c] with c 1 or 3, and the scale 1 or more.'
+      ' uint8 [t, h, w, c] with c 1 or 3, and the scale must be 1 or more.'
     )
   video_thwc = np.repeat(video_thwc, 3 // shape[-1], axis=-1)
   return video_thwc.repeat(scale, axis=1).repeat(scale, axis=2)

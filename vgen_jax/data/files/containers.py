@@ -1,7 +1,7 @@
-"""Opening a file that holds video or sound, without trusting it.
+"""Opening of files with video or audio that are not trusted.
 
-A file may be anything: a folder, a pipe that never ends, a list of addresses to
-fetch, a frame as large as memory. All that goes wrong is a `ClipError`.
+A path may lead to anything: a folder, an endless pipe, a playlist of addresses,
+a frame that fills the memory. Everything that goes wrong raises `ClipError`.
 """
 
 from collections.abc import Iterator
@@ -14,11 +14,10 @@ import numpy as np
 
 from vgen_jax.core import faults
 
-MAX_PIXELS = 2**25  # Of a frame; 8K television has 7680 x 4320, a bit fewer.
+MAX_PIXELS = 2**25  # Per frame; 8K television has fewer, 7680 x 4320.
 
-
-# Metadata need not be UTF-8. PyAV takes it as it is from 19 on, and before that
-# only when told.
+# Metadata need not be UTF-8. PyAV accepts other bytes from version 19 on, and
+# before that only with this option.
 _MAJOR = int(av.__version__.partition('.')[0])
 LENIENT = {'metadata_errors': 'replace'} if _MAJOR < 19 else {}
 
@@ -27,18 +26,23 @@ LENIENT = {'metadata_errors': 'replace'} if _MAJOR < 19 else {}
 def opened(
   path: str, kind: str = 'video', max_pixels: int = MAX_PIXELS
 ) -> Iterator[tuple]:
-  """Yields a file and its first stream; faults in the block are ClipErrors.
+  """Yields an open file and its first stream of a kind.
+
+  Errors of FFmpeg within the block are raised as `ClipError`.
 
   Args:
     path: Local file.
-    kind: 'video' or 'audio'. The picture on a cover is no video.
-    max_pixels: Most pixels that a frame may have; a larger one would not be
-      decoded, and takes no memory.
+    kind: 'video' or 'audio'. A cover picture does not count as video.
+    max_pixels: Largest allowed number of pixels of a frame. A larger frame is
+      not decoded, and takes no memory.
+
+  Raises:
+    ClipError: If the file cannot be opened, or has no such stream.
   """
   if os.path.exists(path) and not os.path.isfile(path):
-    raise faults.ClipError(path, 'it is no file; remove it.')
+    raise faults.ClipError(path, 'it is not a file; remove it.')
   try:
-    # A playlist may name any address: nothing but files is opened.
+    # A playlist may contain any address: only files are opened.
     options = {'protocol_whitelist': 'file'}
     with av.open(path, options=options, **LENIENT) as container:
       cover = av.stream.Disposition.attached_pic
@@ -52,7 +56,7 @@ def opened(
       stream = streams[0]
       if stream.codec_context is None:
         raise faults.ClipError(
-          path, f'its {kind} is in a code that nothing here decodes; remove it.'
+          path, f'no decoder is available for its {kind}; convert or remove it.'
         )
       if kind == 'video':
         _limit(path, stream, max_pixels)
@@ -63,18 +67,18 @@ def opened(
 
 
 def rgb(frame: av.VideoFrame, height: int, width: int) -> np.ndarray:
-  """Returns a frame, scaled to `height` by `width`, then turned upright."""
+  """Returns a frame as RGB, resized and then rotated upright."""
   if not hasattr(_local, 'reformatter'):
     _local.reformatter = av.video.reformatter.VideoReformatter()
   image_hwc = _local.reformatter.reformat(
     frame, width, height, 'rgb24', threads=1
   ).to_ndarray()
-  if turns := round(frame.rotation / 90) % 4:
-    image_hwc = np.rot90(image_hwc, turns)  # Both count against the clock.
+  if num_turns := round(frame.rotation / 90) % 4:
+    image_hwc = np.rot90(image_hwc, num_turns)  # Both are anticlockwise.
   return image_hwc
 
 
-# A converter is costly to make, and serves one thread only.
+# A converter is slow to create, and can only be used by one thread.
 _local = threading.local()
 
 
@@ -84,7 +88,7 @@ def _limit(path: str, stream: av.VideoStream, max_pixels: int) -> None:
     raise faults.ClipError(
       path,
       f'its frames have {height} x {width} pixels, more than {max_pixels}:'
-      ' remove it, or raise max_pixels.',
+      ' remove it, or increase config.data.max_pixels.',
     )
-  # What the header hides, the decoder finds, and refuses.
+  # The decoder checks frames whose size is not in the header.
   stream.codec_context.options = {'max_pixels': str(max_pixels)}

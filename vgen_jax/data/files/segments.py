@@ -1,52 +1,88 @@
-"""A video or a part of it, and where clips of a given length lie in it.
+"""Segments: videos, or parts of them, and where clips lie in them.
 
-A place is a time in seconds after the first frame, or the number of a frame.
+A position in a video is a time in seconds after its first frame if clips are
+sampled at a rate, or else the index of a frame.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 import dataclasses
 
 import numpy as np
 
+from vgen_jax.core import checks
 from vgen_jax.core import faults
-from vgen_jax.core.types import ClipShape
 from vgen_jax.data import clips
 from vgen_jax.data import splits
-from vgen_jax.data.files import annotations as notes_lib
+from vgen_jax.data.files import annotations as annotations_lib
 from vgen_jax.data.files import codecs
 
-# A folder of fewer videos is split by time.
+# A folder with fewer videos is split by time.
 MIN_VIDEOS_TO_SPLIT = 3
 
-# How often a frame may be shown in a row, on average, for want of more.
+# A clip may show each frame of a video this many times, on average.
 _MAX_REPEATS = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class ClipSpec:
-  """What clips are asked for.
+  """Which frames of a video make up a clip.
 
   Attributes:
-    num_frames: Of a clip.
-    pitch: From one frame of a clip to the next, in places.
-    is_timed: Whether places are seconds.
-    short: What to do with a video shorter than a clip, of `clips.SHORT`.
+    num_frames: Number of frames of a clip, t.
+    frames_per_second: Rate at which videos are sampled; None takes every
+      stride-th frame.
+    strides: Numbers of video frames per clip frame. `VideoFolder.random_view`
+      takes any of them for which the video is long enough.
+    short: What to do with a video that is shorter than a clip, one of
+      `clips.SHORT`.
+    time_jitter: Largest random shift of a frame, in units of the time between
+      two frames of a clip, 0 to 0.5.
+    num_windows: Number of clips per video, evenly spaced; None takes as many
+      consecutive clips as the video holds.
+
+  Raises:
+    ValueError: If a value is out of range, or a rate and a stride are given.
   """
 
   num_frames: int
-  pitch: float
-  is_timed: bool
-  short: str
+  frames_per_second: float | None = None
+  strides: tuple[int, ...] = (1,)
+  short: str = 'error'
+  time_jitter: float = 0.0
+  num_windows: int | None = None
+
+  def __post_init__(self):
+    checks.one_of('config.data.short', self.short, clips.SHORT)
+    check_rate(self.frames_per_second, self.strides)
+    checks.in_range('config.data.time_jitter', self.time_jitter, 0, 0.5)
+    if self.num_windows is not None:
+      checks.at_least('config.data.num_windows', self.num_windows, 1)
 
   @property
-  def span(self) -> float:
-    """From the first frame of a clip to its last."""
-    return (self.num_frames - 1) * self.pitch
+  def is_timed(self) -> bool:
+    """Whether positions are seconds; else they are indices of frames."""
+    return self.frames_per_second is not None
 
-  def amount(self, length: float) -> str:
-    """Says how much video lies between two frames, both included."""
+  @property
+  def frame_intervals(self) -> tuple[float, ...]:
+    """Distances between two frames of a clip that may be taken."""
+    if self.frames_per_second is not None:
+      return (1 / self.frames_per_second,)
+    return self.strides
+
+  @property
+  def frame_interval(self) -> float:
+    """Distance between two frames of a clip, without random choice."""
+    return self.frame_intervals[0]
+
+  def span(self, frame_interval: float) -> float:
+    """Returns the distance from the first frame of a clip to the last."""
+    return (self.num_frames - 1) * frame_interval
+
+  def describe(self, length: float) -> str:
+    """Returns how much video lies between two frames, both included."""
     if self.is_timed:
-      return f'{length + self.pitch:.4g} s'
+      return f'{length + self.frame_interval:.4g} s'
     return f'{length + 1:g} frames'
 
 
@@ -55,12 +91,12 @@ class Segment:
   """A video, or a part of it.
 
   Attributes:
-    index: Of the whole video.
-    first: Place of its first frame.
-    last: Place of its last frame, included.
-    is_timed: Whether places are seconds.
-    label: Folder it lies in.
-    note: What is written about it.
+    index: Index of the frames of the whole video.
+    first: Position of the first frame of the segment.
+    last: Position of its last frame, included.
+    is_timed: Whether positions are seconds; else they are indices of frames.
+    label: Name of the folder of the video.
+    annotation: Caption and actions of the video.
   """
 
   index: codecs.Index
@@ -68,147 +104,132 @@ class Segment:
   last: float
   is_timed: bool
   label: str = ''
-  note: notes_lib.Annotation = dataclasses.field(
-    default_factory=notes_lib.Annotation
+  annotation: annotations_lib.Annotation = dataclasses.field(
+    default_factory=annotations_lib.Annotation
   )
 
-  def num_windows(self, ask: ClipSpec) -> int:
-    """Returns how many clips lie in it, one after another; 1 at least."""
+  def num_windows(self, spec: ClipSpec) -> int:
+    """Returns the number of clips of the segment, 1 or more."""
+    if spec.num_windows is not None:
+      return spec.num_windows
     length = self.last - self.first
-    number = clips.num_windows(length, ask.num_frames, ask.pitch)
-    return max(number, 1)  # Videos too short are made longer.
+    number = clips.num_windows(length, spec.num_frames, spec.frame_interval)
+    return max(number, 1)  # A video that is too short is extended.
 
-  def room(self, span: float) -> float:
-    """Returns by how much a clip can be moved in it."""
+  def slack(self, span: float) -> float:
+    """Returns how far a clip of length `span` can be moved in the segment."""
     return max(self.last - self.first - span, 0)
 
   def fits(self, span: float) -> bool:
-    """Returns whether a clip of this length lies in it."""
+    """Returns whether a clip of length `span` lies in the segment."""
     return self.last - self.first >= span
 
-  def frames(self, place_t: np.ndarray) -> np.ndarray:
-    """Returns the numbers of the frames that are shown at these places."""
+  def frames(self, position_t: np.ndarray) -> np.ndarray:
+    """Returns the indices of the frames that are shown at these positions."""
     if self.is_timed:
-      return self.index.at(place_t)
-    return np.round(place_t).astype(int)
+      return self.index.at(position_t)
+    return np.round(position_t).astype(int)
 
-  def seconds(self, place_t: np.ndarray) -> np.ndarray:
-    """Returns when these places are, by the clock of the file."""
+  def seconds(self, position_t: np.ndarray) -> np.ndarray:
+    """Returns the times of these positions on the clock of the file."""
     zero = self.index.pts_n[0] * float(self.index.time_base)
     if self.is_timed:
-      return zero + place_t
-    return zero + self.index.time_n[self.frames(place_t)]
+      return zero + position_t
+    return zero + self.index.time_n[self.frames(position_t)]
 
 
 def whole(
-  index: codecs.Index, ask: ClipSpec, label: str, note: notes_lib.Annotation
+  index: codecs.Index,
+  spec: ClipSpec,
+  label: str,
+  annotation: annotations_lib.Annotation,
 ) -> Segment:
-  """Returns all of a video.
+  """Returns the segment of a whole video.
 
   Raises:
-    ClipError: If it is too short, under 'error', or of a rate far too low.
-    ValueError: If its note has too few actions.
+    ClipError: If the video is too short and `spec.short` is 'error', or its
+      rate is far below that of the clips.
+    ValueError: If its annotation has too few actions.
   """
-  last = index.time_n[-1] if ask.is_timed else len(index) - 1
-  fits = clips.num_windows(last, ask.num_frames, ask.pitch) > 0
-  if not fits and ask.short == 'error':
+  last = index.time_n[-1] if spec.is_timed else len(index) - 1
+  interval = spec.frame_interval
+  fits = clips.num_windows(last, spec.num_frames, interval) > 0
+  if not fits and spec.short == 'error':
     raise faults.ClipError(
       index.path,
-      f'it lasts {ask.amount(last)}, a clip {ask.amount(ask.span)};'
-      " take short='loop' or 'hold', shorter clips, or remove it.",
+      f'it lasts {spec.describe(last)}, but a clip lasts'
+      f" {spec.describe(spec.span(interval))}. Set short='loop' or 'hold', use"
+      ' shorter clips, or remove the file.',
     )
   rate = index.frames_per_second
   if (
-    ask.is_timed
+    spec.is_timed
     and len(index) > 1
-    and 1 / ask.pitch > 1.01 * _MAX_REPEATS * rate
+    and 1 / interval > 1.01 * _MAX_REPEATS * rate
   ):
     raise faults.ClipError(
       index.path,
-      f'it has {rate:.4g} frames per second, and config.data asks for'
-      f' {1 / ask.pitch:.4g}: clips would be all but stills. Take at most'
-      f' {_MAX_REPEATS} times its rate, or remove it.',
+      f'it has {rate:.4g} frames per second, but config.data.frames_per_second'
+      f' is {1 / interval:.4g}, so that clips would hardly move. Use at most'
+      f' {_MAX_REPEATS} times the rate of the file, or remove the file.',
     )
-  # The last frame needs no action: nothing comes of it.
-  if note.action_na is not None and len(note.action_na) < len(index) - 1:
+  # The action at the last frame has no effect on the clip.
+  action_na = annotation.action_na
+  if action_na is not None and len(action_na) < len(index) - 1:
     raise ValueError(
-      f'{index.path} has {len(index)} frames, and config.data.notes'
-      f' {len(note.action_na)} actions for it; give one for each frame.'
+      f'{index.path} has {len(index)} frames, but {len(action_na)} actions in'
+      ' config.data.annotations; give one for each frame.'
     )
-  return Segment(index, 0, last, ask.is_timed, label, note)
+  return Segment(index, 0, last, spec.is_timed, label, annotation)
 
 
 def part(
-  stretch: Segment, ask: ClipSpec, split: str, shares: Mapping[str, float]
+  segment: Segment,
+  spec: ClipSpec,
+  split: str,
+  proportions: Mapping[str, float],
 ) -> Segment:
-  """Returns the part of a video that a split by time takes.
+  """Returns the part of a video that belongs to a split by time.
 
   Raises:
     ClipError: If a part is shorter than a clip.
   """
+  interval = spec.frame_interval
+  span = spec.span(interval)
   parts = splits.by_time(
-    stretch.last,
-    span=ask.span,
-    gap=ask.num_frames * ask.pitch,
-    shares=shares,
-    is_whole=not ask.is_timed,
+    segment.last,
+    span=span,
+    gap=spec.num_frames * interval,
+    proportions=proportions,
+    is_whole=not spec.is_timed,
   )
-  missing = ask.span - parts['train'][1]
-  if missing > clips.TOLERANCE * ask.pitch:
+  missing = span - parts['train'][1]
+  if missing > clips.TOLERANCE * interval:
     raise faults.ClipError(
-      stretch.index.path,
-      f'it lasts {ask.amount(stretch.last)}; to split it by time, into'
-      f' clips of {ask.amount(ask.span)} a clip apart, takes'
-      f" {ask.amount(stretch.last + missing)}. Take split='all', shorter"
-      f' clips, or {MIN_VIDEOS_TO_SPLIT} videos or more, which are split as'
-      ' wholes.',
+      segment.index.path,
+      f'it lasts {spec.describe(segment.last)}, but a split by time into'
+      f' clips of {spec.describe(span)} with gaps of one clip needs'
+      f" {spec.describe(segment.last + missing)}. Set split='all', use shorter"
+      f' clips, or add videos: {MIN_VIDEOS_TO_SPLIT} or more are split by'
+      ' video.',
     )
   first, last = parts[split]
-  return dataclasses.replace(stretch, first=first, last=last)
+  return dataclasses.replace(segment, first=first, last=last)
 
 
-def check(
-  clip_shape: ClipShape,
-  frames_per_second: float | None,
-  strides: Sequence[int],
-  short: str,
-) -> None:
-  """Raises ValueError unless such clips can be taken."""
+def check_rate(rate: float | None, strides: tuple[int, ...]) -> None:
+  """Raises ValueError unless a rate or strides can be sampled."""
+  values = f'config.data.stride is {strides} and frames_per_second is {rate}'
+  if not strides or min(strides) < 1 or (rate is not None and rate <= 0):
+    raise ValueError(f'{values}; both must be positive.')
+  if rate is not None and strides != (1,):
+    raise ValueError(f'{values}; give only one of them.')
+
+
+def check_channels(clip_shape: tuple[int, ...]) -> None:
+  """Raises ValueError unless clips have 1 channel or 3."""
   if clip_shape[-1] not in (1, 3):
     raise ValueError(
-      f'config.clip_shape is {tuple(clip_shape)}; videos come in 1 channel or'
-      f' 3, not in {clip_shape[-1]}.'
-    )
-  if short not in clips.SHORT:
-    raise ValueError(
-      f'config.data.short is {short!r}; it must be one of {list(clips.SHORT)}.'
-    )
-  if (
-    not strides
-    or min(strides) < 1
-    or (frames_per_second is not None and frames_per_second <= 0)
-  ):
-    raise ValueError(
-      f'config.data has stride {strides} and frames_per_second'
-      f' {frames_per_second}; both must be positive.'
-    )
-  if frames_per_second and strides != (1,):
-    raise ValueError(
-      f'config.data has stride {strides} and frames_per_second'
-      f' {frames_per_second}; give one of them.'
-    )
-
-
-def check_views(
-  time_jitter: float, num_windows: int | None, num_views: int
-) -> None:
-  """Raises ValueError unless such views can be taken."""
-  if not 0 <= time_jitter <= 0.5:
-    raise ValueError(
-      f'config.data.time_jitter is {time_jitter}; it goes from 0 to 0.5.'
-    )
-  if num_views < 1 or (num_windows is not None and num_windows < 1):
-    raise ValueError(
-      f'config.data has num_windows {num_windows} and num_views {num_views};'
-      ' both must be 1 or more.'
+      f'config.clip_shape is {tuple(clip_shape)}; the number of channels, its'
+      f' last entry, must be 1 or 3, not {clip_shape[-1]}.'
     )

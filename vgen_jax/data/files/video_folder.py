@@ -1,74 +1,79 @@
-"""A folder of videos, of any length, size and rate, as clips of one shape.
+"""A folder of videos of any length, size and rate, as clips of one shape.
 
-Sub-folders are searched too; where all videos lie in two sub-folders or more,
-the first folder of a video's path is its label.
+Sub-folders are searched, too. If all videos lie in two sub-folders or more, the
+first folder of the path of a video is its label.
 """
 
 from collections.abc import Sequence
-from concurrent import futures
 import pathlib
 
 import numpy as np
 
+from vgen_jax.core import checks
 from vgen_jax.core import faults as faults_lib
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Schema
 from vgen_jax.data import clips
-from vgen_jax.data import splits
 from vgen_jax.data import text as text_lib
-from vgen_jax.data.files import annotations as notes_lib
+from vgen_jax.data.files import annotations as annotations_lib
 from vgen_jax.data.files import audio as audio_lib
 from vgen_jax.data.files import codecs
 from vgen_jax.data.files import containers
+from vgen_jax.data.files import folder_splits
 from vgen_jax.data.files import folders
 from vgen_jax.data.files import segments
 
-EXTENSIONS = folders.EXTENSIONS  # Of files that count as videos.
+EXTENSIONS = folders.EXTENSIONS  # Endings of the names of videos.
 
 
 class VideoFolder:
   """Clips of the videos in a folder; a long video holds many of them.
 
-  `source[i]` cuts each video into clips, one after another, and takes their
-  centre. `source.draw(i, rng)` takes a clip from anywhere in the same video.
+  `source[i]` cuts each video into consecutive clips and takes the centre crop.
+  `source.random_view(i, rng)` takes a clip from anywhere in the same video.
 
-  Splits never share a video: a hash of its path decides, so a split is a
-  function of the names of the files. A folder of one or two videos is split by
-  time instead: train, validation and test are stretches of each video, in this
-  order, a clip's length apart. These still show the same scene, and results on
-  them tell little about other videos.
+  Splits have no video in common: a hash of its path decides, so the split only
+  depends on the names of the files. A folder of one or two videos is split by
+  time: train, validation and test are consecutive segments of each video, with
+  gaps of one clip. They still show the same scene, so results on them say
+  little about other videos.
 
   Args:
     clip_shape: (t, h, w, c), with c 1 or 3.
     folder: Local directory.
-    split: 'train', 'validation', 'test', or 'all' for a folder which is a
-      split already.
-    frames_per_second: Rate to sample at, by the times of the frames, whatever
-      the rates of the files; None takes every `stride`-th frame.
-    stride: Frames of a video for one of a clip; of several, `draw` takes any
-      that the video is long enough for, and `source[i]` the first.
-    time_jitter: By how much of the time between two frames `draw` moves each,
-      up to 0.5.
-    short: What to do with a video shorter than a clip: 'error', 'loop' plays
-      it there and back, 'hold' stays at its last frame.
+    split: 'train', 'validation', 'test', or 'all' for a folder that is a split
+      already.
+    frames_per_second: Rate at which videos are sampled, by the times of their
+      frames, whatever their own rates; None takes every `stride`-th frame.
+    stride: Number of video frames per clip frame. If there are several,
+      `random_view` takes any for which the video is long enough, and
+      `source[i]` takes the first.
+    time_jitter: Largest random shift of each frame in `random_view`, in units
+      of the time between two frames, 0 to 0.5.
+    short: What to do with a video that is shorter than a clip: 'error' raises
+      an error, 'loop' plays it forward and backward, 'hold' repeats its last
+      frame.
     has_labels: Whether the names of sub-folders are labels.
-    crops_at_random: Whether `draw` moves the crop along the longer side.
-    flips: Whether `draw` mirrors half of its clips.
-    num_windows: Clips of a video, evenly spread over it; None takes as many as
-      lie in it one after another.
-    num_views: Crops of each clip, evenly spread along the longer side; clip i
-      is crop `i % num_views`.
-    notes: Table of captions and actions (data/files/annotations.py), or None;
-      with actions, clips are of all frames as they were filmed, in that order.
-    text: Tokenizer of the captions, a spec of data/text.py; bytes by default.
-    audio: Whether clips have their sound, or the spec of an
-      `data.files.audio.LogMel`.
-    validation: Share of the videos that split takes; at least one of them.
-    test: Likewise.
-    max_pixels: Most pixels that a frame of a video may have.
-    faults: 'raise' names a video that cannot be read at once; 'substitute'
-      does so when a clip of it is asked for, so that another can stand for it.
+    crops_at_random: Whether `random_view` crops at a random position along the
+      longer side.
+    flips: Whether `random_view` mirrors half of its clips.
+    num_windows: Number of clips per video, evenly spaced; None takes as many
+      consecutive clips as the video holds.
+    num_views: Number of crops per clip, evenly spaced along the longer side;
+      clip i has crop `i % num_views`.
+    annotations: Path of a table of captions and actions
+      (data/files/annotations.py), or None. Clips with actions have all frames
+      of the original video in their order.
+    text: Tokenizer of captions, a spec of data/text.py; the default is `Bytes`.
+    audio: Whether clips have audio, or the spec of a `data.files.audio.LogMel`.
+    validation: Proportion of the videos in the validation split; if positive,
+      it has one video or more.
+    test: Proportion of the videos in the test split, in the same way.
+    max_pixels: Largest allowed number of pixels of a frame.
+    faults: 'raise' raises an error about an unreadable video immediately;
+      'substitute' raises it when one of its clips is read, so that another clip
+      can replace it.
   """
 
   def __init__(
@@ -85,7 +90,7 @@ class VideoFolder:
     flips: bool = False,
     num_windows: int | None = None,
     num_views: int = 1,
-    notes: str | None = None,
+    annotations: str | None = None,
     text: text_lib.Tokenizer | None = None,
     audio: audio_lib.LogMel | bool = False,
     validation: float = 0.1,
@@ -93,200 +98,176 @@ class VideoFolder:
     max_pixels: int = containers.MAX_PIXELS,
     faults: str = 'raise',
   ):
-    strides = (stride,) if isinstance(stride, int) else tuple(stride)
-    segments.check(clip_shape, frames_per_second, strides, short)
-    segments.check_views(time_jitter, num_windows, num_views)
-    shares = {'validation': validation, 'test': test}
+    segments.check_channels(clip_shape)
+    checks.at_least('config.data.num_views', num_views, 1)
     self.clip_shape = tuple(clip_shape)
-    self.frames_per_second = frames_per_second
-    self.short = short
+    self.clip_spec = segments.ClipSpec(
+      self.clip_shape[0],
+      frames_per_second,
+      (stride,) if isinstance(stride, int) else tuple(stride),
+      short,
+      time_jitter,
+      num_windows,
+    )
     self.crops_at_random = crops_at_random
     self.flips = flips
-    self.time_jitter = time_jitter
-    self.num_windows = num_windows
     self.num_views = num_views
     self.audio = audio_lib.LogMel() if audio is True else audio or None
-    # From one frame of a clip to the next: in seconds, or in frames.
-    self._pitches = (1 / frames_per_second,) if frames_per_second else strides
-    self._ask = segments.ClipSpec(
-      self.clip_shape[0], self._pitches[0], bool(frames_per_second), short
-    )
-    self._notes = notes_lib.read(notes) if notes else {}
-    has_captions = any(note.caption for note in self._notes.values())
+    self._annotations = annotations_lib.read(annotations) if annotations else {}
+    has_captions = any(x.caption for x in self._annotations.values())
     self.text = (text or text_lib.Bytes()) if has_captions else None
     if text and not has_captions:
       raise ValueError(
-        f'config.data.text is given, but config.data.notes, {notes!r}, has no'
-        ' captions; give a table that has some (data/files/annotations.py).'
+        'config.data.text is given, but config.data.annotations,'
+        f' {annotations!r}, has no captions; give a table with captions'
+        ' (data/files/annotations.py), or remove config.data.text.'
       )
-    self._action_width = notes_lib.width(self._notes)
-    changes = {'flips': flips, 'stride': max(strides) > 1}
-    changes['frames_per_second'] = frames_per_second is not None
-    changes |= {'time_jitter': time_jitter > 0, "short='loop'": short == 'loop'}
-    clips.check_actions(self._action_width, changes)
-    self._take(
-      pathlib.Path(folder), split, shares, has_labels, max_pixels, faults
+    self._action_width = annotations_lib.action_width(self._annotations)
+    self._check_actions()
+    found = folder_splits.find(
+      pathlib.Path(folder),
+      split,
+      {'validation': validation, 'test': test},
+      self.clip_spec,
+      annotations=self._annotations,
+      max_pixels=max_pixels,
+      faults=faults,
     )
+    self._segments = found.segments
+    self._class_names = found.class_names if has_labels else ()
+    self._ends_n = np.cumsum([self._num_clips(x) for x in self._segments])
 
   @property
   def schema(self) -> Schema:
-    """The rate is the one asked for, or that of the middle video."""
-    sound = [x for x in self._stretches if isinstance(x, segments.Segment)]
-    if not sound:
-      raise self._stretches[0]
-    rates = [x.index.frames_per_second / self._ask.pitch for x in sound]
+    """Schema of the clips.
+
+    The rate is `frames_per_second`, or else the median over videos.
+    """
+    found = [x for x in self._segments if isinstance(x, segments.Segment)]
+    if not found:
+      raise self._segments[0]
+    interval = self.clip_spec.frame_interval
+    rates = [x.index.frames_per_second / interval for x in found]
     return Schema(
       self.clip_shape,
       len(self._class_names),
       self._class_names,
-      self.frames_per_second or float(np.median(rates)),
+      self.clip_spec.frames_per_second or float(np.median(rates)),
       vocab_size=self.text.vocab_size if self.text else 0,
       action_width=self._action_width,
       audio_bands=self.audio.num_bands if self.audio else 0,
     )
 
   def __len__(self) -> int:
-    return int(self._past_n[-1])
+    return int(self._ends_n[-1])
 
   def __getitem__(self, index: int) -> Clip:
     video, number = self._video_of(index)
-    stretch = self._stretch(video)
+    segment = self._segment(video)
     window, view = divmod(number, self.num_views)
-    if self.num_windows is None:
-      start = window * self._ask.pitch * self.clip_shape[0]
+    spec, interval = self.clip_spec, self.clip_spec.frame_interval
+    if spec.num_windows is None:
+      start = window * interval * spec.num_frames
     else:
-      room = stretch.room(self._ask.span)
-      start = clips.spread(room, self.num_windows)[window]
-    if not self._ask.is_timed:
+      slack = segment.slack(spec.span(interval))
+      start = clips.evenly_spaced(slack, spec.num_windows)[window]
+    if not spec.is_timed:
       start = int(start)
-    place = clips.spread(1, self.num_views)[view]
-    place_t = self._places(stretch, stretch.first + start, self._ask.pitch)
-    return self._clip(stretch, place_t, self._ask.pitch, place, place)
+    crop = clips.evenly_spaced(1, self.num_views)[view]
+    position_t = self._positions(segment, segment.first + start, interval)
+    return self._clip(segment, position_t, interval, (crop, crop))
 
-  def draw(self, index: int, rng: np.random.Generator) -> Clip:
+  def random_view(self, index: int, rng: np.random.Generator) -> Clip:
     """Returns a clip from anywhere in the video of clip `index`."""
-    stretch = self._stretch(self._video_of(index)[0])
-    spans = {x: (self.clip_shape[0] - 1) * x for x in self._pitches}
-    pitches = [x for x in self._pitches if stretch.fits(spans[x])]
-    pitch = pitches[0] if pitches else min(self._pitches)
-    if len(pitches) > 1:
-      pitch = pitches[rng.integers(len(pitches))]
-    room = stretch.room(spans[pitch])
-    if self._ask.is_timed:
-      start = stretch.first + rng.uniform(0, room)
+    segment, spec = self._segment(self._video_of(index)[0]), self.clip_spec
+    fitting = [x for x in spec.frame_intervals if segment.fits(spec.span(x))]
+    interval = fitting[0] if fitting else min(spec.frame_intervals)
+    if len(fitting) > 1:
+      interval = fitting[rng.integers(len(fitting))]
+    slack = segment.slack(spec.span(interval))
+    if spec.is_timed:
+      start = segment.first + rng.uniform(0, slack)
     else:
-      start = stretch.first + rng.integers(room, endpoint=True)
-    down, right = rng.random(2) if self.crops_at_random else (0.5, 0.5)
-    place_t = clips.jittered(
-      self._places(stretch, start, pitch),
-      self.time_jitter * pitch,
-      stretch.first,
-      stretch.last,
+      start = segment.first + rng.integers(slack, endpoint=True)
+    crop = tuple(rng.random(2)) if self.crops_at_random else (0.5, 0.5)
+    position_t = clips.jittered(
+      self._positions(segment, start, interval),
+      spec.time_jitter * interval,
+      segment.first,
+      segment.last,
       rng,
     )
-    clip = self._clip(stretch, place_t, pitch, down, right)
+    clip = self._clip(segment, position_t, interval, crop)
     if self.flips and rng.random() < 0.5:
       clip['video'] = clips.mirrored(clip['video'])
     return clip
 
-  def _take(
-    self,
-    folder: pathlib.Path,
-    split: str,
-    shares: dict[str, float],
-    has_labels: bool,
-    max_pixels: int,
-    faults: str,
-  ) -> None:
-    """Finds the videos of a split, and where their clips are."""
-    paths = folders.find(folder)
-    names = [path.relative_to(folder) for path in paths]
-    self._class_names = folders.classes(names) if has_labels else ()
-    keys = folders.originals(paths, folder)
-    by_time = split != 'all' and len(set(keys)) < segments.MIN_VIDEOS_TO_SPLIT
-    splits.check(split, shares)
-    chosen = splits.by_name(keys, 'all' if by_time else split, shares)
+  def _check_actions(self) -> None:
+    """Raises ValueError if clips with actions are mirrored or resampled."""
+    spec = self.clip_spec
+    changes = {
+      'flips': self.flips,
+      'stride': max(spec.strides) > 1,
+      'frames_per_second': spec.is_timed,
+      'time_jitter': spec.time_jitter > 0,
+      "short='loop'": spec.short == 'loop',
+    }
+    clips.check_actions(self._action_width, changes)
 
-    def look(i: int) -> segments.Segment | faults_lib.ClipError:
-      try:
-        index = folders.scan(paths[i], max_pixels)
-        note = self._note(names[i].as_posix())
-        stretch = segments.whole(index, self._ask, names[i].parts[0], note)
-        if by_time:
-          stretch = segments.part(stretch, self._ask, split, shares)
-        return stretch
-      except faults_lib.ClipError as error:
-        if faults == 'raise':
-          raise
-        return error
-
-    with futures.ThreadPoolExecutor() as pool:
-      self._stretches = list(pool.map(look, chosen))
-    self._past_n = np.cumsum([self._num_clips(x) for x in self._stretches])
-
-  def _note(self, name: str) -> notes_lib.Annotation:
-    if self._notes and name not in self._notes:
-      raise ValueError(
-        f'config.data.notes has no line for {name!r}, a video of the folder;'
-        ' give it one, or remove the video.'
-      )
-    return self._notes.get(name, notes_lib.Annotation())
-
-  def _num_clips(self, stretch: segments.Segment | faults_lib.ClipError) -> int:
-    if isinstance(stretch, faults_lib.ClipError):
+  def _num_clips(self, segment: segments.Segment | faults_lib.ClipError) -> int:
+    if isinstance(segment, faults_lib.ClipError):
       return 1
-    return (self.num_windows or stretch.num_windows(self._ask)) * self.num_views
+    return segment.num_windows(self.clip_spec) * self.num_views
 
   def _video_of(self, index: int) -> tuple[int, int]:
-    """Returns the number of a clip's video, and that of the clip in it."""
+    """Returns the index of the video of a clip, and of the clip in it."""
     if not 0 <= index < len(self):
-      raise IndexError(f'Clip {index} of {len(self)}.')
-    video = int(np.searchsorted(self._past_n, index, 'right'))
-    return video, index - int(self._past_n[video - 1] if video else 0)
+      raise IndexError(f'Clip {index} of {len(self)} does not exist.')
+    video = int(np.searchsorted(self._ends_n, index, 'right'))
+    return video, index - int(self._ends_n[video - 1] if video else 0)
 
-  def _stretch(self, video: int) -> segments.Segment:
-    stretch = self._stretches[video]
-    if isinstance(stretch, faults_lib.ClipError):
-      raise faults_lib.ClipError(stretch.path, stretch.reason)
-    return stretch
+  def _segment(self, video: int) -> segments.Segment:
+    segment = self._segments[video]
+    if isinstance(segment, faults_lib.ClipError):
+      raise faults_lib.ClipError(segment.path, segment.reason)
+    return segment
 
-  def _places(
-    self, stretch: segments.Segment, start: float, pitch: float
+  def _positions(
+    self, segment: segments.Segment, start: float, frame_interval: float
   ) -> np.ndarray:
-    return clips.places(
+    return clips.positions(
       start,
-      self.clip_shape[0],
-      pitch,
-      stretch.first,
-      stretch.last,
-      self._ask.short,
+      self.clip_spec.num_frames,
+      frame_interval,
+      segment.first,
+      segment.last,
+      self.clip_spec.short,
     )
 
   def _clip(
     self,
-    stretch: segments.Segment,
-    place_t: np.ndarray,
-    pitch: float,
-    down: float,
-    right: float,
+    segment: segments.Segment,
+    position_t: np.ndarray,
+    frame_interval: float,
+    crop: tuple[float, float],
   ) -> Clip:
+    """Returns the clip at positions and a (vertical, horizontal) crop."""
     _, h, w, c = self.clip_shape
-    number_t = stretch.frames(place_t)
-    video_thwc = codecs.read(stretch.index, number_t)
-    video_thwc = clips.fit(video_thwc, h, w, down, right)
+    number_t = segment.frames(position_t)
+    video_thwc = codecs.read(segment.index, number_t)
+    video_thwc = clips.crop_and_resize(video_thwc, h, w, *crop)
     clip = {'video': clips.with_channels(video_thwc, c)}
     if self._class_names:
-      clip['label'] = np.int32(self._class_names.index(stretch.label))
+      clip['label'] = np.int32(self._class_names.index(segment.label))
     if self.text:
-      clip |= text_lib.entries(self.text, stretch.note.caption or '')
+      clip |= text_lib.entries(self.text, segment.annotation.caption or '')
     if self._action_width:
-      action_na = stretch.note.action_na
+      action_na = segment.annotation.action_na
       clip['action'] = action_na[np.minimum(number_t, len(action_na) - 1)]
     if self.audio:
-      pitch_s = pitch
-      if not self._ask.is_timed:
-        pitch_s = pitch / stretch.index.frames_per_second
+      if not self.clip_spec.is_timed:
+        frame_interval = frame_interval / segment.index.frames_per_second
       clip['audio'] = self.audio.read(
-        stretch.index.path, stretch.seconds(place_t), pitch_s
+        segment.index.path, segment.seconds(position_t), frame_interval
       )
     return clip

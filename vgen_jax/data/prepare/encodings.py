@@ -1,27 +1,27 @@
-"""Writes clips as a tokenizer encodes them, shard by shard (data/encoded.py).
+"""Writing of the codes or latents of clips, in shards (data/encoded.py).
 
-A shard is written under another name, and renamed once it is whole, so what is
-there counts: after a kill, the same call makes what is missing, and no more.
+Shards are written atomically. If the process is killed, the same call writes
+the missing shards and keeps the others.
 """
 
 from collections.abc import Callable, Iterator
 import logging
-import os
 import pathlib
 import time
 
-import jax
 import numpy as np
 
+from vgen_jax.core import atomic_files
 from vgen_jax.core import faults as faults_lib
 from vgen_jax.core.types import Clip
 from vgen_jax.data import encoded
+from vgen_jax.data import host_shards
 from vgen_jax.data import pipeline
 
 _log = logging.getLogger(__name__)
 _RAISE = faults_lib.Faults()
 
-# From video uint8 `[b, t, h, w, c]` to codes or latents, `[b, ...]`.
+# Maps video uint8 `[b, t, h, w, c]` to codes or latents `[b, ...]`.
 Encode = Callable[[np.ndarray], np.ndarray]
 
 
@@ -34,69 +34,66 @@ def write(
   batch_size: int,
   num_threads: int = 2,
   faults: faults_lib.Faults = _RAISE,
-  process_index: int | None = None,
-  process_count: int | None = None,
+  host: host_shards.Host | None = None,
 ) -> int:
-  """Writes what is missing of this host's shards; returns their number.
+  """Writes the missing shards of this host, and returns their number.
 
-  Host h has shards h, h + hosts, ..., and waits for nobody.
+  Host h writes shards h, h + number of hosts, ..., without waiting for others.
 
   Args:
-    folder: Gets `<split>/manifest.json` and the shards beside it.
-    manifest: What they are to hold.
-    source: Of the clips.
-    encode: Makes codes or latents of clips.
-    batch_size: Clips to encode at a time.
-    num_threads: Batches to read at a time.
-    faults: What to do about clips that cannot be read; a substitute is kept
-      in the place of such a clip.
-    process_index: Which host this is; None asks JAX.
-    process_count: Number of hosts, likewise.
+    folder: Folder in which `<split>/` with the manifest and shards is created.
+    manifest: Contents and origin of the shards.
+    source: Source of the clips.
+    encode: Function that returns the codes or latents of clips.
+    batch_size: Number of clips to encode at the same time.
+    num_threads: Number of batches to read at the same time.
+    faults: What to do about clips that cannot be read. A substitute is stored
+      in the row of the clip that it replaces.
+    host: Host that writes; None is this process.
 
   Raises:
-    ValueError: If the folder has something else, or a latent is not finite in
-      the precision that it is to be kept in.
-    ClipError: If a clip cannot be read, and none replaces it.
+    ValueError: If the folder has other contents, or a latent is not finite in
+      the precision in which it is stored.
+    ClipError: If a clip cannot be read and is not substituted.
   """
-  index = jax.process_index() if process_index is None else process_index
-  count = jax.process_count() if process_count is None else process_count
-  place = pathlib.Path(folder).expanduser() / manifest.split
-  _claim(place, manifest, writes=index == 0)
+  host = host or host_shards.Host.current()
+  split_folder = pathlib.Path(folder).expanduser() / manifest.split
+  _write_manifest(split_folder, manifest, is_writer=host.index == 0)
   first, _ = faults.read(source.__getitem__, 0, len(source))
   dtype = record_dtype(manifest, first)
   missing = [
     shard
-    for shard in range(index, manifest.num_shards, count)
-    if not _is_whole(place, manifest, shard, dtype)
+    for shard in range(host.index, manifest.num_shards, host.count)
+    if not _is_complete(split_folder, manifest, shard, dtype)
   ]
   if not missing:
     return 0
-  numbers = np.concatenate([manifest.clips(shard) for shard in missing])
+  indices = np.concatenate([manifest.clips(shard) for shard in missing])
   batches = pipeline.evaluation_batches(
-    _Some(source, numbers),
+    _Subset(source, indices),
     batch_size,
-    num_threads=num_threads,
-    process_index=0,
-    process_count=1,
+    reader=pipeline.Reader(num_threads=num_threads),
+    host=host_shards.Host(),
     faults=faults,
   )
-  began, done = time.perf_counter(), 0
+  start, done = time.perf_counter(), 0
   with batches:
     parts = (_records(x, manifest.kind, encode, dtype) for x in batches)
     sizes = [len(manifest.clips(shard)) for shard in missing]
-    for shard, rows in zip(missing, _cut(parts, sizes), strict=True):
-      _save(place / encoded.file_name(shard), rows)
+    for shard, rows in zip(missing, _regrouped(parts, sizes), strict=True):
+      _save(split_folder / encoded.file_name(shard), rows)
       done += len(rows)
-      speed = done / (time.perf_counter() - began)
+      speed = done / (time.perf_counter() - start)
       _log.info(
-        '%s: shard %d of %d is written; %d of %d clips, %.1f a second.',
-        *(place, shard + 1, manifest.num_shards, done, len(numbers), speed),
+        '%s: wrote shard %d of %d; %d of %d clips, %.1f clips per second.',
+        *(split_folder, shard + 1, manifest.num_shards),
+        *(done, len(indices), speed),
       )
   return len(missing)
 
 
 def record_dtype(manifest: encoded.Manifest, clip: Clip) -> np.dtype:
-  """Returns the type of a shard's rows, for clips that are all like `clip`."""
+  """Returns the dtype of the rows of a shard, for clips similar to `clip`."""
   fields = [(manifest.kind, manifest.dtype, manifest.shape)]
   for key, value in sorted(clip.items()):
     if key != 'video':
@@ -104,46 +101,45 @@ def record_dtype(manifest: encoded.Manifest, clip: Clip) -> np.dtype:
   return np.dtype(fields)
 
 
-class _Some:
+class _Subset:
   """Some clips of a source."""
 
-  def __init__(self, source: pipeline.Source, numbers: np.ndarray):
+  def __init__(self, source: pipeline.Source, indices: np.ndarray):
     self.schema = source.schema
     self._source = source
-    self._numbers = numbers
+    self._indices = indices
 
   def __len__(self) -> int:
-    return len(self._numbers)
+    return len(self._indices)
 
   def __getitem__(self, index: int) -> Clip:
-    return self._source[int(self._numbers[index])]
+    return self._source[int(self._indices[index])]
 
 
-def _claim(
-  place: pathlib.Path, manifest: encoded.Manifest, writes: bool
+def _write_manifest(
+  folder: pathlib.Path, manifest: encoded.Manifest, is_writer: bool
 ) -> None:
-  """Writes the manifest, unless there is one, which must be the same."""
-  file, text = place / encoded.MANIFEST, manifest.to_json()
-  place.mkdir(parents=True, exist_ok=True)
+  """Writes the manifest, or checks that the existing one is the same."""
+  file = folder / encoded.MANIFEST
+  folder.mkdir(parents=True, exist_ok=True)
   if file.exists():
-    # Where the tokenizer lies is nobody's business but the reader's.
-    there = encoded.Manifest.read(place)
-    for name, value in vars(there).items():
+    # The location of the tokenizer may differ: it is for information only.
+    existing = encoded.Manifest.read(folder)
+    for name, value in vars(existing).items():
       if name not in ('workdir', 'step') and value != getattr(manifest, name):
         raise ValueError(
-          f'{place} is of {name} {value!r}, not {getattr(manifest, name)!r};'
-          ' ask for the same as before, or remove that folder.'
+          f'{folder} was written with {name} {value!r}, not'
+          f' {getattr(manifest, name)!r}. Use the same value, or remove that'
+          ' folder.'
         )
-  elif writes:
-    fresh = place / f'{encoded.MANIFEST}.new'
-    fresh.write_text(text)
-    fresh.replace(file)
+  elif is_writer:
+    atomic_files.write_text(file, manifest.to_json())
 
 
-def _is_whole(
-  place: pathlib.Path, manifest: encoded.Manifest, shard: int, dtype: np.dtype
+def _is_complete(
+  folder: pathlib.Path, manifest: encoded.Manifest, shard: int, dtype: np.dtype
 ) -> bool:
-  file, count = place / encoded.file_name(shard), len(manifest.clips(shard))
+  file, count = folder / encoded.file_name(shard), len(manifest.clips(shard))
   records = encoded.read_shard(file, count)
   return records is not None and records.dtype == dtype
 
@@ -154,19 +150,21 @@ def _records(
   """Returns the rows of a batch."""
   batch = {**batch, kind: encode(batch['video'])}
   records = np.empty(len(batch['video']), dtype)
-  with np.errstate(over='ignore'):  # It is told below.
+  with np.errstate(over='ignore'):  # Infinity raises an error below.
     for key in dtype.names:
       records[key] = batch[key]
   if not np.isfinite(records[kind]).all():
     raise ValueError(
-      f'A latent is not finite as {dtype[kind].base}; if that is float16, keep'
-      ' float32, or else look at the tokenizer.'
+      f'A latent is not finite as {dtype[kind].base}. If that is float16, use'
+      ' float32; otherwise check the tokenizer.'
     )
   return records
 
 
-def _cut(parts: Iterator[np.ndarray], sizes: list[int]) -> Iterator[np.ndarray]:
-  """Yields arrays of these sizes, of what `parts` hold in a row."""
+def _regrouped(
+  parts: Iterator[np.ndarray], sizes: list[int]
+) -> Iterator[np.ndarray]:
+  """Yields the concatenation of `parts` as arrays of these sizes."""
   held, num_held = [], 0
   for size in sizes:
     while num_held < size:
@@ -178,9 +176,8 @@ def _cut(parts: Iterator[np.ndarray], sizes: list[int]) -> Iterator[np.ndarray]:
 
 
 def _save(file: pathlib.Path, records: np.ndarray) -> None:
-  fresh = file.with_suffix('.new')
-  with open(fresh, 'wb') as stream:
+  with (
+    atomic_files.replacing(file) as temporary,
+    temporary.open('wb') as stream,
+  ):
     np.save(stream, records)
-    stream.flush()
-    os.fsync(stream.fileno())
-  fresh.replace(file)

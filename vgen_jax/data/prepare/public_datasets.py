@@ -1,4 +1,4 @@
-"""Known datasets as their makers ship them, unpacked: where what of them is.
+"""Public datasets in the layouts in which they are distributed, unpacked.
 
   ucf101               UCF-101/<class>/*.avi, ucfTrainTestlist/*.txt
   kinetics             <anything>/<id>_<start>_<end>.mp4, <split>.csv
@@ -7,7 +7,7 @@
   sky_timelapse        sky_train/**/<frames>.jpg, sky_test/**
   something_something  <video folder>/<id>.webm, labels/*.json
 
-Nothing is downloaded: their makers ask for consent, or for a form.
+They are not downloaded here, since most require consent or a form.
 """
 
 import csv
@@ -18,13 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from vgen_jax.data.files import video_folder
 from vgen_jax.data.prepare import raw_videos
 from vgen_jax.data.prepare import tables
+from vgen_jax.data.prepare import unpacked
 
 _log = logging.getLogger(__name__)
 
-# Names that makers give to splits.
+# Names of splits in the datasets.
 _SPLITS = {
   'train': 'train',
   'val': 'validation',
@@ -37,20 +37,22 @@ _SPLITS = {
 def ucf101(source: str, fold: int = 1) -> tables.Table:
   """Returns UCF-101 in one of its three official splits.
 
-  Clips cut from one video share a group, which the lists keep together: a
-  split of one's own would put near copies into training and test.
+  Clips of the same original video form a group, which is in one split. Another
+  split would put near copies into training and test.
 
   Args:
     source: Folder with `UCF-101/` and `ucfTrainTestlist/`.
     fold: 1, 2 or 3.
   """
   root = pathlib.Path(source)
-  lists = _first(root, 'ucfTrainTestlist', 'the official splits')
-  videos = _first(root, 'UCF-101', 'the videos')
-  names = [line.split()[1] for line in _text(lists / 'classInd.txt')]
+  lists = unpacked.folder(root, 'ucfTrainTestlist', 'the official splits')
+  videos = unpacked.folder(root, 'UCF-101', 'the videos')
+  names = [line.split()[1] for line in unpacked.lines(lists / 'classInd.txt')]
   splits = {}
   for split in ('train', 'test'):
-    paths = [x.split()[0] for x in _text(lists / f'{split}list0{fold}.txt')]
+    paths = [
+      x.split()[0] for x in unpacked.lines(lists / f'{split}list0{fold}.txt')
+    ]
     splits[split] = [
       tables.Row(
         path, raw_videos.File(str(videos / path)), path.partition('/')[0]
@@ -66,15 +68,15 @@ def ucf101(source: str, fold: int = 1) -> tables.Table:
 
 
 def kinetics(source: str) -> tables.Table:
-  """Returns Kinetics-400, -600 or -700, of those videos that are there.
+  """Returns Kinetics-400, -600 or -700, with the videos that exist.
 
   Args:
-    source: Folder with the videos, in folders of any kind, and with the tables
-      `train.csv`, `validate.csv` (or `val.csv`), `test.csv`, of which one is
-      enough; columns label, youtube_id, time_start, time_end.
+    source: Folder with the videos, in any sub-folders, and with one or more of
+      the tables `train.csv`, `validate.csv` (or `val.csv`) and `test.csv`, with
+      columns label, youtube_id, time_start and time_end.
   """
   root = pathlib.Path(source)
-  found = _videos(root)
+  found = unpacked.videos(root)
   splits = {}
   for table in sorted(root.rglob('*.csv')):
     words = table.stem.replace('-', '_').split('_')
@@ -84,7 +86,9 @@ def kinetics(source: str) -> tables.Table:
     if split is None or not lines or 'youtube_id' not in lines[0]:
       continue
     if split in splits:
-      raise ValueError(f'{root} has two tables of {split!r}; keep one of them.')
+      raise ValueError(
+        f'{root} has two tables of the split {split!r}; keep one of them.'
+      )
     stems = [_kinetics_stem(line, table) for line in lines]
     splits[split] = [
       tables.Row(
@@ -96,14 +100,14 @@ def kinetics(source: str) -> tables.Table:
     missing = len(lines) - len(splits[split])
     if missing:
       _log.warning(
-        '%s: %d of %d videos are not there.', table, missing, len(lines)
+        '%s: %d of %d videos do not exist.', table, missing, len(lines)
       )
   if not splits:
     raise FileNotFoundError(
-      f'{root} has no table of Kinetics; put train.csv there, with the columns'
-      ' label, youtube_id, time_start, time_end.'
+      f'{root} has no table of Kinetics; add train.csv with the columns label,'
+      ' youtube_id, time_start and time_end.'
     )
-  # Of the test split of some editions, nobody tells the labels.
+  # Some editions do not publish the labels of the test split.
   if not all(row.label for row in splits.get('test', ())):
     del splits['test']
   rows = [row for rows in splits.values() for row in rows]
@@ -112,12 +116,14 @@ def kinetics(source: str) -> tables.Table:
 
 
 def bair(source: str) -> tables.Table:
-  """Returns BAIR robot pushing, small: its main camera, and the arm's actions.
+  """Returns BAIR robot pushing, small: the main camera and the actions.
 
   Args:
-    source: Folder with `softmotion30_44k/`, or itself that.
+    source: Folder `softmotion30_44k/`, or the folder that contains it.
   """
-  root = _first(pathlib.Path(source), 'softmotion30_44k', 'the records')
+  root = unpacked.folder(
+    pathlib.Path(source), 'softmotion30_44k', 'the records'
+  )
   splits = {
     split: [
       tables.Row(path.stem, raw_videos.Robot(str(path), fps=10.0))
@@ -131,18 +137,22 @@ def bair(source: str) -> tables.Table:
 
 
 def moving_mnist(source: str) -> tables.Table:
-  """Returns the 10,000 test videos of Moving MNIST; there are no others.
+  """Returns the 10,000 test videos of Moving MNIST; it has no other split.
 
   Args:
-    source: `mnist_test_seq.npy`, or its folder.
+    source: File `mnist_test_seq.npy`, or its folder.
   """
   path = pathlib.Path(source)
   path = path / 'mnist_test_seq.npy' if path.is_dir() else path
   if not path.is_file():
-    raise FileNotFoundError(f'{path} is not there; give mnist_test_seq.npy.')
+    raise FileNotFoundError(
+      f'{path} does not exist; give the path of mnist_test_seq.npy.'
+    )
   shape = np.load(path, mmap_mode='r').shape
   if len(shape) != 4:
-    raise ValueError(f'{path} is {shape}; Moving MNIST is [t, n, h, w].')
+    raise ValueError(
+      f'{path} has shape {shape}; Moving MNIST has shape [t, n, h, w].'
+    )
   rows = [
     tables.Row(f'{i:05d}', raw_videos.Column(str(path), i, fps=10.0))
     for i in range(shape[1])
@@ -156,7 +166,7 @@ def moving_mnist(source: str) -> tables.Table:
 
 
 def sky_timelapse(source: str) -> tables.Table:
-  """Returns Sky Timelapse: each folder of frames is a video.
+  """Returns Sky Timelapse; each folder of frames is a video.
 
   Args:
     source: Folder with `sky_train/` and `sky_test/`.
@@ -168,7 +178,9 @@ def sky_timelapse(source: str) -> tables.Table:
         folder.relative_to(root).as_posix(),
         raw_videos.Images(str(folder), fps=30.0),
       )
-      for folder in _image_folders(_first(root, f'sky_{split}', 'frames'))
+      for folder in unpacked.image_folders(
+        unpacked.folder(root, f'sky_{split}', 'frames')
+      )
     ]
     for split in ('train', 'test')
   }
@@ -176,19 +188,19 @@ def sky_timelapse(source: str) -> tables.Table:
 
 
 def something_something(source: str) -> tables.Table:
-  """Returns Something-Something V2: what is done, and in which words.
+  """Returns Something-Something V2, with labels and captions.
 
-  The label is the template, 'Pushing [something] from left to right', and the
-  caption has the things' names in it. The test split, whose labels are not
-  told, is left out.
+  The label is the template, 'Pushing something from left to right', and the
+  caption contains the names of the objects. The test split is left out, since
+  its labels are not published.
 
   Args:
-    source: Folder with the videos, `<id>.webm`, in a folder of any name, and
-      with `labels.json`, `train.json`, `validation.json`, in any folder, with
-      or without `something-something-v2-` before these names.
+    source: Folder with the videos `<id>.webm` and the files `labels.json`,
+      `train.json` and `validation.json`, all in any sub-folders. The names of
+      the files may begin with `something-something-v2-`.
   """
   root = pathlib.Path(source)
-  found = _videos(root)
+  found = unpacked.videos(root)
   numbers = json.loads(_table(root, 'labels').read_text())
   names = sorted(numbers, key=lambda name: int(numbers[name]))
   splits = {}
@@ -206,7 +218,7 @@ def something_something(source: str) -> tables.Table:
     ]
     if missing := len(lines) - len(splits[split]):
       _log.warning(
-        '%s: %d of %d videos are not there.', split, missing, len(lines)
+        '%s: %d of %d videos do not exist.', split, missing, len(lines)
       )
   return tables.Table(
     'something_something',
@@ -227,65 +239,23 @@ LAYOUTS = {
 }
 
 
-def _first(root: pathlib.Path, name: str, what: str) -> pathlib.Path:
-  """Returns the folder `name` in `root`, or `root` if that is its name."""
-  if root.name == name and root.is_dir():
-    return root
-  found = sorted(path for path in root.rglob(name) if path.is_dir())
-  if not found:
-    raise FileNotFoundError(
-      f'{root} has no folder {name!r} with {what}; unpack it there.'
-    )
-  return found[0]
-
-
-def _text(path: pathlib.Path) -> list[str]:
-  if not path.is_file():
-    raise FileNotFoundError(f'{path} is not there; unpack the official splits.')
-  return [line for line in path.read_text().splitlines() if line.strip()]
-
-
-def _videos(root: pathlib.Path) -> dict[str, pathlib.Path]:
-  """Returns all videos below a folder, by their names without endings.
-
-  Raises:
-    FileNotFoundError: If there is no folder.
-    ValueError: If two files have one name: a table means either of them.
-  """
-  if not root.is_dir():
-    raise FileNotFoundError(f'{root} is no folder; give one with videos.')
-  found: dict[str, pathlib.Path] = {}
-  for path in sorted(root.rglob('*')):
-    is_video = path.suffix.lower() in video_folder.EXTENSIONS
-    if not is_video or path.name.startswith('.') or not path.is_file():
-      continue
-    other = found.setdefault(path.stem, path)
-    if other != path and not other.samefile(path):
-      raise ValueError(
-        f'{other} and {path} are both a video {path.stem!r}; keep one of them.'
-      )
-  return found
-
-
 def _kinetics_stem(line: dict[str, Any], table: pathlib.Path) -> str:
-  """Returns the name of a video, without its ending."""
+  """Returns the name of the file of a video, without suffix."""
   try:
     start, end = (round(float(line[f'time_{x}'])) for x in ('start', 'end'))
   except (KeyError, ValueError) as error:
     raise ValueError(
-      f'{table} has a line {line}; it needs time_start and time_end, in s.'
+      f'{table} has the line {line}; it must have time_start and time_end, in'
+      ' seconds.'
     ) from error
   return f'{line["youtube_id"]}_{start:06d}_{end:06d}'
-
-
-def _image_folders(root: pathlib.Path) -> list[pathlib.Path]:
-  folders = [path for path in root.rglob('*') if path.is_dir()]
-  return sorted(path for path in folders if raw_videos.image_paths(path))
 
 
 def _table(root: pathlib.Path, name: str) -> pathlib.Path:
   names = (f'{name}.json', f'something-something-v2-{name}.json')
   found = sorted(path for x in names for path in root.rglob(x))
   if not found:
-    raise FileNotFoundError(f'{root} has none of {names}; unpack them there.')
+    raise FileNotFoundError(
+      f'{root} has no file {names[0]} or {names[1]}; unpack them there.'
+    )
   return found[0]

@@ -1,7 +1,7 @@
-"""Where the frames of a dataset come from: files, folders, arrays, records.
+"""Raw videos of a dataset: files, folders of images, arrays and records.
 
-A film is cheap to make and picklable, and gives its frames only when asked for
-`pieces`: one or more, none longer than is good for an example.
+A raw video is fast to create and picklable. Its frames are only read by
+`pieces`, which yields one piece or more, each short enough for an example.
 """
 
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
+from vgen_jax.core import checks
 from vgen_jax.core import faults
 from vgen_jax.data import clips
 from vgen_jax.data.files import codecs
@@ -20,23 +21,24 @@ from vgen_jax.data.prepare import tfrecords
 from vgen_jax.data.tfds import storage
 
 _IMAGES = ('.jpg', '.jpeg', '.png')
-# Held at full size before they are made smaller: 512 frames of 1080p would be
-# gigabytes, in every thread. Fewer at once cost more, by seeking anew.
+# Largest number of pixels and smallest number of frames that are decoded before
+# they are resized. 512 frames of 1080p would take gigabytes in every thread;
+# with fewer frames at a time, seeking would take longer than decoding.
 _MAX_PIXELS = 40_000_000  # About 20 frames of 1080p.
-_MIN_AT_ONCE = 16
+_MIN_FRAMES = 16
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """How videos are kept.
+  """How videos are stored.
 
   Attributes:
     format: One of `storage.FORMATS`.
-    size: Pixels of the shorter side, which larger videos are made smaller to;
-      None keeps them as they are.
-    frames_per_second: Rate that films are sampled at; None keeps theirs.
-    max_frames: Longer films are cut into pieces of no more than that.
-    quality: As of `storage.encode`.
+    size: Number of pixels of the shorter side, to which larger videos are
+      resized; None keeps the original size.
+    frames_per_second: Rate at which videos are sampled; None keeps their rate.
+    max_frames: Largest number of frames of a piece; longer videos are cut.
+    quality: Quality of the compression, as in `storage.encode`.
   """
 
   format: str = 'mp4'
@@ -46,34 +48,32 @@ class Options:
   quality: int | None = None
 
   def __post_init__(self):
-    if self.format not in storage.FORMATS:
-      raise ValueError(
-        f'format is {self.format!r}; it must be one of {list(storage.FORMATS)}.'
-      )
+    checks.one_of('--format', self.format, storage.FORMATS)
     for name in ('size', 'frames_per_second', 'max_frames'):
       value = getattr(self, name)
       if value is not None and value <= 0:
-        raise ValueError(f'{name} is {value}; it must be positive.')
+        flag = {'frames_per_second': 'fps'}.get(name, name)
+        raise ValueError(f'--{flag} is {value}; it must be positive.')
 
 
 class RawVideo(Protocol):
-  """Frames, with what else is only known once they are read."""
+  """A video whose frames are read when they are needed."""
 
   def pieces(self, options: Options) -> Iterator[dict[str, Any]]:
     """Yields `video` uint8 [t, h, w, c] and `fps` of each piece.
 
-    A piece may tell its `label`, `caption`, or `action` [t, a] as well, and
-    its `numbers`, by which frames of the film it shows.
+    A piece also has `numbers`, the indices of its frames in the raw video, and
+    it may have `label`, `caption`, and `action` [n, a] of the raw video.
 
     Raises:
-      ClipError: If the film cannot be read.
+      ClipError: If the video cannot be read.
     """
     ...
 
 
 @dataclasses.dataclass(frozen=True)
 class File:
-  """A video file, or a stretch of it, in seconds."""
+  """A video file, or a segment of it from `start_s` to `end_s` in seconds."""
 
   path: str
   start_s: float = 0.0
@@ -93,21 +93,22 @@ class File:
     if not len(number_n):
       raise faults.ClipError(
         self.path,
-        f'it lasts {last_s:.4g} s, and nothing of it is between'
-        f' {self.start_s:g} and {end_s:g} s; look at the table.',
+        f'it lasts {last_s:.4g} s and has no frame from {self.start_s:g} to'
+        f' {end_s:g} s; check start_s and end_s in the table.',
       )
-    at_once = max(_MIN_AT_ONCE, _MAX_PIXELS // (index.height * index.width))
-    for part_n in _cut(number_n, options.max_frames):
-      few = [
-        _resized(codecs.read(index, few_n), options.size)
-        for few_n in _cut(part_n, at_once if options.size else len(part_n))
+    limit = max(_MIN_FRAMES, _MAX_PIXELS // (index.height * index.width))
+    for part_n in _parts(number_n, options.max_frames):
+      chunks = [
+        _resized(codecs.read(index, chunk_n), options.size)
+        for chunk_n in _parts(part_n, limit if options.size else len(part_n))
       ]
-      if len({video_thwc.shape[1:] for video_thwc in few}) > 1:
+      if len({video_thwc.shape[1:] for video_thwc in chunks}) > 1:
         raise faults.ClipError(
-          self.path, 'it turns on its side midway; cut it there.'
+          self.path,
+          'its rotation changes within the file; split the file there.',
         )
       yield {
-        'video': np.concatenate(few),
+        'video': np.concatenate(chunks),
         'fps': rate or index.frames_per_second,
         'numbers': part_n,
       }
@@ -115,7 +116,7 @@ class File:
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-  """A folder of frames, JPEG or PNG, in the order of their names' numbers."""
+  """A folder of JPEG or PNG frames, in the order of the numbers in names."""
 
   path: str
   fps: float
@@ -123,30 +124,27 @@ class Images:
   def pieces(self, options: Options) -> Iterator[dict[str, Any]]:
     paths = image_paths(pathlib.Path(self.path))
     if not paths:
-      raise faults.ClipError(self.path, f'it holds no image of {_IMAGES}.')
+      raise faults.ClipError(
+        self.path, f'it contains no file that ends in one of {_IMAGES}.'
+      )
     number_n, rate = _sampled(len(paths), self.fps, options.frames_per_second)
-    for part_n in _cut(number_n, options.max_frames):
+    for part_n in _parts(number_n, options.max_frames):
       images, shapes = [], set()
       for i in part_n:
-        image_hwc = self._read(paths[i])
+        image_hwc = _image(paths[i])
         shapes.add(image_hwc.shape)
         images.append(_resized(image_hwc[None], options.size))
         if len(shapes) > 1:
-          raise faults.ClipError(self.path, 'its images differ in size.')
+          raise faults.ClipError(
+            self.path, 'its images have different sizes; remove it.'
+          )
       video_thwc = np.concatenate(images)
       yield {'video': video_thwc, 'fps': rate, 'numbers': part_n}
-
-  def _read(self, path: pathlib.Path) -> np.ndarray:
-    try:
-      with Image.open(path) as opened:
-        return np.asarray(opened.convert('RGB'))
-    except OSError as error:
-      raise faults.ClipError(str(path), str(error)) from error
 
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-  """A video of an array `[t, n, h, w]` in a file of NumPy's."""
+  """Video `number` of an array `[t, n, h, w]` in a .npy file."""
 
   path: str
   number: int
@@ -160,7 +158,7 @@ class Column:
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-  """A clip of one of our own sources, with its label and its caption."""
+  """A clip of a source of vgen_jax, with its label, action and caption."""
 
   source: Any
   index: int
@@ -177,7 +175,7 @@ class Clip:
 
 @dataclasses.dataclass(frozen=True)
 class Robot:
-  """The trajectories in a file of BAIR's robot pushing data, with actions."""
+  """The trajectories in a file of BAIR robot pushing, with actions."""
 
   path: str
   fps: float
@@ -192,7 +190,7 @@ class Robot:
         video_thwc = np.stack(video_t).reshape(-1, 64, 64, 3)
       except (KeyError, ValueError) as error:
         raise faults.ClipError(
-          self.path, f'it holds no trajectory of 64x64 frames ({error}).'
+          self.path, f'it contains no trajectory of 64x64 frames ({error}).'
         ) from error
       for piece in _pieces(video_thwc, self.fps, options):
         yield piece | {'action': action_ta.astype(np.float32)}
@@ -204,12 +202,21 @@ def image_paths(folder: pathlib.Path) -> list[pathlib.Path]:
   return sorted(paths, key=lambda p: (len(p.name), p.name))
 
 
+def _image(path: pathlib.Path) -> np.ndarray:
+  """Returns an image as RGB uint8 `[h, w, 3]`."""
+  try:
+    with Image.open(path) as opened:
+      return np.asarray(opened.convert('RGB'))
+  except OSError as error:
+    raise faults.ClipError(str(path), str(error)) from error
+
+
 def _pieces(
   video_thwc: np.ndarray, fps: float, options: Options
 ) -> Iterator[dict[str, Any]]:
-  """Yields the pieces of a film that is in memory."""
+  """Yields the pieces of a video that is in memory."""
   number_n, rate = _sampled(len(video_thwc), fps, options.frames_per_second)
-  for part_n in _cut(number_n, options.max_frames):
+  for part_n in _parts(number_n, options.max_frames):
     video = _resized(video_thwc[part_n], options.size)
     yield {'video': video, 'fps': rate, 'numbers': part_n}
 
@@ -217,22 +224,22 @@ def _pieces(
 def _sampled(
   num_frames: int, fps: float, frames_per_second: float | None
 ) -> tuple[np.ndarray, float]:
-  """Returns the numbers of the frames to keep, and the rate that they have."""
+  """Returns the indices of the frames to keep, and their rate."""
   if frames_per_second is None:
     return np.arange(num_frames), fps
-  pitch = fps / frames_per_second
-  number_n = np.arange(0, num_frames - 1 + 0.05 * pitch, pitch)
-  number_n = np.floor(number_n + 0.05 * min(pitch, 1)).astype(int)
+  stride = fps / frames_per_second
+  number_n = np.arange(0, num_frames - 1 + 0.05 * stride, stride)
+  number_n = np.floor(number_n + 0.05 * min(stride, 1)).astype(int)
   return np.minimum(number_n, num_frames - 1), frames_per_second
 
 
-def _cut(number_n: np.ndarray, max_frames: int) -> list[np.ndarray]:
-  """Returns pieces of about one length, none of them above `max_frames`."""
+def _parts(number_n: np.ndarray, max_frames: int) -> list[np.ndarray]:
+  """Returns parts of nearly equal length, at most `max_frames`."""
   return np.array_split(number_n, -(-len(number_n) // max_frames))
 
 
 def _resized(video_thwc: np.ndarray, size: int | None) -> np.ndarray:
-  """Returns a video with its shorter side at `size`, the longer one even."""
+  """Returns a video with a shorter side of `size` and an even longer side."""
   h, w = video_thwc.shape[1:3]
   if size is None or min(h, w) <= size:
     return video_thwc
@@ -241,4 +248,4 @@ def _resized(video_thwc: np.ndarray, size: int | None) -> np.ndarray:
     size if x == min(h, w) else max(size, 2 * round(x * scale / 2))
     for x in (h, w)
   )
-  return clips.fit(video_thwc, h, w)
+  return clips.crop_and_resize(video_thwc, h, w)

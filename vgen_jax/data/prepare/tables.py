@@ -1,4 +1,4 @@
-"""What a dataset is to hold, before any frame of it is read."""
+"""Tables of the examples of a dataset, before their frames are read."""
 
 import collections
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,18 +15,18 @@ from vgen_jax.data.tfds import storage
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Row:
-  """A film, and what is known of it.
+  """A raw video with its annotations.
 
   Attributes:
-    key: Tells it from all others of its split.
-    film: Where its frames are.
-    label: Name of its class.
-    caption: What it shows.
-    action_ta: Float32 vectors, one for each frame of the film.
+    key: Key that is unique in its split.
+    video: Raw video that reads the frames.
+    label: Name of the class, or None.
+    caption: Caption, or None.
+    action_ta: Actions at each frame of the raw video, float32, or None.
   """
 
   key: str
-  film: raw_videos.RawVideo
+  video: raw_videos.RawVideo
   label: str | None = None
   caption: str | None = None
   action_ta: np.ndarray | None = None
@@ -37,13 +37,16 @@ class Table:
   """The rows of a dataset.
 
   Attributes:
-    name: Of the dataset, in snake_case.
-    splits: Rows of each split; none of them is empty.
-    class_names: In the order of labels; () if films have none.
-    has_captions: Whether all films have a caption.
-    action_width: Numbers of an action; 0 if films have none.
+    name: Name of the dataset, in snake_case.
+    splits: Rows of each split; no split is empty.
+    class_names: Names of classes in the order of labels; () if there are none.
+    has_captions: Whether all rows have a caption.
+    action_width: Number of values of an action; 0 if there are no actions.
     num_channels: 1 for grey, 3 for colour.
-    description: What it is, for whoever finds it.
+    description: Description that is stored with the dataset.
+
+  Raises:
+    ValueError: If a split is empty, a key is not unique, or a label unknown.
   """
 
   name: str
@@ -57,37 +60,40 @@ class Table:
   def __post_init__(self):
     if empty := [s for s, rows in self.splits.items() if not len(rows)]:
       raise ValueError(
-        f'{self.name}: nothing is in the splits {empty}; look at the source and'
-        ' its table.'
+        f'{self.name}: the splits {empty} are empty; check the source and its'
+        ' table.'
       )
     for split, rows in self.splits.items():
       keys = collections.Counter(row.key for row in rows)
       if twice := [key for key, number in keys.items() if number > 1]:
         raise ValueError(
           f'{self.name}: {twice[0]!r} is {keys[twice[0]]} times in the split'
-          f' {split!r}; leave one.'
+          f' {split!r}; keep one of them.'
         )
     known = set(self.class_names)
     for row in (row for rows in self.splits.values() for row in rows):
       if row.label is not None and row.label not in known:
-        near = checks.hint(row.label, list(self.class_names))
-        raise ValueError(f'{row.key} has the label {row.label!r}.{near}')
+        raise ValueError(
+          f'{row.key}: unknown label {row.label!r}.'
+          f'{checks.hint(row.label, self.class_names)}'
+        )
 
   @property
   def num_rows(self) -> dict[str, int]:
-    """Number of films of each split."""
+    """Number of rows of each split."""
     return {split: len(rows) for split, rows in self.splits.items()}
 
 
 def examples(
   row: Row, table: Table, options: raw_videos.Options
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-  """Yields what is stored of a film: keys, and examples as TFDS takes them.
+  """Yields the key and TFDS example of each piece of the video of a row.
 
   Raises:
-    ClipError: If the film cannot be read, or lacks what the table promises.
+    ClipError: If the video cannot be read, or lacks an entry that all rows of
+      the table must have.
   """
-  for number, piece in enumerate(row.film.pieces(options)):
+  for number, piece in enumerate(row.video.pieces(options)):
     key = f'{row.key}#{number}' if number else row.key
     video_thwc = piece['video']
     if video_thwc.shape[-1] != table.num_channels:
@@ -109,24 +115,26 @@ def examples(
     yield key, example
 
 
-def _needed(row: Row, what: str, value: Any) -> Any:
+def _needed(row: Row, name: str, value: Any) -> Any:
   if value is None:
-    raise faults.ClipError(row.key, f'it has no {what}, though others have.')
+    raise faults.ClipError(
+      row.key, f'it has no {name}, but other videos have; give all or none.'
+    )
   return value
 
 
 def _action(row: Row, piece: Mapping[str, Any], width: int) -> np.ndarray:
-  """Returns the actions of the frames that a piece shows."""
+  """Returns the actions at the frames of a piece."""
   action_ta = _needed(row, 'action', piece.get('action', row.action_ta))
   action_ta = np.asarray(action_ta, np.float32)
   last = piece['numbers'].max()
-  # What follows the last frame may not be known.
+  # The action at the last frame may be missing.
   if (
     action_ta.ndim != 2 or action_ta.shape[1] != width or len(action_ta) < last
   ):
     raise faults.ClipError(
       row.key,
-      f'its actions are {action_ta.shape}; {last + 1} frames need as many'
-      f' vectors of {width}.',
+      f'its actions have shape {action_ta.shape}; {last + 1} frames need shape'
+      f' ({last + 1}, {width}).',
     )
   return action_ta[np.minimum(piece['numbers'], len(action_ta) - 1)]

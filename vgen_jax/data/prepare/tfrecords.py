@@ -1,8 +1,8 @@
-"""TFRecords without TensorFlow: how to read them, and be rid of them.
+"""Reading of TFRecord files and conversion to ArrayRecord, without TensorFlow.
 
-TFDS writes TFRecord unless it is told otherwise, which knows no random access.
-The examples of such a dataset are copied, byte by byte and in their order, into
-a dataset that has it.
+The default format of TFDS is TFRecord, which has no random access. `convert`
+copies the examples of such a dataset, unchanged and in order, to a dataset in
+ArrayRecord, which has.
 """
 
 from collections.abc import Iterator, Sequence
@@ -21,42 +21,42 @@ _HEADER = 12  # Bytes: the length, and its checksum.
 def records(path: str) -> Iterator[bytes]:
   """Yields the records of a file.
 
-  The checksums of lengths are checked, so that a damaged file cannot be taken
-  for a sound one of other records; those of contents are not, as computing
-  them in Python would take longer than all else.
+  The checksums of lengths are checked, so that a damaged file does not yield
+  wrong records. Those of contents are not checked, since this would take most
+  of the time in Python.
 
   Raises:
-    ClipError: If the file is cut short, or is no TFRecord.
+    ClipError: If the file is truncated, or not a TFRecord file.
   """
   with open(path, 'rb') as file:
     while header := file.read(_HEADER):
       if len(header) < _HEADER:
-        raise faults.ClipError(str(path), 'it is cut short; copy it anew.')
+        raise faults.ClipError(str(path), 'it is truncated; copy it again.')
       length, checksum = struct.unpack('<QI', header)
       if _masked(_crc32c(header[:8])) != checksum:
         raise faults.ClipError(
-          str(path), 'it is no TFRecord, or damaged; copy it anew.'
+          str(path), 'it is not a TFRecord file, or damaged; copy it again.'
         )
       data = file.read(length + 4)
       if len(data) < length + 4:
-        raise faults.ClipError(str(path), 'it is cut short; copy it anew.')
+        raise faults.ClipError(str(path), 'it is truncated; copy it again.')
       yield data[:length]
 
 
 def examples(path: str) -> Iterator[dict[str, Sequence[Any]]]:
-  """Yields the values of each tf.train.Example in a file, by feature.
+  """Yields {feature: values} of each tf.train.Example in a file.
 
   Raises:
-    ClipError: If the file is damaged, or holds other records.
+    ClipError: If the file is damaged, or contains other records.
   """
   from tensorflow_datasets.proto import tf_example_pb2
 
   for record in records(path):
     try:
       features = tf_example_pb2.Example.FromString(record).features.feature
-    except Exception as error:  # Of a kind that differs by protobuf's version.
+    except Exception as error:  # The type depends on the version of protobuf.
       raise faults.ClipError(
-        str(path), f'it holds something else than tf.train.Example ({error}).'
+        str(path), f'it contains records other than tf.train.Example ({error}).'
       ) from error
     yield {
       name: getattr(feature, feature.WhichOneof('kind')).value
@@ -70,21 +70,23 @@ def convert(source: str, out: str) -> dict[str, int]:
 
   Args:
     source: Folder with `dataset_info.json` and the records.
-    out: Folder to make; with the names of dataset, config and version as its
-      last parts, as `source` has them, TFDS finds it by name.
+    out: Folder to create. If it ends in the names of dataset, config and
+      version, as `source` does, TFDS finds the dataset by name.
 
   Returns:
     The number of examples of each split.
 
   Raises:
-    FileExistsError: If `out` is there already.
-    ValueError: If `source` is none, or holds other numbers of examples than it
-      promises.
+    FileExistsError: If `out` exists already.
+    ValueError: If `source` is not a dataset in TFRecord, or its numbers of
+      examples differ from those in `dataset_info.json`.
   """
   source, out = pathlib.Path(source), pathlib.Path(out)
   info = _info(source)
   if out.exists():
-    raise FileExistsError(f'{out} exists already; remove it or take another.')
+    raise FileExistsError(
+      f'{out} exists already; remove it, or choose another --out.'
+    )
   made = out.with_name(out.name + '.incomplete')
   shutil.rmtree(made, ignore_errors=True)
   made.mkdir(parents=True)
@@ -95,16 +97,16 @@ def convert(source: str, out: str) -> dict[str, int]:
       counts[path.name] = _copy(path, made / name)
     elif path.name != _INFO and path.is_file():
       shutil.copy(path, made)
-  told = {}
+  num_examples = {}
   for split in info.get('splits', []):
-    told[split['name']] = _checked(split, counts, source)
+    num_examples[split['name']] = _checked(split, counts, source)
     template = split.get('filepathTemplate', '')
     if template:
       split['filepathTemplate'] = template.replace('tfrecord', 'array_record')
   info['fileFormat'] = 'array_record'
   (made / _INFO).write_text(json.dumps(info, indent=2))
   made.rename(out)
-  return told
+  return num_examples
 
 
 def _info(source: pathlib.Path) -> dict[str, Any]:
@@ -116,16 +118,16 @@ def _info(source: pathlib.Path) -> dict[str, Any]:
   info = json.loads((source / _INFO).read_text())
   if info.get('fileFormat', 'tfrecord') != 'tfrecord':
     raise ValueError(
-      f'{source} is in {info["fileFormat"]}; only tfrecord is converted.'
+      f'{source} is in {info["fileFormat"]}; only tfrecord can be converted.'
     )
   return info
 
 
 def _copy(source: pathlib.Path, target: pathlib.Path) -> int:
-  """Copies one file; returns how many examples it holds."""
+  """Copies one file, and returns its number of examples."""
   from array_record.python import array_record_module
 
-  # One record a group: any of them is read by itself.
+  # With one record per group, each record can be read on its own.
   writer = array_record_module.ArrayRecordWriter(str(target), 'group_size:1')
   number = 0
   for record in records(str(source)):
@@ -138,25 +140,25 @@ def _copy(source: pathlib.Path, target: pathlib.Path) -> int:
 def _checked(
   split: dict[str, Any], counts: dict[str, int], source: pathlib.Path
 ) -> int:
-  """Returns the examples of a split, if its files hold as many as promised."""
-  promised = [int(number) for number in split.get('shardLengths', [])]
+  """Returns the number of examples of a split, after a check of its files."""
+  expected = [int(number) for number in split.get('shardLengths', [])]
   names = sorted(n for n in counts if f'-{split["name"]}.tfrecord-' in n)
   found = [counts[name] for name in names]
-  if promised != found:
+  if expected != found:
     raise ValueError(
-      f'{source}: the files of {split["name"]!r} hold {found} examples, and'
-      f' {_INFO} promises {promised}; copy them anew.'
+      f'{source}: the files of {split["name"]!r} contain {found} examples, but'
+      f' {_INFO} states {expected}; copy them again.'
     )
   return sum(found)
 
 
 def _masked(crc: int) -> int:
-  """Returns a checksum as TFRecord keeps it."""
+  """Returns a checksum as TFRecord stores it."""
   return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def _crc32c(data: bytes) -> int:
-  """Returns the CRC-32 with Castagnoli's polynomial, of few bytes."""
+  """Returns the CRC-32C of a few bytes."""
   crc = 0xFFFFFFFF
   for byte in data:
     crc ^= byte

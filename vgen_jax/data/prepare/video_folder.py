@@ -1,18 +1,19 @@
-"""A dataset of the videos in a folder, with a table of what is known of them.
+"""A dataset of the videos in a folder, with an optional table of annotations.
 
-The table is CSV, or JSONL with an object a line. Its columns:
+The table is CSV, or JSONL with one object per line. Its columns are
 
-  path     of the video, from the folder; needed
-  label    name of its class
-  caption  what it shows
-  action   vectors, one for each frame: in JSONL a list of lists, in CSV the
-           path of a file of NumPy's
-  split    train, validation or test; without it, a hash of paths decides
-  start_s  where the film begins in the video
-  end_s    and where it ends
+  path     path of the video in the folder; required
+  label    name of the class
+  caption  caption of the video
+  action   a vector for each frame: a list of lists in JSONL, the path of a .npy
+           file in CSV
+  split    train, validation or test; without it, a hash of the path decides
+  start_s  start of the segment of the video in seconds
+  end_s    end of the segment in seconds
 
-A column is there for all videos or for none. Without a table, all videos of the
-folder are taken, and their sub-folders are labels, if there are two or more.
+A column must be filled in for all videos or for none, except start_s and end_s.
+Without a table, all videos in the folder are used, and if they lie in two
+sub-folders or more, the names of these are labels.
 """
 
 import collections
@@ -43,38 +44,41 @@ def table(
   validation: float = 0.1,
   test: float = 0.1,
 ) -> tables.Table:
-  """Returns what the videos in a folder are.
+  """Returns the table of the videos in a folder.
 
   Args:
-    source: The folder.
-    name: Of the dataset.
-    file: Path of the table, CSV or JSONL; None is for none.
-    validation: Share of the videos that goes there, if no table tells.
-    test: Likewise.
+    source: Folder of videos.
+    name: Name of the dataset.
+    file: Path of the table of annotations, CSV or JSONL, or None.
+    validation: Proportion of the videos in the validation split, if the table
+      has no column `split`.
+    test: Proportion of the videos in the test split, in the same way.
 
   Raises:
     ValueError: If the table is wrong.
-    FileNotFoundError: If folder, table or a video is not there.
+    FileNotFoundError: If the folder, the table or a video does not exist.
   """
   folder = pathlib.Path(source)
   if not folder.is_dir():
-    raise FileNotFoundError(f'{source} is no folder; give one with videos.')
+    raise FileNotFoundError(
+      f'{source} is not a folder; give the path of a folder of videos.'
+    )
   lines = _lines(pathlib.Path(file)) if file else _found(folder)
   if not lines:
-    raise FileNotFoundError(f'{file or source} tells of no video.')
+    raise FileNotFoundError(f'{file or source} contains no video.')
   columns = _columns(lines, file)
   rows = [_row(folder, line) for line in lines]
   keys = collections.Counter(row.key for row in rows)
   if twice := [key for key, number in keys.items() if number > 1]:
     raise ValueError(
-      f'{file} tells of {twice[0]!r} {keys[twice[0]]} times; leave one.'
+      f'{file} contains {twice[0]!r} {keys[twice[0]]} times; keep one of them.'
     )
   split_n = [line.get('split') for line in lines]
   if 'split' not in columns:
     split_n = _split(rows, folder, {'validation': validation, 'test': test})
   if unknown := sorted(set(split_n) - set(_SPLITS)):
     raise ValueError(
-      f'{file} has the splits {unknown}; take some of {list(_SPLITS)}.'
+      f'{file}: unknown splits {unknown}. Allowed: {", ".join(_SPLITS)}.'
     )
   grouped = {
     split: [row for row, x in zip(rows, split_n, strict=True) if x == split]
@@ -86,7 +90,8 @@ def table(
   }
   if len(widths) > 1:
     raise ValueError(
-      f'{file} has actions of {sorted(widths)} numbers; all must be alike.'
+      f'{file} has actions of {sorted(widths)} values; all videos must have'
+      ' actions of one width.'
     )
   return tables.Table(
     name,
@@ -99,9 +104,11 @@ def table(
 
 
 def _lines(path: pathlib.Path) -> list[dict[str, Any]]:
-  """Returns the lines of a table, what is empty left out."""
+  """Returns the lines of a table, without empty fields."""
   if not path.is_file():
-    raise FileNotFoundError(f'{path} is no file; give a table, CSV or JSONL.')
+    raise FileNotFoundError(
+      f'{path} is not a file; give a table in CSV or JSONL.'
+    )
   text = path.read_text(encoding='utf-8-sig')
   if path.suffix == '.csv':
     lines = list(csv.DictReader(io.StringIO(text, newline='')))
@@ -112,32 +119,35 @@ def _lines(path: pathlib.Path) -> list[dict[str, Any]]:
       if line.strip()
     ]
   else:
-    raise ValueError(f'{path} ends in {path.suffix!r}; take .csv or .jsonl.')
+    raise ValueError(
+      f'{path} ends in {path.suffix!r}; it must end in .csv or .jsonl.'
+    )
   for number, line in enumerate(lines, start=1):
     if None in line:
       raise ValueError(
-        f'{path}: video {number} has more fields than there are columns; put'
-        ' text with a comma in quotes.'
+        f'{path}: video {number} has more fields than there are columns;'
+        ' enclose text with a comma in quotes.'
       )
   return [
     {k: v for k, v in line.items() if v not in (None, '')} for line in lines
   ]
 
 
-def _object(line: str, where: str) -> dict[str, Any]:
+def _object(line: str, position: str) -> dict[str, Any]:
   try:
     found = json.loads(line)
   except json.JSONDecodeError as error:
-    raise ValueError(f'{where}: it is no JSON ({error}).') from error
+    raise ValueError(f'{position}: it is not valid JSON ({error}).') from error
   if not isinstance(found, dict) or not isinstance(found.get('path', ''), str):
     raise ValueError(
-      f"{where}: it is {line:.80}; it must be an object whose 'path' is text."
+      f"{position}: it is {line:.80}; it must be an object whose 'path' is"
+      ' text.'
     )
   return found
 
 
 def _found(folder: pathlib.Path) -> list[dict[str, Any]]:
-  """Returns all videos of a folder, as the lines of a table."""
+  """Returns all videos in a folder, as the lines of a table."""
   paths = sorted(
     path.relative_to(folder)
     for path in folder.rglob('*')
@@ -154,18 +164,16 @@ def _found(folder: pathlib.Path) -> list[dict[str, Any]]:
 
 
 def _columns(lines: Sequence[Mapping[str, Any]], file: str | None) -> set[str]:
-  """Returns the columns of a table, each of which is filled in every line."""
+  """Returns the columns of a table, after checking that none has gaps."""
   columns = set().union(*lines)
   for column in columns - set(COLUMNS):
-    raise ValueError(
-      f'{file} has a column {column!r}.{checks.hint(column, list(COLUMNS))}'
-    )
+    checks.known_key(str(file), column, COLUMNS)
   for number, line in enumerate(lines):
     needed = columns - {'start_s', 'end_s'} | {'path'}
     if missing := needed - set(line):
       raise ValueError(
-        f'{file}: video {number + 1} has no {sorted(missing)}, though others'
-        ' have; fill it in for all, or for none.'
+        f'{file}: video {number + 1} has no {sorted(missing)}, but other videos'
+        ' have; fill it in for all videos, or for none.'
       )
   return columns
 
@@ -173,7 +181,9 @@ def _columns(lines: Sequence[Mapping[str, Any]], file: str | None) -> set[str]:
 def _row(folder: pathlib.Path, line: Mapping[str, Any]) -> tables.Row:
   path = folder / line['path']
   if not path.is_file():
-    raise FileNotFoundError(f'{path} is told of in the table, but not there.')
+    raise FileNotFoundError(
+      f'{path} is in the table, but does not exist; remove it from the table.'
+    )
   start_s, end_s = float(line.get('start_s', 0)), line.get('end_s')
   key = line['path']
   if start_s or end_s is not None:
@@ -184,38 +194,38 @@ def _row(folder: pathlib.Path, line: Mapping[str, Any]) -> tables.Row:
   if action is not None:
     action = np.atleast_2d(np.asarray(action, np.float32))
   end_s = None if end_s is None else float(end_s)
-  film = raw_videos.File(str(path), start_s, end_s)
+  video = raw_videos.File(str(path), start_s, end_s)
   label = line.get('label')
   caption = line.get('caption')
   return tables.Row(
-    key, film, None if label is None else str(label), caption, action
+    key, video, None if label is None else str(label), caption, action
   )
 
 
 def _split(
   rows: Sequence[tables.Row],
   folder: pathlib.Path,
-  shares: Mapping[str, float],
+  proportions: Mapping[str, float],
 ) -> list[str]:
-  """Returns a split for each row; films of one video share theirs.
+  """Returns a split for each row, the same for all segments of a video.
 
-  A video is a file, however its path is spelled and whatever links, soft or
-  hard, lead to it. It goes by the first of its names in the folder, as in the
-  source VideoFolder, so that both split a folder alike.
+  A video is a file, whatever the form of its path and the links that lead to
+  it. Its split depends on the first of its names in the folder, as in the
+  source VideoFolder, so that both split a folder in the same way.
   """
-  paths = [row.film.path for row in rows]
+  paths = [row.video.path for row in rows]
   first: dict[tuple[int, int], str] = {}
   files = [(x.st_dev, x.st_ino) for x in map(os.stat, paths)]
-  spelled = [pathlib.Path(os.path.relpath(p, folder)).as_posix() for p in paths]
-  for file, name in sorted(zip(files, spelled, strict=True)):
+  names = [pathlib.Path(os.path.relpath(p, folder)).as_posix() for p in paths]
+  for file, name in sorted(zip(files, names, strict=True)):
     first.setdefault(file, name)
   names = [first[file] for file in files]
   unique = sorted(set(names))
   if len(unique) < len(_SPLITS):
-    shares = dict.fromkeys(shares, 0.0)
+    proportions = dict.fromkeys(proportions, 0.0)
   split_of = {}
   for split in _SPLITS:
-    if split == 'train' or shares[split]:
-      chosen = splits_lib.by_name(unique, split, shares)
+    if split == 'train' or proportions[split]:
+      chosen = splits_lib.by_name(unique, split, proportions)
       split_of |= {unique[i]: split for i in chosen}
   return [split_of[name] for name in names]

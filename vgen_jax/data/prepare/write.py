@@ -1,13 +1,14 @@
-"""Writes the films of a table as a TFDS dataset in ArrayRecord.
+"""Writing of the videos of a table as a TFDS dataset in ArrayRecord.
 
-What is there afterwards is an ordinary dataset: `tfds.builder_from_directory`,
-`tfds.data_source` and our `TFDSVideo` read it, with none of this code.
+The result is an ordinary dataset: `tfds.builder_from_directory`,
+`tfds.data_source` and `TFDSVideo` read it without this code.
 """
 
 import collections
 from collections.abc import Iterable, Iterator
 from concurrent import futures
 import contextlib
+import dataclasses
 import functools
 import io
 import logging
@@ -27,8 +28,7 @@ from vgen_jax.data.tfds import storage
 _log = logging.getLogger(__name__)
 
 VERSION = '1.0.0'
-# Of all films; more of them broken say that something else is wrong.
-MAX_SKIPPED = 0.1
+MAX_SKIPPED = 0.1  # Largest proportion of videos that may be skipped.
 
 
 def write(
@@ -42,30 +42,32 @@ def write(
 ) -> tuple[str, int]:
   """Writes a dataset.
 
-  The order of examples depends on their keys alone, not on who writes them.
+  The order of examples only depends on their keys.
 
   Args:
-    table: What to write.
-    out: Folder of datasets; the dataset gets <out>/<name>/<version>.
-    options: How to keep videos.
-    skips_broken: Whether to leave out films that cannot be read, up to
-      `MAX_SKIPPED` of them; else the first stops it all.
-    num_threads: That read and encode; None is one for each core.
+    table: Table of the examples.
+    out: Folder of datasets; the dataset is written to <out>/<name>/<version>.
+    options: How videos are stored.
+    skips_broken: Whether to skip videos that cannot be read, up to a proportion
+      of `MAX_SKIPPED`; otherwise the first of them raises an error.
+    num_threads: Number of threads that read and encode; None is one per core.
     beam_options: Flags of Apache Beam, such as ['--runner=DirectRunner'], to
-      let it do the work; None does it here.
+      write with Beam; None writes in this process.
 
   Returns:
-    The folder of the dataset, and how many films were skipped; with Beam,
-    whose counters tell that, -1.
+    The folder of the dataset, and the number of skipped videos; with Beam, -1,
+    since its counters have this number.
 
   Raises:
-    FileExistsError: If the dataset is there already.
-    ClipError: If a film cannot be read.
-    RuntimeError: If too many cannot be read.
+    FileExistsError: If the dataset exists already.
+    ClipError: If a video cannot be read.
+    RuntimeError: If too many videos cannot be read.
   """
-  place = pathlib.Path(out) / table.name / VERSION
-  if place.exists():
-    raise FileExistsError(f'{place} exists already; remove it or take another.')
+  folder = pathlib.Path(out) / table.name / VERSION
+  if folder.exists():
+    raise FileExistsError(
+      f'{folder} exists already; remove it, or choose another --out.'
+    )
   tfds = compat.load()
   tfds.disable_progress_bar()
   skipped = []
@@ -85,8 +87,8 @@ def write(
     config = _beam_config(beam_options)
   builder = _builder_class()(table, options.format, read, out)
   with (
-    contextlib.redirect_stdout(io.StringIO()),  # It speaks of downloads, ...
-    tempfile.TemporaryDirectory() as downloads,  # ... and makes room for them.
+    contextlib.redirect_stdout(io.StringIO()),  # TFDS reports downloads, ...
+    tempfile.TemporaryDirectory() as downloads,  # ... and needs a folder.
   ):
     builder.download_and_prepare(
       download_dir=downloads,
@@ -117,18 +119,18 @@ def features(table: tables.Table, kind: str) -> Any:
 
 @functools.cache
 def _builder_class() -> type:
-  """Returns the class, which exists only where TFDS has been imported."""
+  """Returns the builder class; its definition needs TFDS."""
   tfds = compat.load()
 
   class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """Writes a table; what it writes is read without this class."""
+    """Writes a table; the dataset can be read without this class."""
 
     def __init__(self, table: tables.Table, kind: str, read: Any, out: str):
       self.name = table.name
       self.VERSION = tfds.core.Version(VERSION)
       self.RELEASE_NOTES = {VERSION: 'Written by vgen_jax.'}
       self._table, self._kind, self._read = table, kind, read
-      # The default, TFRecord, would ask for TensorFlow.
+      # The default, TFRecord, would need TensorFlow.
       super().__init__(data_dir=out, file_format='array_record')
 
     def _info(self):
@@ -143,7 +145,7 @@ def _builder_class() -> type:
       return {s: self._read(rows) for s, rows in self._table.splits.items()}
 
     def _generate_examples(self):
-      raise NotImplementedError('Each split has its own generator.')
+      raise NotImplementedError('_split_generators returns the examples.')
 
   return Builder
 
@@ -155,7 +157,7 @@ def _examples(
   skipped: list[str] | None,
   num_threads: int,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-  """Yields the examples of a split, read some rows ahead, in order."""
+  """Yields the examples of a split in order, and reads some rows ahead."""
   limit = MAX_SKIPPED * sum(table.num_rows.values())
   read = lambda row: list(tables.examples(row, table, options))
   rows = iter(rows)
@@ -185,8 +187,8 @@ def _skip(skipped: list[str], error: faults.ClipError, limit: float) -> None:
   _log.warning('Skipped %s', error)
   if len(skipped) > max(limit, 1):
     raise RuntimeError(
-      f'{len(skipped)} films cannot be read, above {MAX_SKIPPED:.0%} of all;'
-      f' the last: {error}'
+      f'{len(skipped)} videos cannot be read, more than {MAX_SKIPPED:.0%} of'
+      f' all. The last one: {error}'
     ) from error
 
 
@@ -196,25 +198,16 @@ def _beam_examples(
   options: raw_videos.Options,
   skips_broken: bool,
 ) -> Any:
-  """Returns the transform that Beam runs for a split, wherever it likes."""
+  """Returns the transform with which Beam reads the examples of a split."""
   beam = _beam()
-  # Workers need the table's promises, not its rows.
-  promises = _without_rows(table)
+  # Workers need the properties of the table, but not all of its rows.
   read = functools.partial(
-    _read_row, table=promises, options=options, skips_broken=skips_broken
+    _read_row,
+    table=dataclasses.replace(table, splits={}),
+    options=options,
+    skips_broken=skips_broken,
   )
   return beam.Create(list(rows)) | beam.Reshuffle() | beam.FlatMap(read)
-
-
-def _without_rows(table: tables.Table) -> tables.Table:
-  return tables.Table(
-    table.name,
-    splits={},
-    class_names=table.class_names,
-    has_captions=table.has_captions,
-    action_width=table.action_width,
-    num_channels=table.num_channels,
-  )
 
 
 def _read_row(
@@ -223,7 +216,7 @@ def _read_row(
   options: raw_videos.Options,
   skips_broken: bool,
 ) -> list[tuple[str, dict[str, Any]]]:
-  """Returns the examples of a row, on a worker of Beam's."""
+  """Returns the examples of a row, on a worker of Beam."""
   try:
     return list(tables.examples(row, table, options))
   except faults.ClipError as error:
@@ -246,7 +239,7 @@ def _beam() -> Any:
     import apache_beam
   except ImportError as error:
     raise ImportError(
-      'Apache Beam is not installed; it has bounds of its own, so make an'
-      " environment for it: pip install 'vgen_jax[beam]'."
+      'Apache Beam is not installed. It limits the versions of other packages,'
+      " so create a new environment: pip install 'vgen_jax[beam]'."
     ) from error
   return apache_beam

@@ -1,7 +1,7 @@
-"""Where TFDS's datasets of videos keep what our clips hold.
+"""Adapters: the features of TFDS video datasets from which clips are read.
 
-A feature is named by its path, as in 'video/frames'. Datasets that are not in
-CATALOGUE, ours among them, tell by the names and kinds of their features.
+A feature is identified by its path, such as 'video/frames'. For datasets that
+are not in CATALOGUE, the names and types of their features decide.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,18 +10,20 @@ from typing import Any
 
 import numpy as np
 
+from vgen_jax.core import checks
+
 
 @dataclasses.dataclass(frozen=True)
 class Adapter:
-  """Where a dataset keeps what.
+  """Paths of the features of a dataset; None if it has no such feature.
 
   Attributes:
     video: Path of the frames.
-    label: Path of the class, or None, as below.
-    caption: Path of a text.
-    action: Path of vectors, one for each frame.
+    label: Path of the class.
+    caption: Path of the caption.
+    action: Path of the actions, a vector for each frame.
     fps: Path of the number of frames per second, or that number.
-    splits: Names of its splits.
+    splits: Names of the splits.
   """
 
   video: str
@@ -47,27 +49,26 @@ CATALOGUE: Mapping[str, Adapter] = {
   ),
   'youtube_vis': Adapter('video'),
 }
-KEYS = ('video', 'label', 'caption', 'action', 'fps')
+ENTRIES = ('label', 'caption', 'action', 'fps')
+KEYS = ('video', *ENTRIES)
 
 
 def adapter(
   name: str, features: Any, paths: Mapping[str, str] | None = None
 ) -> Adapter:
-  """Returns where a dataset keeps what.
+  """Returns the adapter of a dataset.
 
   Args:
-    name: Of the dataset, without config and version.
+    name: Name of the dataset, without config and version.
     features: `builder.info.features`.
-    paths: Of features, by our name for them; they come before what is known.
+    paths: Paths of features by keys of KEYS, which override the catalogue.
 
   Raises:
-    ValueError: If it cannot be told which feature is the video.
+    ValueError: If it is ambiguous which feature is the video.
   """
   paths = dict(paths or {})
-  if unknown := set(paths) - set(KEYS):
-    raise ValueError(
-      f'config.data.features names {sorted(unknown)}; it may name {list(KEYS)}.'
-    )
+  for key in paths:
+    checks.known_key('config.data.features', key, KEYS)
   for path in paths.values():
     feature(features, path)
   if name in CATALOGUE:
@@ -79,20 +80,20 @@ def adapter(
     if len(videos) != 1:
       raise ValueError(
         f'Dataset {name!r} has the videos {videos} among its features'
-        f' {list(known)}; name one by config.data.features,'
-        " {'video': 'its/path'}."
+        f' {list(known)}; select one with config.data.features ='
+        " {'video': 'path/of/video'}."
       )
     found['video'] = videos[0]
   return Adapter(**(found | paths), splits=())
 
 
 def kind(stored: Any) -> str | None:
-  """Returns how a feature keeps a video: 'images', 'pixels', 'mp4', or None."""
+  """Returns the format of a video: 'images', 'pixels', 'mp4', or None."""
   from vgen_jax.data.tfds import compat
 
   features = compat.load().features
   if isinstance(stored, features.Dataset):
-    return None  # Examples within examples: their parts are no frames.
+    return None  # Nested examples: their parts are not frames.
   if isinstance(stored, features.Sequence):
     return 'images' if isinstance(stored.feature, features.Image) else None
   if isinstance(stored, features.Text | features.ClassLabel):
@@ -106,15 +107,16 @@ def kind(stored: Any) -> str | None:
 
 
 def feature(features: Any, path: str) -> Any:
-  """Returns the feature at `path`, with the sequence that it is in.
+  """Returns the feature at `path`, including the sequence that contains it.
 
   Raises:
-    ValueError: If there is none.
+    ValueError: If there is no such feature.
   """
   known = dict(flat(features))
   if path not in known:
     raise ValueError(
-      f'config.data.features names {path!r}; the dataset has {list(known)}.'
+      f'config.data.features has the path {path!r}, which the dataset does not'
+      f' have. Its features: {list(known)}.'
     )
   return known[path]
 
@@ -122,7 +124,7 @@ def feature(features: Any, path: str) -> Any:
 def flat(
   features: Any, path: str = '', in_sequence: bool = False
 ) -> Iterator[tuple[str, Any]]:
-  """Yields path and feature, of all that an example holds."""
+  """Yields the path and the feature of each entry of an example."""
   from vgen_jax.data.tfds import compat
 
   kinds = compat.load().features
@@ -139,15 +141,15 @@ def flat(
 
 
 def slices(split: str, splits: tuple[str, ...], name: str) -> str:
-  """Returns the TFDS slice that `split` means, for a dataset of these splits.
+  """Returns the TFDS slice of `split`, for a dataset with these splits.
 
-  A dataset without a split for validation has none: a slice of training would
-  hold other pieces of the films that are trained on. Whoever accepts that asks
-  for it in TFDS's own language, which is what any other word is taken for, as
-  in 'train[:5%]' against 'train[5%:]'.
+  If a dataset has no validation split, 'validation' raises an error, since a
+  slice of training could contain segments of the same videos as the rest. To
+  accept that, give slices as in TFDS, such as 'train[:5%]' and 'train[5%:]'.
+  Any other value of `split` is used as such a slice.
 
   Raises:
-    ValueError: If the dataset has nothing like it.
+    ValueError: If the dataset has no such split.
   """
   if split not in ('train', 'validation', 'test', 'all'):
     return split
@@ -155,8 +157,8 @@ def slices(split: str, splits: tuple[str, ...], name: str) -> str:
     return '+'.join(splits)
   if split not in splits:
     raise ValueError(
-      f'config.data.split is {split!r}; {name!r} has {list(splits)}. Take one'
-      " of these, or a slice, as in 'train[90%:]', if it may show films of"
-      ' which other pieces are trained on.'
+      f'config.data.split is {split!r}; {name!r} has {list(splits)}. Use one of'
+      " these, or a slice such as 'train[90%:]', whose videos may have other"
+      ' segments in training.'
     )
   return split

@@ -1,12 +1,12 @@
-"""TFDS without TensorFlow: what version 4.9.10 cannot do, mended.
+"""Patches of TFDS 4.9.10 for use without TensorFlow.
 
-Ask `load()` for the package rather than importing it. Where TensorFlow is
-installed, it is left as it is. Each patch tells its reason; the test of each
-fails as soon as TFDS no longer needs it, and says that it can go.
+Call `load()` instead of importing the package. If TensorFlow is installed,
+nothing is patched. Each patch states its reason. Its test fails as soon as TFDS
+no longer needs the patch, so that it can be removed.
 
-  python -m vgen_jax.data.tfds_compat build DATASET --file_format=array_record
+  python -m vgen_jax.data.tfds.compat build DATASET --file_format=array_record
 
-is the command `tfds`, for datasets whose code needs no TensorFlow either.
+is the command `tfds`, for datasets whose code does not need TensorFlow.
 """
 
 from collections.abc import Sequence
@@ -32,7 +32,7 @@ _CLI = 'tensorflow_datasets.scripts.cli'
 
 @functools.cache
 def load() -> Any:
-  """Returns the package `tensorflow_datasets`, fit for use without TensorFlow.
+  """Returns the package `tensorflow_datasets`, patched if necessary.
 
   Raises:
     ModuleNotFoundError: If it is not installed.
@@ -49,20 +49,19 @@ def builder(name: str, data_dir: str | None = None) -> Any:
   """Returns the builder of a dataset of the TFDS catalogue, or of a folder.
 
   Args:
-    name: 'dataset/config:version', the latter two optional.
-    data_dir: Folder that holds `dataset/`; None is TFDS's own.
+    name: 'dataset/config:version'; config and version are optional.
+    data_dir: Folder that contains `dataset/`; None is the default of TFDS.
   """
   tfds = load()
-  # Names of the catalogue are known once their modules are imported, which
-  # TFDS puts off until an attribute of this one is asked for.
+  # TFDS only knows the names of datasets whose modules have been imported.
   importlib.import_module('tensorflow_datasets.video')
   return tfds.builder(name, data_dir=data_dir, try_gcs=False)
 
 
 def patch_video_init() -> None:
-  """`Video.__init__` asks TensorFlow for a dtype; NumPy's own will do.
+  """Replaces the dtypes and files of TensorFlow in `Video.__init__`.
 
-  So does reading a video from bytes ask it for a file; Python's will do.
+  Those of NumPy and Python are sufficient.
   """
   video_feature = importlib.import_module(_VIDEO)
   video_feature.tf = types.SimpleNamespace(
@@ -76,10 +75,10 @@ def patch_video_init() -> None:
 
 
 def patch_dtypes() -> None:
-  """`dtype` of features is TensorFlow's; theirs for NumPy says the same.
+  """Replaces `dtype` of features, a TensorFlow dtype, by the NumPy dtype.
 
-  A `Video` cannot be saved without it, nor a sequence within a sequence, as the
-  boxes of YouTube-VIS are.
+  It is needed to save a `Video`, or a sequence in a sequence, such as the boxes
+  of YouTube-VIS.
   """
   feature_lib = importlib.import_module(_FEATURE)
   for cls in (feature_lib.TensorInfo, feature_lib.FeatureConnector):
@@ -87,9 +86,10 @@ def patch_dtypes() -> None:
 
 
 def patch_image_encoder() -> None:
-  """`Image` and `Video` encode arrays in a graph of TensorFlow's.
+  """Replaces the TensorFlow graph with which `Image` and `Video` encode arrays.
 
-  JPEGs are 4:4:4 here: halved chroma is the worst loss at 64 to 128 pixels.
+  JPEGs are 4:4:4: at 64 to 128 pixels, subsampled chroma causes most of the
+  loss.
   """
   image_feature = importlib.import_module(_IMAGE)
 
@@ -110,10 +110,10 @@ def patch_image_encoder() -> None:
 
 
 def patch_command() -> None:
-  """The command `tfds` imports what two of its sub-commands need.
+  """Replaces two sub-commands of `tfds` that need other packages.
 
-  These, `convert_format` and `croissant`, ask for TensorFlow, Beam and
-  mlcroissant at import; they are replaced by ones that say so when called.
+  `convert_format` and `croissant` import TensorFlow, Beam and mlcroissant, also
+  if another sub-command is called. Their replacements exit with a message.
   """
 
   @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -122,12 +122,12 @@ def patch_command() -> None:
       sys.exit('This sub-command needs TensorFlow, Beam and mlcroissant.')
 
   @dataclasses.dataclass(frozen=True, kw_only=True)
-  class AbsentToo(Absent):  # The parser tells sub-commands by their class.
+  class AbsentCroissant(Absent):  # The parser needs a class per sub-command.
     pass
 
   for file, name, cls in (
     ('convert_format', 'Args', Absent),
-    ('croissant', 'CmdArgs', AbsentToo),
+    ('croissant', 'CmdArgs', AbsentCroissant),
   ):
     sys.modules[f'{_CLI}.{file}'] = types.SimpleNamespace(**{name: cls})
 
@@ -141,7 +141,7 @@ PATCHES = (
 
 
 def command(argv: Sequence[str]) -> None:
-  """Runs the command `tfds` with these words after its name."""
+  """Runs the command `tfds` with these arguments."""
   load()
   main = importlib.import_module(f'{_CLI}.main')
   sys.argv = ['tfds', *argv]

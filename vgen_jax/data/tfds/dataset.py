@@ -1,8 +1,8 @@
-"""Any TFDS dataset of videos that was prepared as ArrayRecord, without TF.
+"""Source of TFDS video datasets in ArrayRecord, without TensorFlow.
 
-An example is parsed first, and then only the frames of the clip are decoded:
-of 300 frames kept as JPEG, a clip of 16 costs a twelfth of all. What a dataset
-calls its features is told by `tfds_adapters.py`.
+An example is parsed first, and then only the frames of the clip are decoded: a
+clip of 16 of 300 JPEG frames takes about a twelfth of the time of all frames.
+`adapters.py` states the names of the features of each dataset.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,45 +11,49 @@ from typing import Any
 
 import numpy as np
 
+from vgen_jax.core import checks
 from vgen_jax.core import faults
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Schema
 from vgen_jax.data import clips
 from vgen_jax.data import text
+from vgen_jax.data.files import segments
 from vgen_jax.data.tfds import adapters
 from vgen_jax.data.tfds import examples
 from vgen_jax.data.tfds import storage
 
 
 class TFDSVideo:
-  """Clips of a TFDS dataset, one of each example.
+  """Clips of a TFDS dataset, one clip per example.
 
-  `source[i]` takes the middle of example i, and its centre; `source.draw(i,
-  rng)` a clip from anywhere in it.
+  `source[i]` takes the middle frames and the centre crop of example i;
+  `source.random_view(i, rng)` takes a clip from anywhere in it.
 
   Args:
     clip_shape: (t, h, w, c), with c 1 or 3.
-    dataset: Its name, as 'name/config:version', the latter two optional.
-      Without it, `data_dir` is the folder of one dataset: that with
-      `dataset_info.json`.
-    data_dir: Where datasets are; None is TFDS's own folder.
-    split: 'train', 'validation', 'test', 'all', or a slice in TFDS's language,
-      as in 'train[:50%]', which may cut one film in two.
-    keys: What clips bear besides `video`, where the dataset has it: 'label',
-      'action' (float32 [t, a]), 'fps', 'caption' (a Python string, which no
-      device takes).
-    tokenizer: From text.py; turns the captions of a dataset that has them into
-      `text` and `text_mask`.
-    features: Paths of features by our names for them, as in
-      {'video': 'steps/image'}, for datasets which leave that open.
-    frames_per_second: Rate to sample at; the dataset must tell its own. None
-      takes every `stride`-th frame.
-    stride: Frames of a video for one of a clip.
-    short: What to do with a video shorter than a clip: 'error', 'loop' plays
-      it there and back, 'hold' stays at its last frame.
-    crops_at_random: Whether `draw` moves the crop along the longer side.
-    flips: Whether `draw` mirrors half of its clips.
+    dataset: Name of the dataset, 'name/config:version'; config and version are
+      optional. If it is None, `data_dir` is the folder of one dataset, which
+      contains `dataset_info.json`.
+    data_dir: Folder of datasets; None is the default folder of TFDS.
+    split: 'train', 'validation', 'test', 'all', or a slice as in TFDS, such as
+      'train[:50%]', which may put segments of one video in two slices.
+    keys: Entries of clips in addition to `video`, if the dataset has them:
+      'label', 'action' (float32 [t, a]), 'fps', 'caption' (a Python string,
+      which cannot be copied to a device).
+    tokenizer: Tokenizer, a spec of data/text.py, that maps captions to `text`
+      and `text_mask`.
+    features: Paths of features by keys of `adapters.KEYS`, such as
+      {'video': 'steps/image'}, for datasets whose features are ambiguous.
+    frames_per_second: Rate at which videos are sampled; the dataset must state
+      the rate of its videos. None takes every `stride`-th frame.
+    stride: Number of video frames per clip frame.
+    short: What to do with a video that is shorter than a clip: 'error' raises
+      an error, 'loop' plays it forward and backward, 'hold' repeats its last
+      frame.
+    crops_at_random: Whether `random_view` crops at a random position along the
+      longer side.
+    flips: Whether `random_view` mirrors half of its clips.
   """
 
   def __init__(
@@ -67,7 +71,11 @@ class TFDSVideo:
     crops_at_random: bool = True,
     flips: bool = False,
   ):
-    _check(clip_shape, keys, frames_per_second, stride, short)
+    segments.check_channels(clip_shape)
+    segments.check_rate(frames_per_second, (stride,))
+    checks.one_of('config.data.short', short, clips.SHORT)
+    for key in keys:
+      checks.known_key('config.data.keys', key, adapters.ENTRIES)
     self.clip_shape = tuple(clip_shape)
     self.dataset = dataset
     self.data_dir = data_dir
@@ -82,7 +90,7 @@ class TFDSVideo:
     if tokenizer and opened.adapter.caption is None:
       raise ValueError(
         f'config.data.tokenizer is set, but {opened.name!r} has no captions;'
-        ' leave it out, or name them by config.data.features.'
+        ' remove the tokenizer, or set config.data.features.caption.'
       )
     self.split = adapters.slices(
       split, tuple(opened.splits) or opened.adapter.splits, opened.name
@@ -91,13 +99,17 @@ class TFDSVideo:
     if frames_per_second and opened.adapter.fps is None:
       raise ValueError(
         f'config.data.frames_per_second is {frames_per_second}, but'
-        f' {opened.name!r} does not tell its own rate; take stride instead.'
+        f' {opened.name!r} does not state its own rate; set config.data.stride'
+        ' instead.'
       )
-    _ = len(self)  # A split that is not there is told at once.
+    _ = len(self)  # A missing split raises an error here.
 
   @functools.cached_property
   def schema(self) -> Schema:
-    """The rate is the one asked for, or that of the first example."""
+    """Schema of the clips.
+
+    The rate is `frames_per_second`, or else that of the first example.
+    """
     names, number = (), 0
     if 'label' in self.keys:
       names, number = self._opened.classes()
@@ -117,47 +129,47 @@ class TFDSVideo:
     return len(self._records)
 
   def __getitem__(self, index: int) -> Clip:
-    return self._clip(index, lambda room: room / 2, 0.5, 0.5)
+    return self._clip(index, lambda slack: slack / 2, (0.5, 0.5))
 
-  def draw(self, index: int, rng: np.random.Generator) -> Clip:
+  def random_view(self, index: int, rng: np.random.Generator) -> Clip:
     """Returns a clip from anywhere in example `index`."""
-    part, down, right = rng.random(3)
-    flipped = rng.random() < 0.5
+    fraction, *crop = rng.random(3)
+    is_flipped = rng.random() < 0.5
     if not self.crops_at_random:
-      down = right = 0.5
-    clip = self._clip(index, lambda room: part * (room + 1), down, right)
-    if self.flips and flipped:
+      crop = (0.5, 0.5)
+    clip = self._clip(index, lambda slack: fraction * (slack + 1), crop)
+    if self.flips and is_flipped:
       clip['video'] = clips.mirrored(clip['video'])
     return clip
 
   def caption(self, index: int) -> str:
-    """Returns example `index` in words; '' if the dataset has none."""
+    """Returns the caption of example `index`; '' if the dataset has none."""
     return self._value(self._parsed(index), 'caption', None) or ''
 
   def frames(self, index: int) -> tuple[np.ndarray, float | None]:
-    """Returns the whole video of example `index`, and its rate if told."""
+    """Returns the whole video of example `index`, and its rate if known."""
     parsed = self._parsed(index)
     video_thwc, _ = self._read(index, parsed, np.arange)
     has_rate = self._opened.adapter.fps is not None
     return video_thwc, self._rate(parsed) if has_rate else None
 
   def record(self, index: int) -> bytes:
-    """Returns example `index` as it is stored.
+    """Returns the bytes of example `index`.
 
     Raises:
       ClipError: If it is damaged.
     """
     if not 0 <= index < len(self):
-      raise IndexError(f'Clip {index} of {len(self)}.')
+      raise IndexError(f'Clip {index} of {len(self)} does not exist.')
     try:
       return self._records[index]
-    except Exception as error:  # Of whatever kind the reader likes.
+    except Exception as error:  # The reader may raise any type.
       raise self._fault(index, f'it cannot be read ({error})') from error
 
   def __getstate__(self) -> dict[str, Any]:
     # Files and parsers cannot be pickled; a worker process opens its own.
-    own = ('_opened', '_records')
-    return {k: v for k, v in self.__dict__.items() if k not in own}
+    cached = ('_opened', '_records')
+    return {k: v for k, v in self.__dict__.items() if k not in cached}
 
   @functools.cached_property
   def _opened(self) -> examples.Examples:
@@ -171,35 +183,35 @@ class TFDSVideo:
     self,
     index: int,
     start: Callable[[float], float],
-    down: float,
-    right: float,
+    crop: Sequence[float],
   ) -> Clip:
     """Returns a clip of an example.
 
     Args:
-      index: Of the example.
-      start: From how much room there is, in frames, to where the clip begins.
-      down: Where to crop, as in `clips.fit`.
-      right: Likewise.
+      index: Index of the example.
+      start: Function that returns the start of the clip, given the number of
+        frames by which it can be moved.
+      crop: Vertical and horizontal position, as in `clips.crop_and_resize`.
     """
     t, h, w, c = self.clip_shape
     parsed = self._parsed(index)
-    pitch = float(self.stride)
+    stride = float(self.stride)
     if self.frames_per_second:
-      pitch = self._rate(parsed) / self.frames_per_second
+      stride = self._rate(parsed) / self.frames_per_second
 
     def choose(num_frames: int) -> np.ndarray:
       if not num_frames:
         raise ValueError('it has no frames')
-      room = max(num_frames - 1 - (t - 1) * pitch, 0)
-      first = min(int(start(room)), int(room))
-      place_t = clips.places(first, t, pitch, 0, num_frames - 1, self.short)
-      # A frame is shown until the next one comes; rates are rounded.
-      number_t = np.floor(place_t + clips.TOLERANCE * min(pitch, 1))
-      return np.clip(number_t.astype(int), 0, num_frames - 1)
+      last = num_frames - 1
+      slack = max(last - (t - 1) * stride, 0)
+      first = min(int(start(slack)), int(slack))
+      position_t = clips.positions(first, t, stride, 0, last, self.short)
+      # A frame is shown until the next one; rates are rounded.
+      number_t = np.floor(position_t + clips.TOLERANCE * min(stride, 1))
+      return np.clip(number_t.astype(int), 0, last)
 
     video_thwc, number_t = self._read(index, parsed, choose)
-    video_thwc = clips.fit(video_thwc, h, w, down, right)
+    video_thwc = clips.crop_and_resize(video_thwc, h, w, *crop)
     clip = {'video': clips.with_channels(video_thwc, c)}
     for key in self.keys:
       clip[key] = self._value(parsed, key, number_t)
@@ -207,13 +219,15 @@ class TFDSVideo:
       caption = self._value(parsed, 'caption', None)
       clip |= text.entries(self.tokenizer, caption)
     if 'label' in clip and clip['label'] < 0:
-      raise self._fault(index, "it has no label; leave 'label' out of keys")
+      raise self._fault(
+        index, "it has no label; remove 'label' from config.data.keys"
+      )
     return clip
 
   def _value(
     self, parsed: Mapping[str, Any], key: str, number_t: np.ndarray | None
   ) -> Any:
-    """Returns what a clip bears as `key`, given the numbers of its frames."""
+    """Returns entry `key` of a clip with these frames."""
     path = getattr(self._opened.adapter, key)
     if path is None:
       return None
@@ -224,7 +238,7 @@ class TFDSVideo:
       return np.int32(value)
     if key == 'caption':
       return value.decode() if isinstance(value, bytes) else str(value)
-    # The last frame may have none: nothing follows it.
+    # The action at the last frame may be missing.
     return np.asarray(value, np.float32)[np.minimum(number_t, len(value) - 1)]
 
   def _rate(self, parsed: Mapping[str, Any]) -> float:
@@ -235,7 +249,7 @@ class TFDSVideo:
     record = self.record(index)
     try:
       return self._opened.parse(record)
-    except Exception as error:  # The parser has kinds of its own, too.
+    except Exception as error:  # The parser may raise any type.
       raise self._fault(index, f'it cannot be parsed ({error})') from error
 
   def _read(
@@ -249,36 +263,3 @@ class TFDSVideo:
   def _fault(self, index: int, reason: str) -> faults.ClipError:
     name = self._opened.name
     return faults.ClipError(f'{name}, {self.split}, example {index}', reason)
-
-
-def _check(
-  clip_shape: ClipShape,
-  keys: Sequence[str],
-  frames_per_second: float | None,
-  stride: int,
-  short: str,
-) -> None:
-  if clip_shape[-1] not in (1, 3):
-    raise ValueError(
-      f'config.clip_shape is {tuple(clip_shape)}; videos come in 1 channel or'
-      f' 3, not in {clip_shape[-1]}.'
-    )
-  known = [key for key in adapters.KEYS if key != 'video']
-  if unknown := set(keys) - set(known):
-    raise ValueError(
-      f'config.data.keys has {sorted(unknown)}; it may have {known}.'
-    )
-  if short not in clips.SHORT:
-    raise ValueError(
-      f'config.data.short is {short!r}; it must be one of {list(clips.SHORT)}.'
-    )
-  if stride < 1 or (frames_per_second is not None and frames_per_second <= 0):
-    raise ValueError(
-      f'config.data has stride {stride} and frames_per_second'
-      f' {frames_per_second}; both must be positive.'
-    )
-  if frames_per_second and stride != 1:
-    raise ValueError(
-      f'config.data has stride {stride} and frames_per_second'
-      f' {frames_per_second}; give one of them.'
-    )

@@ -1,8 +1,8 @@
-"""Examples of a TFDS dataset, as they are stored, and the frames in them.
+"""Reading of the examples of a TFDS dataset and of the frames in them.
 
-TFDS itself decodes all of an example or nothing, when TensorFlow is not there.
-Here an example is parsed, of which only the features asked for, and then the
-frames asked for are decoded.
+Without TensorFlow, TFDS itself can only decode whole examples. Here, only the
+necessary features of an example are parsed, and then only the necessary frames
+are decoded.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,17 +15,17 @@ from vgen_jax.data.tfds import adapters
 from vgen_jax.data.tfds import compat
 from vgen_jax.data.tfds import storage
 
-# What a tensor of unknown shape is kept as.
+# Parts in which a tensor of unknown shape is stored.
 _DYNAMIC = ('shape', 'value')
 
 
 class Examples:
-  """A dataset that is being read: what is there, and how to take it.
+  """An open TFDS dataset that parses its examples.
 
   Attributes:
-    name: Of the dataset.
-    adapter: Where it keeps what.
-    splits: Names of its splits; none if it was never prepared.
+    name: Name of the dataset.
+    adapter: Paths of its features.
+    splits: Names of its splits; () if it was not prepared.
   """
 
   def __init__(
@@ -50,16 +50,16 @@ class Examples:
     self._kind = adapters.kind(self._features[self.adapter.video])
 
   def records(self, split: str) -> Sequence[bytes]:
-    """Returns the examples of a split as they are stored.
+    """Returns the bytes of the examples of a split.
 
     Raises:
-      FileNotFoundError: If the dataset is not there, or not as ArrayRecord.
-      ValueError: If there is no such split, or nothing in it.
+      FileNotFoundError: If the dataset does not exist in ArrayRecord.
+      ValueError: If the split does not exist, or is empty.
     """
     tfds = compat.load()
     if self.splits and not self._builder.info.splits[split].num_examples:
       raise ValueError(
-        f'The split {split!r} of {self.name!r} has no example; take another.'
+        f'The split {split!r} of {self.name!r} has no example; choose another.'
       )
     try:
       return self._builder.as_data_source(
@@ -67,34 +67,35 @@ class Examples:
       )
     except (AssertionError, NotImplementedError) as error:
       raise FileNotFoundError(
-        f'{self._builder.data_dir} is no dataset in ArrayRecord; prepare it'
+        f'{self._builder.data_dir} is not a dataset in ArrayRecord; prepare it'
         ' with file_format=array_record, or convert it: vgen data prepare'
         ' tfrecord --source=... --out=...'
       ) from error
 
   def classes(self) -> tuple[tuple[str, ...], int]:
-    """Returns the names of classes, and how many there are."""
+    """Returns the names of the classes (or ()), and their number."""
     label = self._features[self.adapter.label]
     if not (number := getattr(label, 'num_classes', None)):
       raise ValueError(
         f'Feature {self.adapter.label!r} of {self.name!r} is {label}, which'
-        " tells no number of classes; leave 'label' out of config.data.keys."
+        " does not state the number of classes; remove 'label' from"
+        ' config.data.keys.'
       )
     return tuple(label.names), number
 
   @property
   def action_width(self) -> int:
-    """Numbers that an action is."""
+    """Number of values of an action."""
     shape = self._features[self.adapter.action].shape
     return int(shape[-1])
 
   def parse(self, record: bytes) -> dict[str, Any]:
-    """Returns what an example holds, by path, nothing of it decoded.
+    """Returns {path: value} of the features of an example, not decoded.
 
     Raises:
-      KeyError, IndexError or ValueError: If it lacks something.
+      KeyError, IndexError or ValueError: If a feature is missing or wrong.
     """
-    # TFDS's own parser fails at nested sequences that nobody asked for.
+    # The parser of TFDS fails at nested sequences, also if they are not used.
     stored = self._example.FromString(record).features.feature
     for path in self._wanted:
       if path not in stored:
@@ -111,7 +112,7 @@ class Examples:
   def read(
     self, parsed: Mapping[str, Any], choose: storage.Choose
   ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the frames that `choose` takes, and their numbers."""
+    """Returns the frames that `choose` selects, and their indices."""
     value = parsed[self.adapter.video]
     feature = self._features[self.adapter.video]
     if self._kind == 'mp4':
@@ -122,21 +123,22 @@ class Examples:
     number_t = choose(len(video_thwc))
     first, last = number_t[0], number_t[-1] + 1
     if np.array_equal(number_t, np.arange(first, last)):
-      return video_thwc[first:last], number_t  # A view: nothing is copied.
+      return video_thwc[first:last], number_t  # A view, without a copy.
     return video_thwc[number_t], number_t
 
 
 def _builder(name: str | None, data_dir: str | None) -> Any:
-  """Returns the builder of a dataset that is there.
+  """Returns the builder of an existing dataset.
 
   Raises:
-    FileNotFoundError: If it is not, or is unknown.
+    FileNotFoundError: If the dataset does not exist, or is unknown.
+    ValueError: If neither a name nor a folder is given.
   """
   tfds = compat.load()
   if name is None and data_dir is None:
     raise ValueError(
-      'config.data has neither dataset nor data_dir; give the name of one,'
-      ' or its folder.'
+      'config.data has neither dataset nor data_dir; give the name or the'
+      ' folder of a dataset.'
     )
   from tensorflow_datasets.core import dataset_info
 
@@ -150,15 +152,16 @@ def _builder(name: str | None, data_dir: str | None) -> Any:
       return tfds.builder_from_directory(data_dir)
     return compat.builder(name, data_dir)
   except absent as error:
-    said = str(error).strip().partition('\n')[0]
+    reason = str(error).strip().partition('\n')[0]
     raise FileNotFoundError(
-      f'No dataset {name or data_dir!r} ({said}); data_dir is the folder with'
-      ' dataset_info.json or, with a name, the one that holds datasets.'
+      f'No dataset {name or data_dir!r} ({reason}). data_dir must be the folder'
+      ' with dataset_info.json or, if a dataset is named, the folder of'
+      ' datasets.'
     ) from error
 
 
 def _wanted(features: Any, paths: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns how the features at some paths are stored, {path: TensorInfo}."""
+  """Returns {path: TensorInfo} of the stored parts of features."""
   from tensorflow_datasets.core import utils
 
   known = utils.flatten_nest_dict(features.get_serialized_info())
@@ -170,7 +173,7 @@ def _wanted(features: Any, paths: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(feature: Any, info: Any) -> Any:
-  """Returns the value of a feature: bytes, a number, several, or an array."""
+  """Returns the value of a feature: bytes, a list, a number or an array."""
   kind = feature.WhichOneof('kind')
   values = getattr(feature, kind).value if kind else ()
   if kind == 'bytes_list' or np.dtype(info.np_dtype) == np.object_:

@@ -1,11 +1,11 @@
-"""How a video is kept in an example, and how some frames of it are read.
+"""Formats in which a video is stored in an example, and reading of its frames.
 
   mp4   H.264 of the whole clip: the smallest, and the slowest to read
-  jpeg  a JPEG for each frame: any frame is read by itself
-  raw   the pixels as they are: the fastest to read, and exact
+  jpeg  a JPEG for each frame: each frame can be read on its own
+  raw   the uncompressed pixels: the fastest to read, and lossless
 
-Colour is kept at full resolution up to 128 pixels, where half of it would be
-the worst of all losses; above that, H.264 halves it, as every camera does.
+Chroma is stored at full resolution up to 128 pixels, where subsampling causes
+most of the loss. For larger frames, mp4 subsamples it (4:2:0).
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -23,19 +23,19 @@ from PIL import Image
 from vgen_jax.data.tfds import compat
 
 FORMATS = ('mp4', 'jpeg', 'raw')
-# The least and the greatest of what a format may be asked for.
-QUALITY = {'mp4': 16, 'jpeg': 95}  # The CRF of x264; the quality of libjpeg.
-_FULL_COLOR_SIDE = 128  # Pixels of the shorter side.
+# Default quality: the CRF of x264, and the quality of libjpeg.
+QUALITY = {'mp4': 16, 'jpeg': 95}
+_FULL_COLOR_SIDE = 128  # Largest shorter side, in pixels, with full chroma.
 _KEY_FRAME_EVERY = 12
 
-Choose = Callable[[int], np.ndarray]  # From the number of frames to their own.
+# Returns the indices of frames to read, given the number of frames.
+Choose = Callable[[int], np.ndarray]
 
 
 def feature(kind: str, num_channels: int) -> Any:
-  """Returns the TFDS feature that holds a video of a format.
+  """Returns the TFDS feature of a video in a format.
 
-  They are all of TFDS's own stock: a class of ours would have to be there
-  wherever the dataset is read.
+  All are features of TFDS, so that datasets can be read without vgen_jax.
   """
   features = compat.load().features
   if kind == 'jpeg':
@@ -54,14 +54,14 @@ def encode(
   frames_per_second: float,
   quality: int | None = None,
 ) -> Any:
-  """Returns a video as `feature(kind, ...)` takes it.
+  """Returns a video encoded for `feature(kind, ...)`.
 
   Args:
     kind: One of FORMATS.
-    video_thwc: uint8, of 1 channel or 3.
-    frames_per_second: Speed to show it at.
-    quality: CRF for mp4, lower is better; 1 to 100 for jpeg, higher is better;
-      None is that of QUALITY.
+    video_thwc: uint8 video with 1 channel or 3.
+    frames_per_second: Rate of the video.
+    quality: CRF for mp4 (lower is better), or 1 to 100 for jpeg (higher is
+      better); None takes the value in QUALITY.
   """
   if quality is None:
     quality = QUALITY.get(kind)
@@ -73,15 +73,15 @@ def encode(
 
 
 def read_mp4(data: bytes, choose: Choose) -> tuple[np.ndarray, np.ndarray]:
-  """Returns frames of a video that `encode` made, in colour, and their numbers.
+  """Returns RGB frames of a video that `encode` wrote, and their indices.
 
   Args:
-    data: The file.
-    choose: Returns the numbers of frames to read, in any order, when told how
-      many there are.
+    data: Content of the file.
+    choose: Function that returns the indices of the frames to read, in any
+      order, given the number of frames.
 
   Raises:
-    ValueError: If it cannot be decoded, or lacks a frame.
+    ValueError: If the video cannot be decoded, or a frame is missing.
   """
   try:
     with av.open(io.BytesIO(data)) as container:
@@ -90,9 +90,9 @@ def read_mp4(data: bytes, choose: Choose) -> tuple[np.ndarray, np.ndarray]:
       stream = container.streams.video[0]
       stream.thread_type = 'NONE'  # Clips are short: threads cost more.
       if stream.average_rate is None:
-        raise ValueError('it does not tell its rate')
+        raise ValueError('it does not state its frame rate')
       number_t = choose(stream.frames)
-      wanted, place_t = np.unique(number_t, return_inverse=True)
+      wanted, row_t = np.unique(number_t, return_inverse=True)
       rate = float(stream.average_rate * stream.time_base)  # Frames per tick.
       if wanted[0] >= _KEY_FRAME_EVERY:
         container.seek(int(wanted[0] / rate), stream=stream)
@@ -101,25 +101,26 @@ def read_mp4(data: bytes, choose: Choose) -> tuple[np.ndarray, np.ndarray]:
     raise ValueError(f'it cannot be decoded ({error.strerror})') from error
   if len(images) < len(wanted):
     raise ValueError(f'its frame {wanted[len(images)]} cannot be decoded')
-  in_order = np.array_equal(place_t, np.arange(len(images)))
+  in_order = np.array_equal(row_t, np.arange(len(images)))
   video_thwc = np.stack(images)
-  return (video_thwc if in_order else video_thwc[place_t]), number_t
+  return (video_thwc if in_order else video_thwc[row_t]), number_t
 
 
 def read_images(
   images: Sequence[bytes], choose: Choose, num_channels: int = 3
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Returns frames of a video kept as JPEG or PNG, and their numbers.
+  """Returns frames of a video stored as JPEG or PNG, and their indices.
 
-  Only these are decoded.
+  Only these frames are decoded.
 
   Args:
-    images: The files.
-    choose: As of `read_mp4`.
-    num_channels: Of the images as they are kept.
+    images: Contents of the files.
+    choose: Function that returns the indices of the frames to read, as in
+      `read_mp4`.
+    num_channels: Number of channels of the stored images.
 
   Raises:
-    ValueError: If one cannot be decoded.
+    ValueError: If a frame cannot be decoded.
   """
   number_t = choose(len(images))
   decoded = {}
@@ -130,20 +131,22 @@ def read_images(
 
 
 def image(data: bytes, num_channels: int) -> np.ndarray:
-  """Returns the image that a JPEG or PNG holds, uint8 `[h, w, c]`.
+  """Returns the image in a JPEG or PNG, uint8 `[h, w, c]`.
 
   Raises:
     ValueError: If it cannot be decoded.
   """
   if (simplejpeg := _simplejpeg()) and data[:2] == b'\xff\xd8':
-    # The same libjpeg-turbo as Pillow's, without what comes before and after.
+    # It uses the same libjpeg-turbo as Pillow, with less overhead.
     colors = 'RGB' if num_channels == 3 else 'GRAY'
     return simplejpeg.decode_jpeg(data, colors)
   try:
     with Image.open(io.BytesIO(data)) as opened:
       pixels = np.asarray(opened.convert('RGB' if num_channels == 3 else 'L'))
   except OSError as error:
-    raise ValueError(f'an image of it cannot be decoded ({error})') from error
+    raise ValueError(
+      f'one of its images cannot be decoded ({error})'
+    ) from error
   return pixels.reshape(*pixels.shape[:2], num_channels)
 
 
@@ -157,14 +160,14 @@ def _jpeg(image_hwc: np.ndarray, quality: int) -> bytes:
 
 
 def _mp4(video_thwc: np.ndarray, rate: float, crf: int) -> bytes:
-  """Returns H.264 whose frames are told by their times, all alike.
+  """Returns H.264 with a constant frame rate, so that times identify frames.
 
-  Without B-frames the order of packets is that of frames, so that seeking is
-  exact; a key frame every half a second or so makes it quick.
+  Without B-frames, packets have the order of frames, so that seeking is exact.
+  A key frame every 12 frames makes it fast.
   """
   h, w, c = video_thwc.shape[1:]
-  is_even = h % 2 == 0 and w % 2 == 0  # As halved colour needs it.
-  halved = is_even and min(h, w) > _FULL_COLOR_SIDE
+  is_even = h % 2 == 0 and w % 2 == 0  # Subsampling needs even sizes.
+  is_subsampled = is_even and min(h, w) > _FULL_COLOR_SIDE
   file = io.BytesIO()
   with av.open(file, 'w', format='mp4') as container:
     stream = container.add_stream(
@@ -173,9 +176,9 @@ def _mp4(video_thwc: np.ndarray, rate: float, crf: int) -> bytes:
       options={'crf': str(crf), 'preset': 'veryfast', 'bf': '0'},
     )
     stream.height, stream.width = h, w
-    stream.pix_fmt = 'yuv420p' if halved else 'yuv444p'
+    stream.pix_fmt = 'yuv420p' if is_subsampled else 'yuv444p'
     stream.gop_size = _KEY_FRAME_EVERY
-    stream.codec_context.thread_count = 1  # Bytes depend on the number.
+    stream.codec_context.thread_count = 1  # The bytes depend on it.
     for image_hwc in np.repeat(video_thwc, 3 // c, axis=-1):
       frame = av.VideoFrame.from_ndarray(image_hwc, format='rgb24')
       container.mux(stream.encode(frame))
@@ -188,12 +191,12 @@ def _frames(
   wanted: np.ndarray,
   rate: float,
 ) -> list[np.ndarray]:
-  """Returns those of the frames whose numbers are wanted, up to a gap.
+  """Returns the frames with the wanted indices, up to the first missing one.
 
   Args:
-    decoded: Frames, rising.
-    wanted: Their numbers, rising.
-    rate: Frames per tick.
+    decoded: Frames in order.
+    wanted: Indices of frames, increasing.
+    rate: Number of frames per tick.
   """
   if not hasattr(_local, 'reformatter'):
     _local.reformatter = av.video.reformatter.VideoReformatter()
@@ -210,13 +213,13 @@ def _frames(
   return images
 
 
-# A converter is costly to make, and serves one thread only.
+# A converter is slow to create, and can only be used by one thread.
 _local = threading.local()
 
 
 @functools.cache
 def _simplejpeg() -> Any:
-  """Returns a package that is twice as fast, if it is there."""
+  """Returns the package simplejpeg, which is twice as fast, or None."""
   try:
     return importlib.import_module('simplejpeg')
   except ImportError:

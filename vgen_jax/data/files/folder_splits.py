@@ -1,0 +1,92 @@
+"""The segments of videos in a folder that belong to a split."""
+
+from collections.abc import Mapping
+from concurrent import futures
+import dataclasses
+import pathlib
+
+from vgen_jax.core import faults as faults_lib
+from vgen_jax.data import splits
+from vgen_jax.data.files import annotations as annotations_lib
+from vgen_jax.data.files import folders
+from vgen_jax.data.files import segments as segments_lib
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class FolderSplit:
+  """One split of the videos in a folder.
+
+  Attributes:
+    segments: For each video of the split, its segment, or the error about a
+      video that cannot be read.
+    class_names: Names of the first sub-folders, the same for all splits; () if
+      they are not classes.
+  """
+
+  segments: list[segments_lib.Segment | faults_lib.ClipError]
+  class_names: tuple[str, ...]
+
+
+def find(
+  folder: pathlib.Path,
+  split: str,
+  proportions: Mapping[str, float],
+  spec: segments_lib.ClipSpec,
+  *,
+  annotations: Mapping[str, annotations_lib.Annotation],
+  max_pixels: int,
+  faults: str,
+) -> FolderSplit:
+  """Returns the segments of a split of a folder.
+
+  Args:
+    folder: Local directory.
+    split: One of `splits.SPLITS`.
+    proportions: Proportions of the videos for 'validation' and 'test'.
+    spec: Which frames make up a clip.
+    annotations: Annotation of each video, by its path in the folder; {} for
+      none.
+    max_pixels: Largest allowed number of pixels of a frame.
+    faults: 'raise' to raise errors about unreadable videos, 'substitute' to
+      return them.
+
+  Raises:
+    FileNotFoundError: If the folder does not exist, or contains no video.
+    ClipError: If a video cannot be read and `faults` is 'raise'.
+    ValueError: If the split is unknown or empty, or a video has no annotation.
+  """
+  paths = folders.find(folder)
+  names = [path.relative_to(folder) for path in paths]
+  keys = folders.original_names(paths, folder)
+  num_videos = len(set(keys))
+  by_time = split != 'all' and num_videos < segments_lib.MIN_VIDEOS_TO_SPLIT
+  splits.check(split, proportions)
+  chosen = splits.by_name(keys, 'all' if by_time else split, proportions)
+
+  def segment(i: int) -> segments_lib.Segment | faults_lib.ClipError:
+    try:
+      index = folders.scan(paths[i], max_pixels)
+      annotation = _annotation(annotations, names[i].as_posix())
+      whole = segments_lib.whole(index, spec, names[i].parts[0], annotation)
+      if by_time:
+        return segments_lib.part(whole, spec, split, proportions)
+      return whole
+    except faults_lib.ClipError as error:
+      if faults == 'raise':
+        raise
+      return error
+
+  with futures.ThreadPoolExecutor() as pool:
+    found = list(pool.map(segment, chosen))
+  return FolderSplit(found, folders.class_names(names))
+
+
+def _annotation(
+  annotations: Mapping[str, annotations_lib.Annotation], name: str
+) -> annotations_lib.Annotation:
+  if annotations and name not in annotations:
+    raise ValueError(
+      f'config.data.annotations has no line for {name!r}, a video in the'
+      ' folder; add a line, or remove the video.'
+    )
+  return annotations.get(name, annotations_lib.Annotation())

@@ -1,0 +1,58 @@
+"""Files and folders of a dataset that was unpacked by hand."""
+
+import pathlib
+
+from vgen_jax.data.files import folders
+from vgen_jax.data.prepare import raw_videos
+
+
+def folder(root: pathlib.Path, name: str, content: str) -> pathlib.Path:
+  """Returns the folder `name` in `root`, or `root` if that is its name."""
+  if root.name == name and root.is_dir():
+    return root
+  found = sorted(path for path in root.rglob(name) if path.is_dir())
+  if not found:
+    raise FileNotFoundError(
+      f'{root} has no folder {name!r} with {content}; unpack it there.'
+    )
+  return found[0]
+
+
+def lines(path: pathlib.Path) -> list[str]:
+  """Returns the lines of a text file that are not empty."""
+  if not path.is_file():
+    raise FileNotFoundError(
+      f'{path} does not exist; unpack the official splits there.'
+    )
+  return [line for line in path.read_text().splitlines() if line.strip()]
+
+
+def videos(root: pathlib.Path) -> dict[str, pathlib.Path]:
+  """Returns all videos in a folder, by their names without suffix.
+
+  Raises:
+    FileNotFoundError: If the folder does not exist.
+    ValueError: If two files have the same name, which is ambiguous.
+  """
+  if not root.is_dir():
+    raise FileNotFoundError(
+      f'{root} is not a folder; give the path of a folder of videos.'
+    )
+  found: dict[str, pathlib.Path] = {}
+  for path in sorted(root.rglob('*')):
+    is_video = path.suffix.lower() in folders.EXTENSIONS
+    if not is_video or path.name.startswith('.') or not path.is_file():
+      continue
+    other = found.setdefault(path.stem, path)
+    if other != path and not other.samefile(path):
+      raise ValueError(
+        f'{other} and {path} have the same name {path.stem!r}; keep one of'
+        ' them.'
+      )
+  return found
+
+
+def image_folders(root: pathlib.Path) -> list[pathlib.Path]:
+  """Returns all folders in a folder that contain images, sorted by path."""
+  found = [path for path in root.rglob('*') if path.is_dir()]
+  return sorted(path for path in found if raw_videos.image_paths(path))
