@@ -29,7 +29,7 @@ def smoke(name, **overrides):
 
 
 def tokenizer(workdir, config):
-  """A run whose average is not its parameters; nobody need train it."""
+  """A run whose average differs from its parameters, without training."""
   state = made(config).first_state()
   moved = jax.tree.map(lambda x: 1.5 * x, state.ema)
   stats = jax.tree.map(lambda x: x + 0.7, state.stats)
@@ -43,7 +43,7 @@ def tokenizer(workdir, config):
 
 
 def encode(capsys, workdir, out, *flags):
-  """What the last line of the command says."""
+  """The JSON in the last line of the output of the command."""
   argv = ['data', 'encode', f'--workdir={workdir}', f'--out={out}', *flags]
   assert cli.main(argv) == 0, capsys.readouterr().err
   return json.loads(capsys.readouterr().out.splitlines()[-1])['data_encode']
@@ -102,15 +102,17 @@ def fsq(tmp_path_factory):
 
 
 @pytest.mark.parametrize('name', ['maskgit_world', 'flow_latent_world'])
-def test_codes_teach_what_clips_teach(fsq, name, tmp_path, capsys):
+def test_training_on_codes_has_the_loss_of_training_on_clips(
+  fsq, name, tmp_path, capsys
+):
   flags = (f'--num={NUM}', '--shard=16', '--batch=8')
-  told = encode(capsys, fsq, tmp_path, *flags)
-  assert told['codes'] == [2, 2, 2]
-  assert (told['dtype'], told['clips']) == ('uint16', NUM)
-  assert told['shards'] == told['written'] == 3
-  assert told['bytes'] < 3 * 256 + NUM * (8 * 2 + 4)
+  report = encode(capsys, fsq, tmp_path, *flags)
+  assert report['codes'] == [2, 2, 2]
+  assert (report['dtype'], report['clips']) == ('uint16', NUM)
+  assert report['shards'] == report['written'] == 3
+  assert report['bytes'] < 3 * 256 + NUM * (8 * 2 + 4)
 
-  setup, state = begun(over(name, fsq, told['folder']), tmp_path / 'one')
+  setup, state = begun(over(name, fsq, report['folder']), tmp_path / 'one')
   plain = made(some(over(name, fsq)))
   codes, video = batch_of(setup.source), batch_of(plain.source)
   assert set(codes) == {'codes', 'label'}
@@ -118,9 +120,11 @@ def test_codes_teach_what_clips_teach(fsq, name, tmp_path, capsys):
   np.testing.assert_allclose(value, loss(plain, state, video), rtol=1e-6)
   mixed = codes | {'codes': codes['codes'][::-1]}
   assert abs(loss(setup, state, mixed) - value) > 1e-5, (
-    'Which are whose counts.'
+    'The order of codes matters.'
   )
-  assert setup.metric_names() == plain.metric_names(), 'So a step can be made.'
+  assert setup.metric_names() == plain.metric_names(), (
+    'The metrics must be the same.'
+  )
 
 
 def test_only_its_own_tokenizer_may_be_frozen(fsq, tmp_path, capsys):
@@ -130,14 +134,16 @@ def test_only_its_own_tokenizer_may_be_frozen(fsq, tmp_path, capsys):
   with pytest.raises(ValueError, match=message):
     begun(over('maskgit_world', impostor, folder), tmp_path / 'wrong')
   begun(over('maskgit_world', fsq, folder), tmp_path / 'right')
-  begun(over('maskgit_world', fsq, folder), tmp_path / 'right')  # Goes on.
+  begun(
+    over('maskgit_world', fsq, folder), tmp_path / 'right'
+  )  # It is resumed.
   theirs = encode(capsys, impostor, tmp_path, f'--num={NUM}')['folder']
   assert theirs != folder
   with pytest.raises(ValueError, match='encoded by the tokenizer'):
     begun(over('maskgit_world', fsq, theirs), tmp_path / 'right')
 
 
-def test_a_model_over_pixels_cannot_learn_codes(fsq, tmp_path, capsys):
+def test_a_model_of_pixels_cannot_be_trained_on_codes(fsq, tmp_path, capsys):
   folder = encode(capsys, fsq, tmp_path, f'--num={NUM}')['folder']
   config = smoke('dit_world', clip_shape=(4, 8, 8, 3))
   config.data = {'name': 'data.encoded.Encoded', 'folder': folder}
@@ -147,9 +153,9 @@ def test_a_model_over_pixels_cannot_learn_codes(fsq, tmp_path, capsys):
     made(config)
 
 
-def test_what_looks_at_pixels_gets_them(fsq, tmp_path, capsys):
-  told = encode(capsys, fsq, tmp_path, f'--num={NUM}')
-  setup = made(over('maskgit_world', fsq, told['folder']))
+def test_metrics_of_pixels_use_the_original_clips(fsq, tmp_path, capsys):
+  report = encode(capsys, fsq, tmp_path, f'--num={NUM}')
+  setup = made(over('maskgit_world', fsq, report['folder']))
   options = settings_lib.Evaluation(num_clips=2)
   found = clip_providers.ClipProviders(setup, None, options)
   plain = made(over('maskgit_world', fsq))
@@ -169,7 +175,7 @@ def test_what_looks_at_pixels_gets_them(fsq, tmp_path, capsys):
 def test_latents_and_another_config(tmp_path, capsys):
   vae = tokenizer(tmp_path / 'vae', smoke('vae_world'))
   spec = runs.load(str(vae)).config.model.autoencoder.to_dict()
-  told = encode(
+  report = encode(
     capsys,
     vae,
     tmp_path,
@@ -177,8 +183,8 @@ def test_latents_and_another_config(tmp_path, capsys):
     f'--config.data.num_clips={NUM}',
     '--dtype=float32',
   )
-  assert (told['dtype'], told['clips']) == ('float32', NUM)
-  config = over('flow_latent_world', vae, told['folder'])
+  assert (report['dtype'], report['clips']) == ('float32', NUM)
+  config = over('flow_latent_world', vae, report['folder'])
   config.model.autoencoder = spec
   setup, state = begun(config, tmp_path / 'run')
   plain = made(some(over('flow_latent_world', vae)))
@@ -192,9 +198,9 @@ def test_latents_and_another_config(tmp_path, capsys):
 @pytest.mark.parametrize(
   ('flags', 'message'),
   [
-    (['--batch=0'], '--batch is 0; it must be 1 or more'),
+    (['--batch=0'], '--batch is 0; it must be at least 1'),
     (['--dtype=float8'], "--dtype is 'float8'; it must be one of"),
-    (['--config.model.width=3'], '--config.model.width=3 says nothing of'),
+    (['--config.model.width=3'], '--config.model.width=3 has no effect on'),
     (['--split=tset'], "split is 'tset'. Did you mean 'test'?"),
     (
       ['--num', '3', '--shards=2'],
@@ -202,9 +208,7 @@ def test_latents_and_another_config(tmp_path, capsys):
     ),
   ],
 )
-def test_what_cannot_be_is_told_in_a_line(
-  fsq, tmp_path, capsys, flags, message
-):
+def test_an_error_names_the_flag(fsq, tmp_path, capsys, flags, message):
   argv = ['data', 'encode', f'--workdir={fsq}', f'--out={tmp_path}', *flags]
   assert cli.main(argv) == 1
   assert message in capsys.readouterr().err

@@ -11,8 +11,8 @@ from vgen_jax.cli import main as cli
 from vgen_jax.data.tfds import dataset
 
 
-def told(capsys, *argv) -> dict:
-  """What the last line of a command says."""
+def report(capsys, *argv) -> dict:
+  """The JSON in the last line of the output of a command."""
   assert cli.main(['data', *map(str, argv)]) == 0, capsys.readouterr().err
   [value] = json.loads(capsys.readouterr().out.splitlines()[-1]).values()
   return value
@@ -20,7 +20,7 @@ def told(capsys, *argv) -> dict:
 
 def test_prepare_then_inspect(clips, tmp_path, capsys):
   flags = ('--size=16', '--format=jpeg', '--name=blends')
-  place = told(
+  prepared = report(
     capsys,
     'prepare',
     'video_folder',
@@ -28,13 +28,13 @@ def test_prepare_then_inspect(clips, tmp_path, capsys):
     f'--out={tmp_path}',
     *flags,
   )
-  assert sum(place['examples'].values()) == 6
-  assert place['skipped'] == 0
+  assert sum(prepared['examples'].values()) == 6
+  assert prepared['skipped'] == 0
   sheet = tmp_path / 'sheet.png'
-  found = told(
+  found = report(
     capsys,
     'inspect',
-    f'--data_dir={place["data_dir"]}',
+    f'--data_dir={prepared["data_dir"]}',
     '--split=all',
     '--clip_shape=8,16,16,3',
     '--num=3',
@@ -42,22 +42,22 @@ def test_prepare_then_inspect(clips, tmp_path, capsys):
   )
   assert found['clips'] == 6
   assert found['schema']['class_names'] == ['left', 'right']
-  assert found['frames'] == {'least': 20, 'median': 20, 'most': 20}
+  assert found['frames'] == {'min': 20, 'median': 20, 'max': 20}
   assert found['seconds']['median'] == pytest.approx(2)
-  assert found['labels_seen'] == 2
+  assert found['num_labels'] == 2
   assert found['broken'] == []
   assert found['clips_per_cpu_second'] > 1
   pixels = np.asarray(Image.open(sheet))
   assert pixels.shape == (3 * 16, 8 * 16, 3)
   source = dataset.TFDSVideo(
-    (8, 16, 16, 3), data_dir=place['data_dir'], split='all'
+    (8, 16, 16, 3), data_dir=prepared['data_dir'], split='all'
   )
   np.testing.assert_array_equal(pixels[:16, :16], source[0]['video'][0])
 
 
-def test_inspect_looks_at_any_config(tmp_path, capsys):
+def test_inspect_reads_the_data_of_a_config(tmp_path, capsys):
   root = pathlib.Path(__file__).parents[2]
-  found = told(
+  found = report(
     capsys,
     'inspect',
     f'--config={root}/configs/mocogan_world.py:smoke',
@@ -67,8 +67,8 @@ def test_inspect_looks_at_any_config(tmp_path, capsys):
   assert found['schema']['num_classes'] == 8
 
 
-def test_prepare_draws(tmp_path, capsys):
-  place = told(
+def test_prepare_writes_synthetic_datasets(tmp_path, capsys):
+  prepared = report(
     capsys,
     'prepare',
     'shapes_world',
@@ -77,16 +77,16 @@ def test_prepare_draws(tmp_path, capsys):
     '--clip_shape=4,16,16,3',
     '--format=raw',
   )
-  assert place['examples'] == {'train': 3, 'validation': 1, 'test': 1}
+  assert prepared['examples'] == {'train': 3, 'validation': 1, 'test': 1}
 
 
-def test_bench_counts_what_is_drawn(capsys):
-  [row] = told(
+def test_bench_prints_speeds(capsys):
+  [row] = report(
     capsys,
     'bench',
     '--formats=raw',
     '--shapes=4x16x16',
-    '--turns=1',
+    '--rounds=1',
     '--seconds=0.05',
     '--num_clips=4',
   )
@@ -98,17 +98,17 @@ def test_bench_counts_what_is_drawn(capsys):
 @pytest.mark.parametrize(
   ('argv', 'message'),
   [
-    (['prepar'], "No command 'prepar' of data. Did you mean 'prepare'?"),
-    (['prepare', 'ucf11', '--out=x'], "No dataset 'ucf11'. Did you mean"),
+    (['prepar'], "is 'prepar'; it must be one of"),
+    (['prepare', 'ucf11', '--out=x'], "'tfrecord'. Did you mean 'ucf101'?"),
     (['prepare', 'ucf101', '--out=x'], 'ucf101 needs --source=...'),
     (['prepare', 'ucf101', '--sorce=x', '--out=x'], "mean '--source'?"),
-    (['bench', '--formats=gif'], "--formats has ['gif']"),
+    (['bench', '--formats=gif'], "--formats is 'gif'; it must be one of"),
     (['bench', '--shapes=16'], "--shapes has '16'"),
-    (['inspect'], 'Give --data_dir, --dataset or --config'),
+    (['inspect'], 'give --data_dir, --dataset or --config'),
     (['inspect', '--data_dir=x', '--clip_shape=4'], "--clip_shape is '4'"),
   ],
 )
-def test_what_is_wrong_is_told_in_a_line(argv, message, capsys):
+def test_an_error_is_one_line(argv, message, capsys):
   assert cli.main(['data', *argv]) == 1
   [line] = capsys.readouterr().err.splitlines()
   assert line.startswith('vgen data: ')

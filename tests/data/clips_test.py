@@ -7,7 +7,7 @@ from vgen_jax.data import clips
 
 
 def ramp(h: int, w: int, c: int = 3) -> np.ndarray:
-  """A still of two frames, brighter to the right and to the bottom."""
+  """Two equal frames, brighter to the right and to the bottom."""
   y, x = np.mgrid[:h, :w]
   image_hw = (2 * y + 3 * x).astype(np.uint8)
   return np.broadcast_to(image_hw[None, ..., None], (2, h, w, c)).copy()
@@ -17,47 +17,47 @@ def ramp(h: int, w: int, c: int = 3) -> np.ndarray:
   ('num_frames', 'stride', 'windows'),
   [(15, 1, 0), (16, 1, 1), (31, 1, 1), (32, 1, 2), (31, 2, 1), (63, 2, 2)],
 )
-def test_windows_fit_and_share_no_frame(num_frames, stride, windows):
+def test_windows_fit_and_have_no_frame_in_common(num_frames, stride, windows):
   last = num_frames - 1
   assert clips.num_windows(last, 16, stride) == windows
-  seen = [
+  taken = [
     clips.positions(k * 16 * stride, 16, stride, 0, last, 'error')
     for k in range(windows)
   ]
-  seen = np.concatenate([[], *seen])
-  assert len(set(seen)) == len(seen)
+  taken = np.concatenate([[], *taken])
+  assert len(set(taken)) == len(taken)
   with pytest.raises(ValueError, match='does not fit in 0 to'):
     clips.positions(windows * 16 * stride, 16, stride, 0, last, 'error')
 
 
-def test_windows_forgive_rounded_times():
-  """17 frames at 30 per second, in a container that counts milliseconds."""
+def test_windows_tolerate_rounded_times():
+  """17 frames at 30 per second, with times rounded to milliseconds."""
   assert clips.num_windows(0.533, 17, 1 / 30) == 1
   assert len(clips.positions(0, 17, 1 / 30, 0, 0.533, 'error')) == 17
   assert clips.num_windows(15 / 30, 17, 1 / 30) == 0
 
 
-def test_short_videos_loop_there_and_back_or_hold():
+def test_short_videos_loop_forward_and_backward_or_hold():
   loop = clips.positions(5, 8, 1, 5, 8, 'loop')
   assert loop.tolist() == [5, 6, 7, 8, 7, 6, 5, 6]
   assert clips.positions(5, 6, 1, 5, 8, 'hold').tolist() == [5, 6, 7, 8, 8, 8]
   assert not clips.positions(0, 4, 1, 0, 0, 'loop').any()  # One frame.
 
 
-def test_fit_keeps_the_middle_and_the_proportions():
+def test_crops_are_centred_and_keep_the_aspect_ratio():
   video_thwc = ramp(8, 20)
-  cut = clips.crop_and_resize(video_thwc, 4, 4)
+  crop = clips.crop_and_resize(video_thwc, 4, 4)
   # The middle 8x8, each pixel the mean of 2x2 of it.
   want = video_thwc[:, :, 6:14].reshape(2, 4, 2, 4, 2, 3).mean((2, 4))
-  np.testing.assert_allclose(cut, want, atol=0.51)
-  left = clips.crop_and_resize(video_thwc, 8, 8, right=0)
+  np.testing.assert_allclose(crop, want, atol=0.51)
+  left = clips.crop_and_resize(video_thwc, 8, 8, horizontal=0)
   np.testing.assert_array_equal(left, video_thwc[:, :, :8])
-  right = clips.crop_and_resize(video_thwc, 8, 8, right=1)
+  right = clips.crop_and_resize(video_thwc, 8, 8, horizontal=1)
   np.testing.assert_array_equal(right, video_thwc[:, :, 12:])
 
 
-def test_fit_averages_where_subsampling_would_alias():
-  """Stripes of one pixel must become grey, not black or white."""
+def test_downsampling_does_not_alias():
+  """Stripes of one pixel become grey, not black or white."""
   stripes = ramp(16, 16)
   stripes[:, :, ::2], stripes[:, :, 1::2] = 0, 255
   assert (
@@ -68,7 +68,7 @@ def test_fit_averages_where_subsampling_would_alias():
 
 
 @pytest.mark.parametrize('c', [1, 3])
-def test_fit_of_any_size_gives_the_size_asked(c):
+def test_results_have_the_requested_size(c):
   for h, w in [(6, 6), (5, 9), (9, 5), (3, 4)]:
     assert clips.crop_and_resize(ramp(7, 7, c), h, w).shape == (2, h, w, c)
 

@@ -13,6 +13,7 @@ import pytest
 
 from vgen_jax.core import faults
 from vgen_jax.data import encoded
+from vgen_jax.data import host_shards
 from vgen_jax.data import pipeline
 from vgen_jax.data.prepare import encodings
 from vgen_jax.synthetic.digits import source as digits
@@ -43,7 +44,7 @@ MANIFEST = encoded.Manifest(
 
 
 def corners(video_bthwc):
-  """Codes above 255 that tell clips apart."""
+  """Codes above 255 that differ between clips."""
   mean_bthw = np.int32(video_bthwc.reshape(-1, 1, 2, 2, 4, 2, 4)).sum((2, 4, 6))
   return mean_bthw % 4096
 
@@ -51,7 +52,7 @@ def corners(video_bthwc):
 def write(
   folder, *, encode=corners, manifest=MANIFEST, source=SOURCE, **kwargs
 ):
-  kwargs = {'process_index': 0, 'process_count': 1, **kwargs}
+  kwargs = {'host': host_shards.Host(), **kwargs}
   return encodings.write(
     str(folder), manifest, source, encode, batch_size=4, **kwargs
   )
@@ -68,7 +69,7 @@ def whole(tmp_path_factory):
   return folder
 
 
-def test_each_clip_has_its_codes_and_all_that_is_told_of_it(whole):
+def test_each_clip_has_its_codes_and_its_other_entries(whole):
   source = encoded.Encoded(CLIP_SHAPE, str(whole))
   assert len(source) == 23
   assert source.schema == SOURCE.schema
@@ -84,13 +85,15 @@ def test_each_clip_has_its_codes_and_all_that_is_told_of_it(whole):
     np.testing.assert_array_equal(clip['label'], real['label'])
     np.testing.assert_array_equal(source.original[i]['video'], real['video'])
     codes.append(clip['codes'])
-  assert len(np.unique(codes, axis=0)) == 23, 'Or a mix-up would not show.'
+  assert len(np.unique(codes, axis=0)) == 23, (
+    'Otherwise a wrong order would not be noticed.'
+  )
   assert np.max(codes) > 255
   with pytest.raises(IndexError):
     source[23]
 
 
-def test_it_is_small_on_disk(whole):
+def test_shards_are_small(whole):
   sizes = [len(x) for x in contents(whole).values()]
   record = encodings.record_dtype(MANIFEST, SOURCE[0])
   assert record.itemsize == 4 * 2 + SOURCE[0]['label'].nbytes
@@ -100,8 +103,12 @@ def test_it_is_small_on_disk(whole):
 def test_batches_are_those_of_the_source(whole):
   source = encoded.Encoded(CLIP_SHAPE, str(whole))
   source[0]
-  assert len(pickle.dumps(source)) < 4000, 'Shards stay where they are.'
-  kwargs = {'batch_size': 6, 'seed': 3, 'num_threads': 0}
+  assert len(pickle.dumps(source)) < 4000, 'Shards are not pickled.'
+  kwargs = {
+    'batch_size': 6,
+    'seed': 3,
+    'reader': pipeline.Reader(num_threads=0),
+  }
   with pipeline.batches(pickle.loads(pickle.dumps(source)), **kwargs) as ours:
     with pipeline.batches(SOURCE, **kwargs) as real:
       for _ in range(5):
@@ -111,10 +118,10 @@ def test_batches_are_those_of_the_source(whole):
 
 
 @pytest.mark.parametrize('count', [2, 3, 8])
-def test_hosts_share_shards_out_exactly(whole, tmp_path, count):
+def test_each_shard_is_written_by_one_host(whole, tmp_path, count):
   seen, numbers = set(), []
-  for index in reversed(range(count)):  # In any order.
-    numbers.append(write(tmp_path, process_index=index, process_count=count))
+  for index in reversed(range(count)):  # The order is arbitrary.
+    numbers.append(write(tmp_path, host=host_shards.Host(index, count)))
     now = {p.name for p in tmp_path.rglob('*.npy')}
     assert len(now - seen) == numbers[-1] == len(range(index, 5, count))
     seen = now
@@ -124,29 +131,32 @@ def test_hosts_share_shards_out_exactly(whole, tmp_path, count):
 
 KILLED = """
 import os, pathlib, signal, sys
+from etils import epath
 sys.path[:0] = [{tests!r}]
 import encoded_test
-replace, names = pathlib.Path.replace, []
+path_class = type(epath.Path())
+replace, names = path_class.replace, []
 def killing(self, target):
   names.append(pathlib.Path(target).name)
   if len(names) == {after}:
     os.kill(os.getpid(), signal.SIGKILL)
   return replace(self, target)
-pathlib.Path.replace = killing
+path_class.replace = killing
 encoded_test.write({folder!r})
 """
 
 
-def test_a_kill_costs_the_shard_at_work_and_no_more(whole, tmp_path):
+def test_a_killed_process_only_loses_its_current_shard(whole, tmp_path):
   text = KILLED.format(
     tests=str(pathlib.Path(__file__).parent), after=4, folder=str(tmp_path)
   )
   env = {**os.environ, 'JAX_PLATFORMS': 'cpu'}
   ended = subprocess.run([sys.executable, '-c', text], env=env, check=False)
   assert ended.returncode == -signal.SIGKILL
-  # The manifest, two shards, and a third that has not got its name yet.
+  # The manifest, two shards, and a third that was not renamed yet.
   there = contents(tmp_path)
-  assert set(there) == {'manifest.json', '00000.npy', '00001.npy', '00002.new'}
+  names = {'manifest.json', '00000.npy', '00001.npy', '00002.npy.new'}
+  assert set(there) == names
   with pytest.raises(ValueError, match='lacks 3 of 5 shards; repeat'):
     encoded.Encoded(CLIP_SHAPE, str(tmp_path))
   times = {p.name: p.stat().st_mtime_ns for p in tmp_path.rglob('*.npy')}
@@ -166,21 +176,21 @@ def test_a_kill_costs_the_shard_at_work_and_no_more(whole, tmp_path):
 
 
 @pytest.mark.parametrize('size', [0, 40, -1])
-def test_a_broken_shard_is_told_and_made_anew(whole, tmp_path, size):
+def test_a_broken_shard_is_an_error_and_written_again(whole, tmp_path, size):
   write(tmp_path)
   file = tmp_path / 'train' / '00001.npy'
   file.write_bytes(file.read_bytes()[:size])
   source = encoded.Encoded(CLIP_SHAPE, str(tmp_path))
   source[4]
   with pytest.raises(
-    faults.ClipError, match=r'00001\.npy: it is no shard of 5'
+    faults.ClipError, match=r'00001\.npy: it is not a shard of 5'
   ):
     source[5]
   assert write(tmp_path) == 1
   assert contents(tmp_path) == contents(whole)
 
 
-def test_a_folder_is_of_one_tokenizer_and_one_dataset(whole, tmp_path):
+def test_a_folder_has_one_tokenizer_and_one_dataset(whole, tmp_path):
   changes = [
     {'tokenizer': '1235'},
     {'data': DATA | {'seed': 1}},
@@ -194,7 +204,9 @@ def test_a_folder_is_of_one_tokenizer_and_one_dataset(whole, tmp_path):
   assert same.key == MANIFEST.key
   for change in [*changes, {'num_clips': 22}, {'shard_clips': 6}]:
     [name] = change
-    with pytest.raises(ValueError, match=f'is of {name} .*remove that folder'):
+    with pytest.raises(
+      ValueError, match=f'written with {name} .*remove that folder'
+    ):
       write(whole, manifest=dataclasses.replace(MANIFEST, **change))
   moved = dataclasses.replace(MANIFEST, workdir='elsewhere', step=8)
   assert write(whole, manifest=moved) == 0
@@ -203,23 +215,25 @@ def test_a_folder_is_of_one_tokenizer_and_one_dataset(whole, tmp_path):
 @pytest.mark.parametrize(
   ('clip_shape', 'split', 'message'),
   [
-    (CLIP_SHAPE, 'test', r"split 'test' are; splits there: \['train'\]"),
-    ((2, 8, 8, 3), 'train', r'\(2, 8, 8, 3\), but .* of clips of \(2, 8, 8, 1'),
+    (CLIP_SHAPE, 'test', r"no split 'test'. Existing splits: \['train'\]"),
+    ((2, 8, 8, 3), 'train', r'\(2, 8, 8, 3\), but .* have shape \(2, 8, 8, 1'),
   ],
 )
-def test_what_is_not_there_is_told(whole, clip_shape, split, message):
+def test_a_missing_split_or_shape_is_an_error(
+  whole, clip_shape, split, message
+):
   with pytest.raises(ValueError, match=message):
     encoded.Encoded(clip_shape, str(whole), split)
 
 
-def test_a_broken_manifest_is_told(tmp_path):
+def test_a_broken_manifest_is_an_error(tmp_path):
   (tmp_path / 'train').mkdir()
   (tmp_path / 'train' / 'manifest.json').write_text('{"kind": "codes"}')
-  with pytest.raises(ValueError, match='is no manifest of encoded clips'):
+  with pytest.raises(ValueError, match='is not a manifest of encoded clips'):
     encoded.Encoded(CLIP_SHAPE, str(tmp_path))
 
 
-def test_latents_keep_their_precision_or_say_so(tmp_path):
+def test_latents_that_overflow_are_an_error(tmp_path):
   manifest = dataclasses.replace(
     MANIFEST, kind='latents', shape=(1, 1, 1, 3), dtype='float16', num_clips=3
   )
@@ -229,11 +243,11 @@ def test_latents_keep_their_precision_or_say_so(tmp_path):
   assert clip['latents'].dtype == np.float16
   np.testing.assert_array_equal(clip['latents'], np.float16(1 / 3))
   far = lambda video: latents(video) * 1e6
-  with pytest.raises(ValueError, match=r'not finite as float16.*keep float32'):
+  with pytest.raises(ValueError, match=r'not finite as float16.*use float32'):
     write(tmp_path / 'far', encode=far, manifest=manifest)
 
 
-def test_an_unreadable_clip_stops_it_or_has_a_substitute(whole, tmp_path):
+def test_an_unreadable_clip_is_an_error_or_substituted(whole, tmp_path):
   class Broken(digits.MovingDigits):
     def __getitem__(self, index):
       if index == 6:

@@ -9,13 +9,13 @@ import pytest
 from vgen_jax.data import splits
 from vgen_jax.data.files import folders
 
-SHARES = {'validation': 0.1, 'test': 0.2}
+PROPORTIONS = {'validation': 0.1, 'test': 0.2}
 NAMES = [f'clip {i}.mp4' for i in range(50)]
 
 
-def sets_by_name(names, shares=SHARES) -> list[set[str]]:
+def sets_by_name(names, proportions=PROPORTIONS) -> list[set[str]]:
   return [
-    {names[i] for i in splits.by_name(names, split, shares)}
+    {names[i] for i in splits.by_name(names, split, proportions)}
     for split in ('train', 'validation', 'test')
   ]
 
@@ -25,13 +25,13 @@ def test_splits_by_name_are_disjoint_and_complete():
   assert all(parts)
   assert sum(map(len, parts)) == len(NAMES)
   assert set.union(*parts) == set(NAMES)
-  assert splits.by_name(NAMES, 'all', SHARES) == list(range(50))
+  assert splits.by_name(NAMES, 'all', PROPORTIONS) == list(range(50))
 
 
 def test_splits_by_name_ignore_the_order_of_files():
   assert sets_by_name(NAMES) == sets_by_name(NAMES[::-1])
   first = {NAMES[i] for i in range(10)}
-  assert sets_by_name(NAMES)[2] != first  # No run of neighbours.
+  assert sets_by_name(NAMES)[2] != first  # They are not consecutive.
 
 
 def test_three_names_give_one_to_each_split():
@@ -41,7 +41,7 @@ def test_three_names_give_one_to_each_split():
 @pytest.mark.parametrize('is_whole', [True, False])
 @pytest.mark.parametrize('last', [119, 333])
 def test_splits_by_time_keep_a_gap(is_whole, last):
-  parts = splits.by_time(last, 15, 16, SHARES, is_whole)
+  parts = splits.by_time(last, 15, 16, PROPORTIONS, is_whole)
   assert parts['train'][0] == 0
   assert parts['test'][1] == last
   assert parts['validation'][0] - parts['train'][1] == pytest.approx(16)
@@ -52,49 +52,49 @@ def test_splits_by_time_keep_a_gap(is_whole, last):
 
 
 def test_splits_by_time_show_what_is_missing():
-  assert splits.by_time(60, 15, 16, SHARES, True)['train'][1] < 15
+  assert splits.by_time(60, 15, 16, PROPORTIONS, True)['train'][1] < 15
   parts = splits.by_time(60, 15, 16, {'validation': 0.5, 'test': 0}, True)
   assert parts == {'validation': (30, 60), 'train': (0, 14)}
 
 
 def test_errors():
   with pytest.raises(ValueError, match="split is 'val'; it must be one of"):
-    splits.by_name(NAMES, 'val', SHARES)
-  with pytest.raises(ValueError, match=r'config.data.test is 0, so there is'):
+    splits.by_name(NAMES, 'val', PROPORTIONS)
+  with pytest.raises(ValueError, match=r'config.data.test is 0, so the split'):
     splits.check('test', {'validation': 0.1, 'test': 0})
-  with pytest.raises(ValueError, match='leaves nothing of 3 videos to train'):
+  with pytest.raises(ValueError, match='leaves none of 3 videos for training'):
     splits.by_name(NAMES[:3], 'train', {'validation': 0.5, 'test': 0.5})
 
 
-def test_many_videos_of_many_folders_never_leak():
+def test_splits_of_many_videos_are_disjoint_and_uniform():
   names = [f'class {i % 97}/video {i:05d}.mp4' for i in range(5000)]
   parts = sets_by_name(names)
-  for part, share in zip(parts, (0.7, 0.1, 0.2), strict=True):
-    spread = np.sqrt(5000 * share * (1 - share))
-    assert abs(len(part) - 5000 * share) < 4 * spread
+  for part, p in zip(parts, (0.7, 0.1, 0.2), strict=True):
+    spread = np.sqrt(5000 * p * (1 - p))
+    assert abs(len(part) - 5000 * p) < 4 * spread
   assert sum(map(len, parts)) == 5000
   assert len(set.union(*parts)) == 5000
-  # Neither folders nor numbers are preferred.
+  # The split does not depend on the folder or the number.
   for part in parts:
     assert len({name.split('/')[0] for name in part}) > 90
     mean = np.mean([int(name[-9:-4]) for name in part])
     assert abs(mean - 2500) < 5 * 5000 / np.sqrt(12 * len(part))
 
 
-def test_a_folder_may_move_and_files_may_come_in_any_order(tmp_path):
-  """Names are relative to the folder: where it lies does not matter."""
-  for place in ('here', 'moved/there'):
-    for i in range(60)[:: 1 if place == 'here' else -1]:
-      file = tmp_path / place / f'{i % 3}' / f'{i}.mp4'
+def test_splits_do_not_depend_on_the_location_and_the_order_of_files(tmp_path):
+  """Names are relative to the folder."""
+  for folder in ('here', 'moved/there'):
+    for i in range(60)[:: 1 if folder == 'here' else -1]:
+      file = tmp_path / folder / f'{i % 3}' / f'{i}.mp4'
       file.parent.mkdir(parents=True, exist_ok=True)
       file.touch()
   found = [
-    [path.relative_to(tmp_path / place).as_posix() for path in paths]
-    for place in ('here', 'moved/there')
-    for paths in [folders.find(tmp_path / place)]
+    [path.relative_to(tmp_path / folder).as_posix() for path in paths]
+    for folder in ('here', 'moved/there')
+    for paths in [folders.find(tmp_path / folder)]
   ]
   assert sets_by_name(found[0]) == sets_by_name(found[1])
-  # Whole paths would have made other splits of the moved folder.
+  # With absolute paths, the splits of the moved folder would differ.
   whole = [f'moved/there/{name}' for name in found[1]]
   moved = [
     {name.removeprefix('moved/there/') for name in part}
@@ -103,23 +103,25 @@ def test_a_folder_may_move_and_files_may_come_in_any_order(tmp_path):
   assert moved != sets_by_name(found[0])
 
 
-def test_splits_are_the_same_in_all_years():
-  """Renew never: what was tested on must not be trained on."""
-  place = lambda x: int(hashlib.sha256(x.encode()).hexdigest()[:16], 16) / 2**64
+def test_splits_of_names_do_not_change():
+  """If they did, tests of trained models could use training videos."""
+  hashed = lambda x: (
+    int(hashlib.sha256(x.encode()).hexdigest()[:16], 16) / 2**64
+  )
   train, validation, test = sets_by_name(NAMES)
-  assert test == {x for x in NAMES if place(x) < 0.2}
-  assert validation == {x for x in NAMES if 0.2 <= place(x) < 0.3}
-  assert train == {x for x in NAMES if place(x) >= 0.3}
+  assert test == {x for x in NAMES if hashed(x) < 0.2}
+  assert validation == {x for x in NAMES if 0.2 <= hashed(x) < 0.3}
+  assert train == {x for x in NAMES if hashed(x) >= 0.3}
 
 
-def test_no_video_moves_when_another_goes():
+def test_removing_a_video_does_not_move_others():
   names = NAMES[:40]
   parts = sets_by_name(names)
   assert min(map(len, parts)) > 1
   for gone in names:
     rest = [name for name in names if name != gone]
     assert sets_by_name(rest) == [part - {gone} for part in parts]
-  # Ranks, of which each split takes a number, would move some.
+  # If each split had a fixed number of videos, some would move.
   moves = 0
   for gone in names:
     order = sorted(names, key=lambda x: hashlib.sha256(x.encode()).digest())
@@ -132,8 +134,8 @@ def test_no_video_moves_when_another_goes():
 def test_no_split_of_a_tiny_folder_is_empty(number):
   for letter in 'abcdefgh':
     names = [f'{letter}{i}' for i in range(number)]
-    for shares in (SHARES, {'validation': 0.05, 'test': 0.9}):
-      parts = sets_by_name(names, shares)
+    for proportions in (PROPORTIONS, {'validation': 0.05, 'test': 0.9}):
+      parts = sets_by_name(names, proportions)
       assert all(parts)
       assert sum(map(len, parts)) == len(set.union(*parts)) == number
 
@@ -154,20 +156,20 @@ def test_links_to_one_file_are_in_one_split(tmp_path):
 
   def leaks(names) -> bool:
     parts = [
-      {number(i) for i in splits.by_name(names, split, SHARES)}
+      {number(i) for i in splits.by_name(names, split, PROPORTIONS)}
       for split in ('train', 'validation', 'test')
     ]
     return sum(map(len, parts)) > len(set.union(*parts))
 
-  assert not leaks(folders.originals(paths, tmp_path))
+  assert not leaks(folders.original_names(paths, tmp_path))
   assert leaks([path.name for path in paths])
 
 
-def test_hidden_folders_are_passed_by(tmp_path):
+def test_hidden_folders_are_skipped(tmp_path):
   for name in ('a/1.mp4', 'b/2.mp4', '.cache/3.mp4', 'a/.old/4.mp4'):
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).touch()
-  inside = tmp_path / '.hidden'  # The folder asked for may be hidden itself.
+  inside = tmp_path / '.hidden'  # The given folder itself may be hidden.
   inside.mkdir()
   (inside / '5.mp4').touch()
   assert [x.stem for x in folders.find(tmp_path)] == ['1', '2']

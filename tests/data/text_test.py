@@ -1,4 +1,4 @@
-"""Tests of data/text.py, and of captions of the world."""
+"""Tests of data/text.py, and of captions of World."""
 
 import pickle
 import sys
@@ -15,8 +15,8 @@ from vgen_jax.synthetic.world import source as world_lib
 SHAPE = (4, 16, 16, 3)
 
 
-def test_bytes_are_what_they_always_were():
-  """Renew never: checkpoints rest on these numbers."""
+def test_tokens_of_bytes_do_not_change():
+  """Trained models depend on these numbers."""
   token_n, mask_n = text_lib.Bytes(8).encode('a é')
   assert token_n.tolist() == [1, 100, 35, 198, 172, 2, 0, 0]
   assert mask_n.tolist() == [True] * 6 + [False] * 2
@@ -27,7 +27,7 @@ def test_bytes_are_what_they_always_were():
 @pytest.mark.parametrize(
   'text', ['', 'a small red circle', 'größer 🎈 日本語', '\x00\x01\xff']
 )
-def test_bytes_come_back(text):
+def test_bytes_can_be_decoded(text):
   tokenizer = text_lib.Bytes(64)
   token_n, mask_n = tokenizer.encode(text)
   assert tokenizer.decode(token_n) == text
@@ -35,17 +35,19 @@ def test_bytes_come_back(text):
   assert mask_n.sum() == len(text.encode()) + 2
 
 
-def test_long_texts_are_cut_between_letters():
+def test_long_texts_are_truncated_between_characters():
   tokenizer = text_lib.Bytes(6)
   token_n, mask_n = tokenizer.encode('aé日本語')
-  assert tokenizer.decode(token_n) == 'aé'  # Two bytes of three had room.
+  assert (
+    tokenizer.decode(token_n) == 'aé'
+  )  # A character of three bytes does not fit.
   assert token_n[mask_n][-1] == tokenizer.END
-  with pytest.raises(ValueError, match='length is 1; a caption takes 2'):
+  with pytest.raises(ValueError, match='length is 1; it must be at least 2'):
     text_lib.Bytes(1)
 
 
 class Pieces:
-  """Stands for SentencePiece: words of T5's ids, and no begin."""
+  """A fake SentencePiece with the special ids of T5, without begin."""
 
   words = ('<pad>', '</s>', '<unk>', 'a', 'red', 'circle')
 
@@ -87,7 +89,7 @@ def test_pieces_of_a_vocabulary():
   cut_n, mask_n = tokenizer.encode('a red red red red circle')
   assert cut_n.tolist() == [3, 4, 4, 4, 1]
   assert mask_n.all()
-  with pytest.raises(FileNotFoundError, match=r't6\.model is no vocab'):
+  with pytest.raises(FileNotFoundError, match=r't6\.model is not a vocab'):
     text_lib.SentencePiece('t6.model')
 
 
@@ -114,7 +116,7 @@ def test_the_real_package(tmp_path):
   assert token_n[mask_n][-1] == 1
 
 
-def test_the_world_tells_what_it_shows():
+def test_world_clips_have_captions():
   spec = {
     'name': 'synthetic.world.source.World',
     'text': {'name': 'data.text.Bytes', 'length': 64},
@@ -140,25 +142,27 @@ HELD_OUT = (
 )
 
 
-def seen(split: str, held_out=HELD_OUT) -> set[tuple[str, str]]:
+def combinations(split: str, held_out=HELD_OUT) -> set[tuple[str, str]]:
   world = world_lib.World(SHAPE, split, held_out=held_out)
   clips = [world.factors(i) for i in range(400)]
   return {(clip['shape'], clip['color']) for clip in clips}
 
 
-def test_held_out_combinations_are_the_test():
+def test_the_test_split_has_the_held_out_combinations():
   held_out = {('circle', 'red'), ('cross', 'blue'), ('cross', 'cyan')}
-  assert seen('test') == held_out
-  assert not seen('train') & held_out
-  assert len(seen('train')) == 24 - 3
-  assert seen('validation') == seen('train')
-  # Each word is known from training; only the sentence is new.
-  for words in zip(*seen('test'), strict=True):
-    assert all(any(word in pair for pair in seen('train')) for word in words)
-  assert held_out < seen('train', held_out=())  # What the check would catch.
+  assert combinations('test') == held_out
+  assert not combinations('train') & held_out
+  assert len(combinations('train')) == 24 - 3
+  assert combinations('validation') == combinations('train')
+  # Each word occurs in training; only the combination is new.
+  for words in zip(*combinations('test'), strict=True):
+    assert all(
+      any(word in pair for pair in combinations('train')) for word in words
+    )
+  assert held_out < combinations('train', held_out=())  # The check can fail.
 
 
-def test_held_out_combinations_are_as_likely():
+def test_holding_out_combinations_keeps_other_factors_uniform():
   world = world_lib.World(SHAPE, held_out=HELD_OUT)
   counts = np.bincount(
     [('small', 'large').index(world.factors(i)['size']) for i in range(1000)]

@@ -16,7 +16,7 @@ SHAPE = (20, 8, 12, 3)
 
 
 class Ramps:
-  """Three clips; red tells the frame, green the column, blue the row."""
+  """Three clips; red is the frame, green the column, blue the row."""
 
   schema = Schema(SHAPE, num_classes=3, frames_per_second=8.0, audio_bands=1)
 
@@ -36,7 +36,7 @@ def make(t: int = 4, side: int = 8, **kwargs) -> transforms.Transformed:
   return transforms.Transformed((t, side, side, 3), Ramps(), **kwargs)
 
 
-def draws(source, number: int = 60):
+def random_views(source, number: int = 60):
   return [
     source.random_view(0, np.random.default_rng(i)) for i in range(number)
   ]
@@ -62,20 +62,20 @@ def test_a_view_is_the_middle_and_draws_are_from_anywhere():
   clip = make()[2]
   assert frames(clip) == [8, 9, 10, 11]
   assert (left(clip), top(clip), clip['label']) == (2, 0, 2)
-  starts = {frames(clip)[0] for clip in draws(make(t=16))}
+  starts = {frames(clip)[0] for clip in random_views(make(t=16))}
   assert starts == set(range(5))
-  views = draws(make(side=6, resize=8))
+  views = random_views(make(side=6, resize=8))
   assert {left(clip) for clip in views} == set(range(7))
   assert {top(clip) for clip in views} == set(range(3))
-  assert {left(x) for x in draws(make(crops_at_random=False))} == {2}
+  assert {left(x) for x in random_views(make(crops_at_random=False))} == {2}
 
 
-def test_strides_and_what_goes_with_the_frames():
+def test_strides_apply_to_all_entries_with_frames():
   source = make(strides=(2, 5))
   assert source.schema.frames_per_second == 4
   assert frames(source[0]) == [6, 8, 10, 12]
   steps = set()
-  for clip in draws(source):
+  for clip in random_views(source):
     step = np.diff(frames(clip))
     assert len(set(step.tolist())) == 1
     steps.add(int(step[0]))
@@ -83,18 +83,18 @@ def test_strides_and_what_goes_with_the_frames():
   assert steps == {2, 5}
 
 
-def test_jitter_moves_frames_by_part_of_the_stride():
-  moved = [frames(x) for x in draws(make(strides=(4,), time_jitter=0.4))]
+def test_jitter_shifts_frames_by_part_of_the_stride():
+  moved = [frames(x) for x in random_views(make(strides=(4,), time_jitter=0.4))]
   steps = np.diff(moved)
-  # By up to 1.6 each, which rounds to 2; never past one another.
+  # Shifts of up to 1.6 round to 2, and keep the order of frames.
   assert set(range(1, 8)) <= set(steps.ravel().tolist()) <= set(range(9))
   assert np.min(moved) >= 0
   assert np.max(moved) <= 19
-  still = [frames(x) for x in draws(make(strides=(4,)))]
+  still = [frames(x) for x in random_views(make(strides=(4,)))]
   assert set(np.diff(still).ravel().tolist()) == {4}
 
 
-def test_a_view_is_a_function_of_its_numbers():
+def test_a_random_view_only_depends_on_its_random_numbers():
   source = make(flips=True, hue=0.5, contrast=0.5, time_jitter=0.5)
   again = pickle.loads(pickle.dumps(source))
   for i in range(5):
@@ -102,11 +102,11 @@ def test_a_view_is_a_function_of_its_numbers():
       source.random_view(1, rng_of(i))['video'],
       again.random_view(1, rng_of(i))['video'],
     )
-  assert len({x['video'].tobytes() for x in draws(source)}) == 60
+  assert len({x['video'].tobytes() for x in random_views(source)}) == 60
 
 
 def test_the_whole_clip_has_one_view():
-  """A still stays still: one cut, one flip, one colour for all frames."""
+  """All frames have the same crop, flip and change of colour."""
 
   class Still(Ramps):
     def __getitem__(self, index):
@@ -115,9 +115,9 @@ def test_the_whole_clip_has_one_view():
 
   colors = dict(brightness=0.5, contrast=0.5, saturation=0.5, hue=0.5)
   source = transforms.Transformed((4, 8, 8, 3), Still(), flips=True, **colors)
-  for clip in draws(source, 20):
+  for clip in random_views(source, 20):
     assert (clip['video'] == clip['video'][:1]).all()
-  # Colours drawn for each frame would be seen.
+  # Changes of colour per frame would be noticed.
   still = Still()[0]['video'][:4]
   flicker = [
     transforms.recolored(still[i : i + 1], 1 + i / 10) for i in range(4)
@@ -125,14 +125,15 @@ def test_the_whole_clip_has_one_view():
   assert any((x != flicker[0]).any() for x in flicker)
 
 
-def test_flips_come_half_of_the_time():
+def test_half_of_the_views_are_flipped():
   rises = [
     int(x['video'][0, 0, -1, 1]) > int(x['video'][0, 0, 0, 1])
-    for x in draws(make(flips=True), 200)
+    for x in random_views(make(flips=True), 200)
   ]
   assert 70 < sum(rises) < 130
   assert all(
-    x['video'][0, 0, -1, 1] > x['video'][0, 0, 0, 1] for x in draws(make())
+    x['video'][0, 0, -1, 1] > x['video'][0, 0, 0, 1]
+    for x in random_views(make())
   )
 
 
@@ -148,11 +149,11 @@ def test_resize_takes_the_shorter_side_and_averages():
 
 GREY = np.broadcast_to(np.arange(10, 250, 60, dtype=np.uint8), (3, 1, 1, 4))
 GREY = np.moveaxis(GREY, -1, 1).repeat(3, -1)
-# None so bright that another hue of it would be cut off.
+# Dark enough that no change of hue is clipped.
 COLORS = np.uint8([[[[140, 98, 95], [95, 135, 110], [110, 110, 110]]]])
 
 
-def test_brightness_and_contrast_by_hand():
+def test_brightness_and_contrast_of_known_pixels():
   got = transforms.recolored(GREY, brightness=0.5)
   np.testing.assert_array_equal(got[0, :, 0, 0], [5, 35, 65, 95])
   got = transforms.recolored(GREY, contrast=0.5)  # About the mean, 100.
@@ -175,7 +176,7 @@ def test_saturation_and_hue_keep_luma_and_grey():
   np.testing.assert_array_equal(transforms.recolored(COLORS), COLORS)
 
 
-def test_hue_goes_round_the_circle():
+def test_a_full_rotation_of_hue_is_the_identity():
   np.testing.assert_array_equal(transforms.recolored(COLORS, hue=1), COLORS)
   got = COLORS
   for _ in range(4):
@@ -187,7 +188,7 @@ def test_hue_goes_round_the_circle():
 
 
 @pytest.mark.parametrize('count', [1, 2, 4])
-def test_evaluation_sees_each_window_and_view_once(count):
+def test_evaluation_reads_each_window_and_view_once(count):
   source = make(num_windows=2, num_views=3)
   assert len(source) == 3 * 2 * 3
   seen = []
@@ -204,7 +205,7 @@ def test_evaluation_sees_each_window_and_view_once(count):
   assert source[7]['label'] == 7 // 6
 
 
-def test_a_config_can_say_it():
+def test_a_config_can_nest_sources():
   spec = {
     'name': 'data.transforms.Transformed',
     'source': {
@@ -214,12 +215,14 @@ def test_a_config_can_say_it():
     'strides': (2,),
   }
   source = build.source(spec, (4, 16, 16, 3), split='test')
-  assert source.source.split == 'test'  # What holds for all, holds within.
+  assert (
+    source.source.split == 'test'
+  )  # Arguments of all sources are passed on.
   assert source.schema.clip_shape == (4, 16, 16, 3)
   assert source[0]['video'].shape == (4, 16, 16, 3)
   with pytest.raises(ValueError, match=r'config.data.source.*must be .package'):
     build.source(spec | {'source': {'name': 'wrld.World'}}, (4, 16, 16, 3))
-  # A network is no source, and no place to look for one.
+  # A network is not a source.
   with pytest.raises(ValueError, match=r'must be .package'):
     build.source(
       spec | {'source': {'name': 'models.dit.VideoDiT'}}, (4, 16, 16, 3)
@@ -230,11 +233,14 @@ def test_a_config_can_say_it():
   ('kwargs', 'message'),
   [
     ({'strides': (7,)}, 'need 22 frames or more'),
-    ({'strides': (0,)}, r'strides is \(0,\); it needs numbers from 1'),
-    ({'resize': 7}, 'resize is 7, which makes frames 7 x 10; views of 8 x 8'),
-    ({'hue': 0.6}, 'both go from 0 to 0.5'),
-    ({'brightness': 2}, 'they go from 0 to 1'),
-    ({'num_views': 0}, 'num_views 0; both must be 1 or more'),
+    ({'strides': (0,)}, r'strides is \(0,\); it must contain integers'),
+    (
+      {'resize': 7},
+      'resize is 7, so that frames have 7 x 10 pixels; views of 8',
+    ),
+    ({'hue': 0.6}, 'hue is 0.6; it must be from 0 to 0.5'),
+    ({'brightness': 2}, 'brightness is 2; it must be from 0 to 1'),
+    ({'num_views': 0}, 'num_views is 0; it must be at least 1'),
   ],
 )
 def test_errors_name_the_key(kwargs, message):
@@ -245,7 +251,7 @@ def test_errors_name_the_key(kwargs, message):
 
 
 @pytest.mark.parametrize('key', ['layout', 'degraded', 'reference'])
-def test_what_is_not_known_is_not_passed_on_uncut(key):
+def test_clips_with_unknown_entries_are_an_error(key):
   class Mapped(Ramps):
     def __getitem__(self, index):
       clip = super().__getitem__(index)
@@ -260,8 +266,8 @@ def test_what_is_not_known_is_not_passed_on_uncut(key):
 @pytest.mark.parametrize(
   'kwargs', [{'flips': True}, {'strides': (1, 2)}, {'time_jitter': 0.5}]
 )
-def test_clips_with_actions_are_as_they_were_filmed(kwargs):
-  """Mirrored or skipped frames would not be what their actions lead to."""
+def test_clips_with_actions_have_all_original_frames(kwargs):
+  """Actions do not match mirrored or skipped frames."""
 
   class Steered(Ramps):
     schema = Schema(SHAPE, frames_per_second=8.0, action_width=1)
@@ -275,5 +281,5 @@ def test_clips_with_actions_are_as_they_were_filmed(kwargs):
   )
   with pytest.raises(ValueError, match=f'{next(iter(kwargs))}.* with actions'):
     make_steered(**kwargs)
-  clip = make_steered().random_view(0, rng_of(0))  # Each frame has its own.
+  clip = make_steered().random_view(0, rng_of(0))  # Each frame has its action.
   assert clip['action'][:, 0].tolist() == frames(clip)

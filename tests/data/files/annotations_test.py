@@ -1,4 +1,4 @@
-"""Tests of data/notes.py, and of folders with notes and sound."""
+"""Tests of data/files/annotations.py, and of folders with audio."""
 
 import json
 
@@ -8,7 +8,7 @@ import pytest
 
 from vgen_jax.config import build
 from vgen_jax.data import pipeline
-from vgen_jax.data.files import annotations as notes_lib
+from vgen_jax.data.files import annotations as annotations_lib
 from vgen_jax.data.files import audio as audio_lib
 from vgen_jax.data.files import video_folder
 
@@ -21,7 +21,7 @@ ROWS = [
 
 
 def write(path, num_frames: int = 20, hertz: float = 1000) -> None:
-  """Ten frames a second; in every other second a tone is heard."""
+  """Ten frames a second, with a tone in every other second."""
   path.parent.mkdir(parents=True, exist_ok=True)
   with av.open(str(path), 'w') as file:
     picture = file.add_stream('libx264', 10)
@@ -43,7 +43,7 @@ def write(path, num_frames: int = 20, hertz: float = 1000) -> None:
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-  folder = tmp_path_factory.mktemp('noted')
+  folder = tmp_path_factory.mktemp('annotated')
   write(folder / 'a.mp4')
   write(folder / 'b/c.mp4', hertz=500)
   return folder
@@ -65,51 +65,60 @@ def save(path, rows=ROWS) -> str:
   return str(path)
 
 
-@pytest.mark.parametrize('name', ['notes.jsonl', 'notes.csv'])
+@pytest.mark.parametrize('name', ['annotations.jsonl', 'annotations.csv'])
 def test_a_table_is_read(tmp_path, name):
-  notes = notes_lib.read(save(tmp_path / name))
-  assert list(notes) == ['a.mp4', 'b/c.mp4']
+  annotations = annotations_lib.read(save(tmp_path / name))
+  assert list(annotations) == ['a.mp4', 'b/c.mp4']
   for row in ROWS:
-    note = notes[row['file']]
-    assert note.caption == row['caption']
-    assert note.action_na.dtype == np.float32
-    np.testing.assert_array_equal(note.action_na, row['action'])
-  assert notes_lib.width(notes) == 2
+    annotation = annotations[row['file']]
+    assert annotation.caption == row['caption']
+    assert annotation.action_na.dtype == np.float32
+    np.testing.assert_array_equal(annotation.action_na, row['action'])
+  assert annotations_lib.action_width(annotations) == 2
 
 
 def test_a_column_may_be_missing(tmp_path):
   rows = [{'file': 'a.mp4'}, {'file': 'b.mp4', 'caption': 'b'}]
-  notes = notes_lib.read(save(tmp_path / 'a.jsonl', rows))
-  assert (notes['a.mp4'].caption, notes['b.mp4'].caption) == (None, 'b')
-  assert notes_lib.width(notes) == 0
+  annotations = annotations_lib.read(save(tmp_path / 'a.jsonl', rows))
+  assert (annotations['a.mp4'].caption, annotations['b.mp4'].caption) == (
+    None,
+    'b',
+  )
+  assert annotations_lib.action_width(annotations) == 0
 
 
 @pytest.mark.parametrize(
   ('rows', 'message'),
   [
-    ([{'fle': 'a.mp4'}], r"a.jsonl, line 1: it has .*it needs 'file'"),
-    ([{'file': 'a', 'captoin': 'b'}], "besides 'caption' or 'action' only"),
-    ([ROWS[0], ROWS[0]], r"line 2: 'a.mp4' is there twice"),
+    ([{'fle': 'a.mp4'}], r"a.jsonl, line 1: it has .*it must have 'file'"),
+    ([{'file': 'a', 'captoin': 'b'}], "may have 'caption' and 'action'"),
+    ([ROWS[0], ROWS[0]], r"line 2: 'a.mp4' has a line already"),
     ([{'file': 'a', 'caption': 7}], 'line 1: its caption is 7; it must be tex'),
     ([{'file': 7}], 'line 1: its file is 7; it must be text'),
-    ([{'file': 'a', 'action': [[np.nan]]}], 'line 1: its action has numbers'),
-    ([{'file': 'a', 'action': [[1e99]]}], 'line 1: its action has numbers'),
-    ([{'file': 'a', 'action': [1, 2]}], 'its action is no table of numbers'),
-    ([{'file': 'a', 'action': [[1], [1, 2]]}], 'its action is no table of'),
+    (
+      [{'file': 'a', 'action': [[np.nan]]}],
+      'line 1: its action has infinite values',
+    ),
+    (
+      [{'file': 'a', 'action': [[1e99]]}],
+      'line 1: its action has infinite values',
+    ),
+    ([{'file': 'a', 'action': [1, 2]}], 'its action is not a table of numbers'),
+    ([{'file': 'a', 'action': [[1], [1, 2]]}], 'its action is not a table of'),
   ],
 )
-def test_faults_of_a_table_are_named(tmp_path, rows, message):
+def test_errors_name_the_line_of_a_table(tmp_path, rows, message):
   with pytest.raises(ValueError, match=message):
-    notes_lib.read(save(tmp_path / 'a.jsonl', rows))
+    annotations_lib.read(save(tmp_path / 'a.jsonl', rows))
 
 
-@pytest.mark.parametrize('name', ['notes.jsonl', 'notes.csv'])
-def test_a_mark_of_byte_order_is_no_text(tmp_path, name):
+@pytest.mark.parametrize('name', ['annotations.jsonl', 'annotations.csv'])
+def test_a_byte_order_mark_is_ignored(tmp_path, name):
   path = save(tmp_path / name)
   (tmp_path / name).write_bytes(
     b'\xef\xbb\xbf' + (tmp_path / name).read_bytes()
   )
-  assert list(notes_lib.read(path)) == ['a.mp4', 'b/c.mp4']
+  assert list(annotations_lib.read(path)) == ['a.mp4', 'b/c.mp4']
 
 
 @pytest.mark.parametrize(
@@ -123,13 +132,13 @@ def test_a_mark_of_byte_order_is_no_text(tmp_path, name):
     ({'short': 'loop'}, 'short'),
   ],
 )
-def test_clips_with_actions_are_as_they_were_filmed(
+def test_clips_with_actions_have_all_original_frames(
   folder, tmp_path, kwargs, key
 ):
   def make(rows):
-    notes = save(tmp_path / 'notes.jsonl', rows)
+    annotations = save(tmp_path / 'annotations.jsonl', rows)
     return video_folder.VideoFolder(
-      (4, 8, 8, 3), str(folder), split='all', notes=notes, **kwargs
+      (4, 8, 8, 3), str(folder), split='all', annotations=annotations, **kwargs
     )
 
   with pytest.raises(ValueError, match=f'{key}.* for clips with actions'):
@@ -137,19 +146,23 @@ def test_clips_with_actions_are_as_they_were_filmed(
   assert len(make([{'file': r['file'], 'caption': 'c'} for r in ROWS]))
 
 
-def test_what_is_no_table(tmp_path):
+def test_errors_about_other_files(tmp_path):
   (tmp_path / 'a.jsonl').write_text('\n{"file": \n')
-  with pytest.raises(ValueError, match=r'a.jsonl, line 2: it is no JSON'):
-    notes_lib.read(str(tmp_path / 'a.jsonl'))
-  with pytest.raises(FileNotFoundError, match=r'a file that ends in .csv or'):
-    notes_lib.read(str(tmp_path / 'b.csv'))
+  with pytest.raises(
+    ValueError, match=r'a.jsonl, line 2: it is not valid JSON'
+  ):
+    annotations_lib.read(str(tmp_path / 'a.jsonl'))
+  with pytest.raises(
+    FileNotFoundError, match=r'an existing file whose name ends in .csv or'
+  ):
+    annotations_lib.read(str(tmp_path / 'b.csv'))
 
 
-def test_a_folder_with_notes(folder, tmp_path):
+def test_a_folder_with_annotations(folder, tmp_path):
   spec = {
     'name': 'data.files.video_folder.VideoFolder',
     'folder': str(folder),
-    'notes': save(tmp_path / 'notes.jsonl'),
+    'annotations': save(tmp_path / 'annotations.jsonl'),
     'text': {'name': 'data.text.Bytes', 'length': 16},
     'split': 'all',
   }
@@ -158,8 +171,8 @@ def test_a_folder_with_notes(folder, tmp_path):
   assert source.schema.action_width == 2
   assert len(source) == 2 * 5
   for i in range(10):
-    clip, draw = source[i], source.random_view(i, np.random.default_rng(i))
-    for view in (clip, draw):
+    clip, random = source[i], source.random_view(i, np.random.default_rng(i))
+    for view in (clip, random):
       assert source.text.decode(view['text']) == ROWS[i // 5]['caption']
       shown_t = np.round(view['video'].mean((1, 2, 3)) / 8)
       action_ta = view['action']
@@ -176,27 +189,27 @@ def test_a_folder_with_notes(folder, tmp_path):
   }
 
 
-def test_notes_must_fit_the_folder(folder, tmp_path):
+def test_annotations_must_match_the_folder(folder, tmp_path):
   def make(rows, **kwargs):
-    notes = save(tmp_path / 'notes.jsonl', rows)
+    annotations = save(tmp_path / 'annotations.jsonl', rows)
     return video_folder.VideoFolder(
-      (4, 8, 8, 3), str(folder), split='all', notes=notes, **kwargs
+      (4, 8, 8, 3), str(folder), split='all', annotations=annotations, **kwargs
     )
 
   with pytest.raises(ValueError, match=r"has no line for 'b/c.mp4', a video"):
     make(ROWS[:1])
   short = [ROWS[0], ROWS[1] | {'action': [[0, 0]] * 18}]
-  with pytest.raises(ValueError, match=r'has 20 frames, and .* 18 actions for'):
+  with pytest.raises(ValueError, match=r'has 20 frames, but 18 actions in'):
     make(short)
   last = [ROWS[0], ROWS[1] | {'action': [[0, 0]] * 19}]
-  assert len(make(last))  # Nothing comes of an action at the last frame.
-  with pytest.raises(ValueError, match=r'actions of \[0, 2\] numbers'):
+  assert len(make(last))  # The action at the last frame has no effect.
+  with pytest.raises(ValueError, match=r'actions of \[0, 2\] values'):
     make([ROWS[0], {'file': 'b/c.mp4'}])
   assert 'text' not in make([{'file': r['file']} for r in ROWS])[0]
 
 
 @pytest.mark.parametrize('kwargs', [{}, {'frames_per_second': 10.0}])
-def test_sound_belongs_to_its_frames(folder, kwargs):
+def test_audio_is_aligned_with_frames(folder, kwargs):
   """The tone begins with second 1: frame 10."""
   source = video_folder.VideoFolder(
     (20, 8, 8, 3),
@@ -220,7 +233,7 @@ def test_sound_belongs_to_its_frames(folder, kwargs):
   )
   np.testing.assert_allclose(
     late[3]['audio'], source[0]['audio'][15:], atol=0.05
-  )  # AAC, begun elsewhere, is not the same bit by bit.
+  )  # AAC decoded from another start is not bit-identical.
   assert video_folder.VideoFolder(
     (5, 8, 8, 3), str(folder), split='all', audio=True, **kwargs
   )[0]['audio'].shape == (5, 64)

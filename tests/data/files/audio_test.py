@@ -18,7 +18,7 @@ def tone(hertz: float, seconds: float, amplitude: float = 0.5) -> np.ndarray:
 
 
 def write(path, sample_n, codec='pcm_s16le', rate=RATE, channels=1) -> str:
-  """A file with a picture and this sound, from second 0 on."""
+  """A file with frames and this audio, from second 0 on."""
   with av.open(str(path), 'w') as file:
     picture = file.add_stream('libx264', 10)
     picture.height, picture.width, picture.pix_fmt = 16, 16, 'yuv420p'
@@ -39,8 +39,8 @@ def write(path, sample_n, codec='pcm_s16le', rate=RATE, channels=1) -> str:
   return str(path)
 
 
-def test_a_tone_by_hand():
-  """A sine on a bin of the spectrum, seen through a Hann window.
+def test_the_spectrum_of_a_tone():
+  """A sine at the frequency of a bin, with a Hann window.
 
   The window spreads amplitude A over three bins, as A / 2, A, A / 2. With 0.1 s
   of sound, bins are 10 Hz apart.
@@ -65,7 +65,7 @@ def test_a_tone_by_hand():
   assert np.abs(other[0] - want_f).max() > 1
 
 
-def test_bands_share_all_power_between_their_centres():
+def test_the_weights_of_all_bands_add_up_to_1():
   hertz_k = np.arange(8000.0)
   weight_fk = audio_lib.LogMel(20).weights(hertz_k)
   np.testing.assert_allclose(weight_fk.sum(0)[100:7000], 1, atol=1e-9)
@@ -74,8 +74,8 @@ def test_bands_share_all_power_between_their_centres():
   assert np.ptp(np.diff(peak_f)) > 100  # Wider and wider.
 
 
-def test_spectra_belong_to_their_frames():
-  """A beep at 0.5 s is heard at 0.5 s, and silence is the floor."""
+def test_spectra_are_aligned_with_frames():
+  """A beep at 0.5 s is in the frame at 0.5 s, and silence has FLOOR."""
   sample_n = np.zeros(RATE)
   sample_n[RATE // 2 : RATE // 2 + 800] = tone(1000, 0.05)
   time_t = np.arange(10) / 10
@@ -86,26 +86,26 @@ def test_spectra_belong_to_their_frames():
   np.testing.assert_array_equal(spectra_tf[0], silence)
 
 
-def test_windows_of_twice_the_pitch_hear_everything():
-  """However short a click, and wherever it is."""
+def test_windows_of_two_frame_intervals_cover_all_samples():
+  """A click of one sample at any time changes a spectrum."""
   time_t = np.arange(1, 9) / 10
-  for place in (4000, 5600, 5599, 7123):
+  for index in (4000, 5600, 5599, 7123):
     sample_n = np.zeros(RATE)
-    sample_n[place] = 1
-    heard = [
+    sample_n[index] = 1
+    peaks = [
       audio_lib.LogMel(window_s=window_s)
       .spectra(sample_n, RATE, time_t, 0.1)
       .max()
       for window_s in (None, 0.02)
     ]
-    assert heard[0] > math.log(audio_lib.FLOOR)
-    if place == 4000 + 800 * 2:  # In between, narrow windows are deaf.
-      assert heard[1] == pytest.approx(math.log(audio_lib.FLOOR))
+    assert peaks[0] > math.log(audio_lib.FLOOR)
+    if index == 4000 + 800 * 2:  # It is between two narrow windows.
+      assert peaks[1] == pytest.approx(math.log(audio_lib.FLOOR))
 
 
 @pytest.mark.parametrize(
   ('name', 'codec', 'rate', 'atol', 'most'),
-  [  # `most`: Samples by which the container's clock may be wrong.
+  [  # `most`: largest error of the times in the container, in samples.
     ('a.mkv', 'pcm_s16le', 16000, 1e-4, 8),
     ('a.mov', 'pcm_s16le', 22050, 1e-4, 0),
     ('a.mkv', 'flac', 22050, 1e-4, 11),
@@ -113,7 +113,7 @@ def test_windows_of_twice_the_pitch_hear_everything():
   ],
 )
 @pytest.mark.parametrize('channels', [1, 2])
-def test_a_stretch_is_that_of_the_whole(
+def test_a_segment_equals_that_part_of_the_track(
   tmp_path, name, codec, rate, atol, most, channels
 ):
   rng = np.random.default_rng(0)
@@ -123,7 +123,7 @@ def test_a_stretch_is_that_of_the_whole(
   for first_s, last_s in ((0, 3), (1.25, 1.5), (2.2, 2.9)):
     got_n, got_rate, first = audio_lib.read(path, first_s, last_s)
     assert (got_rate, first) == (rate, math.floor(first_s * rate))
-    # Where the track begins and ends, its code rings; not within it.
+    # The codec has artefacts at the start and the end of the track.
     inner = slice(2000, -2000) if first_s == 0 else slice(None)
     error = {
       shift: np.abs(got_n - np.roll(sample_n, shift - first)[: len(got_n)])
@@ -132,7 +132,7 @@ def test_a_stretch_is_that_of_the_whole(
     shift = min(error, key=lambda shift: error[shift][inner].max())
     assert abs(shift) <= most
     assert error[shift][inner].max() < atol
-    assert error[50][inner].max() > atol  # A shift would be seen.
+    assert error[50][inner].max() > atol  # A shift would be noticed.
   got_n, _, first = audio_lib.read(path, -0.5, 0.25)
   assert first == -rate // 2
   assert not got_n[: rate // 2 - 1000].any()  # Before the track is silence.
@@ -146,12 +146,12 @@ def test_spectra_of_a_file(tmp_path):
   got_tf = log_mel.read(path, time_t, 1 / 8)
   want_tf = log_mel.spectra(tone(1000, 2), RATE, time_t, 1 / 8)
   assert got_tf.shape == (8, 16)
-  loud = want_tf > -8  # Sixteen bits are heard below.
+  loud = want_tf > -8  # Below is the noise of 16 bits.
   assert loud.any(1).all()
   np.testing.assert_allclose(got_tf[loud], want_tf[loud], atol=1e-2)
 
 
-def test_a_file_without_sound_is_named(tmp_path):
+def test_a_file_without_audio_is_named(tmp_path):
   path = tmp_path / 'silent.mp4'
   with av.open(str(path), 'w') as file:
     picture = file.add_stream('libx264', 10)
@@ -163,5 +163,7 @@ def test_a_file_without_sound_is_named(tmp_path):
 
 
 def test_errors():
-  with pytest.raises(ValueError, match='it needs a band or more, and low_hz'):
+  with pytest.raises(
+    ValueError, match='num_bands must be 1 or more, and low_hz'
+  ):
     audio_lib.LogMel(high_hz=0.0)

@@ -41,7 +41,7 @@ def moving(num_frames: int = NUM_FRAMES, h: int = 32, w: int = 48):
 
 
 def encode(path, codec, pix_fmt, options, ticks=None, container=None) -> str:
-  """Writes `moving()`; frame i is shown at ticks[i] ms, else at i / 25 s."""
+  """Writes `moving()`; frame i is at ticks[i] ms, or else at i / 25 s."""
   with av.open(str(path), 'w', options=container or {}) as container:
     stream = container.add_stream(codec, 25, options=options)
     stream.height, stream.width, stream.pix_fmt = 32, 48, pix_fmt
@@ -57,14 +57,14 @@ def encode(path, codec, pix_fmt, options, ticks=None, container=None) -> str:
 
 
 def decode_all(path: str) -> np.ndarray:
-  """All frames, the slow and plain way."""
+  """All frames, decoded from the start."""
   with av.open(path) as container:
     frames = container.decode(video=0)
     return np.stack([frame.to_ndarray(format='rgb24') for frame in frames])
 
 
 def agrees(path: str, num_reads: int = 12) -> bool:
-  """Whether runs of frames, read at random, equal the whole decoded."""
+  """Whether frames read at random equal those of the whole file."""
   index, whole = codecs.scan(path), decode_all(path)
   rng = np.random.default_rng(0)
   starts = rng.integers(0, len(whole) - 4, num_reads)
@@ -79,8 +79,8 @@ def test_random_access_equals_full_decode(tmp_path, name):
   assert agrees(encode(tmp_path / name, *FORMATS[name]))
 
 
-def test_access_check_catches_a_seek_that_is_trusted(tmp_path, monkeypatch):
-  """The key frame where a seek lands is not the frame that was asked for."""
+def test_the_check_notices_a_seek_to_the_wrong_frame(tmp_path, monkeypatch):
+  """A seek leads to a key frame, not to the requested frame."""
   path = encode(tmp_path / 'h264.mp4', *FORMATS['h264.mp4'])
 
   def trust(index, pts, seek_to):
@@ -93,7 +93,7 @@ def test_access_check_catches_a_seek_that_is_trusted(tmp_path, monkeypatch):
   assert not agrees(path)
 
 
-def test_seeks_spare_most_of_the_decoding(tmp_path, monkeypatch):
+def test_seeking_avoids_most_of_the_decoding(tmp_path, monkeypatch):
   index = codecs.scan(encode(tmp_path / 'a.mp4', *FORMATS['h264.mp4']))
   sought = []
   decode = codecs._decode
@@ -118,16 +118,16 @@ def test_frames_of_a_variable_rate_are_found_by_time(tmp_path):
     codecs.read(index, index.at(time_t)), whole[shown]
   )
   evenly = np.round(time_t * index.frames_per_second).astype(int)
-  assert evenly.tolist() != shown  # What a mean rate would have taken.
+  assert evenly.tolist() != shown  # The mean rate would give other frames.
   assert agrees(path)
 
 
-def test_frames_come_in_the_order_asked_and_again(tmp_path):
+def test_frames_have_the_requested_order_and_may_repeat(tmp_path):
   path = encode(tmp_path / 'a.mp4', *FORMATS['h264.mp4'])
   numbers = [30, 5, 5, 12]
   got = codecs.read(codecs.scan(path), numbers)
   np.testing.assert_array_equal(got, decode_all(path)[numbers])
-  with pytest.raises(IndexError, match=r'has no frames \[40\], but 40'):
+  with pytest.raises(IndexError, match=r'has 40 frames; frames \[40\] do'):
     codecs.read(codecs.scan(path), [40])
 
 
@@ -147,7 +147,7 @@ def test_real_videos(name):
     (b'<html>Not found</html>' * 9, 'Invalid data found'),
   ],
 )
-def test_what_is_no_video_is_named(tmp_path, content, reason):
+def test_other_files_are_named(tmp_path, content, reason):
   path = tmp_path / 'broken.mp4'
   path.write_bytes(content)
   with pytest.raises(codecs.ClipError, match=rf'broken.mp4: {reason}'):
@@ -165,17 +165,19 @@ def test_truncated_and_damaged_files_are_named(tmp_path):
   content = path.read_bytes()
   cut = tmp_path / 'cut.mp4'
   cut.write_bytes(content[: len(content) * 2 // 3])
-  with pytest.raises(codecs.ClipError, match=r'cut.mp4: it is cut short: \d+'):
+  with pytest.raises(
+    codecs.ClipError, match=r'cut.mp4: it is truncated: it has \d+'
+  ):
     codecs.scan(str(cut))
 
-  damaged = tmp_path / 'damaged.mp4'  # In the pictures, behind the header.
+  damaged = tmp_path / 'damaged.mp4'  # The damage is after the header.
   damaged.write_bytes(content[:-1300] + b'\xff' * 300 + content[-1000:])
   index = codecs.scan(str(damaged))
   with pytest.raises(codecs.ClipError, match=r'damaged.mp4: .'):
     codecs.read(index, range(NUM_FRAMES))
 
 
-def test_sound_alone_is_no_video(tmp_path):
+def test_a_file_with_only_audio_is_an_error(tmp_path):
   path = tmp_path / 'sound.mp4'
   with av.open(str(path), 'w') as container:
     stream = container.add_stream('aac', 8000)
@@ -194,12 +196,12 @@ def test_errors_survive_pickling():
   assert str(error) == 'a.mp4: it is bad.'
 
 
-def test_mp4_comes_back(tmp_path):
+def test_a_written_mp4_can_be_read(tmp_path):
   path = str(tmp_path / 'a.mp4')
   video_thwc = moving(10, 31, 45)
   codecs.write_mp4(path, video_thwc, frames_per_second=7.5, scale=3)
   got = decode_all(path)
-  assert got.shape == (10, 94, 136, 3)  # 93x135 made even.
+  assert got.shape == (10, 94, 136, 3)  # 93 x 135 is padded to even sizes.
   assert codecs.scan(path).frames_per_second == pytest.approx(7.5)
   inner = got[:, 1:93:3, 1:135:3].astype(int)
   assert np.abs(inner - video_thwc).mean() < 12  # Chroma has half the pixels.
@@ -210,12 +212,12 @@ def test_mp4_comes_back(tmp_path):
   assert np.abs(decode_all(str(again)).astype(int) - got).mean() < 1
 
 
-def test_gif_comes_back(tmp_path):
+def test_a_written_gif_can_be_read(tmp_path):
   path = tmp_path / 'a.gif'
   grey = (np.arange(6 * 8 * 8) % 200).reshape(6, 8, 8, 1).astype(np.uint8)
   codecs.write_gif(str(path), grey, frames_per_second=8, scale=2)
   with Image.open(path) as image:
-    assert image.info['duration'] == 120  # GIF counts hundredths.
+    assert image.info['duration'] == 120  # GIF rounds to hundredths.
     assert image.info['loop'] == 0
     assert image.n_frames == 6
   got = decode_all(str(path))[:, ::2, ::2, :1]
@@ -223,7 +225,7 @@ def test_gif_comes_back(tmp_path):
 
 
 @pytest.mark.parametrize('write', [codecs.write_mp4, codecs.write_gif])
-def test_writers_refuse_what_is_no_video(tmp_path, write):
+def test_writers_reject_other_arrays(tmp_path, write):
   video_thwc = moving(2)
   for bad in (video_thwc / 255.0, video_thwc[..., :2], video_thwc[:0]):
     with pytest.raises(ValueError, match='must be uint8'):

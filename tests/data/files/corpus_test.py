@@ -1,4 +1,4 @@
-"""Files broken or odd: each is read exactly, or named with a reason."""
+"""Tests of unusual and broken files: each is read exactly, or an error."""
 
 from collections.abc import Callable
 import contextlib
@@ -87,11 +87,11 @@ def flipped(first: float, last: float, seed: int, **kwargs) -> Callable:
 
 
 def patched(box: bytes, offset: int, value: bytes, **kwargs) -> Callable:
-  """A header that lies: `value` stands `offset` bytes after a box's name."""
+  """A wrong header: `value` is `offset` bytes after the name of a box."""
 
   def change(data: bytes) -> bytes:
-    place = data.index(box) + len(box) + offset
-    return data[:place] + value + data[place + len(value) :]
+    start = data.index(box) + len(box) + offset
+    return data[:start] + value + data[start + len(value) :]
 
   return changed(change, **kwargs)
 
@@ -117,12 +117,12 @@ def locked(path) -> None:
   encode(path)
   path.chmod(0)
   if os.access(path, os.R_OK):
-    pytest.skip('Root may read everything.')
+    pytest.skip('Root can read all files.')
 
 
 FAST = {'movflags': 'faststart'}
 TICKS = np.cumsum(20 + 37 * (np.arange(24) % 4)).tolist()
-WHOLE = {  # Name: how to make it. These must be read.
+WHOLE = {  # Name: function that writes it. These must be read.
   'plain.mp4': alike(),
   'one_frame.mp4': alike(video_thwc=moving(1)),
   'ten_bits.mkv': alike(pix_fmt='yuv420p10le'),
@@ -147,7 +147,7 @@ WHOLE = {  # Name: how to make it. These must be read.
   'title_in_latin_1.mp4': patched(b'isomiso2', -3, b'\xe4'),
   'long_rate.mp4': patched(b'mvhd', 12, b'\x00\x00\x00\x01'),
 }
-BROKEN = {  # These must be refused.
+BROKEN = {  # These must raise an error.
   'empty.mp4': content(b''),
   'one_byte.mp4': content(b'\x00'),
   'zeros.mp4': content(bytes(9999)),
@@ -192,10 +192,10 @@ MAX_PIXELS = 10**6
 
 @contextlib.contextmanager
 def within(seconds: int):
-  """Ends what hangs."""
+  """Raises TimeoutError if the block takes longer."""
 
   def stop(*unused):
-    raise TimeoutError(f'It hung for {seconds} s.')
+    raise TimeoutError(f'It took more than {seconds} s.')
 
   before = signal.signal(signal.SIGALRM, stop)
   signal.alarm(seconds)
@@ -219,7 +219,7 @@ def outcome(path: pathlib.Path) -> np.ndarray | codecs.ClipError:
 
 
 def decode_all(path: pathlib.Path) -> np.ndarray:
-  """All frames, upright, the slow and plain way."""
+  """All frames, upright, decoded from the start."""
   with av.open(str(path), **containers.LENIENT) as file:
     return np.stack(
       [
@@ -229,12 +229,12 @@ def decode_all(path: pathlib.Path) -> np.ndarray:
     )
 
 
-def test_there_are_many():
+def test_there_are_many_files():
   assert len(WHOLE) + len(BROKEN) + len(EITHER) >= 50
 
 
 @pytest.mark.parametrize('name', WHOLE)
-def test_odd_files_are_read_exactly(tmp_path, name):
+def test_unusual_files_are_read_exactly(tmp_path, name):
   path = tmp_path / name
   WHOLE[name](path)
   with within(20):
@@ -264,18 +264,18 @@ def test_damaged_files_are_read_exactly_or_named(tmp_path, name):
       np.testing.assert_array_equal(got, decode_all(path))
 
 
-def test_turned_videos_stand_upright(tmp_path):
-  """Told by what is in them, not by the angle that the decoder names."""
+def test_rotated_videos_are_upright(tmp_path):
+  """Checked by their content, not by the angle of the decoder."""
   corner = np.zeros((2, 32, 48, 3), np.uint8)
   corner[:, :16, :16] = 255
-  encode(tmp_path / 'a.mp4', corner, turn=90)  # Against the clock.
+  encode(tmp_path / 'a.mp4', corner, turn=90)  # Anticlockwise.
   turned = read(tmp_path / 'a.mp4')
   assert turned.shape == (2, 48, 32, 3)
   assert turned[:, -12:, :12].min() > 200
   assert turned[:, :12].max() < 50
 
 
-def test_the_limit_of_pixels_is_what_refuses(tmp_path):
+def test_the_number_of_pixels_is_limited(tmp_path):
   path = tmp_path / 'bomb.mp4'
   BROKEN['bomb.mp4'](path)
   with pytest.raises(codecs.ClipError, match='1200 x 1200 pixels, more than'):
@@ -283,7 +283,7 @@ def test_the_limit_of_pixels_is_what_refuses(tmp_path):
   assert len(codecs.scan(str(path), 2 * MAX_PIXELS)) == 1
 
 
-def test_the_picture_on_a_cover_is_no_video(tmp_path):
+def test_a_cover_picture_is_not_a_video(tmp_path):
   path = tmp_path / 'cover.mp4'
   encode(path, moving(1), codec='mjpeg', pix_fmt='yuvj420p', is_cover=True)
   with av.open(str(path)) as file:

@@ -154,8 +154,8 @@ def test_other_files_are_skipped_or_named(folder, tmp_path):
 @pytest.mark.parametrize(
   ('kwargs', 'message'),
   [
-    ({'stride': (1, 0)}, r'stride \(1, 0\) .* both must be positive'),
-    ({'stride': ()}, r'stride \(\) .* both must be positive'),
+    ({'stride': (1, 0)}, r'stride is \(1, 0\) .* both must be positive'),
+    ({'stride': ()}, r'stride is \(\) .* both must be positive'),
     ({'time_jitter': 1}, 'time_jitter is 1; it must be from 0 to 0.5'),
     ({'num_windows': 0}, 'num_windows is 0; it must be at least 1'),
     ({'num_views': 0}, 'num_views is 0; it must be at least 1'),

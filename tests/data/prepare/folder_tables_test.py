@@ -1,4 +1,4 @@
-"""Tests of data/prepare/video_folder.py: what a folder and its table tell."""
+"""Tests of data/prepare/video_folder.py: tables of folders."""
 
 import json
 import pathlib
@@ -14,8 +14,8 @@ from vgen_jax.data.prepare import video_folder
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-  """Three short films in two folders."""
-  folder = tmp_path_factory.mktemp('films')
+  """Three short videos in two folders."""
+  folder = tmp_path_factory.mktemp('videos')
   for name in ('left/a', 'left/b', 'right/c'):
     path = folder / f'{name}.mp4'
     path.parent.mkdir(exist_ok=True)
@@ -26,16 +26,16 @@ def folder(tmp_path_factory):
 @pytest.mark.parametrize(
   ('text', 'message'),
   [
-    ('path,lable\nleft/a.mp4,x\n', "column 'lable'. Did you mean 'label'"),
+    ('path,lable\nleft/a.mp4,x\n', "unknown key 'lable'. Did you mean 'label'"),
     ('path,label\nleft/a.mp4,x\nleft/b.mp4,\n', "video 2 has no .'label'."),
-    ('path\nleft/z.mp4\n', 'z.mp4 is told of in the table, but not there'),
-    ('path,split\nleft/a.mp4,dev\n', "splits .'dev'."),
-    ('path\n', 'tells of no video'),
-    ('path\nleft/a.mp4\nleft/a.mp4\n', "tells of 'left/a.mp4' 2 times"),
+    ('path\nleft/z.mp4\n', 'z.mp4 is in the table, but does not exist'),
+    ('path,split\nleft/a.mp4,dev\n', "unknown splits .'dev'."),
+    ('path\n', 'contains no video'),
+    ('path\nleft/a.mp4\nleft/a.mp4\n', "contains 'left/a.mp4' 2 times"),
     ('path,caption\nleft/a.mp4,red, blue\n', 'more fields than there are col'),
   ],
 )
-def test_a_wrong_table_is_told(folder, tmp_path, text, message):
+def test_errors_about_a_table(folder, tmp_path, text, message):
   (tmp_path / 'table.csv').write_text(text)
   with pytest.raises((ValueError, FileNotFoundError), match=message):
     video_folder.table(str(folder), file=str(tmp_path / 'table.csv'))
@@ -46,28 +46,28 @@ def test_a_wrong_table_is_told(folder, tmp_path, text, message):
   [
     ('["left/a.mp4"]', 'line 3: it is .* must be an object'),
     ('{"path": 7}', "line 3: .* 'path' is text"),
-    ('{"path": "left', 'line 3: it is no JSON'),
+    ('{"path": "left', 'line 3: it is not valid JSON'),
   ],
 )
-def test_a_wrong_line_is_told(folder, tmp_path, line, message):
+def test_errors_about_a_line(folder, tmp_path, line, message):
   file = tmp_path / 'table.jsonl'
   file.write_text('{"path": "left/a.mp4"}\n\n' + line)
   with pytest.raises(ValueError, match=message):
     video_folder.table(str(folder), file=str(file))
 
 
-def test_one_film_is_in_one_split(folder, tmp_path):
-  """However its path is spelled, and whatever link leads to it."""
-  source = tmp_path / 'films'
+def test_one_video_is_in_one_split(folder, tmp_path):
+  """For any form of its path, and for all links to it."""
+  source = tmp_path / 'videos'
   shutil.copytree(folder, source)
   for i in range(9):
     shutil.copy(source / 'left/a.mp4', source / f'x@{i}.mp4')
   (source / 'link.mp4').symlink_to(source / 'x@3.mp4')
   for i in range(9):
     (source / f'hard_{i}.mp4').hardlink_to(source / f'x@{i}.mp4')
-  spelled = ['{}', './{}', '../films/{}']
+  forms = ['{}', './{}', '../videos/{}']
   names = [f'x@{i}.mp4' for i in range(9)]
-  paths = [spell.format(name) for name in names for spell in spelled]
+  paths = [form.format(name) for name in names for form in forms]
   paths += ['link.mp4', *(f'hard_{i}.mp4' for i in range(9))]
   text = '\n'.join(['path', *paths])
   (tmp_path / 'table.csv').write_text(text)
@@ -77,16 +77,16 @@ def test_one_film_is_in_one_split(folder, tmp_path):
   where: dict[int, set[str]] = {}
   for split, rows in table.splits.items():
     for row in rows:
-      file = pathlib.Path(row.film.path).stat().st_ino
+      file = pathlib.Path(row.video.path).stat().st_ino
       where.setdefault(file, set()).add(split)
   assert len(where) == 9
   assert all(len(splits) == 1 for splits in where.values())
   assert len(set().union(*where.values())) == 3
 
 
-def test_a_folder_is_split_as_its_source_is(folder, tmp_path):
-  """What is cut out of a folder must not train what is tested on the folder."""
-  (tmp_path / 'b.mp4').mkdir()  # No video, whatever it is called.
+def test_a_table_is_split_as_the_source_video_folder(folder, tmp_path):
+  """Otherwise a model could be tested on its training videos."""
+  (tmp_path / 'b.mp4').mkdir()  # A folder, not a video.
   for i in range(8):
     shutil.copy(folder / 'left/a.mp4', tmp_path / f'b.mp4/{i}@x.mp4')
   (tmp_path / 'b.mp4/0.mp4').symlink_to(tmp_path / 'b.mp4/5@x.mp4')
@@ -95,12 +95,12 @@ def test_a_folder_is_split_as_its_source_is(folder, tmp_path):
     source = videos.VideoFolder(
       (4, 16, 16, 3), str(tmp_path), split, validation=0.3, test=0.3
     )
-    taken = {stretch.index.path for stretch in source._stretches}
-    assert taken == {row.film.path for row in rows}
+    taken = {segment.index.path for segment in source._segments}
+    assert taken == {row.video.path for row in rows}
 
 
-def test_tables_come_from_anywhere(folder, tmp_path):
-  """With the mark that Excel puts first, and any character of Unicode."""
+def test_tables_may_have_any_unicode(folder, tmp_path):
+  """Also a byte order mark, as Excel writes it."""
   lines = [
     {'path': 'left/a.mp4', 'caption': 'one\u2028two', 'start_s': start_s}
     for start_s in (1.2345671, 1.2345672)
@@ -115,14 +115,14 @@ def test_tables_come_from_anywhere(folder, tmp_path):
     table = video_folder.table(str(folder), file=str(tmp_path / name))
     rows = table.splits['train']
     assert [row.caption for row in rows] == ['one\u2028two'] * 2
-    # Starts that differ are other films, however little.
+    # Segments with slightly different starts have different keys.
     assert [row.key for row in rows] == [
       'left/a.mp4@1.2345671-',
       'left/a.mp4@1.2345672-',
     ]
 
 
-def test_jsonl_says_what_csv_says(folder, tmp_path):
+def test_jsonl_may_contain_actions(folder, tmp_path):
   lines = [
     {'path': 'left/a.mp4', 'caption': 'a', 'action': [[float(i)] * 3] * 20}
     for i in range(2)

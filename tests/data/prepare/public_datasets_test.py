@@ -1,4 +1,4 @@
-"""Tests of public_datasets.py, on made-up trees of the same layout."""
+"""Tests of data/prepare/public_datasets.py, on small folders."""
 
 import json
 import struct
@@ -16,16 +16,16 @@ from vgen_jax.data.prepare import tfrecords
 from vgen_jax.data.tfds import compat
 
 
-def film(path, num_frames: int = 6, shade: int = 100) -> None:
+def write_video(path, num_frames: int = 6, shade: int = 100) -> None:
   path.parent.mkdir(parents=True, exist_ok=True)
   video_thwc = np.full((num_frames, 16, 24, 3), shade, np.uint8)
   codecs.write_mp4(path, video_thwc, 10)
 
 
-def stored(table, split: str, **options) -> dict[str, dict]:
-  """What would be written of a split, by key."""
-  kept = raw_videos.Options('raw', **options)
-  found = [x for row in table.splits[split] for x in _of(row, table, kept)]
+def stored(table, split: str, **kwargs) -> dict[str, dict]:
+  """Examples that would be written for a split, by key."""
+  options = raw_videos.Options('raw', **kwargs)
+  found = [x for row in table.splits[split] for x in _of(row, table, options)]
   assert len(dict(found)) == len(found)
   return dict(found)
 
@@ -34,7 +34,7 @@ def _of(row, table, options):
   return tables.examples(row, table, options)
 
 
-def test_ucf101_keeps_to_the_official_split(tmp_path):
+def test_ucf101_has_the_official_splits(tmp_path):
   paths = {
     'Walking/v_Walking_g01_c01.avi': 'train',
     'Walking/v_Walking_g02_c01.avi': 'test',
@@ -49,7 +49,7 @@ def test_ucf101_keeps_to_the_official_split(tmp_path):
     ]
     (lists / f'{split}list01.txt').write_text('\n'.join(lines) + '\n')
   for path in paths:
-    film(tmp_path / 'UCF-101' / path)
+    write_video(tmp_path / 'UCF-101' / path)
   table = public_datasets.ucf101(str(tmp_path))
   assert table.class_names == ('Archery', 'Walking')
   for split in ('train', 'test'):
@@ -60,7 +60,7 @@ def test_ucf101_keeps_to_the_official_split(tmp_path):
     public_datasets.ucf101(str(tmp_path), fold=2)
 
 
-def test_kinetics_takes_what_is_left_of_it(tmp_path):
+def test_kinetics_skips_missing_videos(tmp_path):
   (tmp_path / 'train.csv').write_text(
     'label,youtube_id,time_start,time_end,split\n'
     'abseiling,-abc_1,3,13,train\n'
@@ -70,9 +70,9 @@ def test_kinetics_takes_what_is_left_of_it(tmp_path):
   (tmp_path / 'kinetics_val.csv').write_text(
     'label,youtube_id,time_start,time_end,split\nabseiling,v,0,10,val\n'
   )
-  film(tmp_path / 'train/abseiling/-abc_1_000003_000013.mp4')
-  film(tmp_path / 'train/x/xyz_000120_000130.mp4')
-  film(tmp_path / 'val/v_000000_000010.mp4')
+  write_video(tmp_path / 'train/abseiling/-abc_1_000003_000013.mp4')
+  write_video(tmp_path / 'train/x/xyz_000120_000130.mp4')
+  write_video(tmp_path / 'val/v_000000_000010.mp4')
   table = public_datasets.kinetics(str(tmp_path))
   assert table.num_rows == {'train': 2, 'validation': 1}
   assert table.class_names == ('abseiling', 'air, drumming')
@@ -81,27 +81,27 @@ def test_kinetics_takes_what_is_left_of_it(tmp_path):
   assert examples['-abc_1_000003_000013']['video'].shape == (6, 16, 24, 3)
 
 
-def test_two_videos_of_one_name_are_told(tmp_path):
-  """Which of them is meant must not be up to the file system."""
+def test_two_videos_with_the_same_name_are_an_error(tmp_path):
+  """The choice must not depend on the file system."""
   name = 'v_000000_000010'
   head = 'label,youtube_id,time_start,time_end\n'
   (tmp_path / 'train.csv').write_text(head + 'x,v,0,10\n')
-  film(tmp_path / f'a/{name}.mp4')
-  (tmp_path / f'b/{name}.mp4').mkdir(parents=True)  # A folder is no video.
+  write_video(tmp_path / f'a/{name}.mp4')
+  (tmp_path / f'b/{name}.mp4').mkdir(parents=True)  # A folder is not a video.
   (tmp_path / f'link_{name}.mp4').symlink_to(tmp_path / f'a/{name}.mp4')
   (tmp_path / f'{name}.mp4').symlink_to(tmp_path / f'a/{name}.mp4')
   [row] = public_datasets.kinetics(str(tmp_path)).splits['train']
-  assert row.film.path.endswith(f'{name}.mp4')
-  film(tmp_path / f'c/{name}.webm.mp4', shade=50)
+  assert row.video.path.endswith(f'{name}.mp4')
+  write_video(tmp_path / f'c/{name}.webm.mp4', shade=50)
   (tmp_path / f'c/{name}.webm.mp4').rename(tmp_path / f'c/{name}.webm')
-  with pytest.raises(ValueError, match=rf'c/{name}\.webm are both'):
+  with pytest.raises(ValueError, match=rf'c/{name}\.webm have the same name'):
     public_datasets.kinetics(str(tmp_path))
 
 
-def test_a_line_twice_is_told(tmp_path):
+def test_a_repeated_line_is_an_error(tmp_path):
   head = 'label,youtube_id,time_start,time_end\n'
   (tmp_path / 'train.csv').write_text(head + 2 * 'x,v,0,10\n')
-  film(tmp_path / 'v_000000_000010.mp4')
+  write_video(tmp_path / 'v_000000_000010.mp4')
   with pytest.raises(ValueError, match="'v_000000_000010' is 2 times in"):
     public_datasets.kinetics(str(tmp_path))
 
@@ -146,20 +146,20 @@ def test_bair_has_frames_and_actions(tmp_path):
   assert second['action'].tolist()[2] == [50, 2, 0, 1]
 
 
-def test_a_damaged_record_is_no_record(tmp_path):
+def test_damaged_records_are_an_error(tmp_path):
   path = tmp_path / 'x.tfrecords'
   tfrecord(path, [{'a': [1.0]}, {'a': [2.0]}])
   assert [x['a'] for x in tfrecords.examples(str(path))] == [[1], [2]]
-  sound = path.read_bytes()
-  second = 12 + int.from_bytes(sound[:8], 'little') + 4
-  lengthened = sound[:second] + b'?' + sound[second + 1 :]
-  for broken in (sound[:-3], lengthened, b'<html></html>'):
+  original = path.read_bytes()
+  second = 12 + int.from_bytes(original[:8], 'little') + 4
+  lengthened = original[:second] + b'?' + original[second + 1 :]
+  for broken in (original[:-3], lengthened, b'<html></html>'):
     path.write_bytes(broken)
     with pytest.raises(faults.ClipError, match=r'x\.tfrecords: it is'):
       list(tfrecords.records(str(path)))
 
 
-def test_moving_mnist_is_turned_the_right_way(tmp_path):
+def test_moving_mnist_has_time_first(tmp_path):
   video_tnhw = np.arange(3 * 4, dtype=np.uint8).reshape(3, 4, 1, 1)
   video_tnhw = np.broadcast_to(video_tnhw, (3, 4, 8, 8))
   np.save(tmp_path / 'mnist_test_seq.npy', video_tnhw)
@@ -169,7 +169,7 @@ def test_moving_mnist_is_turned_the_right_way(tmp_path):
   assert examples['00002']['video'][:, 0, 0, 0].tolist() == [2, 6, 10]
 
 
-def test_sky_timelapse_is_in_the_order_of_its_frames(tmp_path, monkeypatch):
+def test_sky_timelapse_has_frames_in_order(tmp_path, monkeypatch):
   for split, clip in (('train', 'id_1'), ('train', 'id_2'), ('test', 'id_3')):
     folder = tmp_path / f'sky_{split}' / 'id' / clip
     folder.mkdir(parents=True)
@@ -184,17 +184,17 @@ def test_sky_timelapse_is_in_the_order_of_its_frames(tmp_path, monkeypatch):
   fit = raw_videos.clips.fit
   monkeypatch.setattr(
     raw_videos.clips,
-    'fit',
-    lambda x, *args: full.append(len(x)) or fit(x, *args),
+    'crop_and_resize',
+    lambda x, *args: num_resized.append(len(x)) or resize(x, *args),
   )
   small = stored(table, 'train', size=8)['sky_train/id/id_1']['video']
   assert small.shape == (12, 8, 12, 3)
-  assert set(full) == {1}
+  assert set(num_resized) == {1}
   cut = stored(table, 'test', max_frames=5, frames_per_second=15.0)
   assert [x['video'].shape[0] for x in cut.values()] == [3, 3]
 
 
-def test_something_something_has_words_and_templates(tmp_path):
+def test_something_something_has_captions_and_templates(tmp_path):
   line = {
     'label': 'pushing a cup',
     'template': 'Pushing [something]',
@@ -210,8 +210,8 @@ def test_something_something_has_words_and_templates(tmp_path):
     (labels / f'something-something-v2-{split}.json').write_text(
       json.dumps(lines)
     )
-  for name in '79':  # One is not there.
-    film(tmp_path / f'videos/{name}.webm.mp4')
+  for name in '79':  # One is missing.
+    write_video(tmp_path / f'videos/{name}.webm.mp4')
     path = tmp_path / f'videos/{name}.webm.mp4'
     path.rename(path.with_suffix(''))
   table = public_datasets.something_something(str(tmp_path))
@@ -225,6 +225,6 @@ def test_something_something_has_words_and_templates(tmp_path):
 
 
 @pytest.mark.parametrize('name', sorted(public_datasets.LAYOUTS))
-def test_an_empty_folder_is_told(name, tmp_path):
+def test_an_empty_folder_is_an_error(name, tmp_path):
   with pytest.raises(FileNotFoundError, match=str(tmp_path)):
     public_datasets.LAYOUTS[name](str(tmp_path))

@@ -27,8 +27,8 @@ right/c.mp4,goes right,it goes right,right.npy,test,,
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory):
-  """Three films of 20 frames at 10 a second, each frame of its own shade."""
-  folder = tmp_path_factory.mktemp('films')
+  """Three videos of 20 frames at 10 per second; frames differ in shade."""
+  folder = tmp_path_factory.mktemp('videos')
   for name in ('left/a', 'left/b', 'right/c'):
     path = folder / f'{name}.mp4'
     path.parent.mkdir(exist_ok=True)
@@ -41,30 +41,30 @@ def folder(tmp_path_factory):
   return folder
 
 
-def opened(place: str, t: int, **kwargs) -> dataset.TFDSVideo:
+def opened(folder: str, t: int, **kwargs) -> dataset.TFDSVideo:
   keys = ('label', 'action', 'caption', 'fps')
-  return dataset.TFDSVideo((t, 16, 24, 3), data_dir=place, keys=keys, **kwargs)
+  return dataset.TFDSVideo((t, 16, 24, 3), data_dir=folder, keys=keys, **kwargs)
 
 
-def numbers(clip) -> list[int]:
+def frames(clip) -> list[int]:
   shade_t = clip['video'].mean((1, 2, 3))
   return np.round(shade_t / 8).astype(int).tolist()
 
 
-def test_a_table_tells_all(folder, tmp_path):
-  table = video_folder.table(str(folder), 'made_up', f'{folder}/table.csv')
+def test_a_table_gives_labels_captions_actions_and_segments(folder, tmp_path):
+  table = video_folder.table(str(folder), 'example', f'{folder}/table.csv')
   options = raw_videos.Options('jpeg', size=16, max_frames=12)
-  place, skipped = write.write(table, str(tmp_path), options)
+  path, skipped = write.write(table, str(tmp_path), options)
   assert skipped == 0
-  source = opened(place, 4, split='train[0%:]')
+  source = opened(path, 4, split='train[0%:]')
   clips = {source.caption(i): source[i] for i in range(len(source))}
-  stretch = clips['it goes left']
-  assert numbers(stretch) == [5, 6, 7, 8]  # Five frames, from 0.5 to 0.9 s.
-  np.testing.assert_array_equal(stretch['action'][:, 0], [5, 6, 7, 8])
+  segment = clips['it goes left']
+  assert frames(segment) == [5, 6, 7, 8]  # Five frames, from 0.5 to 0.9 s.
+  np.testing.assert_array_equal(segment['action'][:, 0], [5, 6, 7, 8])
   assert source.schema.class_names == ('goes left', 'goes right')
-  test = opened(place, 10, split='test')
-  assert len(test) == 2  # A film of 20 frames in two pieces.
-  shown = sorted(numbers(test[i]) for i in range(2))
+  test = opened(path, 10, split='test')
+  assert len(test) == 2  # A video of 20 frames in two pieces.
+  shown = sorted(frames(test[i]) for i in range(2))
   assert shown == [[*range(10)], [*range(10, 20)]]
   assert {int(test[i]['label']) for i in range(2)} == {1}
   assert {c['fps'] for c in clips.values()} == {np.float32(10)}
@@ -72,79 +72,77 @@ def test_a_table_tells_all(folder, tmp_path):
     write.write(table, str(tmp_path), options)
 
 
-def test_threads_change_nothing(folder, tmp_path):
+def test_records_do_not_depend_on_the_number_of_threads(folder, tmp_path):
   table = video_folder.table(str(folder), validation=0, test=0)
   records = []
   for num_threads in (1, 3):
-    place, _ = write.write(
+    path, _ = write.write(
       table,
       str(tmp_path / str(num_threads)),
       raw_videos.Options('mp4', frames_per_second=5),
       num_threads=num_threads,
     )
-    source = opened(place, 4, split='all')
+    source = opened(path, 4, split='all')
     assert source.schema.frames_per_second == 5
     records.append([source.record(i) for i in range(len(source))])
   assert records[0] == records[1]
   assert len(set(records[0])) == 3
 
 
-def test_broken_films_are_left_out_when_asked(folder, tmp_path):
-  shutil.copytree(folder, tmp_path / 'films')
-  (tmp_path / 'films/left/b.mp4').write_bytes(b'<html>not found</html>')
-  table = video_folder.table(str(tmp_path / 'films'), validation=0, test=0)
+def test_broken_videos_are_an_error_or_skipped(folder, tmp_path):
+  shutil.copytree(folder, tmp_path / 'videos')
+  (tmp_path / 'videos/left/b.mp4').write_bytes(b'<html>not found</html>')
+  table = video_folder.table(str(tmp_path / 'videos'), validation=0, test=0)
   options = raw_videos.Options('raw')
   with pytest.raises(faults.ClipError, match=r'b\.mp4'):
     write.write(table, str(tmp_path / 'out'), options)
-  place, skipped = write.write(
+  path, skipped = write.write(
     table, str(tmp_path / 'out'), options, skips_broken=True
   )
   assert skipped == 1
-  assert len(opened(place, 4, split='all')) == 2
+  assert len(opened(path, 4, split='all')) == 2
   for name in ('left/a', 'right/c'):
-    (tmp_path / f'films/{name}.mp4').write_bytes(b'')
-  with pytest.raises(RuntimeError, match='cannot be read, above 10%'):
+    (tmp_path / f'videos/{name}.mp4').write_bytes(b'')
+  with pytest.raises(RuntimeError, match='cannot be read, more than 10%'):
     write.write(table, str(tmp_path / 'two'), options, skips_broken=True)
 
 
-def test_a_film_is_read_a_few_frames_at_a_time(folder, monkeypatch):
-  film = raw_videos.File(str(folder / 'left/a.mp4'))
+def test_a_video_is_decoded_a_few_frames_at_a_time(folder, monkeypatch):
+  video = raw_videos.File(str(folder / 'left/a.mp4'))
   options = raw_videos.Options('raw', size=16, max_frames=12)
-  whole = list(film.pieces(options))
+  whole = list(video.pieces(options))
   held = []
   read = codecs.read
-  monkeypatch.setattr(raw_videos, '_MIN_AT_ONCE', 3)
+  monkeypatch.setattr(raw_videos, '_MIN_FRAMES', 3)
   monkeypatch.setattr(raw_videos, '_MAX_PIXELS', 4 * 32 * 48)
   monkeypatch.setattr(
     raw_videos.codecs, 'read', lambda i, n: held.append(len(n)) or read(i, n)
   )
-  pieces = list(film.pieces(options))
+  pieces = list(video.pieces(options))
   assert max(held) == 4
   for one, other in zip(whole, pieces, strict=True):
     np.testing.assert_array_equal(one['video'], other['video'])
   held.clear()
-  list(film.pieces(raw_videos.Options('raw', max_frames=12)))
-  assert held == [10, 10]  # What stays as it is gains nothing by it.
+  list(video.pieces(raw_videos.Options('raw', max_frames=12)))
+  assert held == [10, 10]  # Without resizing, all are decoded at the same time.
 
 
 def test_tfrecords_become_array_records(tmp_path):
-  """A dataset in TFRecord, made of one that is not, and turned back."""
+  """A dataset in ArrayRecord is converted to TFRecord and back."""
   table = prepare.table((3, 16, 16, 1), 12)
-  place, _ = write.write(
-    table, str(tmp_path / 'own'), raw_videos.Options('raw')
-  )
+  own, _ = write.write(table, str(tmp_path / 'own'), raw_videos.Options('raw'))
   old = tmp_path / 'tfrecord'
-  shutil.copytree(place, old)
+  shutil.copytree(own, old)
   info = json.loads((old / 'dataset_info.json').read_text())
   info['fileFormat'] = 'tfrecord'
   (old / 'dataset_info.json').write_text(json.dumps(info))
-  sound = {}
+  originals = {}
   for split in info['splits']:
     source = dataset.TFDSVideo(
-      (3, 16, 16, 1), data_dir=place, split=f'{split["name"]}[0%:]'
+      (3, 16, 16, 1), data_dir=own, split=f'{split["name"]}[0%:]'
     )
     records = [source.record(i) for i in range(len(source))]
-    sound[split['name']] = records
+    originals[split['name']] = records
     [path] = old.glob(f'*-{split["name"]}.array*')
     path.unlink()
     _write_tfrecord(old / path.name.replace('array_', 'tf'), records)
@@ -153,10 +151,12 @@ def test_tfrecords_become_array_records(tmp_path):
   assert counts == {'train': 12, 'validation': 1, 'test': 1}
   assert compat.load().builder_from_directory(new).info
   source = dataset.TFDSVideo((3, 16, 16, 1), data_dir=str(new))
-  assert [source.record(i) for i in range(12)] == sound['train']  # In order.
+  assert [source.record(i) for i in range(12)] == originals[
+    'train'
+  ]  # In order.
   [path] = old.glob('*train*')
-  _write_tfrecord(path, sound['train'][:-1])
-  with pytest.raises(ValueError, match=r'hold \[11\] .* promises \[12\]'):
+  _write_tfrecord(path, originals['train'][:-1])
+  with pytest.raises(ValueError, match=r'contain \[11\] .* states \[12\]'):
     tfrecords.convert(str(old), str(tmp_path / 'third'))
 
 
@@ -168,14 +168,14 @@ def _write_tfrecord(path, records) -> None:
       file.write(length + checksum.to_bytes(4, 'little') + record + b'crc?')
 
 
-def test_checksums_are_tensorflows():
-  # RFC 3720, B.4: of 32 bytes of zeros, and of 32 that count up.
+def test_checksums_are_crc32c():
+  # RFC 3720, B.4: for 32 zero bytes, and for the bytes 0 to 31.
   assert tfrecords._crc32c(bytes(32)) == 0x8A9136AA
   assert tfrecords._crc32c(bytes(range(32))) == 0x46DD794E
 
 
 def test_beam_writes_the_same(folder, tmp_path):
-  """In a process of its own: Beam sets up more than a test should leave."""
+  """In another process, since Beam changes global state."""
   pytest.importorskip('apache_beam')
   code = f"""
 from vgen_jax.data.prepare import raw_videos, video_folder, write

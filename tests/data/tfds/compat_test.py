@@ -1,4 +1,4 @@
-"""Tests of data/tfds/compat.py: each patch is needed, and does what it says."""
+"""Tests of data/tfds/compat.py: each patch is needed and works."""
 
 import importlib.util
 import json
@@ -9,8 +9,8 @@ import pytest
 
 from vgen_jax.data.tfds import dataset
 
-# What TFDS cannot do without TensorFlow, by the patch that lets it. Run in a
-# process of its own, first without any patch, then with all.
+# Functions of TFDS that need TensorFlow without a patch. They are run in another
+# process, first without and then with all patches.
 PROBES = """
 import io, json, sys, tempfile
 import numpy as np
@@ -63,10 +63,10 @@ print(json.dumps([before, after, 'tensorflow' in sys.modules]))
 """
 
 
-# What TFDS does without TensorFlow cannot be seen where it is installed.
+# If TensorFlow is installed, TFDS uses it.
 without_tensorflow = pytest.mark.skipif(
   importlib.util.find_spec('tensorflow') is not None,
-  reason='TensorFlow is installed here; TFDS takes it.',
+  reason='TensorFlow is installed, so TFDS is not patched.',
 )
 
 
@@ -91,12 +91,12 @@ def probed():
 )
 def test_a_patch_is_needed_and_works(probed, name):
   before, after, _ = probed
-  assert before[name] == 0, f'TFDS does it by itself: {name} can go.'
+  assert before[name] == 0, f'TFDS no longer needs {name}: remove it.'
   assert after[name] == 1
 
 
 @without_tensorflow
-def test_no_patch_brings_tensorflow(probed):
+def test_no_patch_imports_tensorflow(probed):
   assert not probed[2]
 
 

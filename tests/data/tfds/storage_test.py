@@ -1,4 +1,4 @@
-"""Tests of data/tfds/storage.py: what is kept comes back, as good."""
+"""Tests of data/tfds/storage.py: quality of stored videos."""
 
 import sys
 
@@ -16,53 +16,53 @@ def psnr(one, two) -> float:
 
 @pytest.fixture(scope='module')
 def video_thwc():
-  """A colourful clip, with a camera's noise, of 40 frames of 64x64."""
+  """A colour clip of 40 frames of 64x64 with noise of a camera."""
   clip = source.World((40, 64, 64, 3))[3]['video']
   noise = np.random.default_rng(0).normal(0, 2, clip.shape)
   return np.uint8(np.clip(clip + noise, 0, 255))
 
 
-def back(kind, video_thwc, choose=np.arange, quality=None):
+def stored(kind, video_thwc, choose=np.arange, quality=None):
   kept = storage.encode(kind, video_thwc, 8.0, quality)
   if kind == 'mp4':
     return storage.read_mp4(kept, choose)[0]
   return storage.read_images(kept, choose, video_thwc.shape[-1])[0]
 
 
-def test_colour_is_kept_whole(video_thwc):
-  assert psnr(back('jpeg', video_thwc), video_thwc) > 39
-  assert psnr(back('mp4', video_thwc), video_thwc) > 36
-  # With half of the colour, as is the habit, neither would be as good.
+def test_chroma_has_full_resolution(video_thwc):
+  assert psnr(stored('jpeg', video_thwc), video_thwc) > 39
+  assert psnr(stored('mp4', video_thwc), video_thwc) > 36
+  # With subsampled chroma, both would be worse.
   halved = video_thwc[:, ::2, ::2].repeat(2, axis=1).repeat(2, axis=2)
   assert psnr(halved, video_thwc) < 36
 
 
-def test_any_frames_of_an_mp4_are_those_of_all(video_thwc):
-  whole = back('mp4', video_thwc)
+def test_single_frames_of_an_mp4_equal_those_of_all(video_thwc):
+  whole = stored('mp4', video_thwc)
   assert len(whole) == 40
   rng = np.random.default_rng(0)
   for _ in range(12):
     number_t = rng.integers(0, 40, rng.integers(1, 9))
-    part = back('mp4', video_thwc, lambda n, number_t=number_t: number_t)
+    part = stored('mp4', video_thwc, lambda n, number_t=number_t: number_t)
     np.testing.assert_array_equal(part, whole[number_t])
-  assert (whole[1:] != whole[:-1]).any((1, 2, 3)).all()  # They do differ.
+  assert (whole[1:] != whole[:-1]).any((1, 2, 3)).all()  # Frames differ.
 
 
-def test_odd_and_large_frames_are_kept_too():
+def test_odd_and_large_frames_can_be_stored():
   for size in ((63, 95), (130, 132)):
     video_thwc = np.full((3, *size, 3), 128, np.uint8)
     video_thwc[:, :, size[1] // 2 :] = 60
-    assert psnr(back('mp4', video_thwc), video_thwc) > 36
+    assert psnr(stored('mp4', video_thwc), video_thwc) > 36
 
 
-def test_grey_is_kept_as_grey(video_thwc):
+def test_grey_has_one_channel(video_thwc):
   grey = video_thwc[..., :1]
-  assert back('jpeg', grey).shape == grey.shape
-  assert psnr(back('jpeg', grey), grey) > 39
+  assert stored('jpeg', grey).shape == grey.shape
+  assert psnr(stored('jpeg', grey), grey) > 39
 
 
 @pytest.mark.parametrize('kind', ['jpeg', 'mp4'])
-def test_quality_costs_bytes(kind, video_thwc):
+def test_better_quality_needs_more_bytes(kind, video_thwc):
   best, worst = {'jpeg': (95, 50), 'mp4': (10, 40)}[kind]
   size = lambda quality: len(
     np.hstack(storage.encode(kind, video_thwc, 8, quality)).tobytes()
@@ -71,7 +71,7 @@ def test_quality_costs_bytes(kind, video_thwc):
 
 
 @pytest.mark.parametrize('cut', [0, 20, 200])
-def test_damage_is_told(cut, video_thwc):
+def test_damage_is_an_error(cut, video_thwc):
   kept = storage.encode('mp4', video_thwc, 8.0)
   with pytest.raises(ValueError, match=r'it cannot be decoded|frame'):
     storage.read_mp4(kept[:cut], np.arange)
@@ -79,8 +79,8 @@ def test_damage_is_told(cut, video_thwc):
     storage.read_images([b'\x00' * cut], np.arange)
 
 
-def test_a_video_without_a_rate_is_told(video_thwc, monkeypatch):
-  """Of headers alone, say: FFmpeg then gives no rate at all."""
+def test_a_video_without_a_rate_is_an_error(video_thwc, monkeypatch):
+  """FFmpeg has no rate if a file only has headers, for example."""
 
   class Rateless:
     def __init__(self, stream):
@@ -109,15 +109,15 @@ def test_a_video_without_a_rate_is_told(video_thwc, monkeypatch):
   kept = storage.encode('mp4', video_thwc[:2], 8.0)
   real = storage.av.open
   monkeypatch.setattr(storage.av, 'open', lambda f: Container(real(f)))
-  with pytest.raises(ValueError, match='does not tell its rate'):
+  with pytest.raises(ValueError, match='does not state its frame rate'):
     storage.read_mp4(kept, np.arange)
 
 
 def test_simplejpeg_decodes_as_pillow_does(video_thwc, monkeypatch):
   pytest.importorskip('simplejpeg')
-  with_it = back('jpeg', video_thwc[:2])
+  with_it = stored('jpeg', video_thwc[:2])
   monkeypatch.setitem(sys.modules, 'simplejpeg', None)
   storage._simplejpeg.cache_clear()
-  without = back('jpeg', video_thwc[:2])
+  without = stored('jpeg', video_thwc[:2])
   storage._simplejpeg.cache_clear()
   np.testing.assert_array_equal(with_it, without)
