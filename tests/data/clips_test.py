@@ -26,7 +26,7 @@ def test_windows_fit_and_have_no_frame_in_common(num_frames, stride, windows):
   ]
   taken = np.concatenate([[], *taken])
   assert len(set(taken)) == len(taken)
-  with pytest.raises(ValueError, match='does not fit in 0 to'):
+  with pytest.raises(ValueError, match='does not fit in a video from 0 to'):
     clips.positions(windows * 16 * stride, 16, stride, 0, last, 'error')
 
 

@@ -180,8 +180,8 @@ def test_sky_timelapse_has_frames_in_order(tmp_path, monkeypatch):
   assert table.num_rows == {'train': 2, 'test': 1}
   video_thwc = stored(table, 'train')['sky_train/id/id_1']['video']
   assert (np.diff(video_thwc[:, 0, 0, 0].astype(int)) > 0).all()
-  full = []  # None but the image that is being made smaller.
-  fit = raw_videos.clips.fit
+  num_resized = []  # Images are resized one by one.
+  resize = raw_videos.clips.crop_and_resize
   monkeypatch.setattr(
     raw_videos.clips,
     'crop_and_resize',

@@ -9,8 +9,8 @@ import pytest
 
 from vgen_jax.data.tfds import dataset
 
-# Functions of TFDS that need TensorFlow without a patch. They are run in another
-# process, first without and then with all patches.
+# Functions of TFDS that need TensorFlow without a patch. They are run in
+# another process, first without and then with all patches.
 PROBES = """
 import io, json, sys, tempfile
 import numpy as np
