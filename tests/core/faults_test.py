@@ -122,7 +122,7 @@ def test_a_source_without_readable_clips_fails_soon():
 def test_other_errors_are_not_substituted():
   source = make_source()
   source.schema = Schema((1, 2, 3, 1))
-  with pytest.raises(ValueError, match='the schema of its source promises'):
+  with pytest.raises(ValueError, match='the schema of the source requires'):
     take(1, source)
 
 
