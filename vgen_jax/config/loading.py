@@ -219,10 +219,11 @@ def _converted(new: Any, old: Any, path: str) -> Any:
     fits = isinstance(new, texts)
   elif isinstance(old, numbers):
     fits = isinstance(new, numbers)
-    if fits and isinstance(old, int) and float(new).is_integer():
-      new = int(new)
-    elif fits and isinstance(old, float):
-      new = float(new)
+    if isinstance(new, numbers):
+      if isinstance(old, int) and float(new).is_integer():
+        new = int(new)
+      elif isinstance(old, float):
+        new = float(new)
   else:
     fits = isinstance(new, Mapping)
   if not fits:

@@ -229,14 +229,14 @@ def changeable_on_load() -> list[str]:
   return sorted(name for name, rule in rules.items() if rule.on_load)
 
 
-def plain(config: Mapping[str, Any]) -> dict[str, Any]:
+def plain(config: ConfigDict | Mapping[str, Any]) -> dict[str, Any]:
   """Returns a copy of plain dicts and tuples, for JSON has no tuples."""
   if isinstance(config, ConfigDict):
     config = config.to_dict()
   return _with_tuples(config)
 
 
-def _checked(cls: type, values: Mapping[str, Any], path: str) -> Any:
+def _checked(cls: Any, values: Mapping[str, Any], path: str) -> Any:
   """Returns the section of these values, once their names and types fit."""
   known = {f.name: f for f in dataclasses.fields(cls)}
   for key, value in values.items():

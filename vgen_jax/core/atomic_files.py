@@ -5,7 +5,7 @@ renamed. If the process is killed, readers find the old file or the new one,
 never a part of one. Paths may be local or remote (gs://...).
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 import contextlib
 import os
 
@@ -15,7 +15,7 @@ SUFFIX = '.new'  # A temporary file has the name of the target and this suffix.
 
 
 @contextlib.contextmanager
-def replacing(path: epath.PathLike) -> Iterator[epath.Path]:
+def replacing(path: epath.PathLike) -> Generator[epath.Path]:
   """Yields a temporary path; on exit, the file there replaces `path`.
 
   If the block raises, the temporary file is removed and `path` is unchanged.

@@ -28,7 +28,7 @@ def tree(arrays: Any) -> str:
   for path, array in jax.tree_util.tree_leaves_with_path(arrays):
     name, array = jax.tree_util.keystr(path), np.asarray(array)
     sha.update(f'{name} {array.dtype.str} {array.shape}'.encode())
-    sha.update(np.ascontiguousarray(array).view(np.uint8))
+    sha.update(np.ascontiguousarray(array).view(np.uint8).data)
   return sha.hexdigest()[:16]
 
 

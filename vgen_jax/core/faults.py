@@ -73,14 +73,14 @@ class Faults:
     """
     if self.policy == 'raise':
       return get(index), False
-    first = None
+    first = ClipError('', '')
     num_tries = max(1, min(num_clips, _MAX_TRIES))
     for k in range(num_tries):
       try:
         return get((index + k) % max(num_clips, 1)), k > 0
       except ClipError as error:
         _log.warning('Substituting a clip that cannot be read: %s', error)
-        first = first or error
+        first = error if k == 0 else first
     raise ClipError(
       first.path,
       f'{first.reason} The next {num_tries - 1} clips cannot be read either.'

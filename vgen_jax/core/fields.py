@@ -92,7 +92,7 @@ def field(
   return dataclasses.field(default=default, metadata=metadata)
 
 
-def rules(cls: type) -> dict[str, Rule]:
+def rules(cls: Any) -> dict[str, Rule]:
   """Returns the rule of each field of a section, {name: rule}."""
   return {
     f.name: f.metadata.get('rule', Rule()) for f in dataclasses.fields(cls)
@@ -116,12 +116,12 @@ def check(section: Any, path: str) -> None:
       checks.at_least(f'{path}.{name}', value, rule.least)
 
 
-def table(cls: type) -> list[Entry]:
+def table(cls: Any) -> list[Entry]:
   """Returns a row for each field of a section and of the sections in it."""
   return list(_entries(cls, '', Rule()))
 
 
-def _entries(cls: type, path: str, parent: Rule) -> Iterator[Entry]:
+def _entries(cls: Any, path: str, parent: Rule) -> Iterator[Entry]:
   descriptions = _descriptions(cls)
   for f in dataclasses.fields(cls):
     rule = f.metadata.get('rule', Rule())

@@ -1,6 +1,6 @@
 """Conversion between uint8 pixels and the floats in [-1, 1] of a network."""
 
-from typing import TypeVar
+from typing import cast, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ def to_float(video: _Video) -> _Video:
       f'The video has dtype {video.dtype}; pixels to convert to [-1, 1] must be'
       ' uint8. Leave out the conversion if they are floats already.'
     )
-  return video.astype(np.float32) / 127.5 - 1
+  return cast(_Video, video.astype(np.float32) / 127.5 - 1)
 
 
 def to_uint8(video: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The base class of model families, and the updates of a train step."""
 
 import dataclasses
+from typing import Any
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -180,7 +181,8 @@ class VideoModel(nn.Module):
 
   def clip_keys(self, batch: Batch) -> Array:
     """Returns a new key for each clip of a batch, from collection 'noise'."""
-    size = len(batch[self.input_key])
+    arrays: dict[str, Any] = {**batch}
+    size = len(arrays[self.input_key])
     position_b = batch.get('position', jnp.arange(size))
     return random.keys(self.make_rng('noise'), position_b)
 

@@ -104,6 +104,13 @@ class WriteMetrics(Hook):
   def __init__(self):
     self._writer: writers.Writer | None = None
 
+  @property
+  def writer(self) -> writers.Writer:
+    """Writer of the run; it is opened by `on_start`."""
+    if self._writer is None:
+      raise RuntimeError('WriteMetrics has not been started.')
+    return self._writer
+
   def on_start(self, run: Run, state: TrainState) -> None:
     settings = run.setup.settings
     self._writer = writers.Writer(
@@ -115,13 +122,13 @@ class WriteMetrics(Hook):
     )
 
   def on_log(self, step: int, metrics: Mapping[str, float]) -> None:
-    self._writer.write_metrics(step, metrics)
+    self.writer.write_metrics(step, metrics)
 
   def on_clips(self, step: int, video_bthwc: Array) -> None:
-    self._writer.write_clips(step, video_bthwc)
+    self.writer.write_clips(step, video_bthwc)
 
   def on_evaluate(self, step: int, numbers: Mapping[str, float]) -> None:
-    self._writer.write_metrics(step, numbers)
+    self.writer.write_metrics(step, numbers)
 
   def close(self) -> None:
     if self._writer is not None:

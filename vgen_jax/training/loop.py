@@ -209,7 +209,9 @@ def _read(
   values = {k: x for k, x in values.items() if not k.startswith(not_due)}
   for player, rate in setup.rates.items():
     if step > setup.model.start_steps[player]:
-      values[f'{player}/learning_rate'] = float(rate(step - 1))
+      values[f'{player}/learning_rate'] = float(
+        jax.numpy.asarray(rate(step - 1))
+      )
   if setup.settings.faults.policy == 'substitute':
     values['data/substituted'] = float(batches.num_substituted)
   return values

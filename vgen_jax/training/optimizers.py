@@ -215,7 +215,7 @@ def _make_one(
   own: Mapping[str, Any], rate: optax.Schedule
 ) -> optax.GradientTransformation:
   known = names()
-  name = own.get('name')
+  name = str(own.get('name'))
   if name in _UNSUPPORTED:
     raise ValueError(
       f'config.optim.name is {name!r}, which needs more than gradients or'

@@ -26,7 +26,7 @@ def make(spec: Mapping[str, Any], num_steps: int) -> optax.Schedule:
     ValueError: If a name is unknown, or a number is out of range.
   """
   names = {f.__name__: f for f in (warmup_cosine, wsd, linear, constant)}
-  name = spec.get('name')
+  name = str(spec.get('name'))
   checks.one_of('config.optim.schedule.name', name, names)
   known = inspect.signature(names[name]).parameters
   kwargs = {k: v for k, v in spec.items() if k != 'name'}

@@ -11,7 +11,6 @@ import optax
 
 from vgen_jax.config import build
 from vgen_jax.config import settings as settings_lib
-from vgen_jax.core.types import Batch
 from vgen_jax.data import encoded
 from vgen_jax.data import pipeline
 from vgen_jax.families.base import VideoModel
@@ -48,7 +47,7 @@ class Setup:
   mesh: Mesh
   init: Callable[[], state_lib.TrainState]
   layout: Any
-  batch: Batch
+  batch: dict[str, jax.ShapeDtypeStruct]
 
   def over_pixels(self) -> 'Setup':
     """Returns the same setup with pixels where the data has only codes."""
@@ -63,7 +62,7 @@ class Setup:
       self, settings=settings, source=self.source.original
     )
 
-  def train_step(self) -> Callable:
+  def train_step(self) -> jax.stages.Wrapped:
     """Returns the jitted step; a call donates the buffers of the old state."""
     return jax.jit(
       self.pure_step(),

@@ -95,7 +95,7 @@ def prepare(batch: Batch, step: int | Array) -> Batch:
     The batch with float32 `video` in [-1, 1], and for each clip its `position`
     in the batch and `step`, for losses that change over time.
   """
-  num_clips = len(next(iter(batch.values())))
+  num_clips = len(jax.tree.leaves(dict(batch))[0])
   position_b = jnp.arange(num_clips)
   step_b = jnp.full(num_clips, step, jnp.int32)
   batch = {**batch, 'position': position_b, 'step': step_b}
