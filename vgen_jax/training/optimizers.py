@@ -215,7 +215,7 @@ def _make_one(
   own: Mapping[str, Any], rate: optax.Schedule
 ) -> optax.GradientTransformation:
   known = names()
-  name = str(own.get('name'))
+  name = own.get('name')
   if name in _UNSUPPORTED:
     raise ValueError(
       f'config.optim.name is {name!r}, which needs more than gradients or'
@@ -225,7 +225,7 @@ def _make_one(
   kwargs = {k: v for k, v in own.items() if k not in _OWN_KEYS}
   options = [
     k
-    for k in inspect.signature(known[name]).parameters
+    for k in inspect.signature(known[str(name)]).parameters
     if k not in _SET_BY_SCHEDULE
   ]
   if name == 'muon':
@@ -242,7 +242,7 @@ def _make_one(
     ratio = kwargs.pop('adam_ratio', 1.0)
     kwargs['adam_learning_rate'] = lambda count: ratio * rate(count)
     kwargs['muon_weight_dimension_numbers'] = muon_axes
-  optimizer = known[name](learning_rate=rate, **kwargs)
+  optimizer = known[str(name)](learning_rate=rate, **kwargs)
   return optax.chain(_clip(own.get('clip_norm', 0.0)), optimizer)
 
 

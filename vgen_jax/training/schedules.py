@@ -26,9 +26,10 @@ def make(spec: Mapping[str, Any], num_steps: int) -> optax.Schedule:
     ValueError: If a name is unknown, or a number is out of range.
   """
   names = {f.__name__: f for f in (warmup_cosine, wsd, linear, constant)}
-  name = str(spec.get('name'))
+  name = spec.get('name')
   checks.one_of('config.optim.schedule.name', name, names)
-  known = inspect.signature(names[name]).parameters
+  function = names[str(name)]
+  known = inspect.signature(function).parameters
   kwargs = {k: v for k, v in spec.items() if k != 'name'}
   options = [k for k in known if k != 'num_steps']
   for key in kwargs:
@@ -38,7 +39,7 @@ def make(spec: Mapping[str, Any], num_steps: int) -> optax.Schedule:
       f"config.optim.schedule: {name} requires 'peak', the highest learning"
       ' rate; add it.'
     )
-  return names[name](num_steps, **kwargs)
+  return function(num_steps, **kwargs)
 
 
 def warmup_cosine(
