@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from vgen_jax.data.files import codecs
+from vgen_jax.data.files import video_writers
 from vgen_jax.training import compilation
 
 _ROOT = pathlib.Path(__file__).parents[1]
@@ -59,5 +59,5 @@ def clips(tmp_path_factory) -> pathlib.Path:
       first, last = rng.integers(0, 255, (2, 24, 32, 3))
       t = np.linspace(0, 1, 20)[:, None, None, None]
       video_thwc = np.uint8(first * (1 - t) + last * t)
-      codecs.write_mp4(folder / label / f'{i}.mp4', video_thwc, 10)
+      video_writers.write_mp4(folder / label / f'{i}.mp4', video_thwc, 10)
   return folder

@@ -144,6 +144,6 @@ def _until(token_n: np.ndarray, end: int) -> list[int]:
 def _check_length(length: int) -> None:
   if length < 2:
     raise ValueError(
-      f'config.data.text.length is {length}; it must be at least 2, for the'
-      ' begin and the end of a caption.'
+      f'The tokenizer length is {length}; it must be at least 2, for the begin'
+      ' and the end of a caption.'
     )

@@ -20,7 +20,7 @@ from PIL import Image
 
 from vgen_jax.core import atomic_files
 from vgen_jax.core import pixels
-from vgen_jax.data.files import codecs
+from vgen_jax.data.files import video_writers
 from vgen_jax.runtime import loggers
 
 _METRICS = 'metrics.jsonl'
@@ -150,8 +150,12 @@ def save_clips(
   scale = _scale(video_bthwc.shape)
   sheet_thwc = _tile(video_bthwc)
   files = {kind: folder / f'{name}.{kind}' for kind in ('mp4', 'gif', 'png')}
-  codecs.write_mp4(files['mp4'], sheet_thwc, frames_per_second, scale=scale)
-  codecs.write_gif(files['gif'], sheet_thwc, frames_per_second, scale=scale)
+  video_writers.write_mp4(
+    files['mp4'], sheet_thwc, frames_per_second, scale=scale
+  )
+  video_writers.write_gif(
+    files['gif'], sheet_thwc, frames_per_second, scale=scale
+  )
   files['png'].write_bytes(_png(_enlarged(grid(video_bthwc))))
   return files
 

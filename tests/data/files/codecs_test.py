@@ -1,4 +1,4 @@
-"""Tests of data/files/codecs.py."""
+"""Tests of data/files/codecs.py and data/files/video_writers.py."""
 
 import fractions
 import importlib.util
@@ -11,6 +11,7 @@ from PIL import Image
 import pytest
 
 from vgen_jax.data.files import codecs
+from vgen_jax.data.files import video_writers
 
 NUM_FRAMES = 40
 # Name: codec, pixel format, options of the encoder.
@@ -199,7 +200,7 @@ def test_errors_survive_pickling():
 def test_a_written_mp4_can_be_read(tmp_path):
   path = str(tmp_path / 'a.mp4')
   video_thwc = moving(10, 31, 45)
-  codecs.write_mp4(path, video_thwc, frames_per_second=7.5, scale=3)
+  video_writers.write_mp4(path, video_thwc, frames_per_second=7.5, scale=3)
   got = decode_all(path)
   assert got.shape == (10, 94, 136, 3)  # 93 x 135 is padded to even sizes.
   assert codecs.scan(path).frames_per_second == pytest.approx(7.5)
@@ -208,14 +209,16 @@ def test_a_written_mp4_can_be_read(tmp_path):
   with av.open(path) as container:
     assert container.streams.video[0].codec_context.pix_fmt == 'yuv420p'
   again = tmp_path / 'b.mp4'
-  codecs.write_mp4(str(again), video_thwc, frames_per_second=7.5, scale=3)
+  video_writers.write_mp4(
+    str(again), video_thwc, frames_per_second=7.5, scale=3
+  )
   assert np.abs(decode_all(str(again)).astype(int) - got).mean() < 1
 
 
 def test_a_written_gif_can_be_read(tmp_path):
   path = tmp_path / 'a.gif'
   grey = (np.arange(6 * 8 * 8) % 200).reshape(6, 8, 8, 1).astype(np.uint8)
-  codecs.write_gif(str(path), grey, frames_per_second=8, scale=2)
+  video_writers.write_gif(str(path), grey, frames_per_second=8, scale=2)
   with Image.open(path) as image:
     assert image.info['duration'] == 120  # GIF rounds to hundredths.
     assert image.info['loop'] == 0
@@ -224,7 +227,9 @@ def test_a_written_gif_can_be_read(tmp_path):
   np.testing.assert_array_equal(got, grey)
 
 
-@pytest.mark.parametrize('write', [codecs.write_mp4, codecs.write_gif])
+@pytest.mark.parametrize(
+  'write', [video_writers.write_mp4, video_writers.write_gif]
+)
 def test_writers_reject_other_arrays(tmp_path, write):
   video_thwc = moving(2)
   for bad in (video_thwc / 255.0, video_thwc[..., :2], video_thwc[:0]):

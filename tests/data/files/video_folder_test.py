@@ -11,6 +11,7 @@ from vgen_jax.data import host_shards
 from vgen_jax.data import pipeline
 from vgen_jax.data.files import codecs
 from vgen_jax.data.files import video_folder
+from vgen_jax.data.files import video_writers
 
 
 def write(path, num_frames: int, shade: int = 0, rate: int = 10) -> None:
@@ -103,7 +104,7 @@ def test_random_views_are_from_anywhere_in_the_video(pair):
 def test_random_views_crop_and_flip(tmp_path):
   video_thwc = np.zeros((4, 16, 32, 3), np.uint8)
   video_thwc += np.arange(0, 256, 8, dtype=np.uint8)[:, None]
-  codecs.write_mp4(str(tmp_path / 'ramp.mp4'), video_thwc, 10)
+  video_writers.write_mp4(str(tmp_path / 'ramp.mp4'), video_thwc, 10)
 
   def views(**kwargs):
     source = source_of(tmp_path, t=4, **kwargs)
@@ -253,5 +254,7 @@ def test_gif_and_other_containers_are_found(tmp_path):
   )
   for suffix in ('.gif', '.GIF'):
     still = np.arange(6 * 8 * 8, dtype=np.uint32).reshape(6, 8, 8, 1) % 251
-    codecs.write_gif(str(tmp_path / f'a{suffix}'), still.astype(np.uint8), 10)
+    video_writers.write_gif(
+      str(tmp_path / f'a{suffix}'), still.astype(np.uint8), 10
+    )
   assert len(source_of(tmp_path, t=6)) == 2

@@ -7,8 +7,8 @@ import shutil
 import numpy as np
 import pytest
 
-from vgen_jax.data.files import codecs
 from vgen_jax.data.files import video_folder as videos
+from vgen_jax.data.files import video_writers
 from vgen_jax.data.prepare import video_folder
 
 
@@ -19,7 +19,7 @@ def folder(tmp_path_factory):
   for name in ('left/a', 'left/b', 'right/c'):
     path = folder / f'{name}.mp4'
     path.parent.mkdir(exist_ok=True)
-    codecs.write_mp4(path, np.zeros((20, 32, 48, 3), np.uint8), 10)
+    video_writers.write_mp4(path, np.zeros((20, 32, 48, 3), np.uint8), 10)
   return folder
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 import pytest
 
 from vgen_jax.core import faults
-from vgen_jax.data.files import codecs
+from vgen_jax.data.files import video_writers
 from vgen_jax.data.prepare import public_datasets
 from vgen_jax.data.prepare import raw_videos
 from vgen_jax.data.prepare import tables
@@ -19,7 +19,7 @@ from vgen_jax.data.tfds import compat
 def write_video(path, num_frames: int = 6, shade: int = 100) -> None:
   path.parent.mkdir(parents=True, exist_ok=True)
   video_thwc = np.full((num_frames, 16, 24, 3), shade, np.uint8)
-  codecs.write_mp4(path, video_thwc, 10)
+  video_writers.write_mp4(path, video_thwc, 10)
 
 
 def stored(table, split: str, **kwargs) -> dict[str, dict]:

@@ -10,6 +10,7 @@ import pytest
 
 from vgen_jax.core import faults
 from vgen_jax.data.files import codecs
+from vgen_jax.data.files import video_writers
 from vgen_jax.data.prepare import raw_videos
 from vgen_jax.data.prepare import tfrecords
 from vgen_jax.data.prepare import video_folder
@@ -33,7 +34,7 @@ def folder(tmp_path_factory):
     path = folder / f'{name}.mp4'
     path.parent.mkdir(exist_ok=True)
     shade_t = 8 * np.arange(20, dtype=np.uint8)[:, None, None, None]
-    codecs.write_mp4(path, np.tile(shade_t, (1, 32, 48, 3)), 10)
+    video_writers.write_mp4(path, np.tile(shade_t, (1, 32, 48, 3)), 10)
   for name in ('left', 'right'):
     action_ta = np.arange(20)[:, None] * [1.0, -1.0 if name == 'left' else 1]
     np.save(folder / f'{name}.npy', action_ta)

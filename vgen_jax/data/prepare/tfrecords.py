@@ -87,16 +87,16 @@ def convert(source: str, out: str) -> dict[str, int]:
     raise FileExistsError(
       f'{out} exists already; remove it, or choose another --out.'
     )
-  made = out.with_name(out.name + '.incomplete')
-  shutil.rmtree(made, ignore_errors=True)
-  made.mkdir(parents=True)
+  incomplete = out.with_name(out.name + '.incomplete')
+  shutil.rmtree(incomplete, ignore_errors=True)
+  incomplete.mkdir(parents=True)
   counts = {}
   for path in sorted(source.iterdir()):
     if '.tfrecord' in path.name:
       name = path.name.replace('.tfrecord', '.array_record')
-      counts[path.name] = _copy(path, made / name)
+      counts[path.name] = _copy(path, incomplete / name)
     elif path.name != _INFO and path.is_file():
-      shutil.copy(path, made)
+      shutil.copy(path, incomplete)
   num_examples = {}
   for split in info.get('splits', []):
     num_examples[split['name']] = _checked(split, counts, source)
@@ -104,8 +104,8 @@ def convert(source: str, out: str) -> dict[str, int]:
     if template:
       split['filepathTemplate'] = template.replace('tfrecord', 'array_record')
   info['fileFormat'] = 'array_record'
-  (made / _INFO).write_text(json.dumps(info, indent=2))
-  made.rename(out)
+  (incomplete / _INFO).write_text(json.dumps(info, indent=2))
+  incomplete.rename(out)
   return num_examples
 
 
