@@ -61,7 +61,7 @@ def measure(size: str, turns: int) -> dict[str, float]:
   action_bta = jnp.asarray(clip['action'])[None]
   say = functools.partial(network.apply, num_outputs=shape[-1])
   init = functools.partial(
-    network.init, num_outputs=shape[-1], method='together'
+    network.init, num_outputs=shape[-1], method='predict_all'
   )
   variables = jax.jit(init)(jax.random.key(0), video_bthwc, action_bta)
 
@@ -71,10 +71,10 @@ def measure(size: str, turns: int) -> dict[str, float]:
 
   @jax.jit
   def anew(video_bthwc, action_bta):
-    out = say(variables, video_bthwc, action_bta, method='together')
+    out = say(variables, video_bthwc, action_bta, method='predict_all')
     return out[:, -1]
 
-  carry = network.start((1, *shape[1:3]))
+  carry = network.initial_carry((1, *shape[1:3]))
   for t in range(shape[0]):  # Fills the memory, and compiles.
     carry, _ = step(carry, video_bthwc[:, t], action_bta[:, t])
   jax.block_until_ready(anew(video_bthwc, action_bta))

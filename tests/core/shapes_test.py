@@ -12,13 +12,19 @@ def test_sizes_come_in_the_order_asked():
   assert shapes.sizes('wb', video_bthwc=VIDEO, time_b=jnp.zeros(2)) == (5, 2)
 
 
-def test_rank_differs_from_suffix():
-  with pytest.raises(ValueError, match='video_bthw names 4 axes, but has'):
+def test_a_rank_unlike_the_suffix_is_an_error():
+  with pytest.raises(ValueError, match=r'video_bthw has shape .* needs 4 axes'):
     shapes.sizes('', video_bthw=VIDEO)
 
 
-def test_arrays_disagree():
+def test_sizes_of_one_letter_that_differ_are_an_error():
   with pytest.raises(
     ValueError, match=r"Axis 'b' is 7 in time_b .* 2 in video"
   ):
     shapes.sizes('', video_bthwc=VIDEO, time_b=jnp.zeros(7))
+
+
+def test_patches_are_counted_along_height_and_width():
+  assert shapes.patches((8, 12), 4) == (2, 3)
+  with pytest.raises(ValueError, match=r'frames is 8 x 10; .* size, 4 x 4'):
+    shapes.patches((8, 10), 4)

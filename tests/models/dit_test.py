@@ -259,35 +259,37 @@ def test_bfloat16_is_near_float32_and_comes_back_as_float32():
   assert 0 < error < 0.03
 
 
-def test_tensor_rules_meet_what_they_name():
-  """Each cuts two-dimensional kernels that come in pairs of in and out."""
+def test_tensor_rules_shard_attention_and_mlp_of_blocks():
   paths = traverse_util.flatten_dict(random_params(make())['params'], sep='/')
-  cut = {
+  sharded = {
     path: spec
     for path in paths
     for pattern, spec in dit.TENSOR_RULES
     if re.search(pattern, path)
   }
-  for look in ('space', 'time'):
+  for axis in ('space', 'time'):
     for name in ('query', 'key', 'value', 'mlp_in'):
-      assert cut[f'blocks/{look}/{name}/kernel'] == (None, 'tensor')
-      assert cut[f'blocks/{look}/{name}/bias'] == ('tensor',)
+      assert sharded[f'blocks/{axis}/{name}/kernel'] == (None, 'tensor')
+      assert sharded[f'blocks/{axis}/{name}/bias'] == ('tensor',)
     for name in ('out', 'mlp_out'):
-      assert cut[f'blocks/{look}/{name}/kernel'] == ('tensor', None)
-  assert len(cut) == 2 * (4 * 2 + 2), 'Nothing else is cut.'
+      assert sharded[f'blocks/{axis}/{name}/kernel'] == ('tensor', None)
+  assert len(sharded) == 2 * (4 * 2 + 2), 'Nothing else is sharded.'
 
 
 @pytest.mark.parametrize(
   ('kwargs', 'match'),
   [
-    (dict(patch_size=(1, 3, 2)), '1 x 3 x 2 do not tile a clip of 3 x 4 x 4'),
-    (dict(patch_size=(2, 2, 2)), '2 x 2 x 2 do not tile'),
+    (
+      dict(patch_size=(1, 3, 2)),
+      r'clips is 3 x 4 x 4; .* patch_size, 1 x 3 x 2',
+    ),
+    (dict(patch_size=(2, 2, 2)), 'patch_size, 2 x 2 x 2'),
     (dict(depth=3), 'depth is 3; it must be even'),
     (dict(num_heads=3), 'a multiple of num_heads, 3'),
     (dict(attention='ful'), "attention is 'ful'; it must be one of"),
     (dict(positions='rope'), "positions is 'rope'; it must be one of"),
   ],
 )
-def test_errors_tell_what_to_do(kwargs, match):
+def test_errors_name_the_wrong_field(kwargs, match):
   with pytest.raises(ValueError, match=match):
     random_params(make(**kwargs))

@@ -114,7 +114,9 @@ def test_what_does_not_fit_is_told():
   with pytest.raises(ValueError, match='multiples of patch_size'):
     small().latent_shape((3, 8, 8, 3))
   # Errors of three channels from one would pass unseen.
-  with pytest.raises(ValueError, match=r'8, 1\) others.* as by num_channels'):
+  with pytest.raises(
+    ValueError, match=r'8, 1\) with shape.* with num_channels'
+  ):
     small().init(jax.random.key(0), np.zeros((1, 2, 8, 8, 1)))
 
 

@@ -176,11 +176,9 @@ def test_size():
 
 
 def test_errors_tell_what_to_do():
-  with pytest.raises(ValueError, match='sides that are multiples of 8'):
+  with pytest.raises(ValueError, match='both sides must be multiples of 8'):
     random_params(make(multipliers=(1, 1, 1), patch_size=2))
   with pytest.raises(ValueError, match='temporal_kernel is 2; it must be odd'):
     random_params(make(temporal_kernel=2))
-  with pytest.raises(
-    ValueError, match='head_width is 7; it must divide the 16'
-  ):
+  with pytest.raises(ValueError, match=r'attention is 16; .* of head_width, 7'):
     random_params(make(head_width=7))

@@ -45,19 +45,19 @@ def full(model, params, codes=CODES, condition=None, window=None):
 
 
 def by_one(model, params, codes=CODES, condition=None):
-  """Logits of `decode` when it is fed the true codes."""
+  """Logits of `decode_step` when it is fed the true codes."""
   b, t, h, w = codes.shape
 
   @jax.jit
   def run(params):
     context, memory = model.apply(
-      params, condition or {}, b, GRID, t, 12, method='begin'
+      params, condition or {}, b, GRID, t, 12, method='init_cache'
     )
     before_nb = jnp.roll(codes.reshape(b, -1), 1, axis=1).T  # No start code.
 
     def step(memory, xs):
       logits_bk, memory = model.apply(
-        params, *xs, context, memory, method='decode'
+        params, *xs, context, memory, method='decode_step'
       )
       return memory, logits_bk
 
@@ -88,10 +88,10 @@ def test_a_long_rollout_is_the_window_recomputed_at_the_same_places():
   endless = full(model, params, long)
   np.testing.assert_allclose(cached[:, :3], endless[:, :3], atol=1e-5)
   assert np.abs(cached[:, 3:] - endless[:, 3:]).max() > 1e-2
-  begin = lambda frames: model.apply(
-    params, {}, 2, GRID, frames, 12, method='begin'
+  init_cache = lambda frames: model.apply(
+    params, {}, 2, GRID, frames, 12, method='init_cache'
   )[1]
-  sizes = [jax.tree.map(np.shape, begin(frames)) for frames in (3, 70)]
+  sizes = [jax.tree.map(np.shape, init_cache(frames)) for frames in (3, 70)]
   assert sizes[0] == sizes[1], 'Memory does not grow.'
 
 
@@ -187,11 +187,11 @@ def test_bfloat16_is_near_float32():
 def test_absolute_positions_end():
   model = make()
   params = random_params(model)
-  begin = lambda frames: model.apply(
-    params, {}, 2, GRID, frames, 12, method='begin'
+  init_cache = lambda frames: model.apply(
+    params, {}, 2, GRID, frames, 12, method='init_cache'
   )
-  begin(2)
+  init_cache(2)
   with pytest.raises(
     ValueError, match=r"4 frames .* build with positions 'rot"
   ):
-    begin(4)
+    init_cache(4)

@@ -14,17 +14,19 @@ T, B = 7, 2
 NETWORK = world_transformer.WorldTransformer(16, 2, 2, patch=2, window=3)
 VIDEO = jax.random.uniform(jax.random.key(0), (B, T, 4, 6, 3), minval=-1)
 ACTION = jax.random.uniform(jax.random.key(1), (B, T, 2), minval=-1)
-together = functools.partial(NETWORK.apply, method='together', num_outputs=5)
+predict_all = functools.partial(
+  NETWORK.apply, method='predict_all', num_outputs=5
+)
 
 
 @functools.cache
 def variables():
-  init = functools.partial(NETWORK.init, method='together', num_outputs=5)
+  init = functools.partial(NETWORK.init, method='predict_all', num_outputs=5)
   return jax.jit(init)(jax.random.key(2), VIDEO, ACTION)
 
 
 def one_by_one(video_bthwc, action_bta):
-  carry = NETWORK.start((B, 4, 6))
+  carry = NETWORK.initial_carry((B, 4, 6))
   step = jax.jit(functools.partial(NETWORK.apply, num_outputs=5))
   outputs = []
   for t in range(video_bthwc.shape[1]):
@@ -37,7 +39,7 @@ def one_by_one(video_bthwc, action_bta):
 
 def test_one_by_one_is_as_together():
   """Also beyond the window, where the ring has gone round twice."""
-  wanted = jax.jit(together)(variables(), VIDEO, ACTION)
+  wanted = jax.jit(predict_all)(variables(), VIDEO, ACTION)
   found, (ring, time) = one_by_one(VIDEO, ACTION)
   np.testing.assert_allclose(found, wanted, atol=1e-5)
   assert np.std(wanted) > 0.1
@@ -46,7 +48,7 @@ def test_one_by_one_is_as_together():
   # A memory that forgot, as a cheat: frames then matter no more.
   forget = functools.partial(NETWORK.apply, num_outputs=5)
   _, blind = forget(
-    variables(), NETWORK.start((B, 4, 6)), VIDEO[:, 4], ACTION[:, 4]
+    variables(), NETWORK.initial_carry((B, 4, 6)), VIDEO[:, 4], ACTION[:, 4]
   )
   assert np.abs(blind - wanted[:, 4]).max() > 0.01
 
@@ -56,7 +58,7 @@ def test_frames_see_the_past_within_reach_and_no_future():
 
   def said(video_bthwc, action_bta):
     return jnp.square(
-      together(variables(), video_bthwc, action_bta)[:, 5]
+      predict_all(variables(), video_bthwc, action_bta)[:, 5]
     ).sum()
 
   frames, actions = jax.jit(jax.grad(said, (0, 1)))(VIDEO, ACTION)
@@ -70,14 +72,14 @@ def test_frames_see_the_past_within_reach_and_no_future():
 
 def test_frames_are_seen_whole():
   """A pixel of one corner tells on the opposite one."""
-  corner = lambda video: together(variables(), video, ACTION)[0, 3, 0, 0, 0]
+  corner = lambda video: predict_all(variables(), video, ACTION)[0, 3, 0, 0, 0]
   gradient = jax.jit(jax.grad(corner))(VIDEO)
   assert np.abs(gradient[0, 3, 3, 5]).max() > 0
   assert np.abs(gradient[1]).max() == 0
 
 
 def test_the_family_learns_alike_both_ways():
-  """`together` is faster than the scan, and says the same."""
+  """`predict_all` is faster than the scan, and says the same."""
   fields = dict(residual=True, action_width=2)
   fast = recurrent.Recurrent((T, 4, 6, 3), NETWORK, **fields)
   # So slowly does it fall that all frames are the truth.
@@ -100,8 +102,8 @@ def test_the_family_learns_alike_both_ways():
 
 
 def test_patches_that_do_not_fit_are_refused():
-  with pytest.raises(ValueError, match='multiples of 3'):
-    NETWORK.clone(patch=3).start((B, 4, 6))
+  with pytest.raises(ValueError, match=r'is 4 x 6; .* the patch size, 3 x 3'):
+    NETWORK.clone(patch=3).initial_carry((B, 4, 6))
 
 
 def test_heads_that_do_not_fit_are_refused():

@@ -40,7 +40,7 @@ def test_divergence_is_that_of_draws():
   mean, log_variance = constants(0.4, -1.2)
   posterior = distributions.Gaussian(mean, log_variance)
   prior = distributions.Gaussian(*constants(0.0, 0.0))
-  draw = posterior.draw(KEY_B)
+  draw = posterior.sample(KEY_B)
   estimate = (posterior.log_prob(draw) - prior.log_prob(draw)).mean()
   exact = float(posterior.divergence()[0])
   assert estimate == pytest.approx(exact, abs=5e-3)
@@ -55,7 +55,7 @@ def test_draws_carry_gradients():
 
   def second_moment(mean, deviation):
     posterior = distributions.Gaussian(*constants(mean, 2 * jnp.log(deviation)))
-    return jnp.square(posterior.draw(KEY_B)).mean()
+    return jnp.square(posterior.sample(KEY_B)).mean()
 
   slopes = jax.jit(jax.grad(second_moment, (0, 1)))(0.7, 0.5)
   assert slopes[0] == pytest.approx(2 * 0.7, abs=0.01)

@@ -65,9 +65,9 @@ def test_sincos_tells_the_cells_of_a_grid_apart():
 
 
 def test_widths_are_checked():
-  with pytest.raises(ValueError, match='even width, not 5'):
+  with pytest.raises(ValueError, match=r'width is 5; .* even width'):
     embeddings.sincos(jnp.arange(3), 5)
-  with pytest.raises(ValueError, match='for each of 3 axes'):
+  with pytest.raises(ValueError, match='for 3 axes it must be even'):
     embeddings.rotary_grid((2, 2, 2), 4)
 
 

@@ -11,16 +11,18 @@ X = 3 + 2 * jax.random.normal(jax.random.key(0), (2, 3, 4, 4, 6))
 
 
 def test_each_frame_is_normalized_as_an_image():
-  """It is flax's group norm of frames, and not of clips."""
+  """It equals flax's group norm of images, not that of clips."""
   layer = norm.FrameGroupNorm(num_groups=3)
   out, variables = layer.init_with_output(jax.random.key(0), X)
   flax_norm = nn.GroupNorm(num_groups=3)
-  of_frames = flax_norm.apply(variables, X.reshape(6, 4, 4, 6))
-  chex.assert_trees_all_close(out, of_frames.reshape(X.shape), atol=1e-4)
+  as_images = flax_norm.apply(variables, X.reshape(6, 4, 4, 6))
+  chex.assert_trees_all_close(out, as_images.reshape(X.shape), atol=1e-4)
+  by_frame = nn.GroupNorm(num_groups=3, reduction_axes=(-3, -2, -1))
+  chex.assert_trees_all_close(out, by_frame.apply(variables, X), atol=1e-4)
   assert not jnp.allclose(out, flax_norm.apply(variables, X), atol=1e-2)
 
 
-def test_scale_and_shift_come_after():
+def test_scale_and_shift_apply_after_normalization():
   layer = norm.FrameGroupNorm(num_groups=3)
   params = {'params': {'scale': jnp.arange(1.0, 7), 'bias': jnp.arange(6.0)}}
   scale, shift = jax.random.normal(jax.random.key(1), (2, 2, 6))
@@ -35,22 +37,22 @@ def test_scale_and_shift_come_after():
 
 
 def test_groups_divide_the_channels():
-  """32 groups of 6 channels cannot be; 6 can."""
+  """6 channels cannot be split into 32 groups, but into 6."""
   out, _ = norm.FrameGroupNorm(32).init_with_output(jax.random.key(0), X)
   same, _ = norm.FrameGroupNorm(6).init_with_output(jax.random.key(0), X)
   chex.assert_trees_all_equal(out, same)
 
 
-def test_a_group_has_channels_enough_to_keep_brightness():
-  """With one channel a group, frames that differ by a constant look alike."""
+def test_groups_of_min_channels_keep_brightness():
+  """With one channel per group, frames that differ by a constant are equal."""
   dark = jnp.broadcast_to(jnp.arange(8.0), (1, 1, 2, 2, 8))
   bright = dark.at[..., :2].add(5.0)
-  told = {}
+  difference = {}
   for least in (1, 4):
     layer = norm.FrameGroupNorm(8, min_channels=least)
     (a, _), (b, _) = (
       layer.init_with_output(jax.random.key(0), x) for x in (dark, bright)
     )
-    told[least] = float(jnp.abs(a - b).max())
-  assert told[1] < 1e-3
-  assert told[4] > 0.1
+    difference[least] = float(jnp.abs(a - b).max())
+  assert difference[1] < 1e-3
+  assert difference[4] > 0.1

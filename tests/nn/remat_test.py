@@ -28,7 +28,7 @@ def count_products(policy: str) -> int:
   )
 
 
-def test_policies_differ_in_work_and_not_in_result():
+def test_policies_change_work_but_not_results():
   assert count_products('none') == count_products('dots')
   assert count_products('weight_dots') == count_products('dots')
   assert count_products('full') > count_products('dots')
@@ -38,6 +38,6 @@ def test_policies_differ_in_work_and_not_in_result():
   )
 
 
-def test_misspelt_policies_are_told():
+def test_misspelt_policies_raise():
   with pytest.raises(ValueError, match="Did you mean 'dots'"):
     remat.wrap(_Mlp, 'dot')

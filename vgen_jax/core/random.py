@@ -1,8 +1,8 @@
-"""Random numbers that belong to a clip, not to a batch.
+"""Random numbers for each clip of a batch, from one key per clip.
 
-Noise for clip i is drawn from a key of its own. So a clip does not depend on
-how many others share its batch: gradients accumulated over small batches are
-those of a big one, and a sample is the same in any batch size.
+The noise of a clip does not depend on the other clips in its batch. So
+gradients accumulated over small batches equal those of one large batch, and a
+generated clip is the same for any batch size.
 """
 
 import jax
@@ -11,20 +11,25 @@ from vgen_jax.core.types import Array
 
 
 def keys(key: Array, position_b: Array) -> Array:
-  """Returns a key for each clip, `[b]`, by its place in the whole batch."""
+  """Returns a key for each clip, `[b]`.
+
+  Args:
+    key: Key of the whole batch.
+    position_b: Index of each clip in the whole batch, int32.
+  """
   return jax.vmap(lambda i: jax.random.fold_in(key, i))(position_b)
 
 
 def fold_in(key_b: Array, data: int | Array) -> Array:
-  """Returns new keys `[b]`, one stream of `data` for each old key."""
+  """Returns `jax.random.fold_in(key, data)` for each key, `[b]`."""
   return jax.vmap(jax.random.fold_in, in_axes=(0, None))(key_b, data)
 
 
 def normal(key_b: Array, shape: tuple[int, ...]) -> Array:
-  """Draws float32 `[b, *shape]` from N(0, 1), each row from its own key."""
+  """Returns float32 samples of N(0, 1), `[b, *shape]`, one row per key."""
   return jax.vmap(lambda key: jax.random.normal(key, shape))(key_b)
 
 
 def uniform(key_b: Array, shape: tuple[int, ...] = ()) -> Array:
-  """Draws float32 `[b, *shape]` from [0, 1), each row from its own key."""
+  """Returns float32 samples of [0, 1), `[b, *shape]`, one row per key."""
   return jax.vmap(lambda key: jax.random.uniform(key, shape))(key_b)

@@ -1,29 +1,31 @@
-"""Names that check themselves: the suffix of an array's name is its shape.
+"""Checks of array shapes against the suffixes of the arrays' names.
 
   b  batch            n  tokens                      d  width of a token
   t  frames           s  tokens of one frame         k  classes or codes
-  h  height, pixels   g  groups that see no other
+  h  height, pixels   g  groups (independent of each other)
   w  width, pixels    c  channels
 
-`video_bthwc` is a batch of clips. The same letters serve in einops patterns and
-einsum strings, so a name, a rearrangement and an error all read alike.
+`video_bthwc` is a batch of clips. Einops patterns, einsum strings and errors
+use the same letters.
 """
 
+from vgen_jax.core import checks
 from vgen_jax.core.types import Array
 
 
 def sizes(letters: str, **arrays: Array) -> tuple[int, ...]:
-  """Returns the sizes of the axes `letters`, once all arrays agree on them.
+  """Checks the shapes of arrays and returns the sizes of some axes.
 
   `b, t = sizes('bt', video_bthwc=video, time_b=time)` raises unless video has
-  5 axes, time has 1, and their first axes are of one size.
+  5 axes, time has 1 axis, and their first axes have the same size.
 
   Args:
-    letters: Axes whose sizes to return, in this order; '' only checks.
-    **arrays: Arrays, under names that end in `_` and one letter per axis.
+    letters: Axes whose sizes to return, in this order; '' for none.
+    **arrays: Arrays, with names that end in `_` and one letter per axis.
 
   Raises:
-    ValueError: If a rank differs from its suffix, or sizes of one letter do.
+    ValueError: If the rank of an array differs from the length of its suffix,
+      or two axes with the same letter have different sizes.
   """
   known: dict[str, int] = {}
   owner: dict[str, str] = {}
@@ -31,7 +33,8 @@ def sizes(letters: str, **arrays: Array) -> tuple[int, ...]:
     suffix = name.rpartition('_')[2]
     if len(suffix) != array.ndim:
       raise ValueError(
-        f'{name} names {len(suffix)} axes, but has shape {array.shape}.'
+        f'{name} has shape {array.shape}; its name needs {len(suffix)} axes,'
+        f' {", ".join(suffix)}.'
       )
     for letter, size in zip(suffix, array.shape, strict=True):
       if known.setdefault(letter, size) != size:
@@ -44,7 +47,7 @@ def sizes(letters: str, **arrays: Array) -> tuple[int, ...]:
 
 
 def patches(sides: tuple[int, int], patch: int) -> tuple[int, int]:
-  """Returns how many patches there are along the sides of a frame.
+  """Returns the number of patches along the height and width of a frame.
 
   Args:
     sides: Height and width of a frame, in pixels.
@@ -53,10 +56,7 @@ def patches(sides: tuple[int, int], patch: int) -> tuple[int, int]:
   Raises:
     ValueError: If patches do not fill the frame.
   """
-  if any(side % patch for side in sides):
-    raise ValueError(
-      f'Frames are {sides[0]} x {sides[1]} pixels; both sides must be multiples'
-      f' of {patch}, as the model is built: crop or resize, or change its'
-      ' patches.'
-    )
+  checks.multiples_of(
+    'The size (h, w) of the frames', sides, (patch, patch), 'the patch size'
+  )
   return sides[0] // patch, sides[1] // patch

@@ -48,7 +48,7 @@ class ConvLSTM(nn.Module):
       make(features, self.kernel_size, self.norm) for features in self.features
     ]
 
-  def start(self, shape_bhw: tuple[int, int, int]) -> recurrent.Carry:
+  def initial_carry(self, shape_bhw: tuple[int, int, int]) -> recurrent.Carry:
     """Returns what it remembers of nothing, for frames of a shape.
 
     Raises:
@@ -56,7 +56,7 @@ class ConvLSTM(nn.Module):
     """
     b, *sides = shape_bhw
     shape = (b, *shapes.patches(sides, self.patch))
-    return tuple(cell.start(shape) for cell in self.cells)
+    return tuple(cell.initial_carry(shape) for cell in self.cells)
 
   @nn.compact
   def __call__(
@@ -71,7 +71,7 @@ class ConvLSTM(nn.Module):
     """Returns the new carry, and `num_outputs` numbers for each pixel.
 
     Args:
-      carry: Of `start`, or of the call before.
+      carry: Of `initial_carry`, or of the call before.
       frame_bhwc: The frame that is there, in [-1, 1].
       action_ba: What is done at it, seen at every place; None is nothing.
       num_outputs: Channels of the result.

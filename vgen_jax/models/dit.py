@@ -1,11 +1,10 @@
 """Video DiT: a diffusion transformer over patches of space and time.
 
 Blocks are DiT's adaLN-Zero (Peebles and Xie, "Scalable Diffusion Models with
-Transformers", 2022, https://arxiv.org/abs/2212.09748). To look by turns in
-space and in time is a variant of Latte (Ma et al., "Latte: Latent Diffusion
-Transformer for Video Generation", 2024, https://arxiv.org/abs/2401.03048).
-Norms of queries and keys are from Dehghani et al., "Scaling Vision Transformers
-to 22 Billion Parameters", 2023, https://arxiv.org/abs/2302.05442, RMS here.
+Transformers", 2022, https://arxiv.org/abs/2212.09748). Alternating between
+attention in space and attention in time is a variant of Latte (Ma et al.,
+"Latte: Latent Diffusion Transformer for Video Generation", 2024,
+https://arxiv.org/abs/2401.03048).
 """
 
 from collections.abc import Mapping
@@ -15,21 +14,16 @@ from einops import rearrange
 import flax.linen as nn
 import jax.numpy as jnp
 
+from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Condition
 from vgen_jax.nn import embeddings
 from vgen_jax.nn import remat
-from vgen_jax.nn.attention import attention as attention_lib
+from vgen_jax.nn.attention import multi_head
+from vgen_jax.nn.attention import transformer
 
-# How to cut parameters over the mesh axis 'tensor': a regex that is searched
-# for in the '/'-joined path, and the axes of the last dimensions. Heads, and
-# what is between the products of an MLP, stay on their device.
-TENSOR_RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
-  (r'blocks/.*/(query|key|value|mlp_in)/kernel$', (None, 'tensor')),
-  (r'blocks/.*/(query|key|value|mlp_in)/bias$', ('tensor',)),
-  (r'blocks/.*/(out|mlp_out)/kernel$', ('tensor', None)),
-)
+TENSOR_RULES = transformer.TENSOR_RULES
 
 _ATTENTIONS = ('factorised', 'full')
 _POSITIONS = ('rotary', 'absolute', 'both')
@@ -37,32 +31,33 @@ _zeros = nn.initializers.zeros_init()
 
 
 class VideoDiT(nn.Module):
-  """Maps a noisy clip and its time to a field of the clip's shape.
+  """Maps a noisy clip and its time to an array of the clip's shape.
 
   The output is exactly zero before training.
 
   A patch should hold no more numbers (frames * side * side * channels) than
-  `width`: what the first layer drops, it cannot give back, and a network that
-  is to predict noise, or a velocity, which is half noise, then fails to learn.
-  A prediction of the clean clip suffers less.
+  `width`. Information that the first layer drops cannot be recovered, and a
+  network that predicts noise, or a velocity, which is half noise, then does not
+  train. A prediction of the clean clip suffers less.
 
   Attributes:
     width: Size of a token; a multiple of num_heads.
     depth: Number of blocks; even, if attention is factorised.
     num_heads: Attention heads of a block.
     patch_size: Frames, height and width of a patch.
-    attention: 'factorised' blocks look across the patches of a frame and, next,
-      across the frames of a patch; 'full' blocks look at all patches.
-    positions: 'rotary' turns queries and keys by their places, 'absolute' adds
-      sines and cosines of them to the tokens, 'both' does both.
-    qk_norm: Whether queries and keys are of unit mean square before they meet,
-      up to a learned scale: logits then cannot explode.
-    mlp_ratio: Hidden size of an MLP, in widths.
+    attention: 'factorised': blocks alternate between attention over the patches
+      of a frame and attention over the frames at the position of a patch.
+      'full': blocks attend to all patches.
+    positions: 'rotary' rotates queries and keys by their positions, 'absolute'
+      adds sines and cosines of the positions to the tokens, 'both' does both.
+    qk_norm: Whether queries and keys are normalized by their root mean square,
+      which bounds the logits; see nn/attention/multi_head.py.
+    mlp_ratio: Hidden size of an MLP divided by width.
     num_classes: Number of labels; 0 makes a label an error.
-    dropout: Rate of dropout on what each half of a block adds.
+    dropout: Dropout rate of the output of each half of a block.
     remat: What is kept for the backward pass; see nn/remat.py.
-    implementation: Of attention; see nn/attention/attention.py.
-    dtype: Of matrix products. Parameters and residual sums stay float32.
+    implementation: Kernel of attention; see nn/attention/attention.py.
+    dtype: Dtype of matrix products. Parameters and residual sums are float32.
   """
 
   width: int
@@ -101,34 +96,36 @@ class VideoDiT(nn.Module):
     x_btsd = nn.Dense(self.width, dtype=self.dtype, name='in')(x_btsd)
     x_btsd = x_btsd.astype(jnp.float32)
     if self.positions != 'rotary':
-      place_nd = embeddings.sincos_grid(grid, self.width)
-      x_btsd += place_nd.reshape(1, grid[0], -1, self.width)
+      position_nd = embeddings.sincos_grid(grid, self.width)
+      x_btsd += position_nd.reshape(1, grid[0], -1, self.width)
 
     x_btsd = self._blocks(x_btsd, cond_bd, self._angles(grid), train)
 
     shift, scale = _modulation(cond_bd, 2, self.width, self.dtype)
     x_btsd = _norm(x_btsd) * (1 + scale) + shift
-    numbers = video_bthwc[0].size // (grid[0] * grid[1] * grid[2])
-    out = nn.Dense(numbers, kernel_init=_zeros, dtype=self.dtype, name='out')
+    patch_numbers = video_bthwc[0].size // (grid[0] * grid[1] * grid[2])
+    out = nn.Dense(
+      patch_numbers, kernel_init=_zeros, dtype=self.dtype, name='out'
+    )
     pixels = 'b t (h w) (r p q c) -> b (t r) (h p) (w q) c'
     video = rearrange(out(x_btsd), pixels, h=grid[1], **sides)
     return video.astype(jnp.float32)
 
   def _blocks(self, x_btsd, cond_bd, angles, train: bool) -> Array:
-    """Scans over the blocks: they are traced and compiled once."""
-    looks = ('space', 'time') if self.attention == 'factorised' else ('all',)
-    if self.depth % len(looks):
+    """Scans over the blocks, so that they are traced and compiled once."""
+    axes = ('space', 'time') if self.attention == 'factorised' else ('all',)
+    if self.depth % len(axes):
       raise ValueError(
-        f'depth is {self.depth}; it must be even, since blocks look in space'
-        " and in time by turns; or set attention to 'full'."
+        f'depth is {self.depth}; it must be even, because blocks alternate'
+        " between space and time; or set attention to 'full'."
       )
-    turn = remat.wrap(_Turn, self.remat, prevent_cse=False)
+    group = remat.wrap(_BlockGroup, self.remat, prevent_cse=False)
     scan = nn.scan(
-      turn,
+      group,
       variable_axes={'params': 0},
       split_rngs={'params': True, 'dropout': True},
       in_axes=(nn.broadcast, nn.broadcast),
-      length=self.depth // len(looks),
+      length=self.depth // len(axes),
     )
     block = dict(
       num_heads=self.num_heads,
@@ -139,47 +136,38 @@ class VideoDiT(nn.Module):
       implementation=self.implementation,
       dtype=self.dtype,
     )
-    x_btsd, _ = scan(looks, block, name='blocks')(x_btsd, cond_bd, angles)
+    x_btsd, _ = scan(axes, block, name='blocks')(x_btsd, cond_bd, angles)
     return x_btsd
 
   def _angles(self, grid: tuple[int, int, int]) -> dict[str, Array]:
-    """Returns how far heads turn at each place; {} without rotary positions."""
+    """Returns rotations at each position; {} without rotary positions."""
     if self.positions == 'absolute':
       return {}
-    axes = {'all': grid}
+    grids = {'all': grid}
     if self.attention == 'factorised':
-      axes = {'space': grid[1:], 'time': grid[:1]}
+      grids = {'space': grid[1:], 'time': grid[:1]}
     head_width = self.width // self.num_heads
     return {
-      look: embeddings.rotary_grid(sizes, head_width)
-      for look, sizes in axes.items()
+      axis: embeddings.rotary_grid(sizes, head_width)
+      for axis, sizes in grids.items()
     }
 
   def _grid(self, video_bthwc: Array) -> tuple[int, int, int]:
-    """Returns the number of patches along t, h and w, once all is in order."""
+    """Returns the number of patches along t, h and w; raises ValueError."""
     clip = shapes.sizes('thw', video_bthwc=video_bthwc)
-    if any(n % p for n, p in zip(clip, self.patch_size, strict=True)):
-      raise ValueError(
-        f'Patches of {_by(self.patch_size)} do not tile a clip of {_by(clip)};'
-        ' each side must divide that of the clip.'
-      )
-    if self.width % self.num_heads:
-      raise ValueError(
-        f'width is {self.width}; it must be a multiple of num_heads,'
-        f' {self.num_heads}.'
-      )
-    for field, known in (('attention', _ATTENTIONS), ('positions', _POSITIONS)):
-      if getattr(self, field) not in known:
-        raise ValueError(
-          f'{field} is {getattr(self, field)!r}; it must be one of {known}.'
-        )
+    checks.multiples_of(
+      'The size (t, h, w) of the clips', clip, self.patch_size, 'patch_size'
+    )
+    checks.multiple_of('width', self.width, self.num_heads, 'num_heads')
+    checks.one_of('attention', self.attention, _ATTENTIONS)
+    checks.one_of('positions', self.positions, _POSITIONS)
     return tuple(n // p for n, p in zip(clip, self.patch_size, strict=True))
 
 
-class _Turn(nn.Module):
-  """One block for each way to look; what `nn.scan` repeats."""
+class _BlockGroup(nn.Module):
+  """One block for each axis of attention; `nn.scan` repeats the group."""
 
-  looks: tuple[str, ...]
+  axes: tuple[str, ...]
   block: Mapping[str, object]
 
   @nn.compact
@@ -187,14 +175,14 @@ class _Turn(nn.Module):
     self, x_btsd: Array, cond_bd: Array, angles: Mapping[str, Array]
   ) -> tuple[Array, None]:
     t, s = shapes.sizes('ts', x_btsd=x_btsd)
-    for look in self.looks:
+    for axis in self.axes:
       block = functools.partial(
-        _Block(**self.block, name=look), cond_bd=cond_bd
+        _Block(**self.block, name=axis), cond_bd=cond_bd
       )
-      angle_np = angles.get(look)
-      if look == 'space':  # Groups are frames.
+      angle_np = angles.get(axis)
+      if axis == 'space':  # A group is a frame.
         x_btsd = block(x_btsd, angle_np=angle_np)
-      elif look == 'time':  # Groups are places.
+      elif axis == 'time':  # A group is a position within the frames.
         x_bstd = block(x_btsd.swapaxes(1, 2), angle_np=angle_np)
         x_btsd = x_bstd.swapaxes(1, 2)
       else:
@@ -219,39 +207,32 @@ class _Block(nn.Module):
   def __call__(
     self, x_bgnd: Array, cond_bd: Array, angle_np: Array | None
   ) -> Array:
-    (d,) = shapes.sizes('d', x_bgnd=x_bgnd, cond_bd=cond_bd)
+    b, g, d = shapes.sizes('bgd', x_bgnd=x_bgnd, cond_bd=cond_bd)
     dense = functools.partial(nn.Dense, dtype=self.dtype)
     drop = nn.Dropout(self.dropout, deterministic=not self.train)
+    attention = multi_head.MultiHeadAttention(
+      d,
+      self.num_heads,
+      qk_norm=self.qk_norm,
+      implementation=self.implementation,
+      dtype=self.dtype,
+    )
+    nn.share_scope(self, attention)
     shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = _modulation(
       cond_bd, 6, d, self.dtype
     )
     y_bgnd = _norm(x_bgnd) * (1 + scale_a) + shift_a
-    x_bgnd += gate_a * drop(self._attention(y_bgnd, angle_np))
+    y_bnd = rearrange(y_bgnd, 'b g n d -> (b g) n d')
+    y_bnd = attention(y_bnd, angle_np=angle_np)
+    y_bgnd = rearrange(y_bnd, '(b g) n d -> b g n d', b=b, g=g)
+    x_bgnd += gate_a * drop(y_bgnd)
     y_bgnd = _norm(x_bgnd) * (1 + scale_m) + shift_m
     y_bgnd = nn.gelu(dense(int(self.mlp_ratio * d), name='mlp_in')(y_bgnd))
     return x_bgnd + gate_m * drop(dense(d, name='mlp_out')(y_bgnd))
 
-  def _attention(self, x_bgnd: Array, angle_np: Array | None) -> Array:
-    b, g, n, d = x_bgnd.shape
-    # Three products, not one: cut over devices, each keeps whole heads.
-    dense = functools.partial(nn.Dense, d, dtype=self.dtype)
-    query, key, value = (
-      dense(name=name)(x_bgnd).reshape(b * g, n, self.num_heads, -1)
-      for name in ('query', 'key', 'value')
-    )
-    if self.qk_norm:
-      query = nn.RMSNorm(dtype=self.dtype, name='query_norm')(query)
-      key = nn.RMSNorm(dtype=self.dtype, name='key_norm')(key)
-    if angle_np is not None:
-      query = embeddings.rotate(query, angle_np)
-      key = embeddings.rotate(key, angle_np)
-    y = attention_lib.attend(
-      query, key, value, implementation=self.implementation
-    )
-    return dense(name='out')(y.reshape(b, g, n, d))
-
 
 def _norm(x_bgnd: Array) -> Array:
+  """Returns layer norm without learned scale and shift."""
   return nn.LayerNorm(epsilon=1e-6, use_bias=False, use_scale=False)(x_bgnd)
 
 
@@ -262,7 +243,3 @@ def _modulation(cond_bd: Array, count: int, d: int, dtype: str) -> list[Array]:
   )
   out = dense(cond_bd).astype(jnp.float32)
   return jnp.split(out[:, None, None], count, axis=-1)
-
-
-def _by(sizes: tuple[int, ...]) -> str:
-  return ' x '.join(map(str, sizes))

@@ -1,10 +1,11 @@
-"""MaskGIT's transformer over the codes of a clip, all of which see all.
+"""MaskGIT's bidirectional transformer over the codes of a clip.
 
 Chang et al., "MaskGIT: Masked Generative Image Transformer", 2022,
-https://arxiv.org/abs/2202.04200. As there: learned places, and logits that are
-products with the codes' own embeddings, after one more layer. Different: norms
-come first in a block, labels set them instead of being a token, and places are
-those of time, height and width. Words are added.
+https://arxiv.org/abs/2202.04200. As there, position embeddings are learned, and
+logits are products with the embeddings of the codes, after one more layer. This
+one differs as follows. Norms come first in a block and are conditioned on
+labels, which are not tokens. Positions are those of time, height and width.
+Text is added.
 """
 
 import flax.linen as nn
@@ -13,28 +14,28 @@ import jax.numpy as jnp
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Condition
-from vgen_jax.nn.attention import conditioning as context_lib
+from vgen_jax.nn.attention import conditioning
 from vgen_jax.nn.attention import transformer
 
 TENSOR_RULES = transformer.TENSOR_RULES
 
 
 class MaskGIT(nn.Module):
-  """Gives logits of each code from all that are not hidden.
+  """Maps codes, some of them masked, to logits of each code.
 
   Attributes:
-    num_codes: Size of the codebook; the code `num_codes` is a hidden one.
+    num_codes: Size of the codebook; the code `num_codes` is the mask.
     width: Size of a token; a multiple of num_heads.
     depth: Number of blocks.
     num_heads: Attention heads of a block.
     positions: 'absolute' or 'rotary'; see nn/attention/conditioning.py.
     num_classes: Number of labels; 0 makes a label an error.
     vocab_size: Number of text tokens; 0 makes text an error.
-    mlp_ratio: Hidden size of an MLP, in widths.
-    dropout: Rate of dropout on what each part of a block adds.
+    mlp_ratio: Hidden size of an MLP divided by width.
+    dropout: Dropout rate of the output of each part of a block.
     remat: What is kept for the backward pass; see nn/remat.py.
-    implementation: Of attention; see nn/attention/attention.py.
-    dtype: Of matrix products. Parameters and residual sums stay float32.
+    implementation: Kernel of attention; see nn/attention/attention.py.
+    dtype: Dtype of matrix products. Parameters and residual sums are float32.
   """
 
   num_codes: int
@@ -57,13 +58,13 @@ class MaskGIT(nn.Module):
     """Returns logits of all codes, float32 `[b, t, h, w, k]`.
 
     Args:
-      codes_bthw: Codes, or `num_codes` where they are hidden.
-      condition: May hold 'label', num_classes being none, and 'text' with
-        'text_mask'.
+      codes_bthw: Codes, or `num_codes` where they are masked.
+      condition: May have 'label', where num_classes stands for no label, and
+        'text' with 'text_mask'.
       train: Whether dropout is on.
     """
     b, t, h, w = shapes.sizes('bthw', codes_bthw=codes_bthw)
-    context = context_lib.Conditioning(
+    context = conditioning.Conditioning(
       self.width,
       self.width // self.num_heads,
       self.positions,
@@ -75,14 +76,14 @@ class MaskGIT(nn.Module):
     table = nn.Embed(
       self.num_codes + 1, self.width, embedding_init=small, name='code'
     )
-    x_bnd = table(codes_bthw.reshape(b, -1)) + context.place_nd[None]
+    x_bnd = table(codes_bthw.reshape(b, -1)) + context.position_nd[None]
     x_bnd = transformer.Blocks(
       self.width,
       self.depth,
       self.num_heads,
       is_causal=False,
       num_classes=self.num_classes,
-      reads=self.vocab_size > 0,
+      has_text=self.vocab_size > 0,
       mlp_ratio=self.mlp_ratio,
       dropout=self.dropout,
       remat=self.remat,

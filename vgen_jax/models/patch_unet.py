@@ -1,14 +1,14 @@
-"""A small video U-Net over patches that sees the whole clip in its middle.
+"""A small video U-Net over patches with full attention at its coarsest level.
 
-Made to learn in minutes: convolutions within frames and taps across them at
-every level, over patches instead of pixels, and attention only where few places
-are left, there over all frames and places at once. Hoogeboom et al., "simple
-diffusion: End-to-end diffusion for high resolution images", 2023,
-https://arxiv.org/abs/2301.11093, argue for this division of labour in images.
+It is designed to train in minutes. Every level has convolutions within frames
+and across frames, over patches instead of pixels. Only the coarsest level,
+which has few positions, has attention, over all frames and positions at once.
+Hoogeboom et al., "simple diffusion: End-to-end diffusion for high resolution
+images", 2023, https://arxiv.org/abs/2301.11093, argue for this design for
+images.
 
-Places are learned: a clip has a first frame and an upper left corner, and where
-an object can be when decides where it may go. So a network serves clips of one
-shape only.
+Position embeddings are learned for each frame, row and column, so a network is
+built for clips of one shape.
 """
 
 import functools
@@ -17,41 +17,44 @@ import einops
 import flax.linen as nn
 import jax.numpy as jnp
 
+from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Condition
 from vgen_jax.nn import embeddings
-from vgen_jax.nn.attention import attention
+from vgen_jax.nn.attention import multi_head
 from vgen_jax.nn.convolution import conv
 
-# How to cut parameters over the mesh axis 'tensor': none, the layers are too
-# narrow to gain by it.
+# No parameters are sharded over the mesh axis 'tensor': the layers are too
+# narrow to benefit.
 TENSOR_RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = ()
 
-_GROUPS = 8  # Of channels that are normalized together.
+_GROUPS = 8  # Groups of channels of a group norm.
 _SPLIT = 'b t (h p) (w q) c -> b t h w (p q c)'
 _JOIN = 'b t h w (p q c) -> b t (h p) (w q) c'
 _zeros = nn.initializers.zeros_init()
 
 
 class PatchUNet(nn.Module):
-  """Maps a noisy clip and its time to a field of the clip's shape.
+  """Maps a noisy clip and its time to an array of the clip's shape.
 
   The output is exactly zero before training.
 
   Attributes:
     width: Channels of the finest level; a multiple of 8.
-    multipliers: Channels of each level, in widths; each level after the first
-      halves height and width. Frames are never merged.
-    blocks_per_level: Residual blocks of a level on each way, down and up.
-    middle_blocks: Residual blocks in the middle; each stands between two
-      layers of attention.
+    multipliers: Channels of each level, as multiples of width; each level after
+      the first halves height and width. The number of frames stays the same.
+    blocks_per_level: Residual blocks of a level, in the encoder and in the
+      decoder.
+    middle_blocks: Residual blocks in the middle; each is between two layers of
+      attention.
     num_heads: Attention heads.
-    patch_size: Side of the squares of pixels that the finest level takes as one
-      each.
-    temporal_kernel: Frames that each block sees at once; odd.
+    patch_size: Side of the patches, in pixels, that the finest level processes.
+    temporal_kernel: Frames in the kernel of a block's convolution across
+      frames; odd.
     num_classes: Number of labels; 0 makes a label an error.
-    dtype: Of products and activations. Parameters and statistics are float32.
+    dtype: Dtype of products and activations. Parameters and statistics are
+      float32.
   """
 
   width: int
@@ -73,7 +76,7 @@ class PatchUNet(nn.Module):
     *,
     train: bool,
   ) -> Array:
-    del train  # Nothing here differs.
+    del train  # Training and inference are the same.
     h, w, c = shapes.sizes('hwc', video_bthwc=video_bthwc)
     shapes.sizes('b', video_bthwc=video_bthwc, time_b=time_b)
     self._check(h, w)
@@ -98,7 +101,7 @@ class PatchUNet(nn.Module):
       )
 
     patches = einops.rearrange(video_bthwc, _SPLIT, **patch)
-    x = _Place(name='place')(dense(self.width, name='in')(patches))
+    x = _Position(name='place')(dense(self.width, name='in')(patches))
     last = len(self.multipliers) - 1
     skips = []
     for level, multiplier in enumerate(self.multipliers):
@@ -109,12 +112,12 @@ class PatchUNet(nn.Module):
         x = block(level, f'down_{level}_{i}')(x)
         skips.append(x)
 
-    look = functools.partial(_Attention, self.num_heads, self.dtype)
-    x = _Place(name='middle_place')(x)
+    attention = functools.partial(_Attention, self.num_heads, self.dtype)
+    x = _Position(name='middle_place')(x)
     for i in range(self.middle_blocks):
-      x = look(name=f'look_{i}')(x)
+      x = attention(name=f'look_{i}')(x)
       x = block(last, f'middle_{i}')(x)
-    x = look(name=f'look_{self.middle_blocks}')(x)
+    x = attention(name=f'look_{self.middle_blocks}')(x)
 
     for level in range(last, -1, -1):
       for i in range(self.blocks_per_level):
@@ -127,7 +130,7 @@ class PatchUNet(nn.Module):
     x = block(0, 'last')(x)
 
     x = nn.silu(_norm(self.dtype, name='out_norm')(x))
-    # What is noise is plainest in the input itself.
+    # The input itself shows best what is noise.
     x = jnp.concatenate([x, patches.astype(x.dtype)], axis=-1)
     x = dense(c * self.patch_size**2, kernel_init=_zeros, name='out')(x)
     return einops.rearrange(x, _JOIN, **patch).astype(jnp.float32)
@@ -136,40 +139,37 @@ class PatchUNet(nn.Module):
     side = self.patch_size * 2 ** (len(self.multipliers) - 1)
     if h % side or w % side:
       raise ValueError(
-        f'Frames are {h} x {w}; {len(self.multipliers)} levels over patches of'
-        f' {self.patch_size} need sides that are multiples of {side}. Take'
-        ' fewer multipliers, smaller patches or other frames.'
+        f'Frames are {h} x {w} pixels; with {len(self.multipliers)} levels and'
+        f' patch_size {self.patch_size}, both sides must be multiples of'
+        f' {side}. Use fewer multipliers, a smaller patch_size or other frames.'
       )
-    if self.width % _GROUPS:
-      raise ValueError(
-        f'width is {self.width}; it must be a multiple of {_GROUPS}, the number'
-        ' of groups that are normalized.'
-      )
-    if self.width * self.multipliers[-1] % self.num_heads:
-      raise ValueError(
-        f'num_heads is {self.num_heads}; it must divide the'
-        f' {self.width * self.multipliers[-1]} channels of the middle.'
-      )
+    checks.multiple_of('width', self.width, _GROUPS, 'the number of groups')
+    checks.multiple_of(
+      'The number of channels of the coarsest level',
+      self.width * self.multipliers[-1],
+      self.num_heads,
+      'num_heads',
+    )
     if self.temporal_kernel % 2 == 0:
       raise ValueError(
-        f'temporal_kernel is {self.temporal_kernel}; it must be odd, to have a'
-        ' frame in its middle.'
+        f'temporal_kernel is {self.temporal_kernel}; it must be odd, so that it'
+        ' has a middle frame.'
       )
 
 
-class _Place(nn.Module):
-  """Adds what is learned of each frame, row and column together."""
+class _Position(nn.Module):
+  """Adds a learned embedding of each position (frame, row, column)."""
 
   @nn.compact
   def __call__(self, x_bthwc: Array) -> Array:
-    place_thwc = self.param(
+    position_thwc = self.param(
       'table', nn.initializers.normal(0.1), x_bthwc.shape[1:]
     )
-    return x_bthwc + place_thwc[None].astype(x_bthwc.dtype)
+    return x_bthwc + position_thwc[None].astype(x_bthwc.dtype)
 
 
 class _Block(nn.Module):
-  """A convolution in space, then, told the condition, one in time."""
+  """A convolution in space, modulation by the condition, and one in time."""
 
   features: int
   temporal_kernel: int
@@ -194,7 +194,7 @@ class _Block(nn.Module):
 
 
 class _Attention(nn.Module):
-  """Adds what all places of all frames tell each other."""
+  """Adds attention over all positions of all frames."""
 
   num_heads: int
   dtype: str
@@ -202,21 +202,22 @@ class _Attention(nn.Module):
   @nn.compact
   def __call__(self, x_bthwc: Array) -> Array:
     b, c = shapes.sizes('bc', x_bthwc=x_bthwc)
-    dense = functools.partial(nn.Dense, c, use_bias=False, dtype=self.dtype)
+    attention = multi_head.MultiHeadAttention(
+      c,
+      self.num_heads,
+      input_bias=False,
+      output_bias=False,
+      qk_norm=True,
+      output_init=_zeros,
+      dtype=self.dtype,
+    )
+    nn.share_scope(self, attention)
     y_bnc = nn.LayerNorm(dtype=self.dtype, name='norm')(
       x_bthwc.reshape(b, -1, c)
     )
-    query, key, value = (
-      dense(name=name)(y_bnc).reshape(*y_bnc.shape[:2], self.num_heads, -1)
-      for name in ('query', 'key', 'value')
-    )
-    query = nn.RMSNorm(dtype=self.dtype, name='query_norm')(query)
-    key = nn.RMSNorm(dtype=self.dtype, name='key_norm')(key)
-    y_bnc = attention.attend(query, key, value).reshape(y_bnc.shape)
-    y_bnc = dense(kernel_init=_zeros, name='out')(y_bnc)
-    return x_bthwc + y_bnc.reshape(x_bthwc.shape)
+    return x_bthwc + attention(y_bnc).reshape(x_bthwc.shape)
 
 
 def _norm(dtype: str, name: str) -> nn.Module:
-  """Normalizes groups of channels over the whole clip."""
+  """Returns a group norm over the whole clip."""
   return nn.GroupNorm(_GROUPS, dtype=dtype, name=name)

@@ -38,7 +38,7 @@ class RNN(nn.Module):
       )
     self.cells = [_CELLS[self.cell](self.width) for _ in range(self.num_layers)]
 
-  def start(self, shape_bhw: tuple[int, int, int]) -> recurrent.Carry:
+  def initial_carry(self, shape_bhw: tuple[int, int, int]) -> recurrent.Carry:
     """Returns what it remembers of nothing, for frames of a shape.
 
     Raises:
@@ -63,7 +63,7 @@ class RNN(nn.Module):
     """Returns the new carry, and `num_outputs` numbers for each pixel.
 
     Args:
-      carry: Of `start`, or of the call before.
+      carry: Of `initial_carry`, or of the call before.
       frame_bhwc: The frame that is there, in [-1, 1].
       action_ba: What is done at it; None is nothing.
       num_outputs: Channels of the result.

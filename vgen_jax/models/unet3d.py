@@ -1,14 +1,14 @@
-"""Video U-Net: convolutions within frames, attention and taps across them.
+"""Video U-Net: convolutions within frames, and attention across frames.
 
 Ho et al., "Video Diffusion Models", 2022, https://arxiv.org/abs/2204.03458: a
-U-Net of images, its convolutions turned into 1 x 3 x 3, each attention within
-frames followed by one across frames. Ours differs in this: positions in time
-are rotary instead of relative biases; attention across frames has levels of its
-own; `temporal_kernel` adds convolutions across frames, which are cheaper;
-`patch_size` spares the finest levels, as in Hoogeboom et al., "simple
-diffusion", 2023, https://arxiv.org/abs/2301.11093; and group norm takes the
-statistics of a frame, not of the clip, so that only the layers for time mix
-frames.
+U-Net of images with convolutions of 1 x 3 x 3, where attention across frames
+follows each attention within frames. This one differs as follows. Positions in
+time are rotary instead of relative biases. The levels of attention across
+frames are chosen separately. `temporal_kernel` adds convolutions across frames,
+which are cheaper. `patch_size` replaces the finest levels by patches, as in
+Hoogeboom et al., "simple diffusion", 2023, https://arxiv.org/abs/2301.11093.
+Group norm uses the statistics of a frame instead of those of the clip, so that
+only the temporal layers mix frames.
 """
 
 import functools
@@ -17,17 +17,18 @@ import einops
 import flax.linen as nn
 import jax.numpy as jnp
 
+from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Condition
 from vgen_jax.nn import embeddings
 from vgen_jax.nn import norm
 from vgen_jax.nn import remat
-from vgen_jax.nn.attention import attention
+from vgen_jax.nn.attention import multi_head
 from vgen_jax.nn.convolution import conv
 
-# How to cut parameters over the mesh axis 'tensor': none, a U-Net's layers are
-# too narrow to gain by it.
+# No parameters are sharded over the mesh axis 'tensor': the layers of a U-Net
+# are too narrow to benefit.
 TENSOR_RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = ()
 
 _zeros = nn.initializers.zeros_init()
@@ -35,29 +36,30 @@ _Norm = functools.partial(norm.FrameGroupNorm, min_channels=4)
 
 
 class UNet3D(nn.Module):
-  """Maps a noisy clip and its time to a field of the clip's shape.
+  """Maps a noisy clip and its time to an array of the clip's shape.
 
   The output is exactly zero before training.
 
   Attributes:
     width: Channels of the finest level.
-    multipliers: Channels of each level, in widths; each level after the first
-      halves height and width. Frames are never merged.
-    blocks_per_level: Residual blocks of a level on the way down; there is one
-      more on the way up.
-    attention_levels: Levels, from 0, where the pixels of a frame see each
-      other; the middle of the network is always such a place.
-    temporal_attention_levels: Levels where the frames of a pixel see each
-      other; the middle always is, unless this is None: then frames never do.
+    multipliers: Channels of each level, as multiples of width; each level after
+      the first halves height and width. The number of frames stays the same.
+    blocks_per_level: Residual blocks of a level of the encoder; a level of the
+      decoder has one more.
+    attention_levels: Levels, from 0, with attention over the pixels of a frame.
+      The middle of the network always has it.
+    temporal_attention_levels: Levels with attention over the frames of a pixel.
+      The middle also has it, unless this is None: then no level has it.
     head_width: Channels of an attention head.
-    patch_size: Side of the squares of pixels that the finest level takes as one
-      each; 1 takes pixels as they are. A cheap way to large frames.
-    temporal_kernel: Frames that a convolution across frames sees, one after
-      each residual block; odd; 1 builds none.
+    patch_size: Side of the patches, in pixels, that the finest level processes;
+      1 for pixels. Larger patches make large frames cheaper.
+    temporal_kernel: Frames in the kernel of the convolution across frames that
+      follows each residual block; odd; 1 for no such convolution.
     num_classes: Number of labels; 0 makes a label an error.
-    dropout: Rate of dropout in residual blocks.
+    dropout: Dropout rate in residual blocks.
     remat: What is kept for the backward pass; see nn/remat.py.
-    dtype: Of products and activations. Parameters and statistics are float32.
+    dtype: Dtype of products and activations. Parameters and statistics are
+      float32.
   """
 
   width: int
@@ -94,11 +96,13 @@ class UNet3D(nn.Module):
     stage_class = remat.wrap(_Stage, self.remat)
 
     def stage(level: int, name: str, *, middle: bool = False) -> nn.Module:
-      across = self.temporal_attention_levels
+      temporal = self.temporal_attention_levels
       return stage_class(
         self.width * self.multipliers[level],
-        sees_pixels=middle or level in self.attention_levels,
-        sees_frames=across is not None and (middle or level in across),
+        attends_to_pixels=middle or level in self.attention_levels,
+        attends_to_frames=(
+          temporal is not None and (middle or level in temporal)
+        ),
         head_width=self.head_width,
         temporal_kernel=self.temporal_kernel,
         dropout=self.dropout,
@@ -151,23 +155,23 @@ class UNet3D(nn.Module):
     side = self.patch_size * 2 ** (len(self.multipliers) - 1)
     if h % side or w % side:
       raise ValueError(
-        f'Frames are {h} x {w}; {len(self.multipliers)} levels over patches of'
-        f' {self.patch_size} need sides that are multiples of {side}. Take'
-        ' fewer multipliers, smaller patches or other frames.'
+        f'Frames are {h} x {w} pixels; with {len(self.multipliers)} levels and'
+        f' patch_size {self.patch_size}, both sides must be multiples of'
+        f' {side}. Use fewer multipliers, a smaller patch_size or other frames.'
       )
     if self.temporal_kernel % 2 == 0:
       raise ValueError(
-        f'temporal_kernel is {self.temporal_kernel}; it must be odd, to have a'
-        ' frame in its middle.'
+        f'temporal_kernel is {self.temporal_kernel}; it must be odd, so that it'
+        ' has a middle frame.'
       )
 
 
 class _Stage(nn.Module):
-  """A residual block, then what looks further: in space, then in time."""
+  """A residual block, then temporal convolution and attention, if any."""
 
   features: int
-  sees_pixels: bool
-  sees_frames: bool
+  attends_to_pixels: bool
+  attends_to_frames: bool
   head_width: int
   temporal_kernel: int
   dropout: float
@@ -195,16 +199,22 @@ class _Stage(nn.Module):
       y = nn.silu(_Norm(name='norm_2')(x_bthwc))
       taps = (self.temporal_kernel, 1, 1)
       x_bthwc += conv3d(taps, kernel_init=_zeros, name='conv_2')(y)
-    look = functools.partial(_Attention, self.head_width, dtype=self.dtype)
-    if self.sees_pixels:
-      x_bthwc = look(across='pixels', name='space')(x_bthwc)
-    if self.sees_frames:
-      x_bthwc = look(across='frames', name='time')(x_bthwc)
+    attention = functools.partial(_Attention, self.head_width, dtype=self.dtype)
+    if self.attends_to_pixels:
+      x_bthwc = attention(across='pixels', name='space')(x_bthwc)
+    if self.attends_to_frames:
+      x_bthwc = attention(across='frames', name='time')(x_bthwc)
     return x_bthwc
 
 
 class _Attention(nn.Module):
-  """Adds what the pixels of a frame, or the frames of a pixel, tell it."""
+  """Adds attention over the pixels of each frame or the frames of each pixel.
+
+  Attributes:
+    head_width: Channels of a head.
+    across: 'pixels' or 'frames'.
+    dtype: Dtype of matrix products.
+  """
 
   head_width: int
   across: str
@@ -213,27 +223,28 @@ class _Attention(nn.Module):
   @nn.compact
   def __call__(self, x_bthwc: Array) -> Array:
     b, t, h, w, c = shapes.sizes('bthwc', x_bthwc=x_bthwc)
-    if c % self.head_width:
-      raise ValueError(
-        f'head_width is {self.head_width}; it must divide the {c} channels of'
-        ' each level with attention.'
-      )
+    checks.multiple_of(
+      'The number of channels of a level with attention',
+      c,
+      self.head_width,
+      'head_width',
+    )
+    attention = multi_head.MultiHeadAttention(
+      c,
+      c // self.head_width,
+      input_bias=False,
+      output_bias=False,
+      output_init=_zeros,
+      dtype=self.dtype,
+    )
+    nn.share_scope(self, attention)
     y = _Norm(name='norm')(x_bthwc)
     if self.across == 'pixels':
-      y_bnc = y.reshape(b * t, h * w, c)
-    else:
-      y_bnc = y.reshape(b, t, h * w, c).swapaxes(1, 2).reshape(-1, t, c)
-    dense = functools.partial(nn.Dense, c, use_bias=False, dtype=self.dtype)
-    query, key, value = (
-      dense(name=name)(y_bnc).reshape(*y_bnc.shape[:2], -1, self.head_width)
-      for name in ('query', 'key', 'value')
-    )
-    if self.across == 'frames':  # Convolutions tell pixels apart, not frames.
-      angle = embeddings.rotary_grid((t,), self.head_width)
-      query = embeddings.rotate(query, angle)
-      key = embeddings.rotate(key, angle)
-    y_bnc = attention.attend(query, key, value).reshape(y_bnc.shape)
-    y_bnc = dense(kernel_init=_zeros, name='out')(y_bnc)
-    if self.across == 'frames':
-      y_bnc = y_bnc.reshape(b, h * w, t, c).swapaxes(1, 2)
-    return x_bthwc + y_bnc.reshape(b, t, h, w, c)
+      y_bnc = attention(y.reshape(b * t, h * w, c))
+      return x_bthwc + y_bnc.reshape(x_bthwc.shape)
+    y_bnc = y.reshape(b, t, h * w, c).swapaxes(1, 2).reshape(-1, t, c)
+    # Convolutions depend on the order of pixels, but not on that of frames.
+    angle_np = embeddings.rotary_grid((t,), self.head_width)
+    y_bnc = attention(y_bnc, angle_np=angle_np)
+    y_btsc = y_bnc.reshape(b, h * w, t, c).swapaxes(1, 2)
+    return x_bthwc + y_btsc.reshape(x_bthwc.shape)

@@ -1,11 +1,12 @@
-"""VideoGPT's transformer: codes of a clip one after the other, in raster order.
+"""VideoGPT's transformer: it predicts the codes of a clip in raster order.
 
 Yan et al., "VideoGPT: Video Generation using VQ-VAE and Transformers", 2021,
-https://arxiv.org/abs/2104.10157. As there: norms set by labels, embeddings of
-time, height and width, a start token, and logits that are zero before training.
-Different: codes have embeddings of their own, not the tokenizer's; there is no
-dropout of attention's weights; first frames condition by being there, without
-a network of their own. Words and rotary positions are added.
+https://arxiv.org/abs/2104.10157. As there, norms are conditioned on labels,
+positions are embedded by time, height and width, there is a start token, and
+logits are zero before training. This one differs as follows. Codes have their
+own embeddings instead of the tokenizer's. Attention weights have no dropout.
+Known first frames condition the others as the codes before them, without a
+separate network. Text and rotary positions are added.
 """
 
 import flax.linen as nn
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Condition
-from vgen_jax.nn.attention import conditioning as context_lib
+from vgen_jax.nn.attention import conditioning
 from vgen_jax.nn.attention import transformer
 
 TENSOR_RULES = transformer.TENSOR_RULES
@@ -23,22 +24,22 @@ _small = nn.initializers.normal(0.02)
 
 
 class VideoGPT(nn.Module):
-  """Gives logits of each code from those before it.
+  """Maps codes to logits of each code, given the codes before it.
 
   Attributes:
     num_codes: Size of the codebook.
     width: Size of a token; a multiple of num_heads.
     depth: Number of blocks.
     num_heads: Attention heads of a block.
-    positions: 'absolute', for clips of one length; or 'rotary', with which a
-      clip can be drawn on and on.
+    positions: 'absolute', for clips of one length; or 'rotary', with which
+      clips of any length can be generated.
     num_classes: Number of labels; 0 makes a label an error.
     vocab_size: Number of text tokens; 0 makes text an error.
-    mlp_ratio: Hidden size of an MLP, in widths.
-    dropout: Rate of dropout on what each part of a block adds.
+    mlp_ratio: Hidden size of an MLP divided by width.
+    dropout: Dropout rate of the output of each part of a block.
     remat: What is kept for the backward pass; see nn/remat.py.
-    implementation: Of attention; see nn/attention/attention.py.
-    dtype: Of matrix products. Parameters and residual sums stay float32.
+    implementation: Kernel of attention; see nn/attention/attention.py.
+    dtype: Dtype of matrix products. Parameters and residual sums are float32.
   """
 
   num_codes: int
@@ -57,7 +58,8 @@ class VideoGPT(nn.Module):
   def setup(self):
     self.code = nn.Embed(self.num_codes, self.width, embedding_init=_small)
     self.start = self.param('start', _small, (self.width,))
-    self.told = context_lib.Conditioning(
+    # The attribute names are parts of parameter paths.
+    self.told = conditioning.Conditioning(
       self.width,
       self.width // self.num_heads,
       self.positions,
@@ -70,7 +72,7 @@ class VideoGPT(nn.Module):
       self.num_heads,
       is_causal=True,
       num_classes=self.num_classes,
-      reads=self.vocab_size > 0,
+      has_text=self.vocab_size > 0,
       mlp_ratio=self.mlp_ratio,
       dropout=self.dropout,
       remat=self.remat,
@@ -96,73 +98,75 @@ class VideoGPT(nn.Module):
     """Returns logits of all codes, float32 `[b, t, h, w, k]`.
 
     Args:
-      codes_bthw: Codes; those of a place tell the logits of later ones only.
-      condition: May hold 'label', num_classes being none, and 'text' with
-        'text_mask'.
+      codes_bthw: Codes. Each affects only the logits of later codes.
+      condition: May have 'label', where num_classes stands for no label, and
+        'text' with 'text_mask'.
       train: Whether dropout is on.
-      window: Codes that one sees at most; None is all before it.
+      window: Number of earlier tokens that the logits of a code depend on in
+        each layer; None for no limit.
     """
     b, t, h, w = shapes.sizes('bthw', codes_bthw=codes_bthw)
     context = self.told(condition, b, (t, h, w))
     code_bnd = self.code(codes_bthw.reshape(b, -1)[:, :-1])
     start_b1d = jnp.tile(self.start.reshape(1, 1, -1), (b, 1, 1))
     x_bnd = jnp.concatenate([start_b1d, code_bnd], axis=1)
-    x_bnd += context.place_nd[None]
+    x_bnd += context.position_nd[None]
     x_bnd = self.stack(x_bnd, context, train=train, window=window)
     return self._logits(x_bnd, context).reshape(b, t, h, w, -1)
 
-  def begin(
+  def init_cache(
     self,
     condition: Condition,
     num_clips: int,
     grid: tuple[int, int, int],
     num_frames: int,
     window: int,
-  ) -> tuple[context_lib.Context, transformer.KVCache]:
-    """Returns what `decode` is told of clips, and a memory with no code in it.
+  ) -> tuple[conditioning.Context, transformer.KVCache]:
+    """Returns the context of clips for `decode_step`, and an empty cache.
 
     Args:
       condition: As in `__call__`.
       num_clips: Number of clips, b.
-      grid: Codes along t, h and w of the clips it has learned from.
-      num_frames: Frames of codes to come.
-      window: Codes that one sees at most; no more are kept.
+      grid: Codes along t, h and w of the clips in training.
+      num_frames: Frames of codes to generate.
+      window: Number of tokens to keep at most.
 
     Raises:
-      ValueError: If there are more frames to come than have a position.
+      ValueError: If there are more frames than absolute positions.
     """
     if num_frames > grid[0] and self.positions != 'rotary':
       raise ValueError(
         f'{num_frames} frames of codes are asked for, but positions are'
-        f" {self.positions!r}, of {grid[0]}; build with positions 'rotary', or"
-        ' draw by parts, the end of one being known in the next.'
+        f' {self.positions!r} for {grid[0]} frames; build with positions'
+        " 'rotary', or generate in parts, where the end of a part is known at"
+        ' the start of the next.'
       )
-    places = (max(num_frames, grid[0]), *grid[1:])
-    context = self.told(condition, num_clips, places)
+    positions = (max(num_frames, grid[0]), *grid[1:])
+    context = self.told(condition, num_clips, positions)
     size = min(window, num_frames * grid[1] * grid[2])
-    return context, self.stack.begin(num_clips, size, context)
+    return context, self.stack.init_cache(num_clips, size, context)
 
-  def decode(
+  def decode_step(
     self,
     code_b: Array,
-    place: Array,
-    context: context_lib.Context,
-    memory: transformer.KVCache,
+    position: Array,
+    context: conditioning.Context,
+    kv_cache: transformer.KVCache,
   ) -> tuple[Array, transformer.KVCache]:
-    """Returns logits `[b, k]` of the codes of a place, and a memory to go on.
+    """Returns logits `[b, k]` of the codes of a position, and the new cache.
 
     Args:
-      code_b: Codes of the place before; of no meaning at place 0.
-      place: Number of a code in its clip, int32; 0 is the first.
-      context: From `begin`.
-      memory: From the place before, or from `begin`.
+      code_b: Codes of the position before; ignored at position 0.
+      position: Index of a code in its clip, int32; the first is 0.
+      context: Context from `init_cache`.
+      kv_cache: Cache from the previous position, or from `init_cache`.
     """
-    context = context_lib.at(context, place)
-    x_bd = jnp.where(place == 0, self.start[None], self.code(code_b))
-    x_b1d = x_bd[:, None] + context.place_nd[None]
-    x_b1d, memory = self.stack.decode(x_b1d, memory, context, place)
-    return self._logits(x_b1d, context)[:, 0], memory
+    context = conditioning.at(context, position)
+    x_bd = jnp.where(position == 0, self.start[None], self.code(code_b))
+    x_b1d = x_bd[:, None] + context.position_nd[None]
+    x_b1d, kv_cache = self.stack.decode_step(x_b1d, kv_cache, context, position)
+    return self._logits(x_b1d, context)[:, 0], kv_cache
 
-  def _logits(self, x_bnd: Array, context: context_lib.Context) -> Array:
+  def _logits(self, x_bnd: Array, context: conditioning.Context) -> Array:
     x_bnd = self.norm(x_bnd, context.label_b)
     return self.out(x_bnd).astype(jnp.float32)

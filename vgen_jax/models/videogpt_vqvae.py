@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
-from vgen_jax.nn.attention import attention
+from vgen_jax.nn.attention import multi_head
 from vgen_jax.nn.bottlenecks import autoencoder
 from vgen_jax.nn.convolution import conv
 
@@ -137,35 +137,19 @@ class _Block(nn.Module):
     y = nn.relu(_norm(train, self.dtype, 'norm_1')(y))
     y = layer(self.width, (1, 1, 1), name='mix')(y)
     y = nn.relu(_norm(train, self.dtype, 'norm_2')(y))
-    look = functools.partial(_AxialAttention, self.num_heads, self.dtype)
     return x_bthwc + sum(
-      look(axis, name=name)(y) for name, axis in _AXES.items()
+      self._attention(y, axis, name) for name, axis in _AXES.items()
     )
 
-
-class _AxialAttention(nn.Module):
-  """Attention among places that differ in one axis only."""
-
-  num_heads: int
-  dtype: str
-  axis: int
-
-  @nn.compact
-  def __call__(self, x_bthwc: Array) -> Array:
-    c = x_bthwc.shape[-1]
-    # Lines along the axis become sequences of their own.
-    x_ghwnc = jnp.moveaxis(x_bthwc, self.axis, -2)
-    x_bnc = x_ghwnc.reshape(-1, *x_ghwnc.shape[-2:])
-    dense = functools.partial(nn.Dense, c, dtype=self.dtype)
-    query, key, value = (
-      dense(use_bias=False, name=name)(x_bnc).reshape(
-        *x_bnc.shape[:2], self.num_heads, -1
-      )
-      for name in ('query', 'key', 'value')
+  def _attention(self, x_bthwc: Array, axis: int, name: str) -> Array:
+    """Returns attention over positions that differ only along one axis."""
+    layer = multi_head.MultiHeadAttention(
+      self.width, self.num_heads, False, dtype=self.dtype, name=name
     )
-    y_bnc = attention.attend(query, key, value).reshape(x_bnc.shape)
-    y_bnc = dense(name='out')(y_bnc)
-    return jnp.moveaxis(y_bnc.reshape(x_ghwnc.shape), -2, self.axis)
+    # Each line along the axis is a sequence.
+    x_ghwnc = jnp.moveaxis(x_bthwc, axis, -2)
+    y_bnc = layer(x_ghwnc.reshape(-1, *x_ghwnc.shape[-2:]))
+    return jnp.moveaxis(y_bnc.reshape(x_ghwnc.shape), -2, axis)
 
 
 def _norm(train: bool, dtype: str, name: str) -> nn.Module:

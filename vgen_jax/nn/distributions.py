@@ -1,6 +1,6 @@
-"""Distributions that networks give out, and what one asks of them.
+"""Probability distributions that networks output.
 
-Variables are independent. Logarithms are natural, so amounts are in nats.
+Variables are independent. Logarithms are natural, so results are in nats.
 """
 
 import math
@@ -14,18 +14,23 @@ from vgen_jax.core.types import Array
 
 
 class Gaussian(NamedTuple):
-  """Normal variables.
+  """Normal distributions.
 
   Attributes:
-    mean: Of any shape `[b, ...]`.
-    log_variance: Of the same shape, or one that it broadcasts.
+    mean: Means, of any shape `[b, ...]`.
+    log_variance: Logarithms of the variances, of the same shape or one that
+      broadcasts to it.
   """
 
   mean: Array
   log_variance: Array
 
-  def draw(self, key_b: Array) -> Array:
-    """Draws by mean + deviation * noise, so that gradients reach both."""
+  def sample(self, key_b: Array) -> Array:
+    """Returns mean + deviation * noise, which is differentiable in both.
+
+    Args:
+      key_b: Random key of each clip.
+    """
     noise = random.normal(key_b, self.mean.shape[1:])
     return self.mean + jnp.exp(self.log_variance / 2) * noise
 
@@ -42,11 +47,12 @@ class Gaussian(NamedTuple):
 
 
 class Laplace(NamedTuple):
-  """Variables whose log-density falls in straight lines from the mean.
+  """Laplace distributions, whose density is exp(-|x - mean| / scale).
 
   Attributes:
-    mean: Of any shape `[b, ...]`.
-    log_scale: Of the mean distance from it; of the same shape, or a scalar.
+    mean: Means, of any shape `[b, ...]`.
+    log_scale: Logarithms of the scales, of the same shape or a scalar. The
+      scale is the mean absolute deviation.
   """
 
   mean: Array
@@ -59,17 +65,18 @@ class Laplace(NamedTuple):
 
 
 class DiscretizedLogistic(NamedTuple):
-  """Pixels of a few levels, each with what a logistic density has around it.
+  """Logistic distributions, discretized to a number of levels.
 
-  Levels are evenly spread over [-1, 1]. The lowest one gets all that lies
-  below, and the highest all above, so that probabilities sum to 1. As in
-  Salimans et al., "PixelCNN++", 2017, https://arxiv.org/abs/1701.05517, but of
-  one logistic alone.
+  Levels are evenly spaced over [-1, 1]. The probability of a level is the
+  integral of the density over the interval around it. The lowest level also
+  gets all below and the highest all above, so that probabilities sum to 1. As
+  in Salimans et al., "PixelCNN++", 2017, https://arxiv.org/abs/1701.05517, but
+  with one logistic distribution instead of a mixture.
 
   Attributes:
-    mean: Of any shape `[b, ...]`.
-    log_scale: Of the logistic; of the same shape, or a scalar.
-    num_levels: 256 for pixels that were uint8.
+    mean: Means, of any shape `[b, ...]`.
+    log_scale: Logarithms of the scales, of the same shape or a scalar.
+    num_levels: Number of levels; 256 for pixels that were uint8.
   """
 
   mean: Array
@@ -77,7 +84,7 @@ class DiscretizedLogistic(NamedTuple):
   num_levels: int = 256
 
   def log_prob(self, x: Array) -> Array:
-    """Returns the log-probability of each value, taken for the nearest level.
+    """Returns the log-probability of the level that is nearest to each value.
 
     Args:
       x: Values in [-1, 1].
@@ -86,9 +93,9 @@ class DiscretizedLogistic(NamedTuple):
     level = jnp.rint((x + 1) / 2 * last)
     sharpness = jnp.exp(-self.log_scale)
     half = sharpness / last  # Half the distance between levels, in scales.
-    centre = (level * 2 / last - 1 - self.mean) * sharpness
-    below = jax.nn.log_sigmoid(centre + half)  # All up to the upper border.
-    above = jax.nn.log_sigmoid(half - centre)  # All from the lower border on.
+    center = (level * 2 / last - 1 - self.mean) * sharpness
+    below = jax.nn.log_sigmoid(center + half)  # Log-CDF at the upper bound.
+    above = jax.nn.log_sigmoid(half - center)  # log(1 - CDF) at the lower one.
     # sigmoid(p) - sigmoid(q) = sigmoid(p) sigmoid(-q) (1 - exp(q - p)).
     within = below + above + jnp.log(-jnp.expm1(-2 * half))
     return jnp.where(level == 0, below, jnp.where(level == last, above, within))

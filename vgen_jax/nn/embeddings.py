@@ -1,7 +1,7 @@
 """Embeddings of positions, times and labels.
 
-Letters of this file, besides those of core/shapes.py: `a` heads of attention,
-`e` width of a head, `p` pairs of numbers that turn together, `e` = 2 `p`.
+Letters of this file, in addition to those of core/shapes.py: `a` heads of
+attention, `e` width of a head, `p` pairs of rotated numbers, `e` = 2 `p`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,15 +16,16 @@ _TIME_WIDTH = 256  # Sines and cosines of a time, as in DiT.
 
 
 class TimeAndLabel(nn.Module):
-  """Embeds when in the process a clip is, and what it should show.
+  """Embeds the time of the diffusion process and the label of a clip.
 
   Attributes:
     width: Size of the embedding.
     num_classes: Number of labels K; 0 makes a label an error. Row K of the
       table stands for "no label" and is used when none is given.
-    dtype: Of matrix products.
-    label_scale: Standard deviation of the table at first. Labels of a scale
-      like that of times are heeded sooner, in hundreds of steps.
+    dtype: Dtype of matrix products.
+    label_scale: Initial standard deviation of the table of labels. With a scale
+      like that of the time embedding, networks use labels earlier in training,
+      within hundreds of steps.
   """
 
   width: int
@@ -38,13 +39,13 @@ class TimeAndLabel(nn.Module):
 
     Args:
       time_b: Times in about [0, 1].
-      condition: May hold `label`, int32 `[b]` in [0, K].
+      condition: May have 'label', int32 `[b]` in [0, K].
 
     Raises:
       ValueError: If there is a label, but num_classes is 0.
     """
     dense = functools.partial(nn.Dense, dtype=self.dtype)
-    # Times in [0, 1] are stretched to the range that sinusoids tell apart.
+    # Times in [0, 1] are scaled to a range that the sinusoids resolve.
     time_bd = sincos(1e3 * time_b, _TIME_WIDTH)
     time_bd = nn.silu(dense(self.width, name='time_in')(time_bd))
     time_bd = dense(self.width, name='time_out')(time_bd)
@@ -66,12 +67,12 @@ class TimeAndLabel(nn.Module):
 
 
 def sincos(position_n: Array, width: int, max_period: float = 1e4) -> Array:
-  """Embeds each position as sines and cosines; returns float32 `[n, width]`.
+  """Returns sines and cosines of each position, float32 `[n, width]`.
 
   Wavelengths grow geometrically from 2 pi to `2 pi * max_period` positions.
 
   Args:
-    position_n: Positions, in any unit; need not be whole numbers.
+    position_n: Positions, in any unit; they need not be whole numbers.
     width: Size of an embedding; even.
     max_period: Longest wavelength, in units of 2 pi positions.
 
@@ -79,22 +80,27 @@ def sincos(position_n: Array, width: int, max_period: float = 1e4) -> Array:
   https://arxiv.org/abs/1706.03762
   """
   if width % 2:
-    raise ValueError(f'A sine/cosine embedding is of even width, not {width}.')
+    raise ValueError(f'width is {width}; sines and cosines need an even width.')
   exponent = jnp.linspace(0.0, 1.0, width // 2)
   angle = jnp.outer(position_n.astype(jnp.float32), max_period**-exponent)
   return jnp.concatenate([jnp.sin(angle), jnp.cos(angle)], axis=-1)
 
 
 def sincos_grid(sizes: Sequence[int], width: int) -> Array:
-  """Embeds the cells of a grid, last axis fastest; float32 `[n, width]`.
+  """Returns sines and cosines of the cells of a grid, float32 `[n, width]`.
 
-  Each axis has an even share of the numbers, the first what is left over.
+  The width is split evenly among the axes; the first axis gets the remainder.
+
+  Args:
+    sizes: Number of cells along each axis; the last is the fastest in `n`.
+    width: Size of an embedding; even, and at least 2 for each axis.
   """
-  shares = [2 * pairs for pairs in _shares(width, len(sizes))]
-  places = jnp.meshgrid(*map(jnp.arange, sizes), indexing='ij')
+  positions = jnp.meshgrid(*map(jnp.arange, sizes), indexing='ij')
   parts = [
-    sincos(place.ravel(), share)
-    for place, share in zip(places, shares, strict=True)
+    sincos(position.ravel(), 2 * pairs)
+    for position, pairs in zip(
+      positions, _split(width, len(sizes)), strict=True
+    )
   ]
   return jnp.concatenate(parts, axis=-1)
 
@@ -102,50 +108,55 @@ def sincos_grid(sizes: Sequence[int], width: int) -> Array:
 def rotary_grid(
   sizes: Sequence[int], head_width: int, max_period: float = 1e4
 ) -> Array:
-  """Returns how far `rotate` turns each pair in each cell, `[n, p]` radians.
+  """Returns the angle of each pair in each cell for `rotate`, `[n, p]` radians.
 
-  The pairs of a head are shared out to the axes of the grid, the first has what
-  is left over; within an axis they turn at geometric speeds, 1 radian a cell
-  and slower.
+  The pairs of a head are split evenly among the axes of the grid; the first
+  axis gets the remainder. The frequencies of an axis are geometric, from 1
+  radian per cell down.
 
   Args:
-    sizes: Cells along each axis; the last is the fastest in `n`.
-    head_width: Numbers in a head; even, and at least 2 for each axis.
-    max_period: Reciprocal of the slowest speed, not itself reached.
+    sizes: Number of cells along each axis; the last is the fastest in `n`.
+    head_width: Width of a head; even, and at least 2 for each axis.
+    max_period: Reciprocal of a lower bound of the frequencies.
 
   Reference: Su et al., "RoFormer: Enhanced Transformer with Rotary Position
-  Embedding", 2021, https://arxiv.org/abs/2104.09864; several axes are our own
-  straightforward extension.
+  Embedding", 2021, https://arxiv.org/abs/2104.09864, extended here to several
+  axes.
   """
-  places = jnp.meshgrid(*map(jnp.arange, sizes), indexing='ij')
+  positions = jnp.meshgrid(*map(jnp.arange, sizes), indexing='ij')
+  pairs_per_axis = _split(head_width, len(sizes))
   angles = []
-  for place, pairs in zip(places, _shares(head_width, len(sizes)), strict=True):
-    speed_p = max_period ** -(jnp.arange(pairs) / pairs)
-    angles.append(jnp.outer(place.ravel(), speed_p))
+  for position, pairs in zip(positions, pairs_per_axis, strict=True):
+    frequency_p = max_period ** -(jnp.arange(pairs) / pairs)
+    angles.append(jnp.outer(position.ravel(), frequency_p))
   return jnp.concatenate(angles, axis=-1)
 
 
 def rotate(x_bnae: Array, angle_np: Array) -> Array:
-  """Turns number i and number i + e / 2 of each head as one vector in a plane.
+  """Rotates each pair of numbers, i and i + e / 2, of each head by its angle.
 
-  A product of two heads so turned depends on the difference of their angles
-  only. Computed in float32; returned in the dtype of the input.
+  The dot product of two rotated heads depends only on the difference of their
+  angles. The result is computed in float32 and has the dtype of the input.
+
+  Args:
+    x_bnae: Queries or keys.
+    angle_np: Angles in radians, from `rotary_grid`.
   """
   dtype = x_bnae.dtype
   cos = jnp.cos(angle_np)[None, :, None]
   sin = jnp.sin(angle_np)[None, :, None]
   x, y = jnp.split(x_bnae.astype(jnp.float32), 2, axis=-1)
-  turned = jnp.concatenate([x * cos - y * sin, x * sin + y * cos], axis=-1)
-  return turned.astype(dtype)
+  rotated = jnp.concatenate([x * cos - y * sin, x * sin + y * cos], axis=-1)
+  return rotated.astype(dtype)
 
 
-def _shares(width: int, num_axes: int) -> list[int]:
-  """Shares out `width / 2` pairs to the axes."""
+def _split(width: int, num_axes: int) -> list[int]:
+  """Returns how many of the `width / 2` pairs each axis gets."""
   pairs = width // 2
   if width % 2 or pairs < num_axes:
     raise ValueError(
-      f'A width of {width} has no pair of numbers for each of {num_axes} axes;'
-      f' it must be even, and at least {2 * num_axes}.'
+      f'The width is {width}; for {num_axes} axes it must be even and at least'
+      f' {2 * num_axes}, so that each axis gets a pair of numbers.'
     )
-  share = pairs // num_axes
-  return [pairs - share * (num_axes - 1)] + [share] * (num_axes - 1)
+  per_axis = pairs // num_axes
+  return [pairs - per_axis * (num_axes - 1)] + [per_axis] * (num_axes - 1)

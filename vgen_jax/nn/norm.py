@@ -1,4 +1,4 @@
-"""Normalization of frames by themselves."""
+"""Normalization of single frames."""
 
 import flax.linen as nn
 from jax import lax
@@ -9,18 +9,20 @@ from vgen_jax.core.types import Array
 
 
 class FrameGroupNorm(nn.Module):
-  """Group norm of each frame by its own statistics.
+  """Group norm of each frame with its own statistics.
 
-  The usual group norm of a clip averages over time, too, and so lets every
-  frame see every other. This one does not: a frame is treated alike in a clip
-  and as an image. Statistics are float32.
+  The usual group norm of a clip averages also over time, so that each frame
+  depends on all others. This one gives a frame in a clip the same result as the
+  frame as an image. Statistics are float32.
 
   Attributes:
-    num_groups: Groups of channels that share a mean and a variance; if they do
-      not divide the channels, the greatest number below that does is taken.
-    min_channels: Channels that a group has at least, if there are as many: a
-      group of one channel could no longer say how bright a frame is.
-    epsilon: Added to the variance.
+    num_groups: Number of groups of channels; channels of a group share a mean
+      and a variance. If it does not divide the number of channels, the largest
+      smaller number that does is used.
+    min_channels: Smallest number of channels of a group, if there are as many
+      channels. With one channel in a group, the brightness of a frame would be
+      lost.
+    epsilon: Number that is added to the variance.
 
   Reference: Wu and He, "Group Normalization", 2018,
   https://arxiv.org/abs/1803.08494
@@ -37,20 +39,23 @@ class FrameGroupNorm(nn.Module):
     scale_bc: Array | None = None,
     shift_bc: Array | None = None,
   ) -> Array:
-    """Returns the normalized clips, times 1 + scale, plus shift.
+    """Returns the normalized clips, times 1 + scale_bc, plus shift_bc.
 
     Args:
-      x_bthwc: Clips.
-      scale_bc: What a condition says; None is 0.
-      shift_bc: The same, added; None is 0.
+      x_bthwc: Clips, or features of clips.
+      scale_bc: Scale from a condition; None for 0.
+      shift_bc: Shift from a condition; None for 0.
     """
     b, t, c = shapes.sizes('btc', x_bthwc=x_bthwc)
     gain_c = self.param('scale', nn.initializers.ones_init(), (c,))
     bias_c = self.param('bias', nn.initializers.zeros_init(), (c,))
-    most = min(self.num_groups, max(c // self.min_channels, 1))
-    groups = max(n for n in range(1, most + 1) if c % n == 0)
+    max_groups = min(self.num_groups, max(c // self.min_channels, 1))
+    groups = max(n for n in range(1, max_groups + 1) if c % n == 0)
 
-    # Pixels first, then groups: sums run along memory, in one pass for both.
+    # `nn.GroupNorm(reduction_axes=(-3, -2, -1))` agrees with this, but only up
+    # to rounding, and does not take scale_bc and shift_bc. Here pixels are
+    # averaged before channels, which reads memory in order, in one pass for
+    # both moments.
     x32 = x_bthwc.astype(jnp.float32)
     first_btc = x32.mean((2, 3))
     second_btc = lax.square(x32).mean((2, 3))
@@ -59,7 +64,7 @@ class FrameGroupNorm(nn.Module):
     variance_btg = jnp.maximum(square_btg - lax.square(mean_btg), 0)
     inverse_btg = lax.rsqrt(variance_btg + self.epsilon)
 
-    # All that follows is one product and one sum for each number.
+    # The rest is one multiplication and one addition for each number.
     scale_btc = jnp.repeat(inverse_btg, c // groups, -1) * gain_c[None, None]
     shift_btc = bias_c[None, None]
     shift_btc -= jnp.repeat(mean_btg, c // groups, -1) * scale_btc

@@ -1,9 +1,9 @@
-"""What a layer keeps for its backward pass, by the name of a policy."""
-
-import difflib
+"""Rematerialization: what a layer keeps for its backward pass."""
 
 import flax.linen as nn
 import jax
+
+from vgen_jax.core import checks
 
 _POLICIES = {
   'none': None,
@@ -14,26 +14,22 @@ _POLICIES = {
 
 
 def wrap(layer: type[nn.Module], policy: str, **kwargs) -> type[nn.Module]:
-  """Returns a layer like `layer` that computes again what it did not keep.
+  """Returns a layer class that recomputes values in the backward pass.
 
-  Results and gradients are the same; memory is traded for time.
+  It uses less memory and more time; results and gradients are the same.
 
   Args:
     layer: Class of a layer; its parameters keep their names.
-    policy: 'none' keeps all, 'full' only the inputs, 'dots' the results of
-      products, 'weight_dots' those of products with weights (so not the logits
-      of attention).
+    policy: What to keep. 'none' keeps all values, so nothing is recomputed;
+      'full' keeps only the inputs, 'dots' the results of matrix products, and
+      'weight_dots' the results of matrix products with weights, which excludes
+      the logits of attention.
     **kwargs: Further arguments of `nn.remat`.
 
   Raises:
-    ValueError: If there is no such policy.
+    ValueError: If policy is unknown.
   """
-  if policy not in _POLICIES:
-    close = difflib.get_close_matches(policy, _POLICIES, n=1)
-    hint = f' Did you mean {close[0]!r}?' if close else ''
-    raise ValueError(
-      f'remat is {policy!r}; it must be one of {tuple(_POLICIES)}.{hint}'
-    )
+  checks.one_of('remat', policy, _POLICIES)
   if policy == 'none':
     return layer
   return nn.remat(

@@ -45,10 +45,10 @@ class Chain(nn.Module):
     logits = self._logits(before_bn, is_first, condition)
     return logits.reshape(*codes_bthw.shape, 3)
 
-  def begin(self, condition, num_clips, grid, num_frames, window):
+  def init_cache(self, condition, num_clips, grid, num_frames, window):
     return condition, jnp.zeros((num_clips, 0))
 
-  def decode(self, code_b, place, context, memory):
+  def decode_step(self, code_b, place, context, memory):
     first_b = jnp.broadcast_to(place == 0, code_b.shape)
     return self._logits(code_b, first_b, context), memory
 

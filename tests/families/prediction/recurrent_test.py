@@ -26,7 +26,7 @@ KEY_B = jax.random.split(jax.random.key(1), 3)
 class Mover(nn.Module):
   """Predicts that pixels keep changing at the same rate."""
 
-  def start(self, shape_bhw):
+  def initial_carry(self, shape_bhw):
     return jnp.zeros((*shape_bhw, 1)), jnp.zeros(shape_bhw[0])
 
   @nn.compact
@@ -185,8 +185,8 @@ class Forgetful(nn.Module):
 
   network: nn.Module
 
-  def start(self, shape_bhw):
-    return self.network.start(shape_bhw)
+  def initial_carry(self, shape_bhw):
+    return self.network.initial_carry(shape_bhw)
 
   def __call__(self, carry, frame, action=None, **kwargs):
     return carry, self.network(carry, frame, action, **kwargs)[1]

@@ -43,7 +43,7 @@ def test_causal_attention_sees_no_later_token(is_causal):
 
 
 def test_errors_tell_what_to_do():
-  with pytest.raises(ValueError, match="the backend is 'cpu'; it needs"):
+  with pytest.raises(ValueError, match="the backend is 'cpu'; cuDNN needs"):
     attention.attend(QUERY, KEY, VALUE, implementation='cudnn')
   with pytest.raises(ValueError, match='must be one of'):
     attention.attend(QUERY, KEY, VALUE, implementation='flash')
@@ -63,6 +63,6 @@ def test_errors_tell_what_to_do():
 def test_what_cudnn_takes(monkeypatch, dtype, width, fault):
   monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
   query = jnp.ones((1, 4, 2, width), dtype)
-  found = attention._cudnn_fault(query)
+  found = attention._cudnn_obstacle(query)
   assert fault in found
   assert bool(fault) == bool(found)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vgen_jax.nn.attention import cache
-from vgen_jax.nn.attention import conditioning as context_lib
+from vgen_jax.nn.attention import conditioning
 from vgen_jax.nn.attention import transformer
 
 WIDTH, HEADS, GRID = 12, 2, (3, 1, 2)
@@ -24,7 +24,7 @@ def random_like(shapes, seed: int = 0):
 def make(context=None, **kwargs):
   fields = dict(width=WIDTH, depth=2, num_heads=HEADS, is_causal=True) | kwargs
   blocks = transformer.Blocks(**fields)
-  context = context or context_lib.Context()
+  context = context or conditioning.Context()
   init = lambda: blocks.init(jax.random.key(0), X_BND, context, train=False)
   return blocks, random_like(jax.eval_shape(init))
 
@@ -33,7 +33,7 @@ def apply(blocks, params, x_bnd=X_BND, context=None, **kwargs):
   run = lambda params, x_bnd: blocks.apply(
     params,
     x_bnd,
-    context or context_lib.Context(),
+    context or conditioning.Context(),
     **dict(train=False) | kwargs,
   )
   return jax.jit(run)(params, x_bnd)
@@ -41,17 +41,17 @@ def apply(blocks, params, x_bnd=X_BND, context=None, **kwargs):
 
 def decode(blocks, params, window, context=None):
   """Feeds X_BND one token at a time."""
-  context = context or context_lib.Context()
+  context = context or conditioning.Context()
 
   @jax.jit
   def run(params):
-    memory = blocks.apply(params, 2, window, context, method='begin')
+    memory = blocks.apply(params, 2, window, context, method='init_cache')
 
     def step(memory, place):
       x_b1d = jax.lax.dynamic_slice_in_dim(X_BND, place, 1, axis=1)
-      here = context_lib.at(context, place)
+      here = conditioning.at(context, place)
       y_b1d, memory = blocks.apply(
-        params, x_b1d, memory, here, place, method='decode'
+        params, x_b1d, memory, here, place, method='decode_step'
       )
       return memory, y_b1d[:, 0]
 
@@ -61,7 +61,7 @@ def decode(blocks, params, window, context=None):
 
 
 def told(positions='absolute', num_classes=0, vocab_size=0, condition=None):
-  maker = context_lib.Conditioning(
+  maker = conditioning.Conditioning(
     WIDTH, WIDTH // HEADS, positions, num_classes, vocab_size
   )
   init = lambda: maker.init(jax.random.key(0), condition or {}, 2, GRID)
@@ -80,7 +80,7 @@ TEXT = {
 def test_a_token_sees_those_before_it_or_all(is_causal):
   blocks, params = make(is_causal=is_causal)
   third = lambda x_bnd: blocks.apply(
-    params, x_bnd, context_lib.Context(), train=False
+    params, x_bnd, conditioning.Context(), train=False
   )[0, 2].sum()
   dependence = jnp.abs(jax.jit(jax.grad(third))(X_BND)).max(-1)
   assert (dependence[0, :3] > 1e-5).all()
@@ -99,7 +99,7 @@ def test_one_by_one_is_all_at_once(window, how):
   if how == 'rotary':
     context = told('rotary')
   if how == 'told':
-    fields = dict(num_classes=2, reads=True, remat='full')
+    fields = dict(num_classes=2, has_text=True, remat='full')
     context = told('absolute', 2, 5, TEXT)
   blocks, params = make(context, **fields)
   whole = apply(blocks, params, context=context, window=window)
@@ -124,7 +124,7 @@ def test_a_ring_forgets_the_oldest():
   for place in range(5):
     token = jnp.full((1, 1, 1, 1), place + 1.0)
     ring = cache.write(ring, cache.KeyValues(token, -token), jnp.array(place))
-    filled = cache.filled(ring, jnp.array(place))
+    filled = cache.filled_mask(ring, jnp.array(place))
     assert int(filled.sum()) == min(place + 1, 3)
   np.testing.assert_array_equal(ring.key_bmae.ravel(), [4, 5, 3])
   np.testing.assert_array_equal(ring.value_bmae.ravel(), [-4, -5, -3])
@@ -132,47 +132,49 @@ def test_a_ring_forgets_the_oldest():
 
 def test_a_band_is_what_a_ring_shows():
   expected = [[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]]
-  np.testing.assert_array_equal(cache.band(4, 2)[0], np.array(expected, bool))
+  np.testing.assert_array_equal(
+    cache.window_mask(4, 2)[0], np.array(expected, bool)
+  )
 
 
 def test_labels_and_words_count_each_for_its_own_clip():
   context = told('absolute', 2, 5, TEXT)
-  blocks, params = make(context, num_classes=2, reads=True)
+  blocks, params = make(context, num_classes=2, has_text=True)
   out = apply(blocks, params, context=context)
   other = context._replace(label_b=jnp.array([1, 2]))
   changed = np.abs(apply(blocks, params, context=other) - out).max((1, 2))
   assert changed[0] > 1e-2
   assert changed[1] == 0
-  louder = context.word_bmd.at[1, 1].multiply(2)
+  louder = context.text_bmd.at[1, 1].multiply(2)
   changed = np.abs(
-    apply(blocks, params, context=context._replace(word_bmd=louder)) - out
+    apply(blocks, params, context=context._replace(text_bmd=louder)) - out
   ).max((1, 2))
   assert changed[1] > 1e-3
   assert changed[0] == 0
   # What is no word says nothing.
-  padded = context.word_bmd.at[1, 2:].set(9.0)
-  same = apply(blocks, params, context=context._replace(word_bmd=padded))
+  padded = context.text_bmd.at[1, 2:].set(9.0)
+  same = apply(blocks, params, context=context._replace(text_bmd=padded))
   np.testing.assert_array_equal(same, out)
 
 
 def test_nothing_told_is_the_last_label_and_no_word():
   silent = told('absolute', 2, 5, {})
   np.testing.assert_array_equal(silent.label_b, [2, 2])
-  assert silent.word_bmd.shape == (2, 1, WIDTH)
+  assert silent.text_bmd.shape == (2, 1, WIDTH)
   masked = told('absolute', 2, 5, TEXT | {'text_mask': jnp.zeros((2, 3), bool)})
   np.testing.assert_array_equal(
-    masked.word_mask_bm, [[True, False, False, False]] * 2
+    masked.text_mask_bm, [[True, False, False, False]] * 2
   )
-  np.testing.assert_array_equal(masked.word_bmd[:, :1], silent.word_bmd)
+  np.testing.assert_array_equal(masked.text_bmd[:, :1], silent.text_bmd)
 
 
 def test_places_differ_along_each_axis():
   grid = (2, 3, 2)
   for positions, axes in (('absolute', (0, 1, 2)), ('rotary', (1, 2))):
-    maker = context_lib.Conditioning(12, 6, positions)
+    maker = conditioning.Conditioning(12, 6, positions)
     init = lambda maker=maker: maker.init(jax.random.key(0), {}, 1, grid)
     context = maker.apply(random_like(jax.eval_shape(init)), {}, 1, grid)
-    place_thwd = context.place_nd.reshape(*grid, 12)
+    place_thwd = context.position_nd.reshape(*grid, 12)
     for axis in range(3):
       gap = np.abs(np.diff(place_thwd, axis=axis)).max()
       assert (gap > 1e-2) == (axis in axes), (positions, axis)
@@ -183,7 +185,7 @@ def test_scan_is_a_plain_loop_and_remat_changes_no_gradient():
   def gradient(**kwargs):
     blocks, params = make(**kwargs)
     loss = lambda params: jnp.square(
-      blocks.apply(params, X_BND, context_lib.Context(), train=True)
+      blocks.apply(params, X_BND, conditioning.Context(), train=True)
     ).mean()
     return jax.jit(jax.grad(loss))(params)
 

@@ -57,7 +57,9 @@ def test_no_seams():
 
 
 def test_too_small_tiles():
-  with pytest.raises(ValueError, match='overlap is 7, tiles are 7'):
+  with pytest.raises(
+    ValueError, match='overlap is 7 and the side of a tile is 7'
+  ):
     tiled(blur, 7)
 
 

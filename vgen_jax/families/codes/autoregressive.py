@@ -39,7 +39,7 @@ class Autoregressive(code_model.CodeModel):
   Attributes:
     transformer: `(codes_bthw, condition, train=..., window=...) ->
       logits_bthwk`, of each code given the last `window` before it; with
-      methods `begin` and `decode` as in models/videogpt.py.
+      `init_cache` and `decode_step` as in models/videogpt.py.
     num_frames: Number of frames of codes to generate; 0 for those of a clip.
     window: Number of frames of codes that attention covers in each layer; 0 for
       those of a clip.
@@ -88,7 +88,7 @@ class Autoregressive(code_model.CodeModel):
       self.grid,
       grid[0],
       self._window_codes,
-      method='begin',
+      method='init_cache',
     )
     sample_key_b = random.fold_in(key_b, _SAMPLE)
 
@@ -101,7 +101,7 @@ class Autoregressive(code_model.CodeModel):
         place,
         context,
         memory,
-        method='decode',
+        method='decode_step',
       )
       logits_bk = self.apply_guidance(logits_bk) if is_guided else logits_bk
       logits_bk = token_sampling.filtered(

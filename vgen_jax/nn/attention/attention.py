@@ -1,18 +1,20 @@
-"""Attention, by the fastest kernel that fits.
+"""Scaled dot-product attention with a choice of kernels.
 
-Letters of this file, besides those of core/shapes.py: `a` heads, `e` width of a
-head, `m` tokens that are looked at.
+Letters of this file, in addition to those of core/shapes.py: `a` heads, `e`
+width of a head, `m` tokens attended to.
 """
 
 import jax
 import jax.numpy as jnp
 
+from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 
 _IMPLEMENTATIONS = ('auto', 'xla', 'cudnn')
-# Below this, all logits fit near the cores, and XLA's kernel is good enough;
-# looking across frames means few tokens and batches too long for cuDNN's grid.
+# With fewer tokens, all logits fit into fast memory and XLA's kernel is fast
+# enough. Attention across frames has few tokens and often batches that are too
+# large for cuDNN's grid.
 _FLASH_TOKENS = 128
 
 
@@ -25,19 +27,20 @@ def attend(
   mask_bnm: Array | None = None,
   implementation: str = 'auto',
 ) -> Array:
-  """Returns for each token the mean of the values of those it looks at.
+  """Returns softmax(query key^T / sqrt(e)) value for each head, `[b, n, a, e]`.
 
-  Logits are divided by the root of `e`; they and their softmax are float32.
+  Logits and softmax are float32.
 
   Args:
-    query_bnae: What each token looks for.
-    key_bmae: What each token offers.
-    value_bmae: What it hands over.
-    is_causal: Whether token n sees only tokens m <= n.
-    mask_bnm: True where n may see m; None is everywhere. Sizes may be 1.
-    implementation: 'xla'; 'cudnn' (flash attention of NVIDIA's GPUs, which
-      holds no logits in memory); or 'auto', the latter wherever it can run and
-      there are tokens enough.
+    query_bnae: Queries.
+    key_bmae: Keys of the tokens attended to.
+    value_bmae: Values of the tokens attended to.
+    is_causal: Whether token n attends only to tokens m <= n.
+    mask_bnm: True where token n attends to token m; sizes may be 1. None for
+      all.
+    implementation: 'xla'; 'cudnn' (flash attention on NVIDIA GPUs, which does
+      not store the logits in memory); or 'auto': 'cudnn' wherever it can run,
+      if there are at least 128 keys and no mask, else 'xla'.
 
   Raises:
     ValueError: If shapes disagree, or 'cudnn' is asked for and cannot run.
@@ -45,19 +48,16 @@ def attend(
   shapes.sizes(
     'ae', query_bnae=query_bnae, key_bmae=key_bmae, value_bmae=value_bmae
   )
-  if implementation not in _IMPLEMENTATIONS:
+  checks.one_of('implementation', implementation, _IMPLEMENTATIONS)
+  obstacle = _cudnn_obstacle(query_bnae)
+  if implementation == 'cudnn' and obstacle:
     raise ValueError(
-      f'implementation is {implementation!r}; it must be one of'
-      f' {_IMPLEMENTATIONS}.'
-    )
-  fault = _cudnn_fault(query_bnae)
-  if implementation == 'cudnn' and fault:
-    raise ValueError(
-      f"implementation 'cudnn' cannot run here: {fault} Use 'xla' or 'auto'."
+      f"implementation is 'cudnn', which cannot run here: {obstacle} Use 'xla'"
+      " or 'auto'."
     )
   if implementation == 'auto':
     few = key_bmae.shape[1] < _FLASH_TOKENS or mask_bnm is not None
-    implementation = 'xla' if fault or few else 'cudnn'
+    implementation = 'xla' if obstacle or few else 'cudnn'
   return jax.nn.dot_product_attention(
     query_bnae,
     key_bmae,
@@ -68,14 +68,16 @@ def attend(
   )
 
 
-def _cudnn_fault(query_bnae: Array) -> str:
-  """Tells why cuDNN cannot run, or '' if it can."""
+def _cudnn_obstacle(query_bnae: Array) -> str:
+  """Returns why cuDNN cannot run, or '' if it can."""
   backend, dtype = jax.default_backend(), query_bnae.dtype
   width = query_bnae.shape[-1]
   if backend != 'gpu':
-    return f'the backend is {backend!r}; it needs a GPU of NVIDIA.'
+    return f'the backend is {backend!r}; cuDNN needs an NVIDIA GPU.'
   if dtype not in (jnp.bfloat16, jnp.float16):
-    return f'dtype is {dtype}; it must be bfloat16 or float16.'
+    return f'dtype is {dtype}; cuDNN needs bfloat16 or float16.'
   if width % 8 or width > 128:
-    return f'a head is {width} wide; it must be a multiple of 8, at most 128.'
+    return (
+      f'a head has width {width}; cuDNN needs a multiple of 8, at most 128.'
+    )
   return ''

@@ -1,6 +1,7 @@
-"""What attention has seen so far: keys and values, in a ring of fixed size.
+"""A cache of the keys and values of past tokens: a ring buffer of fixed size.
 
-Letters of this file: `a` heads, `e` width of a head, `m` slots of the ring.
+Letters of this file, in addition to those of core/shapes.py: `a` heads, `e`
+width of a head, `m` slots of the ring buffer.
 """
 
 from typing import NamedTuple
@@ -12,7 +13,7 @@ from vgen_jax.core.types import Array
 
 
 class KeyValues(NamedTuple):
-  """Tokens as attention looks at them; layers may be stacked in front."""
+  """Keys and values of tokens; an axis of layers may come first."""
 
   key_bmae: Array
   value_bmae: Array
@@ -21,40 +22,45 @@ class KeyValues(NamedTuple):
 def empty(
   depth: int, num_clips: int, size: int, heads: tuple[int, int], dtype: str
 ) -> KeyValues:
-  """Returns a ring of `size` slots for each of `depth` layers, all zero.
+  """Returns a cache of zeros, `[depth, num_clips, size, *heads]`.
 
   Args:
     depth: Number of layers, the first axis.
-    num_clips: Clips side by side.
-    size: Tokens to remember; the token after them takes the first one's slot.
-    heads: Number of heads, and width of one.
-    dtype: Of what is kept.
+    num_clips: Number of clips, b.
+    size: Number of tokens to keep. The next token overwrites the oldest one.
+    heads: Number of heads, and width of a head.
+    dtype: Dtype of the keys and values.
   """
   zeros = jnp.zeros((depth, num_clips, size, *heads), dtype)
   return KeyValues(zeros, zeros)
 
 
-def write(seen: KeyValues, token: KeyValues, place: Array) -> KeyValues:
-  """Returns the ring of one layer with the token of a place in its slot."""
-  slot = place % seen.key_bmae.shape[1]
+def write(cached: KeyValues, token: KeyValues, position: Array) -> KeyValues:
+  """Returns the cache of one layer with the token of a position written."""
+  slot = position % cached.key_bmae.shape[1]
   return KeyValues(
     *(
       lax.dynamic_update_slice_in_dim(old, new.astype(old.dtype), slot, 1)
-      for old, new in zip(seen, token, strict=True)
+      for old, new in zip(cached, token, strict=True)
     )
   )
 
 
-def filled(seen: KeyValues, place: Array) -> Array:
-  """Returns which slots hold a token once `place` is written, `[1, 1, m]`.
+def filled_mask(cached: KeyValues, position: Array) -> Array:
+  """Returns which slots hold a token once `position` is written, `[1, 1, m]`.
 
-  Keys must know their places: slots are in no order once the ring is full.
+  Once the ring buffer is full, its slots are not in the order of positions, so
+  positions must be part of the keys.
   """
-  return (jnp.arange(seen.key_bmae.shape[1]) <= place)[None, None]
+  return (jnp.arange(cached.key_bmae.shape[1]) <= position)[None, None]
 
 
-def band(num_tokens: int, window: int) -> Array:
-  """Returns what a ring of `window` slots lets each token see, `[1, n, n]`."""
-  place_n = jnp.arange(num_tokens)
-  back_nn = place_n[:, None] - place_n[None]
-  return ((back_nn >= 0) & (back_nn < window))[None]
+def window_mask(num_tokens: int, window: int) -> Array:
+  """Returns the causal mask of a sliding window, bool `[1, n, n]`.
+
+  It is True where token n attends to token m, n - window < m <= n: the tokens
+  that a cache of `window` slots holds.
+  """
+  position_n = jnp.arange(num_tokens)
+  distance_nn = position_n[:, None] - position_n[None]
+  return ((distance_nn >= 0) & (distance_nn < window))[None]

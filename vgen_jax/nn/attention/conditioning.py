@@ -1,7 +1,7 @@
-"""What all blocks of a transformer are told: labels, places and words.
+"""What all blocks of a transformer are conditioned on: label, positions, text.
 
-Letters of this file, besides those of core/shapes.py: `m` words, `p` pairs of
-numbers that turn together.
+Letters of this file, in addition to those of core/shapes.py: `m` text tokens,
+`p` pairs of rotated numbers.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ import flax.linen as nn
 from jax import lax
 import jax.numpy as jnp
 
+from vgen_jax.core import checks
 from vgen_jax.core.types import Array
 from vgen_jax.nn import embeddings
 
@@ -19,41 +20,43 @@ _small = nn.initializers.normal(0.02)
 
 
 class Context(NamedTuple):
-  """What all blocks are told; None where there is nothing to tell.
+  """What all blocks are conditioned on; None where there is nothing.
 
   Attributes:
-    label_b: int32; the number of classes stands for none.
-    place_nd: What is added to the token of each place.
-    angle_np: How far heads turn at each place.
-    word_bmd: Embedded words.
-    word_mask_bm: True where there is a word.
+    label_b: Labels, int32; num_classes stands for no label.
+    position_nd: Embedding of each position, to add to its token.
+    angle_np: Rotation of queries and keys at each position.
+    text_bmd: Embedded text tokens.
+    text_mask_bm: True where there is a text token, False for padding.
   """
 
   label_b: Array | None = None
-  place_nd: Array | None = None
+  position_nd: Array | None = None
   angle_np: Array | None = None
-  word_bmd: Array | None = None
-  word_mask_bm: Array | None = None
+  text_bmd: Array | None = None
+  text_mask_bm: Array | None = None
 
 
-def at(context: Context, place: Array) -> Context:
-  """Returns the context of the token of one place."""
-  cut = lambda x: None if x is None else lax.dynamic_slice_in_dim(x, place, 1)
+def at(context: Context, position: Array) -> Context:
+  """Returns the context of the token of one position."""
+  cut = lambda x: (
+    None if x is None else lax.dynamic_slice_in_dim(x, position, 1)
+  )
   return context._replace(
-    place_nd=cut(context.place_nd), angle_np=cut(context.angle_np)
+    position_nd=cut(context.position_nd), angle_np=cut(context.angle_np)
   )
 
 
 class Conditioning(nn.Module):
-  """Makes a context of a condition and a grid of places.
+  """Maps a condition and a grid of positions to a context.
 
   Attributes:
     width: Size of a token.
-    head_width: Size of a head of attention.
-    positions: 'absolute': an embedding for each time, height and width, of a
-      third of the numbers each, side by side. 'rotary': embeddings of height
-      and width only, and heads that turn by all three, so that time has no
-      end.
+    head_width: Size of an attention head.
+    positions: 'absolute': one learned embedding for each time, height and
+      width; they are concatenated, each with a third of the width. 'rotary':
+      learned embeddings of height and width only, and rotations of queries and
+      keys by all three positions, so that time is not bounded.
     num_classes: Number of labels; 0 makes a label an error.
     vocab_size: Number of text tokens; 0 makes text an error.
   """
@@ -71,16 +74,16 @@ class Conditioning(nn.Module):
     num_clips: int,
     grid: tuple[int, int, int],
   ) -> Context:
-    """Returns the context of all places of a grid, the last axis fastest.
+    """Returns the context of all positions of a grid, last axis fastest.
 
     Args:
-      condition: May hold 'label', num_classes being none, and 'text' with
-        'text_mask'; without them, nothing is told.
+      condition: May have 'label', where num_classes stands for no label, and
+        'text' with 'text_mask'. Without them the context is unconditional.
       num_clips: Number of clips, b.
-      grid: Places along t, h and w.
+      grid: Number of positions along t, h and w.
 
     Raises:
-      ValueError: If it is told what it was not built for.
+      ValueError: If the condition has a key that it was not built for.
     """
     for key, size, field in (
       ('label', self.num_classes, 'num_classes'),
@@ -91,20 +94,22 @@ class Conditioning(nn.Module):
           f'condition[{key!r}] is given, but {field} is 0; leave it out, or'
           f' build the network with {field}.'
         )
-    places = _Places(self.width, self.head_width, self.positions, name='place')
-    place_nd, angle_np = places(grid)
-    context = Context(place_nd=place_nd, angle_np=angle_np)
+    embed = _Positions(
+      self.width, self.head_width, self.positions, name='place'
+    )
+    position_nd, angle_np = embed(grid)
+    context = Context(position_nd=position_nd, angle_np=angle_np)
     if self.num_classes:
       none_b = jnp.full(num_clips, self.num_classes)
       context = context._replace(label_b=condition.get('label', none_b))
     if self.vocab_size:
-      words = _Words(self.vocab_size, self.width, name='text')
-      word_bmd, mask_bm = words(condition, num_clips)
-      context = context._replace(word_bmd=word_bmd, word_mask_bm=mask_bm)
+      embed = _Text(self.vocab_size, self.width, name='text')
+      text_bmd, mask_bm = embed(condition, num_clips)
+      context = context._replace(text_bmd=text_bmd, text_mask_bm=mask_bm)
     return context
 
 
-class _Places(nn.Module):
+class _Positions(nn.Module):
   """Embeds positions of a grid; its fields are those of `Conditioning`."""
 
   width: int
@@ -113,30 +118,27 @@ class _Places(nn.Module):
 
   @nn.compact
   def __call__(self, grid: tuple[int, int, int]) -> tuple[Array, Array | None]:
-    """Returns (place_nd, angle_np), of `Context`."""
-    if self.positions not in _POSITIONS:
-      raise ValueError(
-        f'positions is {self.positions!r}; it must be one of {_POSITIONS}.'
-      )
+    """Returns (position_nd, angle_np) of `Context`."""
+    checks.one_of('positions', self.positions, _POSITIONS)
     is_rotary = self.positions == 'rotary'
     axes = [1, 2] if is_rotary else [0, 1, 2]
-    parts, left = [], self.width
+    parts, rest = [], self.width
     for number, axis in enumerate(axes):
-      share = left // (len(axes) - number)
-      left -= share
+      width = rest // (len(axes) - number)
+      rest -= width
       name = ('time', 'height', 'width')[axis]
-      table = self.param(name, _small, (grid[axis], share))
-      around = [1 if i == axis else n for i, n in enumerate(grid)]
+      table = self.param(name, _small, (grid[axis], width))
+      repeats = [1 if i == axis else n for i, n in enumerate(grid)]
       shape = [n if i == axis else 1 for i, n in enumerate(grid)]
-      parts.append(jnp.tile(table.reshape(*shape, share), (*around, 1)))
-    place_nd = jnp.concatenate(parts, axis=-1).reshape(-1, self.width)
+      parts.append(jnp.tile(table.reshape(*shape, width), (*repeats, 1)))
+    position_nd = jnp.concatenate(parts, axis=-1).reshape(-1, self.width)
     if not is_rotary:
-      return place_nd, None
-    return place_nd, embeddings.rotary_grid(grid, self.head_width)
+      return position_nd, None
+    return position_nd, embeddings.rotary_grid(grid, self.head_width)
 
 
-class _Words(nn.Module):
-  """Embeds tokens of text, after one that stands for nothing said."""
+class _Text(nn.Module):
+  """Embeds text tokens, after one learned token that is always there."""
 
   vocab_size: int
   width: int
@@ -145,16 +147,16 @@ class _Words(nn.Module):
   def __call__(
     self, condition: Mapping[str, Array], num_clips: int
   ) -> tuple[Array, Array]:
-    """Returns (word_bmd, word_mask_bm), of `Context`."""
+    """Returns (text_bmd, text_mask_bm) of `Context`."""
     table = nn.Embed(self.vocab_size, self.width, name='word')
-    nothing_d = self.param('nothing', _small, (self.width,))
-    word_bmd = jnp.tile(nothing_d.reshape(1, 1, -1), (num_clips, 1, 1))
-    mask_bm = jnp.ones((num_clips, 1), bool)
+    null_d = self.param('nothing', _small, (self.width,))
+    null_b1d = jnp.tile(null_d.reshape(1, 1, -1), (num_clips, 1, 1))
+    null_mask_b1 = jnp.ones((num_clips, 1), bool)
     text_bn = condition.get('text', jnp.zeros((num_clips, 0), jnp.int32))
     order_nd = embeddings.sincos(jnp.arange(text_bn.shape[1]), self.width)
     text_bnd = table(text_bn) + order_nd[None]
     text_mask_bn = condition.get('text_mask', jnp.ones(text_bn.shape, bool))
     return (
-      nn.LayerNorm(name='norm')(jnp.concatenate([word_bmd, text_bnd], 1)),
-      jnp.concatenate([mask_bm, text_mask_bn], 1),
+      nn.LayerNorm(name='norm')(jnp.concatenate([null_b1d, text_bnd], 1)),
+      jnp.concatenate([null_mask_b1, text_mask_bn], 1),
     )

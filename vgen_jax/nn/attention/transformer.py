@@ -1,12 +1,12 @@
-"""Transformer blocks over tokens, as a whole or one by one with a cache.
+"""Transformer blocks over tokens, for whole sequences or with a KV cache.
 
-Blocks are those of GPT-2, norm first; labels set the scale and shift of norms,
-as in VideoGPT (Yan et al., "VideoGPT: Video Generation using VQ-VAE and
-Transformers", 2021, https://arxiv.org/abs/2104.10157); words are looked at by
-cross-attention. `dtype` is that of products; sums stay float32.
+Blocks are those of GPT-2 with norms first. Labels set the scale and shift of
+norms, as in VideoGPT (Yan et al., "VideoGPT: Video Generation using VQ-VAE and
+Transformers", 2021, https://arxiv.org/abs/2104.10157). Blocks attend to text by
+cross-attention. `dtype` is that of matrix products; residual sums are float32.
 
-Letters of this file, besides those of core/shapes.py: `a` heads, `e` width of a
-head, `m` tokens that are looked at, `p` pairs of numbers that turn together.
+Letters of this file, in addition to those of core/shapes.py: `a` heads, `e`
+width of a head, `m` tokens attended to, `p` pairs of rotated numbers.
 """
 
 import functools
@@ -15,49 +15,50 @@ from typing import NamedTuple
 import flax.linen as nn
 import jax.numpy as jnp
 
+from vgen_jax.core import checks
 from vgen_jax.core.types import Array
-from vgen_jax.nn import embeddings
 from vgen_jax.nn import remat
-from vgen_jax.nn.attention import attention as attention_lib
 from vgen_jax.nn.attention import cache
-from vgen_jax.nn.attention import conditioning as context_lib
+from vgen_jax.nn.attention import conditioning
+from vgen_jax.nn.attention import multi_head
 
-# How to cut parameters over the mesh axis 'tensor'; see models/dit.py.
+# How to shard parameters of blocks over the mesh axis 'tensor'; each device
+# keeps whole heads, and its part of the hidden features of an MLP.
 TENSOR_RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
-  (r'blocks/(.*/)?(query|key|value)/kernel$', (None, 'tensor')),
+  *multi_head.TENSOR_RULES,
   (r'blocks/(.*/)?mlp_in/kernel$', (None, 'tensor')),
   (r'blocks/(.*/)?mlp_in/bias$', ('tensor',)),
-  (r'blocks/(.*/)?(out|mlp_out)/kernel$', ('tensor', None)),
+  (r'blocks/(.*/)?mlp_out/kernel$', ('tensor', None)),
 )
 
 
 class KVCache(NamedTuple):
-  """What blocks remember of tokens before, `[depth, b, m, a, e]` each.
+  """Cached keys and values of all blocks, `[depth, b, m, a, e]` each.
 
   Attributes:
-    tokens: The last ones, in a ring.
-    words: All of them; None if there are none.
+    tokens: The last tokens, in a ring buffer.
+    text: All text tokens; None without text.
   """
 
   tokens: cache.KeyValues
-  words: cache.KeyValues | None
+  text: cache.KeyValues | None
 
 
 class Blocks(nn.Module):
-  """A stack of blocks: attention, a look at the words, an MLP.
+  """A stack of blocks: self-attention, cross-attention to text, and an MLP.
 
   Attributes:
     width: Size of a token; a multiple of num_heads.
     depth: Number of blocks.
     num_heads: Attention heads of a block.
-    is_causal: Whether a token sees only itself and those before it.
-    num_classes: Number of labels that norms know; 0 for none.
-    reads: Whether there are words to look at.
-    mlp_ratio: Hidden size of an MLP, in widths.
-    dropout: Rate of dropout on what each part of a block adds.
+    is_causal: Whether a token attends only to itself and earlier tokens.
+    num_classes: Number of labels that norms are conditioned on; 0 for none.
+    has_text: Whether blocks have cross-attention to text.
+    mlp_ratio: Hidden size of an MLP divided by width.
+    dropout: Dropout rate of the output of each part of a block.
     remat: What is kept for the backward pass; see nn/remat.py.
-    implementation: Of attention; see nn/attention/attention.py.
-    dtype: Of matrix products.
+    implementation: Kernel of attention; see nn/attention/attention.py.
+    dtype: Dtype of matrix products.
   """
 
   width: int
@@ -65,7 +66,7 @@ class Blocks(nn.Module):
   num_heads: int
   is_causal: bool
   num_classes: int = 0
-  reads: bool = False
+  has_text: bool = False
   mlp_ratio: float = 4.0
   dropout: float = 0.0
   remat: str = 'none'
@@ -73,11 +74,7 @@ class Blocks(nn.Module):
   dtype: str = 'float32'
 
   def setup(self):
-    if self.width % self.num_heads:
-      raise ValueError(
-        f'width is {self.width}; it must be a multiple of num_heads,'
-        f' {self.num_heads}.'
-      )
+    checks.multiple_of('width', self.width, self.num_heads, 'num_heads')
     block = remat.wrap(
       _Block, self.remat, prevent_cse=False, static_argnums=(5, 6)
     )
@@ -86,12 +83,12 @@ class Blocks(nn.Module):
       split_rngs={'params': True, 'dropout': True},
       length=self.depth,
     )
-    still = nn.broadcast
+    same = nn.broadcast
     scan = nn.scan(
       block,
       methods={
-        '__call__': dict(in_axes=(0, *4 * (still,)), **lift),
-        'read': dict(in_axes=(still,), **lift),
+        '__call__': dict(in_axes=(0, *4 * (same,)), **lift),
+        'text_key_values': dict(in_axes=(same,), **lift),
       },
     )
     fields = {
@@ -104,47 +101,55 @@ class Blocks(nn.Module):
   def __call__(
     self,
     x_bnd: Array,
-    context: context_lib.Context,
+    context: conditioning.Context,
     *,
     train: bool,
     window: int | None = None,
   ) -> Array:
-    """Returns all tokens; each sees the last `window`, itself among them."""
+    """Returns all tokens after the blocks, float32 `[b, n, d]`.
+
+    Args:
+      x_bnd: Tokens.
+      context: What all blocks are conditioned on.
+      train: Whether dropout is on.
+      window: Number of tokens that a causal token attends to at most, itself
+        included; None for no limit.
+    """
     x_bnd, _ = self.blocks(x_bnd, None, context, None, window, train)
     return x_bnd
 
-  def begin(
-    self, num_clips: int, window: int, context: context_lib.Context
+  def init_cache(
+    self, num_clips: int, window: int, context: conditioning.Context
   ) -> KVCache:
-    """Returns a memory for `window` tokens that holds only the words."""
+    """Returns a cache for `window` tokens that holds only the text."""
     heads = (self.num_heads, self.width // self.num_heads)
-    ring = cache.empty(self.depth, num_clips, window, heads, self.dtype)
-    if not self.reads:
-      return KVCache(ring, None)
-    _, words = self.blocks.read((), context.word_bmd)
-    return KVCache(ring, words)
+    tokens = cache.empty(self.depth, num_clips, window, heads, self.dtype)
+    if not self.has_text:
+      return KVCache(tokens, None)
+    _, text = self.blocks.text_key_values((), context.text_bmd)
+    return KVCache(tokens, text)
 
-  def decode(
+  def decode_step(
     self,
     x_b1d: Array,
-    memory: KVCache,
-    context: context_lib.Context,
-    place: Array,
+    kv_cache: KVCache,
+    context: conditioning.Context,
+    position: Array,
   ) -> tuple[Array, KVCache]:
-    """Returns the token of a place, and a memory that also holds this one."""
-    x_b1d, ring = self.blocks(x_b1d, memory, context, place, None, False)
-    return x_b1d, memory._replace(tokens=ring)
+    """Returns the token of a position after the blocks, and the new cache."""
+    x_b1d, tokens = self.blocks(x_b1d, kv_cache, context, position, None, False)
+    return x_b1d, kv_cache._replace(tokens=tokens)
 
 
 class _Block(nn.Module):
-  """One block; fields are those of `Blocks`."""
+  """One block; its fields are those of `Blocks`."""
 
   width: int
   depth: int
   num_heads: int
   is_causal: bool
   num_classes: int
-  reads: bool
+  has_text: bool
   mlp_ratio: float
   dropout: float
   implementation: str
@@ -153,15 +158,16 @@ class _Block(nn.Module):
   def setup(self):
     norm = functools.partial(Norm, self.num_classes)
     attention = functools.partial(
-      _Attention,
+      multi_head.MultiHeadAttention,
       self.width,
       self.num_heads,
-      self.depth,
-      self.implementation,
-      self.dtype,
+      input_bias=False,
+      output_init=depth_scaled(self.width, self.depth),
+      implementation=self.implementation,
+      dtype=self.dtype,
     )
     self.norm, self.attention = norm(), attention()
-    if self.reads:
+    if self.has_text:
       self.word_norm, self.word_attention = norm(), attention()
     dense = functools.partial(nn.Dense, dtype=self.dtype)
     self.mlp_norm = norm()
@@ -172,105 +178,73 @@ class _Block(nn.Module):
   def __call__(
     self,
     x_bnd: Array,
-    memory: KVCache | None,
-    context: context_lib.Context,
-    place: Array | None,
+    kv_cache: KVCache | None,
+    context: conditioning.Context,
+    position: Array | None,
     window: int | None,
     train: bool,
   ) -> tuple[Array, cache.KeyValues | None]:
-    """Returns tokens, and the ring, if there is one.
+    """Returns tokens, and their cached keys and values if there is a cache.
 
     Args:
-      x_bnd: All tokens, or that of one place, if there is a memory.
-      memory: Of this layer; None if all tokens come at once.
-      context: What all blocks are told.
-      place: That of the one token, if there is a memory.
-      window: How many tokens one sees, if there is none; None for no bound.
+      x_bnd: All tokens; with a cache, the token of one position.
+      kv_cache: Cache of this layer; None if all tokens are given at once.
+      context: What all blocks are conditioned on.
+      position: With a cache, position of the token.
+      window: Without a cache, number of tokens that a causal token attends to
+        at most; None for no limit.
       train: Whether dropout is on.
     """
     drop = functools.partial(self.drop, deterministic=not train)
-    y_bnd = self.norm(x_bnd, context.label_b)
-    seen = self.attention.see(y_bnd, context.angle_np)
-    mask_bnm, is_causal = None, self.is_causal
-    if memory is not None:
-      seen = cache.write(memory.tokens, seen, place)
-      mask_bnm, is_causal = cache.filled(seen, place), False
-    elif window is not None and window < x_bnd.shape[1]:
-      mask_bnm, is_causal = cache.band(x_bnd.shape[1], window), False
-    x_bnd += drop(
-      self.attention(y_bnd, seen, context.angle_np, mask_bnm, is_causal)
-    )
-    if self.reads:
-      words = self.read((), context.word_bmd)[1] if memory is None else None
-      y_bnd = self.word_norm(x_bnd, context.label_b)
-      mask_b1m = context.word_mask_bm[:, None]
-      words = words or memory.words
-      x_bnd += drop(self.word_attention(y_bnd, words, None, mask_b1m, False))
+    y_bnd, cached = self.norm(x_bnd, context.label_b), None
+    if kv_cache is None:
+      y_bnd = self.attention(
+        y_bnd,
+        angle_np=context.angle_np,
+        is_causal=self.is_causal,
+        window=window,
+      )
+    else:
+      y_bnd, cached = self.attention.decode_step(
+        y_bnd, kv_cache.tokens, position, angle_1p=context.angle_np
+      )
+    x_bnd += drop(y_bnd.astype(jnp.float32))
+    if self.has_text:
+      text = kv_cache and kv_cache.text
+      y_bnd = self.word_attention(
+        self.word_norm(x_bnd, context.label_b),
+        text or self.word_attention.key_values(context.text_bmd),
+        mask_bnm=context.text_mask_bm[:, None],
+      )
+      x_bnd += drop(y_bnd.astype(jnp.float32))
     y_bnd = nn.gelu(self.mlp_in(self.mlp_norm(x_bnd, context.label_b)))
     x_bnd += drop(self.mlp_out(y_bnd).astype(jnp.float32))
-    return x_bnd, None if memory is None else seen
+    return x_bnd, cached
 
-  def read(
-    self, carry: tuple, word_bmd: Array
+  def text_key_values(
+    self, carry: tuple, text_bmd: Array
   ) -> tuple[tuple, cache.KeyValues]:
-    """Returns the words as this block looks at them."""
-    return carry, self.word_attention.see(word_bmd, None)
+    """Returns the carry, and this block's keys and values of the text."""
+    return carry, self.word_attention.key_values(text_bmd)
 
 
-class _Attention(nn.Module):
-  """Attention of several heads in two steps: what is seen, and the look."""
+def depth_scaled(width: int, depth: int) -> nn.initializers.Initializer:
+  """Returns an initializer of kernels whose outputs `depth` blocks add up.
 
-  width: int
-  num_heads: int
-  depth: int
-  implementation: str
-  dtype: str
-
-  def setup(self):
-    # Three products, not one: cut over devices, each keeps whole heads.
-    dense = functools.partial(nn.Dense, self.width, dtype=self.dtype)
-    self.query, self.key, self.value = (dense(use_bias=False) for _ in 'qkv')
-    # Smaller the more blocks there are, whose outputs add up.
-    scale = (self.width * self.depth) ** -0.5
-    self.out = dense(kernel_init=nn.initializers.normal(scale))
-
-  def see(self, x_bmd: Array, angle_mp: Array | None) -> cache.KeyValues:
-    """Returns tokens as they are looked at."""
-    return cache.KeyValues(
-      self._heads(self.key(x_bmd), angle_mp),
-      self._heads(self.value(x_bmd), None),
-    )
-
-  def __call__(
-    self,
-    x_bnd: Array,
-    seen: cache.KeyValues,
-    angle_np: Array | None,
-    mask_bnm: Array | None,
-    is_causal: bool,
-  ) -> Array:
-    y_bnae = attention_lib.attend(
-      self._heads(self.query(x_bnd), angle_np),
-      *seen,
-      mask_bnm=mask_bnm,
-      is_causal=is_causal,
-      implementation=self.implementation,
-    )
-    return self.out(y_bnae.reshape(x_bnd.shape)).astype(jnp.float32)
-
-  def _heads(self, x_bnd: Array, angle_np: Array | None) -> Array:
-    x_bnae = x_bnd.reshape(*x_bnd.shape[:2], self.num_heads, -1)
-    return x_bnae if angle_np is None else embeddings.rotate(x_bnae, angle_np)
+  The standard deviation is (width * depth) ** -0.5, so that the sum does not
+  grow with the depth.
+  """
+  return nn.initializers.normal((width * depth) ** -0.5)
 
 
 class Norm(nn.Module):
-  """Layer norm whose scale and shift are a label's own, if there are labels.
+  """Layer norm with a scale and a shift for each label, if there are labels.
 
   The scale is 1 and the shift 0 before training. Statistics are float32.
 
   Attributes:
-    num_classes: Number of labels K; the table has a row K for none. 0 makes
-      one scale and one shift for all.
+    num_classes: Number of labels K; row K of the table is for clips without a
+      label. 0 means one scale and one shift for all clips.
   """
 
   num_classes: int = 0

@@ -1,1 +1,1 @@
-"""Bottlenecks of autoencoders, continuous and discrete."""
+"""Continuous and discrete bottlenecks of autoencoders."""

@@ -1,4 +1,4 @@
-"""From clips to latents and back: what VAEs and tokenizers have in common."""
+"""Base class of autoencoders: it maps clips to latents and back."""
 
 from typing import NamedTuple
 
@@ -10,21 +10,22 @@ from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Metrics
 from vgen_jax.nn import distributions
 
-_MEMORY = 0.99  # Of the latents' moments, per step.
+_DECAY = 0.99  # Decay of the latents' moments, per step.
 
 
 class BottleneckOutput(NamedTuple):
-  """What a bottleneck lets through; latents have axes t, h, w, d of their own.
+  """Output of a bottleneck; t, h and w are the axes of the latents.
 
   Attributes:
-    latent_bthwd: What the decoder sees; gradients pass, straight through if it
-      is quantized.
-    loss: What the bottleneck asks of the encoder, a scalar to minimize: the
-      commitment of a quantizer, or the divergence of a posterior from the
-      prior, in nats a clip, averaged over the batch.
-    terms: Numbers to log.
-    codes_bthw: int32 places in the codebook; None if latents are continuous.
-    posterior: Whence a continuous latent was drawn; None if it was not.
+    latent_bthwd: Latents, the input of the decoder. Their gradient is that of
+      the bottleneck's input if they are quantized (straight-through estimator).
+    loss: Loss of the bottleneck, a scalar to minimize: the commitment loss of a
+      quantizer, or the divergence of a posterior from the prior, in nats per
+      clip, averaged over the batch.
+    terms: Metrics to log.
+    codes_bthw: Indices in the codebook, int32; None if latents are continuous.
+    posterior: Distribution that continuous latents were sampled from; None if
+      they were not sampled.
   """
 
   latent_bthwd: Array
@@ -35,17 +36,19 @@ class BottleneckOutput(NamedTuple):
 
 
 class Autoencoder(nn.Module):
-  """A network that squeezes clips through a bottleneck and rebuilds them.
+  """A network that maps clips to latents and reconstructs clips from them.
 
-  Families train one as their part `autoencoder`; a latent family has it frozen.
-  A subclass defines the methods that raise here, and `setup`, which calls
-  `super().setup()` and sets `self.bottleneck`, a module of
+  Families train one as their part `autoencoder`; in a latent family it is
+  frozen. A subclass defines the methods that raise here, and `setup`, which
+  calls `super().setup()` and sets `self.bottleneck`, a module of
   nn/bottlenecks/quantize.py or nn/bottlenecks/gaussian.py: `(encoded_bthwe,
-  key_b, *, train) -> Bottled`, which has `num_codes`, 0 if latents are
-  continuous, and else `lookup(codes_bthw)` and `nearest(latent_bthwd)`.
+  key_b, *, train) -> BottleneckOutput`. The bottleneck has `num_codes`, which
+  is 0 if latents are continuous; otherwise it also has `lookup(codes_bthw)` and
+  `nearest(latent_bthwd)`.
 
-  While it trains it watches the mean and spread of each channel of its latents,
-  in the collection 'latent_moments', for what is trained on them afterwards.
+  In training, the network tracks the mean and the standard deviation of each
+  channel of its latents in the collection 'latent_moments'. Models that are
+  trained on the latents use them to standardize.
   """
 
   def setup(self):
@@ -60,7 +63,7 @@ class Autoencoder(nn.Module):
     raise NotImplementedError
 
   def encode(self, video_bthwc: Array, *, train: bool = False) -> Array:
-    """Returns what the bottleneck gets, `[b, t, h, w, e]`."""
+    """Returns the input of the bottleneck, `[b, t, h, w, e]`."""
     raise NotImplementedError
 
   def decode(self, latent_bthwd: Array, *, train: bool = False) -> Array:
@@ -70,27 +73,29 @@ class Autoencoder(nn.Module):
   def __call__(
     self, video_bthwc: Array, key_b: Array | None = None, *, train: bool = False
   ) -> tuple[Array, BottleneckOutput]:
-    """Rebuilds clips in [-1, 1]; also returns what passed the bottleneck.
+    """Returns the reconstructed clips, and the output of the bottleneck.
 
     Args:
-      video_bthwc: Clips.
-      key_b: A key for each clip, for bottlenecks that draw; None takes what is
-        most likely instead.
-      train: Whether dropout, batch statistics and watching are on.
+      video_bthwc: Clips in [-1, 1].
+      key_b: Random key of each clip, for bottlenecks that sample; None for the
+        most likely latents.
+      train: Whether dropout is on, and batch statistics and moments of latents
+        are updated.
 
     Raises:
-      ValueError: If what comes back has another shape.
+      ValueError: If the reconstructed clips have another shape.
     """
     encoded_bthwe = self.encode(video_bthwc, train=train)
-    bottled = self.bottleneck(encoded_bthwe, key_b, train=train)
-    self.moments(bottled.latent_bthwd, update=train)
-    rebuilt_bthwc = self.decode(bottled.latent_bthwd, train=train)
-    if rebuilt_bthwc.shape != video_bthwc.shape:
+    output = self.bottleneck(encoded_bthwe, key_b, train=train)
+    self.moments(output.latent_bthwd, update=train)
+    reconstructed_bthwc = self.decode(output.latent_bthwd, train=train)
+    if reconstructed_bthwc.shape != video_bthwc.shape:
       raise ValueError(
-        f'{type(self).__name__} makes of clips {video_bthwc.shape[1:]} others,'
-        f' {rebuilt_bthwc.shape[1:]}; build it for those, as by num_channels.'
+        f'{type(self).__name__} reconstructs clips of shape'
+        f' {video_bthwc.shape[1:]} with shape {reconstructed_bthwc.shape[1:]};'
+        ' build it for clips of the first shape, for example with num_channels.'
       )
-    return rebuilt_bthwc, bottled
+    return reconstructed_bthwc, output
 
   @property
   def num_codes(self) -> int:
@@ -98,20 +103,21 @@ class Autoencoder(nn.Module):
     return self.bottleneck.num_codes
 
   def latents(self, video_bthwc: Array) -> Array:
-    """Returns the most likely latents of clips, standardized by channel."""
-    bottled = self.bottleneck(self.encode(video_bthwc), None, train=False)
-    return self._standardized(bottled.latent_bthwd)
+    """Returns the most likely latents of clips, standardized per channel."""
+    output = self.bottleneck(self.encode(video_bthwc), None, train=False)
+    return self._standardized(output.latent_bthwd)
 
   def latents_of_codes(self, codes_bthw: Array) -> Array:
-    """Returns the `latents` of clips that have these codes."""
+    """Returns the standardized latents of codes."""
     return self._standardized(self.bottleneck.lookup(codes_bthw))
 
   def from_latents(self, latent_bthwd: Array) -> Array:
     """Returns the clips of standardized latents.
 
-    Where there is a codebook they are snapped to it first, as in Rombach et
-    al., "High-Resolution Image Synthesis with Latent Diffusion Models", 2021,
-    https://arxiv.org/abs/2112.10752, section 3.1: the decoder knows no others.
+    If there is a codebook, latents are quantized first, because the decoder is
+    trained on quantized latents only. This is as in Rombach et al.,
+    "High-Resolution Image Synthesis with Latent Diffusion Models", 2021,
+    https://arxiv.org/abs/2112.10752, section 3.1.
     """
     mean, std = self.moments(latent_bthwd, update=False)
     latent_bthwd = latent_bthwd * std + mean
@@ -125,13 +131,13 @@ class Autoencoder(nn.Module):
     Raises:
       ValueError: If latents are continuous.
     """
-    bottled = self.bottleneck(self.encode(video_bthwc), None, train=False)
-    if bottled.codes_bthw is None:
+    output = self.bottleneck(self.encode(video_bthwc), None, train=False)
+    if output.codes_bthw is None:
       raise ValueError(
-        f'{type(self.bottleneck).__name__} has no codes; a family over codes'
-        ' needs a bottleneck that quantizes.'
+        f'The bottleneck {type(self.bottleneck).__name__} has no codes; a'
+        ' family over codes needs a bottleneck that quantizes.'
       )
-    return bottled.codes_bthw
+    return output.codes_bthw
 
   def from_codes(self, codes_bthw: Array) -> Array:
     """Returns the clips of codes."""
@@ -143,13 +149,13 @@ class Autoencoder(nn.Module):
 
 
 class _Moments(nn.Module):
-  """Running mean and spread of each channel."""
+  """Running mean and standard deviation of each channel."""
 
   @nn.compact
   def __call__(
     self, latent_bthwd: Array, *, update: bool
   ) -> tuple[Array, Array]:
-    """Returns (mean, std) so far, `[1, 1, 1, 1, d]`; 0 and 1 at first."""
+    """Returns (mean, std) so far, `[1, 1, 1, 1, d]`; 0 and 1 initially."""
     width = latent_bthwd.shape[-1]
     state = lambda name, shape: self.variable(
       'latent_moments', name, jnp.zeros, shape
@@ -158,16 +164,16 @@ class _Moments(nn.Module):
     weight = state('weight', ())
     if update and not self.is_initializing():
       latent_bthwd = latent_bthwd.astype(jnp.float32)
-      mix = lambda old, new: _MEMORY * old + (1 - _MEMORY) * new
+      mix = lambda old, new: _DECAY * old + (1 - _DECAY) * new
       sum_d.value = mix(sum_d.value, latent_bthwd.mean((0, 1, 2, 3)))
       square_d.value = mix(
         square_d.value, jnp.square(latent_bthwd).mean((0, 1, 2, 3))
       )
       weight.value = mix(weight.value, 1.0)
-    seen = weight.value > 0
-    total = jnp.where(seen, weight.value, 1.0)
+    has_data = weight.value > 0
+    total = jnp.where(has_data, weight.value, 1.0)
     mean_d = sum_d.value / total
     variance_d = square_d.value / total - jnp.square(mean_d)
     std_d = jnp.sqrt(jnp.maximum(variance_d, 1e-8))
-    std_d = jnp.where(seen, std_d, 1.0)
+    std_d = jnp.where(has_data, std_d, 1.0)
     return mean_d.reshape(1, 1, 1, 1, -1), std_d.reshape(1, 1, 1, 1, -1)

@@ -1,7 +1,8 @@
-"""Quantizers whose codebook is given, not learned: FSQ, LFQ and BSQ.
+"""Quantizers with a fixed codebook: FSQ, LFQ and BSQ.
 
-What they have in common with those of nn/bottlenecks/quantize.py is told there.
-With no codebook to look up or to keep alive, they serve many codes at no cost.
+See nn/bottlenecks/quantize.py for the interface of all quantizers. Without a
+learned codebook there is no nearest-neighbor search and there are no unused
+vectors, so large codebooks cost nothing.
 """
 
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
+from vgen_jax.core import checks
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Metrics
 from vgen_jax.nn.bottlenecks import autoencoder
@@ -20,29 +22,30 @@ from vgen_jax.nn.bottlenecks import quantize
 
 
 class FSQ(quantize.Quantizer):
-  """Finite scalar quantization: each number of a latent is rounded by itself.
+  """Finite scalar quantization: each number of a latent is rounded separately.
 
-  Numbers are bounded, then rounded to one of `levels[i]` steps; a code is the
-  number whose digits they are, the first digit counting ones. Features should
-  come from a norm: if they are large, all end at the rim, and few codes occur.
+  Numbers are bounded, then rounded to one of `levels[i]` levels. A code is the
+  integer whose digits are these levels; the first digit counts ones. Features
+  should be normalized: if they are large, all are rounded to the outermost
+  levels, and few codes occur.
 
   Attributes:
-    levels: Steps of each number; 3 to 1,000.
+    levels: Number of levels of each number of a latent; 3 to 1,000.
 
   Reference: Mentzer et al., "Finite Scalar Quantization: VQ-VAE Made Simple",
-  2023, https://arxiv.org/abs/2309.15505. The shift of even levels is the
-  inverse of tanh, so that 0 falls on the middle of a step.
+  2023, https://arxiv.org/abs/2309.15505. For even numbers of levels, the shift
+  before tanh is its inverse, so that 0 is in the middle of a level.
   """
 
   levels: tuple[int, ...]
 
   def __post_init__(self):
     super().__post_init__()
-    # From 1,001 on, what bounds leave beyond the rim would round to a level.
+    # With more levels, bounded numbers would round beyond the outermost level.
     if not self.levels or min(self.levels) < 3 or max(self.levels) > 1000:
       raise ValueError(
-        f'levels is {self.levels}; each must be 3 or more, and 1,000 at most:'
-        ' for two of them take LFQ or BSQ.'
+        f'levels is {self.levels}; each must be 3 or more, and 1,000 at most.'
+        ' For 2 levels use LFQ or BSQ.'
       )
 
   @property
@@ -56,27 +59,31 @@ class FSQ(quantize.Quantizer):
   def __call__(
     self, encoded_bthwe: Array, key_b: Array | None, *, train: bool
   ) -> autoencoder.BottleneckOutput:
-    del key_b  # Nothing is drawn.
+    del key_b  # Nothing is random.
     smooth_bthwd = self.bounded(self.features(encoded_bthwe))
-    middle, worth = self._grid()
+    middle, place_value = self._grid()
     digits_bthwd = jnp.round(smooth_bthwd).astype(jnp.int32) + middle
-    codes_bthw = jnp.sum(digits_bthwd * worth, axis=-1)
+    codes_bthw = jnp.sum(digits_bthwd * place_value, axis=-1)
     loss = jnp.zeros(())
-    return self.bottled(smooth_bthwd / middle, codes_bthw, loss, {}, train)
+    return self.output(smooth_bthwd / middle, codes_bthw, loss, {}, train)
 
   def lookup(self, codes_bthw: Array) -> Array:
-    middle, worth = self._grid()
-    digits_bthwd = codes_bthw[..., None] // worth % _row(self.levels)
+    middle, place_value = self._grid()
+    digits_bthwd = codes_bthw[..., None] // place_value % _row(self.levels)
     return ((digits_bthwd - middle) / middle).astype(jnp.float32)
 
   def nearest(self, latent_bthwd: Array) -> Array:
-    middle, worth = self._grid()
+    middle, place_value = self._grid()
     digits_bthwd = jnp.rint(latent_bthwd * middle) + middle
     digits_bthwd = digits_bthwd.clip(0, _row(self.levels) - 1)
-    return jnp.sum(digits_bthwd.astype(jnp.int32) * worth, axis=-1)
+    return jnp.sum(digits_bthwd.astype(jnp.int32) * place_value, axis=-1)
 
   def bounded(self, feature_bthwd: Array) -> Array:
-    """Returns numbers that round to -(n // 2), ..., (n - 1) // 2."""
+    """Returns features that round to -(n // 2), ..., (n - 1) // 2.
+
+    Args:
+      feature_bthwd: Features; n is the number of levels of each channel.
+    """
     levels = _row(self.levels)
     reach = (levels - 1) / 2 * (1 + 1e-3)
     offset = np.where(levels % 2, 0.0, 0.5)
@@ -85,26 +92,27 @@ class FSQ(quantize.Quantizer):
     return bounded_bthwd * np.float32(reach) - np.float32(offset)
 
   def _grid(self) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the middle digits, and what a one is worth in each place."""
-    worth = [math.prod(self.levels[:i]) for i in range(self.width)]
-    return _row(self.levels) // 2, _row(worth)
+    """Returns the middle level and the place value of each digit."""
+    place_value = [math.prod(self.levels[:i]) for i in range(self.width)]
+    return _row(self.levels) // 2, _row(place_value)
 
 
 class _Binary(quantize.Quantizer):
-  """What LFQ and BSQ share: a latent is a row of signs, and a code its bits.
+  """Base class of LFQ and BSQ: a latent is a row of signs, a code its bits.
 
-  The first bit counts one. A code's probability is the softmax of minus its
-  squared distance over the temperature, which makes bits independent.
+  The first bit counts ones. The probability of a code is the softmax of minus
+  its squared distance divided by the temperature. So bits are independent.
 
   Attributes:
-    num_bits: Numbers of a latent, at most 20; 2**num_bits codes.
+    num_bits: Size of a latent, 1 to 20; there are 2**num_bits codes.
     entropy_weight: Weight of `code entropy - diversity * codebook entropy`, in
-      nats: low if each feature is sure of its code and all codes are taken.
-    diversity: Weight of the second within the first.
-    temperature: Of the probabilities.
-    group_bits: Bits whose joint distribution the codebook's entropy looks at;
-      it is the sum over such groups, which takes memory for
-      `features * 2**group_bits` numbers.
+      nats. This is low if the code of each feature is certain and all codes are
+      equally frequent.
+    diversity: Weight of the codebook entropy relative to the code entropy.
+    temperature: Temperature of the probabilities.
+    group_bits: Number of bits in a group, 1 to 16. The codebook entropy is the
+      sum of the entropies of the joint distributions of groups, which needs
+      memory for `features * 2**group_bits` numbers.
   """
 
   num_bits: int
@@ -115,11 +123,8 @@ class _Binary(quantize.Quantizer):
 
   def __post_init__(self):
     super().__post_init__()
-    for field, most in (('num_bits', 20), ('group_bits', 16)):
-      if not 1 <= getattr(self, field) <= most:
-        raise ValueError(
-          f'{field} is {getattr(self, field)}; it must be 1 to {most}.'
-        )
+    checks.in_range('num_bits', self.num_bits, 1, 20)
+    checks.in_range('group_bits', self.group_bits, 1, 16)
 
   @property
   def width(self) -> int:
@@ -131,7 +136,7 @@ class _Binary(quantize.Quantizer):
 
   @property
   def _size(self) -> float:
-    """Absolute value of each number of a latent."""
+    """Absolute value of the numbers of a latent."""
     return 1.0
 
   def lookup(self, codes_bthw: Array) -> Array:
@@ -139,28 +144,33 @@ class _Binary(quantize.Quantizer):
     return self._size * (2.0 * bits_bthwd - 1)
 
   def nearest(self, latent_bthwd: Array) -> Array:
-    worth = 1 << _row(range(self.num_bits))
-    return jnp.sum((latent_bthwd > 0) * worth, axis=-1)
+    place_value = 1 << _row(range(self.num_bits))
+    return jnp.sum((latent_bthwd > 0) * place_value, axis=-1)
 
   def _signs(
     self, smooth_bthwd: Array, loss: Array, terms: Metrics, train: bool
   ) -> autoencoder.BottleneckOutput:
     codes_bthw = self.nearest(smooth_bthwd)
     logit_bthwd = 4 * self._size * smooth_bthwd / self.temperature
-    one, all_of_them = entropies(
+    code_entropy, codebook_entropy = entropies(
       logit_bthwd.reshape(-1, self.num_bits), self.group_bits
     )
-    loss += self.entropy_weight * (one - self.diversity * all_of_them)
-    terms = terms | {'code_entropy': one, 'codebook_entropy': all_of_them}
-    return self.bottled(smooth_bthwd, codes_bthw, loss, terms, train)
+    loss += self.entropy_weight * (
+      code_entropy - self.diversity * codebook_entropy
+    )
+    terms = terms | {
+      'code_entropy': code_entropy,
+      'codebook_entropy': codebook_entropy,
+    }
+    return self.output(smooth_bthwd, codes_bthw, loss, terms, train)
 
 
 class LFQ(_Binary):
-  """Lookup-free quantization: numbers become -1 or 1.
+  """Lookup-free quantization: the numbers of a latent are -1 or 1.
 
   Attributes:
-    commitment: Weight of the mean squared distance of features from their
-      vectors.
+    commitment: Weight of the mean squared distance between features and their
+      codebook vectors.
 
   Reference: Yu et al., "Language Model Beats Diffusion -- Tokenizer is Key to
   Visual Generation", 2023, https://arxiv.org/abs/2310.05737
@@ -171,7 +181,7 @@ class LFQ(_Binary):
   def __call__(
     self, encoded_bthwe: Array, key_b: Array | None, *, train: bool
   ) -> autoencoder.BottleneckOutput:
-    del key_b  # Nothing is drawn.
+    del key_b  # Nothing is random.
     feature_bthwd = self.features(encoded_bthwe)
     sign_bthwd = jnp.where(feature_bthwd > 0, 1.0, -1.0)
     error = jnp.square(feature_bthwd - sign_bthwd).mean()
@@ -180,13 +190,14 @@ class LFQ(_Binary):
 
 
 class BSQ(_Binary):
-  """Binary spherical quantization: as LFQ, but of features of length 1.
+  """Binary spherical quantization: LFQ of features with norm 1.
 
-  No latent is far from its vector, and so there is no commitment.
+  Features are never far from their codebook vectors, so there is no commitment
+  loss.
 
   Reference: Zhao et al., "Image and Video Tokenization with Binary Spherical
-  Quantization", 2024, https://arxiv.org/abs/2406.07548. Its temperature is the
-  inverse of ours, times 2.
+  Quantization", 2024, https://arxiv.org/abs/2406.07548. Its temperature is 2
+  divided by the temperature here.
   """
 
   @property
@@ -196,7 +207,7 @@ class BSQ(_Binary):
   def __call__(
     self, encoded_bthwe: Array, key_b: Array | None, *, train: bool
   ) -> autoencoder.BottleneckOutput:
-    del key_b  # Nothing is drawn.
+    del key_b  # Nothing is random.
     feature_bthwd = self.features(encoded_bthwe)
     square_bthw1 = jnp.square(feature_bthwd).sum(-1, keepdims=True)
     sphere_bthwd = feature_bthwd * lax.rsqrt(square_bthw1 + 1e-12)
@@ -204,28 +215,31 @@ class BSQ(_Binary):
 
 
 def entropies(logit_nd: Array, group: int) -> tuple[Array, Array]:
-  """Returns the mean entropy of each row of bits, and that of all, in nats.
+  """Returns the mean entropy of rows of bits, and that of their mixture.
+
+  Both are in nats. The first is the code entropy, the second the codebook
+  entropy.
 
   Args:
     logit_nd: Logits of independent bits, one row for each feature.
-    group: Bits whose joint distribution over the rows counts; bits of other
-      groups are taken to be independent of them, which makes the second number
-      too large.
+    group: Number of bits in a group. Bits of different groups are treated as
+      independent in the mixture, so the second result is an upper bound.
   """
   one_nd = nn.softplus(logit_nd) - logit_nd * nn.sigmoid(logit_nd)
-  together = jnp.zeros(())
+  mixture = jnp.zeros(())
   for first in range(0, logit_nd.shape[1], group):
     part_nd = logit_nd[:, first : first + group]
     size = part_nd.shape[1]
     bits_kd = jnp.arange(2**size)[:, None] >> jnp.arange(size)[None] & 1
-    yes, no = nn.log_sigmoid(part_nd), nn.log_sigmoid(-part_nd)
-    log_nk = yes @ bits_kd.T + no @ (1 - bits_kd).T
-    # As logarithms: many a share is 0 in float32, where entr has no slope.
+    log_one_nd, log_zero_nd = nn.log_sigmoid(part_nd), nn.log_sigmoid(-part_nd)
+    log_nk = log_one_nd @ bits_kd.T + log_zero_nd @ (1 - bits_kd).T
+    # In logarithms, because many probabilities are 0 in float32, where entr has
+    # no gradient.
     log_k = jax.nn.logsumexp(log_nk, axis=0) - math.log(len(log_nk))
-    together -= (jnp.exp(log_k) * log_k).sum()
-  return one_nd.sum(-1).mean(), together
+    mixture -= (jnp.exp(log_k) * log_k).sum()
+  return one_nd.sum(-1).mean(), mixture
 
 
 def _row(numbers: Iterable[int]) -> np.ndarray:
-  """Returns numbers along the last of five axes, to go with `_bthwd`."""
+  """Returns numbers along the last of five axes, to broadcast to `_bthwd`."""
   return np.array(list(numbers)).reshape(1, 1, 1, 1, -1)

@@ -1,10 +1,10 @@
-"""Bottlenecks that turn latents into codes, and codebooks that are learned.
+"""Bottlenecks that quantize latents to codes of a learned codebook.
 
-Each is a module `(encoded_bthwe, key_b, *, train) -> BottleneckOutput` that
-projects features of any width to its own, `width`, and snaps them to the
-nearest of `num_codes` vectors; `lookup` has the vectors of codes. Gradients
-pass straight through, as if nothing had been snapped. All is computed in
-float32.
+Each is a module `(encoded_bthwe, key_b, *, train) -> BottleneckOutput`. It
+projects features of any width to its own `width`, and replaces each by the
+nearest of `num_codes` vectors; `lookup` returns the vectors of codes. The
+gradient is that of the features before quantization (straight-through
+estimator). Results are computed in float32.
 
 | class           | codebook                          | loss                  |
 |-----------------|-----------------------------------|-----------------------|
@@ -14,9 +14,10 @@ float32.
 | lookup_free.LFQ | corners of a cube                 | commitment, entropies |
 | lookup_free.BSQ | corners of a cube within a sphere | entropies             |
 
-They log, of a batch, `usage`, the share of codes that occur, and `perplexity`,
-as how many equally frequent codes they are; and the same of the last hundred
-batches or so, `recent_usage` and `recent_perplexity`.
+They log two metrics of a batch: `usage`, the fraction of codes that occur, and
+`perplexity`, the exponential of the entropy of code frequencies. The metrics
+`recent_usage` and `recent_perplexity` are those of about the last hundred
+batches.
 """
 
 import math
@@ -30,11 +31,11 @@ from vgen_jax.core.types import Array
 from vgen_jax.core.types import Metrics
 from vgen_jax.nn.bottlenecks import autoencoder
 
-_MEMORY = 0.99  # Of how often codes occur, per step.
+_DECAY = 0.99  # Decay of the counts of codes, per step.
 
 
 class Quantizer(nn.Module):
-  """What all have in common; a subclass says `width` and `num_codes`."""
+  """Base class of quantizers; a subclass has `width` and `num_codes`."""
 
   def setup(self):
     self.project = nn.Dense(self.width)
@@ -51,10 +52,10 @@ class Quantizer(nn.Module):
     raise NotImplementedError
 
   def features(self, encoded_bthwe: Array) -> Array:
-    """Returns what is to be snapped, float32 `[b, t, h, w, width]`."""
+    """Returns the features to quantize, float32 `[b, t, h, w, width]`."""
     return self.project(encoded_bthwe.astype(jnp.float32))
 
-  def bottled(
+  def output(
     self,
     smooth_bthwd: Array,
     codes_bthw: Array,
@@ -62,58 +63,58 @@ class Quantizer(nn.Module):
     terms: Metrics,
     train: bool,
   ) -> autoencoder.BottleneckOutput:
-    """Returns the codes' vectors, with the gradients of `smooth_bthwd`.
+    """Returns the vectors of codes, with the gradient of `smooth_bthwd`.
 
     Args:
-      smooth_bthwd: What was snapped.
-      codes_bthw: To which codes.
-      loss: What training is to minimize.
-      terms: To log, beside usage and perplexity.
-      train: Whether codes are counted.
+      smooth_bthwd: Features before quantization.
+      codes_bthw: Codes of the features.
+      loss: Loss of the bottleneck.
+      terms: Metrics to log, in addition to usage and perplexity.
+      train: Whether the counts of recent codes are updated.
     """
     codes_bthw = codes_bthw.astype(jnp.int32)
-    snapped_bthwd = self.lookup(codes_bthw)
-    latent_bthwd = _straight_through(smooth_bthwd, snapped_bthwd)
-    terms = terms | self._watch(codes_bthw, train)
+    quantized_bthwd = self.lookup(codes_bthw)
+    latent_bthwd = _straight_through(smooth_bthwd, quantized_bthwd)
+    terms = terms | self._usage(codes_bthw, train)
     return autoencoder.BottleneckOutput(latent_bthwd, loss, terms, codes_bthw)
 
-  def _watch(self, codes_bthw: Array, train: bool) -> Metrics:
-    """Counts codes, and remembers it in training."""
+  def _usage(self, codes_bthw: Array, train: bool) -> Metrics:
+    """Returns metrics of the usage of codes; updates counts in training."""
     count_k = _count(codes_bthw, self.num_codes)
-    recent_k = _MEMORY * self.recent_count.value + (1 - _MEMORY) * count_k
+    recent_k = _DECAY * self.recent_count.value + (1 - _DECAY) * count_k
     if train and not self.is_initializing():
       self.recent_count.value = recent_k
-    # What one occurrence a hundred batches ago has left.
-    trace = (1 - _MEMORY) * math.exp(-1)
+    # What remains of one occurrence a hundred batches ago.
+    least = (1 - _DECAY) * math.exp(-1)
     return {
       'usage': (count_k > 0).mean(),
       'perplexity': perplexity(count_k),
-      'recent_usage': (recent_k > trace).mean(),
+      'recent_usage': (recent_k > least).mean(),
       'recent_perplexity': perplexity(recent_k),
     }
 
 
 class EMAVQ(Quantizer):
-  """Vector quantization whose codebook follows the means of what falls to it.
+  """Vector quantization with a codebook of exponential moving averages.
 
-  The codebook is no parameter but a statistic, in the collection 'codebook':
-  each vector is the moving mean of the features nearest to it. A code to which
-  hardly anything has fallen restarts as a random feature of the batch, again in
-  each step until it finds its share; so do nearly all after the first batch.
+  The codebook is a statistic in the collection 'codebook', not a parameter:
+  each vector is the moving average of the features nearest to it. A code that
+  is hardly used restarts as a random feature of the batch, in each step until
+  it is used enough. Nearly all codes restart after the first batch.
 
   Attributes:
     num_codes: Size of the codebook.
     width: Size of a vector.
-    decay: Memory of the means, per step.
-    commitment: Weight of the mean squared distance of features from their
-      vectors, the loss.
-    restart_below: A code restarts when fewer than this share of its fair share,
-      features / num_codes, fall to it; 0 leaves dead codes dead.
+    decay: Decay of the averages, per step.
+    commitment: Weight of the mean squared distance between features and their
+      vectors, which is the loss.
+    restart_below: A code restarts if its moving count of features is below this
+      fraction of the mean count, features / num_codes. 0 for no restarts.
 
   References: van den Oord et al., "Neural Discrete Representation Learning",
   2017, https://arxiv.org/abs/1711.00937; restarts as in Dhariwal et al.,
   "Jukebox: A Generative Model for Music", 2020,
-  https://arxiv.org/abs/2005.00341, but relative to the fair share.
+  https://arxiv.org/abs/2005.00341, but relative to the mean count.
   """
 
   num_codes: int
@@ -133,19 +134,23 @@ class EMAVQ(Quantizer):
   def __call__(
     self, encoded_bthwe: Array, key_b: Array | None, *, train: bool
   ) -> autoencoder.BottleneckOutput:
-    """Raises ValueError if it trains with restarts, but without keys."""
+    """Returns quantized latents.
+
+    Raises:
+      ValueError: If it trains with restarts and key_b is None.
+    """
     feature_bthwd = self.features(encoded_bthwe)
     codes_bthw = self.nearest(feature_bthwd)
-    snapped_bthwd = self.lookup(codes_bthw)
-    error = jnp.square(feature_bthwd - lax.stop_gradient(snapped_bthwd)).mean()
+    vector_bthwd = lax.stop_gradient(self.lookup(codes_bthw))
+    error = jnp.square(feature_bthwd - vector_bthwd).mean()
     terms = {'commitment': error}
-    bottled = self.bottled(
+    output = self.output(
       feature_bthwd, codes_bthw, self.commitment * error, terms, train
     )
     if train and not self.is_initializing():
-      restarted = self._follow(feature_bthwd, codes_bthw, key_b)
-      bottled.terms['restarted'] = restarted
-    return bottled
+      restarted = self._update(feature_bthwd, codes_bthw, key_b)
+      output.terms['restarted'] = restarted
+    return output
 
   def lookup(self, codes_bthw: Array) -> Array:
     return self.vectors.value[codes_bthw]
@@ -156,46 +161,47 @@ class EMAVQ(Quantizer):
   def _first(self, shape: tuple[int, int]) -> Array:
     return jax.random.normal(self.make_rng('params'), shape)
 
-  def _follow(
+  def _update(
     self, feature_bthwd: Array, codes_bthw: Array, key_b: Array | None
   ) -> Array:
-    """Moves the codebook; returns the share of codes that restarted."""
+    """Updates the codebook; returns the fraction of codes that restarted."""
     feature_nd = lax.stop_gradient(feature_bthwd).reshape(-1, self.width)
     codes_n = codes_bthw.reshape(-1)
     vectors_kd, kept_k = self.vectors.value, self.decay * self.count.value
     count_k = kept_k + (1 - self.decay) * _count(codes_bthw, self.num_codes)
     new_kd = jnp.zeros_like(vectors_kd).at[codes_n].add(feature_nd)
     sum_kd = kept_k[:, None] * vectors_kd + (1 - self.decay) * new_kd
-    met_k = count_k > 1e-12
-    mean_kd = sum_kd / jnp.where(met_k, count_k, 1.0)[:, None]
-    vectors_kd = jnp.where(met_k[:, None], mean_kd, vectors_kd)
-    fair = len(codes_n) / self.num_codes
-    least = self.restart_below * fair
-    dead_k = count_k < least
+    is_used_k = count_k > 1e-12
+    mean_kd = sum_kd / jnp.where(is_used_k, count_k, 1.0)[:, None]
+    vectors_kd = jnp.where(is_used_k[:, None], mean_kd, vectors_kd)
+    least = self.restart_below * (len(codes_n) / self.num_codes)
+    restarts_k = count_k < least
     if self.restart_below:
       if key_b is None:
         raise ValueError(
-          'key_b is None, but EMAVQ draws the vectors of codes that restart;'
+          'key_b is None, but EMAVQ samples the vectors of codes that restart;'
           ' give a key for each clip, or set restart_below to 0.'
         )
-      # One draw for the whole batch, however devices share it.
-      place_k = jax.random.randint(key_b[0], (self.num_codes,), 0, len(codes_n))
-      vectors_kd = jnp.where(dead_k[:, None], feature_nd[place_k], vectors_kd)
-      count_k = jnp.where(dead_k, least, count_k)
+      # One key for the whole batch, on any number of devices.
+      index_k = jax.random.randint(key_b[0], (self.num_codes,), 0, len(codes_n))
+      feature_kd = feature_nd[index_k]
+      vectors_kd = jnp.where(restarts_k[:, None], feature_kd, vectors_kd)
+      count_k = jnp.where(restarts_k, least, count_k)
     self.vectors.value, self.count.value = vectors_kd, count_k
-    return dead_k.mean()
+    return restarts_k.mean()
 
 
 class VQ(Quantizer):
-  """Vector quantization whose codebook is learned by gradient.
+  """Vector quantization with a codebook of parameters.
 
-  The loss is the mean squared distance of vectors from the features that fall
-  to them, plus `commitment` times that of features from their vectors.
+  The loss is the mean squared distance between vectors and features, with
+  gradients of the vectors, plus `commitment` times the same distance with
+  gradients of the features.
 
   Attributes:
     num_codes: Size of the codebook.
     width: Size of a vector.
-    commitment: Weight of the features' side.
+    commitment: Weight of the distance with gradients of the features.
 
   Reference: van den Oord et al., "Neural Discrete Representation Learning",
   2017, https://arxiv.org/abs/1711.00937, equation 3.
@@ -214,16 +220,16 @@ class VQ(Quantizer):
   def __call__(
     self, encoded_bthwe: Array, key_b: Array | None, *, train: bool
   ) -> autoencoder.BottleneckOutput:
-    del key_b  # Nothing is drawn.
+    del key_b  # Nothing is random.
     feature_bthwd = self.features(encoded_bthwe)
     codes_bthw = self.nearest(feature_bthwd)
-    snapped_bthwd = self.lookup(codes_bthw)
-    still = lax.stop_gradient
-    distance = jnp.square(still(feature_bthwd) - snapped_bthwd).mean()
-    error = jnp.square(feature_bthwd - still(snapped_bthwd)).mean()
+    vector_bthwd = self.lookup(codes_bthw)
+    fixed = lax.stop_gradient
+    distance = jnp.square(fixed(feature_bthwd) - vector_bthwd).mean()
+    error = jnp.square(feature_bthwd - fixed(vector_bthwd)).mean()
     loss = distance + self.commitment * error
     terms = {'commitment': error}
-    return self.bottled(feature_bthwd, codes_bthw, loss, terms, train)
+    return self.output(feature_bthwd, codes_bthw, loss, terms, train)
 
   def lookup(self, codes_bthw: Array) -> Array:
     return self.vectors[codes_bthw]
@@ -233,8 +239,12 @@ class VQ(Quantizer):
 
 
 def nearest(feature_bthwd: Array, vectors_kd: Array) -> Array:
-  """Returns which vector is nearest to each feature, int32 `[b, t, h, w]`."""
-  # Of nearly equal sums: lower precision, as GPUs like it, would pick others.
+  """Returns the index of the vector nearest to each feature, `[b, t, h, w]`.
+
+  The indices are int32.
+  """
+  # The default precision on GPUs would choose other vectors where distances are
+  # nearly equal.
   product_bthwk = jnp.einsum(
     'bthwd,kd->bthwk', feature_bthwd, vectors_kd, precision='highest'
   )
@@ -244,17 +254,20 @@ def nearest(feature_bthwd: Array, vectors_kd: Array) -> Array:
 
 
 def perplexity(count_k: Array) -> Array:
-  """Returns as how many equally frequent codes these are; 1 to k."""
-  share_k = count_k / jnp.maximum(count_k.sum(), 1e-12)
-  return jnp.exp(jax.scipy.special.entr(share_k).sum())
+  """Returns the exponential of the entropy of code frequencies, 1 to k.
+
+  It is the number of equally frequent codes that have the same entropy.
+  """
+  frequency_k = count_k / jnp.maximum(count_k.sum(), 1e-12)
+  return jnp.exp(jax.scipy.special.entr(frequency_k).sum())
 
 
-def _straight_through(smooth: Array, snapped: Array) -> Array:
-  """Returns `snapped`, to the last bit, with the gradient of `smooth`."""
-  return lax.stop_gradient(snapped) + (smooth - lax.stop_gradient(smooth))
+def _straight_through(smooth: Array, quantized: Array) -> Array:
+  """Returns exactly `quantized`, with the gradient of `smooth`."""
+  return lax.stop_gradient(quantized) + (smooth - lax.stop_gradient(smooth))
 
 
 def _count(codes: Array, num_codes: int) -> Array:
-  """Returns how often each code occurs, float32 but a whole number."""
+  """Returns how often each code occurs, float32."""
   count_k = jnp.zeros((num_codes,), jnp.int32).at[codes.reshape(-1)].add(1)
   return count_k.astype(jnp.float32)

@@ -1,1 +1,1 @@
-"""Convolutions over video, causal and recurrent ones included."""
+"""Convolutions over video, including causal and recurrent layers."""

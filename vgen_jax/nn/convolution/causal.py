@@ -1,13 +1,11 @@
-"""Layers for clips in which no frame sees a later one.
+"""Causal layers for clips: no frame depends on a later frame.
 
-Group norms and attention are of single frames, so that only convolutions look
-across frames, and only back. Each keeps the last frames that it saw in the
-collection 'past', if that is mutable and nothing is being initialized: with
-what it kept of one chunk of a clip it goes on with the next, as if there had
-been but one.
+Norms and attention work on single frames, so only convolutions mix frames. Each
+convolution keeps its last input frames in the collection 'past', if that is
+mutable and the network is not being initialized. With the frames kept from one
+chunk of a clip, the next chunk gets the same result as in the whole clip.
 """
 
-import functools
 import math
 from typing import NamedTuple
 
@@ -21,22 +19,22 @@ from vgen_jax.core.types import Array
 from vgen_jax.core.types import Params
 from vgen_jax.nn import norm
 from vgen_jax.nn import remat
-from vgen_jax.nn.attention import attention
+from vgen_jax.nn.attention import multi_head
 from vgen_jax.nn.convolution import conv
 from vgen_jax.nn.convolution import padding as pad
 
 NORMS = ('rms', 'group')
 
-_HEAD = 64  # Channels of an attention head, if they can be shared evenly.
+_HEAD_WIDTH = 64  # Channels of an attention head, if it divides them.
 
 
 class Conv(conv.Conv3D):
-  """A convolution that sees its own frame and those before it."""
+  """A convolution over the current frame and earlier frames."""
 
   padding: pad.Padding = ((0, 0), (1, 1), (1, 1))
 
   def is_first(self) -> bool:
-    """Whether nothing has come before what it gets next."""
+    """Returns whether the next input is the first chunk of a clip."""
     return not self.has_variable('past', 'frames')
 
   def __call__(self, x_bthwc: Array) -> Array:
@@ -53,14 +51,14 @@ class Conv(conv.Conv3D):
 
 
 class Kit(NamedTuple):
-  """How the layers of a network are made.
+  """Options of the layers of a network, and functions that build layers.
 
   Attributes:
-    taps: Frames that a convolution sees, its own and those before; 1 for
-      networks of images.
-    norm: 'rms', of each pixel by itself; or 'group', of each frame.
+    taps: Frames in the kernel of a convolution, the current one and those
+      before; 1 for networks of images.
+    norm: 'rms' normalizes each pixel, 'group' each frame.
     remat: What is kept for the backward pass; see nn/remat.py.
-    dtype: Of products and activations. Parameters are float32.
+    dtype: Dtype of products and activations. Parameters are float32.
   """
 
   taps: int
@@ -82,7 +80,7 @@ class Kit(NamedTuple):
 
 
 class Block(nn.Module):
-  """Adds what two convolutions make of clips; projects them if need be."""
+  """A residual block of two convolutions, with a projection if needed."""
 
   kit: Kit
   features: int
@@ -100,27 +98,26 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-  """Adds what the pixels of a frame tell each other; nothing at first."""
+  """Adds attention over the pixels of each frame; it adds zero at first."""
 
   kit: Kit
 
   @nn.compact
   def __call__(self, x_bthwc: Array) -> Array:
     b, t, h, w, c = shapes.sizes('bthwc', x_bthwc=x_bthwc)
-    dense = functools.partial(nn.Dense, c, dtype=self.kit.dtype)
-    y_bnc = self.kit.normed(x_bthwc, 'norm').reshape(b * t, h * w, c)
-    head = math.gcd(c, _HEAD)
-    query, key, value = (
-      dense(name=name)(y_bnc).reshape(b * t, h * w, c // head, head)
-      for name in ('query', 'key', 'value')
+    attention = multi_head.MultiHeadAttention(
+      c,
+      c // math.gcd(c, _HEAD_WIDTH),
+      output_init=nn.initializers.zeros_init(),
+      dtype=self.kit.dtype,
     )
-    y_bnc = attention.attend(query, key, value).reshape(b * t, h * w, c)
-    out = dense(kernel_init=nn.initializers.zeros_init(), name='out')
-    return x_bthwc + out(y_bnc).reshape(x_bthwc.shape)
+    nn.share_scope(self, attention)
+    y_bnc = self.kit.normed(x_bthwc, 'norm').reshape(b * t, h * w, c)
+    return x_bthwc + attention(y_bnc).reshape(x_bthwc.shape)
 
 
 class Halve(nn.Module):
-  """Halves height and width, and maybe the frames after the first."""
+  """Halves height and width, and optionally the frames after the first."""
 
   kit: Kit
   halves_time: bool
@@ -133,7 +130,7 @@ class Halve(nn.Module):
     )(x_bthwc)
     if not self.halves_time:
       return x_bthwc
-    # A latent's last frame is its own: 0, 2, 4, ...
+    # Kernels end at the frames 0, 2, 4, ...
     return Conv(
       features,
       (self.kit.taps, 1, 1),
@@ -145,7 +142,7 @@ class Halve(nn.Module):
 
 
 class Double(nn.Module):
-  """Doubles height and width, and maybe the frames after the first."""
+  """Doubles height and width, and optionally the frames after the first."""
 
   kit: Kit
   features: int
@@ -166,7 +163,7 @@ class Double(nn.Module):
       x_bthwc = einops.rearrange(
         time(x_bthwc), 'b t h w (p c) -> b (t p) h w c', p=2
       )
-      if is_first:  # What would be before frame 0 is not there.
+      if is_first:  # There is no frame before frame 0.
         x_bthwc = x_bthwc[:, 1:]
     x_bthwc = einops.repeat(x_bthwc, 'b t h w c -> b t (h p) (w q) c', p=2, q=2)
     return conv.Conv3D(self.features, (1, 3, 3), dtype=dtype, name='space')(
@@ -175,24 +172,27 @@ class Double(nn.Module):
 
 
 def inflate(images: Params, clips: Params) -> Params:
-  """Returns parameters of clips that do with an image what those of images do.
+  """Returns parameters of a video network from those of an image network.
 
-  Kernels of images become the last taps, the others being zero; layers that
-  only clips have begin by taking each last frame of two, or giving each twice.
+  The video network then maps a clip of one frame as the image network maps that
+  image. Kernels of the image network become the last taps in time; other taps
+  are zero. Layers that only the video network has first keep the last frame of
+  each two, or repeat each frame.
 
   Args:
-    images: Of a VAE3D with `temporal_kernel=1`.
-    clips: Of a VAE3D with the same other fields, `halves_time` excepted.
+    images: Parameters of a VAE3D with `temporal_kernel=1`.
+    clips: Parameters of a VAE3D whose other fields are the same, except
+      `halves_time`.
 
   Raises:
-    ValueError: If they are of different networks.
+    ValueError: If the networks differ in other fields.
   """
   images, clips = map(traverse_util.flatten_dict, (images, clips))
-  alone = [path for path in set(images) ^ set(clips) if path[-2] != 'time']
-  if alone:
+  unmatched = [path for path in set(images) ^ set(clips) if path[-2] != 'time']
+  if unmatched:
     raise ValueError(
-      f'{"/".join(min(alone))} is not in both networks; fields other than'
-      ' temporal_kernel and halves_time must be alike.'
+      f'{"/".join(min(unmatched))} is not in both networks; fields other than'
+      ' temporal_kernel and halves_time must be the same.'
     )
   inflated = {}
   for path, x in clips.items():
@@ -202,8 +202,8 @@ def inflate(images: Params, clips: Params) -> Params:
       last = jnp.tile(jnp.eye(width), (1, out // width))[None, None, None]
     if last.shape[1:] != x.shape[1:]:
       raise ValueError(
-        f'{"/".join(path)} is {last.shape} of images, {x.shape} of clips; only'
-        ' the taps in time may differ.'
+        f'{"/".join(path)} has shape {last.shape} in the image network and'
+        f' {x.shape} in the video network; only the taps in time may differ.'
       )
     inflated[path] = jnp.zeros_like(x).at[-len(last) :].set(last)
   return traverse_util.unflatten_dict(inflated)

@@ -1,13 +1,14 @@
-"""Convolutions over space and time, exact, and fast on a CPU as well.
+"""Convolutions over space and time that are also fast on a CPU.
 
-XLA has no quick path on a CPU for 3-D convolutions that are strided, transposed
-or differentiated when they are: up to 150 times slower than need be. The *fast*
-form, of nn/convolution/conv_fast.py, is the same sum in another order. GPUs and
-TPUs have good kernels for the *lax* form and keep it.
+On a CPU, XLA has no fast code for 3-D convolutions that are strided or
+transposed, nor for their derivatives: they are up to 150 times slower than
+necessary. The *fast* form, in nn/convolution/conv_fast.py, computes the same
+sums in another order. GPUs and TPUs have fast kernels for the *lax* form and
+use it.
 
-Kernels are laid out as in lax: `[t, h, w, in, out]`. Parameters, and so
-checkpoints, are the same in both forms. As everywhere in deep learning these
-are cross-correlations: kernels are not flipped.
+Kernels have the layout of lax: `[t, h, w, in, out]`. Parameters, and so
+checkpoints, are the same in both forms. As usual in deep learning, these are
+cross-correlations: kernels are not flipped.
 """
 
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import flax.linen as nn
 import jax
 from jax import lax
 
+from vgen_jax.core import checks
 from vgen_jax.core.types import Array
 from vgen_jax.nn.convolution import conv_fast
 from vgen_jax.nn.convolution import padding as pad
@@ -39,13 +41,14 @@ def conv3d(
     kernel_thwio: Kernel; any of its sides may be 1.
     strides: Steps in t, h and w.
     padding: 'SAME', 'VALID', 'CAUSAL' ('SAME' in space; in time all zeros come
-      first, so that a frame sees none later), or (low, high) zeros for each of
-      t, h and w.
-    form: 'fast', 'lax', or 'auto': fast on a CPU, lax elsewhere (but with a
-      kernel of one frame, frames are a batch for 2-D convolution anywhere).
+      first, so that a frame depends on no later frame), or numbers of zeros
+      (low, high) for each of t, h and w.
+    form: 'fast', 'lax', or 'auto': 'fast' on a CPU, 'lax' elsewhere. With a
+      kernel of one frame, 'auto' always computes 2-D convolutions of frames.
 
   Raises:
-    ValueError: If channels do not fit, or padding or form is not one of these.
+    ValueError: If the numbers of channels differ, or padding or form is not one
+      of these.
   """
   _check(x_bthwc, kernel_thwio, 5, form)
   pads = pad.plain(padding, x_bthwc.shape[1:4], kernel_thwio.shape[:3], strides)
@@ -63,7 +66,7 @@ def conv2d(
 ) -> Array:
   """Returns the convolution of images with a kernel, `[b, h, w, o]`.
 
-  Arguments and errors are those of `conv3d` without time.
+  Arguments and errors are those of `conv3d`, without the axis of time.
   """
   _check(x_bhwc, kernel_hwio, 4, form)
   pads = pad.plain(padding, x_bhwc.shape[1:3], kernel_hwio.shape[:2], strides)
@@ -84,21 +87,22 @@ def conv_transpose3d(
 ) -> Array:
   """Returns the transposed convolution of clips with a kernel.
 
-  The clip is spread out, `stride - 1` zeros between neighbours, padded, then
-  convolved with step 1, as by `lax.conv_transpose`.
+  As in `lax.conv_transpose`, the clip is dilated with `stride - 1` zeros
+  between neighbors, padded, and convolved with stride 1.
 
   Args:
     x_bthwc: Clips, or features of clips.
     kernel_thwio: Kernel.
     strides: Factors by which t, h and w grow.
-    padding: 'SAME' (size times stride), 'VALID' (all places that a pixel
-      reaches; 1 x 1 becomes the size of the kernel), or (low, high) zeros round
-      the spread clip; padding p of PyTorch is k - 1 - p here, so its kernel 4,
-      stride 2, padding 1 is (2, 2), and 'SAME'.
-    form: 'fast', 'lax', or 'auto': fast on a CPU, lax elsewhere.
+    padding: 'SAME' (size times stride), 'VALID' (all positions that an input
+      pixel affects; 1 x 1 becomes the size of the kernel), or numbers of zeros
+      (low, high) around the dilated clip. Padding p of PyTorch is k - 1 - p
+      here; so its kernel 4, stride 2, padding 1 is (2, 2), which equals 'SAME'.
+    form: 'fast', 'lax', or 'auto': 'fast' on a CPU, 'lax' elsewhere.
 
   Raises:
-    ValueError: If channels do not fit, or padding or form is not one of these.
+    ValueError: If the numbers of channels differ, or padding or form is not one
+      of these.
   """
   _check(x_bthwc, kernel_thwio, 5, form)
   pads = pad.transposed(padding, kernel_thwio.shape[:3], strides)
@@ -118,7 +122,8 @@ def conv_transpose2d(
 ) -> Array:
   """Returns the transposed convolution of images with a kernel.
 
-  Arguments and errors are those of `conv_transpose3d` without time.
+  Arguments and errors are those of `conv_transpose3d`, without the axis of
+  time.
   """
   _check(x_bhwc, kernel_hwio, 4, form)
   pads = pad.transposed(padding, kernel_hwio.shape[:2], strides)
@@ -130,16 +135,16 @@ def conv_transpose2d(
 
 
 class _Layer(nn.Module):
-  """A kernel, a bias, and one of the functions above.
+  """A layer with a kernel, a bias and one of the functions above.
 
   Attributes:
     features: Channels of the result.
     kernel_size: Sides of the kernel.
-    strides: As in the function; None is 1 everywhere.
+    strides: As in the function; None for 1 along each axis.
     padding: As in the function.
-    use_bias: Whether to add a bias, zero at first.
+    use_bias: Whether to add a bias, which is zero before training.
     kernel_init: Initializer of the kernel.
-    dtype: Of the products and the result; parameters are float32.
+    dtype: Dtype of products and of the result. Parameters are float32.
     form: 'auto', 'lax' or 'fast', as in the function.
   """
 
@@ -159,8 +164,8 @@ class _Layer(nn.Module):
     num_axes = x.ndim - 2
     if len(self.kernel_size) != num_axes:
       raise ValueError(
-        f'kernel_size is {self.kernel_size}, but the input {x.shape} has'
-        f' {num_axes} axes between b and c; give one side for each.'
+        f'kernel_size is {self.kernel_size}, but the input has shape {x.shape}'
+        f' with {num_axes} axes between b and c; give one side for each.'
       )
     shape = (*self.kernel_size, x.shape[-1], self.features)
     kernel = self.param('kernel', self.kernel_init, shape)
@@ -199,12 +204,12 @@ class ConvTranspose2D(_Layer):
   function = staticmethod(conv_transpose2d)
 
 
-def _lax(x, kernel, strides, pads, spread=None) -> Array:
+def _lax(x, kernel, strides, pads, dilation=None) -> Array:
   letters = ('NHWC', 'HWIO', 'NHWC')
   if x.ndim == 5:
     letters = ('NDHWC', 'DHWIO', 'NDHWC')
   return lax.conv_general_dilated(
-    x, kernel, strides, pads, lhs_dilation=spread, dimension_numbers=letters
+    x, kernel, strides, pads, lhs_dilation=dilation, dimension_numbers=letters
   )
 
 
@@ -214,11 +219,10 @@ def _is_lax(form: str) -> bool:
 
 
 def _check(x: Array, kernel: Array, rank: int, form: str):
-  if form not in _FORMS:
-    raise ValueError(f'form is {form!r}; it must be one of {_FORMS}.')
+  checks.one_of('form', form, _FORMS)
   if x.ndim != rank or kernel.ndim != rank or x.shape[-1] != kernel.shape[-2]:
     raise ValueError(
-      f'A kernel {kernel.shape} does not fit an input {x.shape}: both need'
-      f' {rank} axes, and the input as many channels as the kernel takes,'
+      f'The kernel has shape {kernel.shape} and the input {x.shape}; both need'
+      f' {rank} axes, and the input needs as many channels as the kernel,'
       f' {kernel.shape[-2] if kernel.ndim > 1 else None}.'
     )

@@ -1,13 +1,13 @@
-"""Convolutions as XLA is fast at on a CPU; the same sums in another order.
+"""Convolutions in a form for which XLA is fast on a CPU.
 
-It has a library for 2-D convolutions, so those of clips are made of them: taps
-in time are stacked in channels, frames are folded into the batch, and each
-phase of a transposed convolution is a convolution of its own.
+XLA has a library for 2-D convolutions, so those of clips are composed of them:
+the frames under a kernel are stacked in channels, frames are folded into the
+batch, and each phase of a transposed convolution is a separate convolution.
 
-Operands must lie as the library wants them. Outside of loops XLA turns them
-round; within (`scan`, `cond`) it does not, and gradients, which lax writes down
-with the axes of their operands exchanged, take a path 30 times slower. So here
-derivatives are put such that their transposes have all axes in place.
+The library needs operands in one layout. Outside of loops XLA transposes them;
+inside (`scan`, `cond`) it does not, and gradients, for which lax exchanges the
+axes of the operands, are then 30 times slower. So derivatives are defined here
+such that their transposes have all axes in order.
 """
 
 import functools
@@ -28,7 +28,14 @@ def conv(
   strides: tuple[int, int, int],
   pads: pad.Pairs,
 ) -> Array:
-  """Stacks the frames that a kernel sees in channels; then it is 2-D."""
+  """Returns a convolution, as 2-D convolutions of frames stacked in channels.
+
+  Args:
+    x_bthwc: Clips.
+    kernel_thwio: Kernel.
+    strides: Steps in t, h and w.
+    pads: Zeros (low, high) for each of t, h and w; negative numbers crop.
+  """
   b = len(x_bthwc)
   x_bthwc = _pad(x_bthwc, (pads[0], (0, 0), (0, 0)))
   k, kh, kw, _, o = kernel_thwio.shape
@@ -55,28 +62,35 @@ def transpose(
   strides: tuple[int, int, int],
   pads: pad.Pairs,
 ) -> Array:
-  """Convolves once for each phase, then weaves the phases together.
+  """Returns a transposed convolution, as one convolution for each phase.
 
-  Output `stride * i + r` meets only those taps of the kernel that fall on
-  pixels and not on the zeros between them: every stride-th.
+  Output `stride * i + r` depends only on every stride-th tap of the kernel; the
+  others fall on the zeros between pixels. The phases r are interleaved.
+
+  Args:
+    x_bthwc: Clips.
+    kernel_thwio: Kernel.
+    strides: Factors by which t, h and w grow.
+    pads: Zeros (low, high) around the dilated clip, for each of t, h and w.
   """
   sizes, taps = x_bthwc.shape[1:4], kernel_thwio.shape[:3]
   axes = list(zip(sizes, taps, strides, pads, strict=True))
   out = [(n - 1) * s + 1 + low + high - k + 1 for n, k, s, (low, high) in axes]
-  # A kernel shorter than its stride gets taps of zero: no phase lacks a tap.
-  more = [(0, max(s - k, 0)) for _, k, s, _ in axes]
-  kernel_thwio = jnp.pad(kernel_thwio, (*more, (0, 0), (0, 0)))
+  # A kernel shorter than its stride gets taps of zero, so that each phase has
+  # a tap.
+  extra = [(0, max(s - k, 0)) for _, k, s, _ in axes]
+  kernel_thwio = jnp.pad(kernel_thwio, (*extra, (0, 0), (0, 0)))
   phases = []
   for phase in itertools.product(*map(range, strides)):
-    every, around = [], []
+    taps_of_phase, pads_of_phase = [], []
     for (n, k, s, (low, _)), size, r in zip(axes, out, phase, strict=True):
       first = (low - r) % s
       before = (low - r - first) // s
       num_taps = len(range(first, max(k, s), s))
-      every.append(slice(first, None, s))
-      around.append((before, -(-size // s) - 1 + num_taps - n - before))
-    kernel = kernel_thwio[tuple(every)]
-    phases.append(conv(x_bthwc, kernel, (1, 1, 1), tuple(around)))
+      taps_of_phase.append(slice(first, None, s))
+      pads_of_phase.append((before, -(-size // s) - 1 + num_taps - n - before))
+    kernel = kernel_thwio[tuple(taps_of_phase)]
+    phases.append(conv(x_bthwc, kernel, (1, 1, 1), tuple(pads_of_phase)))
   b, t, h, w, o = phases[0].shape
   y = jnp.stack(phases).reshape(*strides, b, t, h, w, o)
   y_bthwc = y.transpose(3, 4, 0, 5, 1, 6, 2, 7).reshape(
@@ -86,7 +100,13 @@ def transpose(
 
 
 def expand(x_bthwc: Array, kernel_thwio: Array, pads: pad.Pairs) -> Array:
-  """Spreads one pixel to a kernel's size: no more than a dense layer."""
+  """Returns the transposed convolution of one pixel, as a dense layer.
+
+  Args:
+    x_bthwc: Clips of one frame of 1 x 1 pixels.
+    kernel_thwio: Kernel.
+    pads: Zeros (low, high) around the pixel, for each of t, h and w.
+  """
   sides = zip(kernel_thwio.shape[:3], pads, strict=True)
   crop = [(low - k + 1, high - k + 1, 0) for k, (low, high) in sides]
   kernel_thwio = lax.pad(
@@ -101,7 +121,14 @@ def expand(x_bthwc: Array, kernel_thwio: Array, pads: pad.Pairs) -> Array:
 def _conv2d(
   x_bhwc: Array, kernel_hwio: Array, strides: tuple[int, int], pads: pad.Pairs
 ) -> Array:
-  """Returns the convolution of images, whose gradients are fast in loops."""
+  """Returns the convolution of images, with gradients that are fast in loops.
+
+  Args:
+    x_bhwc: Images.
+    kernel_hwio: Kernel.
+    strides: Steps in h and w.
+    pads: Zeros (low, high) for each of h and w.
+  """
   return _forward(x_bhwc, kernel_hwio, strides, pads)
 
 
@@ -115,10 +142,11 @@ def _forward(
 def _conv2d_jvp(
   strides: tuple[int, int], pads: pad.Pairs, primals: Any, tangents: Any
 ) -> tuple[Array, Array]:
-  """Any derivative of a convolution, by either operand, is a convolution.
+  """Returns the convolution and its derivative.
 
-  Each has the axes placed such that the transpose, which is what a gradient is,
-  maps NHWC and HWIO to NHWC; as they stand they are no faster than any.
+  The derivative with respect to each operand is a convolution, too. Axes are
+  ordered such that its transpose, which computes the gradient, maps NHWC and
+  HWIO to NHWC. The derivative itself is not faster than usual.
   """
   (x_bhwc, kernel_hwio), (dx_bhwc, dkernel_hwio) = primals, tangents
   by_x_bhwc = _lax(
@@ -152,7 +180,7 @@ def _lax(
 
 
 def _pad(x_bthwc: Array, pads: pad.Pairs) -> Array:
-  """Adds zeros in t, h, w, or cuts where a number is negative."""
+  """Adds zeros in t, h, w, or crops where a number is negative."""
   if not any(map(any, pads)):
     return x_bthwc
   config = ((0, 0, 0), *((*pair, 0) for pair in pads), (0, 0, 0))

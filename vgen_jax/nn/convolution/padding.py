@@ -1,4 +1,4 @@
-"""How many zeros go round the input of a convolution, by the name of a rule."""
+"""Numbers of zeros around the input of a convolution."""
 
 from collections.abc import Sequence
 
@@ -14,12 +14,12 @@ def plain(
   taps: tuple[int, ...],
   strides: tuple[int, ...],
 ) -> Pairs:
-  """Returns the zeros (low, high) that a convolution adds to each axis.
+  """Returns numbers of zeros (low, high) for each axis of a convolution.
 
   Args:
-    padding: 'SAME' (size divided by stride, rounded up), 'VALID' (none),
-      'CAUSAL' for the axes t, h, w ('SAME' in h and w; in t all zeros come
-      first), or the pairs themselves.
+    padding: 'SAME' (the size is divided by the stride and rounded up), 'VALID'
+      (no zeros), 'CAUSAL' for the axes t, h, w ('SAME' in h and w; in t all
+      zeros come first), or the pairs (low, high).
     sizes: Sizes of the input.
     taps: Sides of the kernel.
     strides: Steps of the kernel.
@@ -36,18 +36,18 @@ def plain(
     return tuple(lax.padtype_to_pads(sizes, taps, strides, padding))
   raise ValueError(
     f"padding is {padding!r}; it must be 'SAME', 'VALID', pairs of numbers, or"
-    " (for clips) 'CAUSAL'."
+    " 'CAUSAL' (only for clips)."
   )
 
 
 def transposed(
   padding: Padding, taps: tuple[int, ...], strides: tuple[int, ...]
 ) -> Pairs:
-  """Returns the zeros (low, high) that go round an input once spread out.
+  """Returns numbers of zeros (low, high) around a dilated input.
 
   Args:
-    padding: 'SAME' (size times stride), 'VALID' (all places that a pixel
-      reaches), or the pairs themselves.
+    padding: 'SAME' (size times stride), 'VALID' (all positions that an input
+      pixel affects), or the pairs (low, high).
     taps: Sides of the kernel.
     strides: Factors by which the axes grow.
 
@@ -67,7 +67,7 @@ def transposed(
       pairs.append((low, k + s - 2 - low))
     return tuple(pairs)
   raise ValueError(
-    f"padding is {padding!r}; a transposed convolution takes 'SAME', 'VALID' or"
+    f"padding is {padding!r}; a transposed convolution needs 'SAME', 'VALID' or"
     ' pairs of numbers.'
   )
 

@@ -1,4 +1,4 @@
-"""Cells that remember, and how they are rolled out over time."""
+"""Convolutional recurrent cells, and their rollout over time."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,34 +21,34 @@ def scan_rollout(
   teacher_mask_bt: Array,
   extras: Any = None,
 ) -> tuple[tuple[Carry, Array], Any]:
-  """Feeds a cell with the truth, or with what it has said itself.
+  """Runs a cell over time, on given inputs or on its own predictions.
 
-  Teacher forcing is a mask of True, a free run one that is False after the
-  context, scheduled sampling one in between.
+  A mask of True is teacher forcing, a mask that is False after the context is
+  free running, and a random mask is scheduled sampling.
 
   Args:
     cell: `(module, carry, input_b, extra_b) -> (carry, next_input_b, output)`.
-    module: Whose parameters it uses, the same at all times.
-    carry: What it remembers at first.
-    inputs: `[b, t, ...]`, the truth; what the mask hides may be anything.
-    teacher_mask_bt: Whether the input at a time is the truth, else it is the
-      `next_input` of the time before. The first one must be the truth.
-    extras: Tree of arrays `[b, t, ...]` that the cell sees as well: actions,
-      keys, latents.
+    module: Module whose parameters the cell uses, the same at all times.
+    carry: Initial carry.
+    inputs: Given inputs, `[b, t, ...]`; values under a False mask are ignored.
+    teacher_mask_bt: Whether the input at a time is the given one, else it is
+      the `next_input` of the time before. It must be True at the first time.
+    extras: Tree of further inputs `[b, t, ...]` of the cell, such as actions,
+      random keys and latents.
 
   Returns:
-    The carry and `next_input` that go on from here, and the outputs, whose
-    second axis is time.
+    The final carry and `next_input`, and the outputs, whose second axis is
+    time.
   """
 
   def step(module: nn.Module, state: tuple[Carry, Array], now: tuple):
-    carry, own = state
+    carry, predicted = state
     given, is_given_b, extra = now
     is_given = is_given_b.reshape(-1, *(1,) * (given.ndim - 1))
-    carry, own, output = cell(
-      module, carry, jnp.where(is_given, given, own), extra
+    carry, predicted, output = cell(
+      module, carry, jnp.where(is_given, given, predicted), extra
     )
-    return (carry, own), output
+    return (carry, predicted), output
 
   scan = nn.scan(
     step,
@@ -62,10 +62,11 @@ def scan_rollout(
 
 
 class ConvLSTM(nn.Module):
-  """A long short-term memory whose states are images.
+  """A long short-term memory (LSTM) whose states are images.
 
-  Gates see the input and the state through one convolution; the forget gate is
-  open at first. There are no peepholes from the memory to the gates.
+  Gates are computed from the input and the state by one convolution. The bias
+  of the forget gate is 1 before training. There are no peephole connections
+  from the memory to the gates.
 
   Attributes:
     features: Channels of the state.
@@ -74,7 +75,7 @@ class ConvLSTM(nn.Module):
 
   Reference: Shi et al., "Convolutional LSTM Network: A Machine Learning
   Approach for Precipitation Nowcasting", 2015,
-  https://arxiv.org/abs/1506.04214, equation 3 less its peepholes.
+  https://arxiv.org/abs/1506.04214, equation 3 without its peepholes.
   """
 
   features: int
@@ -87,20 +88,24 @@ class ConvLSTM(nn.Module):
     gates = _gates(
       4, self.features, self.kernel_size, self.norm, x_bhwc, hidden_bhwc
     )
-    enter, forget, leave, new = jnp.split(gates, 4, axis=-1)
-    memory_bhwc = memory_bhwc * nn.sigmoid(forget + 1)
-    memory_bhwc += nn.sigmoid(enter) * jnp.tanh(new)
-    hidden_bhwc = nn.sigmoid(leave) * jnp.tanh(memory_bhwc)
+    input_gate, forget_gate, output_gate, new = jnp.split(gates, 4, axis=-1)
+    memory_bhwc = memory_bhwc * nn.sigmoid(forget_gate + 1)
+    memory_bhwc += nn.sigmoid(input_gate) * jnp.tanh(new)
+    hidden_bhwc = nn.sigmoid(output_gate) * jnp.tanh(memory_bhwc)
     return (memory_bhwc, hidden_bhwc), hidden_bhwc
 
-  def start(self, shape_bhw: tuple[int, int, int]) -> Carry:
-    """Returns what it remembers of nothing."""
+  def initial_carry(self, shape_bhw: tuple[int, int, int]) -> Carry:
+    """Returns the carry before the first frame, zeros.
+
+    Args:
+      shape_bhw: Number of clips, and height and width of the state.
+    """
     zeros_bhwc = jnp.zeros((*shape_bhw, self.features))
     return zeros_bhwc, zeros_bhwc
 
 
 class ConvGRU(nn.Module):
-  """A gated recurrent unit whose state is an image.
+  """A gated recurrent unit (GRU) whose state is an image.
 
   Attributes:
     features: Channels of the state.
@@ -127,26 +132,29 @@ class ConvGRU(nn.Module):
     hidden_bhwc = update * hidden_bhwc + (1 - update) * new_bhwc
     return (hidden_bhwc,), hidden_bhwc
 
-  def start(self, shape_bhw: tuple[int, int, int]) -> Carry:
-    """Returns what it remembers of nothing."""
+  def initial_carry(self, shape_bhw: tuple[int, int, int]) -> Carry:
+    """Returns the carry before the first frame, zeros.
+
+    Args:
+      shape_bhw: Number of clips, and height and width of the state.
+    """
     return (jnp.zeros((*shape_bhw, self.features)),)
 
 
 def _gates(
   count: int, features: int, size: int, norm: bool, x: Array, hidden: Array
 ) -> Array:
-  """Returns `count` gates before their nonlinearity; for use in compact.
+  """Returns `count` gates before their nonlinearity; call it in compact.
 
-  Each is normalized by itself, and has a scale and a bias of its own: some must
-  stay open, others shut.
+  With a norm, each gate is normalized separately, with its own scale and bias.
 
   Raises:
-    ValueError: If there is but one feature to normalize, which leaves nothing.
+    ValueError: If there is only one feature to normalize.
   """
   if norm and features == 1:
     raise ValueError(
-      'features is 1, with norm: of one feature a layer norm leaves 0 alone;'
-      ' set norm to False, or take more.'
+      'features is 1, with norm: layer norm of one feature is always 0; set'
+      ' norm to False, or use more features.'
     )
   gates = conv.Conv2D(count * features, (size, size))(
     jnp.concatenate([x, hidden], axis=-1)
@@ -159,16 +167,16 @@ def _gates(
 
 
 def inverse_sigmoid(step: Array, k: float) -> Array:
-  """Returns the share of truth in scheduled sampling, 1 at first, 0 at last.
+  """Returns the fraction of given inputs in scheduled sampling, from 1 to 0.
 
   Source: Bengio et al., "Scheduled Sampling for Sequence Prediction with
   Recurrent Neural Networks", 2015, https://arxiv.org/abs/1506.03099,
   section 2.4.
 
   Args:
-    step: Updates made before.
-    k: How slowly it falls; it is at one half in step k ln k. From there on
-      fewer than one in a thousand counts as none.
+    step: Number of updates made before.
+    k: Time scale of the decay, in steps; the fraction is 0.5 at step k ln k.
+      Fractions below 0.001 are set to 0.
   """
-  share = jax.nn.sigmoid(jnp.log(k) - step / k)
-  return jnp.where(share < 1e-3, 0.0, share)
+  fraction = jax.nn.sigmoid(jnp.log(k) - step / k)
+  return jnp.where(fraction < 1e-3, 0.0, fraction)

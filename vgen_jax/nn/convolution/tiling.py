@@ -1,4 +1,4 @@
-"""Networks over large frames, tile by tile, in the memory of one tile."""
+"""Application of networks to large frames, one tile at a time."""
 
 from collections.abc import Callable
 
@@ -18,73 +18,74 @@ def apply(
   overlap: int,
   scale: int,
 ) -> Array:
-  """Returns `function(x)`, computed of tiles that overlap and are blended.
+  """Returns `function(x)`, computed on overlapping tiles that are blended.
 
-  A tile is trusted the less the nearer a pixel is to its border, where it lacks
-  the neighbours beyond: not at all in the outer quarter of an overlap, then
-  more and more, in a straight line. So there are no seams; and if what a pixel
-  sees does not reach further than overlap / 4, the result is that of the whole
-  frame, but for rounding. A function that looks at frames as a whole, by
-  attention or by their mean, is approximated.
+  It needs the memory of one tile. The weight of a pixel in a tile is 0 in the
+  outer quarter of an overlap, where neighbors are missing, and increases
+  linearly from there. So there are no seams. If the receptive field does not
+  extend further than overlap / 4, the result equals that of the whole frame up
+  to rounding. A function with attention or statistics over whole frames is
+  approximated.
 
   Args:
-    function: From `[b, t, h, w, d]` to `[b, t', h * scale, w * scale, c]`, for
+    function: Maps `[b, t, h, w, d]` to `[b, t', h * scale, w * scale, c]`, for
       any h and w.
-    x_bthwd: What to compute it of.
-    tile: Rows and columns of x to take at a time; at most the frame's count.
-    overlap: Rows and columns that neighbours share, at least; 0 plainly cuts.
-    scale: How much larger frames are in the result.
+    x_bthwd: Input of the function.
+    tile: Rows and columns of x in a tile; limited to those of the frame.
+    overlap: Smallest number of rows and columns that neighboring tiles share; 0
+      for tiles without overlap.
+    scale: Height of a frame of the result divided by that of the input.
 
   Raises:
-    ValueError: If a tile is not larger than what it shares with the next.
+    ValueError: If a tile is not larger than the overlap.
   """
   b, t, h, w, d = shapes.sizes('bthwd', x_bthwd=x_bthwd)
   size_h, size_w = min(tile[0], h), min(tile[1], w)
-  row_n, share_nh = _cut(h, size_h, overlap, scale)
-  column_m, share_mw = _cut(w, size_w, overlap, scale)
+  row_n, weight_nh = _cut(h, size_h, overlap, scale)
+  column_m, weight_mw = _cut(w, size_w, overlap, scale)
 
-  def add(total_bthwc: Array, place: Array) -> tuple[Array, None]:
-    n, m = place
+  def add(total_bthwc: Array, index: Array) -> tuple[Array, None]:
+    n, m = index
     top, left = jnp.asarray(row_n)[n], jnp.asarray(column_m)[m]
     part_bthwd = lax.dynamic_slice(
       x_bthwd, (0, 0, top, left, 0), (b, t, size_h, size_w, d)
     )
-    share_hw = share_nh[n][:, None] * share_mw[m][None]
-    y_bthwc = function(part_bthwd) * share_hw[None, None, :, :, None]
+    weight_hw = weight_nh[n][:, None] * weight_mw[m][None]
+    y_bthwc = function(part_bthwd) * weight_hw[None, None, :, :, None]
     corner = (0, 0, top * scale, left * scale, 0)
     before = lax.dynamic_slice(total_bthwc, corner, y_bthwc.shape)
     return lax.dynamic_update_slice(total_bthwc, before + y_bthwc, corner), None
 
-  share_nh, share_mw = jnp.asarray(share_nh), jnp.asarray(share_mw)
+  weight_nh, weight_mw = jnp.asarray(weight_nh), jnp.asarray(weight_mw)
   y = jax.eval_shape(function, x_bthwd[:, :, :size_h, :size_w])
   shape = (b, y.shape[1], h * scale, w * scale, y.shape[-1])
-  places = np.indices((len(row_n), len(column_m))).reshape(2, -1).T
-  total_bthwc, _ = lax.scan(add, jnp.zeros(shape), places)
+  indices = np.indices((len(row_n), len(column_m))).reshape(2, -1).T
+  total_bthwc, _ = lax.scan(add, jnp.zeros(shape), indices)
   return total_bthwc.astype(y.dtype)
 
 
 def _cut(
   length: int, size: int, overlap: int, scale: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Returns where tiles start along an axis, and their shares of its pixels."""
+  """Returns the starts of tiles along an axis, and weights of their pixels."""
   if size < length and not 0 <= overlap < size:
     raise ValueError(
-      f'overlap is {overlap}, tiles are {size} at the side; overlap must be 0'
-      ' or more and less than a tile: take larger tiles.'
+      f'overlap is {overlap} and the side of a tile is {size}; overlap must be'
+      ' at least 0 and less than the side: use larger tiles.'
     )
-  step = max(size - overlap, 1)  # Of no account if all fits into one tile.
+  step = max(size - overlap, 1)  # Not used if one tile is enough.
   starts = [*range(0, length - size, step), length - size]
-  inside = (np.arange(size * scale) + 0.5) / scale  # Distance to the border.
-  trust = np.clip(2 * inside / max(overlap, 1e-6) - 0.5, 0, 1)
-  share = np.zeros((len(starts), size * scale))
+  distance = (np.arange(size * scale) + 0.5) / scale  # From the border.
+  ramp = np.clip(2 * distance / max(overlap, 1e-6) - 0.5, 0, 1)
+  weight = np.zeros((len(starts), size * scale))
   total = np.zeros(length * scale)
   for i, start in enumerate(starts):
-    share[i] = 1
+    weight[i] = 1
     if start > 0:
-      share[i] *= trust
+      weight[i] *= ramp
     if start + size < length:
-      share[i] *= trust[::-1]
-    total[start * scale :][: size * scale] += share[i]
+      weight[i] *= ramp[::-1]
+    total[start * scale :][: size * scale] += weight[i]
   for i, start in enumerate(starts):
-    share[i] /= total[start * scale :][: size * scale]
-  return np.asarray(starts), np.float32(share)
+    weight[i] /= total[start * scale :][: size * scale]
+  return np.asarray(starts), np.float32(weight)

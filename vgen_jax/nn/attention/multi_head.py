@@ -1,0 +1,177 @@
+"""Multi-head attention with its projections, for all networks.
+
+The module has the submodules `query`, `key`, `value` and `out`, and, with norms
+of queries and keys, `query_norm` and `key_norm`. A network that needs these
+names directly in one of its own modules calls `nn.share_scope`.
+
+Letters of this file, in addition to those of core/shapes.py: `a` heads, `e`
+width of a head, `m` tokens attended to, `p` pairs of rotated numbers.
+"""
+
+import flax.linen as nn
+
+from vgen_jax.core import checks
+from vgen_jax.core.types import Array
+from vgen_jax.nn import embeddings
+from vgen_jax.nn.attention import attention
+from vgen_jax.nn.attention import cache
+
+# How to shard parameters over the mesh axis 'tensor': a regular expression that
+# is searched for in the '/'-joined path, and the mesh axes of the array's last
+# dimensions. Each device keeps whole heads. The rules apply to the modules
+# within a module `blocks`; see runtime/sharding.py.
+TENSOR_RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
+  (r'blocks/(.*/)?(query|key|value)/kernel$', (None, 'tensor')),
+  (r'blocks/(.*/)?(query|key|value)/bias$', ('tensor',)),
+  (r'blocks/(.*/)?out/kernel$', ('tensor', None)),
+)
+
+Initializer = nn.initializers.Initializer
+
+
+class MultiHeadAttention(nn.Module):
+  """Attention of several heads, with its projections.
+
+  Attributes:
+    width: Size of a token; a multiple of num_heads.
+    num_heads: Number of heads.
+    input_bias: Whether the projections to queries, keys and values have biases.
+    output_bias: Whether the projection of the result has a bias.
+    qk_norm: Whether queries and keys are divided by their root mean square over
+      a head and multiplied by a learned scale. This bounds the logits (Dehghani
+      et al., "Scaling Vision Transformers to 22 Billion Parameters", 2023,
+      https://arxiv.org/abs/2302.05442, who use layer norm).
+    output_init: Initializer of the kernel of the projection of the result.
+    implementation: Kernel of attention; see nn/attention/attention.py.
+    dtype: Dtype of matrix products and of the result. Parameters are float32.
+  """
+
+  width: int
+  num_heads: int
+  input_bias: bool = True
+  output_bias: bool = True
+  qk_norm: bool = False
+  output_init: Initializer = nn.initializers.lecun_normal()
+  implementation: str = 'auto'
+  dtype: str = 'float32'
+
+  def setup(self):
+    checks.multiple_of('width', self.width, self.num_heads, 'num_heads')
+    # Three products instead of one: under tensor parallelism each device then
+    # computes whole heads.
+    self.query, self.key, self.value = (
+      nn.Dense(self.width, use_bias=self.input_bias, dtype=self.dtype)
+      for _ in range(3)
+    )
+    if self.qk_norm:
+      self.query_norm, self.key_norm = (
+        nn.RMSNorm(dtype=self.dtype) for _ in range(2)
+      )
+    self.out = nn.Dense(
+      self.width,
+      use_bias=self.output_bias,
+      kernel_init=self.output_init,
+      dtype=self.dtype,
+    )
+
+  def __call__(
+    self,
+    x_bnd: Array,
+    key_values: cache.KeyValues | None = None,
+    *,
+    angle_np: Array | None = None,
+    mask_bnm: Array | None = None,
+    is_causal: bool = False,
+    window: int | None = None,
+  ) -> Array:
+    """Returns what each token reads from the tokens it attends to, `[b, n, d]`.
+
+    Args:
+      x_bnd: Tokens that attend.
+      key_values: Keys and values of the tokens attended to, from `key_values`;
+        None for those of `x_bnd`.
+      angle_np: Rotation of each token's queries, and of its keys if key_values
+        is None, from `embeddings.rotary_grid`; None for no rotation.
+      mask_bnm: True where token n attends to token m; sizes may be 1. None for
+        all.
+      is_causal: Whether token n attends only to tokens m <= n.
+      window: Number of tokens that a causal token attends to at most, itself
+        included; None for no limit. It excludes mask_bnm.
+
+    Raises:
+      ValueError: If window is given without is_causal or with mask_bnm.
+    """
+    if window is not None and (not is_causal or mask_bnm is not None):
+      raise ValueError(
+        f'window is {window} with is_causal={is_causal} and'
+        f' mask_bnm={None if mask_bnm is None else mask_bnm.shape}; a window'
+        ' needs is_causal=True and no mask_bnm.'
+      )
+    if key_values is None:
+      key_values = self.key_values(x_bnd, angle_np)
+    if window is not None and window < x_bnd.shape[1]:
+      mask_bnm, is_causal = cache.window_mask(x_bnd.shape[1], window), False
+    return self._attend(x_bnd, key_values, angle_np, mask_bnm, is_causal)
+
+  def key_values(
+    self, x_bmd: Array, angle_mp: Array | None = None
+  ) -> cache.KeyValues:
+    """Returns the keys and values of tokens to attend to.
+
+    Args:
+      x_bmd: Tokens.
+      angle_mp: Rotation of each token's keys; None for no rotation.
+    """
+    key_bmae = self._split(self.key(x_bmd))
+    if self.qk_norm:
+      key_bmae = self.key_norm(key_bmae)
+    if angle_mp is not None:
+      key_bmae = embeddings.rotate(key_bmae, angle_mp)
+    return cache.KeyValues(key_bmae, self._split(self.value(x_bmd)))
+
+  def decode_step(
+    self,
+    x_b1d: Array,
+    cached: cache.KeyValues,
+    position: Array,
+    *,
+    angle_1p: Array | None = None,
+  ) -> tuple[Array, cache.KeyValues]:
+    """Returns what one token reads from a cache, and the cache with the token.
+
+    Args:
+      x_b1d: Token at a position.
+      cached: Keys and values of the positions before, from `cache.empty` or
+        from the previous call.
+      position: Index of the token in its sequence, int32; the first is 0.
+      angle_1p: Rotation of the token's query and key; None for no rotation.
+    """
+    cached = cache.write(cached, self.key_values(x_b1d, angle_1p), position)
+    mask_11m = cache.filled_mask(cached, position)
+    return self._attend(x_b1d, cached, angle_1p, mask_11m, False), cached
+
+  def _attend(
+    self,
+    x_bnd: Array,
+    key_values: cache.KeyValues,
+    angle_np: Array | None,
+    mask_bnm: Array | None,
+    is_causal: bool,
+  ) -> Array:
+    query_bnae = self._split(self.query(x_bnd))
+    if self.qk_norm:
+      query_bnae = self.query_norm(query_bnae)
+    if angle_np is not None:
+      query_bnae = embeddings.rotate(query_bnae, angle_np)
+    y_bnae = attention.attend(
+      query_bnae,
+      *key_values,
+      is_causal=is_causal,
+      mask_bnm=mask_bnm,
+      implementation=self.implementation,
+    )
+    return self.out(y_bnae.reshape(x_bnd.shape))
+
+  def _split(self, x_bnd: Array) -> Array:
+    """Returns tokens split into heads, `[b, n, a, e]`."""
+    return x_bnd.reshape(*x_bnd.shape[:2], self.num_heads, -1)
