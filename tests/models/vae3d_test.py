@@ -192,8 +192,11 @@ def test_clips_that_do_not_fit():
   ('fields', 'match'),
   [
     (dict(norm='batch'), "norm is 'batch'"),
-    (dict(halves_time=(True, True)), 'each level after the first'),
-    (dict(temporal_kernel=1), 'temporal_kernel is 1; .* must be 3'),
+    (
+      dict(halves_time=(True, True)),
+      'one entry for each level after the first',
+    ),
+    (dict(temporal_kernel=1), 'temporal_kernel is 1; .* must be at least 3'),
   ],
 )
 def test_wrong_fields(fields, match):

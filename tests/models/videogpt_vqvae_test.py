@@ -119,9 +119,11 @@ def test_codes_are_all_that_the_decoder_needs():
 def test_what_does_not_fit_is_told():
   with pytest.raises(ValueError, match='power of 2'):
     small(downsample=(1, 1, 1))
-  with pytest.raises(ValueError, match='num_heads is 3'):
+  with pytest.raises(
+    ValueError, match='width is 8; it must be a multiple of num_heads, 3'
+  ):
     small(num_heads=3)
-  with pytest.raises(ValueError, match='multiples of downsample'):
+  with pytest.raises(ValueError, match=r'clips is 3 x 8 x 8; .* downsample, '):
     small().latent_shape((3, 8, 8, 3))
   continuous = small(bottleneck=gaussian.Gaussian(width=4))
   assert continuous.latent_shape((4, 8, 8, 3)) == (2, 2, 2, 4)

@@ -1,8 +1,9 @@
-"""Small convolutional autoencoders: a latent for each frame, or for the clip.
+"""Small convolutional autoencoders with one latent per frame or per clip.
 
-Convolutions of 4 x 4 with stride 2 down to a few pixels, a dense bottleneck,
-and the same way back, as in DCGAN (Radford et al., 2015,
-https://arxiv.org/abs/1511.06434), but without batch norm.
+The encoder has convolutions of 4 x 4 with stride 2 down to a few pixels, then
+comes a dense bottleneck, and the decoder mirrors the encoder. This is as in
+DCGAN (Radford et al., 2015, https://arxiv.org/abs/1511.06434), but without
+batch norm.
 """
 
 import math
@@ -18,17 +19,19 @@ from vgen_jax.nn.convolution import conv
 
 
 class FrameVAE(autoencoder.Autoencoder):
-  """Gives each frame a latent, a vector, and knows nothing of the others.
+  """Maps each frame to a latent vector, independently of the other frames.
 
-  Clips may be of any length; drawn frame by frame they do not hang together.
+  Clips may have any length. Frames whose latents are sampled independently do
+  not form a coherent clip.
 
   Attributes:
-    clip_shape: (t, h, w, c); h and w multiples of 2 ** len(widths).
-    bottleneck: Of nn/bottlenecks/gaussian.py, or any other.
+    clip_shape: (t, h, w, c); h and w are multiples of 2 ** len(widths).
+    bottleneck: Module of nn/bottlenecks/, such as `gaussian.Gaussian`.
     widths: Channels after each convolution.
-    dense_widths: Features after each dense layer that follows, up to the
-      bottleneck, and back; for what is one sharp choice among many.
-    dtype: Of products and activations. Parameters are float32.
+    dense_widths: Features of the dense layers between the convolutions and the
+      bottleneck; the decoder has them in reverse order. They help where a clip
+      is one of many discrete choices.
+    dtype: Dtype of products and activations. Parameters are float32.
   """
 
   clip_shape: ClipShape
@@ -57,26 +60,26 @@ class FrameVAE(autoencoder.Autoencoder):
     unit = self._unit()
     if clip_shape[0] % unit[0] or tuple(clip_shape[1:]) != unit[1:]:
       raise ValueError(
-        f'Clips are {tuple(clip_shape)}; this {type(self).__name__} is built'
-        f' for {tuple(self.clip_shape)}.'
+        f'The clips have shape {tuple(clip_shape)}; this {type(self).__name__}'
+        f' is built for {tuple(self.clip_shape)}.'
       )
     return clip_shape[0] // unit[0], 1, 1, self.bottleneck.width
 
   def encode(self, video_bthwc: Array, *, train: bool = False) -> Array:
-    del train  # Nothing here differs.
+    del train  # Training and inference are the same.
     clip_shape = shapes.sizes('thwc', video_bthwc=video_bthwc)
     num = self.latent_shape(clip_shape)[0]
     x_bthwc = self.encoder(video_bthwc.reshape(-1, *self._unit()))
     return x_bthwc.reshape(len(video_bthwc), num, 1, 1, -1)
 
   def decode(self, latent_bthwd: Array, *, train: bool = False) -> Array:
-    del train  # Nothing here differs.
+    del train  # Training and inference are the same.
     b, t, d = shapes.sizes('btd', latent_bthwd=latent_bthwd)
     x_bthwc = self.decoder(latent_bthwd.reshape(b * t, d))
     return x_bthwc.reshape(b, -1, *self.clip_shape[1:]).astype(jnp.float32)
 
   def _unit(self) -> ClipShape:
-    """Returns the shape of what has one latent."""
+    """Returns the shape of the part of a clip that has one latent."""
     return (1, *self.clip_shape[1:])
 
   def _strides(self) -> tuple[int, ...]:
@@ -85,14 +88,14 @@ class FrameVAE(autoencoder.Autoencoder):
 
 
 class ClipVAE(FrameVAE):
-  """Gives each clip one latent, a vector, by convolutions in space and time.
+  """Maps each clip to a latent vector by convolutions in space and time.
 
-  A clip of several times t frames gets one for each stretch of t.
+  A longer clip has one latent for each t frames.
 
   Attributes:
-    clip_shape: As in FrameVAE; t a multiple of all time_strides together.
-    bottleneck: As in FrameVAE, and so are widths and dtype.
-    time_strides: Of each convolution, 1 or 2.
+    clip_shape: As in FrameVAE; t is a multiple of the product of time_strides.
+    bottleneck: As in FrameVAE; the same holds for the other fields.
+    time_strides: Stride in time of each convolution, 1 or 2.
   """
 
   time_strides: tuple[int, ...] = (1, 2, 2, 1)
@@ -101,8 +104,8 @@ class ClipVAE(FrameVAE):
     super().__post_init__()
     if len(self.time_strides) != len(self.widths):
       raise ValueError(
-        f'time_strides are {self.time_strides}, but widths {self.widths}; each'
-        ' convolution needs one of each.'
+        f'time_strides are {self.time_strides} and widths {self.widths}; each'
+        ' convolution needs one of both.'
       )
     _halved(self.clip_shape[:1], self.time_strides)
 
@@ -166,7 +169,13 @@ class _Decoder(nn.Module):
 
 
 def _num_taps(num_frames: int, stride: int) -> int:
-  """Returns how many frames a convolution sees, of so many at its finer end."""
+  """Returns the number of frames in the kernel of a convolution.
+
+  Args:
+    num_frames: Frames of the input; for a transposed convolution, of the
+      output.
+    stride: Stride in time.
+  """
   if num_frames == 1:
     return 1
   return 4 if stride == 2 else 3
@@ -175,11 +184,15 @@ def _num_taps(num_frames: int, stride: int) -> int:
 def _halved(
   sides: tuple[int, ...], strides: tuple[int, ...]
 ) -> tuple[int, ...]:
-  """Returns sides divided by all strides, once they can be."""
+  """Returns sides divided by all strides.
+
+  Raises:
+    ValueError: If strides do not divide the sides.
+  """
   factor = math.prod(strides)
   if any(side % factor for side in sides):
     raise ValueError(
-      f'clip_shape has sides {tuple(sides)} for strides {strides}; they must be'
-      f' multiples of {factor}: crop or resize, or build fewer layers.'
+      f'clip_shape has sides {tuple(sides)}; with strides {strides} they must'
+      f' be multiples of {factor}: crop or resize, or build fewer layers.'
     )
   return tuple(side // factor for side in sides)

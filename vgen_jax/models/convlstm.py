@@ -1,4 +1,4 @@
-"""Convolutional recurrent networks that say the next frame, one at a time."""
+"""Convolutional recurrent networks that predict the next frame of a clip."""
 
 from collections.abc import Sequence
 
@@ -6,6 +6,7 @@ from einops import rearrange
 import flax.linen as nn
 import jax.numpy as jnp
 
+from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.nn.convolution import conv
@@ -15,18 +16,19 @@ _CELLS = {'lstm': recurrent.ConvLSTM, 'gru': recurrent.ConvGRU}
 
 
 class ConvLSTM(nn.Module):
-  """A stack of convolutional cells over patches of the frame.
+  """A stack of convolutional recurrent cells over patches of frames.
 
-  As in the paper a frame is cut into patches, whose pixels become channels. One
-  stack serves as encoder and forecaster, where the paper has two that hand
-  their states over: so it also learns from every frame of the context.
+  As in the paper, a frame is split into patches, whose pixels become channels.
+  Here one stack is both encoder and forecaster; the paper has two stacks, and
+  the second starts from the states of the first. So this network is also
+  trained to predict the frames of the context.
 
   Attributes:
-    features: Channels of each cell in the stack.
-    kernel_size: Side of their kernels, in patches.
+    features: Channels of each cell of the stack.
+    kernel_size: Side of the kernels of cells, in patches.
     patch: Side of a patch in pixels; it must divide the frame.
     cell: 'lstm' or 'gru'.
-    norm: Whether gates are layer-normalized.
+    norm: Whether gates are layer-normalized over their channels.
 
   Reference: Shi et al., "Convolutional LSTM Network: A Machine Learning
   Approach for Precipitation Nowcasting", 2015, https://arxiv.org/abs/1506.04214
@@ -39,17 +41,17 @@ class ConvLSTM(nn.Module):
   norm: bool = True
 
   def setup(self):
-    if self.cell not in _CELLS:
-      raise ValueError(
-        f'cell is {self.cell!r}; it must be one of {sorted(_CELLS)}.'
-      )
+    checks.one_of('cell', self.cell, sorted(_CELLS))
     make = _CELLS[self.cell]
     self.cells = [
       make(features, self.kernel_size, self.norm) for features in self.features
     ]
 
   def initial_carry(self, shape_bhw: tuple[int, int, int]) -> recurrent.Carry:
-    """Returns what it remembers of nothing, for frames of a shape.
+    """Returns the carry before the first frame, zeros.
+
+    Args:
+      shape_bhw: Number of clips, and height and width of frames in pixels.
 
     Raises:
       ValueError: If patches do not fill the frame.
@@ -71,11 +73,12 @@ class ConvLSTM(nn.Module):
     """Returns the new carry, and `num_outputs` numbers for each pixel.
 
     Args:
-      carry: Of `initial_carry`, or of the call before.
-      frame_bhwc: The frame that is there, in [-1, 1].
-      action_ba: What is done at it, seen at every place; None is nothing.
+      carry: Carry from `initial_carry` or from the previous call.
+      frame_bhwc: Current frame, in [-1, 1].
+      action_ba: Action taken at the current frame, which is an input at every
+        patch; None for no action.
       num_outputs: Channels of the result.
-      train: Not used: it has no dropout.
+      train: Not used, because the network has no dropout.
     """
     del train
     p = self.patch
@@ -90,7 +93,7 @@ class ConvLSTM(nn.Module):
       state, x = cell(state, x)
       carries.append(state)
       hiddens.append(x)
-    # As in the paper, all layers speak, through a 1 x 1 convolution.
+    # As in the paper, the outputs of all cells go through a 1 x 1 convolution.
     out = conv.Conv2D(p * p * num_outputs, (1, 1), name='head')(
       jnp.concatenate(hiddens, axis=-1)
     )

@@ -1,11 +1,11 @@
-"""MAGVIT's 3-D VQGAN: a convolutional tokenizer, and the critic it plays with.
+"""MAGVIT's 3-D VQGAN: a convolutional tokenizer and its critic.
 
 Reference: Yu et al., "MAGVIT: Masked Generative Video Transformer", 2022,
 https://arxiv.org/abs/2212.05199; layers are those of the released code,
-https://github.com/google-research/magvit. `causal` makes it one whose tokens
-know nothing of later frames, and whose first frame stands alone, as Yu et al.,
-"Language Model Beats Diffusion", 2023, https://arxiv.org/abs/2310.05737, do; it
-differs from theirs in that zeros stand before the first frame.
+https://github.com/google-research/magvit. With `causal`, tokens do not depend
+on later frames, and the first frame has its own tokens, as in Yu et al.,
+"Language Model Beats Diffusion", 2023, https://arxiv.org/abs/2310.05737;
+different from theirs, the padding before the first frame is zero.
 """
 
 import functools
@@ -24,20 +24,23 @@ from vgen_jax.nn.convolution import conv
 
 
 class MagvitVQGAN(autoencoder.Autoencoder):
-  """Maps clips to a grid of latents, and back; levels halve by averages.
+  """Maps clips to a grid of latents and back; averages halve the resolution.
 
   Attributes:
-    bottleneck: Of nn/bottlenecks/quantize.py or nn/bottlenecks/lookup_free.py;
-      in the paper `nn.bottlenecks.quantize.VQ` with 1,024 codes of width 256.
+    bottleneck: Module of nn/bottlenecks/quantize.py or
+      nn/bottlenecks/lookup_free.py; in the paper
+      `nn.bottlenecks.quantize.VQ` with 1,024 codes of width 256.
     width: Channels of the finest level.
-    multipliers: Channels of each level, in widths; each level after the first
-      halves height and width.
-    halves_time: Whether a level after the first halves time, too.
+    multipliers: Channels of each level, as multiples of width; each level after
+      the first halves height and width.
+    halves_time: For each level after the first, whether it also halves the
+      number of frames.
     num_blocks: Residual blocks of each level.
-    causal: Whether a latent depends on no frame later than its last. Clips then
-      have one frame more than a multiple of the strides.
+    causal: Whether a latent does not depend on frames after its own. The number
+      of frames of a clip is then 1 plus a multiple of the stride in time.
     num_channels: Channels of clips.
-    dtype: Of products and activations. Parameters and statistics are float32.
+    dtype: Dtype of products and activations. Parameters and statistics are
+      float32.
   """
 
   bottleneck: nn.Module
@@ -76,29 +79,31 @@ class MagvitVQGAN(autoencoder.Autoencoder):
     frames = 2 ** sum(self.halves_time)
     if h % side or w % side or (t - self.causal) % frames:
       raise ValueError(
-        f'Clips are {clip_shape}; sides must be multiples of {side}, and frames'
+        f'The clips have shape {clip_shape}; height and width must be multiples'
+        f' of {side}, and the number of frames'
         f' {"1 more than " if self.causal else ""}a multiple of {frames}.'
       )
     t = (t - self.causal) // frames + self.causal
     return t, h // side, w // side, self.bottleneck.width
 
   def encode(self, video_bthwc: Array, *, train: bool = False) -> Array:
-    del train  # Nothing here differs.
+    del train  # Training and inference are the same.
     self.latent_shape(shapes.sizes('thwc', video_bthwc=video_bthwc))
     return self.encoder(video_bthwc)
 
   def decode(self, latent_bthwd: Array, *, train: bool = False) -> Array:
-    del train  # Nothing here differs.
+    del train  # Training and inference are the same.
     return self.decoder(latent_bthwd).astype(jnp.float32)
 
 
 class Critic(nn.Module):
-  """Judges clips as wholes; logits are `[b, 1]`.
+  """A critic of whole clips; its logits have shape `[b, 1]`.
 
   Attributes:
     width: Channels of the first layer.
-    multipliers: Channels of each level, in widths; each halves t, h and w.
-    dtype: Of products.
+    multipliers: Channels of each level, as multiples of width; each level
+      halves t, h and w.
+    dtype: Dtype of products.
   """
 
   width: int = 64
@@ -109,7 +114,7 @@ class Critic(nn.Module):
   def __call__(
     self, video_bthwc: Array, condition: Condition, key_b: Array, *, train: bool
   ) -> Array:
-    del condition, key_b, train  # It is told nothing, and draws nothing.
+    del condition, key_b, train  # It is unconditional and deterministic.
     act = functools.partial(nn.leaky_relu, negative_slope=0.2)
     layer = functools.partial(
       conv.Conv3D, kernel_init=_xavier, dtype=self.dtype
@@ -128,7 +133,7 @@ class Critic(nn.Module):
 
 
 class _Stack(nn.Module):
-  """What encoder and decoder share."""
+  """Base class of encoder and decoder."""
 
   width: int
   multipliers: tuple[int, ...]
@@ -178,7 +183,7 @@ class _Decoder(_Stack):
 
 
 class _Block(nn.Module):
-  """Adds two convolutions, each of what has been normalized."""
+  """A residual block of two convolutions, each after a norm."""
 
   features: int
   causal: bool
@@ -213,7 +218,7 @@ def _conv(
 
 
 def _norm(x_bthwc: Array, causal: bool, dtype: str, name: str) -> Array:
-  """Normalizes groups of channels: over the clip, or frame by frame."""
+  """Returns group norm over the clip, or, if causal, over each frame."""
   if causal:
     return norm.FrameGroupNorm(min_channels=2, name=name)(x_bthwc).astype(dtype)
   groups = math.gcd(32, x_bthwc.shape[-1] // 2)
@@ -221,9 +226,10 @@ def _norm(x_bthwc: Array, causal: bool, dtype: str, name: str) -> Array:
 
 
 def _halve(x_bthwc: Array, time: bool = True, causal: bool = False) -> Array:
-  """Averages neighbours; of an odd number, one frame, row, ... is alone.
+  """Returns averages of 2 neighbors along h and w, and along t if `time`.
 
-  It is the last, or, of frames if `causal`, the first.
+  An axis of odd size is first extended by repeating its last element; the axis
+  of time, if `causal`, by repeating the first frame.
   """
   t, h, w = shapes.sizes('thw', x_bthwc=x_bthwc)
   odd = (t % 2 if time else 0, h % 2, w % 2)
@@ -238,7 +244,10 @@ def _halve(x_bthwc: Array, time: bool = True, causal: bool = False) -> Array:
 
 
 def _double(x_bthwc: Array, time: bool, causal: bool) -> Array:
-  """Repeats neighbours; the first frame alone is not, if `causal`."""
+  """Returns pixels repeated along h and w, and along t if `time`.
+
+  If `causal`, the first frame is not repeated.
+  """
   x_bthwc = x_bthwc.repeat(2, 2).repeat(2, 3)
   if not time:
     return x_bthwc

@@ -1,13 +1,12 @@
-"""MoCoGAN: a clip is one content code and a walk of motion codes.
+"""MoCoGAN: a clip has one content code and a sequence of motion codes.
 
 Reference: Tulyakov et al., "MoCoGAN: Decomposing Motion and Content for Video
 Generation", 2018, https://arxiv.org/abs/1707.04993. With `norm='batch'` layers
-are those of the released code at 64 x 64 pixels and 16 frames, less its noise
-layers; other sizes add or drop layers.
+are those of the released code at 64 x 64 pixels and 16 frames, without its
+noise layers; other sizes have more or fewer layers.
 
-In small trials critics with batch norm lost content or motion, and critics
-without it but with R1 (families/adversarial/gan.py) kept both: so 'none' is
-their default.
+The default norm of critics is 'none': in small experiments, content or motion
+was lost with batch norm, and kept with R1 (families/adversarial/gan.py) instead.
 """
 
 import functools
@@ -19,6 +18,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vgen_jax.core import checks
 from vgen_jax.core import random
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
@@ -27,16 +27,16 @@ from vgen_jax.core.types import Condition
 from vgen_jax.nn import spectral
 from vgen_jax.nn.convolution import conv
 
-_CONTENT, _START, _NOISE = range(3)  # Streams of a clip's key.
+_CONTENT, _START, _NOISE = range(3)  # Purposes of a clip's key.
 
 
 class Codes(NamedTuple):
-  """The chance in a clip; mix those of two clips to swap content or motion.
+  """Random codes of clips; mix those of two clips to swap content or motion.
 
   Attributes:
-    content_bd: What all frames of a clip share.
-    start_bd: Motion before the first frame.
-    noise_btd: What pushes motion on, from frame to frame.
+    content_bd: Content code, the same for all frames of a clip.
+    start_bd: Initial state of the motion.
+    noise_btd: Noise that drives the motion at each frame.
   """
 
   content_bd: Array
@@ -45,22 +45,23 @@ class Codes(NamedTuple):
 
 
 class Generator(nn.Module):
-  """Draws clips frame by frame from a content code and motion codes.
+  """Generates each frame of a clip from a content code and a motion code.
 
-  Parameters do not depend on t: one generator draws clips of any length, and a
-  longer clip begins as the shorter one of the same key does.
+  Parameters do not depend on t: one generator generates clips of any length,
+  and a longer clip starts with the shorter clip of the same key.
 
   Attributes:
-    clip_shape: (t, h, w, c); h == w, a power of 2 from 8 on.
-    num_classes: Number of categories that a clip can be told; 0 for none.
-    category_to: Who hears of the category: 'motion', the walk, which the paper
-      found best, or 'frames', their decoder, as in the released code.
+    clip_shape: (t, h, w, c); h == w, a power of 2, at least 8.
+    num_classes: Number of classes that clips are conditioned on; 0 for none.
+    category_to: Part that is conditioned on the class: 'motion', the recurrent
+      network, best in the paper, or 'frames', as in the released code.
     width: Channels of the finest hidden layer; they double towards 4 x 4.
     content_width: Size of the content code.
-    motion_width: Size of a motion code, and of the walk's state.
+    motion_width: Size of a motion code, and of the recurrent state.
     norm: 'batch' or 'none', after hidden layers.
     kernel_init: 'lecun', or 'dcgan', which is N(0, 0.02^2).
-    dtype: Of the frame decoder's products; the walk, small, is float32.
+    dtype: Dtype of the products of the frame decoder. The recurrent network is
+      small, and float32.
   """
 
   clip_shape: ClipShape
@@ -76,8 +77,8 @@ class Generator(nn.Module):
   def __post_init__(self):
     super().__post_init__()
     _num_halvings(*self.clip_shape[1:3])
-    _check('category_to', self.category_to, ('motion', 'frames'))
-    _check('norm', self.norm, ('batch', 'none'))
+    checks.one_of('category_to', self.category_to, ('motion', 'frames'))
+    checks.one_of('norm', self.norm, ('batch', 'none'))
     _kernel_init(self.kernel_init)
 
   def __call__(
@@ -86,7 +87,7 @@ class Generator(nn.Module):
     return self.from_codes(self.codes(key_b), condition, train=train)
 
   def codes(self, key_b: Array) -> Codes:
-    """Draws the codes of a clip for each key."""
+    """Returns random codes of a clip for each key."""
     t = self.clip_shape[0]
     noise_key_b = random.fold_in(key_b, _NOISE)
     at_frame = lambda i: random.normal(
@@ -102,21 +103,21 @@ class Generator(nn.Module):
   def from_codes(
     self, codes: Codes, condition: Condition, *, train: bool
   ) -> Array:
-    """Returns the clips of these codes, with as many frames as `noise_btd`.
+    """Returns the clips of codes, with as many frames as `noise_btd`.
 
     Args:
-      codes: Content and motion.
-      condition: `label` if there are classes.
-      train: Whether batch norm goes by the batch.
+      codes: Content and motion codes.
+      condition: Has 'label' if there are classes.
+      train: Whether batch norm uses and updates statistics of the batch.
     """
     b, t = shapes.sizes('bt', noise_btd=codes.noise_btd)
     category_btd = self._category(condition, b, t)
-    to_walk, to_frames = [category_btd], []
+    to_motion, to_frames = [category_btd], []
     if self.category_to == 'frames':
-      to_walk, to_frames = to_frames, to_walk
+      to_motion, to_frames = to_frames, to_motion
     content_btd = repeat(codes.content_bd, 'b d -> b t d', t=t)
     motion_btd = nn.RNN(nn.GRUCell(self.motion_width), name='walk')(
-      jnp.concatenate([codes.noise_btd, *to_walk], axis=-1),
+      jnp.concatenate([codes.noise_btd, *to_motion], axis=-1),
       initial_carry=codes.start_bd,
     )
     code_btd = jnp.concatenate([content_btd, motion_btd, *to_frames], axis=-1)
@@ -124,19 +125,19 @@ class Generator(nn.Module):
     return rearrange(frames_bhwc, '(b t) h w c -> b t h w c', t=t)
 
   def _category(self, condition: Condition, b: int, t: int) -> Array:
-    """One-hot categories `[b, t, num_classes]`; of width 0 without classes."""
+    """Returns one-hot classes `[b, t, num_classes]`."""
     if ('label' in condition) != bool(self.num_classes):
       raise ValueError(
-        f'condition has keys {list(condition)}, but mocogan.Generator has'
-        f" {self.num_classes} classes; give it 'label' if it has any, and"
-        ' build it with num_classes if it should take one.'
+        f'condition has the keys {list(condition)}, and num_classes of'
+        f" mocogan.Generator is {self.num_classes}; 'label' is needed if there"
+        ' are classes, and not allowed if num_classes is 0.'
       )
     label_b = condition.get('label', jnp.zeros(b, jnp.int32))
     one_hot_bd = jax.nn.one_hot(label_b, self.num_classes)
     return repeat(one_hot_bd, 'b d -> b t d', t=t)
 
   def _decode(self, code_bd: Array, train: bool) -> Array:
-    """Draws frames one by one: 1 x 1 -> 4 x 4 -> 8 x 8 -> ... -> h x h."""
+    """Returns frames: 1 x 1 -> 4 x 4 -> 8 x 8 -> ... -> h x h pixels."""
     deconv = functools.partial(
       conv.ConvTranspose2D,
       use_bias=self.norm != 'batch',
@@ -151,7 +152,8 @@ class Generator(nn.Module):
         (4, 4),
         strides=(1, 1) if first else (2, 2),
         padding='VALID' if first else 'SAME',
-        # Of 16 taps a pixel hears 1 in the first layer, and 4 in the others.
+        # An output pixel depends on 1 of 16 taps in the first layer, and on 4
+        # of 16 in the others.
         kernel_init=_kernel_init(self.kernel_init, 16 if first else 4),
       )
       x_bhwc = nn.relu(_normed(layer, x_bhwc, self.norm, train, self.dtype))
@@ -163,13 +165,13 @@ class Generator(nn.Module):
 
 
 class _Critic(nn.Module):
-  """What both critics share.
+  """Base class of both critics.
 
   Attributes:
-    width: Channels of the first layer; the next layers double them.
-    norm: 'none', 'spectral', or 'batch', which spares the first and last layer.
+    width: Channels of the first layer; they double in each following layer.
+    norm: 'none', 'spectral', or 'batch' (not in the first and last layer).
     kernel_init: 'lecun', or 'dcgan', which is N(0, 0.02^2).
-    dtype: Of products.
+    dtype: Dtype of products.
   """
 
   width: int = 64
@@ -179,7 +181,7 @@ class _Critic(nn.Module):
 
   def __post_init__(self):
     super().__post_init__()
-    _check('norm', self.norm, ('none', 'batch', 'spectral'))
+    checks.one_of('norm', self.norm, ('none', 'batch', 'spectral'))
     _kernel_init(self.kernel_init)
 
   def _make(self, layer: type[nn.Module], *args, **kwargs) -> nn.Module:
@@ -197,7 +199,7 @@ class _Critic(nn.Module):
 
 
 class ImageCritic(_Critic):
-  """Judges a random frame of each clip, patch by patch; `[b, h, w, 1]`."""
+  """A critic of patches of a random frame; its logits are `[b, h, w, 1]`."""
 
   @nn.compact
   def __call__(
@@ -216,7 +218,7 @@ class ImageCritic(_Critic):
       strides=(2, 2),
       padding=((1, 1), (1, 1)),
     )
-    # 8 x 8 pixels have room for two hidden layers only.
+    # For 8 x 8 pixels there are only two hidden layers.
     for level in range(min(3, _num_halvings(h, w) + 1)):
       layer = halve(features=self.width * 2**level)
       x_bhwc = self._apply(layer, x_bhwc, inner=level > 0, train=train)
@@ -226,15 +228,15 @@ class ImageCritic(_Critic):
 
 
 class VideoCritic(_Critic):
-  """Judges clips as wholes, and may tell their categories.
+  """A critic of clips, and optionally a classifier of them.
 
-  Each layer looks at 4 frames, or at as many as layers before have left, so
-  that logits are `[b, t, 1, 1, 1]`, one for each run of frames that all layers
-  together see: just one at 64 pixels and 16 frames. With classes, it returns
-  `(logits, class_logits_bk)`, the latter being means over that t.
+  The kernel of each layer has 4 frames, or fewer if its input has fewer. So
+  logits are `[b, t, 1, 1, 1]`, one for each position in time of the receptive
+  field: just one at 64 pixels and 16 frames. With classes, it returns
+  `(logits, class_logits_bk)`; the second are means over that t.
 
   Attributes:
-    num_classes: Categories to tell; 0 for none.
+    num_classes: Number of classes; 0 for none.
   """
 
   num_classes: int = 0
@@ -243,7 +245,7 @@ class VideoCritic(_Critic):
   def __call__(
     self, video_bthwc: Array, condition: Condition, key_b: Array, *, train: bool
   ) -> Array | tuple[Array, Array]:
-    del condition  # Categories are for it to tell, not to be told.
+    del condition  # It predicts classes and is not conditioned on them.
     h, w = shapes.sizes('hw', video_bthwc=video_bthwc, key_b=key_b)
     x_bthwc = video_bthwc
     for level in range(_num_halvings(h, w)):
@@ -277,23 +279,18 @@ def _normed(layer, x: Array, norm: str, train: bool, dtype: str) -> Array:
 
 
 def _num_halvings(h: int, w: int) -> int:
-  """Returns how often frames are halved until they are 4 x 4."""
+  """Returns how often height and width are halved to get 4 x 4 pixels."""
   if h != w or h < 8 or h & (h - 1):
     raise ValueError(
-      f'Frames are {h} x {w}; MoCoGAN needs squares with a side of 8, 16, 32,'
-      ' ...: crop or resize the data.'
+      f'Frames are {h} x {w} pixels; MoCoGAN needs squares with a side of 8,'
+      ' 16, 32, ...: crop or resize the data.'
     )
   return h.bit_length() - 3
 
 
-def _check(field: str, value: str, choices: tuple[str, ...]) -> None:
-  if value not in choices:
-    raise ValueError(f'{field} is {value!r}; it must be one of {choices}.')
-
-
-def _kernel_init(name: str, share: int = 1) -> nn.initializers.Initializer:
-  """Returns an initializer, of kernels of whose taps one in `share` counts."""
-  _check('kernel_init', name, ('lecun', 'dcgan'))
+def _kernel_init(name: str, scale: int = 1) -> nn.initializers.Initializer:
+  """Returns an initializer of kernels; `scale` multiplies LeCun's variance."""
+  checks.one_of('kernel_init', name, ('lecun', 'dcgan'))
   if name == 'dcgan':
     return nn.initializers.normal(0.02)
-  return nn.initializers.variance_scaling(share, 'fan_in', 'truncated_normal')
+  return nn.initializers.variance_scaling(scale, 'fan_in', 'truncated_normal')

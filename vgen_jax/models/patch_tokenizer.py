@@ -1,8 +1,8 @@
-"""A small tokenizer over patches of clips, made to learn in minutes.
+"""A small tokenizer over patches of clips that trains in minutes.
 
-Patches become features, one for each token; two or three convolutions over
-tokens let neighbours speak, on both sides of the bottleneck, so that a token
-need not tell alone where in its patch an edge is.
+A dense layer maps each patch to the features of a token. A few convolutions
+over tokens, before and after the bottleneck, combine neighboring tokens, so
+that a token alone need not encode where an edge is in its patch.
 """
 
 import functools
@@ -12,6 +12,7 @@ import einops
 import flax.linen as nn
 import jax.numpy as jnp
 
+from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
@@ -26,14 +27,13 @@ class PatchTokenizer(autoencoder.Autoencoder):
   """Maps each patch of a clip to one latent, and back.
 
   Attributes:
-    bottleneck: Of nn/bottlenecks/quantize.py, or any other
-      (nn/bottlenecks/autoencoder.py).
+    bottleneck: Module of nn/bottlenecks/, such as `quantize.EMAVQ`.
     patch_size: Frames, rows and columns of a patch.
     width: Features of a token.
     encoder_blocks: Convolutions over tokens before the bottleneck.
-    decoder_blocks: The same after it.
+    decoder_blocks: Convolutions over tokens after the bottleneck.
     num_channels: Channels of clips.
-    dtype: Of products and activations. Parameters are float32.
+    dtype: Dtype of products and activations. Parameters are float32.
   """
 
   bottleneck: nn.Module
@@ -52,22 +52,20 @@ class PatchTokenizer(autoencoder.Autoencoder):
 
   def latent_shape(self, clip_shape: ClipShape) -> ClipShape:
     sides = clip_shape[:3]
-    if any(n % p for n, p in zip(sides, self.patch_size, strict=True)):
-      raise ValueError(
-        f'Clips are {clip_shape}; their frames, rows and columns must be'
-        f' multiples of patch_size, {self.patch_size}.'
-      )
+    checks.multiples_of(
+      'The size (t, h, w) of the clips', sides, self.patch_size, 'patch_size'
+    )
     t, h, w = (n // p for n, p in zip(sides, self.patch_size, strict=True))
     return t, h, w, self.bottleneck.width
 
   def encode(self, video_bthwc: Array, *, train: bool = False) -> Array:
-    del train  # Nothing here differs.
+    del train  # Training and inference are the same.
     clip_shape = shapes.sizes('thwc', video_bthwc=video_bthwc)
     self.latent_shape(clip_shape)
     return self.encoder(einops.rearrange(video_bthwc, _SPLIT, **self._sides()))
 
   def decode(self, latent_bthwd: Array, *, train: bool = False) -> Array:
-    del train  # Nothing here differs.
+    del train  # Training and inference are the same.
     patches_bthwc = self.decoder(latent_bthwd)
     video_bthwc = einops.rearrange(patches_bthwc, _JOIN, **self._sides())
     return video_bthwc.astype(jnp.float32)
@@ -77,7 +75,7 @@ class PatchTokenizer(autoencoder.Autoencoder):
 
 
 class _Encoder(nn.Module):
-  """Ends in a norm: what FSQ rounds must not grow."""
+  """It ends with a norm, because FSQ needs bounded features."""
 
   width: int
   num_blocks: int
@@ -106,7 +104,7 @@ class _Decoder(nn.Module):
 
 
 def _blocks(x_bthwd: Array, num_blocks: int, dtype: str) -> Array:
-  """Adds what each token's neighbours say, so many times."""
+  """Returns tokens after residual convolutions over neighboring tokens."""
   width = x_bthwd.shape[-1]
   layer = functools.partial(conv.Conv3D, width, (3, 3, 3), dtype=dtype)
   for i in range(num_blocks):

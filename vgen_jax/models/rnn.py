@@ -1,10 +1,11 @@
-"""A frame encoder, recurrent cells over its code, and a frame decoder."""
+"""A frame encoder, recurrent cells over its output, and a frame decoder."""
 
 from einops import rearrange
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.nn.convolution import conv
@@ -14,14 +15,14 @@ _CELLS = {'lstm': nn.OptimizedLSTMCell, 'gru': nn.GRUCell}
 
 
 class RNN(nn.Module):
-  """The plainest network that predicts video: it remembers one vector.
+  """A simple network that predicts the next frame from a state vector.
 
   Attributes:
-    width: Of the memory, in each of its layers.
-    num_layers: Recurrent layers.
+    width: Size of the state of each recurrent layer.
+    num_layers: Number of recurrent layers.
     cell: 'lstm' or 'gru'.
-    patch: Side of the patches whose pixels the encoder and the decoder see as
-      channels; twice this must divide the frame.
+    patch: Side of a patch in pixels. The pixels of a patch are channels of the
+      encoder and the decoder; twice this side must divide the frame.
     features: Channels of the encoder and of the decoder.
   """
 
@@ -32,20 +33,20 @@ class RNN(nn.Module):
   features: int = 32
 
   def setup(self):
-    if self.cell not in _CELLS:
-      raise ValueError(
-        f'cell is {self.cell!r}; it must be one of {sorted(_CELLS)}.'
-      )
+    checks.one_of('cell', self.cell, sorted(_CELLS))
     self.cells = [_CELLS[self.cell](self.width) for _ in range(self.num_layers)]
 
   def initial_carry(self, shape_bhw: tuple[int, int, int]) -> recurrent.Carry:
-    """Returns what it remembers of nothing, for frames of a shape.
+    """Returns the carry before the first frame, zeros.
+
+    Args:
+      shape_bhw: Number of clips, and height and width of frames in pixels.
 
     Raises:
       ValueError: If patches do not fill the frame.
     """
     b, *sides = shape_bhw
-    shapes.patches(sides, 2 * self.patch)  # It halves the frame once more.
+    shapes.patches(sides, 2 * self.patch)  # The encoder has a stride of 2.
     zeros = jnp.zeros((b, self.width))
     carry = (zeros, zeros) if self.cell == 'lstm' else zeros
     return (carry,) * self.num_layers
@@ -63,11 +64,11 @@ class RNN(nn.Module):
     """Returns the new carry, and `num_outputs` numbers for each pixel.
 
     Args:
-      carry: Of `initial_carry`, or of the call before.
-      frame_bhwc: The frame that is there, in [-1, 1].
-      action_ba: What is done at it; None is nothing.
+      carry: Carry from `initial_carry` or from the previous call.
+      frame_bhwc: Current frame, in [-1, 1].
+      action_ba: Action taken at the current frame; None for no action.
       num_outputs: Channels of the result.
-      train: Not used: it has no dropout.
+      train: Not used, because the network has no dropout.
     """
     del train
     p, c = self.patch, self.features

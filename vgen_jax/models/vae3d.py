@@ -1,14 +1,15 @@
-"""Causal 3-D autoencoder: the first frame as an image, then groups of frames.
+"""Causal 3-D autoencoder: a latent of the first frame, then one per n frames.
 
-Of the kind of MAGVIT-2 (Yu et al., "Language Model Beats Diffusion: Tokenizer
-is Key to Visual Generation", 2023, https://arxiv.org/abs/2310.05737) and of Wan
-(Wan Team, "Wan: Open and Advanced Large-Scale Video Generative Models", 2025,
-https://arxiv.org/abs/2503.20314): no frame sees a later one. So an image is a
-clip of one frame, and clips of any length pass through in chunks, for which
-each layer keeps the last frames that it saw, in the collection 'past'. Unlike
-Wan's, layers that halve or double frames take those before a clip for zeros, as
-all others do, instead of letting the first chunk through; and heads of
-attention are of a width that quick kernels take.
+It is similar to the autoencoders of MAGVIT-2 (Yu et al., "Language Model Beats
+Diffusion: Tokenizer is Key to Visual Generation", 2023,
+https://arxiv.org/abs/2310.05737) and Wan (Wan Team, "Wan: Open and Advanced
+Large-Scale Video Generative Models", 2025, https://arxiv.org/abs/2503.20314):
+no frame depends on a later one. So an image is a clip of one frame, and long
+clips can be processed in chunks, for which each layer keeps its last input
+frames in the collection 'past'. It differs from Wan's as follows. Layers that
+halve or double the number of frames are padded with zeros before a clip, as all
+others, instead of passing the first chunk unchanged. Attention heads have a
+width that fast kernels support.
 """
 
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
+from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
@@ -23,7 +25,7 @@ from vgen_jax.nn.bottlenecks import autoencoder
 from vgen_jax.nn.convolution import causal
 from vgen_jax.nn.convolution import tiling
 
-# How to cut parameters over the mesh axis 'tensor': none, layers are narrow.
+# No parameters are sharded over the mesh axis 'tensor': layers are narrow.
 TENSOR_RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = ()
 
 
@@ -31,21 +33,23 @@ class VAE3D(autoencoder.Autoencoder):
   """Maps 1 + n * k frames to 1 + k latents, and back.
 
   Attributes:
-    bottleneck: Of nn/bottlenecks/gaussian.py, nn/bottlenecks/quantize.py or
-      nn/bottlenecks/lookup_free.py.
+    bottleneck: Module of nn/bottlenecks/gaussian.py, nn/bottlenecks/quantize.py
+      or nn/bottlenecks/lookup_free.py.
     width: Channels of the finest level.
-    multipliers: Channels of each level, in widths; each level after the first
-      halves height and width.
-    halves_time: For each level after the first, whether it halves frames too.
-    num_blocks: Residual blocks of a level of the encoder; the decoder's have
-      one more.
-    temporal_kernel: Frames that a convolution sees, its own and those before;
-      1 makes a network of images, which halves no frames.
-    attends: Whether the pixels of a frame see each other, in the middle.
-    norm: 'rms', of each pixel by itself; or 'group', of each frame.
+    multipliers: Channels of each level, as multiples of width; each level after
+      the first halves height and width.
+    halves_time: For each level after the first, whether it also halves the
+      number of frames.
+    num_blocks: Residual blocks of a level of the encoder; a level of the
+      decoder has one more.
+    temporal_kernel: Frames in the kernel of a convolution, the current one and
+      those before. 1 makes a network of images; then halves_time must be False
+      at all levels.
+    attends: Whether the middle has attention over the pixels of a frame.
+    norm: 'rms' normalizes each pixel, 'group' each frame.
     num_channels: Channels of clips.
     remat: What is kept for the backward pass; see nn/remat.py.
-    dtype: Of products and activations. Parameters are float32.
+    dtype: Dtype of products and activations. Parameters are float32.
   """
 
   bottleneck: nn.Module
@@ -80,12 +84,12 @@ class VAE3D(autoencoder.Autoencoder):
 
   @property
   def frames_per_latent(self) -> int:
-    """Frames that become one latent: n; of the first latent, it is one."""
+    """Number of frames, n, of each latent after the first, which has one."""
     return 2 ** sum(self.halves_time)
 
   @property
   def side_per_latent(self) -> int:
-    """Side of the square of pixels that become one latent."""
+    """Side in pixels of the square of each latent."""
     return 2 ** len(self.halves_time)
 
   def latent_shape(self, clip_shape: ClipShape) -> ClipShape:
@@ -93,37 +97,39 @@ class VAE3D(autoencoder.Autoencoder):
     n, side = self.frames_per_latent, self.side_per_latent
     if (t - 1) % n or h % side or w % side:
       raise ValueError(
-        f'Clips are {tuple(clip_shape)}; they need 1 + {n} * k frames, and'
-        f' sides that are multiples of {side}: crop them.'
+        f'The clips have shape {tuple(clip_shape)}; they need 1 + {n} * k'
+        f' frames, and sides that are multiples of {side}: crop them.'
       )
     return 1 + (t - 1) // n, h // side, w // side, self.bottleneck.width
 
   def encode(self, video_bthwc: Array, *, train: bool = False) -> Array:
-    del train  # Nothing here differs.
+    del train  # Training and inference are the same.
     t, *rest = shapes.sizes('thwc', video_bthwc=video_bthwc)
-    # Chunks after the first one have no single frame before the others.
+    # Only the first chunk has one frame more.
     self.latent_shape((t + bool(self.variables.get('past')), *rest))
     return self.encoder(video_bthwc.astype(self.dtype))
 
   def decode(self, latent_bthwd: Array, *, train: bool = False) -> Array:
-    del train  # Nothing here differs.
+    del train  # Training and inference are the same.
     return self.decoder(latent_bthwd.astype(self.dtype)).astype(jnp.float32)
 
   def stream(self, method: str, past: Any, x: Array) -> tuple[Any, Array]:
-    """Does the next chunk of a clip; all together are the clip as a whole.
+    """Applies a method to the next chunk of a clip.
 
-    Memory does not grow with the clip. Of frames, the first chunk has 1 + n * k
-    and others n * k, n being `frames_per_latent`; of latents, any number.
+    The concatenated results equal the result for the whole clip, in memory that
+    does not grow with the clip. The first chunk has 1 + n * k frames and others
+    n * k, where n is `frames_per_latent`. Chunks of latents have any length.
 
     Args:
       method: 'encode', 'latents', 'codes', 'decode', 'from_latents' or
         'from_codes'.
-      past: What layers keep of the chunks before; None for the first one.
-      x: What the method takes.
+      past: Frames kept by the layers, from the previous chunk; None for the
+        first chunk.
+      x: Input of the method.
 
     Returns:
-      What layers keep for the next chunk, a tree of arrays whose shapes stay;
-      and what the method gives.
+      Frames kept by the layers for the next chunk, a tree of arrays of constant
+      shapes; and the result of the method.
 
     Raises:
       ValueError: If a chunk has another number of frames.
@@ -136,15 +142,16 @@ class VAE3D(autoencoder.Autoencoder):
   def decode_tiled(
     self, latent_bthwd: Array, tile: tuple[int, int], overlap: int
   ) -> Array:
-    """Does `decode` in the memory of a tile; see nn/convolution/tiling.py.
+    """Returns `decode(latent_bthwd)`, computed on tiles of frames.
 
-    With attention or norm 'group', which see frames as wholes, and with less
-    than four times the layers' reach as overlap, this is an approximation.
+    It needs the memory of one tile; see nn/convolution/tiling.py. The result is
+    an approximation with attention or norm 'group', which use whole frames, and
+    if overlap is less than four times the extent of the receptive field.
 
     Args:
       latent_bthwd: As in `decode`.
-      tile: Latents in height and width to decode at a time.
-      overlap: How many of them neighbours share.
+      tile: Number of latents in the height and width of a tile.
+      overlap: Number of latents that neighboring tiles share.
     """
     network, variables = self.unbind()
     return tiling.apply(
@@ -157,7 +164,7 @@ class VAE3D(autoencoder.Autoencoder):
 
 
 class _Half(nn.Module):
-  """What encoder and decoder have in common."""
+  """Base class of encoder and decoder."""
 
   kit: causal.Kit
   widths: tuple[int, ...]
@@ -213,19 +220,17 @@ class _Decoder(_Half):
 
 
 def _check(model: VAE3D) -> None:
-  """Raises ValueError if fields have no meaning, alone or together."""
-  if model.norm not in causal.NORMS:
-    raise ValueError(
-      f'norm is {model.norm!r}; it must be one of {causal.NORMS}.'
-    )
+  """Raises ValueError if fields are invalid or do not fit each other."""
+  checks.one_of('norm', model.norm, causal.NORMS)
   if len(model.halves_time) != len(model.multipliers) - 1:
     raise ValueError(
-      f'halves_time is {model.halves_time}, multipliers {model.multipliers};'
-      ' each level after the first needs one of the former.'
+      f'halves_time is {model.halves_time} and multipliers'
+      f' {model.multipliers}; halves_time needs one entry for each level after'
+      ' the first.'
     )
   least = 3 if any(model.halves_time) else 1
   if model.temporal_kernel < least:
     raise ValueError(
       f'temporal_kernel is {model.temporal_kernel}; with halves_time'
-      f' {model.halves_time} it must be {least} or more.'
+      f' {model.halves_time} it must be at least {least}.'
     )

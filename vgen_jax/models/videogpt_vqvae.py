@@ -1,9 +1,9 @@
 """VideoGPT's tokenizer: a 3-D VQ-VAE with attention along each axis.
 
 Reference: Yan et al., "VideoGPT: Video Generation using VQ-VAE and
-Transformers", 2021, https://arxiv.org/abs/2104.10157; layers are those of the
-released code, https://github.com/wilson1yan/VideoGPT, whose encoder takes one
-level of down-sampling for two, and so fails with it: here it works.
+Transformers", 2021, https://arxiv.org/abs/2104.10157. Layers are those of the
+released code, https://github.com/wilson1yan/VideoGPT. A single level of
+downsampling, with which the encoder of the released code fails, works here.
 """
 
 import functools
@@ -11,6 +11,7 @@ import functools
 import flax.linen as nn
 import jax.numpy as jnp
 
+from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
@@ -25,13 +26,16 @@ class VideoGPTVQVAE(autoencoder.Autoencoder):
   """Maps clips to a grid of latents by strided convolutions, and back.
 
   Attributes:
-    bottleneck: `nn.bottlenecks.quantize.EMAVQ` in the paper.
+    bottleneck: Module of nn/bottlenecks/; in the paper
+      `nn.bottlenecks.quantize.EMAVQ`.
     width: Channels of all hidden layers.
-    num_blocks: Residual blocks with attention, on each side.
+    num_blocks: Residual blocks with attention, in the encoder and in the
+      decoder.
     num_heads: Attention heads.
-    downsample: By how much t, h and w shrink; powers of 2, not all 1.
+    downsample: Factors of downsampling of t, h and w; powers of 2, not all 1.
     num_channels: Channels of clips.
-    dtype: Of products and activations. Parameters and statistics are float32.
+    dtype: Dtype of products and activations. Parameters and statistics are
+      float32.
   """
 
   bottleneck: nn.Module
@@ -46,13 +50,10 @@ class VideoGPTVQVAE(autoencoder.Autoencoder):
     super().__post_init__()
     if max(self.downsample) < 2 or any(n & (n - 1) for n in self.downsample):
       raise ValueError(
-        f'downsample is {self.downsample}; each must be a power of 2, and one'
-        ' of them more than 1.'
+        f'downsample is {self.downsample}; each number must be a power of 2,'
+        ' and at least one more than 1.'
       )
-    if self.width % self.num_heads:
-      raise ValueError(
-        f'num_heads is {self.num_heads}; it must divide width, {self.width}.'
-      )
+    checks.multiple_of('width', self.width, self.num_heads, 'num_heads')
 
   def setup(self):
     super().setup()
@@ -62,13 +63,11 @@ class VideoGPTVQVAE(autoencoder.Autoencoder):
     self.decoder = _Decoder(*blocks, strides, self.dtype, self.num_channels)
 
   def latent_shape(self, clip_shape: ClipShape) -> ClipShape:
-    sides = list(zip(clip_shape[:3], self.downsample, strict=True))
-    if any(n % d for n, d in sides):
-      raise ValueError(
-        f'Clips are {clip_shape}; their frames, rows and columns must be'
-        f' multiples of downsample, {self.downsample}.'
-      )
-    t, h, w = (n // d for n, d in sides)
+    sides = clip_shape[:3]
+    checks.multiples_of(
+      'The size (t, h, w) of the clips', sides, self.downsample, 'downsample'
+    )
+    t, h, w = (n // d for n, d in zip(sides, self.downsample, strict=True))
     return t, h, w, self.bottleneck.width
 
   def encode(self, video_bthwc: Array, *, train: bool = False) -> Array:
@@ -80,7 +79,7 @@ class VideoGPTVQVAE(autoencoder.Autoencoder):
 
 
 class _Stack(nn.Module):
-  """What encoder and decoder share."""
+  """Base class of encoder and decoder."""
 
   width: int
   num_blocks: int
@@ -123,7 +122,10 @@ class _Decoder(_Stack):
 
 
 class _Block(nn.Module):
-  """Adds two convolutions, then attention along each axis, summed."""
+  """A residual block of two convolutions and attention along each axis.
+
+  The results of attention along the axes are added.
+  """
 
   width: int
   num_heads: int
@@ -159,7 +161,7 @@ def _norm(train: bool, dtype: str, name: str) -> nn.Module:
 def _strides(
   downsample: tuple[int, int, int],
 ) -> tuple[tuple[int, int, int], ...]:
-  """Returns the strides of each level: an axis shrinks in the first ones."""
+  """Returns the strides of each level; the first levels halve an axis."""
   num_levels = max(downsample).bit_length() - 1
   return tuple(
     tuple(2 if n >> level > 1 else 1 for n in downsample)
