@@ -1,12 +1,13 @@
-"""A causal video autoencoder: 16 channels for each 4 x 8 x 8 of the world.
+"""A causal video autoencoder with 16 channels per 4 x 8 x 8 pixels.
 
   vgen train --config=configs/causal_vae_world.py --workdir=runs/causal_vae
 
-Layers, losses and their balance are those of large video models: critics of
-frames and of clips that join late, and a breath of divergence that keeps
-latents near N(0, 1). But distances are squared: a small object on a dark ground
-is lost on absolute ones, whose optimum, the median, is the ground. Samples show
-clips of the data above what comes back of them.
+The data are the synthetic dataset with one moving object. Layers, losses and
+their weights are those of large video models: critics of frames and of clips
+that start late in training, and a small weight of the divergence, which keeps
+latents near N(0, 1). But the reconstruction loss is squared: the optimum of an
+absolute loss is the median, in which a small object on a dark background
+disappears. Samples show clips of the data above their reconstructions.
 
 Sizes: `base`, for one accelerator; `cpu`, 4 x 4 x 4 and smaller frames, for two
 processor cores; `smoke`, for tests.
@@ -49,7 +50,7 @@ def get_config(size: str = 'base') -> ConfigDict:
       dtype=pick(base='bfloat16', cpu='float32', smoke='float32'),
     ),
     reconstruction='l2',
-    bottleneck_weight=1e-6,  # Of nats a clip.
+    bottleneck_weight=1e-6,  # Per nat of a clip.
     critic=dict(
       image=dict(name='models.mocogan.ImageCritic', width=critic_width),
       video=dict(name='models.mocogan.VideoCritic', width=critic_width),

@@ -1,12 +1,13 @@
-"""A convolutional LSTM that predicts moving digits, frame after frame.
+"""A convolutional LSTM that predicts moving digits, frame by frame.
 
   vgen train --config=configs/convlstm_digits.py --workdir=runs/convlstm_digits
 
-Two handwritten digits cross each clip: ten frames are given, ten asked for, as
-in the moving digits of Shi et al., "Convolutional LSTM Network: A Machine
-Learning Approach for Precipitation Nowcasting", 2015,
-https://arxiv.org/abs/1506.04214. Each pixel is one of 8 levels of grey, so the
-loss is in bits. More and more of the frames that it goes on from are its own.
+Two handwritten digits move in each clip. Ten frames are given and ten are
+predicted, as with the moving digits of Shi et al., "Convolutional LSTM Network:
+A Machine Learning Approach for Precipitation Nowcasting", 2015,
+https://arxiv.org/abs/1506.04214. Each pixel is one of 8 levels of gray, so the
+likelihood is discrete. In training, a growing fraction of the input frames are
+the network's own predictions (scheduled sampling).
 
 Sizes: `base`, for one accelerator; `smoke`, for tests.
 """

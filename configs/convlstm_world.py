@@ -1,12 +1,13 @@
-"""A convolutional LSTM that predicts the made-up world, frame after frame.
+"""A convolutional LSTM that predicts a moving object, frame by frame.
 
   vgen train --config=configs/convlstm_world.py --workdir=runs/convlstm
 
-From two frames on, where an object goes is certain, so the mean that the
-Gaussian likelihood asks for is sharp. From step to step more of the frames that
-it goes on from are its own (scheduled sampling), so that it stays on the path.
+The data are the synthetic dataset with one moving object. Two frames determine
+its motion, so the mean of a Gaussian likelihood is sharp. In training, a
+growing fraction of the input frames are the network's own predictions
+(scheduled sampling), which makes long predictions stable.
 
-Sizes: `base`, for one accelerator; `cpu`, smaller, and of large circles alone,
+Sizes: `base`, for one accelerator; `cpu`, smaller and with only large circles,
 for two processor cores; `smoke`, for tests.
 """
 
@@ -16,7 +17,7 @@ SIZES = ('base', 'cpu', 'smoke')
 
 
 def get_config(size: str = 'base') -> ConfigDict:
-  """Returns the config of a run; sizes are in the docstring of the file."""
+  """Returns the config of a run; see the docstring of this file for sizes."""
   pick = lambda **sizes: sizes[size]
 
   config = ConfigDict()

@@ -1,9 +1,9 @@
-"""Class-conditional video diffusion that learns in minutes on a laptop.
+"""Class-conditional video diffusion that trains in minutes on a laptop.
 
-The made-up world, seen coarsely: a disc of one of six colours crosses 8 frames
-of 16 x 16 pixels, and the label says in which of eight directions. What makes
-it quick is a small network over patches that sees the whole clip, prediction of
-the clean clip, and Muon.
+The data are a synthetic dataset: a disc in one of six colors moves through 8
+frames of 16 x 16 pixels, and the label is one of eight directions. Training is
+fast because of a small network over patches with attention over the whole clip,
+prediction of the clean clip, and the optimizer Muon.
 
   vgen demo
 
@@ -40,7 +40,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     ),
     prediction='x0',
     weight='velocity',
-    # Where an object is going is settled while there is much noise.
+    # The direction of motion is determined at high noise levels.
     time_density=dict(name='families.diffusion.times.LogitNormal', mean=-1.0),
     class_dropout=0.1,
     guidance=3.0,
@@ -63,6 +63,6 @@ def get_config(size: str = 'base') -> ConfigDict:
   # Periods, in steps.
   config.num_samples = pick(base=64, smoke=2)
   config.log_every = pick(base=50, smoke=1)
-  config.sample_every = pick(base=0, smoke=4)  # The demo draws at the end.
+  config.sample_every = pick(base=0, smoke=4)  # The demo samples at the end.
   config.checkpoint_every = pick(base=1_200, smoke=2)
   return config

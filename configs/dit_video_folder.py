@@ -3,11 +3,11 @@
   vgen train --config=configs/dit_video_folder.py --workdir=runs/mine \
       --config.data.folder=path/to/videos
 
-Videos may be of any length, size and rate. If they lie in sub-folders, the name
-of its sub-folder is a video's class.
+Videos may have any length, size and frame rate. If they are in subfolders, the
+class of a video is the name of its subfolder.
 
-Sizes: `base`, for one accelerator; `cpu`, for a first look at a film or two on
-two cores, in about 20 minutes; `smoke`, for tests.
+Sizes: `base`, for one accelerator; `cpu`, for a first experiment with a few
+videos on two processor cores, in about 20 minutes; `smoke`, for tests.
 """
 
 from ml_collections import ConfigDict
@@ -30,7 +30,7 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.data = dict(
     name='data.files.video_folder.VideoFolder',
     folder='videos',
-    frames_per_second=8.0,  # Whatever the rates of the files are.
+    frames_per_second=8.0,  # Files of other rates are resampled.
   )
 
   config.model = dict(
@@ -47,7 +47,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     weight='velocity',
     time_density=dict(
       name='families.diffusion.times.LogitNormal', mean=-0.5
-    ),  # Nearer to noise.
+    ),  # More weight on high noise levels.
     clip_x0='static',
     solver=dict(
       name='families.diffusion.solvers.Heun', num_steps=pick(base=32, smoke=2)

@@ -1,12 +1,12 @@
-"""Flow matching with a video DiT, on the made-up world.
+"""Flow matching with a video DiT, on a synthetic dataset.
 
   vgen train --config=configs/dit_world.py --workdir=runs/dit_world
 
-Each clip shows one object; the label says in which direction it moves. Patches
-hold 2 x 4 x 4 x 3 = 96 numbers, fewer than the width: wider patches do not
-learn to predict velocities.
+Each clip shows one moving object; the label is the direction of motion. Patches
+hold 2 x 4 x 4 x 3 = 96 numbers, fewer than the width; networks with larger
+patches do not learn to predict velocities.
 
-Sizes: `base`, for one accelerator; `S`, `B`, `L`, `XL`, as DiT's; `smoke`.
+Sizes: `base`, for one accelerator; `S`, `B`, `L`, `XL`, as in DiT; `smoke`.
 """
 
 from ml_collections import ConfigDict
@@ -24,7 +24,7 @@ SIZES = tuple(_DIT)
 
 
 def get_config(size: str = 'base') -> ConfigDict:
-  """Returns the config of a run; sizes are in the docstring of the file."""
+  """Returns the config of a run; see the docstring of this file for sizes."""
   pick = lambda **sizes: sizes['smoke' if size == 'smoke' else 'base']
   width, depth, heads = _DIT[size]
 

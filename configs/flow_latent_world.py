@@ -3,8 +3,9 @@
   vgen train --config=configs/fsq_world.py --workdir=runs/fsq_world
   vgen train --config=configs/flow_latent_world.py --workdir=runs/flow_latent
 
-A tokenizer turns a clip of the made-up world into 4 x 4 x 4 latents of three
-numbers; what the flow draws is snapped to the codebook before it is decoded.
+A tokenizer maps a clip of the synthetic dataset with one moving object to
+4 x 4 x 4 latents of three numbers. Generated latents are quantized to the
+codebook before they are decoded.
 
 Sizes: `base`, for two processor cores; `smoke`, for tests.
 """

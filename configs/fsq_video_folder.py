@@ -1,15 +1,15 @@
-"""A tokenizer of your own videos, for others to learn.
+"""A tokenizer of your own videos, for models over its codes.
 
   vgen train --config=configs/fsq_video_folder.py \
       --workdir=runs/fsq_video_folder --config.data.folder=path/to/videos
 
-Patches of 2 frames of 4 x 4 pixels become codes of 1,000, which come back as
-clips (the samples show both); configs/videogpt_video_folder.py draws new ones.
-`model.autoencoder` takes any other tokenizer as well, such as those of
-magvit_vqgan_world.py and videogpt_vqvae_world.py.
+Each patch of 2 frames of 4 x 4 pixels becomes one of 1,000 codes. Samples show
+clips of the data above their reconstructions. configs/videogpt_video_folder.py
+trains a model that generates new codes. `model.autoencoder` may be any other
+tokenizer, such as those of magvit_vqgan_world.py and videogpt_vqvae_world.py.
 
-Sizes: `base`, for one accelerator; `cpu`, for a first look at a film or two on
-two cores; `smoke`, for tests.
+Sizes: `base`, for one accelerator; `cpu`, for a first experiment with a few
+videos on two processor cores; `smoke`, for tests.
 """
 
 from ml_collections import ConfigDict
@@ -32,7 +32,7 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.data = dict(
     name='data.files.video_folder.VideoFolder',
     folder='videos',
-    frames_per_second=8.0,  # Whatever the rates of the files are.
+    frames_per_second=8.0,  # Files of other rates are resampled.
   )
 
   config.model = dict(

@@ -1,11 +1,11 @@
-"""A tokenizer of the made-up world that learns in minutes on a laptop.
+"""A tokenizer of a synthetic dataset that trains in minutes on a laptop.
 
   vgen train --config=configs/fsq_world.py --workdir=runs/fsq_world
 
-It turns a clip of 8 frames of 16 x 16 pixels, as in configs/demo.py, into 4 x 4
-x 4 codes of 512, for others to learn (videogpt_world.py, maskgit_world.py,
-flow_latent_world.py). Samples show clips of the data above what comes back of
-them.
+It maps a clip of 8 frames of 16 x 16 pixels, as in configs/demo.py, to
+4 x 4 x 4 codes out of 512. The models of videogpt_world.py, maskgit_world.py
+and flow_latent_world.py are trained on its codes or latents. Samples show clips
+of the data above their reconstructions.
 
 Sizes: `base`, for two processor cores; `smoke`, for tests.
 """

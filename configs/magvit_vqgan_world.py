@@ -1,15 +1,15 @@
-"""MAGVIT's tokenizer, a 3-D VQGAN, on the made-up world.
+"""MAGVIT's tokenizer, a 3-D VQGAN, on a synthetic dataset.
 
   vgen train --config=configs/magvit_vqgan_world.py \
     --workdir=runs/magvit_vqgan_world
 
-Critic and autoencoder move at the same time. Samples show clips of the data
-above what comes back of them.
+Critic and autoencoder are updated at the same time. Samples show clips of the
+data above their reconstructions.
 
 Sizes: `base`, for one accelerator; `paper`, with the layers of the base model
 of Yu et al., "MAGVIT: Masked Generative Video Transformer", 2022,
-https://arxiv.org/abs/2212.05199 (here without a perceptual distance, and with
-weights of our own); `smoke`, for tests.
+https://arxiv.org/abs/2212.05199 (but without a perceptual loss, and with other
+weights of the losses); `smoke`, for tests.
 """
 
 from ml_collections import ConfigDict
@@ -18,7 +18,7 @@ SIZES = ('base', 'paper', 'smoke')
 
 
 def get_config(size: str = 'base') -> ConfigDict:
-  """Returns the config of a run; sizes are in the docstring of the file."""
+  """Returns the config of a run; see the docstring of this file for sizes."""
   pick = lambda **sizes: sizes[size]
   big = lambda **sizes: sizes['base' if size == 'paper' else size]
 

@@ -1,10 +1,12 @@
-"""MaskGIT on the made-up world: hidden codes of clips, the surest first.
+"""MaskGIT on a synthetic dataset: it predicts masked codes of clips.
 
   vgen train --config=configs/fsq_world.py --workdir=runs/fsq_world
   vgen train --config=configs/maskgit_world.py --workdir=runs/maskgit_world
 
-A tokenizer turns a clip into 4 x 4 x 4 codes of 512; a small transformer learns
-to fill in hidden ones, and so to draw, to go on, to interpolate and to inpaint.
+A tokenizer maps a clip to 4 x 4 x 4 codes out of 512. A small transformer is
+trained to predict masked codes from the others. Sampling starts with all or
+some codes masked and keeps the most confident predictions first, so one model
+generates, continues, interpolates and inpaints clips.
 
 Sizes: `base`, for two processor cores; `smoke`, for tests.
 """

@@ -1,11 +1,11 @@
-"""MoCoGAN on the made-up world, told the direction of motion.
+"""MoCoGAN on a synthetic dataset, conditioned on the direction of motion.
 
-The regularized recipe: no batch norm in the critics, and R1 on real clips.
+The critics have no batch norm and are regularized with R1 on real clips.
 
   vgen train --config=configs/mocogan_world.py --workdir=runs/mocogan
 
-Sizes: `base`, for one accelerator; `smoke`, for tests; `paper`, the layers of
-the paper, to compare with.
+Sizes: `base`, for one accelerator; `smoke`, for tests; `paper`, with the layers
+of the paper, for comparison.
 """
 
 from ml_collections import ConfigDict

@@ -1,7 +1,7 @@
 """Class-conditional video diffusion with a 3-D U-Net, on moving digits.
 
-The digits are handwritten (scikit-learn's); each clip shows one, and its label
-says which. Flow matching with clean-clip prediction.
+Each clip shows one moving handwritten digit (from scikit-learn); its label is
+the digit. The objective is flow matching with prediction of the clean clip.
 
   vgen train --config=configs/unet3d_digits.py --workdir=runs/unet3d_digits
 

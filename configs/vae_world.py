@@ -1,11 +1,11 @@
-"""A variational autoencoder of whole clips that learns in minutes on a laptop.
+"""A variational autoencoder of whole clips that trains in minutes on a laptop.
 
   vgen train --config=configs/vae_world.py --workdir=runs/vae_world
 
-One latent of 6 numbers tells all of a clip of 8 frames of 16 x 16 pixels, as
-in configs/demo.py: where the disc starts, where it goes, and its colour. One
-run rebuilt clips at 28.7 dB; 55 % of its samples were single discs that move as
-they should, but of colours in between.
+A latent of 6 numbers represents a clip of 8 frames of 16 x 16 pixels, as in
+configs/demo.py: the start, the direction and the color of a disc. One run
+reconstructed clips with a PSNR of 28.7 dB; 55 % of its samples were single
+discs with valid motion, but with mixed colors.
 
 Sizes: `base`, for two processor cores; `smoke`, for tests.
 """
@@ -42,7 +42,8 @@ def get_config(size: str = 'base') -> ConfigDict:
       dense_widths=pick(base=(512, 512), smoke=(16,)),
       time_strides=(1, 2, 2),
     ),
-    # A finer scale costs more nats, and leaves holes between posteriors.
+    # With a smaller scale, the divergence is larger, and samples of the prior
+    # fall between the posteriors of clips.
     likelihood=dict(
       name='families.autoencoding.likelihoods.Gaussian', scale=0.6
     ),

@@ -1,11 +1,11 @@
-"""VideoGPT on a folder of your own videos: codes one after the other.
+"""VideoGPT on a folder of your own videos: it predicts codes in order.
 
   vgen train --config=configs/fsq_video_folder.py \
       --workdir=runs/fsq_video_folder --config.data.folder=path/to/videos
   vgen train --config=configs/videogpt_video_folder.py --workdir=runs/mine \
       --config.data.folder=path/to/videos
 
-The second run learns the codes of the first. Sub-folders are classes.
+The second run uses the tokenizer of the first. Subfolders are classes.
 
 Sizes: `base`, for one accelerator; `cpu`, for two cores; `smoke`, for tests.
 """
@@ -30,7 +30,7 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.data = dict(
     name='data.files.video_folder.VideoFolder',
     folder='videos',
-    frames_per_second=8.0,  # Whatever the rates of the files are.
+    frames_per_second=8.0,  # Files of other rates are resampled.
   )
 
   config.model = dict(

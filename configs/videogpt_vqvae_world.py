@@ -1,12 +1,12 @@
-"""VideoGPT's tokenizer, a 3-D VQ-VAE, on the made-up world.
+"""VideoGPT's tokenizer, a 3-D VQ-VAE, on a synthetic dataset.
 
   vgen train --config=configs/videogpt_vqvae_world.py \
     --workdir=runs/videogpt_vqvae_world
 
-Samples show clips of the data above what comes back of them.
+Samples show clips of the data above their reconstructions.
 
 Sizes: `base`, for one accelerator; `paper`, with the layers, codebook and
-reduction of Yan et al., "VideoGPT: Video Generation using VQ-VAE and
+downsampling of Yan et al., "VideoGPT: Video Generation using VQ-VAE and
 Transformers", 2021, https://arxiv.org/abs/2104.10157; `smoke`, for tests.
 """
 
@@ -16,7 +16,7 @@ SIZES = ('base', 'paper', 'smoke')
 
 
 def get_config(size: str = 'base') -> ConfigDict:
-  """Returns the config of a run; sizes are in the docstring of the file."""
+  """Returns the config of a run; see the docstring of this file for sizes."""
   pick = lambda **sizes: sizes[size]
 
   config = ConfigDict()
@@ -43,7 +43,8 @@ def get_config(size: str = 'base') -> ConfigDict:
       downsample=pick(base=(2, 4, 4), paper=(4, 4, 4), smoke=(2, 4, 4)),
       dtype=pick(base='bfloat16', paper='float32', smoke='float32'),
     ),
-    # Over 0.06, the variance of its pixels, which are half as far apart.
+    # The paper divides by 0.06, the variance of its pixels. Its pixels have
+    # half the range of ours, so the variance here is 4 times as large.
     reconstruction_weight=1 / 0.24,
   )
 

@@ -1,10 +1,11 @@
-"""VideoGPT on the made-up world: codes of clips, one after the other.
+"""VideoGPT on a synthetic dataset: it predicts codes of clips in order.
 
   vgen train --config=configs/fsq_world.py --workdir=runs/fsq_world
   vgen train --config=configs/videogpt_world.py --workdir=runs/videogpt_world
 
-A tokenizer turns a clip into 4 x 4 x 4 codes of 512; a small transformer learns
-to say each from those before it, and draws them by its cache.
+A tokenizer maps a clip to 4 x 4 x 4 codes out of 512. A small transformer is
+trained to predict each code from those before it, and generates codes with a KV
+cache.
 
 Sizes: `base`, for two processor cores; `smoke`, for tests.
 """

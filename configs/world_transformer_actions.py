@@ -1,10 +1,11 @@
-"""A world model: frames that obey actions, from a causal transformer.
+"""A world model: a causal transformer that predicts frames from actions.
 
   vgen train --config=configs/world_transformer_actions.py --workdir=runs/act
 
 The clips are those of synthetic/actions/source.py: an action moves the object,
-walls stop it. In training all frames are learned at once; then each is made
-from a memory of fixed size, as `experiments/benchmarks/world_speed.py` times.
+and walls stop it. Training predicts all frames in parallel. Sampling generates
+frame by frame with a KV cache of fixed size;
+`experiments/benchmarks/world_speed.py` measures its speed.
 
 Sizes: `base`, for one accelerator; `cpu`, for two processor cores, in minutes;
 `smoke`, for tests.
@@ -16,7 +17,7 @@ SIZES = ('base', 'cpu', 'smoke')
 
 
 def get_config(size: str = 'base') -> ConfigDict:
-  """Returns the config of a run; sizes are in the docstring of the file."""
+  """Returns the config of a run; see the docstring of this file for sizes."""
   pick = lambda **sizes: sizes[size]
 
   config = ConfigDict()

@@ -5,8 +5,8 @@ Generation", 2018, https://arxiv.org/abs/1707.04993. With `norm='batch'` layers
 are those of the released code at 64 x 64 pixels and 16 frames, without its
 noise layers; other sizes have more or fewer layers.
 
-The default norm of critics is 'none': in small experiments, content or motion
-was lost with batch norm, and kept with R1 (families/adversarial/gan.py) instead.
+The default norm of critics is 'none': in small experiments, batch norm lost
+content or motion, and R1 (families/adversarial/gan.py) kept both.
 """
 
 import functools
