@@ -1,4 +1,4 @@
-"""Tests of models/conv_vae.py: which frames share a latent."""
+"""Tests of models/conv_vae.py."""
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +24,7 @@ def clip(**fields):
 
 
 def outcome(model, video):
-  """Returns latents and the frames they give, from random parameters."""
+  """Returns latents and decoded frames, with random parameters."""
 
   @jax.jit
   def call(video):
@@ -35,22 +35,22 @@ def outcome(model, video):
   return call(video)
 
 
-def test_frames_have_a_latent_each():
+def test_frame_vae_encodes_each_frame_separately():
   model = frames()
   latent, rebuilt = outcome(model, VIDEO)
   assert latent.shape == (2, 4, 1, 1, 5)
   assert model.latent_shape(SHAPE) == latent.shape[1:]
   assert rebuilt.shape == VIDEO.shape
-  # Frames are strangers: in another order, they fare alike.
+  # Frames are independent: the result for another order is reordered.
   turned = [x[:, ::-1] for x in outcome(model, VIDEO[:, ::-1])]
   for one, two in zip((latent, rebuilt), turned, strict=True):
     np.testing.assert_allclose(one, two, atol=1e-5)
   assert jnp.abs(jnp.diff(latent, axis=1)).min(1).max() > 1e-3
-  # Any number of them will do.
+  # Clips may have any number of frames.
   assert outcome(model, VIDEO[:, :3])[1].shape == (2, 3, 8, 8, 3)
 
 
-def test_clips_have_one():
+def test_clip_vae_has_one_latent_per_clip():
   model = clip()
   latent, rebuilt = outcome(model, VIDEO)
   assert latent.shape == (2, 1, 1, 1, 5)
@@ -62,16 +62,16 @@ def test_clips_have_one():
   assert jnp.abs(turned - latent).max() > 1e-3
 
 
-def test_other_bottlenecks():
-  """A plain autoencoder, and one latent that is a code."""
+def test_other_bottlenecks_can_be_used():
+  """A plain autoencoder, and an autoencoder with one code per clip."""
   latent, _ = outcome(clip(bottleneck=gaussian.Identity(7)), VIDEO)
   assert latent.shape == (2, 1, 1, 1, 7)
   latent, _ = outcome(frames(bottleneck=quantize.VQ(16, 3)), VIDEO)
   assert latent.shape == (2, 4, 1, 1, 3)
 
 
-def test_paper_widths():
-  """A dense layer is counted by hand: 4 x 4 x 256 features, 2 * 64 numbers."""
+def test_parameter_count_of_default_widths():
+  """Counted by hand: the dense layer has 4 x 4 x 256 inputs, 2 * 64 outputs."""
   model = conv_vae.FrameVAE((1, 64, 64, 3), gaussian.Gaussian(64))
   params = jax.eval_shape(
     model.init, jax.random.key(0), jnp.zeros((1, 1, 64, 64, 3))
@@ -96,6 +96,6 @@ def test_paper_widths():
     (lambda: frames().latent_shape((4, 8, 16, 3)), r'is built for \(4, 8'),
   ],
 )
-def test_clips_that_do_not_fit(make, match):
+def test_clips_of_unsuitable_shapes_raise(make, match):
   with pytest.raises(ValueError, match=match):
     make()

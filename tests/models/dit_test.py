@@ -20,7 +20,7 @@ def make(**kwargs) -> dit.VideoDiT:
 
 
 def random_params(model: dit.VideoDiT, condition=None) -> dict:
-  """Parameters none of which is zero, so that no path is shut."""
+  """Returns random parameters none of which is zero."""
   rng = np.random.default_rng(0)
   shapes = jax.eval_shape(
     lambda key: model.init(key, VIDEO, TIME, condition or {}, train=False),
@@ -39,7 +39,7 @@ def test_output_is_zero_before_training():
 
 
 def shut(params: dict, pattern: str) -> dict:
-  """Zeroes the gates of blocks, and with them all that these blocks add."""
+  """Returns parameters with the gates of blocks set to zero."""
   flat = traverse_util.flatten_dict(params, sep='/')
   hit = [path for path in flat if re.search(pattern, path)]
   assert hit
@@ -59,10 +59,10 @@ def shut(params: dict, pattern: str) -> dict:
   ],
   ids=['no block', 'space', 'time', 'space and time', 'full'],
 )
-def test_what_a_patch_sees(
+def test_receptive_field_of_a_patch(
   attention, shut_blocks, sees_frames, sees_patches, sees_all
 ):
-  """Gradients of one output patch tell which inputs it depends on."""
+  """Gradients of one output patch show which inputs it depends on."""
   model = make(attention=attention)
   params = random_params(model)
   if shut_blocks:
@@ -93,8 +93,8 @@ def test_labels_matter_and_no_label_is_the_last_row():
     random_params(make(), {'label': jnp.zeros(2, int)})
 
 
-def test_positions_matter():
-  """Without positions, shuffled patches give shuffled fields; with, not."""
+def test_output_depends_on_positions():
+  """Without positions, shuffled patches give shuffled outputs."""
   shuffled = jnp.roll(VIDEO, (1, 2), axis=(1, 2))
 
   def is_deaf_to_places(**kwargs):
@@ -123,7 +123,7 @@ def test_positions_matter():
 
 
 def change_by_great_queries(qk_norm: bool) -> float:
-  """How much the field changes if all queries are 1,000 times greater."""
+  """Returns the change of the output if all queries are multiplied by 1,000."""
   model = make(qk_norm=qk_norm)
   params = random_params(model)
   great = jax.tree_util.tree_map_with_path(
@@ -134,7 +134,7 @@ def change_by_great_queries(qk_norm: bool) -> float:
   return float(jnp.abs(apply(great) - out).max() / jnp.abs(out).max())
 
 
-def test_norms_bound_logits():
+def test_qk_norm_bounds_logits():
   assert change_by_great_queries(qk_norm=True) < 1e-3
   assert change_by_great_queries(qk_norm=False) > 1e-2
 
@@ -149,8 +149,10 @@ def test_norms_bound_logits():
   ],
   ids=['S/2', 'B/2', 'L/2', 'XL/2'],
 )
-def test_published_sizes(width, depth, num_heads, millions):
-  """Parameters in the paper's table, traced only: nothing is allocated."""
+def test_parameter_counts_equal_the_published_ones(
+  width, depth, num_heads, millions
+):
+  """Compares with the table of the paper, without allocating parameters."""
   model = dit.VideoDiT(width, depth, num_heads, num_classes=1000)
   latent = jax.ShapeDtypeStruct((1, 1, 32, 32, 4), jnp.float32)
   one = jax.ShapeDtypeStruct((1,), jnp.float32)
@@ -172,11 +174,11 @@ def count_equations(depth: int) -> int:
   return len(str(jax.make_jaxpr(jax.grad(lambda p: apply(p).sum()))(params)))
 
 
-def test_program_does_not_grow_with_depth():
+def test_program_size_does_not_depend_on_depth():
   assert count_equations(12) == pytest.approx(count_equations(4), rel=0.01)
 
 
-def test_scan_is_a_plain_loop_over_blocks():
+def test_scan_equals_a_loop_over_blocks():
   model = make(depth=4)
   params = random_params(model)
 
@@ -231,7 +233,7 @@ def test_remat_changes_no_gradient():
     gradient(remat='ful')
 
 
-def test_dropout_is_for_training():
+def test_dropout_is_only_on_in_training():
   model = make(dropout=0.5)
   params = random_params(model)
   apply = jax.jit(model.apply, static_argnames='train')
@@ -244,7 +246,7 @@ def test_dropout_is_for_training():
   chex.assert_trees_all_equal(out, same(params, VIDEO, TIME, {}, train=False))
 
 
-def test_bfloat16_is_near_float32_and_comes_back_as_float32():
+def test_bfloat16_is_close_to_float32_and_returns_float32():
   params = jax.tree.map(lambda x: 0.3 * x, random_params(make()))
   wide, narrow = (
     jax.jit(

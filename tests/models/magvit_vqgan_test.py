@@ -28,7 +28,7 @@ def initial(model, x):
 
 
 def block(before: int, after: int) -> int:
-  """Parameters of a residual block, by hand."""
+  """Returns the number of parameters of a residual block, by hand."""
   skip = before * after if before != after else 0
   return 2 * before + 27 * before * after + 2 * after + 27 * after**2 + skip
 
@@ -56,8 +56,8 @@ def test_paper_has_the_parameters_of_the_released_code():
 
 
 @pytest.mark.parametrize(('causal', 'num_frames'), [(False, 8), (True, 9)])
-def test_who_sees_whom(causal: bool, num_frames: int):
-  """Latent j of a causal one has seen frames 0 to 4 j, and none later."""
+def test_receptive_field_of_latents_and_frames(causal: bool, num_frames: int):
+  """If causal, latent j depends on frames 0 to 4 j, and on no later ones."""
   model = small(causal=causal)
   x = clips(num_frames)
   variables = initial(model, x)
@@ -75,7 +75,7 @@ def test_who_sees_whom(causal: bool, num_frames: int):
     assert heard_tj[later].any()  # What the test would catch.
     return
   assert not heard_tj[later].any()
-  assert heard_tj[~later & (t > 4 * j - 4)].all()  # Its own frames, at least.
+  assert heard_tj[~later & (t > 4 * j - 4)].all()  # At least its own frames.
   alone = model.apply(variables, x[:, :1], method='encode')
   np.testing.assert_allclose(alone, before[:, :1], atol=1e-5)
 
@@ -83,11 +83,11 @@ def test_who_sees_whom(causal: bool, num_frames: int):
     jax.random.key(1), (2, *model.latent_shape(x.shape[1:]))
   )
   seen = np.abs(decode(z.at[:, 1].add(1.0)) - decode(z)).sum((0, 2, 3, 4)) > 0
-  assert not seen[0]  # The first frame is of the first latent alone.
+  assert not seen[0]  # The first frame only depends on the first latent.
   assert seen[1:].all()
 
 
-def test_rebuilds_its_shape_and_codes_decode_alike():
+def test_reconstructions_have_the_shape_of_clips_and_equal_decoded_codes():
   model = small(causal=True)
   x = clips(5)
   variables = initial(model, x)
@@ -102,7 +102,7 @@ def test_rebuilds_its_shape_and_codes_decode_alike():
   np.testing.assert_allclose(rebuilt, call(x, '__call__')[0], atol=1e-5)
 
 
-def test_halves_are_means_and_doubles_undo_constants():
+def test_halving_averages_and_doubling_repeats():
   x = jnp.arange(5.0).reshape(1, 5, 1, 1, 1)
   halved = lambda **how: magvit_vqgan._halve(x, **how)[0, :, 0, 0, 0]
   np.testing.assert_array_equal(halved(), [0.5, 2.5, 4])
@@ -113,7 +113,7 @@ def test_halves_are_means_and_doubles_undo_constants():
   assert doubled(False).shape == (1, 6, 2, 2, 1)
 
 
-def test_critic_judges_each_clip_by_itself():
+def test_critic_logits_depend_only_on_their_clip():
   critic = magvit_vqgan.Critic(width=4, multipliers=(1, 2))
   x = clips(5)
   init = jax.jit(lambda key, x: critic.init(key, x, {}, None, train=False))
@@ -126,7 +126,7 @@ def test_critic_judges_each_clip_by_itself():
   assert changed[1] != logits[1]
 
 
-def test_what_does_not_fit_is_told():
+def test_invalid_shapes_and_fields_raise():
   with pytest.raises(ValueError, match='one entry for each'):
     small(halves_time=(True,))
   with pytest.raises(ValueError, match='1 more than a multiple of 4'):

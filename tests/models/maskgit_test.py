@@ -19,7 +19,7 @@ def random_params(model, condition):
   )
 
 
-def test_every_code_sees_all_of_its_clip():
+def test_logits_depend_on_all_codes_of_their_clip():
   model = maskgit.MaskGIT(7, 16, 2, 2)
   params = random_params(model, {})
   apply = jax.jit(lambda codes: model.apply(params, codes, {}, train=False))
@@ -33,7 +33,7 @@ def test_every_code_sees_all_of_its_clip():
     assert (changed[1] == 0).all()
 
 
-def test_labels_and_words_count():
+def test_logits_depend_on_label_and_text():
   model = maskgit.MaskGIT(7, 16, 1, 2, num_classes=2, vocab_size=4)
   told = {
     'label': jnp.array([0, 2]),
@@ -55,13 +55,15 @@ def test_labels_and_words_count():
   np.testing.assert_allclose(apply(silent), apply(nothing), atol=1e-5)
 
 
-def test_size_of_the_paper_by_hand():
-  """24 blocks of width d 768; 1,024 codes; an image of 16 x 16 codes."""
+def test_parameter_count_equals_the_count_by_hand():
+  """24 blocks of width d = 768, 1,024 codes, an image of 16 x 16 codes."""
   d, blocks, codes, grid = 768, 24, 1024, (1, 16, 16)
-  block = 4 * d * d + d  # Queries, keys, values, and out with a bias.
+  block = 4 * d * d + d  # Query, key, value; out with a bias.
   block += 2 * 4 * d * d + 4 * d + d  # MLP.
   block += 2 * 2 * d  # Norms.
-  rest = (codes + 1) * d + sum(grid) * d // 3  # Embeddings and places.
+  rest = (codes + 1) * d + sum(
+    grid
+  ) * d // 3  # Embeddings of codes and positions.
   rest += 2 * d + d * d + d + 2 * d + codes  # Norm, last layer, norm, bias.
   assert blocks * block + rest == 171_443_968
   model = maskgit.MaskGIT(codes)

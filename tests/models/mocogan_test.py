@@ -1,4 +1,4 @@
-"""Tests of models/mocogan.py: its size, and who hears of what."""
+"""Tests of models/mocogan.py."""
 
 import jax
 import jax.numpy as jnp
@@ -21,7 +21,7 @@ def init(network, *args):
   variables = jax.jit(network.init, static_argnames='train')(
     jax.random.key(1), *args, train=False
   )
-  # Larger kernels, so that what is heard is seen.
+  # Larger kernels, so that dependencies are visible.
   return variables | {
     'params': jax.tree.map(lambda x: 2 * x, variables['params'])
   }
@@ -34,8 +34,8 @@ def num_params(network, *args) -> int:
   return sum(x.size for x in jax.tree.leaves(shapes['params']))
 
 
-def test_sizes_of_the_paper():
-  """Counts of the released code, by hand: see the comments for differences."""
+def test_parameter_counts_equal_the_released_code():
+  """Counted by hand; comments explain the differences."""
   shape = (16, 64, 64, 3)
   told = {'label': LABELS}
   video = jnp.zeros((6, *shape))
@@ -43,7 +43,8 @@ def test_sizes_of_the_paper():
   # PyTorch's GRU adds two biases per gate where one does for two of the gates:
   # 6 * 10 numbers there, 4 * 10 here.
   assert num_params(code, KEYS, told) == 3_298_836 - 20
-  # The paper's better variant moves 6 inputs from the decoder to the walk.
+  # In the better variant of the paper, 6 inputs are those of the recurrent
+  # network instead of the decoder.
   paper = code.clone(category_to='motion')
   moved = 3 * 6 * 10 - 6 * 512 * 4 * 4
   assert num_params(paper, KEYS, told) == 3_298_836 - 20 + moved
@@ -51,7 +52,7 @@ def test_sizes_of_the_paper():
   assert num_params(image, video, {}, KEYS) == 663_296
   clip = mocogan.VideoCritic(num_classes=6, norm='batch')
   assert num_params(clip, video, {}, KEYS) == 11_253_504
-  # As there, a clip has one logit, and an image 4 x 4.
+  # As there, a clip has one logit, and an image has 4 x 4.
   logit = jax.eval_shape(
     lambda: image.init_with_output(
       jax.random.key(0), video, {}, KEYS, train=False
@@ -60,8 +61,8 @@ def test_sizes_of_the_paper():
   assert logit.shape == (6, 4, 4, 1)
 
 
-def test_motion_walks_forwards():
-  """A frame hears of noise up to its own time, and of the content code."""
+def test_frames_depend_on_noise_up_to_their_own_time():
+  """They also depend on the content code."""
   network = generator(norm='none')
   variables = init(network, KEYS, {})
   codes = jax.tree.map(lambda x: x[:1], network.codes(KEYS))
@@ -76,7 +77,7 @@ def test_motion_walks_forwards():
 
 
 @pytest.mark.parametrize('category_to', ['motion', 'frames'])
-def test_content_is_one_for_all_frames_and_categories_move(category_to: str):
+def test_content_is_the_same_in_all_frames(category_to: str):
   network = generator(num_classes=3, category_to=category_to)
   variables = init(network, KEYS, {'label': LABELS})
   draw = jax.jit(
@@ -89,7 +90,7 @@ def test_content_is_one_for_all_frames_and_categories_move(category_to: str):
   assert not jnp.allclose(video[:, 0], video[:, 7], atol=1e-2)
   assert not jnp.allclose(video, other, atol=1e-2)
 
-  # Make the decoder deaf to motion: inputs are content, motion (, category).
+  # Without motion, inputs of the decoder are content (and category).
   kernel = variables['params']['ConvTranspose2D_0']['kernel']
   variables['params']['ConvTranspose2D_0']['kernel'] = kernel.at[:, :, 5:8].set(
     0
@@ -103,7 +104,7 @@ def test_content_is_one_for_all_frames_and_categories_move(category_to: str):
   assert category_is_lost == (category_to == 'motion')
 
 
-def test_clips_go_on_and_do_not_depend_on_their_batch():
+def test_longer_clips_extend_shorter_ones_in_any_batch():
   variables = init(generator(), KEYS, {})
   others = random.keys(jax.random.key(9), jnp.arange(6))
   others = jnp.where(jnp.arange(6) == 2, KEYS, others)
@@ -118,13 +119,13 @@ def test_clips_go_on_and_do_not_depend_on_their_batch():
   assert longer.shape == (6, 11, 16, 16, 3)
   np.testing.assert_allclose(longer[:, :8], video, atol=1e-5)
   np.testing.assert_allclose(draw(others)[2], video[2], atol=1e-5)
-  # Batch norm in training does mix clips, so this could have failed.
+  # Batch norm in training does mix clips, so the test can fail.
   mixed = draw(KEYS, train=True)[2], draw(others, train=True)[2]
   assert not np.allclose(*mixed, atol=1e-3)
 
 
 def sees_bt(critic, video, key_b):
-  """Tells which frames of which clips the critic's logits depend on."""
+  """Returns which frames of which clips the critic's logits depend on."""
   variables = init(critic, video, {}, key_b)
 
   @jax.jit
@@ -139,16 +140,16 @@ def sees_bt(critic, video, key_b):
   return np.abs(slope(video)).max(axis=(2, 3, 4)) > 0
 
 
-def test_image_critic_sees_one_frame_of_each_clip():
+def test_image_critic_uses_one_frame_of_each_clip():
   key_b = random.keys(jax.random.key(3), jnp.arange(40))
   video = jax.random.normal(jax.random.key(2), (40, 4, 8, 8, 1))
   seen = sees_bt(mocogan.ImageCritic(width=2), video, key_b)
   assert (seen.sum(axis=1) == 1).all()
-  assert (seen.sum(axis=0) >= 4).all()  # 10 clips for each frame, or so.
+  assert (seen.sum(axis=0) >= 4).all()  # About 10 clips for each frame.
 
 
 @pytest.mark.parametrize('t', [2, 12])
-def test_video_critic_sees_all_frames(t: int):
+def test_video_critic_uses_all_frames(t: int):
   video = jax.random.normal(jax.random.key(2), (2, t, 16, 16, 1))
   critic = mocogan.VideoCritic(width=2, num_classes=3, norm='spectral')
   assert sees_bt(critic, video, KEYS[:2]).all()
@@ -156,7 +157,7 @@ def test_video_critic_sees_all_frames(t: int):
 
 @pytest.mark.parametrize('shape', [(8, 16, 16), (16, 32, 32), (16, 64, 64)])
 @pytest.mark.parametrize('norm', ['none', 'spectral'])
-def test_networks_of_common_sizes(shape: tuple[int, ...], norm: str):
+def test_common_frame_sizes_work(shape: tuple[int, ...], norm: str):
   t, h, w = shape
   network = mocogan.Generator((t, h, w, 3), num_classes=3, dtype='bfloat16')
 
@@ -181,7 +182,7 @@ def test_networks_of_common_sizes(shape: tuple[int, ...], norm: str):
     assert array.dtype == jnp.float32
 
 
-def test_what_cannot_be_built():
+def test_invalid_shapes_and_fields_raise():
   with pytest.raises(ValueError, match='16 x 24'):
     mocogan.Generator((8, 16, 24, 3))
   with pytest.raises(ValueError, match='24 x 24'):

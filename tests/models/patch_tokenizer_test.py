@@ -1,4 +1,4 @@
-"""Tests of models/patch_tokenizer.py, and of the recipe that trains it."""
+"""Tests of models/patch_tokenizer.py and of its config."""
 
 import pathlib
 
@@ -36,8 +36,8 @@ def initial(model, x):
   return init(jax.random.key(0), x)
 
 
-def test_patches_stay_in_their_places():
-  """Without convolutions a token tells of its own patch, and of no other."""
+def test_tokens_keep_the_positions_of_their_patches():
+  """Without convolutions a token depends only on its own patch."""
   x = clips(1) / 127.5 - 1
   for blocks, alone in ((0, True), (1, False)):
     model = small(encoder_blocks=blocks, decoder_blocks=blocks)
@@ -62,14 +62,14 @@ def test_patches_stay_in_their_places():
 
 
 def mosaics(num: int, seed: int):
-  """Clips whose patches are of one of 8 colours each, by chance."""
+  """Returns clips whose patches each have one of 8 random colors."""
   rng = np.random.default_rng(seed)
   colors = rng.choice([0, 255], (num, 2, 2, 2, 3)).astype(np.uint8)
   return colors.repeat(2, 1).repeat(4, 2).repeat(4, 3)
 
 
-def test_learns_in_fifty_steps():
-  """Grey is off by 1; three bits a patch bring back nearly all."""
+def test_fifty_steps_are_enough_for_eight_colors():
+  """The error of gray is 1; three bits per patch remove nearly all of it."""
   tokenizer = small(encoder_blocks=0, decoder_blocks=0)
   model = autoencoding.Autoencoding(SHAPE, tokenizer)
   optimizer = optax.adam(1e-2)
@@ -107,13 +107,13 @@ def test_learns_in_fifty_steps():
     errors.append(float(terms['reconstruction']))
   assert errors[0] > 0.7
   assert errors[-1] < 0.1
-  assert terms['perplexity'] > 6  # Of 8 colours.
+  assert terms['perplexity'] > 6  # Of 8 colors.
 
 
-def test_what_does_not_fit_is_told():
+def test_clips_of_unsuitable_shapes_raise():
   with pytest.raises(ValueError, match=r'clips is 3 x 8 x 8; .* patch_size, '):
     small().latent_shape((3, 8, 8, 3))
-  # Errors of three channels from one would pass unseen.
+  # Otherwise one channel would broadcast to three.
   with pytest.raises(
     ValueError, match=r'8, 1\) with shape.* with num_channels'
   ):
@@ -121,8 +121,8 @@ def test_what_does_not_fit_is_told():
 
 
 @pytest.mark.slow
-def test_recipe_uses_its_codes_and_rebuilds_well(tmp_path):
-  """What a transformer over these codes rests on; minutes on two cores."""
+def test_config_uses_its_codes_and_reconstructs_well(tmp_path):
+  """Models over these codes need this; it takes minutes on two cores."""
   config = config_lib.load(str(CONFIG))
   config = config_lib.replace(config, {'mesh.data': 1, 'tensorboard': False})
   loop.train(config, str(tmp_path), hooks=hooks.standard())

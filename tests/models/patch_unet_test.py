@@ -17,7 +17,7 @@ def make(**kwargs) -> patch_unet.PatchUNet:
 
 
 def random_params(model, condition=None) -> dict:
-  """Parameters none of which is zero, so that no path is shut."""
+  """Returns random parameters none of which is zero."""
   rng = np.random.default_rng(0)
   shapes = jax.eval_shape(
     lambda key: model.init(key, VIDEO, TIME, condition or {}, train=False),
@@ -42,7 +42,7 @@ def test_output_is_zero_before_training():
   chex.assert_trees_all_equal(out, jnp.zeros_like(VIDEO))
 
 
-def test_every_pixel_sees_its_whole_clip_and_no_other():
+def test_every_pixel_depends_on_its_whole_clip_and_no_other():
   model = make()
   params = random_params(model)
 
@@ -56,8 +56,8 @@ def test_every_pixel_sees_its_whole_clip_and_no_other():
 
 
 @pytest.mark.parametrize('axis', [1, 2, 3], ids=['frames', 'rows', 'columns'])
-def test_places_are_told_apart(axis):
-  """A network of mirrored kernels and no places would mirror its output."""
+def test_output_depends_on_positions(axis):
+  """A symmetric network without position embeddings would mirror its output."""
   model = make()
 
   def mirrored(path, x):
@@ -68,18 +68,18 @@ def test_places_are_told_apart(axis):
         x = (x + np.flip(x, i)) / 2
     return x
 
-  def is_deaf():
+  def is_symmetric():
     params = jax.tree_util.tree_map_with_path(mirrored, random_params(model))
     flipped = jnp.flip(apply(model, params, jnp.flip(VIDEO, axis)), axis)
     return jnp.allclose(flipped, apply(model, params), rtol=1e-3, atol=1e-3)
 
   places = True
-  assert not is_deaf()
+  assert not is_symmetric()
   places = False
-  assert is_deaf() == (axis == 1)  # Patches have a left and an upper side.
+  assert is_symmetric() == (axis == 1)  # Patches have a left and an upper side.
 
 
-def test_labels_and_times_matter():
+def test_output_depends_on_labels_and_times():
   model = make(num_classes=3, multipliers=(1,))
   params = random_params(model, {'label': jnp.zeros(2, int)})
   out = apply(model, params, condition={'label': jnp.array([0, 3])})
@@ -93,7 +93,7 @@ def test_labels_and_times_matter():
     random_params(make(), {'label': jnp.zeros(2, int)})
 
 
-def test_bfloat16_is_near_float32_and_comes_back_as_float32():
+def test_bfloat16_is_close_to_float32_and_returns_float32():
   params = random_params(make())
   wide = apply(make(), params)
   narrow = apply(make(dtype='bfloat16'), params)
@@ -102,7 +102,7 @@ def test_bfloat16_is_near_float32_and_comes_back_as_float32():
   assert 1e-6 < error < 0.1
 
 
-def test_errors_tell_what_to_do():
+def test_errors_name_the_wrong_field():
   with pytest.raises(ValueError, match='both sides must be multiples of 16'):
     random_params(make(multipliers=(1, 1, 1, 1)))
   with pytest.raises(ValueError, match='width is 12; it must be a multiple'):

@@ -25,7 +25,7 @@ def make(**kwargs) -> unet3d.UNet3D:
 
 
 def random_params(model: unet3d.UNet3D, condition=None) -> dict:
-  """Parameters none of which is zero, so that no path is shut."""
+  """Returns random parameters none of which is zero."""
   rng = np.random.default_rng(0)
   shapes = jax.eval_shape(
     lambda key: model.init(key, VIDEO, TIME, condition or {}, train=False),
@@ -53,7 +53,7 @@ def test_output_is_zero_before_training():
   ],
   ids=['frame by frame', 'attention', 'taps'],
 )
-def test_frames_meet_only_in_layers_for_time(kwargs, sees):
+def test_only_temporal_layers_mix_frames(kwargs, sees):
   model = make(**kwargs)
   params = random_params(model)
 
@@ -67,9 +67,9 @@ def test_frames_meet_only_in_layers_for_time(kwargs, sees):
 
 
 def is_deaf_to_order() -> bool:
-  """Whether frames in another order give fields in that order, no others."""
+  """Returns whether reordered frames give outputs in the same order."""
   model = make(multipliers=(1,), temporal_attention_levels=())
-  # Sharp attention: who looks evenly at all has no use for their order.
+  # Sharp attention, because uniform attention does not depend on the order.
   params = jax.tree_util.tree_map_with_path(
     lambda path, x: 20 * x if 'key' in str(path) else x, random_params(model)
   )
@@ -81,14 +81,14 @@ def is_deaf_to_order() -> bool:
   return jnp.allclose(apply(VIDEO[:, order]), moved, rtol=1e-3, atol=1e-3)
 
 
-def test_order_of_frames_matters_to_attention_across_them(monkeypatch):
+def test_temporal_attention_depends_on_the_order_of_frames(monkeypatch):
   assert not is_deaf_to_order()
   without_place = lambda x_bnae, angle_np: x_bnae
   monkeypatch.setattr(unet3d.embeddings, 'rotate', without_place)
   assert is_deaf_to_order()
 
 
-def test_labels_and_times_matter():
+def test_output_depends_on_labels_and_times():
   model = make(num_classes=3, multipliers=(1,))
   params = random_params(model, {'label': jnp.zeros(2, int)})
   apply = jax.jit(
@@ -106,7 +106,7 @@ def test_labels_and_times_matter():
     random_params(make(), {'label': jnp.zeros(2, int)})
 
 
-def test_remat_and_dropout():
+def test_remat_keeps_gradients_and_dropout_changes_them():
   def gradient(dropout_key=0, **kwargs):
     model = make(multipliers=(1,), **kwargs)
     params = random_params(model)
@@ -131,7 +131,7 @@ def test_remat_and_dropout():
     chex.assert_trees_all_close(other, kept, rtol=1e-3, atol=1e-3)
 
 
-def test_bfloat16_is_near_float32_and_comes_back_as_float32():
+def test_bfloat16_is_close_to_float32_and_returns_float32():
   params = random_params(make())
   wide, narrow = (
     jax.jit(
@@ -146,8 +146,8 @@ def test_bfloat16_is_near_float32_and_comes_back_as_float32():
   assert 0 < error < 0.05
 
 
-def test_patches_are_pixels_of_one_place():
-  """The output of a patch goes where its input came from."""
+def test_patches_keep_their_positions():
+  """The output of a patch has the position of its input."""
   model = make(patch_size=2, multipliers=(1,))
   params = random_params(model)
   out = params['params']['out']
@@ -160,8 +160,8 @@ def test_patches_are_pixels_of_one_place():
   chex.assert_trees_all_close(field[1, 2, :, :, 0], np.float32(expected))
 
 
-def test_size():
-  """Golden: counted here, 20 Nov 2026; renew when the network changes."""
+def test_parameter_count():
+  """Golden value of 20 Nov 2026; update it when the network changes."""
   model = unet3d.UNet3D(
     width=64, multipliers=(1, 2, 4, 8), temporal_kernel=3, num_classes=10
   )
@@ -175,7 +175,7 @@ def test_size():
   assert sum(x.size for x in jax.tree.leaves(params)) == 71_676_547
 
 
-def test_errors_tell_what_to_do():
+def test_errors_name_the_wrong_field():
   with pytest.raises(ValueError, match='both sides must be multiples of 8'):
     random_params(make(multipliers=(1, 1, 1), patch_size=2))
   with pytest.raises(ValueError, match='temporal_kernel is 2; it must be odd'):

@@ -1,4 +1,4 @@
-"""Tests of models/vae3d.py: who sees whom, and that chunks are the whole."""
+"""Tests of models/vae3d.py: causality and processing in chunks."""
 
 import functools
 
@@ -30,7 +30,7 @@ def make(**fields):
 
 @functools.cache
 def variables_of(model):
-  """Random ones: none is zero, lest a layer be without effect."""
+  """Returns random variables none of which is zero."""
   t = 3 if model.temporal_kernel > 1 else 1
   shapes = jax.eval_shape(model.init, jax.random.key(0), VIDEO[:1, :t])
   rng = np.random.default_rng(1)
@@ -41,7 +41,7 @@ def variables_of(model):
 
   params = jax.tree_util.tree_map_with_path(random, shapes['params'])
   moments = {'sum': jnp.full(4, 0.1), 'square': jnp.full(4, 0.6)}
-  moments['weight'] = jnp.array(0.5)  # Of a mean of 0.2, and a spread of 1.1.
+  moments['weight'] = jnp.array(0.5)  # Mean 0.2, standard deviation 1.1.
   return {'params': params, 'latent_moments': {'moments': moments}}
 
 
@@ -51,7 +51,7 @@ def run(model, method, *args):
 
 
 def streamed(model, method, x, sizes):
-  """Does a clip in chunks of so many frames; also as one that forgets."""
+  """Processes a clip in chunks of given lengths, optionally without `past`."""
   variables = variables_of(model)
   step = jax.jit(
     lambda past, x: model.apply(variables, method, past, x, method='stream')
@@ -66,8 +66,8 @@ def streamed(model, method, x, sizes):
   return jnp.concatenate(parts, 1), jnp.concatenate(forgotten, 1)
 
 
-def test_chunks_are_the_whole():
-  """Also that the first frame is an image: the first chunk is that alone."""
+def test_chunks_equal_the_whole_clip():
+  """Also where the first chunk is only the first frame, an image."""
   model, lean = make(), make(remat='full')
   latent = run(model, 'latents', VIDEO)
   assert latent.shape == (2, 4, 2, 2, 4)
@@ -82,8 +82,8 @@ def test_chunks_are_the_whole():
   assert jnp.abs(forgotten[:, 1:] - whole[:, 1:]).max() > 1e-2
 
 
-def test_no_frame_sees_a_later_one():
-  """By gradients: groups of 1, 2, 2, 2 frames, one latent each."""
+def test_no_frame_depends_on_a_later_one():
+  """By gradients, with groups of 1, 2, 2, 2 frames and one latent each."""
   model = make(norm='group')
 
   variables = variables_of(model)
@@ -91,12 +91,12 @@ def test_no_frame_sees_a_later_one():
   def seen(method, x):
     """Returns whether output frame i depends on input frame j, `[i, j]`."""
     call = lambda x: model.apply(variables, x, method=method)
-    # Another way for each input frame.
+    # A different direction for each input frame.
     way = jnp.eye(x.shape[1])[:, None, :, None, None, None] * x[None]
     slopes = jax.vmap(lambda way: jax.jvp(call, (x,), (way,))[1])
     return (jnp.abs(jax.jit(slopes)(way)).max((1, 3, 4, 5)) > 0).T
 
-  group = (np.arange(7) + 1) // 2  # Of each frame.
+  group = (np.arange(7) + 1) // 2  # Group of each frame.
   encoding = seen('encode', VIDEO[:1])
   assert np.array_equal(encoding, np.arange(4)[:, None] >= group)
   latent = jax.random.normal(jax.random.key(2), (1, 4, 2, 2, 4))
@@ -104,8 +104,8 @@ def test_no_frame_sees_a_later_one():
   assert np.array_equal(decoding, group[:, None] >= np.arange(4))
 
 
-def test_inflated_images():
-  """An image network inflated treats images as before; clips, too, at first."""
+def test_inflated_networks_map_images_as_before():
+  """At first, they also map each frame of a clip as the image network does."""
   clips = make()
   images = make(temporal_kernel=1, halves_time=(False,))
   params = causal.inflate(
@@ -127,7 +127,7 @@ def test_inflated_images():
   other = VIDEO[:, 1:3].at[:, 1:].set(image)
   clip = jnp.concatenate([image, other], 1)
   (flat, decoded), (latent, frames) = both(image, clip)
-  # Each latent of a clip is that of its last frame, and gives it twice.
+  # Each latent of a clip is that of its last frame, and is decoded to it twice.
   for i in range(2):
     np.testing.assert_allclose(latent[:, i : i + 1], flat, atol=1e-5)
   for i in range(3):
@@ -146,7 +146,7 @@ def tiled(model, latent, overlap, tile):
   return jax.jit(call)(variables_of(model), latent)
 
 
-def test_tiles_without_attention_are_the_whole():
+def test_tiles_without_attention_equal_the_whole_frame():
   """Layers reach 9 latents: 1, 8 in blocks, 2 at half a latent a pixel."""
   model = make(attends=False, halves_time=(False,))
   latent = jax.random.normal(jax.random.key(3), (1, 1, 3, 48, 4))
@@ -161,14 +161,14 @@ def test_tiles_with_attention_have_no_seams():
   whole = run(model, 'decode', latent)
 
   def seam(overlap):
-    """Returns by how much the error jumps between two columns, at most."""
+    """Returns the largest change of the error between two columns."""
     error = tiled(model, latent, overlap, (12, 12)) - whole
     return jnp.abs(jnp.diff(error, axis=3)).max()
 
   assert seam(8) < seam(0) / 3
 
 
-def test_remat_is_heard():
+def test_remat_changes_the_program():
   for remat in ('none', 'full'):
     model = make(remat=remat)
     call = lambda variables: model.apply(variables, VIDEO)[0]  # noqa: B023
@@ -176,7 +176,7 @@ def test_remat_is_heard():
     assert ('checkpoint' in jaxpr or 'remat' in jaxpr) == (remat == 'full')
 
 
-def test_clips_that_do_not_fit():
+def test_clips_of_unsuitable_shapes_raise():
   encode = lambda video: make().apply(
     variables_of(make()), video, method='encode'
   )
@@ -199,19 +199,19 @@ def test_clips_that_do_not_fit():
     (dict(temporal_kernel=1), 'temporal_kernel is 1; .* must be at least 3'),
   ],
 )
-def test_wrong_fields(fields, match):
+def test_invalid_fields_raise(fields, match):
   with pytest.raises(ValueError, match=match):
     make(**fields)
 
 
-def test_full_size():
-  """Compression of 4 x 8 x 8 into 16 channels, and parameters of that size."""
+def test_default_size():
+  """Latents have 16 channels per 4 x 8 x 8 pixels; parameters are counted."""
   model = vae3d.VAE3D(gaussian.Gaussian(16))
   assert model.latent_shape((17, 256, 256, 3)) == (5, 32, 32, 16)
   variables = jax.eval_shape(
     model.init, jax.random.key(0), jnp.zeros((1, 5, 64, 64, 3))
   )
-  assert 'past' not in variables  # It would be of one batch size.
-  # As this file's layers make it; renew it when they are meant to change.
+  assert 'past' not in variables  # It would fix the batch size.
+  # Golden value; update it when the layers are changed on purpose.
   sizes = [x.size for x in jax.tree.leaves(variables['params'])]
   assert sum(sizes) == 129_472_739

@@ -45,30 +45,30 @@ def full(model, params, codes=CODES, condition=None, window=None):
 
 
 def by_one(model, params, codes=CODES, condition=None):
-  """Logits of `decode_step` when it is fed the true codes."""
+  """Returns logits of `decode_step` for the true codes."""
   b, t, h, w = codes.shape
 
   @jax.jit
   def run(params):
-    context, memory = model.apply(
+    context, kv_cache = model.apply(
       params, condition or {}, b, GRID, t, 12, method='init_cache'
     )
     before_nb = jnp.roll(codes.reshape(b, -1), 1, axis=1).T  # No start code.
 
-    def step(memory, xs):
-      logits_bk, memory = model.apply(
-        params, *xs, context, memory, method='decode_step'
+    def step(kv_cache, xs):
+      logits_bk, kv_cache = model.apply(
+        params, *xs, context, kv_cache, method='decode_step'
       )
-      return memory, logits_bk
+      return kv_cache, logits_bk
 
-    _, logits = jax.lax.scan(step, memory, (before_nb, jnp.arange(t * h * w)))
+    _, logits = jax.lax.scan(step, kv_cache, (before_nb, jnp.arange(t * h * w)))
     return logits.swapaxes(0, 1).reshape(b, t, h, w, -1)
 
   return run(params)
 
 
 @pytest.mark.parametrize('positions', ['absolute', 'rotary'])
-def test_cached_logits_are_those_of_a_whole_pass(positions):
+def test_cached_logits_equal_those_of_one_pass(positions):
   model = make(positions=positions, **TOLD)
   params = random_params(model, CONDITION)
   whole = full(model, params, condition=CONDITION)
@@ -77,8 +77,8 @@ def test_cached_logits_are_those_of_a_whole_pass(positions):
   np.testing.assert_allclose(cached, whole, atol=1e-5)
 
 
-def test_a_long_rollout_is_the_window_recomputed_at_the_same_places():
-  """Seven frames by a memory of three."""
+def test_a_long_rollout_equals_one_pass_with_a_window():
+  """Seven frames with a cache of three."""
   long = jax.random.randint(jax.random.key(1), (2, 7, 2, 2), 0, 7)
   model = make(positions='rotary')
   params = random_params(model)
@@ -92,11 +92,11 @@ def test_a_long_rollout_is_the_window_recomputed_at_the_same_places():
     params, {}, 2, GRID, frames, 12, method='init_cache'
   )[1]
   sizes = [jax.tree.map(np.shape, init_cache(frames)) for frames in (3, 70)]
-  assert sizes[0] == sizes[1], 'Memory does not grow.'
+  assert sizes[0] == sizes[1], 'The cache does not grow.'
 
 
-def test_a_code_tells_only_of_later_ones():
-  """Exactly: the gradient of earlier logits by its embedding is 0."""
+def test_a_code_affects_only_later_logits():
+  """The gradient of earlier logits to its embedding is exactly 0."""
   model = make()
   params = random_params(model)
   table = params['params']['code']['embedding']
@@ -112,12 +112,12 @@ def test_a_code_tells_only_of_later_ones():
 
   place = jnp.asarray(table)[CODES[0].reshape(-1)]
   matrix = np.abs(jax.jit(jax.jacrev(logits))(place)).max((1, 3))
-  for n in range(12):  # Row: logits of place n; column: code of place m.
+  for n in range(12):  # Row: logits at position n; column: code m.
     assert (matrix[n, n:] == 0).all()
     assert (matrix[n, :n] > 0).all()
 
 
-def test_logits_are_zero_before_training_and_start_counts():
+def test_logits_are_zero_before_training_and_depend_on_the_start_token():
   model = make()
   init = lambda: model.init_with_output(
     jax.random.key(0), CODES, {}, train=False
@@ -131,14 +131,14 @@ def test_logits_are_zero_before_training_and_start_counts():
   assert np.abs(full(model, params)[:, 0, 0, 0] - first).max() > 1e-2
 
 
-def test_size_of_the_paper_by_hand():
-  """Width d 576, 8 blocks, 2,048 codes, a grid of 4 x 32 x 32."""
+def test_parameter_count_equals_the_count_by_hand():
+  """Width d = 576, 8 blocks, 2,048 codes, a grid of 4 x 32 x 32."""
   d, blocks, codes, grid = 576, 8, 2048, (4, 32, 32)
-  block = 4 * d * d + d  # Queries, keys, values, and out with a bias.
+  block = 4 * d * d + d  # Query, key, value; out with a bias.
   block += 2 * 4 * d * d + 4 * d + d  # MLP.
   block += 2 * 2 * d  # Norms.
   rest = 2 * codes * d + d  # Embeddings, logits without bias, start.
-  rest += sum(grid) * d // 3 + 2 * d  # Places, last norm.
+  rest += sum(grid) * d // 3 + 2 * d  # Positions, last norm.
   assert block == 3_987_072
   assert blocks * block + rest == 34_270_656
 
@@ -151,12 +151,13 @@ def test_size_of_the_paper_by_hand():
     return sum(x.size for x in jax.tree.leaves(params))
 
   assert count() == 34_270_656
-  # 101 labels and none: two tables for each block's norms, one for the last.
+  # 101 labels and no label: two tables for the norms of a block, one for the
+  # last norm.
   norms = 2 * blocks + 1
   assert count(num_classes=101) == 34_270_656 + norms * 2 * d * (102 - 1)
 
 
-def test_tensor_rules_cut_whole_heads_and_mlps():
+def test_tensor_rules_shard_attention_and_mlp_of_blocks():
   params = random_params(make(**TOLD), CONDITION)['params']
   cut = {
     path: spec
@@ -176,7 +177,7 @@ def test_tensor_rules_cut_whole_heads_and_mlps():
   }
 
 
-def test_bfloat16_is_near_float32():
+def test_bfloat16_is_close_to_float32():
   params = jax.tree.map(lambda x: 0.5 * x, random_params(make()))
   wide = full(make(), params)
   narrow = full(make(dtype='bfloat16'), params)
@@ -184,7 +185,7 @@ def test_bfloat16_is_near_float32():
   assert 0 < np.abs(wide - narrow).max() / np.abs(wide).max() < 0.05
 
 
-def test_absolute_positions_end():
+def test_absolute_positions_limit_the_number_of_frames():
   model = make()
   params = random_params(model)
   init_cache = lambda frames: model.apply(

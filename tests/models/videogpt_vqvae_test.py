@@ -28,8 +28,8 @@ def initial(model, x):
   return init(jax.random.key(0), x)
 
 
-def test_paper_has_the_parameters_of_the_released_code():
-  """Counted by hand for width 240 and 4 blocks a side.
+def test_parameter_count_equals_the_released_code():
+  """Counted by hand for width 240 and 4 blocks in encoder and decoder.
 
   A block: norms 480 + 240 + 480, convolutions 27 * 240 * 120 + 120 * 240, and
   three times (3 * 240^2 + 240^2 + 240): 1,499,520 in all.
@@ -55,8 +55,8 @@ def test_paper_has_the_parameters_of_the_released_code():
 
 
 @pytest.mark.parametrize('downsample', [(1, 2, 2), (2, 4, 4), (4, 1, 2)])
-def test_any_levels_fit_together(downsample):
-  """One level is enough, where the released code takes two."""
+def test_any_number_of_levels_works(downsample):
+  """Also a single level, which the released code does not support."""
   model = small(downsample=downsample)
   x = clips()
   (rebuilt, bottled), _ = jax.eval_shape(
@@ -68,12 +68,12 @@ def test_any_levels_fit_together(downsample):
   assert bottled.codes_bthw.shape == (2, *latent_shape[:3])
 
 
-def test_attention_looks_along_each_axis_and_no_further():
-  """A pixel is heard at all places that differ from it in one axis."""
+def test_attention_is_along_single_axes():
+  """A pixel affects all positions that differ from it in one axis only."""
   block = videogpt_vqvae._Block(8, 2, 'float32')
   x = jax.random.normal(jax.random.key(1), (1, 5, 5, 5, 8))
   variables = block.init(jax.random.key(0), x, False)
-  # Without the first convolution's neighbours a change stays where it is.
+  # With only the center taps of the convolution, a change stays local.
   kernel = variables['params']['near']['kernel']
   only_middle = jnp.zeros_like(kernel).at[1, 1, 1].set(kernel[1, 1, 1])
   variables['params']['near']['kernel'] = only_middle
@@ -84,7 +84,7 @@ def test_attention_looks_along_each_axis_and_no_further():
   np.testing.assert_array_equal(np.asarray(change) > 1e-6, same >= 2)
 
 
-def test_norms_and_codebook_move_in_training_only():
+def test_norms_and_codebook_are_updated_only_in_training():
   model, x = small(), clips()
   variables = initial(model, x)
 
@@ -105,7 +105,7 @@ def test_norms_and_codebook_move_in_training_only():
   assert (mean != 0).any()
 
 
-def test_codes_are_all_that_the_decoder_needs():
+def test_decoded_codes_equal_the_reconstruction():
   model, x = small(), clips()
   variables = initial(model, x)
   call = jax.jit(
@@ -116,7 +116,7 @@ def test_codes_are_all_that_the_decoder_needs():
   np.testing.assert_allclose(call(codes, 'from_codes'), rebuilt, atol=1e-5)
 
 
-def test_what_does_not_fit_is_told():
+def test_invalid_shapes_and_fields_raise():
   with pytest.raises(ValueError, match='power of 2'):
     small(downsample=(1, 1, 1))
   with pytest.raises(

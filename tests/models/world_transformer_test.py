@@ -37,15 +37,15 @@ def one_by_one(video_bthwc, action_bta):
   return jnp.stack(outputs, 1), carry
 
 
-def test_one_by_one_is_as_together():
-  """Also beyond the window, where the ring has gone round twice."""
+def test_frame_by_frame_equals_predict_all():
+  """Also beyond the window, when the cache has been overwritten twice."""
   wanted = jax.jit(predict_all)(variables(), VIDEO, ACTION)
-  found, (ring, time) = one_by_one(VIDEO, ACTION)
+  found, (cached, time) = one_by_one(VIDEO, ACTION)
   np.testing.assert_allclose(found, wanted, atol=1e-5)
   assert np.std(wanted) > 0.1
-  assert ring.key_bmae.shape == (2, B * 6, 3, 2, 8)  # It does not grow.
+  assert cached.key_bmae.shape == (2, B * 6, 3, 2, 8)  # It does not grow.
   assert time == T
-  # A memory that forgot, as a cheat: frames then matter no more.
+  # With an empty cache the output differs, so the test can fail.
   forget = functools.partial(NETWORK.apply, num_outputs=5)
   _, blind = forget(
     variables(), NETWORK.initial_carry((B, 4, 6)), VIDEO[:, 4], ACTION[:, 4]
@@ -53,8 +53,8 @@ def test_one_by_one_is_as_together():
   assert np.abs(blind - wanted[:, 4]).max() > 0.01
 
 
-def test_frames_see_the_past_within_reach_and_no_future():
-  """Two blocks with windows of 3 frames reach 4 frames back."""
+def test_frames_depend_on_the_window_and_not_on_the_future():
+  """With windows of 3 frames, two blocks depend on 4 earlier frames."""
 
   def said(video_bthwc, action_bta):
     return jnp.square(
@@ -70,19 +70,19 @@ def test_frames_see_the_past_within_reach_and_no_future():
   assert [x > 0 for x in done_t] == [x > 0 for x in seen_t]
 
 
-def test_frames_are_seen_whole():
-  """A pixel of one corner tells on the opposite one."""
+def test_pixels_depend_on_the_whole_frame():
+  """A pixel in one corner depends on the opposite corner."""
   corner = lambda video: predict_all(variables(), video, ACTION)[0, 3, 0, 0, 0]
   gradient = jax.jit(jax.grad(corner))(VIDEO)
   assert np.abs(gradient[0, 3, 3, 5]).max() > 0
   assert np.abs(gradient[1]).max() == 0
 
 
-def test_the_family_learns_alike_both_ways():
-  """`predict_all` is faster than the scan, and says the same."""
+def test_losses_and_gradients_are_equal_with_predict_all_and_scan():
+  """`predict_all` is the faster way."""
   fields = dict(residual=True, action_width=2)
   fast = recurrent.Recurrent((T, 4, 6, 3), NETWORK, **fields)
-  # So slowly does it fall that all frames are the truth.
+  # The fraction of given frames stays 1, so the scan uses the true frames.
   slow = fast.clone(scheduled_sampling=1e12)
   batch = {'video': VIDEO, 'action': ACTION, 'step': jnp.zeros(B, jnp.int32)}
   rngs = {'noise': jax.random.key(0), 'params': jax.random.key(1)}
@@ -101,12 +101,12 @@ def test_the_family_learns_alike_both_ways():
   )
 
 
-def test_patches_that_do_not_fit_are_refused():
+def test_patches_that_do_not_fill_the_frame_raise():
   with pytest.raises(ValueError, match=r'is 4 x 6; .* the patch size, 3 x 3'):
     NETWORK.clone(patch=3).initial_carry((B, 4, 6))
 
 
-def test_heads_that_do_not_fit_are_refused():
+def test_num_heads_that_does_not_divide_width_raises():
   network = NETWORK.clone(num_heads=3)
   with pytest.raises(ValueError, match='width is 16'):
     network.init(

@@ -1,4 +1,4 @@
-"""Tests of nn/distributions.py, by sums, integrals and draws."""
+"""Tests of nn/distributions.py, by sums, integrals and samples."""
 
 import jax
 import jax.numpy as jnp
@@ -25,18 +25,19 @@ def constants(*numbers):
   ],
   ids=lambda x: type(x).__name__,
 )
-def test_densities_have_mass_and_mean(distribution):
+def test_densities_have_integral_one_and_the_right_moments(distribution):
   density = jnp.exp(distribution.log_prob(AXIS))
   assert jnp.trapezoid(density, AXIS) == pytest.approx(1, abs=1e-4)
   assert jnp.trapezoid(density * AXIS, AXIS) == pytest.approx(0.3, abs=1e-4)
   spread = jnp.trapezoid(density * jnp.abs(AXIS - 0.3), AXIS)
-  # Mean distance: the scale of a Laplace, sqrt(2 / pi) deviations of a normal.
+  # Mean absolute deviation: the scale of a Laplace distribution; sqrt(2 / pi)
+  # standard deviations of a Gaussian.
   known = {'Gaussian': np.exp(-0.25) * np.sqrt(2 / np.pi), 'Laplace': None}
   expected = known[type(distribution).__name__] or np.exp(-0.5)
   assert spread == pytest.approx(expected, abs=1e-4)
 
 
-def test_divergence_is_that_of_draws():
+def test_divergence_equals_an_estimate_from_samples():
   mean, log_variance = constants(0.4, -1.2)
   posterior = distributions.Gaussian(mean, log_variance)
   prior = distributions.Gaussian(*constants(0.0, 0.0))
@@ -50,8 +51,8 @@ def test_divergence_is_that_of_draws():
   assert not jnp.any(prior.divergence())
 
 
-def test_draws_carry_gradients():
-  """E z^2 is mean^2 + deviation^2, and so are its slopes known."""
+def test_samples_are_differentiable():
+  """E z^2 is mean^2 + deviation^2, which has known derivatives."""
 
   def second_moment(mean, deviation):
     posterior = distributions.Gaussian(*constants(mean, 2 * jnp.log(deviation)))
@@ -64,20 +65,20 @@ def test_draws_carry_gradients():
 
 @pytest.mark.parametrize('mean', [-1.4, -0.98, 0.1234, 1.0])
 @pytest.mark.parametrize('log_scale', [-9.0, -4.0, 0.0, 3.0])
-def test_levels_share_all_probability(mean, log_scale):
+def test_probabilities_of_levels_sum_to_one(mean, log_scale):
   at = lambda x: distributions.DiscretizedLogistic(
     jnp.array(mean), jnp.array(log_scale)
   ).log_prob(x)
   log_prob_k = at(LEVELS)
   assert jnp.all(jnp.isfinite(log_prob_k))
   assert jnp.exp(log_prob_k).sum() == pytest.approx(1, abs=1e-4)
-  # Without the edges' special part some would be missing.
+  # Without the special case of the outermost levels the sum would be less.
   inner = jnp.exp(log_prob_k[1:-1]).sum()
   if log_scale > -1:
     assert inner < 0.8
-  # A value counts for the level it is nearest to.
+  # A value has the probability of the nearest level.
   np.testing.assert_array_equal(at(LEVELS + 1e-3), log_prob_k)
-  # Where it is safe, the plain formula says the same.
+  # The plain formula agrees where it is numerically safe.
   if log_scale == 0:
     sigmoid = lambda x: 1 / (1 + np.exp(-np.asarray(x, np.float64)))
     low, high = LEVELS[1:-1] - 1 / 255, LEVELS[1:-1] + 1 / 255
@@ -88,7 +89,7 @@ def test_levels_share_all_probability(mean, log_scale):
     )
 
 
-def test_far_pixels_have_slopes():
+def test_pixels_far_from_the_mean_have_gradients():
   """Where both sigmoids round to 1, the difference must not become 0."""
   log_prob = lambda mean: distributions.DiscretizedLogistic(
     mean, jnp.array(-6.0)

@@ -9,7 +9,7 @@ from vgen_jax.nn import embeddings
 
 
 def logits(place) -> jax.Array:
-  """Products of one query at each place with one key at each place."""
+  """Returns products of one query and one key at all pairs of positions."""
   query, key = jax.random.normal(jax.random.key(0), (2, 8))
   query_ne, key_me = place(query), place(key)
   return query_ne @ key_me.T
@@ -31,13 +31,13 @@ def depends_on_distance_only(place) -> bool:
   return jnp.allclose(logits_nm[1:, 1:], logits_nm[:-1, :-1], atol=1e-4)
 
 
-def test_rotary_logits_depend_on_distance_only():
+def test_rotary_logits_depend_only_on_the_distance():
   assert depends_on_distance_only(rotary)
   assert not depends_on_distance_only(absolute)
 
 
-def test_rotary_tells_axes_apart():
-  """One step along each axis of a grid turns other numbers."""
+def test_rotary_angles_differ_between_axes():
+  """A step along each axis of a grid rotates different pairs."""
   angle = embeddings.rotary_grid((2, 3, 4), 16).reshape(2, 3, 4, 8)
   moved = [angle[1, 0, 0], angle[0, 1, 0], angle[0, 0, 1]]
   turned = jnp.stack(moved) != 0
@@ -49,13 +49,13 @@ def test_rotary_tells_axes_apart():
   )
 
 
-def test_rotation_keeps_lengths():
+def test_rotation_keeps_norms():
   x = jax.random.normal(jax.random.key(0), (2, 6, 3, 8))
   turned = embeddings.rotate(x, embeddings.rotary_grid((6,), 8))
   chex.assert_trees_all_close((turned**2).sum(-1), (x**2).sum(-1), rtol=1e-5)
 
 
-def test_sincos_tells_the_cells_of_a_grid_apart():
+def test_sincos_differs_between_all_cells_of_a_grid():
   cells = embeddings.sincos_grid((3, 4, 5), 32)
   distance = jnp.abs(cells[:, None] - cells[None]).max(-1)
   assert cells.shape == (60, 32)
@@ -64,14 +64,14 @@ def test_sincos_tells_the_cells_of_a_grid_apart():
   chex.assert_trees_all_equal(row[:, 0, :16], row[:, 3, :16])
 
 
-def test_widths_are_checked():
+def test_invalid_widths_raise():
   with pytest.raises(ValueError, match=r'width is 5; .* even width'):
     embeddings.sincos(jnp.arange(3), 5)
   with pytest.raises(ValueError, match='for 3 axes it must be even'):
     embeddings.rotary_grid((2, 2, 2), 4)
 
 
-def test_times_in_0_to_1_are_told_apart():
+def test_embeddings_of_times_in_0_to_1_differ():
   layer = embeddings.TimeAndLabel(16)
   time_b = jnp.linspace(0, 1, 33)
   out, _ = layer.init_with_output(jax.random.key(0), time_b, {})

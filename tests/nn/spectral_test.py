@@ -1,4 +1,4 @@
-"""Tests of nn/spectral.py: kernels of norm 1, and when vectors move on."""
+"""Tests of nn/spectral.py."""
 
 import flax.linen as nn
 import jax
@@ -10,7 +10,7 @@ from vgen_jax.nn.convolution import conv
 
 
 class Layer(nn.Module):
-  """A normed convolution that hands out its kernel: it sees one-hot inputs."""
+  """A normalized convolution; one-hot inputs return its kernel."""
 
   normed: bool = True
   dtype: str = 'float32'
@@ -42,7 +42,7 @@ def test_norm_is_one_after_some_power_iterations():
   for _ in range(30):
     variables = step(variables)
   assert effective_norm(layer, variables) == pytest.approx(1, abs=0.01)
-  assert first >= 1  # The estimate comes from below.
+  assert first >= 1  # The estimate of the norm is a lower bound.
 
   plain = Layer(normed=False)
   kernel = variables['params']['Conv3D_0']['kernel']
@@ -51,7 +51,7 @@ def test_norm_is_one_after_some_power_iterations():
   assert norm > 3
 
 
-def test_vectors_move_in_training_only():
+def test_vectors_are_updated_only_in_training():
   layer = Layer()
   variables = layer.init(jax.random.key(0), ONE_HOTS, train=False)
   changes = lambda train: jax.tree.leaves(
@@ -67,7 +67,7 @@ def test_vectors_move_in_training_only():
   assert all(changes(True))
 
 
-def test_parameters_and_dtypes_are_those_of_the_layer():
+def test_parameters_and_dtypes_equal_those_of_the_layer():
   shape_of = lambda **fields: jax.eval_shape(
     lambda: Layer(**fields).init(jax.random.key(0), ONE_HOTS, train=False)
   )
@@ -80,8 +80,8 @@ def test_parameters_and_dtypes_are_those_of_the_layer():
   assert y.dtype == jnp.bfloat16
 
 
-def test_gradient_does_not_stretch_a_kernel():
-  """A normed layer is deaf to a kernel's scale, so the slope along it is 0."""
+def test_gradient_is_zero_along_the_kernel():
+  """A normalized layer does not depend on the scale of its kernel."""
   layer = Layer()
   variables = layer.init(jax.random.key(0), ONE_HOTS, train=False)
   x = jax.random.normal(jax.random.key(1), ONE_HOTS.shape)

@@ -207,7 +207,7 @@ class _Block(nn.Module):
   def __call__(
     self, x_bgnd: Array, cond_bd: Array, angle_np: Array | None
   ) -> Array:
-    b, g, d = shapes.sizes('bgd', x_bgnd=x_bgnd, cond_bd=cond_bd)
+    (d,) = shapes.sizes('d', x_bgnd=x_bgnd, cond_bd=cond_bd)
     dense = functools.partial(nn.Dense, dtype=self.dtype)
     drop = nn.Dropout(self.dropout, deterministic=not self.train)
     attention = multi_head.MultiHeadAttention(
@@ -222,10 +222,7 @@ class _Block(nn.Module):
       cond_bd, 6, d, self.dtype
     )
     y_bgnd = _norm(x_bgnd) * (1 + scale_a) + shift_a
-    y_bnd = rearrange(y_bgnd, 'b g n d -> (b g) n d')
-    y_bnd = attention(y_bnd, angle_np=angle_np)
-    y_bgnd = rearrange(y_bnd, '(b g) n d -> b g n d', b=b, g=g)
-    x_bgnd += gate_a * drop(y_bgnd)
+    x_bgnd += gate_a * drop(attention(y_bgnd, angle_np=angle_np))
     y_bgnd = _norm(x_bgnd) * (1 + scale_m) + shift_m
     y_bgnd = nn.gelu(dense(int(self.mlp_ratio * d), name='mlp_in')(y_bgnd))
     return x_bgnd + gate_m * drop(dense(d, name='mlp_out')(y_bgnd))

@@ -15,7 +15,7 @@ def by_hand(query, key, value):
   return jnp.einsum('banm,bmae->bnae', jax.nn.softmax(logits), value)
 
 
-def test_it_is_the_mean_of_values():
+def test_attention_equals_the_formula():
   out = attention.attend(QUERY, KEY, VALUE)
   expected = by_hand(QUERY, KEY, VALUE)
   chex.assert_trees_all_close(out, expected, rtol=1e-5, atol=1e-5)
@@ -23,7 +23,7 @@ def test_it_is_the_mean_of_values():
   assert not jnp.allclose(out, without_scale, atol=1e-2)
 
 
-def test_a_mask_hides():
+def test_masked_tokens_have_no_effect():
   seen = jnp.arange(5)[None, None] < 3
   seen = jnp.broadcast_to(seen, (2, 5, 5))
   out = attention.attend(QUERY, KEY, VALUE, mask_bnm=seen)
@@ -32,7 +32,7 @@ def test_a_mask_hides():
 
 
 @pytest.mark.parametrize('is_causal', [False, True])
-def test_causal_attention_sees_no_later_token(is_causal):
+def test_causal_attention_does_not_depend_on_later_tokens(is_causal):
   def first(value):
     out = attention.attend(QUERY, KEY, value, is_causal=is_causal)
     return out[0, 1].sum()
@@ -42,7 +42,7 @@ def test_causal_attention_sees_no_later_token(is_causal):
   assert dependence[2:].any() != is_causal
 
 
-def test_errors_tell_what_to_do():
+def test_errors_name_the_fault():
   with pytest.raises(ValueError, match="the backend is 'cpu'; cuDNN needs"):
     attention.attend(QUERY, KEY, VALUE, implementation='cudnn')
   with pytest.raises(ValueError, match='must be one of'):
@@ -52,7 +52,7 @@ def test_errors_tell_what_to_do():
 
 
 @pytest.mark.parametrize(
-  ('dtype', 'width', 'fault'),
+  ('dtype', 'width', 'obstacle'),
   [
     ('bfloat16', 64, ''),
     ('float32', 64, 'dtype is float32'),
@@ -60,9 +60,9 @@ def test_errors_tell_what_to_do():
     ('bfloat16', 256, 'at most 128'),
   ],
 )
-def test_what_cudnn_takes(monkeypatch, dtype, width, fault):
+def test_cudnn_requirements(monkeypatch, dtype, width, obstacle):
   monkeypatch.setattr(jax, 'default_backend', lambda: 'gpu')
   query = jnp.ones((1, 4, 2, width), dtype)
   found = attention._cudnn_obstacle(query)
-  assert fault in found
-  assert bool(fault) == bool(found)
+  assert obstacle in found
+  assert bool(obstacle) == bool(found)

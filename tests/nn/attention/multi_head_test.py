@@ -162,3 +162,11 @@ def test_errors_name_the_fault():
   layer, params = make()
   with pytest.raises(ValueError, match='a window needs is_causal=True'):
     layer.apply(params, X_BND, window=2)
+
+
+def test_several_leading_axes_are_a_batch():
+  layer, params = make(qk_norm=True)
+  x_bgnd = jax.random.normal(jax.random.key(2), (2, 3, TOKENS, WIDTH))
+  out = layer.apply(params, x_bgnd, angle_np=ANGLE_NP)
+  flat = layer.apply(params, x_bgnd.reshape(6, TOKENS, -1), angle_np=ANGLE_NP)
+  np.testing.assert_allclose(out, flat.reshape(out.shape), atol=1e-6)

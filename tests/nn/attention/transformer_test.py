@@ -14,7 +14,7 @@ X_BND = jax.random.normal(jax.random.key(0), (2, 6, WIDTH))
 
 
 def random_like(shapes, seed: int = 0):
-  """Parameters none of which is zero, so that no path is shut."""
+  """Returns random parameters none of which is zero."""
   rng = np.random.default_rng(seed)
   return jax.tree.map(
     lambda x: np.float32(0.4 * rng.standard_normal(x.shape)), shapes
@@ -40,27 +40,29 @@ def apply(blocks, params, x_bnd=X_BND, context=None, **kwargs):
 
 
 def decode(blocks, params, window, context=None):
-  """Feeds X_BND one token at a time."""
+  """Returns the outputs for X_BND, computed one token at a time."""
   context = context or conditioning.Context()
 
   @jax.jit
   def run(params):
-    memory = blocks.apply(params, 2, window, context, method='init_cache')
+    kv_cache = blocks.apply(params, 2, window, context, method='init_cache')
 
-    def step(memory, place):
+    def step(kv_cache, place):
       x_b1d = jax.lax.dynamic_slice_in_dim(X_BND, place, 1, axis=1)
       here = conditioning.at(context, place)
-      y_b1d, memory = blocks.apply(
-        params, x_b1d, memory, here, place, method='decode_step'
+      y_b1d, kv_cache = blocks.apply(
+        params, x_b1d, kv_cache, here, place, method='decode_step'
       )
-      return memory, y_b1d[:, 0]
+      return kv_cache, y_b1d[:, 0]
 
-    return jax.lax.scan(step, memory, jnp.arange(6))[1].swapaxes(0, 1)
+    return jax.lax.scan(step, kv_cache, jnp.arange(6))[1].swapaxes(0, 1)
 
   return run(params)
 
 
-def told(positions='absolute', num_classes=0, vocab_size=0, condition=None):
+def make_context(
+  positions='absolute', num_classes=0, vocab_size=0, condition=None
+):
   maker = conditioning.Conditioning(
     WIDTH, WIDTH // HEADS, positions, num_classes, vocab_size
   )
@@ -77,7 +79,7 @@ TEXT = {
 
 
 @pytest.mark.parametrize('is_causal', [True, False])
-def test_a_token_sees_those_before_it_or_all(is_causal):
+def test_a_token_depends_on_earlier_tokens_or_on_all(is_causal):
   blocks, params = make(is_causal=is_causal)
   third = lambda x_bnd: blocks.apply(
     params, x_bnd, conditioning.Context(), train=False
@@ -85,33 +87,33 @@ def test_a_token_sees_those_before_it_or_all(is_causal):
   dependence = jnp.abs(jax.jit(jax.grad(third))(X_BND)).max(-1)
   assert (dependence[0, :3] > 1e-5).all()
   assert not dependence[1].any()
-  if is_causal:  # To the last bit.
+  if is_causal:  # Exactly.
     assert (dependence[0, 3:] == 0).all()
   else:
     assert (dependence[0, 3:] > 1e-5).all()
 
 
 @pytest.mark.parametrize('window', [6, 4, 1])
-@pytest.mark.parametrize('how', ['plain', 'rotary', 'told'])
-def test_one_by_one_is_all_at_once(window, how):
-  """Also once the ring is full: then a token sees the last `window` alone."""
+@pytest.mark.parametrize('how', ['plain', 'rotary', 'conditional'])
+def test_decoding_with_a_cache_equals_one_pass(window, how):
+  """Also when the cache is full and holds only the last `window` tokens."""
   fields, context = {}, None
   if how == 'rotary':
-    context = told('rotary')
-  if how == 'told':
+    context = make_context('rotary')
+  if how == 'conditional':
     fields = dict(num_classes=2, has_text=True, remat='full')
-    context = told('absolute', 2, 5, TEXT)
+    context = make_context('absolute', 2, 5, TEXT)
   blocks, params = make(context, **fields)
   whole = apply(blocks, params, context=context, window=window)
   steps = decode(blocks, params, window, context)
   np.testing.assert_allclose(steps, whole, atol=1e-5)
-  if window < 6:  # And not what an endless memory would give.
+  if window < 6:  # An unlimited cache gives another result.
     assert np.abs(steps - apply(blocks, params, context=context)).max() > 1e-2
 
 
-def test_one_layer_of_a_full_ring_is_that_of_the_window_alone():
-  """A single layer cannot know what fell out of the ring."""
-  context = told('rotary')
+def test_one_layer_with_a_full_cache_depends_only_on_the_window():
+  """A single layer does not depend on overwritten tokens."""
+  context = make_context('rotary')
   blocks, params = make(context, depth=1)
   steps = decode(blocks, params, 3, context)
   late = context._replace(angle_np=context.angle_np[3:])
@@ -119,26 +121,28 @@ def test_one_layer_of_a_full_ring_is_that_of_the_window_alone():
   np.testing.assert_allclose(steps[:, -1], alone[:, -1], atol=1e-5)
 
 
-def test_a_ring_forgets_the_oldest():
-  ring = jax.tree.map(lambda x: x[0], cache.empty(1, 1, 3, (1, 1), 'float32'))
+def test_a_full_cache_overwrites_the_oldest_token():
+  cached = jax.tree.map(lambda x: x[0], cache.empty(1, 1, 3, (1, 1), 'float32'))
   for place in range(5):
     token = jnp.full((1, 1, 1, 1), place + 1.0)
-    ring = cache.write(ring, cache.KeyValues(token, -token), jnp.array(place))
-    filled = cache.filled_mask(ring, jnp.array(place))
+    cached = cache.write(
+      cached, cache.KeyValues(token, -token), jnp.array(place)
+    )
+    filled = cache.filled_mask(cached, jnp.array(place))
     assert int(filled.sum()) == min(place + 1, 3)
-  np.testing.assert_array_equal(ring.key_bmae.ravel(), [4, 5, 3])
-  np.testing.assert_array_equal(ring.value_bmae.ravel(), [-4, -5, -3])
+  np.testing.assert_array_equal(cached.key_bmae.ravel(), [4, 5, 3])
+  np.testing.assert_array_equal(cached.value_bmae.ravel(), [-4, -5, -3])
 
 
-def test_a_band_is_what_a_ring_shows():
+def test_window_mask_equals_the_expected_band():
   expected = [[1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0], [0, 0, 1, 1]]
   np.testing.assert_array_equal(
     cache.window_mask(4, 2)[0], np.array(expected, bool)
   )
 
 
-def test_labels_and_words_count_each_for_its_own_clip():
-  context = told('absolute', 2, 5, TEXT)
+def test_outputs_depend_on_the_label_and_text_of_their_clip():
+  context = make_context('absolute', 2, 5, TEXT)
   blocks, params = make(context, num_classes=2, has_text=True)
   out = apply(blocks, params, context=context)
   other = context._replace(label_b=jnp.array([1, 2]))
@@ -151,24 +155,26 @@ def test_labels_and_words_count_each_for_its_own_clip():
   ).max((1, 2))
   assert changed[1] > 1e-3
   assert changed[0] == 0
-  # What is no word says nothing.
+  # Padding has no effect.
   padded = context.text_bmd.at[1, 2:].set(9.0)
   same = apply(blocks, params, context=context._replace(text_bmd=padded))
   np.testing.assert_array_equal(same, out)
 
 
-def test_nothing_told_is_the_last_label_and_no_word():
-  silent = told('absolute', 2, 5, {})
+def test_an_empty_condition_has_the_null_label_and_null_text():
+  silent = make_context('absolute', 2, 5, {})
   np.testing.assert_array_equal(silent.label_b, [2, 2])
   assert silent.text_bmd.shape == (2, 1, WIDTH)
-  masked = told('absolute', 2, 5, TEXT | {'text_mask': jnp.zeros((2, 3), bool)})
+  masked = make_context(
+    'absolute', 2, 5, TEXT | {'text_mask': jnp.zeros((2, 3), bool)}
+  )
   np.testing.assert_array_equal(
     masked.text_mask_bm, [[True, False, False, False]] * 2
   )
   np.testing.assert_array_equal(masked.text_bmd[:, :1], silent.text_bmd)
 
 
-def test_places_differ_along_each_axis():
+def test_positions_differ_along_each_axis():
   grid = (2, 3, 2)
   for positions, axes in (('absolute', (0, 1, 2)), ('rotary', (1, 2))):
     maker = conditioning.Conditioning(12, 6, positions)
@@ -181,7 +187,7 @@ def test_places_differ_along_each_axis():
     assert (context.angle_np is None) == (positions == 'absolute')
 
 
-def test_scan_is_a_plain_loop_and_remat_changes_no_gradient():
+def test_scan_equals_a_loop_and_remat_keeps_gradients():
   def gradient(**kwargs):
     blocks, params = make(**kwargs)
     loss = lambda params: jnp.square(
@@ -204,7 +210,7 @@ def test_scan_is_a_plain_loop_and_remat_changes_no_gradient():
   assert np.abs(apply(blocks, params) - x_bnd).max() > 1e-2
 
 
-def test_dropout_is_for_training():
+def test_dropout_is_only_on_in_training():
   blocks, params = make(dropout=0.5)
   drop = lambda seed: apply(
     blocks, params, train=True, rngs={'dropout': jax.random.key(seed)}
@@ -213,12 +219,12 @@ def test_dropout_is_for_training():
   np.testing.assert_array_equal(apply(blocks, params), apply(make()[0], params))
 
 
-def test_errors_tell_what_to_do():
+def test_errors_name_the_fault():
   with pytest.raises(ValueError, match='width is 12; it must be a multiple'):
     make(num_heads=5)
   with pytest.raises(ValueError, match="positions is 'rope'; it must be"):
-    told('rope')
+    make_context('rope')
   with pytest.raises(
     ValueError, match=r"condition\['text'\] is given, but voc"
   ):
-    told('rotary', 2, 0, TEXT)
+    make_context('rotary', 2, 0, TEXT)

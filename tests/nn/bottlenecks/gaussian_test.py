@@ -12,7 +12,7 @@ KEY_B = random.keys(jax.random.key(0), jnp.arange(3))
 ENCODED = jax.random.normal(jax.random.key(1), (3, 2, 4, 4, 6))
 
 
-def test_posterior_is_drawn_or_its_mean_taken():
+def test_latents_are_samples_or_means_of_the_posterior():
   bottleneck = gaussian.Gaussian(width=3, projects=False)
   assert bottleneck.num_codes == 0
   bottle = lambda key_b: bottleneck.apply({}, ENCODED, key_b, train=True)
@@ -26,25 +26,25 @@ def test_posterior_is_drawn_or_its_mean_taken():
   # Summed over latents, averaged over the batch.
   kl_b = drawn.posterior.divergence().reshape(3, -1).sum(1)
   assert drawn.loss == pytest.approx(float(kl_b.mean()), rel=1e-5)
-  # A clip's noise is its own.
+  # The noise of a clip does not depend on its batch.
   alone = bottleneck.apply({}, ENCODED[1:2], KEY_B[1:2], train=True)
   assert jnp.array_equal(alone.latent_bthwd[0], drawn.latent_bthwd[1])
 
 
-def test_log_variance_is_held():
+def test_log_variance_is_clipped():
   encoded = jnp.concatenate([ENCODED[..., :3], 100 * ENCODED[..., 3:]], -1)
   bottleneck = gaussian.Gaussian(width=3, projects=False)
-  bottled = bottleneck.apply({}, encoded, KEY_B, train=True)
-  assert jnp.abs(bottled.posterior.log_variance).max() == 10
-  assert jnp.all(jnp.isfinite(bottled.latent_bthwd))
+  output = bottleneck.apply({}, encoded, KEY_B, train=True)
+  assert jnp.abs(output.posterior.log_variance).max() == 10
+  assert jnp.all(jnp.isfinite(output.latent_bthwd))
 
 
-def test_projections():
+def test_inputs_are_projected_or_split():
   encoded = jnp.ones((2, 1, 1, 1, 5))
-  (bottled, variables) = gaussian.Gaussian(width=4).init_with_output(
+  (output, variables) = gaussian.Gaussian(width=4).init_with_output(
     jax.random.key(0), encoded, None, train=False
   )
-  assert bottled.latent_bthwd.shape == (2, 1, 1, 1, 4)
+  assert output.latent_bthwd.shape == (2, 1, 1, 1, 4)
   assert flax.traverse_util.flatten_dict(variables['params']).keys() == {
     ('project', 'kernel'),
     ('project', 'bias'),
@@ -57,11 +57,11 @@ def test_projections():
 
 def test_identity_only_projects():
   layer = gaussian.Identity(width=2)
-  bottled, variables = layer.init_with_output(
+  output, variables = layer.init_with_output(
     jax.random.key(0), ENCODED, KEY_B, train=True
   )
   kernel = variables['params']['project']['kernel']
-  assert jnp.allclose(bottled.latent_bthwd, ENCODED @ kernel, atol=1e-5)
-  assert bottled.loss == 0
-  assert bottled.posterior is None
+  assert jnp.allclose(output.latent_bthwd, ENCODED @ kernel, atol=1e-5)
+  assert output.loss == 0
+  assert output.posterior is None
   assert layer.num_codes == 0

@@ -19,7 +19,7 @@ each = pytest.mark.parametrize('name', QUANTIZERS)
 
 
 def bare(quantizer):
-  """Its variables, with a projection that changes nothing."""
+  """Returns variables with an identity projection."""
   width = quantizer.width
   x = jnp.zeros((1, 1, 1, 1, width))
   init = jax.jit(
@@ -44,8 +44,8 @@ def quantized(quantizer, x):
 
 
 @each
-def test_codes_and_vectors_are_one_to_one(name: str):
-  """Each code has a vector of its own, whose code it is."""
+def test_codes_and_vectors_correspond(name: str):
+  """The vector of each code is unique and has this code."""
   quantizer = QUANTIZERS[name]
   codes = jnp.arange(quantizer.num_codes).reshape(1, 1, 1, -1)
   vectors = quantizer.lookup(codes)
@@ -53,7 +53,7 @@ def test_codes_and_vectors_are_one_to_one(name: str):
   assert len(np.unique(rows, axis=0)) == quantizer.num_codes
   x = vectors
   if name == 'FSQ':
-    # Rounded numbers, before their bound.
+    # Rounded numbers, before they are bounded.
     levels = np.array(quantizer.levels)
     shape = (1, 1, 1, 1, -1)
     reach = (levels - 1) / 2 * 1.001
@@ -72,8 +72,8 @@ def test_codes_and_vectors_are_one_to_one(name: str):
 
 
 @each
-def test_what_is_not_on_the_grid_snaps_to_the_nearest(name: str):
-  """By brute force; and far outside of it, too."""
+def test_latents_off_the_grid_get_the_nearest_code(name: str):
+  """Compared with brute force, also far outside of the grid."""
   quantizer = QUANTIZERS[name]
   every = jnp.arange(quantizer.num_codes).reshape(1, 1, 1, -1)
   vectors = np.asarray(quantizer.lookup(every)).reshape(-1, quantizer.width)
@@ -85,8 +85,8 @@ def test_what_is_not_on_the_grid_snaps_to_the_nearest(name: str):
 
 
 @each
-def test_gradients_pass_straight_through(name: str):
-  """They are those of the same numbers before they were rounded."""
+def test_gradients_are_straight_through(name: str):
+  """They equal the gradients of the numbers before rounding."""
   quantizer = QUANTIZERS[name]
   weight = features(quantizer, seed=3)
   variables = bare(quantizer)
@@ -111,8 +111,8 @@ def test_gradients_pass_straight_through(name: str):
   )
 
 
-def test_fsq_rounds_to_the_nearest_step():
-  """Zero is the middle of its step, and no number leaves the grid."""
+def test_fsq_rounds_to_the_nearest_level():
+  """Zero is in the middle of its level, and no number leaves the grid."""
   many = lookup_free.FSQ(levels=(1000, 999))
   rim = jnp.full((1, 1, 1, 1, 2), 99.0)
   np.testing.assert_array_equal(many.bounded(rim).round().ravel(), [499, 499])
@@ -123,20 +123,20 @@ def test_fsq_rounds_to_the_nearest_step():
   bottled = quantized(quantizer, x.reshape(1, 1, 1, 4, 2))
   expected = [[0, 0], [0.75, 1], [-1, -1], [0, 0]]
   np.testing.assert_allclose(bottled.latent_bthwd[0, 0, 0], expected)
-  middle = 4 + 8 * 2  # Digits from 0, the first of which counts ones.
+  middle = 4 + 8 * 2  # Digits start at 0; the first digit counts ones.
   np.testing.assert_array_equal(
     bottled.codes_bthw[0, 0, 0], [middle, 7 + 8 * 4, 0, middle]
   )
 
 
 @pytest.mark.parametrize('name', ['LFQ', 'BSQ'])
-def test_signs_are_the_nearest_corner(name: str):
+def test_signs_give_the_nearest_corner(name: str):
   quantizer = QUANTIZERS[name]
   x = features(quantizer)
   bottled = quantized(quantizer, x)
   size = {'LFQ': 1.0, 'BSQ': 5**-0.5}[name]
   corners = size * np.array(list(itertools.product((-1, 1), repeat=5)))
-  corners = corners[:, ::-1]  # The first bit counts one.
+  corners = corners[:, ::-1]  # The first bit counts ones.
   if name == 'BSQ':
     x = x / jnp.linalg.norm(x, axis=-1, keepdims=True)
     norms = np.linalg.norm(bottled.latent_bthwd, axis=-1)
@@ -146,8 +146,8 @@ def test_signs_are_the_nearest_corner(name: str):
   np.testing.assert_array_equal(bottled.codes_bthw, nearest)
 
 
-def test_entropies_by_hand():
-  """Against the full table of probabilities; groups take bits apart."""
+def test_entropies_equal_those_of_the_full_table():
+  """Groups of bits are treated as independent."""
   logits = 2 * jax.random.normal(jax.random.key(0), (50, 4))
   yes = np.asarray(jax.nn.sigmoid(logits), np.float64)
   bits = np.array(list(itertools.product((0, 1), repeat=4)))
@@ -165,7 +165,7 @@ def test_entropies_by_hand():
 
 
 @pytest.mark.parametrize('name', ['LFQ', 'BSQ'])
-def test_probabilities_are_a_softmax_of_distances(name: str):
+def test_probabilities_equal_a_softmax_of_distances(name: str):
   quantizer = QUANTIZERS[name].clone(temperature=0.7)
   x = features(quantizer)
   terms = quantized(quantizer, x).terms
@@ -181,8 +181,8 @@ def test_probabilities_are_a_softmax_of_distances(name: str):
   assert terms['codebook_entropy'] == pytest.approx(of_mean, rel=1e-4)
 
 
-def test_codes_that_no_feature_is_near_leave_slopes_finite():
-  """Their shares are less than float32 can tell from 0."""
+def test_gradients_are_finite_for_codes_far_from_all_features():
+  """Their probabilities are 0 in float32."""
   logits = jnp.concatenate([jnp.full((3, 9), 40.0), jnp.full((1, 9), -40.0)])
   both = lambda x: jnp.stack(lookup_free.entropies(x, group=9))
   one, together = both(logits)
@@ -194,7 +194,7 @@ def test_codes_that_no_feature_is_near_leave_slopes_finite():
 
 
 @pytest.mark.parametrize('name', ['LFQ', 'BSQ'])
-def test_entropy_loss_wants_sure_features_and_all_codes(name: str):
+def test_entropy_loss_is_low_for_certain_features_and_all_codes(name: str):
   cls = {'LFQ': lookup_free.LFQ, 'BSQ': lookup_free.BSQ}[name]
   more = {'commitment': 0.0} if name == 'LFQ' else {}
   make = lambda **fields: cls(num_bits=3, temperature=1.0, **fields, **more)
@@ -204,14 +204,14 @@ def test_entropy_loss_wants_sure_features_and_all_codes(name: str):
     of = lambda x: quantizer.apply(variables, x, None, train=False).loss
     return jax.jit(jax.value_and_grad(of))
 
-  # Unsure, all alike, or sure and all over the place.
+  # Uncertain; all the same; certain and spread over all codes.
   x = features(make(), scale=0.3)
   signs = jnp.sign(x)
   alike = jnp.abs(signs)
   both = loss_of(make())
   assert both(signs)[0] < both(0.01 * x)[0]
   assert both(signs)[0] < both(alike)[0]
-  # Sure: more of what it is. All codes: less of what all are.
+  # For certainty, a feature grows. For diversity, the mean shrinks.
   _, slope = loss_of(make(diversity=0.0))(0.3 * signs + 0.2 * x)
   if name == 'LFQ':
     assert (jnp.sign(-slope) == signs).all()
@@ -221,7 +221,7 @@ def test_entropy_loss_wants_sure_features_and_all_codes(name: str):
 
 
 @each
-def test_collapse_is_seen(name: str):
+def test_metrics_show_collapse(name: str):
   quantizer = QUANTIZERS[name]
   terms = quantized(quantizer, jnp.ones((2, 3, 4, 4, quantizer.width))).terms
   assert terms['usage'] == terms['recent_usage'] == 1 / quantizer.num_codes
@@ -231,7 +231,7 @@ def test_collapse_is_seen(name: str):
   assert terms['perplexity'] > 0.2 * quantizer.num_codes
 
 
-def test_what_cannot_be_is_told():
+def test_invalid_fields_raise():
   with pytest.raises(ValueError, match='3 or more'):
     lookup_free.FSQ(levels=(8, 2))
   with pytest.raises(ValueError, match='1,000 at most'):

@@ -20,7 +20,7 @@ each = pytest.mark.parametrize('name', LEARNED)
 
 
 def bare(quantizer, vectors_kd=None, seed: int = 0):
-  """Its variables, with a projection that changes nothing."""
+  """Returns variables with an identity projection."""
   width = quantizer.width
   x = jnp.zeros((1, 1, 1, 1, width))
   variables = quantizer.init(jax.random.key(seed), x, None, train=False)
@@ -39,18 +39,18 @@ def features(shape, seed: int = 1):
 
 
 def train(quantizer, variables, batches, key_b=KEYS):
-  """Shows it batches; returns what it remembers, and the last terms."""
+  """Trains on batches; returns the codebook and the last metrics."""
 
   @jax.jit
   def step(codebook, x, key_b):
-    bottled, changed = quantizer.apply(
+    output, changed = quantizer.apply(
       {**variables, 'codebook': codebook},
       x,
       key_b,
       train=True,
       mutable=['codebook'],
     )
-    return changed['codebook'], bottled.terms
+    return changed['codebook'], output.terms
 
   codebook = variables['codebook']
   for i, x in enumerate(batches):
@@ -62,7 +62,7 @@ def train(quantizer, variables, batches, key_b=KEYS):
 
 
 @each
-def test_what_is_between_vectors_snaps_to_the_nearest(name: str):
+def test_latents_between_vectors_get_the_nearest_code(name: str):
   quantizer = LEARNED[name]
   variables = bare(quantizer, jax.random.normal(jax.random.key(2), (8, 2)))
   vectors = quantizer.apply(variables, jnp.arange(8), method='lookup')
@@ -79,17 +79,17 @@ def test_codes_are_the_nearest_vectors(name: str):
   quantizer = LEARNED[name]
   variables = bare(quantizer, features((8, 2), seed=2))
   x = features((2, 3, 2, 2, 2))
-  bottled = quantizer.apply(variables, x, None, train=False)
+  output = quantizer.apply(variables, x, None, train=False)
   gaps = np.asarray(x)[..., None, :] - np.asarray(features((8, 2), seed=2))
   expected = np.argmin(np.square(gaps).sum(-1), -1)
-  np.testing.assert_array_equal(bottled.codes_bthw, expected)
-  assert bottled.codes_bthw.dtype == jnp.int32
-  looked_up = quantizer.apply(variables, bottled.codes_bthw, method='lookup')
-  np.testing.assert_array_equal(bottled.latent_bthwd, looked_up)
+  np.testing.assert_array_equal(output.codes_bthw, expected)
+  assert output.codes_bthw.dtype == jnp.int32
+  looked_up = quantizer.apply(variables, output.codes_bthw, method='lookup')
+  np.testing.assert_array_equal(output.latent_bthwd, looked_up)
 
 
-def test_distances_are_of_full_precision():
-  """No accelerator may round what it multiplies, as they do by default."""
+def test_distances_have_full_precision():
+  """Accelerators round factors by default, which must not happen here."""
   nearest = jax.make_jaxpr(quantize.nearest)
   (dot,) = (
     eqn
@@ -100,17 +100,17 @@ def test_distances_are_of_full_precision():
 
 
 @each
-def test_gradients_pass_straight_through(name: str):
-  """The decoder's gradient reaches features unchanged, and vectors not."""
+def test_gradients_are_straight_through(name: str):
+  """The gradient of the decoder reaches features, but not vectors."""
   quantizer = LEARNED[name]
   variables = bare(quantizer, features((8, 2), seed=2))
   weight = features((1, 2, 2, 2, 2), seed=3)
 
   def outcome(x, params):
-    bottled = quantizer.apply(
+    output = quantizer.apply(
       {**variables, 'params': params}, x, None, train=False
     )
-    return (weight * bottled.latent_bthwd).sum()
+    return (weight * output.latent_bthwd).sum()
 
   x = features((1, 2, 2, 2, 2))
   by_x, by_params = jax.grad(outcome, (0, 1))(x, variables['params'])
@@ -119,8 +119,8 @@ def test_gradients_pass_straight_through(name: str):
     assert not by_params['vectors'].any()
 
 
-def test_losses_by_hand():
-  """A feature at 1, vectors at 0 and 3: the distance is 1, its square too."""
+def test_losses_equal_those_by_hand():
+  """The feature is 1, the vectors 0 and 3: the squared distance is 1."""
   x = jnp.ones((1, 1, 1, 1, 1))
   for quantizer, loss, slope in (
     (quantize.EMAVQ(2, 1, commitment=0.25), 0.25, 0.5),
@@ -136,7 +136,7 @@ def test_losses_by_hand():
 
 
 def planted(seed: int, centers=((-3, 0), (3, 0), (0, 3), (0, -3))):
-  """Features around four centres, equally many of each."""
+  """Returns features around four centers, equally many around each."""
   centers = np.array(centers, np.float32)
   rng = np.random.default_rng(seed)
   places = np.tile(np.arange(4), 16)
@@ -146,7 +146,7 @@ def planted(seed: int, centers=((-3, 0), (3, 0), (0, 3), (0, -3))):
 
 def test_codebook_finds_planted_clusters():
   quantizer = quantize.EMAVQ(num_codes=4, width=2, decay=0.8)
-  # All start on one side, so that three of them have to restart.
+  # All start on one side, so that three of them must restart.
   variables = bare(quantizer, features((4, 2)) + jnp.array([[9.0, 0]]))
   batches = [planted(i) for i in range(120)]
   codebook, terms = train(quantizer, variables, batches)
@@ -160,7 +160,7 @@ def test_codebook_finds_planted_clusters():
   np.testing.assert_allclose(codebook['count'].sum(), 64, rtol=1e-4)
 
 
-def test_dead_codes_stay_dead_without_restarts():
+def test_unused_codes_stay_unused_without_restarts():
   quantizer = quantize.EMAVQ(num_codes=4, width=2, decay=0.8, restart_below=0)
   variables = bare(quantizer, [[0, 0], [90, 0], [91, 0], [92, 0]])
   codebook, terms = train(
@@ -171,7 +171,7 @@ def test_dead_codes_stay_dead_without_restarts():
   np.testing.assert_array_equal(codebook['vectors'][1:, 0], [90, 91, 92])
 
 
-def test_restarts_need_keys_and_are_told_by_them():
+def test_restarts_need_keys_and_depend_on_them():
   quantizer = quantize.EMAVQ(num_codes=4, width=2)
   variables = bare(quantizer)
   one, terms = train(quantizer, variables, [planted(0)])
@@ -187,8 +187,8 @@ def test_restarts_need_keys_and_are_told_by_them():
     train(quantizer, variables, [planted(0)], key_b=None)
 
 
-def test_a_code_restarts_until_it_finds_its_share():
-  """When features move on, codes follow at once, not when memory has faded."""
+def test_a_code_restarts_until_it_is_used_enough():
+  """When features change, codes restart at once, before counts decay."""
   quantizer = quantize.EMAVQ(num_codes=4, width=2)
   far = planted(1) + jnp.array([100.0, 0]).reshape(1, 1, 1, 1, 2)
   _, terms = train(quantizer, bare(quantizer), [planted(0), far])
@@ -198,7 +198,7 @@ def test_a_code_restarts_until_it_finds_its_share():
   assert terms['usage'] > 0.25
 
 
-def test_devices_that_share_a_batch_keep_one_codebook():
+def test_the_codebook_does_not_depend_on_the_number_of_devices():
   quantizer = quantize.EMAVQ(num_codes=4, width=2, decay=0.8)
   variables = bare(quantizer)
   mesh = Mesh(np.array(jax.devices()[:4]), ('data',))
@@ -214,7 +214,7 @@ def test_devices_that_share_a_batch_keep_one_codebook():
   chex.assert_trees_all_close(whole, shared, atol=1e-5)
 
 
-def test_collapse_is_seen():
+def test_metrics_show_collapse():
   quantizer = quantize.EMAVQ(num_codes=8, width=2, restart_below=0)
   x = features((4, 4, 4, 4, 2))
   spread = bare(quantizer, features((8, 2), seed=2))
@@ -228,8 +228,8 @@ def test_collapse_is_seen():
   assert terms['perplexity'] == terms['recent_perplexity'] == 1
 
 
-def test_recent_codes_are_those_of_the_last_hundred_batches():
-  """A batch that falls to code 0, then others that fall to code 1."""
+def test_recent_usage_covers_the_last_hundred_batches():
+  """One batch with only code 0, then batches with only code 1."""
   quantizer = quantize.VQ(num_codes=2, width=1)
   variables = bare(quantizer, [[-1.0], [1.0]])
   one = jnp.ones((1, 1, 1, 1, 1))
@@ -239,7 +239,7 @@ def test_recent_codes_are_those_of_the_last_hundred_batches():
     assert terms['recent_usage'] == share
 
 
-def test_looking_changes_nothing():
+def test_inference_does_not_change_the_codebook():
   quantizer = LEARNED['EMAVQ']
   variables = bare(quantizer)
   _, changed = quantizer.apply(

@@ -1,4 +1,4 @@
-"""Tests of nn/convolution/conv_fast.py; its sums are tested in conv_test.py."""
+"""Tests of nn/convolution/conv_fast.py; conv_test.py tests its results."""
 
 import re
 
@@ -14,7 +14,7 @@ QUICK = 'b01f_01io->b01f'  # What XLA's library for CPUs takes, and no other.
 
 
 def rolled(form, strides=(1, 1, 1)):
-  """The gradients of a loop in which clips are convolved again and again."""
+  """Returns the gradients of a loop of convolutions."""
 
   def loss(x_bthwc, kernel):
     def step(x_bthwc, _):
@@ -29,18 +29,18 @@ def rolled(form, strides=(1, 1, 1)):
 
 
 def axes(function, *args) -> set[str]:
-  """How the operands of convolutions lie, once compiled."""
+  """Returns the layouts of the operands of compiled convolutions."""
   text = function.lower(*args).compile().as_text()
   return set(re.findall(r' convolution\(.*dim_labels=([^, ]+)', text))
 
 
 @pytest.mark.parametrize('strides', [(1, 1, 1), (1, 2, 2)])
-def test_gradients_in_loops_go_by_the_library(strides):
+def test_gradients_in_loops_have_the_layout_of_the_library(strides):
   assert axes(*rolled('fast', strides)) == {QUICK}
-  assert axes(*rolled('lax', strides)) - {QUICK}  # As lax puts it: slow.
+  assert axes(*rolled('lax', strides)) - {QUICK}  # The layout of lax is slow.
 
 
-def test_gradients_in_loops_are_right():
+def test_gradients_in_loops_equal_those_of_lax():
   fast, plain = (
     function(*args) for function, *args in map(rolled, ('fast', 'lax'))
   )
@@ -48,7 +48,7 @@ def test_gradients_in_loops_are_right():
 
 
 @pytest.mark.parametrize('way', ['forward', 'mapped', 'twice'])
-def test_all_derivatives_are_those_of_lax(way):
+def test_all_derivatives_equal_those_of_lax(way):
   x = jax.random.normal(jax.random.key(0), (2, 5, 4, 3))
   kernel = jax.random.normal(jax.random.key(1), (3, 3, 3, 2))
 

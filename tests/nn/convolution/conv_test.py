@@ -35,7 +35,7 @@ TRANSPOSED = {
 
 
 def value_and_gradients(function, size, kernel, strides, padding, form):
-  """The result, and its gradients to the input and the kernel."""
+  """Returns the result, and its gradients for the input and the kernel."""
   x = jax.random.normal(jax.random.key(0), (2, *size, 3))
   kernel = jax.random.normal(jax.random.key(1), (*kernel, 3, 2))
 
@@ -63,7 +63,7 @@ def test_forms_agree(function, case):
 
 
 @pytest.mark.parametrize('padding', ['SAME', 'VALID', ((1, 0), (2, 2))])
-def test_transposed_is_that_of_lax(padding):
+def test_transposed_convolution_equals_that_of_lax(padding):
   x = jax.random.normal(jax.random.key(0), (2, 3, 4, 3))
   kernel = jax.random.normal(jax.random.key(1), (3, 4, 3, 2))
   chex.assert_trees_all_close(
@@ -75,7 +75,7 @@ def test_transposed_is_that_of_lax(padding):
 
 
 @pytest.mark.parametrize(
-  'cheat',
+  'mutation',
   [
     lambda y, x, kernel: jnp.roll(y, 1, axis=2),
     lambda y, x, kernel: conv.conv_transpose3d(
@@ -87,11 +87,11 @@ def test_transposed_is_that_of_lax(padding):
   ],
   ids=['wrong phase', 'flipped kernel', 'shifted padding'],
 )
-def test_the_check_of_forms_can_fail(cheat):
+def test_the_comparison_of_forms_can_fail(mutation):
   x = jax.random.normal(jax.random.key(0), (1, 2, 3, 3, 3))
   kernel = jax.random.normal(jax.random.key(1), (4, 4, 4, 3, 2))
   y = conv.conv_transpose3d(x, kernel, (2, 2, 2), 'SAME', 'lax')
-  wrong = cheat(y, x, kernel)
+  wrong = mutation(y, x, kernel)
   assert wrong.shape == y.shape
   assert not jnp.allclose(wrong, y, atol=0.1)
 
@@ -107,7 +107,7 @@ def sees_later_frames(padding) -> bool:
   return bool(dependence_t[2:].any())
 
 
-def test_causal_padding_hides_later_frames():
+def test_causal_convolution_does_not_depend_on_later_frames():
   assert not sees_later_frames('CAUSAL')
   assert sees_later_frames('SAME')
 
@@ -121,8 +121,8 @@ def test_causal_padding_hides_later_frames():
     (conv.ConvTranspose2D, 'ConvTranspose', (2, 4, 4, 3)),
   ],
 )
-def test_layers_are_those_of_flax(layer, flax_layer, shape):
-  """Same parameters from the same key, and the same result."""
+def test_layers_equal_those_of_flax(layer, flax_layer, shape):
+  """The same key gives the same parameters and the same result."""
   args = dict(features=5, kernel_size=(4,) * (len(shape) - 2))
   args['strides'] = (2,) * (len(shape) - 2)
   x = jax.random.normal(jax.random.key(0), shape)
@@ -132,7 +132,7 @@ def test_layers_are_those_of_flax(layer, flax_layer, shape):
   chex.assert_trees_all_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
-def test_products_are_of_dtype_and_parameters_float32():
+def test_results_have_dtype_and_parameters_are_float32():
   x = jnp.ones((1, 2, 4, 4, 3))
   y, variables = conv.Conv3D(2, (1, 3, 3), dtype='bfloat16').init_with_output(
     jax.random.key(0), x
@@ -143,7 +143,7 @@ def test_products_are_of_dtype_and_parameters_float32():
   )
 
 
-def test_errors_tell_what_to_do():
+def test_errors_name_the_fault():
   x, kernel = jnp.ones((1, 2, 4, 4, 3)), jnp.ones((1, 3, 3, 4, 2))
   with pytest.raises(ValueError, match='as many channels'):
     conv.conv3d(x, kernel)

@@ -10,13 +10,13 @@ from vgen_jax.nn.convolution import recurrent
 
 
 class Count(nn.Module):
-  """Says its input plus one, times a parameter of 1."""
+  """Returns (input + step) times a parameter, which is 1."""
 
   @nn.compact
   def __call__(self, carry, x_b1, step_b):
     scale = self.param('scale', nn.initializers.ones_init(), ())
-    said_b1 = (x_b1 + step_b[:, None]) * scale
-    return carry + 1, said_b1, (said_b1, carry)
+    output_b1 = (x_b1 + step_b[:, None]) * scale
+    return carry + 1, output_b1, (output_b1, carry)
 
 
 def roll(inputs_bt1, mask_bt, steps_bt):
@@ -39,32 +39,32 @@ def roll(inputs_bt1, mask_bt, steps_bt):
   return Model().init_with_output(jax.random.key(0))
 
 
-def test_rollout_feeds_the_truth_or_what_was_said():
+def test_rollout_uses_given_inputs_or_predictions():
   inputs_bt1 = jnp.array([[10.0, 20.0, 30.0, 40.0]] * 2)[..., None]
   mask_bt = jnp.array([[True, True, True, True], [True, False, True, False]])
-  ((carry, last_b1), (said_bt1, carries_bt)), _ = roll(
+  ((carry, last_b1), (output_bt1, carries_bt)), _ = roll(
     inputs_bt1, mask_bt, jnp.ones((2, 4))
   )
-  np.testing.assert_array_equal(said_bt1[0, :, 0], [11, 21, 31, 41])
-  np.testing.assert_array_equal(said_bt1[1, :, 0], [11, 12, 31, 32])
+  np.testing.assert_array_equal(output_bt1[0, :, 0], [11, 21, 31, 41])
+  np.testing.assert_array_equal(output_bt1[1, :, 0], [11, 12, 31, 32])
   np.testing.assert_array_equal(last_b1[:, 0], [41, 32])
   np.testing.assert_array_equal(carries_bt, [[0, 1, 2, 3]] * 2)
   np.testing.assert_array_equal(carry, [4, 4])
 
 
-def test_hidden_truth_is_not_seen():
+def test_masked_inputs_have_no_effect():
   mask_bt = jnp.array([[True, True, False, False]])
 
   def total(inputs_bt1):
-    (_, (said_bt1, _)), _ = roll(inputs_bt1, mask_bt, jnp.ones((1, 4)))
-    return said_bt1.sum()
+    (_, (output_bt1, _)), _ = roll(inputs_bt1, mask_bt, jnp.ones((1, 4)))
+    return output_bt1.sum()
 
   gradient = jax.grad(total)(jnp.ones((1, 4, 1)))
   np.testing.assert_array_equal(gradient[0, :, 0], [1, 3, 0, 0])
 
 
-def test_conv_lstm_is_the_one_of_flax():
-  """Theirs has two kernels, of input and state; ours has both in one."""
+def test_conv_lstm_equals_that_of_flax():
+  """Flax has two kernels, for input and state; here both are one kernel."""
   features, size = 3, 5
   key = jax.random.key(0)
   x_bhwc = jax.random.normal(key, (2, 6, 6, 4))
@@ -72,7 +72,8 @@ def test_conv_lstm_is_the_one_of_flax():
   ours = recurrent.ConvLSTM(features, size)
   variables = ours.init(key, carry, x_bhwc)
   conv = variables['params']['Conv2D_0']
-  # Ours are in, forget, out, new; theirs in, new, forget, out.
+  # Gates here are input, forget, output, new; in Flax input, new, forget,
+  # output.
   order = np.concatenate(
     [np.arange(features) + features * k for k in (0, 3, 1, 2)]
   )
@@ -89,14 +90,14 @@ def test_conv_lstm_is_the_one_of_flax():
 
 
 @pytest.mark.parametrize('norm', [False, True])
-def test_conv_gru_by_hand(norm):
-  """With a kernel of one pixel it is an ordinary GRU at each place."""
+def test_conv_gru_equals_the_formula(norm):
+  """With a kernel of one pixel it is a GRU at each position."""
   key = jax.random.key(0)
   x_bhwc = jax.random.normal(key, (1, 2, 2, 3))
   carry = (jax.random.normal(key, (1, 2, 2, 4)),)
   cell = recurrent.ConvGRU(4, 1, norm)
   variables = cell.init(key, carry, x_bhwc)
-  # No two alike, as after training.
+  # All values differ, as after training.
   stir = lambda x: x + 0.5 * np.sin(np.arange(x.size)).reshape(x.shape)
   params = jax.tree.map(stir, variables['params'])
   _, out_bhwc = cell.apply({'params': params}, carry, x_bhwc)
@@ -121,18 +122,18 @@ def test_conv_gru_by_hand(norm):
   )
 
 
-def test_normed_gates_open_and_shut_each_by_itself():
-  """A scale and a bias of one gate move no other."""
+def test_normed_gates_have_separate_scales_and_biases():
+  """The scale and the bias of a gate do not affect other gates."""
   cell = recurrent.ConvLSTM(4, 1, norm=True)
   carry = (jnp.ones((1, 1, 1, 4)),) * 2
   x_bhwc = jax.random.normal(jax.random.key(0), (1, 1, 1, 3))
   variables = cell.init(jax.random.key(1), carry, x_bhwc)
   params = variables['params']
-  shut = jnp.zeros((4, 4)).at[:2].set(-20.0)  # Enter and forget.
+  shut = jnp.zeros((4, 4)).at[:2].set(-20.0)  # Input and forget gates.
   params['LayerNorm_0']['bias'] = shut
   (memory, hidden), _ = cell.apply({'params': params}, carry, x_bhwc)
   np.testing.assert_allclose(memory, 0, atol=1e-3)
-  params['LayerNorm_0']['bias'] = shut.at[1].set(20.0)  # All is kept.
+  params['LayerNorm_0']['bias'] = shut.at[1].set(20.0)  # The memory is kept.
   (memory, hidden), _ = cell.apply({'params': params}, carry, x_bhwc)
   np.testing.assert_allclose(memory, 1, atol=1e-3)
   assert jnp.abs(hidden).min() > 0.01
@@ -142,6 +143,6 @@ def test_normed_gates_open_and_shut_each_by_itself():
     )
 
 
-def test_scheduled_sampling_falls_as_published():
+def test_scheduled_sampling_decays_as_published():
   share = recurrent.inverse_sigmoid(jnp.array([0, 6122, 20_000]), 900.0)
   np.testing.assert_allclose(share, [900 / 901, 0.5, 0.0], atol=1e-4)

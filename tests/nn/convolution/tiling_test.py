@@ -1,4 +1,4 @@
-"""Tests of nn/convolution/tiling.py, by a blur whose reach is known."""
+"""Tests of nn/convolution/tiling.py with a blur of known size."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,10 @@ FRAMES = jax.random.normal(jax.random.key(0), (1, 2, 13, 17, 3))
 
 
 def blur(x_bthwd, reach=1):
-  """Doubles frames; a pixel sees `reach` neighbours each way, 0 beyond."""
+  """Returns blurred frames of double size, padded with zeros.
+
+  A pixel depends on `reach` neighbors in each direction.
+  """
   width = 2 * reach + 1
   sums = jax.lax.reduce_window(
     x_bthwd, 0.0, jax.lax.add, (1, 1, width, width, 1), (1,) * 5, 'SAME'
@@ -24,17 +27,17 @@ def tiled(function, overlap, tile=(7, 7)):
 
 
 @pytest.mark.parametrize('tile', [(7, 7), (6, 99), (13, 17)])
-def test_exact_within_reach(tile):
+def test_tiles_are_exact_if_the_overlap_covers_the_receptive_field(tile):
   whole = blur(FRAMES)
   np.testing.assert_allclose(tiled(blur, 4, tile), whole, atol=1e-5)
-  # Two pixels further than can be: no longer.
+  # Not exact if the receptive field is two pixels larger.
   far = lambda x: blur(x, 3)
   off = jnp.abs(tiled(far, 4, (7, 7)) - far(FRAMES)).max()
   assert off > 0.1
 
 
-def test_shares_add_up():
-  """Also where the last tile overlaps more, and where three do."""
+def test_weights_sum_to_one():
+  """Also where the last tile overlaps more, and where three tiles overlap."""
   for overlap in (0, 1, 2, 3, 5):
     np.testing.assert_allclose(
       tiled(lambda x: x.repeat(2, 2).repeat(2, 3), overlap),
@@ -43,8 +46,8 @@ def test_shares_add_up():
     )
 
 
-def test_no_seams():
-  """Tiles of different brightness meet in slopes, not in steps."""
+def test_tiles_are_blended_linearly():
+  """Between tiles of different brightness there is a slope, not a step."""
 
   def exposed(x_bthwd):
     level = x_bthwd.mean((2, 3), keepdims=True)
@@ -56,14 +59,14 @@ def test_no_seams():
   assert step(6) < step(0) / 3
 
 
-def test_too_small_tiles():
+def test_overlaps_as_large_as_tiles_raise():
   with pytest.raises(
     ValueError, match='overlap is 7 and the side of a tile is 7'
   ):
     tiled(blur, 7)
 
 
-def test_bfloat16_is_summed_in_float32():
+def test_bfloat16_tiles_are_summed_in_float32():
   coarse = tiled(lambda x: blur(x).astype(jnp.bfloat16), 4)
   assert coarse.dtype == jnp.bfloat16
   np.testing.assert_allclose(coarse, blur(FRAMES), atol=0.05, rtol=0.01)

@@ -87,7 +87,7 @@ class MultiHeadAttention(nn.Module):
     """Returns what each token reads from the tokens it attends to, `[b, n, d]`.
 
     Args:
-      x_bnd: Tokens that attend.
+      x_bnd: Tokens that attend. The axis b may be several axes.
       key_values: Keys and values of the tokens attended to, from `key_values`;
         None for those of `x_bnd`.
       angle_np: Rotation of each token's queries, and of its keys if key_values
@@ -109,8 +109,9 @@ class MultiHeadAttention(nn.Module):
       )
     if key_values is None:
       key_values = self.key_values(x_bnd, angle_np)
-    if window is not None and window < x_bnd.shape[1]:
-      mask_bnm, is_causal = cache.window_mask(x_bnd.shape[1], window), False
+    n = x_bnd.shape[-2]
+    if window is not None and window < n:
+      mask_bnm, is_causal = cache.window_mask(n, window), False
     return self._attend(x_bnd, key_values, angle_np, mask_bnm, is_causal)
 
   def key_values(
@@ -173,5 +174,6 @@ class MultiHeadAttention(nn.Module):
     return self.out(y_bnae.reshape(x_bnd.shape))
 
   def _split(self, x_bnd: Array) -> Array:
-    """Returns tokens split into heads, `[b, n, a, e]`."""
-    return x_bnd.reshape(*x_bnd.shape[:2], self.num_heads, -1)
+    """Returns tokens split into heads, `[b, n, a, e]`, with a single axis b."""
+    n, d = x_bnd.shape[-2:]
+    return x_bnd.reshape(-1, n, self.num_heads, d // self.num_heads)
