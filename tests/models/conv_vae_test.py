@@ -29,21 +29,21 @@ def outcome(model, video):
   @jax.jit
   def call(video):
     variables = model.init(jax.random.key(1), VIDEO)
-    rebuilt, bottled = model.apply(variables, video)
-    return bottled.latent_bthwd, rebuilt
+    reconstructed, output = model.apply(variables, video)
+    return output.latent_bthwd, reconstructed
 
   return call(video)
 
 
 def test_frame_vae_encodes_each_frame_separately():
   model = frames()
-  latent, rebuilt = outcome(model, VIDEO)
+  latent, reconstructed = outcome(model, VIDEO)
   assert latent.shape == (2, 4, 1, 1, 5)
   assert model.latent_shape(SHAPE) == latent.shape[1:]
-  assert rebuilt.shape == VIDEO.shape
+  assert reconstructed.shape == VIDEO.shape
   # Frames are independent: the result for another order is reordered.
-  turned = [x[:, ::-1] for x in outcome(model, VIDEO[:, ::-1])]
-  for one, two in zip((latent, rebuilt), turned, strict=True):
+  reordered = [x[:, ::-1] for x in outcome(model, VIDEO[:, ::-1])]
+  for one, two in zip((latent, reconstructed), reordered, strict=True):
     np.testing.assert_allclose(one, two, atol=1e-5)
   assert jnp.abs(jnp.diff(latent, axis=1)).min(1).max() > 1e-3
   # Clips may have any number of frames.
@@ -52,14 +52,14 @@ def test_frame_vae_encodes_each_frame_separately():
 
 def test_clip_vae_has_one_latent_per_clip():
   model = clip()
-  latent, rebuilt = outcome(model, VIDEO)
+  latent, reconstructed = outcome(model, VIDEO)
   assert latent.shape == (2, 1, 1, 1, 5)
   assert model.latent_shape(SHAPE) == latent.shape[1:]
-  assert rebuilt.shape == VIDEO.shape
+  assert reconstructed.shape == VIDEO.shape
   changed, _ = outcome(model, VIDEO.at[:, 3].set(0))
   assert jnp.abs(changed - latent).max() > 1e-3
-  turned, _ = outcome(model, VIDEO[:, ::-1])
-  assert jnp.abs(turned - latent).max() > 1e-3
+  reordered, _ = outcome(model, VIDEO[:, ::-1])
+  assert jnp.abs(reordered - latent).max() > 1e-3
 
 
 def test_other_bottlenecks_can_be_used():

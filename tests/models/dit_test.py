@@ -38,7 +38,7 @@ def test_output_is_zero_before_training():
   chex.assert_trees_all_equal(out, jnp.zeros_like(VIDEO))
 
 
-def shut(params: dict, pattern: str) -> dict:
+def close_gates(params: dict, pattern: str) -> dict:
   """Returns parameters with the gates of blocks set to zero."""
   flat = traverse_util.flatten_dict(params, sep='/')
   hit = [path for path in flat if re.search(pattern, path)]
@@ -49,7 +49,7 @@ def shut(params: dict, pattern: str) -> dict:
 
 
 @pytest.mark.parametrize(
-  ('attention', 'shut_blocks', 'sees_frames', 'sees_patches', 'sees_all'),
+  ('attention', 'closed_blocks', 'uses_frames', 'uses_patches', 'uses_all'),
   [
     ('factorised', r'blocks/', False, False, False),
     ('factorised', r'blocks/time/modulation', False, True, False),
@@ -60,13 +60,13 @@ def shut(params: dict, pattern: str) -> dict:
   ids=['no block', 'space', 'time', 'space and time', 'full'],
 )
 def test_receptive_field_of_a_patch(
-  attention, shut_blocks, sees_frames, sees_patches, sees_all
+  attention, closed_blocks, uses_frames, uses_patches, uses_all
 ):
   """Gradients of one output patch show which inputs it depends on."""
   model = make(attention=attention)
   params = random_params(model)
-  if shut_blocks:
-    params = shut(params, shut_blocks)
+  if closed_blocks:
+    params = close_gates(params, closed_blocks)
 
   def one_patch(video_bthwc):
     out = model.apply(params, video_bthwc, TIME, {}, train=False)
@@ -74,9 +74,9 @@ def test_receptive_field_of_a_patch(
 
   dependence = jnp.abs(jax.jit(jax.grad(one_patch))(VIDEO)) > 1e-7
   assert dependence[0, 0, :2, :2].all(), 'A patch sees itself.'
-  assert dependence[0, 1:, :2, :2].any() == sees_frames
-  assert dependence[0, 0, 2:].any() == sees_patches
-  assert dependence[0, 1:, 2:].any() == sees_all
+  assert dependence[0, 1:, :2, :2].any() == uses_frames
+  assert dependence[0, 0, 2:].any() == uses_patches
+  assert dependence[0, 1:, 2:].any() == uses_all
   assert not dependence[1].any(), 'Clips of a batch never see each other.'
 
 

@@ -64,27 +64,29 @@ def test_receptive_field_of_latents_and_frames(causal: bool, num_frames: int):
   encode = jax.jit(lambda x: model.apply(variables, x, method='encode'))
   decode = jax.jit(lambda z: model.apply(variables, z, method='decode'))
   before = encode(x)
-  heard = [
+  dependences = [
     np.abs(encode(x.at[:, t].add(0.5)) - before).sum((0, 2, 3, 4)) > 0
     for t in range(num_frames)
   ]
-  heard_tj = np.stack(heard)
-  t, j = np.indices(heard_tj.shape)
+  depends_tj = np.stack(dependences)
+  t, j = np.indices(depends_tj.shape)
   later = t > 4 * j
   if not causal:
-    assert heard_tj[later].any()  # What the test would catch.
+    assert depends_tj[later].any()  # What the test would catch.
     return
-  assert not heard_tj[later].any()
-  assert heard_tj[~later & (t > 4 * j - 4)].all()  # At least its own frames.
+  assert not depends_tj[later].any()
+  assert depends_tj[~later & (t > 4 * j - 4)].all()  # At least its own frames.
   alone = model.apply(variables, x[:, :1], method='encode')
   np.testing.assert_allclose(alone, before[:, :1], atol=1e-5)
 
   z = jax.random.normal(
     jax.random.key(1), (2, *model.latent_shape(x.shape[1:]))
   )
-  seen = np.abs(decode(z.at[:, 1].add(1.0)) - decode(z)).sum((0, 2, 3, 4)) > 0
-  assert not seen[0]  # The first frame only depends on the first latent.
-  assert seen[1:].all()
+  depends = (
+    np.abs(decode(z.at[:, 1].add(1.0)) - decode(z)).sum((0, 2, 3, 4)) > 0
+  )
+  assert not depends[0]  # The first frame only depends on the first latent.
+  assert depends[1:].all()
 
 
 def test_reconstructions_have_the_shape_of_clips_and_equal_decoded_codes():
@@ -97,9 +99,9 @@ def test_reconstructions_have_the_shape_of_clips_and_equal_decoded_codes():
   )
   codes = call(x, 'codes')
   assert codes.shape == (2, 2, 2, 2)
-  rebuilt = call(codes, 'from_codes')
-  assert rebuilt.shape == x.shape
-  np.testing.assert_allclose(rebuilt, call(x, '__call__')[0], atol=1e-5)
+  reconstructed = call(codes, 'from_codes')
+  assert reconstructed.shape == x.shape
+  np.testing.assert_allclose(reconstructed, call(x, '__call__')[0], atol=1e-5)
 
 
 def test_halving_averages_and_doubling_repeats():

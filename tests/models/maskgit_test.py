@@ -26,8 +26,8 @@ def test_logits_depend_on_all_codes_of_their_clip():
   out = apply(CODES)
   assert out.shape == (2, *GRID, 7)
   assert out.dtype == jnp.float32
-  for place in ((0, 0, 0, 0), (0, 1, 1, 2)):
-    changed = apply(CODES.at[place].set((CODES[place] + 1) % 8)) - out
+  for position in ((0, 0, 0, 0), (0, 1, 1, 2)):
+    changed = apply(CODES.at[position].set((CODES[position] + 1) % 8)) - out
     changed = np.abs(changed).max(-1)
     assert (changed[0] > 1e-4).all()
     assert (changed[1] == 0).all()
@@ -35,24 +35,26 @@ def test_logits_depend_on_all_codes_of_their_clip():
 
 def test_logits_depend_on_label_and_text():
   model = maskgit.MaskGIT(7, 16, 1, 2, num_classes=2, vocab_size=4)
-  told = {
+  conditioned = {
     'label': jnp.array([0, 2]),
     'text': jnp.array([[1, 2], [3, 0]]),
     'text_mask': jnp.array([[True, True], [True, False]]),
   }
-  params = random_params(model, told)
-  apply = jax.jit(lambda told: model.apply(params, CODES, told, train=False))
-  out = apply(told)
+  params = random_params(model, conditioned)
+  apply = jax.jit(
+    lambda conditioned: model.apply(params, CODES, conditioned, train=False)
+  )
+  out = apply(conditioned)
   for other in (
     {'label': jnp.array([1, 2])},
-    {'text': told['text'].at[0].set(3)},
+    {'text': conditioned['text'].at[0].set(3)},
   ):
-    changed = np.abs(apply(told | other) - out).max((1, 2, 3, 4))
+    changed = np.abs(apply(conditioned | other) - out).max((1, 2, 3, 4))
     assert changed[0] > 1e-3
     assert changed[1] == 0
-  silent = {'label': told['label'].at[1].set(2)}
-  nothing = told | {'text_mask': jnp.zeros((2, 2), bool)}
-  np.testing.assert_allclose(apply(silent), apply(nothing), atol=1e-5)
+  unlabeled = {'label': conditioned['label'].at[1].set(2)}
+  no_text = conditioned | {'text_mask': jnp.zeros((2, 2), bool)}
+  np.testing.assert_allclose(apply(unlabeled), apply(no_text), atol=1e-5)
 
 
 def test_parameter_count_equals_the_count_by_hand():

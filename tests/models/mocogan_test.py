@@ -37,17 +37,17 @@ def num_params(network, *args) -> int:
 def test_parameter_counts_equal_the_released_code():
   """Counted by hand; comments explain the differences."""
   shape = (16, 64, 64, 3)
-  told = {'label': LABELS}
+  condition_b = {'label': LABELS}
   video = jnp.zeros((6, *shape))
   code = mocogan.Generator(shape, num_classes=6, category_to='frames')
   # PyTorch's GRU adds two biases per gate where one does for two of the gates:
   # 6 * 10 numbers there, 4 * 10 here.
-  assert num_params(code, KEYS, told) == 3_298_836 - 20
+  assert num_params(code, KEYS, condition_b) == 3_298_836 - 20
   # In the better variant of the paper, 6 inputs are those of the recurrent
   # network instead of the decoder.
   paper = code.clone(category_to='motion')
   moved = 3 * 6 * 10 - 6 * 512 * 4 * 4
-  assert num_params(paper, KEYS, told) == 3_298_836 - 20 + moved
+  assert num_params(paper, KEYS, condition_b) == 3_298_836 - 20 + moved
   image = mocogan.ImageCritic(norm='batch')
   assert num_params(image, video, {}, KEYS) == 663_296
   clip = mocogan.VideoCritic(num_classes=6, norm='batch')
@@ -95,11 +95,13 @@ def test_content_is_the_same_in_all_frames(category_to: str):
   variables['params']['ConvTranspose2D_0']['kernel'] = kernel.at[:, :, 5:8].set(
     0
   )
-  still = draw(variables, LABELS)
-  assert jnp.allclose(still, still[:, :1], atol=1e-6)
-  assert not jnp.allclose(still[0], still[3], atol=1e-2)  # Content differs.
+  without_motion = draw(variables, LABELS)
+  assert jnp.allclose(without_motion, without_motion[:, :1], atol=1e-6)
+  assert not jnp.allclose(
+    without_motion[0], without_motion[3], atol=1e-2
+  )  # Content differs.
   category_is_lost = jnp.allclose(
-    still, draw(variables, (LABELS + 1) % 3), atol=1e-6
+    without_motion, draw(variables, (LABELS + 1) % 3), atol=1e-6
   )
   assert category_is_lost == (category_to == 'motion')
 
@@ -124,7 +126,7 @@ def test_longer_clips_extend_shorter_ones_in_any_batch():
   assert not np.allclose(*mixed, atol=1e-3)
 
 
-def sees_bt(critic, video, key_b):
+def dependence_bt(critic, video, key_b):
   """Returns which frames of which clips the critic's logits depend on."""
   variables = init(critic, video, {}, key_b)
 
@@ -143,16 +145,16 @@ def sees_bt(critic, video, key_b):
 def test_image_critic_uses_one_frame_of_each_clip():
   key_b = random.keys(jax.random.key(3), jnp.arange(40))
   video = jax.random.normal(jax.random.key(2), (40, 4, 8, 8, 1))
-  seen = sees_bt(mocogan.ImageCritic(width=2), video, key_b)
-  assert (seen.sum(axis=1) == 1).all()
-  assert (seen.sum(axis=0) >= 4).all()  # About 10 clips for each frame.
+  depends = dependence_bt(mocogan.ImageCritic(width=2), video, key_b)
+  assert (depends.sum(axis=1) == 1).all()
+  assert (depends.sum(axis=0) >= 4).all()  # About 10 clips for each frame.
 
 
 @pytest.mark.parametrize('t', [2, 12])
 def test_video_critic_uses_all_frames(t: int):
   video = jax.random.normal(jax.random.key(2), (2, t, 16, 16, 1))
   critic = mocogan.VideoCritic(width=2, num_classes=3, norm='spectral')
-  assert sees_bt(critic, video, KEYS[:2]).all()
+  assert dependence_bt(critic, video, KEYS[:2]).all()
 
 
 @pytest.mark.parametrize('shape', [(8, 16, 16), (16, 32, 32), (16, 64, 64)])

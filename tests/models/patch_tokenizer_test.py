@@ -39,26 +39,26 @@ def initial(model, x):
 def test_tokens_keep_the_positions_of_their_patches():
   """Without convolutions a token depends only on its own patch."""
   x = clips(1) / 127.5 - 1
-  for blocks, alone in ((0, True), (1, False)):
+  for blocks, is_single in ((0, True), (1, False)):
     model = small(encoder_blocks=blocks, decoder_blocks=blocks)
     variables = initial(model, x)
-    rebuild = jax.jit(
+    decode = jax.jit(
       lambda z, v=variables, m=model: m.apply(v, z, method='decode')
     )
     z = jax.random.normal(jax.random.key(1), (1, *model.latent_shape(SHAPE)))
-    change = np.abs(rebuild(z.at[0, 1, 0, 1].add(1)) - rebuild(z))[0].sum(-1)
+    change = np.abs(decode(z.at[0, 1, 0, 1].add(1)) - decode(z))[0].sum(-1)
     own = np.zeros(SHAPE[:3], bool)
     own[2:, :4, 4:] = True
     assert change[own].all()
-    assert (change[~own] == 0).all() == alone
+    assert (change[~own] == 0).all() == is_single
     encode = jax.jit(
       lambda x, v=variables, m=model: m.apply(v, x, method='encode')
     )
     marked = x.copy()
     marked[:, 2:, :4, 4:] += 0.5
-    heard = np.abs(encode(marked) - encode(x)).sum((0, 4)) > 0
-    assert heard[1, 0, 1]
-    assert (heard.sum() == 1) == alone
+    depends = np.abs(encode(marked) - encode(x)).sum((0, 4)) > 0
+    assert depends[1, 0, 1]
+    assert (depends.sum() == 1) == is_single
 
 
 def mosaics(num: int, seed: int):

@@ -62,7 +62,7 @@ def test_output_depends_on_positions(axis):
 
   def mirrored(path, x):
     if 'table' in jax.tree_util.keystr(path):
-      return x if places else np.zeros_like(x)
+      return x if has_positions else np.zeros_like(x)
     if x.ndim == 5:  # Of a convolution: make it even along all axes.
       for i in range(3):
         x = (x + np.flip(x, i)) / 2
@@ -73,9 +73,9 @@ def test_output_depends_on_positions(axis):
     flipped = jnp.flip(apply(model, params, jnp.flip(VIDEO, axis)), axis)
     return jnp.allclose(flipped, apply(model, params), rtol=1e-3, atol=1e-3)
 
-  places = True
+  has_positions = True
   assert not is_symmetric()
-  places = False
+  has_positions = False
   assert is_symmetric() == (axis == 1)  # Patches have a left and an upper side.
 
 

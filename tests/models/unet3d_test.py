@@ -45,7 +45,7 @@ def test_output_is_zero_before_training():
 
 
 @pytest.mark.parametrize(
-  ('kwargs', 'sees'),
+  ('kwargs', 'depends'),
   [
     (dict(), [True, False, False]),
     (dict(temporal_attention_levels=()), [True, True, True]),
@@ -53,7 +53,7 @@ def test_output_is_zero_before_training():
   ],
   ids=['frame by frame', 'attention', 'taps'],
 )
-def test_only_temporal_layers_mix_frames(kwargs, sees):
+def test_only_temporal_layers_mix_frames(kwargs, depends):
   model = make(**kwargs)
   params = random_params(model)
 
@@ -61,7 +61,7 @@ def test_only_temporal_layers_mix_frames(kwargs, sees):
     return model.apply(params, video_bthwc, TIME, {}, train=False)[0, 0].sum()
 
   dependence = jnp.abs(jax.jit(jax.grad(first_frame))(VIDEO)) > 1e-6
-  assert dependence[0].any((1, 2, 3)).tolist() == sees
+  assert dependence[0].any((1, 2, 3)).tolist() == depends
   assert dependence[0, 0].all(), 'A frame sees all of itself.'
   assert not dependence[1].any(), 'Clips of a batch never see each other.'
 

@@ -56,14 +56,14 @@ def streamed(model, method, x, sizes):
   step = jax.jit(
     lambda past, x: model.apply(variables, method, past, x, method='stream')
   )
-  past, parts, forgotten = None, [], []
+  past, parts, without_past = None, [], []
   for end, size in zip(np.cumsum(sizes), sizes, strict=True):
     chunk = x[:, end - size : end]
     nothing = past and jax.tree.map(jnp.zeros_like, past)
-    forgotten.append(step(nothing, chunk)[1])
+    without_past.append(step(nothing, chunk)[1])
     past, part = step(past, chunk)
     parts.append(part)
-  return jnp.concatenate(parts, 1), jnp.concatenate(forgotten, 1)
+  return jnp.concatenate(parts, 1), jnp.concatenate(without_past, 1)
 
 
 def test_chunks_equal_the_whole_clip():
@@ -72,14 +72,14 @@ def test_chunks_equal_the_whole_clip():
   latent = run(model, 'latents', VIDEO)
   assert latent.shape == (2, 4, 2, 2, 4)
   assert model.latent_shape(VIDEO.shape[1:]) == latent.shape[1:]
-  chunked, forgotten = streamed(lean, 'latents', VIDEO, (1, 2, 2, 2))
+  chunked, without_past = streamed(lean, 'latents', VIDEO, (1, 2, 2, 2))
   np.testing.assert_allclose(chunked, latent, atol=1e-5)
-  assert jnp.abs(forgotten[:, 1:] - latent[:, 1:]).max() > 1e-2
+  assert jnp.abs(without_past[:, 1:] - latent[:, 1:]).max() > 1e-2
   whole = run(model, 'from_latents', latent)
   assert whole.shape == VIDEO.shape
-  chunked, forgotten = streamed(lean, 'from_latents', latent, (1, 1, 1, 1))
+  chunked, without_past = streamed(lean, 'from_latents', latent, (1, 1, 1, 1))
   np.testing.assert_allclose(chunked, whole, atol=2e-5)
-  assert jnp.abs(forgotten[:, 1:] - whole[:, 1:]).max() > 1e-2
+  assert jnp.abs(without_past[:, 1:] - whole[:, 1:]).max() > 1e-2
 
 
 def test_no_frame_depends_on_a_later_one():
@@ -88,7 +88,7 @@ def test_no_frame_depends_on_a_later_one():
 
   variables = variables_of(model)
 
-  def seen(method, x):
+  def dependence(method, x):
     """Returns whether output frame i depends on input frame j, `[i, j]`."""
     call = lambda x: model.apply(variables, x, method=method)
     # A different direction for each input frame.
@@ -97,10 +97,10 @@ def test_no_frame_depends_on_a_later_one():
     return (jnp.abs(jax.jit(slopes)(way)).max((1, 3, 4, 5)) > 0).T
 
   group = (np.arange(7) + 1) // 2  # Group of each frame.
-  encoding = seen('encode', VIDEO[:1])
+  encoding = dependence('encode', VIDEO[:1])
   assert np.array_equal(encoding, np.arange(4)[:, None] >= group)
   latent = jax.random.normal(jax.random.key(2), (1, 4, 2, 2, 4))
-  decoding = seen('decode', latent)
+  decoding = dependence('decode', latent)
   assert np.array_equal(decoding, group[:, None] >= np.arange(4))
 
 
@@ -117,10 +117,10 @@ def test_inflated_networks_map_images_as_before():
   def both(image, clip):
     flat = images.apply(variables_of(images), image, method='latents')
     latent = clips.apply(variables, clip, method='latents')
-    told = jnp.concatenate([flat, flat], 1)
+    repeated = jnp.concatenate([flat, flat], 1)
     return (
       (flat, images.apply(variables_of(images), flat, method='from_latents')),
-      (latent, clips.apply(variables, told, method='from_latents')),
+      (latent, clips.apply(variables, repeated, method='from_latents')),
     )
 
   image = VIDEO[:, :1]

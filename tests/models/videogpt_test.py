@@ -110,8 +110,8 @@ def test_a_code_affects_only_later_logits():
     given = Given(7, 16, 2, 2, dropout=0.0)
     return given.apply(params, CODES[:1], {}, train=False).reshape(12, 7)
 
-  place = jnp.asarray(table)[CODES[0].reshape(-1)]
-  matrix = np.abs(jax.jit(jax.jacrev(logits))(place)).max((1, 3))
+  position = jnp.asarray(table)[CODES[0].reshape(-1)]
+  matrix = np.abs(jax.jit(jax.jacrev(logits))(position)).max((1, 3))
   for n in range(12):  # Row: logits at position n; column: code m.
     assert (matrix[n, n:] == 0).all()
     assert (matrix[n, :n] > 0).all()

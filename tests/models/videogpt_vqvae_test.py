@@ -59,13 +59,13 @@ def test_any_number_of_levels_works(downsample):
   """Also a single level, which the released code does not support."""
   model = small(downsample=downsample)
   x = clips()
-  (rebuilt, bottled), _ = jax.eval_shape(
+  (reconstructed, output), _ = jax.eval_shape(
     lambda: model.init_with_output(jax.random.key(0), x, None, train=False)
   )
-  assert rebuilt.shape == x.shape
+  assert reconstructed.shape == x.shape
   latent_shape = model.latent_shape(x.shape[1:])
-  assert bottled.latent_bthwd.shape == (2, *latent_shape)
-  assert bottled.codes_bthw.shape == (2, *latent_shape[:3])
+  assert output.latent_bthwd.shape == (2, *latent_shape)
+  assert output.codes_bthw.shape == (2, *latent_shape[:3])
 
 
 def test_attention_is_along_single_axes():
@@ -112,8 +112,10 @@ def test_decoded_codes_equal_the_reconstruction():
     lambda x, m: model.apply(variables, x, method=m), static_argnums=1
   )
   codes = call(x, 'codes')
-  rebuilt, _ = model.apply(variables, x, None, train=False)
-  np.testing.assert_allclose(call(codes, 'from_codes'), rebuilt, atol=1e-5)
+  reconstructed, _ = model.apply(variables, x, None, train=False)
+  np.testing.assert_allclose(
+    call(codes, 'from_codes'), reconstructed, atol=1e-5
+  )
 
 
 def test_invalid_shapes_and_fields_raise():

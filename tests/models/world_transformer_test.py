@@ -39,29 +39,29 @@ def one_by_one(video_bthwc, action_bta):
 
 def test_frame_by_frame_equals_predict_all():
   """Also beyond the window, when the cache has been overwritten twice."""
-  wanted = jax.jit(predict_all)(variables(), VIDEO, ACTION)
-  found, (cached, time) = one_by_one(VIDEO, ACTION)
-  np.testing.assert_allclose(found, wanted, atol=1e-5)
-  assert np.std(wanted) > 0.1
+  expected = jax.jit(predict_all)(variables(), VIDEO, ACTION)
+  actual, (cached, time) = one_by_one(VIDEO, ACTION)
+  np.testing.assert_allclose(actual, expected, atol=1e-5)
+  assert np.std(expected) > 0.1
   assert cached.key_bmae.shape == (2, B * 6, 3, 2, 8)  # It does not grow.
   assert time == T
   # With an empty cache the output differs, so the test can fail.
-  forget = functools.partial(NETWORK.apply, num_outputs=5)
-  _, blind = forget(
+  single_step = functools.partial(NETWORK.apply, num_outputs=5)
+  _, without_past = single_step(
     variables(), NETWORK.initial_carry((B, 4, 6)), VIDEO[:, 4], ACTION[:, 4]
   )
-  assert np.abs(blind - wanted[:, 4]).max() > 0.01
+  assert np.abs(without_past - expected[:, 4]).max() > 0.01
 
 
 def test_frames_depend_on_the_window_and_not_on_the_future():
   """With windows of 3 frames, two blocks depend on 4 earlier frames."""
 
-  def said(video_bthwc, action_bta):
+  def output_energy(video_bthwc, action_bta):
     return jnp.square(
       predict_all(variables(), video_bthwc, action_bta)[:, 5]
     ).sum()
 
-  frames, actions = jax.jit(jax.grad(said, (0, 1)))(VIDEO, ACTION)
+  frames, actions = jax.jit(jax.grad(output_energy, (0, 1)))(VIDEO, ACTION)
   seen_t = [float(jnp.abs(frames[:, t]).max()) for t in range(T)]
   assert seen_t[0] == 0
   assert min(seen_t[1:6]) > 0

@@ -41,8 +41,8 @@ def test_divergence_equals_an_estimate_from_samples():
   mean, log_variance = constants(0.4, -1.2)
   posterior = distributions.Gaussian(mean, log_variance)
   prior = distributions.Gaussian(*constants(0.0, 0.0))
-  draw = posterior.sample(KEY_B)
-  estimate = (posterior.log_prob(draw) - prior.log_prob(draw)).mean()
+  samples = posterior.sample(KEY_B)
+  estimate = (posterior.log_prob(samples) - prior.log_prob(samples)).mean()
   exact = float(posterior.divergence()[0])
   assert estimate == pytest.approx(exact, abs=5e-3)
   assert exact == pytest.approx(

@@ -8,10 +8,10 @@ import pytest
 from vgen_jax.nn import embeddings
 
 
-def logits(place) -> jax.Array:
+def logits(encode) -> jax.Array:
   """Returns products of one query and one key at all pairs of positions."""
   query, key = jax.random.normal(jax.random.key(0), (2, 8))
-  query_ne, key_me = place(query), place(key)
+  query_ne, key_me = encode(query), encode(key)
   return query_ne @ key_me.T
 
 
@@ -25,8 +25,8 @@ def absolute(x_e):
   return x_e[None] + embeddings.sincos_grid((6,), 8)
 
 
-def depends_on_distance_only(place) -> bool:
-  logits_nm = logits(place)
+def depends_on_distance_only(encode) -> bool:
+  logits_nm = logits(encode)
   assert not jnp.allclose(logits_nm[0, 0], logits_nm[0, 1], atol=1e-3)
   return jnp.allclose(logits_nm[1:, 1:], logits_nm[:-1, :-1], atol=1e-4)
 

@@ -24,9 +24,9 @@ def test_attention_equals_the_formula():
 
 
 def test_masked_tokens_have_no_effect():
-  seen = jnp.arange(5)[None, None] < 3
-  seen = jnp.broadcast_to(seen, (2, 5, 5))
-  out = attention.attend(QUERY, KEY, VALUE, mask_bnm=seen)
+  is_visible = jnp.arange(5)[None, None] < 3
+  is_visible = jnp.broadcast_to(is_visible, (2, 5, 5))
+  out = attention.attend(QUERY, KEY, VALUE, mask_bnm=is_visible)
   expected = by_hand(QUERY, KEY[:, :3], VALUE[:, :3])
   chex.assert_trees_all_close(out, expected, rtol=1e-5, atol=1e-5)
 

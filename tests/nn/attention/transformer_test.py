@@ -47,11 +47,11 @@ def decode(blocks, params, window, context=None):
   def run(params):
     kv_cache = blocks.apply(params, 2, window, context, method='init_cache')
 
-    def step(kv_cache, place):
-      x_b1d = jax.lax.dynamic_slice_in_dim(X_BND, place, 1, axis=1)
-      here = conditioning.at(context, place)
+    def step(kv_cache, position):
+      x_b1d = jax.lax.dynamic_slice_in_dim(X_BND, position, 1, axis=1)
+      here = conditioning.at(context, position)
       y_b1d, kv_cache = blocks.apply(
-        params, x_b1d, kv_cache, here, place, method='decode_step'
+        params, x_b1d, kv_cache, here, position, method='decode_step'
       )
       return kv_cache, y_b1d[:, 0]
 
@@ -123,13 +123,13 @@ def test_one_layer_with_a_full_cache_depends_only_on_the_window():
 
 def test_a_full_cache_overwrites_the_oldest_token():
   cached = jax.tree.map(lambda x: x[0], cache.empty(1, 1, 3, (1, 1), 'float32'))
-  for place in range(5):
-    token = jnp.full((1, 1, 1, 1), place + 1.0)
+  for position in range(5):
+    token = jnp.full((1, 1, 1, 1), position + 1.0)
     cached = cache.write(
-      cached, cache.KeyValues(token, -token), jnp.array(place)
+      cached, cache.KeyValues(token, -token), jnp.array(position)
     )
-    filled = cache.filled_mask(cached, jnp.array(place))
-    assert int(filled.sum()) == min(place + 1, 3)
+    filled = cache.filled_mask(cached, jnp.array(position))
+    assert int(filled.sum()) == min(position + 1, 3)
   np.testing.assert_array_equal(cached.key_bmae.ravel(), [4, 5, 3])
   np.testing.assert_array_equal(cached.value_bmae.ravel(), [-4, -5, -3])
 
@@ -149,9 +149,9 @@ def test_outputs_depend_on_the_label_and_text_of_their_clip():
   changed = np.abs(apply(blocks, params, context=other) - out).max((1, 2))
   assert changed[0] > 1e-2
   assert changed[1] == 0
-  louder = context.text_bmd.at[1, 1].multiply(2)
+  changed_bmd = context.text_bmd.at[1, 1].multiply(2)
   changed = np.abs(
-    apply(blocks, params, context=context._replace(text_bmd=louder)) - out
+    apply(blocks, params, context=context._replace(text_bmd=changed_bmd)) - out
   ).max((1, 2))
   assert changed[1] > 1e-3
   assert changed[0] == 0
@@ -162,16 +162,16 @@ def test_outputs_depend_on_the_label_and_text_of_their_clip():
 
 
 def test_an_empty_condition_has_the_null_label_and_null_text():
-  silent = make_context('absolute', 2, 5, {})
-  np.testing.assert_array_equal(silent.label_b, [2, 2])
-  assert silent.text_bmd.shape == (2, 1, WIDTH)
+  unconditional = make_context('absolute', 2, 5, {})
+  np.testing.assert_array_equal(unconditional.label_b, [2, 2])
+  assert unconditional.text_bmd.shape == (2, 1, WIDTH)
   masked = make_context(
     'absolute', 2, 5, TEXT | {'text_mask': jnp.zeros((2, 3), bool)}
   )
   np.testing.assert_array_equal(
     masked.text_mask_bm, [[True, False, False, False]] * 2
   )
-  np.testing.assert_array_equal(masked.text_bmd[:, :1], silent.text_bmd)
+  np.testing.assert_array_equal(masked.text_bmd[:, :1], unconditional.text_bmd)
 
 
 def test_positions_differ_along_each_axis():

@@ -16,19 +16,21 @@ def test_latents_are_samples_or_means_of_the_posterior():
   bottleneck = gaussian.Gaussian(width=3, projects=False)
   assert bottleneck.num_codes == 0
   bottle = lambda key_b: bottleneck.apply({}, ENCODED, key_b, train=True)
-  drawn, still = bottle(KEY_B), bottle(None)
-  assert jnp.array_equal(still.latent_bthwd, ENCODED[..., :3])
-  assert jnp.array_equal(drawn.posterior.log_variance, ENCODED[..., 3:])
-  noise = (drawn.latent_bthwd - ENCODED[..., :3]) / jnp.exp(
+  sampled_output, mean_output = bottle(KEY_B), bottle(None)
+  assert jnp.array_equal(mean_output.latent_bthwd, ENCODED[..., :3])
+  assert jnp.array_equal(
+    sampled_output.posterior.log_variance, ENCODED[..., 3:]
+  )
+  noise = (sampled_output.latent_bthwd - ENCODED[..., :3]) / jnp.exp(
     ENCODED[..., 3:] / 2
   )
   assert noise.std() == pytest.approx(1, abs=0.1)
   # Summed over latents, averaged over the batch.
-  kl_b = drawn.posterior.divergence().reshape(3, -1).sum(1)
-  assert drawn.loss == pytest.approx(float(kl_b.mean()), rel=1e-5)
+  kl_b = sampled_output.posterior.divergence().reshape(3, -1).sum(1)
+  assert sampled_output.loss == pytest.approx(float(kl_b.mean()), rel=1e-5)
   # The noise of a clip does not depend on its batch.
-  alone = bottleneck.apply({}, ENCODED[1:2], KEY_B[1:2], train=True)
-  assert jnp.array_equal(alone.latent_bthwd[0], drawn.latent_bthwd[1])
+  single = bottleneck.apply({}, ENCODED[1:2], KEY_B[1:2], train=True)
+  assert jnp.array_equal(single.latent_bthwd[0], sampled_output.latent_bthwd[1])
 
 
 def test_log_variance_is_clipped():

@@ -139,8 +139,8 @@ def planted(seed: int, centers=((-3, 0), (3, 0), (0, 3), (0, -3))):
   """Returns features around four centers, equally many around each."""
   centers = np.array(centers, np.float32)
   rng = np.random.default_rng(seed)
-  places = np.tile(np.arange(4), 16)
-  x = centers[places] + 0.1 * rng.standard_normal((64, 2))
+  cluster = np.tile(np.arange(4), 16)
+  x = centers[cluster] + 0.1 * rng.standard_normal((64, 2))
   return jnp.asarray(x, jnp.float32).reshape(4, 4, 2, 2, 2)
 
 

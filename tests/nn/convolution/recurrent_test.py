@@ -129,11 +129,11 @@ def test_normed_gates_have_separate_scales_and_biases():
   x_bhwc = jax.random.normal(jax.random.key(0), (1, 1, 1, 3))
   variables = cell.init(jax.random.key(1), carry, x_bhwc)
   params = variables['params']
-  shut = jnp.zeros((4, 4)).at[:2].set(-20.0)  # Input and forget gates.
-  params['LayerNorm_0']['bias'] = shut
+  closed = jnp.zeros((4, 4)).at[:2].set(-20.0)  # Input and forget gates.
+  params['LayerNorm_0']['bias'] = closed
   (memory, hidden), _ = cell.apply({'params': params}, carry, x_bhwc)
   np.testing.assert_allclose(memory, 0, atol=1e-3)
-  params['LayerNorm_0']['bias'] = shut.at[1].set(20.0)  # The memory is kept.
+  params['LayerNorm_0']['bias'] = closed.at[1].set(20.0)  # The memory is kept.
   (memory, hidden), _ = cell.apply({'params': params}, carry, x_bhwc)
   np.testing.assert_allclose(memory, 1, atol=1e-3)
   assert jnp.abs(hidden).min() > 0.01
