@@ -38,9 +38,9 @@ class Recurrent(VideoModel):
 
   Attributes:
     predictor: `(carry, frame_bhwc, action_ba, num_outputs=..., train=...) ->
-      (carry, output_bhwp)`, with `initial_carry(shape_bhw) -> carry`. If it also
-      has `predict_all(video_bthwc, action_bta, ...) -> output_bthwp`, this is
-      used in training where all inputs are real frames.
+      (carry, output_bhwp)`, with `initial_carry(shape_bhw) -> carry`. If it
+      also has `predict_all(video_bthwc, action_bta, ...) -> output_bthwp`, this
+      is used in training where all inputs are real frames.
     num_context: Number of first frames that are given in training and, unless
       the condition states otherwise, in sampling.
     likelihood: One of `LIKELIHOODS`.
