@@ -4,6 +4,7 @@ import json
 import pathlib
 import re
 import shutil
+import types
 
 import flax.linen as nn
 import jax
@@ -18,6 +19,7 @@ from vgen_jax.config import settings as settings_lib
 from vgen_jax.families import base
 from vgen_jax.runtime import checkpoints as checkpoints_lib
 from vgen_jax.training import frozen
+from vgen_jax.training import loop
 from vgen_jax.training import state as state_lib
 from vgen_jax.training import step as step_lib
 
@@ -271,3 +273,16 @@ def test_a_run_without_a_tokenizer_is_reported(tmp_path):
   (tmp_path / 'config.json').write_text(config_lib.to_json(other))
   with pytest.raises(ValueError, match=r"Recurrent.*has no part 'autoencoder'"):
     frozen.with_tokenizer(latent_settings(tmp_path))
+
+
+def test_a_part_that_is_neither_trained_nor_frozen_is_reported():
+  model, _, state = make_with_head()
+  setup = types.SimpleNamespace(
+    model=model,
+    first_state=lambda: state,
+    settings=types.SimpleNamespace(frozen={}),
+  )
+  no_checkpoints = types.SimpleNamespace(latest_step=lambda: None)
+  message = r"HeadOnTokenizer does not train its parts \['tokenizer'\]"
+  with pytest.raises(ValueError, match=message):
+    loop.restore_or_init(setup, no_checkpoints)
