@@ -76,10 +76,28 @@ def commands_page() -> str:
 
 
 def metrics_page() -> str:
-  """Returns the names of all metrics."""
+  """Returns a table of all metrics and what each one needs."""
   registry = importlib.import_module(f'{_PACKAGE}.evaluation.metrics.registry')
-  lines = ['# Metrics', '', 'Names for `vgen evaluate --metrics`:', '']
-  lines += [f'- `{name}`' for name in registry.known()]
+  lines = [
+    '# Metrics',
+    '',
+    'Names for `vgen evaluate --metrics`; `all` computes every metric that fits'
+    ' the run.',
+    '',
+    '| metric | what it computes | clips that it compares | datasets |',
+    '|---|---|---|---|',
+  ]
+  for name, kind in registry.classes().items():
+    names = [name, *(f'{name}-{protocol}' for protocol in kind.protocols)]
+    if kind.for_reconstructions:
+      names.append(f'r{name}')
+    cells = (
+      ', '.join(f'`{each}`' for each in names),
+      _cell(kind.__doc__.splitlines()[0]),
+      ', '.join(kind.sources),
+      ', '.join(f'`{cls.__name__}`' for cls in kind.datasets) or 'any',
+    )
+    lines.append(f'| {" | ".join(cells)} |')
   return '\n'.join(lines) + '\n'
 
 

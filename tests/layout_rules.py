@@ -33,7 +33,10 @@ MANY_FILES = {'models', 'cli'}  # One file per network, or per command.
 MAX_PARAMETERS = 10
 VAGUE_NAMES = {'utils', 'util', 'common', 'helpers', 'helper', 'misc'}
 # Not installed everywhere, or slow to import: imported where they are used.
-LAZY = {'tensorflow', 'torch', 'wandb', 'tensorboardX', 'tensorflow_datasets'}
+LAZY = {
+  *('scipy', 'sklearn', 'tensorboardX', 'tensorflow', 'tensorflow_datasets'),
+  *('torch', 'wandb'),
+}
 # Names that may be imported, in addition to the types of core/types.py.
 IMPORTABLE = {'VideoModel', 'Update', 'TrainState'}
 

@@ -59,7 +59,7 @@ def test_missing_weights_fail_only_if_they_were_asked_for(workdir, capsys):
   assert told['weights_missing'] == ['fid-torch-fidelity']
   assert told['metrics']['fid-torch-fidelity'] is None
   assert told['metrics']['steadiness'] > 0  # The others are there.
-  for word in ('pt_inception', '95,628,359', 'sha256 6726825d', 'Looked for'):
+  for word in ('pt_inception', '95,628,359', 'sha256 6726825d', 'Searched'):
     assert word in err
   full = json.loads(pathlib.Path(told['json']).read_text())
   value = full['metrics']['fid-torch-fidelity']
@@ -68,7 +68,7 @@ def test_missing_weights_fail_only_if_they_were_asked_for(workdir, capsys):
   assert evaluate(workdir, *flags) == 0
   told = json.loads(capsys.readouterr().out)['evaluate']
   assert 'fid-torch-fidelity' in told['weights_missing']
-  assert {'copy_rate', 'validity_loose', 'psnr_best_of_2'} <= set(
+  assert {'memorized_fraction', 'validity_loose', 'psnr_best_of_2'} <= set(
     told['metrics']
   )
 
@@ -82,7 +82,7 @@ def test_a_signal_stops_it_and_a_second_call_goes_on(
   assert evaluate(workdir, *flags) == 0
   out, err = capsys.readouterr()
   assert json.loads(out.splitlines()[-1])['evaluate']['stopped']
-  assert 'repeat the command to go on' in err
+  assert 'repeat the command to resume' in err
   assert list(workdir.glob('evaluation/2.partial/*/0_4.npz'))
   monkeypatch.undo()
   assert evaluate(workdir, *flags) == 0
@@ -94,7 +94,7 @@ def test_a_signal_stops_it_and_a_second_call_goes_on(
   [
     (
       ['--metrics=verifer'],
-      "There is no metric 'verifer'. Did you mean 'verifier'?",
+      "Unknown metric 'verifer'. Did you mean 'verifier'?",
     ),
     (['--metrics=digits'], 'digits.source.MovingDigits'),
     (['--metrics=reconstruction'], 'this model has no autoencoder'),

@@ -1,4 +1,4 @@
-"""Tests of the conversion between uint8 and floats in [-1, 1]."""
+"""Tests of core/pixels.py: conversion to floats in [-1, 1], luma, PSNR."""
 
 import jax
 import jax.numpy as jnp
@@ -56,3 +56,16 @@ def test_to_float_rejects_other_types_than_uint8(dtype):
 def test_to_uint8_rejects_other_types_than_floats(dtype):
   with pytest.raises(TypeError, match=np.dtype(dtype).name):
     pixels.to_uint8(np.zeros(3, dtype))
+
+
+def test_luma_weighs_red_green_and_blue():
+  video = np.uint8([[255, 0, 0], [0, 255, 0], [0, 0, 255], [200, 200, 200]])
+  luma = pixels.luma(video)
+  assert luma.dtype == np.float32
+  np.testing.assert_allclose(luma, [76.245, 149.685, 29.07, 200], rtol=1e-5)
+
+
+def test_psnr_depends_on_the_peak_and_is_bounded():
+  error = np.float32([1e-2, 1e-4, 0])
+  np.testing.assert_allclose(pixels.psnr(error), [20, 40, 100], rtol=1e-5)
+  np.testing.assert_allclose(pixels.psnr(4 * error, 2.0), [20, 40, 100], 1e-5)

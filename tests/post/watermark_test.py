@@ -1,4 +1,4 @@
-"""Tests of post/watermark.py: what it lives through, and what not."""
+"""Tests of post/watermark.py: which changes the watermark survives."""
 
 import functools
 import io
@@ -12,7 +12,7 @@ from vgen_jax.post import watermark
 
 
 def scenery(seed: int, side: int = 128, t: int = 16) -> np.ndarray:
-  """A moving texture with the spectrum of photographs, and grain."""
+  """Returns a moving texture with the spectrum of photographs, and noise."""
   rng = np.random.default_rng(seed)
   frequency = np.fft.fftfreq(2 * side)
   radius = np.hypot(frequency[:, None], frequency[None])
@@ -31,7 +31,7 @@ def scenery(seed: int, side: int = 128, t: int = 16) -> np.ndarray:
 
 
 def compressed(video_thwc: np.ndarray, crf: int) -> np.ndarray:
-  """What comes back from H.264."""
+  """Returns a clip after H.264."""
   file = io.BytesIO()
   with av.open(file, 'w', format='mp4') as container:
     stream = container.add_stream('libx264', 8, options={'crf': str(crf)})
@@ -63,18 +63,18 @@ def z_of(video, key='ours') -> float:
   return watermark.detect(video, key).z
 
 
-def test_it_is_hardly_seen_and_surely_found():
-  """128 pixels, CRF 23: z > 6 in all clips, at 40 dB or more."""
+def test_the_watermark_is_invisible_and_detected():
+  """For 128 pixels and CRF 23, z > 6 in all clips at 40 dB or more."""
   for clip, marked in pairs():
     assert psnr(clip, marked) >= 40
     assert z_of(compressed(marked, 23)) > 6
     assert z_of(compressed(clip, 23)) < 4.5
-    assert z_of(compressed(marked, 23), 'theirs') < 4.5
+    assert z_of(compressed(marked, 23), 'another') < 4.5
 
 
 @pytest.mark.parametrize('content', ['scenery', 'flat', 'stripes'])
-def test_without_the_mark_scores_are_normal(content):
-  """Over keys, for whatever a clip shows."""
+def test_scores_without_a_watermark_are_normal(content):
+  """The distribution is over keys, for any content."""
   num_clips, num_keys = (70, 100) if content == 'scenery' else (1, 7_000)
   scores = []
   for seed in range(num_clips):
@@ -86,7 +86,7 @@ def test_without_the_mark_scores_are_normal(content):
     frame = watermark._luma(video).mean(0)
     scores += [watermark._score(frame, f'{seed}/{i}') for i in range(num_keys)]
   assert len(scores) == 7_000
-  if content == 'flat':  # Nothing to be seen scores nothing.
+  if content == 'flat':  # A clip without content has the score 0.
     assert np.std(scores) == 0 or abs(np.std(scores) - 1) < 0.03
     return
   assert abs(np.std(scores) - 1) < 0.03
@@ -95,7 +95,7 @@ def test_without_the_mark_scores_are_normal(content):
 
 
 @pytest.mark.slow
-def test_it_is_found_in_every_one_of_many_clips():
+def test_it_is_detected_in_each_of_100_clips():
   for seed in range(100):
     marked = watermark.embed(scenery(seed), 'ours')
     assert psnr(scenery(seed), marked) >= 40
@@ -103,7 +103,7 @@ def test_it_is_found_in_every_one_of_many_clips():
 
 
 @pytest.mark.slow
-def test_without_the_mark_scores_are_normal_at_length():
+def test_scores_of_many_clips_without_a_watermark_are_normal():
   frames = [watermark._luma(scenery(s, 64, 2)).mean(0) for s in range(300)]
   scores = np.array(
     [
@@ -116,13 +116,13 @@ def test_without_the_mark_scores_are_normal_at_length():
   assert abs((scores > 3).mean() - 1.35e-3) < 7e-4
 
 
-def test_p_values_count_both_ways_round():
+def test_p_values_account_for_the_mirror_image():
   p = [watermark.detect(pairs()[0][0], f'{i}').p_value for i in range(300)]
-  # Uniform below, and never too small: doubled chances are an upper bound.
+  # Doubling gives an upper bound, which is nearly uniform for small values.
   assert 0.02 < np.mean(np.array(p) < 0.1) < 0.18
 
 
-def test_it_lives_through_cuts_in_time_scaling_and_a_mirror():
+def test_it_survives_cuts_in_time_scaling_and_mirroring():
   for _, marked in pairs()[:3]:
     assert z_of(marked[5:7]) > 6
     assert z_of(compressed(marked[::2], 23)) > 6
@@ -131,15 +131,15 @@ def test_it_lives_through_cuts_in_time_scaling_and_a_mirror():
     assert found.mirrored
     assert not watermark.detect(marked, 'ours').mirrored
     smaller = [np.asarray(Image.fromarray(x).resize((96, 96))) for x in marked]
-    # Frequencies keep their number, so it is looked for where it is.
+    # Scaling back restores the positions of frequencies.
     larger = [
       np.asarray(Image.fromarray(x).resize((128, 128))) for x in smaller
     ]
     assert z_of(np.stack(larger)) > 6
 
 
-def test_a_crop_or_a_vertical_flip_defeats_it():
-  """As the docstring says: whoever promises more must change this."""
+def test_it_does_not_survive_a_crop_or_a_vertical_flip():
+  """The docstring of the module states this."""
   for _, marked in pairs()[:3]:
     crop = marked[:, 3:125, 3:125]
     crop = [np.asarray(Image.fromarray(x).resize((128, 128))) for x in crop]
@@ -155,7 +155,7 @@ def test_a_crop_or_a_vertical_flip_defeats_it():
     (np.zeros((2, 64, 64), np.uint8), ValueError, r'\[t, h, w, 3\]'),
   ],
 )
-def test_what_is_no_clip_is_refused(video, error, message):
+def test_bad_clips_are_errors(video, error, message):
   with pytest.raises(error, match=message):
     watermark.embed(video, 'ours')
   with pytest.raises(error, match=message):

@@ -1,7 +1,7 @@
-"""I3D is the published network: it says what PyTorch's says of the same clips.
+"""Tests of pretrained/i3d.py against PyTorch.
 
-Quick tests hold an eighth of the channels to what is stored; those marked slow
-hold all of it, and run PyTorch anew where it is installed.
+Quick tests compare a network with an eighth of the channels to stored outputs.
+Slow tests compare the full network, and run PyTorch if it is installed.
 """
 
 import re
@@ -18,13 +18,13 @@ from vgen_jax.pretrained import torch_names
 
 EPS = 1e-3
 HALF_PIXEL = 'bilinear-half-pixel'
-# The same error a hundred times over, and more, comes of each fault below.
+# Each fault below gives an error that is more than a hundred times as large.
 ENOUGH = 1e-3
 
 
-def clips(way: str = HALF_PIXEL) -> jax.Array:
+def clips(method: str = HALF_PIXEL) -> jax.Array:
   video_bthwc = jnp.array(seeded.clips(0, 4, 10, 40, 56))
-  protocol = {'resize': way, 'side': 224, 'range': (-1.0, 1.0)}
+  protocol = {'resize': method, 'side': 224, 'range': (-1.0, 1.0)}
   return features.prepare(video_bthwc, protocol)
 
 
@@ -32,7 +32,7 @@ def small(eps: float = EPS) -> i3d.I3D:
   return i3d.I3D(eps, num_classes=16, width=1 / 8)
 
 
-def test_it_is_the_network_of_pytorch_and_a_wrong_resize_is_seen():
+def test_it_equals_pytorch_and_a_wrong_resize_does_not():
   state, wanted = seeded.load('i3d_small')
   variables, network = i3d.variables(state), jax.jit(small().apply)
   halves = [network(variables, x) for x in jnp.split(clips(), 2)]
@@ -43,16 +43,16 @@ def test_it_is_the_network_of_pytorch_and_a_wrong_resize_is_seen():
   assert seeded.error(found['logits'], wanted['logits']) > 100 * ENOUGH
 
 
-def test_another_eps_is_seen():
+def test_another_eps_gives_another_result():
   state, wanted = seeded.load('i3d_small')
   found = jax.jit(small(1e-5).apply)(i3d.variables(state), clips()[:2])
   assert seeded.error(found['logits'], wanted['logits']) > 100 * ENOUGH
 
 
 @pytest.mark.slow
-def test_other_padding_of_pooling_is_seen(monkeypatch):
+def test_other_padding_of_pooling_gives_another_result(monkeypatch):
   state, wanted = seeded.load('i3d_small')
-  # PyTorch's own padding, which is the same on both sides.
+  # The padding of PyTorch, which is equal on both sides.
   around = lambda x, window, strides: i3d.nn.max_pool(
     x, window, strides, [(k // 2, k // 2) for k in window]
   )
@@ -62,7 +62,7 @@ def test_other_padding_of_pooling_is_seen(monkeypatch):
 
 
 def hassons(name: str) -> str:
-  """The name that Hasson's port gives to a layer of Piergiovanni's."""
+  """Returns the name in Hasson's port for a layer of Piergiovanni's port."""
   name = name.replace('logits', 'conv3d_0c_1x1').replace('.bn.', '.batch3d.')
   name = re.sub(r'^(Conv3d|Mixed)', lambda m: m[0].lower(), name)
   for ours, theirs in {
@@ -77,7 +77,7 @@ def hassons(name: str) -> str:
   return name
 
 
-def test_both_ports_names_are_known():
+def test_the_names_of_both_ports_are_known():
   state, _ = seeded.load('i3d_small')
   renamed = {hassons(name): array for name, array in state.items()}
   assert 'mixed_3b.branch_1.1.batch3d.running_var' in renamed
@@ -90,7 +90,7 @@ def test_both_ports_names_are_known():
   )
 
 
-def test_it_needs_nine_frames_and_has_as_many_parameters_as_published():
+def test_it_needs_9_frames_and_has_the_published_number_of_parameters():
   shape = lambda t, w: jax.ShapeDtypeStruct((1, t, 224, w, 3), jnp.float32)
   for t, w in ((8, 224), (16, 112)):
     with pytest.raises(ValueError, match=f'{t} frames of 224 x {w}'):
@@ -101,10 +101,10 @@ def test_it_needs_nine_frames_and_has_as_many_parameters_as_published():
 
 
 @pytest.mark.slow
-def test_all_of_it_is_the_network_of_pytorch():
+def test_the_full_size_equals_pytorch():
   state, wanted = seeded.load('i3d')
   network, x = i3d.I3D(EPS), clips()
-  variables = torch_names.fitting(network, i3d.variables(state), x)
+  variables = torch_names.check_variables(network, i3d.variables(state), x)
   found = jax.jit(network.apply)(variables, x)
   assert seeded.error(found['logits'], wanted['logits']) < ENOUGH
   found = jax.jit(i3d.I3D(1e-5).apply)(variables, x)

@@ -1,7 +1,7 @@
-"""Inception-v3 is FID's, and not the one that torchvision has.
+"""Tests of pretrained/inception.py: it is FID's network, not torchvision's.
 
-Quick tests hold an eighth of the channels to what PyTorch said; the one marked
-slow holds all of it.
+Quick tests compare a network with an eighth of the channels to outputs of
+PyTorch; the slow test compares the full network.
 """
 
 import functools
@@ -15,13 +15,13 @@ from vgen_jax.pretrained import features
 from vgen_jax.pretrained import inception
 from vgen_jax.pretrained import torch_names
 
-# Faults make an error a hundred times that, and more.
+# Faults give errors that are more than a hundred times as large.
 ENOUGH = 1e-3
 
 
-def images(way: str = 'bilinear-half-pixel', **changed) -> jax.Array:
+def images(method: str = 'bilinear-half-pixel', **changed) -> jax.Array:
   video_b1hwc = jnp.array(seeded.clips(0, 6, 1, 60, 80))
-  protocol = {'resize': way, 'side': 299, 'range': (-1.0, 1.0)} | changed
+  protocol = {'resize': method, 'side': 299, 'range': (-1.0, 1.0)} | changed
   return features.prepare(video_b1hwc, protocol)[:, 0]
 
 
@@ -32,14 +32,14 @@ def compiled():
 once = functools.cache(compiled)
 
 
-def said_of(x_bhwc: jax.Array, network):
-  """What the small network says of three images, and what it should."""
+def features_of(x_bhwc: jax.Array, network):
+  """Returns features of three images, and those of PyTorch."""
   state, wanted = seeded.load('inception_small')
   return network(torch_names.variables(state), x_bhwc[:3]), wanted
 
 
-def test_it_is_the_network_of_pytorch():
-  found, wanted = said_of(images(), once())
+def test_it_equals_pytorch():
+  found, wanted = features_of(images(), once())
   for layer in ('pooled', 'logits', 'logits_unbiased'):
     assert seeded.error(found[layer], wanted[layer]) < ENOUGH
   assert seeded.error(found['logits'], wanted['logits_unbiased']) > 0.5
@@ -48,14 +48,14 @@ def test_it_is_the_network_of_pytorch():
 @pytest.mark.parametrize(
   'x',
   [
-    {'way': 'bilinear-tf1'},
-    {'way': 'bicubic-antialias'},
+    {'method': 'bilinear-tf1'},
+    {'method': 'bicubic-antialias'},
     {'range': (0.0, 1.0)},
   ],
   ids=str,
 )
-def test_other_input_is_seen(x):
-  found, wanted = said_of(images(**x), once())
+def test_other_input_gives_another_result(x):
+  found, wanted = features_of(images(**x), once())
   assert seeded.error(found['pooled'], wanted['pooled']) > 100 * ENOUGH
 
 
@@ -68,33 +68,33 @@ def of_torchvision(x_bhwc):
   [('average_pool', of_torchvision), ('max_pool', None)],
   ids=['counts-padding', 'averages-last'],
 )
-def test_pooling_of_torchvision_is_seen(monkeypatch, name, other):
+def test_pooling_of_torchvision_gives_another_result(monkeypatch, name, other):
   if other is None:
     largest = inception.max_pool
     other = lambda x, stride=1: (
       largest(x, stride) if stride == 2 else inception.average_pool(x)
     )
   monkeypatch.setattr(inception, name, other)
-  found, wanted = said_of(images(), compiled())
+  found, wanted = features_of(images(), compiled())
   assert seeded.error(found['pooled'], wanted['pooled']) > 100 * ENOUGH
 
 
-def test_it_has_as_many_parameters_as_published():
+def test_it_has_the_published_number_of_parameters():
   network, key = inception.Inception(), jax.random.key(0)
   shape = lambda side: jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
   made = jax.eval_shape(network.init, key, shape(299))
   count = sum(x.size for x in jax.tree.leaves(made['params']))
   assert count == 23_850_960
-  with pytest.raises(ValueError, match='resize to 299'):
+  with pytest.raises(ValueError, match='resize them to 299'):
     jax.eval_shape(network.init, key, shape(256))
 
 
 @pytest.mark.slow
-def test_all_of_it_is_the_network_of_pytorch():
+def test_the_full_size_equals_pytorch():
   state, wanted = seeded.load('inception')
   variables, x = torch_names.variables(state), images()[:4]
   network = inception.Inception()
-  variables = torch_names.fitting(network, variables, x)
+  variables = torch_names.check_variables(network, variables, x)
   found = jax.jit(network.apply)(variables, x)
   assert seeded.error(found['logits'], wanted['logits']) < ENOUGH
   other = inception.Inception(batch_norm_eps=1e-5)

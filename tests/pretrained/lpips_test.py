@@ -1,4 +1,4 @@
-"""LPIPS is the published distance, on both trunks."""
+"""Tests of pretrained/lpips.py against PyTorch, for both trunks."""
 
 import jax
 import jax.numpy as jnp
@@ -25,7 +25,7 @@ def pairs(low: float = -1.0) -> jax.Array:
 
 
 @each_trunk
-def test_it_is_the_distance_of_pytorch(trunk, monkeypatch):
+def test_it_equals_pytorch(trunk, monkeypatch):
   variables, wanted_b = loaded(trunk)
   distance = jax.jit(lambda a, b: lpips.distance(variables, trunk, a, b))
   a, b = pairs()
@@ -33,11 +33,11 @@ def test_it_is_the_distance_of_pytorch(trunk, monkeypatch):
   assert seeded.error(found_b, wanted_b) < ENOUGH
   np.testing.assert_array_equal(distance(a, a), 0)
   np.testing.assert_allclose(distance(b, a), found_b, rtol=1e-4)
-  # Pixels in [0, 1] are what users get wrong.
+  # Pixels in [0, 1] are a common mistake.
   assert seeded.error(distance(*pairs(low=0.0)), wanted_b) > 50 * ENOUGH
 
 
-def test_version_0_0_is_seen(monkeypatch):
+def test_version_0_0_gives_another_result(monkeypatch):
   variables, wanted_b = loaded('alex')
   monkeypatch.setattr(lpips, '_SHIFT', (0.0, 0.0, 0.0))
   monkeypatch.setattr(lpips, '_SCALE', (1.0, 1.0, 1.0))
@@ -45,7 +45,7 @@ def test_version_0_0_is_seen(monkeypatch):
   assert seeded.error(found_b, wanted_b) > 50 * ENOUGH
 
 
-def test_what_does_not_fit_is_refused():
+def test_arrays_that_do_not_fit_are_errors():
   state, _ = seeded.load('lpips_alex')
   with pytest.raises(ValueError, match=r"features.2.weight is missing.*'vgg'"):
     lpips.variables('vgg', state, state)
@@ -66,5 +66,5 @@ def test_images_must_not_be_too_small(trunk):
     return jax.eval_shape(distance, x, x)
 
   assert of_side(32).shape == (1,)
-  with pytest.raises(ValueError, match='32 x 32 are enough'):
+  with pytest.raises(ValueError, match='use 32 x 32'):
     of_side(15)

@@ -1,12 +1,12 @@
-"""Computes with PyTorch what the networks of JAX are tested against.
+"""Computes references for the tests of networks with PyTorch.
 
   python -m tests.pretrained.make_references
 
-wants PyTorch (the extra `parity`) and writes `references/`
-anew. Do so when a network in torch_networks.py was wrong, and say why.
+needs PyTorch (the extra `parity`) and rewrites `references/`. Run it only if a
+network in torch_networks.py was wrong, and give the reason in the commit.
 
-Weights are seeded; statistics of batch norms are gathered on clips, since with
-made-up ones a network says nearly the same of each clip, whatever is wrong.
+Weights are seeded. The statistics of batch norms are computed on clips: with
+arbitrary ones, outputs are nearly equal for all clips, which hides errors.
 """
 
 import sys
@@ -25,7 +25,7 @@ TO_CALIBRATE = (1, 2, 3)  # Seeds of batches.
 
 
 def video(seed, count, side, t, h, w):
-  """Returns clips in [-1, 1], resized as PyTorch does; frames of a lone one."""
+  """Returns clips in [-1, 1], resized by PyTorch; or frames of one clip."""
   clips = torch.from_numpy(seeded.clips(seed, count, t, h, w)).float()
   frames = clips.flatten(0, 1).permute(0, 3, 1, 2)
   frames = functional.interpolate(
@@ -46,7 +46,7 @@ def seed_weights(network):
 
 
 def calibrate(network, batches):
-  """Gathers the statistics of batch norms, rounded as they are stored."""
+  """Sets the statistics of batch norms, rounded as they are stored."""
   network.train()
   for batch in batches:
     network(batch)
@@ -62,7 +62,7 @@ def state_of(network):
 
 @torch.no_grad()
 def i3d(count=4, **kwargs):
-  """Returns a calibrated I3D, and what it says of the clips of seed 0."""
+  """Returns a calibrated I3D, and its outputs for the clips of seed 0."""
   network = torch_networks.I3D(**kwargs)
   seed_weights(network)
   calibrate(network, (video(s, 4, 224, **I3D_CLIPS) for s in TO_CALIBRATE))
@@ -71,7 +71,7 @@ def i3d(count=4, **kwargs):
 
 @torch.no_grad()
 def inception(count=6, **kwargs):
-  """Returns a calibrated Inception-v3, and what it says of images."""
+  """Returns a calibrated Inception-v3, and its outputs for images."""
   network = torch_networks.Inception(**kwargs)
   seed_weights(network)
   calibrate(network, (images(s, 8, **IMAGES) for s in TO_CALIBRATE))
@@ -84,7 +84,7 @@ def lpips(trunk, width):
   network = torch_lpips.Lpips(trunk, width)
   seed_weights(network)
   for lin in network.lins:
-    lin.weight.abs_()  # As they are in the published heads.
+    lin.weight.abs_()  # As in the published heads.
   clips = torch.from_numpy(seeded.clips(0, 6, 2, 64, 72)).float()
   a, b = (clips / 127.5 - 1).permute(1, 0, 4, 2, 3)
   return network, network(a, b)
@@ -149,7 +149,7 @@ def main():
     'inception': lambda: inception(4),
   }.items():
     network, outputs = make()
-    if 'small' not in name:  # They are wide, and say no more.
+    if 'small' not in name:  # Other outputs are large and redundant.
       outputs.pop('pooled')
       outputs = {'logits': outputs['logits']}
     outputs = {k: v.numpy() for k, v in outputs.items()}

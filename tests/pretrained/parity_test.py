@@ -1,6 +1,6 @@
-"""The whole way of a number, from a file to features, against PyTorch itself.
+"""Features computed from a file, against PyTorch.
 
-For those who have the extra `parity`; others skip it.
+They need the extra `parity`, and are skipped without it.
 """
 
 import dataclasses
@@ -11,25 +11,25 @@ import pytest
 from tests.pretrained import seeded
 from vgen_jax.pretrained import identity
 from vgen_jax.pretrained import protocols
-from vgen_jax.pretrained import weights
+from vgen_jax.pretrained import weight_files
 
 torch = pytest.importorskip('torch')
 from tests.pretrained import make_references  # noqa: E402
 
 pytestmark = [
   pytest.mark.slow,
-  pytest.mark.filterwarnings('ignore'),  # TorchScript is to go one day.
+  pytest.mark.filterwarnings('ignore'),  # TorchScript is deprecated.
 ]
 ENOUGH = 1e-3
 
 
 def publish(monkeypatch, path, key: str):
-  """Makes a file the one that a key of the table stands for."""
+  """Makes a file the expected one for a key of the table."""
   with open(path, 'rb') as file:
     found = identity.of(file)
-  entry = weights.FILES[key]
+  entry = weight_files.FILES[key]
   entry = dataclasses.replace(entry, names=(path.name,), identities=(found,))
-  monkeypatch.setitem(weights.FILES, key, entry)
+  monkeypatch.setitem(weight_files.FILES, key, entry)
 
 
 def test_fvd_from_torchscript(monkeypatch, tmp_path):
@@ -40,12 +40,12 @@ def test_fvd_from_torchscript(monkeypatch, tmp_path):
   publish(monkeypatch, tmp_path / 'i3d.pt', 'i3d-torchscript')
   clips = seeded.clips(0, 4, **make_references.I3D_CLIPS)
   extract = lambda name: protocols.fvd(
-    name, frames=10, places=[tmp_path], batch_size=4
+    name, frames=10, folders=[tmp_path], batch_size=4
   ).extract(clips)
   logits = wanted['logits'].numpy()
   assert seeded.error(extract('stylegan-v'), logits) < ENOUGH
   assert seeded.error(extract('original'), logits) > 100 * ENOUGH
-  # What is stored is what comes out today.
+  # The stored reference is still the output.
   _, stored = seeded.load('i3d')
   assert seeded.error(stored['logits'], logits) < ENOUGH
 
@@ -56,7 +56,7 @@ def test_fid_from_a_state_dict(monkeypatch, tmp_path):
   publish(monkeypatch, tmp_path / 'inception.pth', 'inception')
   clips = seeded.clips(0, 4, **make_references.IMAGES)
   extract = lambda name, layer: protocols.frames(
-    name, layer=layer, places=[tmp_path], batch_size=4
+    name, layer=layer, folders=[tmp_path], batch_size=4
   ).extract(clips)
   pooled = wanted['pooled'].numpy()
   assert seeded.error(extract('pytorch-fid', 'pooled'), pooled) < ENOUGH
@@ -79,6 +79,6 @@ def test_lpips_from_two_files(monkeypatch, tmp_path, trunk):
     torch.save(part, path, _use_new_zipfile_serialization=key == trunk)
     publish(monkeypatch, path, f'lpips-{key}')
   clips = seeded.clips(0, 6, 2, 64, 72)
-  lpips = protocols.perceptual(trunk, places=[tmp_path])
-  found = lpips.measure(clips[:, :1], clips[:, 1:])[:, 0]
+  lpips = protocols.perceptual(trunk, folders=[tmp_path])
+  found = lpips.by_frame(clips[:, :1], clips[:, 1:])[:, 0]
   assert seeded.error(found, wanted.numpy()) < ENOUGH

@@ -28,11 +28,11 @@ SPEC = {
 
 @pytest.fixture
 def loaded(monkeypatch):
-  """Seeded weights in the place of the published ones."""
+  """Replaces the published weights by seeded ones."""
   state, _ = seeded.load('lpips_alex')
   heads = {k: abs(v) for k, v in state.items() if k.startswith('lin')}
 
-  def load(name, places=None):
+  def load(name, folders=None):
     arrays = {'lpips-alex-trunk': state, 'lpips-alex': heads}[name]
     return types.SimpleNamespace(arrays=arrays)
 
@@ -40,7 +40,7 @@ def loaded(monkeypatch):
   return lpips.variables('alex', state, heads)
 
 
-def test_a_clip_is_as_far_as_its_frames(loaded):
+def test_the_distance_of_a_clip_is_the_mean_over_frames(loaded):
   video_bthwc = jnp.array(seeded.clips(0, 2, 3, 64, 64), jnp.float32)
   video_bthwc = video_bthwc / 127.5 - 1
   other_bthwc = video_bthwc[:, ::-1]
@@ -61,8 +61,8 @@ def test_a_clip_is_as_far_as_its_frames(loaded):
   )
 
 
-def test_a_config_can_ask_for_it(loaded):
-  """Its gradient reaches the autoencoder, which it has no parameters in."""
+def test_a_config_can_select_it(loaded):
+  """Its gradient reaches the autoencoder; it adds no parameters."""
   model = build.model(SPEC, Schema((1, 64, 64, 3)))
   video = jax.random.uniform(jax.random.key(0), (2, 1, 64, 64, 3), minval=-1)
   rngs = {'params': jax.random.key(1), 'noise': jax.random.key(2)}
@@ -85,8 +85,8 @@ def test_a_config_can_ask_for_it(loaded):
   assert max(float(jnp.abs(x).max()) for x in jax.tree.leaves(gradient)) > 0
 
 
-def test_absent_weights_and_unknown_trunks_are_told(tmp_path):
+def test_missing_weights_and_unknown_trunks_are_errors(tmp_path):
   with pytest.raises(weights.WeightsMissingError, match='vgg16'):
-    perceptual.LPIPS(places=[str(tmp_path)])
+    perceptual.LPIPS(folders=[str(tmp_path)])
   with pytest.raises(ValueError, match="trunk is 'vg'"):
     perceptual.LPIPS('vg')

@@ -1,4 +1,4 @@
-"""Each way to resize is that of the code it is named for."""
+"""Tests of pretrained/resize.py against the code that methods are named for."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -24,7 +24,7 @@ def worst(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def tf1(image_hwc: np.ndarray, side: int) -> np.ndarray:
-  """Pixel by pixel, as TensorFlow 1 has it: place i * scale, no half."""
+  """Resizes pixel by pixel as TensorFlow 1: pixel i comes from i * scale."""
   h, w, c = image_hwc.shape
   made = np.zeros((side, side, c))
   for y, x in np.ndindex(side, side):
@@ -49,7 +49,7 @@ def pillows(image_hwc: np.ndarray, side: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize(('side', 'size'), [(30, 'up'), (7, 'down')])
-def test_each_is_what_it_is_named_for_and_no_other(side, size):
+def test_each_method_equals_its_reference_and_no_other(side, size):
   _, of_pytorch = seeded.load('resize')
   image_hwc = frame()[0, 0]
   wanted = {
@@ -63,22 +63,22 @@ def test_each_is_what_it_is_named_for_and_no_other(side, size):
       assert is_close == (name == other), (name, other)
 
 
-def test_the_crop_keeps_the_aspect():
+def test_the_crop_keeps_the_aspect_ratio():
   _, of_pytorch = seeded.load('resize')
-  # 12 x 17 became 24 x 34; the middle of it is cut out.
+  # 12 x 17 becomes 24 x 34, of which the centre is kept.
   wanted = of_pytorch['aspect'][:, 5:29]
   assert worst(resized('bilinear-half-pixel-crop', 24), wanted) < CLOSE
   assert worst(resized('bilinear-half-pixel', 24), wanted) > 10
 
 
-@pytest.mark.parametrize('name', resize.NAMES)
-def test_what_is_even_stays_so(name):
+@pytest.mark.parametrize('name', resize.METHODS)
+def test_constant_frames_stay_constant(name):
   video = jnp.full((2, 3, 9, 14, 1), 200, jnp.uint8)
   found = resize.resize(name, video, 11)
   assert found.shape == (2, 3, 11, 11, 1)
   np.testing.assert_allclose(found, 200, rtol=1e-5)
 
 
-def test_a_wrong_name_is_told_the_right_one():
+def test_an_unknown_method_is_an_error():
   with pytest.raises(ValueError, match="Did you mean 'bilinear-tf1'"):
     resize.resize('bilinear-tf', jnp.zeros((1, 1, 4, 4, 3)), 8)

@@ -1,8 +1,8 @@
-"""Weights and clips that NumPy makes of a seed, alike with PyTorch and JAX.
+"""Weights and clips from a seed by NumPy, equal for PyTorch and JAX.
 
-So a reference has to keep no weights: only their names and shapes, the
-statistics of batch norms, and what came out. `RandomState` draws the same in
-every version of NumPy.
+So a reference does not contain weights, but only their names and shapes, the
+statistics of batch norms, and the outputs. `RandomState` gives the same numbers
+in every version of NumPy.
 """
 
 import json
@@ -16,7 +16,7 @@ STATISTICS = ('running_mean', 'running_var')
 
 
 def arrays(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-  """Returns a state dict: He's kernels, scales about 1, small biases."""
+  """Returns a state dict: He initialisation, scales near 1, small biases."""
   made = {}
   for name, shape in shapes.items():
     rng = np.random.RandomState(zlib.crc32(name.encode()))
@@ -36,7 +36,7 @@ def arrays(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
 
 
 def clips(seed: int, count: int, t: int, h: int, w: int) -> np.ndarray:
-  """Returns uint8 `[b, t, h, w, 3]`: soft shapes that move, and some grain."""
+  """Returns uint8 `[b, t, h, w, 3]`: smooth moving shapes with noise."""
   rng = np.random.RandomState(seed)
   y, x = np.mgrid[:h, :w] / max(h, w)
   made = np.zeros((count, t, h, w, 3))
@@ -53,7 +53,7 @@ def clips(seed: int, count: int, t: int, h: int, w: int) -> np.ndarray:
 
 
 def save(name: str, state: dict[str, np.ndarray], **outputs: np.ndarray):
-  """Writes a reference: shapes, statistics (as float16), and outputs."""
+  """Writes a reference: shapes, statistics as float16, and outputs."""
   statistics = [v for k, v in state.items() if k.endswith(STATISTICS)]
   shapes = {k: v.shape for k, v in state.items()}
   np.savez_compressed(
@@ -78,10 +78,10 @@ def load(name: str) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
 
 
 def error(found: np.ndarray, wanted: np.ndarray) -> float:
-  """Returns the worst error, relative to how much samples differ.
+  """Returns the worst error, relative to the spread of samples.
 
-  A network that says the same of every clip would pass any other measure. The
-  first of the samples will do.
+  An error relative to the size of outputs would accept a network with equal
+  outputs for all clips. `found` may have fewer samples than `wanted`.
   """
   gap = np.asarray(found) - wanted[: len(found)]
   return float(np.abs(gap).max() / np.std(wanted, 0).mean())

@@ -1,4 +1,4 @@
-"""Files of PyTorch are read to the bit, and what would do harm is refused.
+"""Tests of pretrained/torch_files.py and torch_pickle.py.
 
 The files in `references/` were written by PyTorch; see make_references.py.
 """
@@ -39,7 +39,7 @@ CONTENT = {
 
 
 @pytest.mark.parametrize('name', ['zip.pt', 'legacy.pth'])
-def test_saved_tensors_are_read_to_the_bit(name):
+def test_saved_tensors_are_read_exactly(name):
   found = torch_files.read(seeded.REFERENCES / name)
   assert found.arrays.keys() == CONTENT.keys()
   for key, wanted in CONTENT.items():
@@ -63,7 +63,7 @@ def test_torchscript_is_read_with_the_eps_of_its_code(name):
 
 
 class Called:
-  """Pickled, it calls a function when it is read."""
+  """An object whose pickle calls a function when it is read."""
 
   def __init__(self, function, *args):
     self.call = (function, args)
@@ -73,7 +73,7 @@ class Called:
 
 
 def archive(path, data: bytes, **storages: bytes):
-  """Writes a zip archive with this pickle in it."""
+  """Writes a zip archive that contains a pickle."""
   with zipfile.ZipFile(path, 'w') as file:
     file.writestr('a/data.pkl', data)
     for key, content in storages.items():
@@ -93,16 +93,16 @@ def legacy(path, data: bytes):
 )
 def test_functions_are_not_called(tmp_path, write, function):
   harm = pickle.dumps({'a': Called(function, f'touch {tmp_path}/harm')})
-  with pytest.raises(ValueError, match=r'asks for .*, which is refused'):
+  with pytest.raises(ValueError, match=r'refers to .*, which is refused'):
     torch_files.read(write(tmp_path / 'file', harm))
   assert not (tmp_path / 'harm').exists()
-  if function is os.system:  # It would have done so.
+  if function is os.system:  # An ordinary unpickler calls it.
     pickle.loads(harm)
     assert (tmp_path / 'harm').exists()
 
 
 def tensor(size: tuple, stride: tuple, offset: int = 0, count: int = 6):
-  """Returns the pickle of a tensor, in a storage of six numbers."""
+  """Returns the pickle of a tensor with a storage of `count` numbers."""
   integers = lambda v: b'(' + b''.join(b'I%d\n' % n for n in v) + b't'
   storage = b'(X\7\0\0\0storagectorch\nFloatStorage\nX\1\0\0\x000X\3\0\0\0cpu'
   storage += b'I%d\ntQ' % count
@@ -111,7 +111,7 @@ def tensor(size: tuple, stride: tuple, offset: int = 0, count: int = 6):
   return b'}X\1\0\0\0x' + rebuild + b'(' + args + b'I00\nNtRs.'
 
 
-def test_a_tensor_stays_within_its_storage(tmp_path):
+def test_a_tensor_must_lie_within_its_storage(tmp_path):
   numbers = np.arange(6, dtype=np.float32)
   read = lambda **kwargs: torch_files.read(
     archive(tmp_path / 'file', tensor(**kwargs), **{'0': numbers.tobytes()})
@@ -134,23 +134,25 @@ def test_a_tensor_stays_within_its_storage(tmp_path):
     read(size=(2,), stride=(1,), count=7)
 
 
-def test_what_a_pickle_is_given_it_cannot_change(tmp_path):
+def test_a_pickle_cannot_change_the_values_it_gets(tmp_path):
   for name in (b'ctorch\nFloatStorage\n', b'ctorch._utils\n_rebuild_tensor\n'):
-    with pytest.raises(ValueError, match='changes what it was given'):
+    with pytest.raises(
+      ValueError, match='changes a value that it must not change'
+    ):
       torch_files.read(archive(tmp_path / 'file', b'\x80\2' + name + b'}b.'))
 
 
 @pytest.mark.parametrize('name', ['zip.pt', 'legacy.pth', 'scripted.pt'])
-def test_a_broken_file_is_told(tmp_path, name):
+def test_a_broken_file_is_an_error(tmp_path, name):
   content = (seeded.REFERENCES / name).read_bytes()
   for part in (content[: len(content) // 2], b'', b'PK\3\4', b'no such thing'):
     path = tmp_path / name
     path.write_bytes(part)
-    with pytest.raises(ValueError, match=f'{name} is no file of tensors'):
+    with pytest.raises(ValueError, match=f'{name} is not a file of tensors'):
       torch_files.read(path)
 
 
-def test_nothing_is_parsed_of_another_file(tmp_path, monkeypatch):
+def test_a_file_with_another_identity_is_not_parsed(tmp_path, monkeypatch):
   path = seeded.REFERENCES / 'zip.pt'
   content = path.read_bytes()
   size, sha256 = len(content), hashlib.sha256(content).hexdigest()
@@ -177,12 +179,12 @@ def test_nothing_is_parsed_of_another_file(tmp_path, monkeypatch):
       torch_files.read(path, [wrong])
     assert error.value.found.git_sha1 == blob
   for vague in (identity.Identity(size), identity.Identity(size, sha256[:7])):
-    with pytest.raises(ValueError, match='names no file'):
+    with pytest.raises(ValueError, match='does not identify a file'):
       torch_files.read(path, [vague])
 
 
-def test_a_tensor_is_no_storage(tmp_path):
-  """One number, expanded, would let a tensor of it look at what is beyond."""
+def test_a_tensor_cannot_be_used_as_a_storage(tmp_path):
+  """A tensor of an expanded number would read beyond its memory."""
   expanded = tensor(size=(4096,), stride=(0,), count=1)
   inner = expanded.removeprefix(b'}X\1\0\0\0x').removesuffix(b's.')
   storage = inner[inner.index(b'(X\7') : inner.index(b'Q') + 1]
@@ -194,32 +196,32 @@ def test_a_tensor_is_no_storage(tmp_path):
     archive(tmp_path / 'zip', harm, **{'0': one}),
     legacy(tmp_path / 'legacy', harm.replace(b'tQ', b'NtQ') + after),
   ):
-    with pytest.raises(ValueError, match='no file of tensors'):
+    with pytest.raises(ValueError, match='not a file of tensors'):
       torch_files.read(path)
 
 
 def patched(path, **bytes_at):
-  """Changes a byte in both headers of the one entry of a zip archive."""
+  """Changes bytes in both headers of the only entry of a zip archive."""
   content = bytearray(path.read_bytes())
   central = content.index(b'PK\1\2')
-  for place, byte in bytes_at.items():
-    content[int(place[1:])] = content[central + int(place[1:]) + 2] = byte
+  for offset, byte in bytes_at.items():
+    content[int(offset[1:])] = content[central + int(offset[1:]) + 2] = byte
   path.write_bytes(content)
   return path
 
 
-def test_what_cannot_be_unpacked_is_told(tmp_path):
+def test_an_archive_that_cannot_be_unpacked_is_an_error(tmp_path):
   path = tmp_path / 'file'
   for broken in (
     lambda: patched(archive(path, b'}.'), _6=1),  # Encrypted.
-    lambda: patched(archive(path, b'}.'), _8=99),  # Of no known packing.
+    lambda: patched(archive(path, b'}.'), _8=99),  # Unknown compression.
     lambda: archive(path, b'\x80\4\x8e' + b'\xff' * 7 + b'\x3f.'),  # Too long.
   ):
-    with pytest.raises(ValueError, match='no file of tensors'):
+    with pytest.raises(ValueError, match='not a file of tensors'):
       torch_files.read(broken())
 
 
-def test_a_small_file_does_not_fill_the_memory(tmp_path):
+def test_a_small_file_cannot_unpack_to_a_huge_one(tmp_path):
   path = tmp_path / 'file'
   with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as file:
     file.writestr('a/data.pkl', tensor((1,), (1,)))

@@ -1,10 +1,10 @@
-"""LPIPS once more, in PyTorch: what that of JAX is held to."""
+"""LPIPS in PyTorch, the reference for the tests."""
 
 import torch
 from torch import nn
 
-# Of torchvision's `features`: (channels in, out, size, stride, padding) of a
-# convolution, size of a pooling, or a place that is compared.
+# Layers of torchvision's `features`: (channels in, out, size, stride, padding)
+# of a convolution, size of a pooling, or a layer that is compared.
 ALEX = [(3, 64, 11, 4, 2), 'relu', 'depth', 3, (64, 192, 5, 1, 2), 'relu']
 ALEX += ['depth', 3, (192, 384, 3, 1, 1), 'relu', 'depth']
 ALEX += [(384, 256, 3, 1, 1), 'relu', 'depth', (256, 256, 3, 1, 1), 'relu']
@@ -18,7 +18,7 @@ TRUNKS = {'alex': ALEX, 'vgg': VGG}
 
 
 class Lpips(nn.Module):
-  """Of two images `[b, 3, h, w]` in [-1, 1]: their distance `[b]`."""
+  """Distance `[b]` of two images `[b, 3, h, w]` in [-1, 1]."""
 
   def __init__(self, trunk, width=1.0):
     super().__init__()

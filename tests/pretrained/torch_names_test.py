@@ -1,4 +1,4 @@
-"""Names and layouts of PyTorch become those of linen, all or none."""
+"""Tests of pretrained/torch_names.py."""
 
 import flax.linen as nn
 import jax
@@ -32,16 +32,18 @@ def state() -> dict[str, np.ndarray]:
   return {k: rng.random(v, np.float32) for k, v in shapes.items()}
 
 
-def fitting(arrays: dict[str, np.ndarray]):
+def converted(arrays: dict[str, np.ndarray]):
   shape = jax.ShapeDtypeStruct((1, 5, 6, 3), jnp.float32)
-  return torch_names.fitting(Network(), torch_names.variables(arrays), shape)
+  return torch_names.check_variables(
+    Network(), torch_names.variables(arrays), shape
+  )
 
 
-def test_layers_do_what_they_did():
+def test_layers_compute_the_same_as_in_pytorch():
   s = state()
-  variables = fitting(s | {'bn.num_batches_tracked': np.zeros((), np.int64)})
+  variables = converted(s | {'bn.num_batches_tracked': np.zeros((), np.int64)})
   x_bhwc = np.random.default_rng(1).random((1, 5, 6, 3), np.float32)
-  # By hand, in the middle of a row: the kernel sees three pixels.
+  # Computed by hand in the middle of a row, where the kernel has 3 pixels.
   window_ci = x_bhwc[0, 2, 2:5].T
   y = np.einsum('oci,ci->o', s['conv.weight'][:, :, 0], window_ci)
   y = (y + s['conv.bias'] - s['bn.running_mean']) * s['bn.weight']
@@ -51,13 +53,13 @@ def test_layers_do_what_they_did():
   np.testing.assert_allclose(found, wanted, rtol=1e-5)
 
 
-def test_what_does_not_fit_is_named():
+def test_arrays_that_do_not_fit_are_named():
   with pytest.raises(ValueError, match=r'params/aux/kernel.*unknown in the'):
-    fitting(state() | {'aux.weight': np.zeros((3, 3))})
+    converted(state() | {'aux.weight': np.zeros((3, 3))})
   with pytest.raises(ValueError, match=r'conv/kernel is \(1, 1, 3, 4\), but'):
-    fitting(state() | {'conv.weight': np.zeros((4, 3, 1, 1))})
+    converted(state() | {'conv.weight': np.zeros((4, 3, 1, 1))})
   for name in state():
     rest = state()
     del rest[name]
     with pytest.raises(ValueError, match=r'1 arrays do not fit.* is missing'):
-      fitting(rest)
+      converted(rest)

@@ -1,7 +1,8 @@
-"""I3D and Inception-v3 once more, in PyTorch: what those of JAX are held to.
+"""I3D and Inception-v3 in PyTorch, the references for the tests.
 
-Written from the papers and the names in published state dicts, and apart from
-the JAX code: padding is reckoned by hand, pooling pads with zeros.
+They were written from the papers and the names in published state dicts,
+independently of the JAX code: padding is computed explicitly, and pooling pads
+with zeros.
 """
 
 import torch
@@ -22,7 +23,7 @@ MIXED = {
 
 
 def pad_same(x, sizes, strides):
-  """Adds zeros so that ceil(size / stride) windows fit, more of them last."""
+  """Pads with zeros so that ceil(size / stride) windows fit."""
   pads = []
   for n, k, s in zip(x.shape[2:], sizes, strides, strict=True):
     need = max((-(-n // s) - 1) * s + k - n, 0)
@@ -68,7 +69,7 @@ class Mixed(nn.Module):
 
 
 class I3D(nn.Module):
-  """Of clips `[b, 3, t, 224, 224]`: logits, and what they are made of."""
+  """Logits and pooled features of clips `[b, 3, t, 224, 224]`."""
 
   def __init__(self, num_classes=400, width=1.0, eps=1e-3):
     super().__init__()
@@ -107,7 +108,7 @@ class Unit(nn.Module):
 
 
 class Block(nn.Module):
-  """Branches side by side; a branch that forks has a list at its end.
+  """Parallel branches; a branch that splits has a list at its end.
 
   A unit is (name, channels, size, stride); 'pool' stands for the pooling.
   """
@@ -229,7 +230,7 @@ def split(i, width, pool):
 
 
 class Inception(nn.Module):
-  """Of images `[b, 3, 299, 299]`: logits, and what they are made of."""
+  """Logits and pooled features of images `[b, 3, 299, 299]`."""
 
   def __init__(self, num_classes=1008, width=1.0):
     super().__init__()

@@ -1,4 +1,4 @@
-"""A file of weights is the right one, or there is no number."""
+"""Tests of pretrained/weights.py: only the right file is loaded."""
 
 import dataclasses
 import json
@@ -11,6 +11,7 @@ import pytest
 from tests.pretrained import seeded
 from vgen_jax.pretrained import identity
 from vgen_jax.pretrained import protocols
+from vgen_jax.pretrained import weight_files
 from vgen_jax.pretrained import weights
 
 KEY = 'i3d-torchscript'
@@ -22,14 +23,14 @@ def identity_of(name: str) -> identity.Identity:
 
 
 @pytest.fixture
-def entry(monkeypatch) -> weights.Entry:
-  """An entry whose file is a small one of the references."""
+def entry(monkeypatch) -> weight_files.Entry:
+  """Returns an entry whose file is a small one of `references/`."""
   entry = dataclasses.replace(
-    weights.FILES[KEY],
+    weight_files.FILES[KEY],
     names=('right.pt', 'alias.pt'),
     identities=(identity_of('scripted.pt'),),
   )
-  monkeypatch.setitem(weights.FILES, KEY, entry)
+  monkeypatch.setitem(weight_files.FILES, KEY, entry)
   return entry
 
 
@@ -60,17 +61,17 @@ def test_folders_come_from_the_environment(tmp_path, entry, monkeypatch):
 
 
 @pytest.mark.parametrize(
-  'ask',
+  'build',
   [
-    lambda places: protocols.fvd('stylegan-v', places=places),
-    lambda places: protocols.frames('torch-fidelity', places=places),
-    lambda places: protocols.perceptual('alex', places=places),
+    lambda folders: protocols.fvd('stylegan-v', folders=folders),
+    lambda folders: protocols.frames('torch-fidelity', folders=folders),
+    lambda folders: protocols.perceptual('alex', folders=folders),
   ],
   ids=['fvd', 'frames', 'lpips'],
 )
-def test_without_a_file_there_is_no_number(tmp_path, ask):
+def test_a_missing_file_is_named(tmp_path, build):
   with pytest.raises(weights.WeightsMissingError) as error:
-    ask([tmp_path / 'a', tmp_path / 'b'])
+    build([tmp_path / 'a', tmp_path / 'b'])
   entry, message = error.value.entry, str(error.value)
   (only,) = entry.identities
   for part in (
@@ -91,38 +92,38 @@ def test_without_a_file_there_is_no_number(tmp_path, ask):
   assert len(report['searched']) == 2 * len(entry.names)
 
 
-def test_the_eps_in_the_code_is_that_of_the_table(tmp_path, entry, monkeypatch):
+def test_the_eps_in_the_code_must_equal_the_table(tmp_path, entry, monkeypatch):
   put(tmp_path, 'right.pt')
   assert weights.load(KEY, [tmp_path]).entry.batch_norm_eps == 1e-3
   wrong = dataclasses.replace(entry, batch_norm_eps=1e-5)
-  monkeypatch.setitem(weights.FILES, KEY, wrong)
-  with pytest.raises(ValueError, match=r'adds \[0.001\].*table says 1e-05'):
+  monkeypatch.setitem(weight_files.FILES, KEY, wrong)
+  with pytest.raises(ValueError, match=r'adds \[0.001\].*states 1e-05'):
     weights.load(KEY, [tmp_path])
 
 
-def test_what_is_taken_for_it_is_told_what_it_is(tmp_path, entry, monkeypatch):
+def test_a_file_that_is_easily_confused_is_named(tmp_path, entry, monkeypatch):
   put(tmp_path, 'right.pt', 'legacy.pth')
   other = identity_of('legacy.pth').git_sha1
-  monkeypatch.setitem(weights.REFUSED, other, 'something else')
+  monkeypatch.setitem(weight_files.REFUSED, other, 'something else')
   with pytest.raises(identity.WrongFileError, match='is something else'):
     weights.load(KEY, [tmp_path])
 
 
-def test_the_table_is_sound():
-  for entry in weights.FILES.values():
+def test_the_table_is_consistent():
+  for entry in weight_files.FILES.values():
     assert entry.sources
     for one in entry.identities:
       assert re.fullmatch('[0-9a-f]{64}|', one.sha256)
       assert re.fullmatch('[0-9a-f]{40}|', one.git_sha1)
       assert one.sha256 or one.git_sha1
-      # Names of the publishers bear the first digits.
+      # Some file names contain the first digits.
       digits = re.search(r'-([0-9a-f]{8})\.pth', entry.names[0])
       assert digits is None or one.sha256.startswith(digits[1])
-  hashes = [one for e in weights.FILES.values() for one in e.identities]
+  hashes = [one for e in weight_files.FILES.values() for one in e.identities]
   assert len(set(hashes)) == len(hashes)
-  assert not {one.git_sha1 for one in hashes} & set(weights.REFUSED)
-  # As in the codes that publish with them.
-  eps = {key: entry.batch_norm_eps for key, entry in weights.FILES.items()}
+  assert not {one.git_sha1 for one in hashes} & set(weight_files.REFUSED)
+  # As in the code that uses the weights.
+  eps = {key: entry.batch_norm_eps for key, entry in weight_files.FILES.items()}
   assert eps['i3d-torchscript'] == eps['inception'] == 1e-3
   assert eps['i3d-videogpt'] == 1e-5
   with pytest.raises(ValueError, match="Did you mean 'inception'"):

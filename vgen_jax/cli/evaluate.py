@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
   from vgen_jax.evaluation.metrics import registry
 
   if args.list:
-    print('\n'.join(registry.known()))
+    print('\n'.join(registry.available()))
     return 0
   if args.workdir is None:
     raise ValueError('--workdir is required: the run to evaluate.')
@@ -79,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
   from vgen_jax.runtime import preemption
 
   cluster.join(args)
-  metrics = registry.check(args.metrics.split(','))  # Before reading anything.
+  # Checked before anything is read.
+  metrics = registry.check_names(args.metrics.split(','))
   overrides = config_lib.parse_overrides([*args.set, *args.overrides])
   loaded = runs.load(args.workdir, step=args.step, overrides=overrides)
   polls = itertools.count(1)

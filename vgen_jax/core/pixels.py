@@ -1,4 +1,4 @@
-"""Conversion between uint8 pixels and the floats in [-1, 1] of a network."""
+"""Conversion of pixels to the floats in [-1, 1] of a network, luma and PSNR."""
 
 from typing import cast, TypeVar
 
@@ -7,6 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 
 _Video = TypeVar('_Video', np.ndarray, jax.Array)
+
+# Weights of red, green and blue in the luma of ITU-R BT.601.
+LUMA = (0.299, 0.587, 0.114)
+MAX_PSNR = 100.0  # In dB; equal frames would make a mean infinite.
 
 
 def to_float(video: _Video) -> _Video:
@@ -45,3 +49,24 @@ def to_uint8(video: np.ndarray) -> np.ndarray:
     )
   level = np.clip(np.rint((video + 1) * 127.5), 0, 255)
   return np.nan_to_num(level, nan=0.0).astype(np.uint8)
+
+
+def luma(video: np.ndarray) -> np.ndarray:
+  """Returns the luma of RGB pixels, float32, on the scale of the input.
+
+  Args:
+    video: Array whose last axis has 3 channels, on the host. The result has no
+      such axis.
+  """
+  return video.astype(np.float32) @ np.float32(LUMA)
+
+
+def psnr(square_error: jax.Array, peak: float = 1.0) -> jax.Array:
+  """Returns the peak signal-to-noise ratio in dB, at most `MAX_PSNR`.
+
+  Args:
+    square_error: Mean squared errors, of any shape.
+    peak: Difference of the largest and the smallest possible value of a pixel.
+  """
+  relative = square_error / peak**2
+  return -10 * jnp.log10(jnp.maximum(relative, 10 ** (-MAX_PSNR / 10)))

@@ -1,8 +1,9 @@
-"""Features on disk, in chunks: what was found once is not found again.
+"""Features stored on disk in chunks, so that they are computed only once.
 
-A chunk is a file `<probe>_<place>_<hash>/<first>_<num>.npz`. The hash is that
-of all that makes the features what they are, so that others are never taken for
-them; `identity.json` beside the chunks says it in words.
+A chunk is a file `<extractor>_<source>_<hash>/<first>_<num>.npz`. The hash is
+that of everything the features depend on, so that features of another network
+or other clips are never taken for them; `identity.json` in the same folder
+lists it.
 """
 
 from collections.abc import Mapping
@@ -15,65 +16,79 @@ import zipfile
 from etils import epath
 import numpy as np
 
+from vgen_jax.core import atomic_files
+
 
 class Chunks:
-  """Features of clips of one kind, found by one probe.
+  """Features of the clips of one source, computed by one extractor.
 
   Attributes:
-    folder: Where they are kept; None keeps them in memory alone.
+    folder: Folder of the files; None keeps features in memory only.
   """
 
   def __init__(
     self, root: epath.Path | None, name: str, identity: Mapping[str, Any]
   ):
-    """Writes nothing yet.
+    """Initializes the chunks; no file is written yet.
 
     Args:
-      root: Where the folder of these chunks is; None for memory alone.
-      name: Beginning of its name.
-      identity: What makes these features what they are, fit for JSON.
+      root: Folder that will contain the folder of these chunks; None keeps
+        features in memory only.
+      name: Beginning of the name of the folder.
+      identity: Everything that the features depend on, as plain JSON values.
     """
     self._identity = json.dumps(identity, sort_keys=True, indent=2) + '\n'
     digest = hashlib.sha256(self._identity.encode()).hexdigest()[:16]
     self.folder = root / f'{name}_{digest}' if root else None
-    self._kept: dict[tuple[int, int], dict[str, np.ndarray]] = {}
+    self._loaded: dict[tuple[int, int], dict[str, np.ndarray]] = {}
 
   def has(self, first: int, num: int) -> bool:
-    """Whether the chunk is there, whole."""
-    if (first, num) not in self._kept and self.folder:
+    """Returns whether the chunk exists and is complete."""
+    if (first, num) not in self._loaded and self.folder:
       found = _read(self._file(first, num), num)
       if found is not None:
-        self._kept[first, num] = found
-    return (first, num) in self._kept
+        self._loaded[first, num] = found
+    return (first, num) in self._loaded
 
   def put(self, first: int, num: int, features: Mapping[str, Any]) -> None:
-    """Keeps a chunk; a kill leaves a whole file or none.
+    """Stores a chunk; if the process is killed, no partial file remains.
+
+    Args:
+      first: Index of its first clip.
+      num: Number of its clips.
+      features: {name: array with one row per clip}.
 
     Raises:
-      ValueError: If an array has not a row for each clip.
+      ValueError: If an array does not have one row per clip.
     """
     arrays = {key: np.asarray(x) for key, x in features.items()}
     for key, x in arrays.items():
       if x.shape[:1] != (num,):
         raise ValueError(
-          f'{key} is {x.shape} for {num} clips; give each a row.'
+          f'Feature {key!r} has shape {x.shape} for {num} clips; it must have'
+          ' one row per clip.'
         )
-    self._kept[first, num] = arrays
+    self._loaded[first, num] = arrays
     if not self.folder:
       return
     self.folder.mkdir(parents=True, exist_ok=True)
-    told = self.folder / 'identity.json'
-    if not told.exists():
-      told.write_text(self._identity)
+    identity = self.folder / 'identity.json'
+    if not identity.exists():
+      identity.write_text(self._identity)
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
-    replace(self._file(first, num), buffer.getvalue())
+    atomic_files.write_bytes(self._file(first, num), buffer.getvalue())
 
   def joined(
     self, spans: list[tuple[int, int]], num_clips: int
   ) -> dict[str, np.ndarray]:
-    """Returns the first `num_clips` rows of chunks (first, num) in a row."""
-    parts = [self._kept[span] for span in spans]
+    """Returns the first `num_clips` rows of the concatenated chunks.
+
+    Args:
+      spans: Consecutive chunks, as (first, num).
+      num_clips: Number of rows.
+    """
+    parts = [self._loaded[span] for span in spans]
     return {
       key: np.concatenate([part[key] for part in parts])[:num_clips]
       for key in parts[0]
@@ -83,15 +98,8 @@ class Chunks:
     return self.folder / f'{first}_{num}.npz'
 
 
-def replace(file: epath.Path, content: bytes) -> None:
-  """Writes a file at once: a kill leaves the old one or the new one."""
-  fresh = file.parent / (file.name + '.new')
-  fresh.write_bytes(content)
-  fresh.replace(file)
-
-
 def _read(file: epath.Path, num: int) -> dict[str, np.ndarray] | None:
-  """Returns the arrays in a file; None if it is not there, torn, or other."""
+  """Returns the arrays of a file; None if it is missing or incomplete."""
   try:
     with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as opened:
       arrays = dict(opened)

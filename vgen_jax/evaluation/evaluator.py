@@ -1,19 +1,18 @@
-"""Reads clips in chunks, probes them, and lets metrics conclude.
+"""Reads clips in chunks, extracts their features and computes metrics.
 
-It goes on where it was cut off: a chunk whose features are on disk is not made
-again, so a result is bit for bit that of an evaluation that was never cut off.
+An interrupted evaluation resumes: chunks whose features are on disk are not
+computed again. The result is equal, bit for bit, to that of an evaluation
+without interruption.
 
-  <workdir>/evaluation/<step>.json        values, with intervals and protocol
-  <workdir>/evaluation/<step>_clips.npz   a few clips, to be looked at
-  <workdir>/evaluation/<step>.html        both, for a browser
-  <workdir>/evaluation/<step>.partial/    features so far; gone in the end
+  <workdir>/evaluation/<step>.json        values with intervals and protocol
+  <workdir>/evaluation/<step>_clips.npz   a few clips to look at
+  <workdir>/evaluation/<step>.html        both as a page
+  <workdir>/evaluation/<step>.partial/    features so far; deleted at the end
   <workdir>/evaluation/real/              features of real clips, for next time
 """
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
-import io
-import json
 from typing import Any
 import zlib
 
@@ -25,36 +24,36 @@ import tqdm
 
 from vgen_jax.evaluation import chunks as chunks_lib
 from vgen_jax.evaluation.metrics import base
-from vgen_jax.evaluation.metrics import results
-from vgen_jax.evaluation.report import page
 
-MADE = (base.GENERATED, base.PREDICTED, base.RECONSTRUCTED)
+# Sources whose clips the model makes.
+FROM_MODEL = (base.GENERATED, base.PREDICTED, base.RECONSTRUCTED)
 
 
 @dataclasses.dataclass(frozen=True)
 class ClipProvider:
-  """Clips by number.
+  """Clips of one source, by index.
 
   Attributes:
     read: Returns clips first, ..., first + num - 1, when given (first, num).
-      What the model makes is read by all hosts in step, the rest by one.
-    identity: What tells its clips from those of other streams, fit for JSON.
-    chunk: Clips to read at a time, at most.
-    size: Number of clips; None if they never end.
+      All hosts read clips of the model together; only the first host reads the
+      others.
+    identity: Everything that the clips depend on, as plain JSON values.
+    chunk_size: Largest number of clips to read at a time.
+    num_clips: Number of clips; None if there is no limit.
   """
 
   read: Callable[[int, int], base.Clips]
   identity: Mapping[str, Any]
-  chunk: int
-  size: int | None = None
+  chunk_size: int
+  num_clips: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class _Part:
-  """Features that are wanted: of one probe, of clips from one place."""
+  """Features that metrics need: of one extractor, of clips of one source."""
 
-  place: str
-  probe: base.Probe
+  source: str
+  extractor: base.FeatureExtractor
   spans: Sequence[tuple[int, int]]
   chunks: chunks_lib.Chunks
 
@@ -63,189 +62,140 @@ class _Part:
     return self.chunks.joined(self.spans, count)
 
 
-def measure(
+def evaluate(
   metrics: Sequence[base.Metric],
-  streams: Mapping[str, ClipProvider],
+  providers: Mapping[str, ClipProvider],
   num_clips: int,
   *,
   seed: int = 0,
-  made: epath.Path | None = None,
-  found: epath.Path | None = None,
+  model_features: epath.Path | None = None,
+  data_features: epath.Path | None = None,
   stop: Callable[[], bool] = lambda: False,
   num_shown: int = 0,
 ) -> base.Findings | None:
-  """Returns what metrics say; None if it was asked to stop before the end.
+  """Returns the findings of all metrics; None if it was stopped before the end.
 
-  All hosts call it in step; those after the first learn nothing.
+  All hosts call it together; only the first host gets findings.
 
   Args:
-    metrics: From `names.make`.
-    streams: {place: clips}, all places that the metrics ask for.
-    num_clips: To be made by the model.
-    seed: Of the metrics' own draws, such as subsets.
-    made: Folder for features of clips that the model makes; None keeps them in
-      memory, so that what is cut off begins anew.
-    found: The same for clips of the data.
-    stop: Asked before each chunk.
-    num_shown: Clips to return as they are, from each place, a chunk at most.
+    metrics: As returned by `registry.build`.
+    providers: {source: clips} for all sources that the metrics need.
+    num_clips: Number of clips that the model makes.
+    seed: Seed of the random subsets of metrics.
+    model_features: Folder for features of clips that the model makes; None
+      keeps them in memory, so that an interrupted evaluation starts again.
+    data_features: The same for clips of the data.
+    stop: Called before each chunk; True stops the evaluation.
+    num_shown: Number of clips to return from each source, at most one chunk.
   """
-  parts = _parts(metrics, streams, num_clips, made, found)
+  parts = _parts(metrics, providers, num_clips, model_features, data_features)
   is_first = jax.process_index() == 0
   missing = _missing(parts)
   if num_shown:
-    missing += _heads(parts, missing)
+    missing += _first_chunks(parts, missing)
   total = sum(num for _, _, num in missing)
   findings = base.Findings()
-  # disable=None: shown on a terminal alone.
+  # disable=None: shown on a terminal only.
   with tqdm.tqdm(
     total=total, unit='clip', disable=None if is_first else True
   ) as bar:
-    for place, first, num in missing:
+    for source, first, num in missing:
       if stop():
         return None
-      if is_first or place in MADE:
-        clips = streams[place].read(first, num)
+      if is_first or source in FROM_MODEL:
+        clips = providers[source].read(first, num)
       if is_first:
-        _probe(parts, place, (first, num), clips)
+        _extract(parts, source, (first, num), clips)
         if not first:
-          head = {key: x[:num_shown] for key, x in clips.items()}
-          findings.clips[place] = head
+          shown = {key: x[:num_shown] for key, x in clips.items()}
+          findings.clips[source] = shown
       bar.update(num)
   for metric in metrics if is_first else ():
-    counts = _counts(metric, streams, num_clips)
+    counts = _counts(metric, providers, num_clips)
     features = {
-      place: parts[place, metric.probe.name].features(count)
-      for place, count in counts.items()
+      source: parts[source, metric.extractor.name].features(count)
+      for source, count in counts.items()
     }
     rng = np.random.default_rng([seed, zlib.crc32(metric.name.encode())])
-    findings.add(metric.conclude(features, rng))
+    findings.add(metric.compute(features, rng))
   return findings
-
-
-def write(
-  folder: epath.Path,
-  result: results.Result,
-  clips: Mapping[str, np.ndarray],
-  training: Sequence[Mapping[str, float]] = (),
-) -> results.Result:
-  """Writes a result, clips to look at, and the page that shows both.
-
-  In the file, what an earlier evaluation of the same protocol knew, and this
-  one does not, is kept.
-
-  Args:
-    folder: `<workdir>/evaluation`.
-    result: Of a step.
-    clips: As `results.read_clips` returns them; {} for none.
-    training: Lines of the run's metrics.jsonl, for its curves.
-
-  Returns:
-    The result, with the name of the file of its clips.
-  """
-  folder.mkdir(parents=True, exist_ok=True)
-  if clips:
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **clips)
-    result = dataclasses.replace(result, clips=f'{result.step}_clips.npz')
-    chunks_lib.replace(folder / result.clips, buffer.getvalue())
-  file = folder / f'{result.step}.json'
-  full = _with_earlier(file, result)
-  text = json.dumps(full.to_json(), indent=2, allow_nan=False) + '\n'
-  chunks_lib.replace(file, text.encode())
-  html = page.render([full], [clips], [training])
-  chunks_lib.replace(folder / f'{result.step}.html', html.encode())
-  return result
 
 
 def _parts(
   metrics: Sequence[base.Metric],
-  streams: Mapping[str, ClipProvider],
+  providers: Mapping[str, ClipProvider],
   num_clips: int,
-  made: epath.Path | None,
-  found: epath.Path | None,
+  model_features: epath.Path | None,
+  data_features: epath.Path | None,
 ) -> dict[tuple[str, str], _Part]:
-  """Returns what all metrics want together, by place and name of the probe."""
+  """Returns what all metrics need, by source and name of the extractor."""
   most: dict[tuple[str, str], int] = {}
-  probes = {metric.probe.name: metric.probe for metric in metrics}
+  extractors = {metric.extractor.name: metric.extractor for metric in metrics}
   for metric in metrics:
-    for place, count in _counts(metric, streams, num_clips).items():
-      key = place, metric.probe.name
+    for source, count in _counts(metric, providers, num_clips).items():
+      key = source, metric.extractor.name
       most[key] = max(count, most.get(key, 0))
   parts = {}
-  for (place, name), count in most.items():
-    stream, probe = streams[place], probes[name]
-    end = max(n for (where, _), n in most.items() if where == place)
-    # Chunks are the same for all probes of a place, so that it is read once.
+  for (source, name), count in most.items():
+    provider, extractor = providers[source], extractors[name]
+    end = max(n for (other, _), n in most.items() if other == source)
+    # All extractors share the chunks of a source, so that it is read once.
     spans = [
-      (first, min(stream.chunk, end - first))
-      for first in range(0, count, stream.chunk)
+      (first, min(provider.chunk_size, end - first))
+      for first in range(0, count, provider.chunk_size)
     ]
-    identity = {'clips': dict(stream.identity), 'probe': probe.protocol}
-    root = made if place in MADE else found
-    chunks = chunks_lib.Chunks(root, f'{name}_{place}', identity)
-    parts[place, name] = _Part(place, probe, spans, chunks)
+    identity = {
+      'clips': dict(provider.identity),
+      'extractor': extractor.protocol,
+    }
+    root = model_features if source in FROM_MODEL else data_features
+    chunks = chunks_lib.Chunks(root, f'{name}_{source}', identity)
+    parts[source, name] = _Part(source, extractor, spans, chunks)
   return parts
 
 
 def _counts(
-  metric: base.Metric, streams: Mapping[str, ClipProvider], num_clips: int
+  metric: base.Metric, providers: Mapping[str, ClipProvider], num_clips: int
 ) -> dict[str, int]:
-  """Returns of where a metric gets how many clips: what there is, at most."""
+  """Returns {source: clips that a metric gets}, at most what there are."""
   return {
-    place: min(count, streams[place].size or count)
-    for place, count in metric.counts(num_clips).items()
+    source: min(count, providers[source].num_clips or count)
+    for source, count in metric.counts(num_clips).items()
   }
 
 
 def _missing(
   parts: Mapping[tuple[str, str], _Part],
 ) -> list[tuple[str, int, int]]:
-  """Returns (place, first, num) of chunks to read; all hosts agree."""
+  """Returns the chunks to read, (source, first, num), equal on all hosts."""
   needed: dict[tuple[str, int, int], bool] = {}
   for part in parts.values():
     for span in part.spans:
-      chunk = part.place, *span
+      chunk = part.source, *span
       lacks = jax.process_index() == 0 and not part.chunks.has(*span)
       needed[chunk] = needed.get(chunk, False) or lacks
-  if jax.process_count() > 1:  # The first host alone looks at the disk.
+  if jax.process_count() > 1:  # Only the first host reads the disk.
     flags = multihost_utils.broadcast_one_to_all(np.array([*needed.values()]))
     needed = dict(zip(needed, flags.tolist(), strict=True))
   return [chunk for chunk, lacks in needed.items() if lacks]
 
 
-def _heads(
+def _first_chunks(
   parts: Mapping[tuple[str, str], _Part], missing: list[tuple[str, int, int]]
 ) -> list[tuple[str, int, int]]:
-  """Returns first chunks that are known, but are wanted to be looked at."""
-  heads = {(part.place, *part.spans[0]): None for part in parts.values()}
-  return [chunk for chunk in heads if chunk not in missing]
+  """Returns first chunks that are not missing, to show their clips."""
+  first = {(part.source, *part.spans[0]): None for part in parts.values()}
+  return [chunk for chunk in first if chunk not in missing]
 
 
-def _probe(
+def _extract(
   parts: Mapping[tuple[str, str], _Part],
-  place: str,
+  source: str,
   span: tuple[int, int],
   clips: base.Clips,
 ) -> None:
-  """Finds the features of a chunk that some part lacks."""
+  """Computes the missing features of a chunk."""
   for part in parts.values():
-    if part.place == place and span in part.spans:
+    if part.source == source and span in part.spans:
       if not part.chunks.has(*span):
-        part.chunks.put(*span, part.probe(clips))
-
-
-def _with_earlier(file: epath.Path, result: results.Result) -> results.Result:
-  """Returns a result with what only an earlier one of its protocol knows."""
-  if not file.exists():
-    return result
-  old = results.Result.from_json(json.loads(file.read_text()))
-  plain = results.Result.from_json(result.to_json())
-  if old.protocol != plain.protocol:
-    return result
-  known = {k: v for k, v in result.metrics.items() if v.value is not None}
-  return dataclasses.replace(
-    result,
-    metrics={**result.metrics, **old.metrics, **known},
-    curves={**old.curves, **result.curves},
-    groups={**old.groups, **result.groups},
-  )
+        part.chunks.put(*span, part.extractor(clips))

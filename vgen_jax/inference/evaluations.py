@@ -12,6 +12,7 @@ import numpy as np
 
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.evaluation import evaluator
+from vgen_jax.evaluation import output
 from vgen_jax.evaluation.metrics import base
 from vgen_jax.evaluation.metrics import registry
 from vgen_jax.evaluation.metrics import results
@@ -56,14 +57,14 @@ class Evaluations:
     self._setup = setup
     self._workdir = epath.Path(workdir)
     self._providers = clip_providers.ClipProviders(setup, sample, options)
-    inputs = registry.MetricInputs(
+    inputs = base.MetricInputs(
       self._providers.real.source,
       self._providers.kinds(),
       self._providers.context,
       self._providers.num_codes,
       options.infinity,
     )
-    self._metrics, self.missing = registry.make(options.metrics, inputs)
+    self._metrics, self.missing = registry.build(options.metrics, inputs)
 
   @classmethod
   def of(
@@ -138,7 +139,7 @@ class Evaluations:
     folder = self._workdir / results.FOLDER
     partial = folder / f'{int(state.step)}.partial'
     findings = self._measure(
-      state, made=partial, stop=stop, num_shown=_NUM_SHOWN
+      state, model_features=partial, stop=stop, num_shown=_NUM_SHOWN
     )
     if findings is None:
       return None
@@ -157,18 +158,18 @@ class Evaluations:
       return result
     training = writers.read_metrics(str(self._workdir))
     clips = self._shown(findings.clips)
-    result = evaluator.write(folder, result, clips, training)
+    result = output.write(folder, result, clips, training)
     if partial.exists():
       partial.rmtree()
     return result
 
   def _measure(self, state: TrainState, **kwargs) -> base.Findings | None:
-    return evaluator.measure(
+    return evaluator.evaluate(
       self._metrics,
       self._providers.for_state(state),
       self.options.num_clips,
       seed=self.options.seed,
-      found=self._workdir / results.FOLDER / 'real',
+      data_features=self._workdir / results.FOLDER / 'real',
       **kwargs,
     )
 
@@ -194,7 +195,7 @@ class Evaluations:
 
   def _shown(self, clips: Mapping[str, base.Clips]) -> dict[str, np.ndarray]:
     """Returns clips for the page, each with a real one; {} without clips."""
-    shown = [clips[kind] for kind in evaluator.MADE if kind in clips]
+    shown = [clips[kind] for kind in evaluator.FROM_MODEL if kind in clips]
     if not shown:
       return {}
     video = shown[0]['video']

@@ -1,1 +1,1 @@
-"""What happens to clips after they are drawn."""
+"""Post-processing of generated clips."""

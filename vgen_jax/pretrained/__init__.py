@@ -1,1 +1,1 @@
-"""Networks that others have trained, their weights, and how images fit them."""
+"""Networks trained by others, their weights and their preprocessing."""

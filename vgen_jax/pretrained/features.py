@@ -1,7 +1,7 @@
-"""Brings clips to a network, batch by batch, and features back.
+"""Computes features of clips with a network, batch by batch.
 
-How that is done decides a number as much as the network does, so it is written
-down in a protocol, which goes with the number; see protocols.py.
+The preprocessing affects a score as much as the network does, so it is recorded
+in a protocol that accompanies the score; see protocols.py.
 """
 
 from collections.abc import Callable
@@ -18,13 +18,13 @@ from vgen_jax.pretrained import resize
 
 
 class Features:
-  """A network, its weights, and how clips are brought to it.
+  """A network with its weights and its preprocessing.
 
   Attributes:
-    protocol: What a number that comes of these features must say of itself:
-      plain values, of which 'resize', 'side' and 'range' (what 0 and 255
-      become) are obeyed here, and 'row' says what a row is of: 'clip' or
-      'frame'. A 'frames' is the only length that clips may have.
+    protocol: Settings that must accompany every score of these features, as
+      plain values. This class uses 'resize', 'side' and 'range' (the values of
+      0 and 255); 'row', which is 'clip' or 'frame', for what a row of features
+      describes; and 'frames', if there is one, for the required length.
   """
 
   def __init__(
@@ -34,43 +34,43 @@ class Features:
     protocol: dict[str, Any],
     batch_size: int = 8,
   ):
-    """Takes what protocols.py puts together.
+    """Initializes the features; protocols.py makes the arguments.
 
     Args:
-      network: Pure function from variables and resized clips to `[b, d]`; of
-        frames it gets clips of one frame each.
-      variables: Of the network.
+      network: Pure function from variables and resized clips to `[b, d]`; if
+        rows describe frames, it gets clips of one frame.
+      variables: Variables of the network.
       protocol: See above.
-      batch_size: Clips, or frames, at a time. Features do not depend on it.
+      batch_size: Clips or frames per batch. Features do not depend on it.
     """
     self.protocol = protocol
     self._variables = jax.device_put(variables)
     self._batch_size = batch_size
 
     def rows(variables, video_bthwc):
-      # An accelerator's default product has 8 to 11 bits.
+      # The default precision on accelerators is 8 to 11 bits.
       with jax.default_matmul_precision('highest'):
         return network(variables, prepare(video_bthwc, protocol))
 
     self._rows = jax.jit(rows)
 
   def extract(self, video_bthwc: np.ndarray) -> np.ndarray:
-    """Returns features, float32: a row a clip, or a row a frame, clip by clip.
+    """Returns features, float32, one row per clip, or one per frame in order.
 
     Args:
-      video_bthwc: uint8, in 3 channels, or 1, which is then taken thrice.
+      video_bthwc: uint8 with 3 channels, or 1, which is repeated.
 
     Raises:
-      ValueError: If clips are of another kind or length; frames are neither cut
-        off nor made up.
+      ValueError: If clips have another dtype or length; frames are neither cut
+        nor padded.
     """
     _check(video_bthwc)
     t, h, w, c = shapes.sizes('thwc', video_bthwc=video_bthwc)
     if t != self.protocol.get('frames', t):
       raise ValueError(
-        f'Clips have {t} frames; these features are of'
-        f' {self.protocol["frames"]}. The length belongs to the number: cut the'
-        ' clips, or ask for features of their length.'
+        f'Clips have {t} frames; these features need'
+        f' {self.protocol["frames"]}, because scores depend on the length. Cut'
+        ' the clips, or use features for their length.'
       )
     if self.protocol['row'] == 'frame':
       video_bthwc = video_bthwc.reshape(-1, 1, h, w, c)
@@ -83,13 +83,19 @@ class Distance:
   """LPIPS between clips, frame by frame.
 
   Attributes:
-    protocol: As in `Features`; a row is of a frame, and nothing is resized.
+    protocol: As in `Features`; rows describe frames, and nothing is resized.
   """
 
   def __init__(
     self, variables: Any, protocol: dict[str, Any], batch_size: int = 16
   ):
-    """Takes what protocols.py puts together; batches are of frames."""
+    """Initializes the distance; protocols.py makes the arguments.
+
+    Args:
+      variables: Variables of `lpips.distance`.
+      protocol: See above.
+      batch_size: Frames per batch.
+    """
     self.protocol = protocol
     self._variables = jax.device_put(variables)
     self._batch_size = batch_size
@@ -101,17 +107,17 @@ class Distance:
 
     self._rows = jax.jit(rows)
 
-  def measure(
+  def by_frame(
     self, video_bthwc: np.ndarray, truth_bthwc: np.ndarray
   ) -> np.ndarray:
-    """Returns the distance of each frame from the true one, float32 `[b, t]`.
+    """Returns the distance of each frame to the true one, float32 `[b, t]`.
 
     Args:
-      video_bthwc: uint8, as in `Features.extract`.
-      truth_bthwc: What they should be.
+      video_bthwc: uint8 clips, as in `Features.extract`.
+      truth_bthwc: Their ground truth.
 
     Raises:
-      ValueError: If clips are of another kind, or shapes differ.
+      ValueError: If clips have another dtype, or shapes differ.
     """
     _check(video_bthwc)
     _check(truth_bthwc)
@@ -125,11 +131,11 @@ class Distance:
 
 
 def prepare(video_bthwc: Array, protocol: dict[str, Any]) -> Array:
-  """Returns uint8 clips as a network wants them, float32.
+  """Returns uint8 clips preprocessed for a network, float32.
 
   Args:
-    video_bthwc: In 3 channels, or 1.
-    protocol: Its 'resize' (None leaves the size), 'side' and 'range' count.
+    video_bthwc: Clips with 3 channels, or 1.
+    protocol: Protocol with 'resize' (None keeps the size), 'side' and 'range'.
   """
   x_bthwc = video_bthwc.astype(jnp.float32)
   if protocol['resize'] is not None:
@@ -145,8 +151,8 @@ def _check(video_bthwc: np.ndarray) -> None:
   (c,) = shapes.sizes('c', video_bthwc=video_bthwc)
   if video_bthwc.dtype != np.uint8 or c not in (1, 3):
     raise ValueError(
-      f'Clips are {video_bthwc.dtype} in {c} channels; features are taken of'
-      ' uint8 in 3 (or 1), as films are: round and clip them first.'
+      f'Clips are {video_bthwc.dtype} with {c} channels; features need uint8'
+      ' with 3 or 1, as in video files. Round and clip them first.'
     )
 
 
@@ -156,7 +162,7 @@ def _in_batches(
   batch_size: int,
   *videos_bthwc: np.ndarray,
 ) -> np.ndarray:
-  """Returns rows of all clips; the last batch is filled up, then cut again."""
+  """Returns rows of all clips; the last batch is padded, and its rows cut."""
   found, count = [], len(videos_bthwc[0])
   for start in range(0, count, batch_size):
     batch = [x[start : start + batch_size] for x in videos_bthwc]
@@ -164,5 +170,5 @@ def _in_batches(
     batch = [np.pad(x, ((0, short), *[(0, 0)] * 4)) for x in batch]
     found.append(np.asarray(rows(variables, *batch))[: batch_size - short])
   if not found:
-    raise ValueError('There are no clips to take features of.')
+    raise ValueError('There are no clips to compute features of.')
   return np.concatenate(found)

@@ -1,12 +1,12 @@
-"""I3D: the network whose logits the Frechet video distance compares.
+"""I3D: the network whose logits FVD compares.
 
 Carreira and Zisserman, "Quo Vadis, Action Recognition? A New Model and the
 Kinetics Dataset", 2017, https://arxiv.org/abs/1705.07750: Inception-v1 with its
-kernels inflated in time. Used by Unterthiner et al., "Towards Accurate
+kernels inflated in time. FVD is by Unterthiner et al., "Towards Accurate
 Generative Models of Video: A New Metric & Challenges", 2018,
 https://arxiv.org/abs/1812.01717.
 
-It is kept as published, padding and all: 'SAME' everywhere, as TensorFlow pads.
+The network is as published, with the padding 'SAME' of TensorFlow everywhere.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ from vgen_jax.nn.convolution import conv
 from vgen_jax.pretrained import torch_names
 
 SIDE = 224
-LEAST_FRAMES = 9  # With fewer, less than 2 are left for the last pooling.
+MIN_FRAMES = 9  # The last pooling needs 2 frames of features.
 # Channels of the four branches of each block: 1 | 1, 3 | 1, 3 | pool, 1.
 _MIXED = {
   'Mixed_3b': (64, 96, 128, 16, 32, 32),
@@ -36,7 +36,7 @@ _MIXED = {
   'Mixed_5b': (256, 160, 320, 32, 128, 128),
   'Mixed_5c': (384, 192, 384, 48, 128, 128),
 }
-# Other names that files have for the same layers (Hasson's port).
+# Names of the same layers in Hasson's port, as patterns.
 _OTHER_NAMES = (
   (r'^conv3d_0c_1x1\.', 'logits.'),
   (r'^conv3d_(\d)', r'Conv3d_\1'),
@@ -53,11 +53,11 @@ class I3D(nn.Module):
   """Inception-v1 in three dimensions, for inference.
 
   Attributes:
-    batch_norm_eps: Added to variances. Ports differ: 1e-3 in the original and
-      in Hasson's, 1e-5 in VideoGPT's. The same weights with the other give
-      another distance, so it has no default.
-    num_classes: Of the logits.
-    width: Share of the channels; 1 but in tests.
+    batch_norm_eps: Number added to variances. It is 1e-3 in the original and in
+      Hasson's port, and 1e-5 in VideoGPT's. It has no default, because the
+      wrong one changes the distance.
+    num_classes: Number of logits.
+    width: Factor of the number of channels; 1 except in tests.
   """
 
   batch_norm_eps: float
@@ -72,12 +72,12 @@ class I3D(nn.Module):
       video_bthwc: 9 frames or more of 224 x 224 pixels, 3 channels in [-1, 1].
 
     Raises:
-      ValueError: If frames are too few, or of another size.
+      ValueError: If there are too few frames, or they have another size.
     """
     t, h, w = shapes.sizes('thw', video_bthwc=video_bthwc)
-    if t < LEAST_FRAMES or (h, w) != (SIDE, SIDE):
+    if t < MIN_FRAMES or (h, w) != (SIDE, SIDE):
       raise ValueError(
-        f'Clips have {t} frames of {h} x {w}; I3D needs {LEAST_FRAMES} or more'
+        f'Clips have {t} frames of {h} x {w}; I3D needs {MIN_FRAMES} or more'
         f' of {SIDE} x {SIDE}.'
       )
 
@@ -99,20 +99,20 @@ class I3D(nn.Module):
     x = mixed(max_pool(x, (1, 3, 3), (1, 2, 2)), 3)
     x = mixed(max_pool(x, (3, 3, 3), (2, 2, 2)), 4)
     x = mixed(max_pool(x, (2, 2, 2), (2, 2, 2)), 5)
-    # Pairs of frames, so that the first and the last count half.
+    # Means of pairs of frames, so that the first and the last count half.
     x_btd = jnp.mean(x, (2, 3))
     pooled_bd = jnp.mean((x_btd[:, 1:] + x_btd[:, :-1]) / 2, 1)
-    # The layer is linear: the mean may be taken before it.
+    # The layer is linear, so that the mean can be taken before it.
     logits = _Logits(self.num_classes, name='logits')
     return {'logits': logits(pooled_bd), 'pooled': pooled_bd}
 
 
 def variables(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
-  """Returns the variables of `I3D` out of a state dict of PyTorch.
+  """Returns the variables of `I3D` from a state dict of PyTorch.
 
   Args:
-    arrays: In the names of Piergiovanni's port (VideoGPT's file) or of Hasson's
-      (`i3d_torchscript.pt`).
+    arrays: State dict with the names of Piergiovanni's port (VideoGPT's file)
+      or of Hasson's (`i3d_torchscript.pt`).
   """
   renamed = {}
   for name, array in arrays.items():
@@ -123,9 +123,9 @@ def variables(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 
 def max_pool(x_bthwc: Array, window: tuple, strides: tuple) -> Array:
-  """Returns maxima over windows, padded as TensorFlow does.
+  """Returns maxima over windows, padded as in TensorFlow.
 
-  Ports pad with 0 and not with -inf; all that is pooled here is 0 or more.
+  Ports pad with 0 instead of -inf, which is the same here: all inputs are >= 0.
   """
   return nn.max_pool(x_bthwc, window, strides, 'SAME')
 
@@ -149,7 +149,7 @@ class _Unit(nn.Module):
 
 
 class _Mixed(nn.Module):
-  """Four branches side by side."""
+  """Four parallel branches, concatenated."""
 
   channels: tuple[int, ...]
   batch_norm_eps: float
@@ -171,7 +171,7 @@ class _Mixed(nn.Module):
 
 
 class _Logits(nn.Module):
-  """A 1 x 1 x 1 convolution of features that are one pixel."""
+  """A 1 x 1 x 1 convolution of features of one pixel."""
 
   num_classes: int
 

@@ -1,4 +1,4 @@
-"""Tells one file from all others by its bytes: a name can be anything."""
+"""Identifies files by their bytes instead of their names."""
 
 from collections.abc import Iterable
 import dataclasses
@@ -9,29 +9,33 @@ from typing import BinaryIO
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-  """What tells the bytes of one file from all others.
+  """Size and hashes that identify the bytes of one file.
 
   Attributes:
-    size: In bytes; None if not known.
-    sha256: Hexadecimal; the first 8 digits or more if no more is known.
-    git_sha1: Name of the file's blob in git, hexadecimal; '' if not known. It
-      is a hash of all bytes as well.
+    size: Size in bytes; None if unknown.
+    sha256: Hash, hexadecimal; the first 8 digits or more if the rest is
+      unknown, '' if all is.
+    git_sha1: Name of the file's blob in git, hexadecimal; '' if unknown. It is
+      a hash of all bytes too.
   """
 
   size: int | None = None
   sha256: str = ''
   git_sha1: str = ''
 
-  def fits(self, found: 'Identity') -> bool:
-    """Returns whether a file, of which all is known, is this one.
+  def matches(self, found: 'Identity') -> bool:
+    """Returns whether a file has this identity.
+
+    Args:
+      found: Complete identity of the file.
 
     Raises:
-      ValueError: If too little is known of this one.
+      ValueError: If this identity has neither hash.
     """
     if len(self.sha256) < 8 and not self.git_sha1:
       raise ValueError(
-        f'{self} names no file; give 8 digits of its sha256 or more, or its'
-        ' git_sha1.'
+        f'{self} does not identify a file; give 8 or more digits of its sha256,'
+        ' or its git_sha1.'
       )
     return (
       self.size in (None, found.size)
@@ -40,7 +44,7 @@ class Identity:
     )
 
   def __str__(self) -> str:
-    digits = 'sha256' if len(self.sha256) == 64 else 'sha256 that begins'
+    digits = 'sha256' if len(self.sha256) == 64 else 'sha256 that begins with'
     known = (
       f'{self.size:,} bytes' if self.size is not None else '',
       f'{digits} {self.sha256}' if self.sha256 else '',
@@ -50,10 +54,10 @@ class Identity:
 
 
 class WrongFileError(ValueError):
-  """A file that is not the one it should be.
+  """A file with other bytes than expected.
 
   Attributes:
-    found: What it is instead.
+    found: Identity of the file.
   """
 
   def __init__(self, message: str, found: Identity):
@@ -62,7 +66,7 @@ class WrongFileError(ValueError):
 
 
 def of(file: BinaryIO) -> Identity:
-  """Returns the identity of an open file, with all that can be known."""
+  """Returns the complete identity of an open file."""
   size = os.fstat(file.fileno()).st_size
   sha256 = hashlib.sha256()
   git_sha1 = hashlib.sha1(b'blob %d\0' % size, usedforsecurity=False)
@@ -74,19 +78,19 @@ def of(file: BinaryIO) -> Identity:
 
 
 def check(
-  found: Identity, wanted: Iterable[Identity], path: str | os.PathLike
+  found: Identity, allowed: Iterable[Identity], path: str | os.PathLike
 ) -> None:
-  """Raises WrongFileError unless a file is one of those wanted.
+  """Raises WrongFileError unless a file has one of some identities.
 
   Args:
-    found: As from `of`.
-    wanted: The files that it may be.
-    path: Of the file, for the message.
+    found: Identity of the file, as returned by `of`.
+    allowed: Identities of the files that it may be.
+    path: Path of the file, for the message.
   """
-  wanted = tuple(wanted)
-  if not any(one.fits(found) for one in wanted):
+  allowed = tuple(allowed)
+  if not any(one.matches(found) for one in allowed):
     raise WrongFileError(
-      f'{path} has {found}; it must have {"; or ".join(map(str, wanted))}.'
-      ' Nothing of it was read: get it anew.',
+      f'{path} has {found}; it must have {"; or ".join(map(str, allowed))}.'
+      ' It was not read. Download it again.',
       found,
     )

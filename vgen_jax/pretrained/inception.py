@@ -1,10 +1,10 @@
-"""Inception-v3 as FID knows it: features of frames for FID, KID and IS.
+"""Inception-v3 as used by FID: features of frames for FID, KID and IS.
 
 Szegedy et al., "Rethinking the Inception Architecture for Computer Vision",
 2015, https://arxiv.org/abs/1512.00567, with the weights of TensorFlow's archive
-of 2015-12-05. That network differs from the later ones of the name: averages in
-its blocks do not count the padding, its very last block takes a maximum in
-place of one, and it has 1008 classes. Layers are named as in torchvision.
+of 2015-12-05. That network differs from later versions: average pooling does
+not count the padding, the last block has maximum pooling instead, and there are
+1008 classes. Layers are named as in torchvision.
 """
 
 from typing import Any
@@ -24,9 +24,9 @@ class Inception(nn.Module):
   """Inception-v3 for inference, without its auxiliary classifier.
 
   Attributes:
-    num_classes: Of the logits.
-    batch_norm_eps: Added to variances.
-    width: Share of the channels; 1 but in tests.
+    num_classes: Number of logits.
+    batch_norm_eps: Number added to variances.
+    width: Factor of the number of channels; 1 except in tests.
   """
 
   num_classes: int = 1008
@@ -37,20 +37,20 @@ class Inception(nn.Module):
   def __call__(self, image_bhwc: Array) -> dict[str, Array]:
     """Returns features of images, float32.
 
-    'pooled' `[b, d]` (d = 2048) is what FID and KID compare, 'logits' `[b, k]`,
-    and 'logits_unbiased' the same without the bias of the last layer, of which
-    the Inception Score takes the softmax.
+    They are 'pooled' `[b, d]` (d = 2048), which FID and KID compare, 'logits'
+    `[b, k]`, and 'logits_unbiased' without the bias of the last layer, whose
+    softmax the Inception Score uses.
 
     Args:
       image_bhwc: 299 x 299 pixels, 3 channels in [-1, 1].
 
     Raises:
-      ValueError: If images are of another size.
+      ValueError: If images have another size.
     """
     h, w = shapes.sizes('hw', image_bhwc=image_bhwc)
     if (h, w) != (SIDE, SIDE):
       raise ValueError(
-        f'Images are {h} x {w}; resize to {SIDE} x {SIDE} first.'
+        f'Images have {h} x {w} pixels; resize them to {SIDE} x {SIDE} first.'
       )
     block = (self.width, self.batch_norm_eps)
     stem = lambda name, *rest: _Unit(*block, *rest, name=name)
@@ -77,19 +77,19 @@ class Inception(nn.Module):
 
 
 def average_pool(x_bhwc: Array) -> Array:
-  """Returns means over 3 x 3 pixels, of those that there are."""
+  """Returns means over 3 x 3 pixels, without padding in the mean."""
   around = ((1, 1), (1, 1))
   return nn.avg_pool(x_bhwc, (3, 3), (1, 1), around, count_include_pad=False)
 
 
 def max_pool(x_bhwc: Array, stride: int = 1) -> Array:
-  """Returns maxima over 3 x 3 pixels, padded only if the size is to stay."""
+  """Returns maxima over 3 x 3 pixels, padded only if the stride is 1."""
   padding = 'SAME' if stride == 1 else 'VALID'
   return nn.max_pool(x_bhwc, (3, 3), (stride, stride), padding)
 
 
 class _Unit(nn.Module):
-  """Convolution, batch norm, ReLU; padded only if the size is to stay."""
+  """Convolution, batch norm, ReLU; by default padded only if stride is 1."""
 
   width: float
   batch_norm_eps: float
@@ -110,15 +110,15 @@ class _Unit(nn.Module):
 
 
 class _Block(nn.Module):
-  """What all blocks share: a branch is units, one after the other."""
+  """Base of the blocks; a branch is a sequence of units."""
 
   width: float
   batch_norm_eps: float
 
   def branch(self, x: Array, name: str, *units: tuple) -> Array:
-    """Returns x after units (channels, size, stride), name_1, name_2, ...
+    """Returns x after a sequence of units, named <name>_1, <name>_2, ...
 
-    A branch of a single unit has its name.
+    A single unit is named <name>. Units are tuples (channels, size, stride).
     """
     for i, unit in enumerate(units, 1):
       full = name if len(units) == 1 else f'{name}_{i}'
@@ -158,18 +158,18 @@ class _Halve35(_Block):
 
 
 class _Stripes(_Block):
-  """Kernels of 7, in h and w by turns, at 17 x 17."""
+  """Kernels of 7 x 1 and 1 x 7, at 17 x 17."""
 
   inner: int
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
     c, wide, tall = self.inner, (1, 7), (7, 1)
-    turns = ((c,), (c, tall), (c, wide), (c, tall), (192, wide))
+    sequence = ((c,), (c, tall), (c, wide), (c, tall), (192, wide))
     branches = (
       self.branch(x, 'branch1x1', (192,)),
       self.branch(x, 'branch7x7', (c,), (c, wide), (192, tall)),
-      self.branch(x, 'branch7x7dbl', *turns),
+      self.branch(x, 'branch7x7dbl', *sequence),
       self.branch(average_pool(x), 'branch_pool', (192,)),
     )
     return jnp.concatenate(branches, -1)
@@ -191,7 +191,7 @@ class _Halve17(_Block):
 
 
 class _Split(_Block):
-  """Branches that fork once more into h and w, at 8 x 8."""
+  """Branches that split into kernels of 3 x 1 and 1 x 3, at 8 x 8."""
 
   pool: Any
 
@@ -212,7 +212,7 @@ class _Split(_Block):
 
 
 class _Classifier(nn.Module):
-  """A dense layer that gives its bias apart."""
+  """A dense layer that returns its bias separately."""
 
   num_classes: int
 

@@ -1,10 +1,11 @@
-"""LPIPS: how far two frames are from each other to the eye of a network.
+"""LPIPS: perceptual distance of two frames.
 
 Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual
 Metric", 2018, https://arxiv.org/abs/1801.03924, version 0.1: features of an
-ImageNet classifier at five depths, each pixel of unit length, their squared
-differences weighted by channel. In version 0.0 pixels were not standardised;
-its numbers are others, and its weights are refused (weights.py).
+ImageNet classifier at five depths are normalised to unit length at each pixel,
+and their squared differences are weighted by channel. Version 0.0 did not
+standardise pixels and gives other numbers; its weights are refused
+(weights.py).
 """
 
 from collections.abc import Mapping
@@ -19,11 +20,11 @@ from vgen_jax.core.types import Array
 from vgen_jax.nn.convolution import conv
 from vgen_jax.pretrained import torch_names
 
-# What pixels in [-1, 1] are standardised by, for red, green and blue.
+# Mean and deviation of red, green and blue, for pixels in [-1, 1].
 _SHIFT = (-0.030, -0.088, -0.188)
 _SCALE = (0.458, 0.448, 0.450)
 _TINY = 1e-10
-# Convolutions by their numbers in torchvision, for each depth.
+# Numbers of the convolutions in torchvision, for each depth.
 _DEPTHS = {
   'alex': ((0,), ('pool', 3), ('pool', 6), (8,), (10,)),
   'vgg': (
@@ -34,7 +35,7 @@ _DEPTHS = {
     ('pool', 24, 26, 28),
   ),
 }
-_POOLED = {'alex': 3, 'vgg': 2}  # Pixels; the next two are 2 further on.
+_WINDOW = {'alex': 3, 'vgg': 2}  # Pixels of max pooling, with stride 2.
 
 TRUNKS = tuple(_DEPTHS)
 
@@ -42,14 +43,14 @@ TRUNKS = tuple(_DEPTHS)
 def distance(
   variables: Mapping[str, Any], trunk: str, a_bhwc: Array, b_bhwc: Array
 ) -> Array:
-  """Returns the distance of pairs of images, `[b]`; 0 for equal ones.
+  """Returns the distance of pairs of images, `[b]`; 0 for equal images.
 
   Args:
-    variables: As from `variables`.
+    variables: Variables as returned by `variables`.
     trunk: One of `TRUNKS`.
-    a_bhwc: Images, 3 channels (red, green, blue) in [-1, 1]: for [0, 1], which
-      other codes take too, numbers are others.
-    b_bhwc: What they are compared with; the distance is symmetric.
+    a_bhwc: RGB images in [-1, 1]. Some code uses [0, 1], which gives other
+      numbers.
+    b_bhwc: Images to compare with; the distance is symmetric.
 
   Raises:
     ValueError: If shapes differ, or images are too small for the trunk.
@@ -70,11 +71,11 @@ def variables(
   arrays: Mapping[str, np.ndarray],
   heads: Mapping[str, np.ndarray],
 ) -> dict[str, Any]:
-  """Returns what `distance` needs: kernels of the trunk, weights of channels.
+  """Returns the variables of `distance`: trunk and weights of channels.
 
   Args:
     trunk: One of `TRUNKS`.
-    arrays: State dict of torchvision's classifier; dense layers are left out.
+    arrays: State dict of torchvision's classifier; dense layers are ignored.
     heads: State dict of the weights of channels, version 0.1.
 
   Raises:
@@ -90,8 +91,8 @@ def variables(
     channels = len(found[f'{layers[-1]}.bias'])
     if len(found_head) != channels:
       raise ValueError(
-        f'{head} weights {len(found_head)} channels; trunk {trunk!r} has'
-        f' {channels} there: take the heads of that trunk.'
+        f'{head} has weights for {len(found_head)} channels; trunk {trunk!r}'
+        f' has {channels} there. Use the heads of that trunk.'
       )
     found[f'head_{i}'] = found_head
   convolutions = {k: v for k, v in found.items() if k.startswith('features')}
@@ -104,7 +105,7 @@ def variables(
 def _get(arrays: Mapping[str, np.ndarray], name: str, trunk: str) -> np.ndarray:
   if name not in arrays:
     raise ValueError(
-      f'{name} is missing; trunk {trunk!r} of LPIPS needs it, but the file has'
+      f'{name} is missing, but trunk {trunk!r} of LPIPS needs it; the file has'
       f' {sorted(arrays)[:4]}, ...'
     )
   return arrays[name]
@@ -115,13 +116,14 @@ def _depths(
 ) -> list[Array]:
   """Returns features after the last ReLU of each depth."""
   x_bhwc = (x_bhwc - jnp.array([[[_SHIFT]]])) / jnp.array([[[_SCALE]]])
-  found, window = [], (_POOLED[trunk],) * 2
+  found, window = [], (_WINDOW[trunk],) * 2
   for depth in _DEPTHS[trunk]:
     for number in depth:
       if number == 'pool':
         if min(x_bhwc.shape[1:3]) < window[0]:
           raise ValueError(
-            f'Images are too small for LPIPS on {trunk!r}; 32 x 32 are enough.'
+            f'Images are too small for LPIPS with trunk {trunk!r}; use 32 x 32'
+            ' pixels or more.'
           )
         x_bhwc = nn.max_pool(x_bhwc, window, (2, 2))
         continue

@@ -1,9 +1,9 @@
-"""FVD, FID, KID, IS and LPIPS as papers take them: which features, of what.
+"""Protocols of FVD, FID, KID, IS and LPIPS in papers.
 
-A number such as FVD means little without how it came about: which weights,
-which layer, how frames were resized. This is its protocol, a plain dict that
-goes with each number. Papers that say FVD or FID use several; here they are,
-under the names of the codes that made them known.
+Scores such as FVD depend on the weights, the layer and the resizing of frames.
+These are recorded in a protocol, a dict of plain values that accompanies each
+score. Papers use several protocols under the names FVD and FID; here they are
+named after the code that made them known.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,19 +21,19 @@ from vgen_jax.pretrained import lpips
 from vgen_jax.pretrained import torch_names
 from vgen_jax.pretrained import weights
 
-Places = Sequence[str | os.PathLike] | None
-# Weights, and how frames are resized.
+Folders = Sequence[str | os.PathLike] | None
+# {protocol: (weights, method of resizing)}.
 FVD = {
-  # Unterthiner et al., 2018, by a port of their weights.
+  # Unterthiner et al., 2018, with a port of their weights.
   'original': ('i3d-torchscript', 'bilinear-tf1'),
-  # Skorokhodov et al., "StyleGAN-V", 2021; only resizing differs: PyTorch's.
+  # Skorokhodov et al., "StyleGAN-V", 2021; with the resizing of PyTorch.
   'stylegan-v': ('i3d-torchscript', 'bilinear-half-pixel'),
-  # Yan et al., "VideoGPT", 2021; another port, and the aspect is kept.
+  # Yan et al., "VideoGPT", 2021; another port, which keeps the aspect ratio.
   'videogpt': ('i3d-videogpt', 'bilinear-half-pixel-crop'),
   # Ge et al., "On the Content Bias in Frechet Video Distance", 2024.
   'cd-fvd': ('i3d-videogpt', 'bilinear-half-pixel'),
 }
-# How frames are resized, and what 0 and 255 become.
+# {protocol: (method of resizing, values of 0 and 255)}.
 FID = {
   'torch-fidelity': ('bilinear-tf1', (-1.0, 127 / 128)),
   'pytorch-fid': ('bilinear-half-pixel', (-1.0, 1.0)),
@@ -46,32 +46,34 @@ def fvd(
   name: str = 'stylegan-v',
   *,
   frames: int = 16,
-  places: Places = None,
+  folders: Folders = None,
   batch_size: int = 8,
 ) -> features.Features:
-  """Returns the features of FVD: 400 logits of I3D, a row a clip.
+  """Returns the features of FVD: 400 logits of I3D, one row per clip.
 
   Args:
-    name: One of `FVD`: whose protocol.
-    frames: Length of the clips; 9 or more. Values at other lengths are not
-      comparable, so it belongs to the number.
-    places: Folders of weights, as in `weights.load`.
-    batch_size: Clips at a time.
+    name: Protocol, one of `FVD`.
+    frames: Length of the clips, 9 or more. Scores of different lengths are not
+      comparable, so the length is part of the protocol.
+    folders: Folders of weights, as in `weights.load`.
+    batch_size: Clips per batch.
 
   Raises:
-    ValueError: If there is no such protocol, or frames are too few.
-    weights.WeightsMissingError: If the weights are not there.
+    ValueError: If the protocol is unknown, or there are too few frames.
+    weights.WeightsMissingError: If the file of weights is missing.
   """
-  key, way = _known('protocol of FVD', name, FVD)
-  if frames < i3d.LEAST_FRAMES:
+  key, method = _lookup('protocol of FVD', name, FVD)
+  if frames < i3d.MIN_FRAMES:
     raise ValueError(
-      f'FVD is asked for clips of {frames} frames; I3D needs'
-      f' {i3d.LEAST_FRAMES} or more. Compare longer clips, or frames by FID.'
+      f'FVD was requested for clips of {frames} frames; I3D needs'
+      f' {i3d.MIN_FRAMES} or more. Use longer clips, or FID of frames.'
     )
-  found = weights.load(key, places)
+  found = weights.load(key, folders)
   network = i3d.I3D(found.entry.batch_norm_eps)
   shape = jax.ShapeDtypeStruct((1, frames, i3d.SIDE, i3d.SIDE, 3), jnp.float32)
-  variables = torch_names.fitting(network, i3d.variables(found.arrays), shape)
+  variables = torch_names.check_variables(
+    network, i3d.variables(found.arrays), shape
+  )
   protocol = {
     'name': f'fvd-{name}',
     'backbone': 'i3d',
@@ -79,7 +81,7 @@ def fvd(
     'layer': 'logits',
     'row': 'clip',
     'frames': frames,
-    'resize': way,
+    'resize': method,
     'side': i3d.SIDE,
     'range': (-1.0, 1.0),
   }
@@ -91,37 +93,37 @@ def frames(
   name: str = 'torch-fidelity',
   *,
   layer: str = 'pooled',
-  places: Places = None,
+  folders: Folders = None,
   batch_size: int = 32,
 ) -> features.Features:
-  """Returns the features of FID, KID and IS: of Inception, a row a frame.
+  """Returns the features of FID, KID and IS: Inception, one row per frame.
 
   Args:
-    name: One of `FID`: whose protocol.
+    name: Protocol, one of `FID`.
     layer: One of `LAYERS`: 'pooled', 2,048 numbers, for FID and KID;
       'probability', the softmax of 'logits_unbiased', for IS.
-    places: Folders of weights, as in `weights.load`.
-    batch_size: Frames at a time.
+    folders: Folders of weights, as in `weights.load`.
+    batch_size: Frames per batch.
 
   Raises:
-    ValueError: If there is no such protocol or layer.
-    weights.WeightsMissingError: If the weights are not there.
+    ValueError: If the protocol or the layer is unknown.
+    weights.WeightsMissingError: If the file of weights is missing.
   """
-  way, value_range = _known('protocol of FID', name, FID)
-  _known('layer', layer, dict.fromkeys(LAYERS))
-  found = weights.load('inception', places)
+  method, value_range = _lookup('protocol of FID', name, FID)
+  _lookup('layer', layer, dict.fromkeys(LAYERS))
+  found = weights.load('inception', folders)
   network = inception.Inception(batch_norm_eps=found.entry.batch_norm_eps)
   side = inception.SIDE
   shape = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
   arrays = torch_names.variables(found.arrays)
-  variables = torch_names.fitting(network, arrays, shape)
+  variables = torch_names.check_variables(network, arrays, shape)
   protocol = {
     'name': f'frames-{name}',
     'backbone': 'inception-v3',
     **_origin(found),
     'layer': layer,
     'row': 'frame',
-    'resize': way,
+    'resize': method,
     'side': side,
     'range': value_range,
   }
@@ -135,22 +137,22 @@ def frames(
 
 
 def perceptual(
-  trunk: str = 'alex', *, places: Places = None, batch_size: int = 16
+  trunk: str = 'alex', *, folders: Folders = None, batch_size: int = 16
 ) -> features.Distance:
   """Returns LPIPS, version 0.1.
 
   Args:
-    trunk: 'alex', as most papers, or 'vgg'.
-    places: Folders of weights, as in `weights.load`.
-    batch_size: Frames at a time.
+    trunk: 'alex', as in most papers, or 'vgg'.
+    folders: Folders of weights, as in `weights.load`.
+    batch_size: Frames per batch.
 
   Raises:
-    ValueError: If there is no such trunk.
-    weights.WeightsMissingError: If the weights are not there.
+    ValueError: If the trunk is unknown.
+    weights.WeightsMissingError: If a file of weights is missing.
   """
-  _known('trunk of LPIPS', trunk, dict.fromkeys(lpips.TRUNKS))
-  found = weights.load(f'lpips-{trunk}-trunk', places)
-  heads = weights.load(f'lpips-{trunk}', places)
+  _lookup('trunk of LPIPS', trunk, dict.fromkeys(lpips.TRUNKS))
+  found = weights.load(f'lpips-{trunk}-trunk', folders)
+  heads = weights.load(f'lpips-{trunk}', folders)
   protocol = {
     'name': f'lpips-v0.1-{trunk}',
     'backbone': trunk,
@@ -165,7 +167,7 @@ def perceptual(
 
 
 def _origin(found: weights.Weights) -> dict[str, Any]:
-  """Returns what tells these weights from all others."""
+  """Returns the part of a protocol that identifies the weights."""
   return {
     'weights': found.entry.names[0],
     'sha256': found.sha256,
@@ -173,9 +175,7 @@ def _origin(found: weights.Weights) -> dict[str, Any]:
   }
 
 
-def _known(kind: str, name: str, known: Mapping[str, Any]) -> Any:
+def _lookup(kind: str, name: str, known: Mapping[str, Any]) -> Any:
   if name not in known:
-    raise ValueError(
-      f'There is no {kind} {name!r}.{checks.hint(name, list(known))}'
-    )
+    raise ValueError(f'Unknown {kind} {name!r}.{checks.hint(name, known)}')
   return known[name]

@@ -1,9 +1,9 @@
-"""Resizes frames as the codes do that published numbers come from.
+"""Resizes frames as the code behind published numbers does.
 
-A distance of features depends on how frames were brought to the size of the
-network, more than on many a model; so each way has a name, which goes into the
-protocol of a number. All are linear and separable: a matrix for rows, another
-for columns, and two matrix products do it on any device.
+Distances of features depend strongly on how frames are resized for the network,
+so each method has a name that is part of the protocol. All methods are linear
+and separable: one matrix for rows and one for columns, as two matrix products
+on any device.
 """
 
 from collections.abc import Callable
@@ -20,33 +20,33 @@ from vgen_jax.core.types import Array
 
 
 def resize(name: str, video_bthwc: Array, side: int) -> Array:
-  """Returns frames as squares, float32, on the scale of the input.
+  """Returns frames resized to squares, float32, on the scale of the input.
 
   Args:
-    name: One of `NAMES`:
-      * 'bilinear-tf1': as `tf.image.resize_bilinear` of TensorFlow 1 did: pixel
-        i comes from i * scale, so that frames shift up and left. The original
-        FVD and FID.
-      * 'bilinear-half-pixel': pixel centres keep their places, as in PyTorch's
-        `interpolate(..., align_corners=False)`; no antialiasing.
-      * 'bilinear-half-pixel-crop': the same for the shorter side, and the
-        middle of the longer one; keeps the aspect. VideoGPT's FVD.
-      * 'bicubic-antialias': as Pillow's on float pixels, which is Parmar et
-        al., "On aliased resizing and surprising subtleties in GAN evaluation",
-        2022 (clean-fid), without its clipping to 0..255.
-    video_bthwc: Any numbers.
-    side: Height and width of the result.
+    name: One of `METHODS`:
+      * 'bilinear-tf1': as `tf.image.resize_bilinear` of TensorFlow 1: pixel i
+        comes from i * scale, so that frames shift up and left. Used by the
+        original FVD and FID.
+      * 'bilinear-half-pixel': pixel centres are aligned, as in PyTorch's
+        `interpolate(..., align_corners=False)`, without antialiasing.
+      * 'bilinear-half-pixel-crop': the same for the shorter side, and a centre
+        crop of the longer one, which keeps the aspect ratio. VideoGPT's FVD.
+      * 'bicubic-antialias': as Pillow on float pixels; that is Parmar et al.,
+        "On aliased resizing and surprising subtleties in GAN evaluation", 2022
+        (clean-fid), without its clipping to 0..255.
+    video_bthwc: Clips with any values.
+    side: Height and width of the result, in pixels.
 
   Raises:
-    ValueError: If no way has the name.
+    ValueError: If the name is unknown.
   """
-  if name not in NAMES:
+  if name not in METHODS:
     raise ValueError(
-      f'No way to resize is named {name!r}.{checks.hint(name, list(NAMES))}'
+      f'Unknown method of resizing {name!r}.{checks.hint(name, METHODS)}'
     )
   h, w = shapes.sizes('hw', video_bthwc=video_bthwc)
-  rows_yh, columns_xw = NAMES[name]((h, w), side)
-  # An accelerator's default product has 8 to 11 bits, and pixels have 8.
+  rows_yh, columns_xw = METHODS[name]((h, w), side)
+  # The default precision on accelerators is 8 to 11 bits; pixels have 8.
   return jnp.einsum(
     'yh,xw,bthwc->btyxc',
     rows_yh,
@@ -56,15 +56,15 @@ def resize(name: str, video_bthwc: Array, side: int) -> Array:
   )
 
 
-def _squeezed(
+def _stretched(
   weights: Callable[[int, int], np.ndarray], sizes: tuple[int, int], side: int
 ) -> list[np.ndarray]:
-  """Returns a matrix for each axis, whatever that does to the aspect."""
+  """Returns a matrix for each axis, without keeping the aspect ratio."""
   return [weights(size, side) for size in sizes]
 
 
 def _cropped(sizes: tuple[int, int], side: int) -> list[np.ndarray]:
-  """Returns matrices that keep the aspect, and only the middle."""
+  """Returns matrices that keep the aspect ratio and crop the centre."""
   scale = side / min(sizes)
   matrices = []
   for size in sizes:
@@ -75,32 +75,32 @@ def _cropped(sizes: tuple[int, int], side: int) -> list[np.ndarray]:
 
 
 def _tf1(size: int, new_size: int) -> np.ndarray:
-  # In float32, as the originals; near a whole number it decides a pixel.
-  place = np.arange(new_size, dtype=np.float32) * np.float32(size / new_size)
-  return _between(place, size)
+  # In float32 as the originals: close to an integer, rounding selects a pixel.
+  position = np.arange(new_size, dtype=np.float32) * np.float32(size / new_size)
+  return _interpolation(position, size)
 
 
 def _half_pixel(size: int, new_size: int) -> np.ndarray:
   half = np.float32(0.5)
-  place = np.arange(new_size, dtype=np.float32) + half
-  place = place * np.float32(size / new_size) - half
-  return _between(np.maximum(place, 0), size)
+  position = np.arange(new_size, dtype=np.float32) + half
+  position = position * np.float32(size / new_size) - half
+  return _interpolation(np.maximum(position, 0), size)
 
 
-def _between(place: np.ndarray, size: int) -> np.ndarray:
-  """Returns weights of the two pixels that each place lies between."""
-  low = np.minimum(np.floor(place).astype(int), size - 1)
+def _interpolation(position: np.ndarray, size: int) -> np.ndarray:
+  """Returns the weights of the two pixels next to each position."""
+  low = np.minimum(np.floor(position).astype(int), size - 1)
   high = np.minimum(low + 1, size - 1)
-  share = (place - low).astype(np.float32)
-  each = np.arange(len(place))
-  weights = np.zeros((len(place), size), np.float32)
-  weights[each, low] += 1 - share
-  weights[each, high] += share
+  fraction = (position - low).astype(np.float32)
+  each = np.arange(len(position))
+  weights = np.zeros((len(position), size), np.float32)
+  weights[each, low] += 1 - fraction
+  weights[each, high] += fraction
   return weights
 
 
 def _bicubic(size: int, new_size: int) -> np.ndarray:
-  """Returns weights of Keys' cubic kernel, widened where frames shrink."""
+  """Returns weights of Keys' cubic kernel, widened for downsampling."""
   scale = size / new_size
   width = max(scale, 1)
   center = (np.arange(new_size)[:, None] + 0.5) * scale
@@ -111,9 +111,9 @@ def _bicubic(size: int, new_size: int) -> np.ndarray:
   return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
 
-NAMES = {
-  'bilinear-tf1': functools.partial(_squeezed, _tf1),
-  'bilinear-half-pixel': functools.partial(_squeezed, _half_pixel),
+METHODS = {
+  'bilinear-tf1': functools.partial(_stretched, _tf1),
+  'bilinear-half-pixel': functools.partial(_stretched, _half_pixel),
   'bilinear-half-pixel-crop': _cropped,
-  'bicubic-antialias': functools.partial(_squeezed, _bicubic),
+  'bicubic-antialias': functools.partial(_stretched, _bicubic),
 }

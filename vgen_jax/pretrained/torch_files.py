@@ -1,15 +1,13 @@
-"""Reads arrays out of files of PyTorch, without PyTorch and without running it.
+"""Reads arrays from files of PyTorch, without PyTorch.
 
-Three formats: zip archives of `torch.save` (`.pt`), the format before those
-(`.pth`), and TorchScript archives. All are pickles, and a pickle may call any
-function by its name; here it gets the few names that tensors are made of, and
-anything else is refused. A tensor that reaches outside its storage is refused
-too. Size and hash of a file are checked before its first byte is parsed.
+There are three formats: zip archives of `torch.save` (`.pt`), the legacy format
+(`.pth`), and TorchScript archives. All contain pickles; torch_pickle.py reads
+them without running code. The size and the hash of a file are checked before
+any of it is parsed.
 """
 
 import ast
-import collections
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 import dataclasses
 import os
 import pickle
@@ -18,48 +16,37 @@ from typing import Any, BinaryIO
 import zipfile
 import zlib
 
-import ml_dtypes
 import numpy as np
 
 from vgen_jax.pretrained import identity
+from vgen_jax.pretrained import torch_pickle
 
-# What the format before zip archives begins with, and its version.
+# First pickles of the legacy format: magic number and version.
 _MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY = 1001
-_DTYPES = {
-  'BFloat16Storage': ml_dtypes.bfloat16,
-  'BoolStorage': np.bool_,
-  'ByteStorage': np.uint8,
-  'CharStorage': np.int8,
-  'DoubleStorage': np.float64,
-  'FloatStorage': np.float32,
-  'HalfStorage': np.float16,
-  'IntStorage': np.int32,
-  'LongStorage': np.int64,
-  'ShortStorage': np.int16,
-}
-# What reading a file that is broken, or made to do harm, ends in.
+# Exceptions from reading a file that is broken or malicious.
 _FAULTS = (
   *(AttributeError, EOFError, LookupError, MemoryError, OverflowError),
   *(RuntimeError, SyntaxError, TypeError, ValueError, struct.error),
   *(pickle.UnpicklingError, zipfile.BadZipFile, zlib.error),
 )
-# By how much a zip archive may shrink what it holds: PyTorch packs code alone.
-_MOST_PACKED = 100
-# Where `torch.batch_norm` and its form in `torch.nn.functional` have their eps.
-_PLACE_OF_EPS = 7
+# Largest compression ratio of a zip archive; PyTorch compresses only code.
+_MAX_COMPRESSION = 100
+# Index of the argument eps of `torch.batch_norm` and of the function of
+# `torch.nn.functional`.
+_EPS_ARGUMENT = 7
 
 
 @dataclasses.dataclass(frozen=True)
 class File:
-  """What a file holds.
+  """Content of a file.
 
   Attributes:
-    arrays: All tensors, by their dotted names; read-only. What else there is in
-      a file, such as a number of epochs, is left out.
-    sha256: Of the file.
-    batch_norm_eps: What the batch norms in the code of a TorchScript archive
-      add to variances; None for other files, which do not say it.
+    arrays: All tensors by their dotted names; read-only. Other values, such as
+      a number of epochs, are ignored.
+    sha256: Hash of the file.
+    batch_norm_eps: All numbers that the code of a TorchScript archive adds to
+      variances in batch norms; None for other files, which have no code.
   """
 
   arrays: dict[str, np.ndarray]
@@ -73,16 +60,16 @@ def read(
   """Returns the arrays of a file.
 
   Args:
-    path: Of a zip archive, a legacy file or a TorchScript archive.
-    identities: The files it may be; None reads a file of yours, of which
-      nothing is known.
+    path: Path of a zip archive, a legacy file or a TorchScript archive.
+    identities: Identities of the files that it may be; None reads any file.
 
   Raises:
-    identity.WrongFileError: If it is none of those; it was not parsed then.
-    ValueError: If it is in no such format, holds anything but tensors and
+    identity.WrongFileError: If it has none of the identities; then it was not
+      parsed.
+    ValueError: If it has another format, contains anything but tensors and
       plain values, or a tensor reaches outside its storage.
   """
-  # One handle for the hash and the arrays: they are of the same bytes.
+  # One handle for the hash and the arrays, so that both are of the same bytes.
   with open(path, 'rb') as file:
     found = identity.of(file)
     if identities is not None:
@@ -99,63 +86,13 @@ def read(
         content, eps = _read_legacy(file), None
       return File(dict(_flat(content)), found.sha256, eps)
     except _FAULTS as error:
-      raise ValueError(f'{path} is no file of tensors: {error}') from error
-
-
-class _Script(dict):
-  """A module of TorchScript: its attributes, and nothing to run."""
-
-  def __setstate__(self, state: Any):
-    self.update(state if isinstance(state, dict) else {})
-
-
-class _Sealed:
-  """What a pickle may call, or hand back, but not change."""
-
-  __slots__ = ('value',)
-
-  def __init__(self, value: Any):
-    self.value = value
-
-  def __call__(self, *args: Any) -> Any:
-    return self.value(*args)
-
-  def __setstate__(self, state: Any):
-    raise pickle.UnpicklingError('it changes what it was given.')
-
-
-class _Unpickler(pickle.Unpickler):
-  """Knows the names that tensors are made of, and no others."""
-
-  def __init__(self, file: BinaryIO, load: Callable[..., Any] | None = None):
-    super().__init__(file)
-    self._load = load
-
-  def find_class(self, module: str, name: str) -> Any:
-    if module in ('torch', 'torch.cuda') and name in _DTYPES:
-      return _Sealed(np.dtype(_DTYPES[name]))
-    if module.split('.')[0] == '__torch__':
-      return _Script
-    if (module, name) == ('collections', 'OrderedDict'):
-      return collections.OrderedDict
-    if (module, name) in _NAMES:
-      return _Sealed(_NAMES[module, name])
-    raise pickle.UnpicklingError(
-      f'it asks for {module}.{name}, which is refused. Only tensors are read;'
-      ' save a state dict.'
-    )
-
-  def persistent_load(self, pid: Any) -> Any:
-    if self._load is None or pid[0] != 'storage':
-      raise pickle.UnpicklingError(f'{pid!r} is no storage of numbers.')
-    _, dtype, *rest = pid
-    return self._load(dtype.value, *rest)
+      raise ValueError(f'{path} is not a file of tensors: {error}') from error
 
 
 def _read_zip(archive: zipfile.ZipFile, num_bytes: int) -> Any:
-  """Returns the content of a zip archive, TorchScript or not."""
+  """Returns the content of a zip archive, with or without TorchScript."""
   size = sum(info.file_size for info in archive.infolist())
-  if size > _MOST_PACKED * num_bytes:
+  if size > _MAX_COMPRESSION * num_bytes:
     raise ValueError(f'its {num_bytes:,} bytes would unpack to {size:,}.')
   names = archive.namelist()
   roots = [n.removesuffix('data.pkl') for n in names if n.endswith('/data.pkl')]
@@ -172,84 +109,50 @@ def _read_zip(archive: zipfile.ZipFile, num_bytes: int) -> Any:
       if info.file_size < num_values * dtype.itemsize:
         raise ValueError(f'storage {key} is shorter than it should be.')
       storages[key] = np.frombuffer(archive.read(info), dtype, num_values)
-    return _Sealed(storages[key].view(dtype))
+    return torch_pickle.Sealed(storages[key].view(dtype))
 
   with archive.open(f'{root}data.pkl') as file:
-    return _Unpickler(file, load).load()
+    return torch_pickle.Unpickler(file, load).load()
 
 
 def _read_legacy(file: BinaryIO) -> Any:
-  """Returns the content of a file from before zip archives.
+  """Returns the content of a file in the legacy format.
 
-  A pickle of tensors comes first, and the numbers after it: it is read twice,
-  first to learn which storages there are.
+  A pickle of tensors comes first, and their numbers after it. The pickle is
+  read twice, the first time to find the storages.
   """
-  if _Unpickler(file).load() != _MAGIC or _Unpickler(file).load() != _LEGACY:
-    raise ValueError('it begins like no file of PyTorch.')
-  _check_order(_Unpickler(file).load()['little_endian'])
+  unpickle = lambda load=None: torch_pickle.Unpickler(file, load).load()
+  if unpickle() != _MAGIC or unpickle() != _LEGACY:
+    raise ValueError('it does not begin like a file of PyTorch.')
+  _check_order(unpickle()['little_endian'])
   start, kinds, storages = file.tell(), {}, {}
 
   def load(dtype, key, _, num_values, view):
     kinds[key] = dtype
-    if key not in storages:  # The first time; no memory is behind this.
-      return _Sealed(np.broadcast_to(np.zeros((), dtype), (num_values,)))
+    if key not in storages:  # The first time: a placeholder without memory.
+      placeholder = np.broadcast_to(np.zeros((), dtype), (num_values,))
+      return torch_pickle.Sealed(placeholder)
     first, count = view[1:3] if view else (0, num_values)
-    return _Sealed(storages[key][first : first + count])
+    return torch_pickle.Sealed(storages[key][first : first + count])
 
-  _Unpickler(file, load).load()
-  for key in _Unpickler(file).load():
+  unpickle(load)
+  for key in unpickle():
     (num_values,) = struct.unpack('<q', file.read(8))
     content = file.read(num_values * kinds[key].itemsize)
     storages[key] = np.frombuffer(content, kinds[key], num_values)
   file.seek(start)
-  return _Unpickler(file, load).load()
+  return unpickle(load)
 
 
 def _check_order(is_little: bool) -> None:
   if not is_little:
-    raise ValueError('its numbers are big-endian; save it anew elsewhere.')
-
-
-def _tensor(
-  storage: _Sealed, offset: int, size: tuple, stride: tuple, *_: Any
-) -> np.ndarray:
-  """Returns a view of a storage, once it is sure to lie within.
-
-  Storages are sealed, so that no other tensor is taken for one: it may be
-  longer than the memory behind it.
-  """
-  storage = storage.value
-  last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
-  is_inside = min((offset, *size, *stride)) >= 0 and last < len(storage)
-  if 0 not in size and not is_inside:
     raise ValueError(
-      f'a tensor of size {size}, stride {stride} at {offset} reaches outside'
-      f' its storage of {len(storage)} values.'
+      'its numbers are big-endian; save it on a little-endian machine.'
     )
-  if 0 in size:
-    return np.zeros(size, storage.dtype)
-  strides = [step * storage.itemsize for step in stride]
-  view = np.lib.stride_tricks.as_strided
-  return view(storage[offset:], size, strides, writeable=False)
-
-
-_first = lambda value, *_: value
-_NAMES = {
-  ('torch._utils', '_rebuild_parameter'): _first,
-  ('torch._utils', '_rebuild_tensor'): _tensor,
-  ('torch._utils', '_rebuild_tensor_v2'): _tensor,
-  **{
-    ('torch.jit._pickle', name): _first
-    for name in (
-      *('build_boollist', 'build_doublelist', 'build_intlist'),
-      *('build_tensorlist', 'restore_type_tag'),
-    )
-  },
-}
 
 
 def _flat(content: Any, path: str = '') -> Iterator[tuple[str, np.ndarray]]:
-  """Yields arrays under dotted names, out of nested dicts and lists."""
+  """Yields (dotted name, array) from nested dicts and lists."""
   if isinstance(content, np.ndarray):
     yield path, content
   elif isinstance(content, list | tuple):
@@ -260,7 +163,7 @@ def _flat(content: Any, path: str = '') -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _batch_norm_eps(archive: zipfile.ZipFile) -> frozenset[float] | None:
-  """Returns each eps that the code in an archive gives to a batch norm.
+  """Returns each eps that the code in an archive passes to a batch norm.
 
   The code is parsed, not run. None if there is no code.
   """
@@ -272,17 +175,17 @@ def _batch_norm_eps(archive: zipfile.ZipFile) -> frozenset[float] | None:
   found = set()
   for name in names:
     tree = ast.parse(archive.read(name).decode())
-    # Functions are called by short names: _0 = __torch__...batch_norm.
+    # Functions have short names: _0 = __torch__...batch_norm.
     called = {
       ast.unparse(node.targets[0]): ast.unparse(node.value)
       for node in ast.walk(tree)
       if isinstance(node, ast.Assign)
     }
     for node in ast.walk(tree):
-      if isinstance(node, ast.Call) and len(node.args) > _PLACE_OF_EPS:
+      if isinstance(node, ast.Call) and len(node.args) > _EPS_ARGUMENT:
         function = ast.unparse(node.func)
         function = called.get(function, function)
-        eps = node.args[_PLACE_OF_EPS]
+        eps = node.args[_EPS_ARGUMENT]
         is_literal = isinstance(eps, ast.Constant)
         if function.endswith('.batch_norm') and is_literal:
           found.add(float(eps.value))

@@ -1,7 +1,7 @@
-"""Turns a state dict of PyTorch into variables of linen.
+"""Converts a state dict of PyTorch to variables of Flax linen.
 
-Layers keep their names; what differs is what a layer calls its arrays, and the
-order of a kernel's axes: PyTorch has the channels first.
+Layers keep their names. The names of their arrays differ, and so does the order
+of the axes of kernels: PyTorch has the channels first.
 """
 
 from collections.abc import Mapping
@@ -24,35 +24,36 @@ def variables(arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
   """Returns `{'params': ..., 'batch_stats': ...}`, float32.
 
   Args:
-    arrays: By dotted names: kernels and biases of convolutions and dense
-      layers, and what a batch norm has.
+    arrays: {dotted name: array}: kernels and biases of convolutions and dense
+      layers, and the arrays of batch norms.
   """
   flat = {}
   for name, array in arrays.items():
     *path, leaf = name.split('.')
     if leaf == 'num_batches_tracked':
       continue
-    place, new_leaf = _OF_BATCH_NORM.get(leaf, ('params', leaf))
+    collection, new_leaf = _OF_BATCH_NORM.get(leaf, ('params', leaf))
     if array.ndim > 1:
       new_leaf = 'kernel'
       array = array.transpose(*range(2, array.ndim), 1, 0)
-    flat[(place, *path, new_leaf)] = np.asarray(array, np.float32)
+    flat[(collection, *path, new_leaf)] = np.asarray(array, np.float32)
   return traverse_util.unflatten_dict(flat)
 
 
-def fitting(network: nn.Module, found: Any, *args: Any) -> Any:
-  """Returns variables, once they are sure to be all that a network has.
+def check_variables(network: nn.Module, found: Any, *args: Any) -> Any:
+  """Returns `found` unchanged if it has exactly the variables of a network.
 
   Args:
-    network: That they are of.
-    found: As from `variables`.
-    *args: Shapes of what the network is called with.
+    network: Network.
+    found: Variables as returned by `variables`.
+    *args: Shapes of the arguments of the network.
 
   Raises:
-    ValueError: With names that are missing, too many, or of other shapes.
+    ValueError: If variables are missing, unknown or have other shapes; the
+      message names them.
   """
   wanted = jax.eval_shape(network.init, jax.random.key(0), *args)
-  there, needed = (
+  given, needed = (
     {
       '/'.join(key): array.shape
       for key, array in traverse_util.flatten_dict(tree).items()
@@ -60,14 +61,14 @@ def fitting(network: nn.Module, found: Any, *args: Any) -> Any:
     for tree in (found, wanted)
   )
   faults = [
-    f'{name} is {there.get(name, "missing")}, but'
+    f'{name} is {given.get(name, "missing")}, but'
     f' {needed.get(name, "unknown")} in the network'
-    for name in sorted({*there, *needed})
-    if there.get(name) != needed.get(name)
+    for name in sorted({*given, *needed})
+    if given.get(name) != needed.get(name)
   ]
   if faults:
     raise ValueError(
       f'{len(faults)} arrays do not fit {type(network).__name__}:'
-      f' {"; ".join(faults[:4])}. The file is of another network.'
+      f' {"; ".join(faults[:4])}. The file belongs to another network.'
     )
   return found

@@ -1,4 +1,4 @@
-"""Tests of evaluation/metrics/base.py."""
+"""Tests of metrics/base.py."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import pytest
 from vgen_jax.evaluation.metrics import base
 
 
-def test_an_interval_ends_where_numbers_do():
+def test_an_interval_is_clipped_to_its_bounds():
   value = base.mean(np.array([0, 0, 0, 1.0]), (0, 1))
   assert value.interval[0] == 0
   assert value.interval[1] == pytest.approx(0.25 + 1.96 * 0.25)

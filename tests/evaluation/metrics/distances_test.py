@@ -1,4 +1,4 @@
-"""Tests of evaluation/metrics/distances.py: a number, and its trust."""
+"""Tests of metrics/distances.py and metrics/networks.py."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def rng():
   return np.random.default_rng(0)
 
 
-def test_same_distribution_is_at_the_floor_and_infinity_is_below():
+def test_equal_distributions_are_at_the_floor_and_at_0_in_the_limit():
   found = distances.frechet(
     'x', normal(300, seed=1), normal(600, seed=2), rng(), {'of': 'tests'},
     infinity=True,
@@ -36,28 +36,30 @@ def test_same_distribution_is_at_the_floor_and_infinity_is_below():
   assert value.protocol | {'of': 'tests', 'num_real': 300} == value.protocol
 
 
-def test_a_shift_is_above_the_floor_and_the_divisor_is_as_told():
-  made, real = normal(100, 0.5, seed=1), normal(200, seed=2)
+def test_a_shift_is_above_the_floor_for_both_values_of_ddof():
+  generated, real = normal(100, 0.5, seed=1), normal(200, seed=2)
   for ddof in (0, 1):
-    value = distances.frechet('x', made, real, rng(), {}, ddof=ddof).values['x']
-    exact = frechet.distance_of_features(made, real[:100], ddof=ddof)
+    value = distances.frechet(
+      'x', generated, real, rng(), {}, ddof=ddof
+    ).values['x']
+    exact = frechet.distance_of_features(generated, real[:100], ddof=ddof)
     assert value.value == pytest.approx(exact, rel=1e-9)
     assert value.protocol['covariance_ddof'] == ddof
     assert value.interval[0] > value.floor
     assert value.interval[0] < 6 * 0.5**2 < value.interval[1] + value.floor
 
 
-def test_frames_of_a_clip_are_cut_together():
-  """Were they not, an interval would shrink with frames that are all alike."""
-  made, real = normal(60, 0.3, seed=1), normal(120, seed=2)
-  alone = distances.frechet('x', made, real, rng(), {}).values['x']
+def test_frames_of_a_clip_stay_in_the_same_half():
+  """Otherwise repeated frames would make the interval narrower."""
+  generated, real = normal(60, 0.3, seed=1), normal(120, seed=2)
+  alone = distances.frechet('x', generated, real, rng(), {}).values['x']
   frames = lambda x: np.repeat(x[:, None], 8, 1)
-  many = distances.frechet('x', frames(made), frames(real), rng(), {})
+  many = distances.frechet('x', frames(generated), frames(real), rng(), {})
   width = lambda value: value.interval[1] - value.interval[0]
   assert width(many.values['x']) == pytest.approx(width(alone), rel=0.2)
 
 
-def test_few_real_clips_make_a_smaller_floor_and_say_so():
+def test_few_real_clips_give_a_floor_of_smaller_sets():
   value = distances.frechet('x', normal(50), normal(30), rng(), {}).values['x']
   assert value.protocol['num_real'] == 30
   assert value.protocol['num_floor'] == 15
@@ -65,7 +67,7 @@ def test_few_real_clips_make_a_smaller_floor_and_say_so():
   assert (none.value, none.status) == (None, 'undefined')
 
 
-def test_kid_is_about_0_for_one_distribution_and_sees_a_shift():
+def test_kid_is_about_0_without_a_shift_only():
   kid = lambda shift: distances.kid(
     'kid', normal(200, shift, seed=1), normal(400, seed=2), rng(), {}
   ).values['kid']
@@ -76,7 +78,7 @@ def test_kid_is_about_0_for_one_distribution_and_sees_a_shift():
 
 
 class Fake:
-  """A network that looks at two numbers of a frame."""
+  """A network whose features are two pixels of a frame."""
 
   def __init__(self):
     self.protocol = {'name': 'fake', 'layer': 'none'}
@@ -86,17 +88,17 @@ class Fake:
     return x_bt2.reshape(-1, 2)
 
 
-def test_a_network_is_a_probe_whose_rows_stay_with_their_clips():
+def test_network_features_stay_with_their_clips():
   draw = np.random.default_rng(0)
   videos = {
     base.GENERATED: draw.integers(0, 200, (40, 3, 4, 4, 3), np.uint8),
     base.REAL: draw.integers(50, 250, (80, 3, 4, 4, 3), np.uint8),
   }
-  probe = networks.Network(Fake())
-  features = {place: probe({'video': x}) for place, x in videos.items()}
+  extractor = networks.NetworkFeatures(Fake())
+  features = {source: extractor({'video': x}) for source, x in videos.items()}
   rows = features[base.GENERATED]['rows']
   np.testing.assert_array_equal(rows, videos[base.GENERATED][:, :, 0, 0, :2])
-  value = networks.Frechet('fid', probe).conclude(features, rng()).values['fid']
+  value = networks.FID('fid', extractor).compute(features, rng()).values['fid']
   flat = lambda x: x[:, :, 0, 0, :2].reshape(-1, 2)
   pair = flat(videos[base.GENERATED]), flat(videos[base.REAL][:40])
   exact = frechet.distance_of_features(*pair)
@@ -105,11 +107,11 @@ def test_a_network_is_a_probe_whose_rows_stay_with_their_clips():
   assert value.protocol | Fake().protocol == value.protocol
 
 
-def test_inception_score_of_frames_that_agree_is_1():
+def test_inception_score_of_equal_frames_is_1():
   same = np.full((40, 2, 5), 0.2)
   certain = np.eye(5)[np.random.default_rng(0).integers(0, 5, (40, 2))]
-  score = networks.InceptionScore('is', networks.Network(Fake()))
+  score = networks.InceptionScore(networks.NetworkFeatures(Fake()))
   features = {base.GENERATED: {'rows': same}, base.REAL: {'rows': certain}}
-  value = score.conclude(features, rng()).values['is']
+  value = score.compute(features, rng()).values['inception_score']
   assert value.value == pytest.approx(1)
   assert 3 < value.real <= 5

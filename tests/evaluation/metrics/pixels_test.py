@@ -1,4 +1,4 @@
-"""Tests of evaluation/metrics/pixels.py: copies, sameness and stillness."""
+"""Tests of metrics/pixels.py: memorization, diversity and flicker."""
 
 import functools
 
@@ -18,64 +18,64 @@ def video(split, num, first=0):
   return np.stack([source[i]['video'] for i in range(first, first + num)])
 
 
-def found(metric, drawn, **others) -> base.Findings:
+def found(metric, generated, **others) -> base.Findings:
   others = {base.REAL: video('validation', 600), **others}
-  every = {base.GENERATED: drawn, **others}
-  features = {k: metric.probe({'video': x}) for k, x in every.items()}
-  return metric.conclude(features, np.random.default_rng(0))
+  every = {base.GENERATED: generated, **others}
+  features = {k: metric.extractor({'video': x}) for k, x in every.items()}
+  return metric.compute(features, np.random.default_rng(0))
 
 
-@pytest.mark.parametrize('share', [0.0, 0.5, 1.0])
-def test_a_model_that_copies_is_seen(share):
-  """Half of the copies are mirrored, all are noisy."""
+@pytest.mark.parametrize('fraction', [0.0, 0.5, 1.0])
+def test_copied_clips_are_found(fraction):
+  """About half of the copies are mirrored, and all are noisy."""
   rng = np.random.default_rng(0)
   copied = video('train', 80)
   copied = np.where(
     rng.random((80, 1, 1, 1, 1)) < 0.5, copied[:, :, :, ::-1], copied
   )
   copied = np.clip(copied + rng.normal(0, 3, copied.shape), 0, 255)
-  drawn = np.where(
-    np.arange(80)[:, None, None, None, None] < share * 80,
+  generated = np.where(
+    np.arange(80)[:, None, None, None, None] < fraction * 80,
     copied,
     video('test', 80),
   ).astype(np.uint8)
   train = {base.TRAIN: video('train', 400)}
-  findings = found(pixels.Memorization(), drawn, **train)
-  value = findings.values['copy_rate']
-  assert value.value == pytest.approx(share, abs=0.06)
+  findings = found(pixels.Memorization(), generated, **train)
+  value = findings.values['memorized_fraction']
+  assert value.value == pytest.approx(fraction, abs=0.06)
   low, high = value.interval
-  assert low <= max(share, 0.01) <= high + 1e-9
+  assert low <= max(fraction, 0.01) <= high + 1e-9
   assert value.real < 0.06
   assert value.protocol['num_train'] == 400
-  parts = findings.groups['copies']
+  parts = findings.groups['memorization']
   assert sum(part['value'] for part in parts.values()) == pytest.approx(
     value.value
   )
-  if share:
+  if fraction:
     assert parts['mirrored']['value'] > 0.1
 
 
-def test_too_few_held_out_clips_are_told_not_guessed():
+def test_too_few_held_out_clips_give_no_value():
   few = {base.REAL: video('validation', 60), base.TRAIN: video('train', 60)}
   value = found(pixels.Memorization(), video('test', 20), **few).values[
-    'copy_rate'
+    'memorized_fraction'
   ]
   assert (value.value, value.status) == (None, 'undefined')
-  assert '60 clips are held out' in value.note
+  assert '60 held-out clips' in value.note
 
 
-def test_a_model_of_few_clips_has_no_diversity():
+def test_repeated_clips_have_no_diversity():
   fresh = found(pixels.Diversity(), video('test', 40))
-  fresh = fresh.values['distance_to_nearest']
+  fresh = fresh.values['nearest_neighbor_distance']
   low, high = fresh.interval
   assert low - 3 < fresh.real < high + 3
   twice = np.concatenate([video('test', 20)] * 2)
-  same = found(pixels.Diversity(), twice).values['distance_to_nearest']
+  same = found(pixels.Diversity(), twice).values['nearest_neighbor_distance']
   assert same.value == pytest.approx(0, abs=0.1)
   assert same.real == fresh.real
 
 
-def test_stillness_is_steady_but_not_dynamic():
+def test_still_clips_are_steady_but_not_dynamic():
   still = np.repeat(video('test', 40)[:, :1], 8, 1)
   values = found(pixels.Flicker(), still).values
   assert values['steadiness'].value == 1 > values['steadiness'].real

@@ -1,13 +1,19 @@
-"""Tests of evaluation/metrics/registry.py: what fits a run, what is missing."""
+"""Tests of metrics/registry.py: which metrics exist, and which fit a run."""
 
+import sys
+
+import numpy as np
 import pytest
 
+from vgen_jax import synthetic
+from vgen_jax.evaluation import evaluator
+from vgen_jax.evaluation import metrics as metrics_package
 from vgen_jax.evaluation.metrics import base
 from vgen_jax.evaluation.metrics import registry
 from vgen_jax.synthetic.digits import source as digits
 from vgen_jax.synthetic.world import source as world
 
-EVERYWHERE = (
+ALL_SOURCES = (
   base.GENERATED,
   base.PREDICTED,
   base.RECONSTRUCTED,
@@ -18,26 +24,40 @@ EVERYWHERE = (
 
 @pytest.fixture(autouse=True)
 def _no_weights(monkeypatch, tmp_path):
-  monkeypatch.setenv('VGEN_WEIGHTS', str(tmp_path))
+  monkeypatch.setenv('VGEN_WEIGHTS', str(tmp_path / 'weights'))
 
 
-def facts(places=EVERYWHERE, frames=16, **kwargs):
-  source = world.World((frames, 16, 16, 3))
-  return registry.MetricInputs(source, places, **{'context': 2, **kwargs})
+def inputs(sources=ALL_SOURCES, frames=16, **kwargs):
+  dataset = world.World((frames, 16, 16, 3))
+  return base.MetricInputs(dataset, sources, **{'context': 2, **kwargs})
 
 
-def test_every_name_makes_a_metric_or_tells_which_weights_it_lacks():
-  for name in registry.known():
+def test_the_names_on_the_command_line():
+  assert set(registry.available()) == {
+    'all',
+    *('verifier', 'rverifier', 'digits', 'rdigits', 'actions', 'futures'),
+    *('fvd', 'fvd-original', 'fvd-stylegan-v', 'fvd-videogpt', 'fvd-cd-fvd'),
+    *('rfvd', 'rfvd-original', 'rfvd-stylegan-v', 'rfvd-videogpt'),
+    *('rfvd-cd-fvd', 'fid', 'fid-torch-fidelity', 'fid-pytorch-fid'),
+    *('fid-clean-fid', 'rfid', 'rfid-torch-fidelity', 'rfid-pytorch-fid'),
+    *('rfid-clean-fid', 'kid', 'rkid', 'inception_score', 'flicker'),
+    *('rflicker', 'diversity', 'memorization', 'prediction', 'lpips'),
+    *('reconstruction', 'rlpips'),
+  }
+
+
+def test_every_name_makes_a_metric_or_names_missing_weights():
+  for name in registry.available():
     if name in ('all', 'digits', 'rdigits', 'actions', 'futures'):
       continue
-    metrics, missing = registry.make([name], facts())
+    metrics, missing = registry.build([name], inputs())
     assert len(metrics) + len(missing) == 1, name
     (found,) = [metric.name for metric in metrics] or missing
     assert found.startswith(name.partition('-')[0])
 
 
-def test_missing_weights_say_what_file_and_leave_the_others_be():
-  metrics, missing = registry.make(['fvd', 'flicker', 'lpips'], facts())
+def test_missing_weights_name_the_file_and_leave_other_metrics():
+  metrics, missing = registry.build(['fvd', 'flicker', 'lpips'], inputs())
   assert [metric.name for metric in metrics] == ['flicker']
   assert set(missing) == {'fvd-stylegan-v_16f', 'lpips'}
   value = missing['fvd-stylegan-v_16f']
@@ -45,16 +65,22 @@ def test_missing_weights_say_what_file_and_leave_the_others_be():
   for word in ('i3d_torchscript.pt', '51,235,320', 'bec6519f66ea', 'https://'):
     assert word in value.note
   assert value.protocol['searched']
+  _, missing = registry.build(['rfvd-videogpt', 'kid', 'rlpips'], inputs())
+  assert set(missing) == {
+    'rfvd-videogpt_16f',
+    'kid-torch-fidelity',
+    'rlpips',
+  }
 
 
-def test_all_takes_what_fits_once():
-  drawn = (base.GENERATED, base.REAL, base.TRAIN)
-  metrics, missing = registry.make(['all'], facts(drawn))
+def test_all_takes_each_metric_that_fits_once():
+  sources = (base.GENERATED, base.REAL, base.TRAIN)
+  metrics, missing = registry.build(['all'], inputs(sources))
   assert {m.name for m in metrics} == {
     'verifier',
     'flicker',
     'diversity',
-    'copies',
+    'memorization',
   }
   assert {name.partition('-')[0] for name in missing} == {
     'fvd',
@@ -63,57 +89,124 @@ def test_all_takes_what_fits_once():
     'inception_score',
   }
   assert len(missing) == 4
-  rebuilt, _ = registry.make(['all'], facts((base.RECONSTRUCTED, base.REAL)))
-  assert {m.name for m in rebuilt} == {
-    'rverifier',
-    'rflicker',
-    'reconstruction',
-  }
+  sources = (base.RECONSTRUCTED, base.REAL)
+  metrics, _ = registry.build(['all'], inputs(sources))
+  names = {m.name for m in metrics}
+  assert names == {'rverifier', 'rflicker', 'reconstruction'}
 
 
 @pytest.mark.parametrize(
   ('name', 'kwargs', 'message'),
   [
-    ('verifer', {}, "no metric 'verifer'. Did you mean 'verifier'?"),
+    ('verifer', {}, "Unknown metric 'verifer'. Did you mean 'verifier'?"),
     ('fvd-video-gpt', {}, "Did you mean 'fvd-videogpt'?"),
-    (
-      'digits',
-      {},
-      'only verify clips of synthetic.digits.source.MovingDigits;',
-    ),
+    ('digits', {}, 'applies to synthetic.digits.source.MovingDigits only'),
     ('fvd', {'frames': 8}, 'clips of 8 frames; I3D needs 9'),
-    ('prediction', {'context': 16}, 'context is 16; of clips of 16 frames'),
+    ('prediction', {'context': 16}, 'context is 16; .* clips of 16 frames'),
     (
       'prediction',
-      {'places': (base.GENERATED,)},
+      {'sources': (base.GENERATED,)},
       'does not accept known frames',
     ),
-    ('lpips', {'places': (base.GENERATED,)}, 'does not accept known frames'),
-    ('rfvd', {'places': (base.GENERATED,)}, 'has no autoencoder'),
+    ('lpips', {'sources': (base.GENERATED,)}, 'does not accept known frames'),
+    ('rfvd', {'sources': (base.GENERATED,)}, 'has no autoencoder'),
     (
       'verifier',
-      {'places': (base.RECONSTRUCTED,)},
+      {'sources': (base.RECONSTRUCTED,)},
       "put an 'r' before",
     ),
     (
-      'copies',
-      {'places': (base.GENERATED, base.REAL)},
+      'memorization',
+      {'sources': (base.GENERATED, base.REAL)},
       "no split 'validation'",
     ),
   ],
 )
-def test_what_does_not_fit_is_told(name, kwargs, message):
+def test_a_metric_that_does_not_fit_is_an_error(name, kwargs, message):
   with pytest.raises(ValueError, match=message):
-    registry.make([name], facts(**kwargs))
+    registry.build([name], inputs(**kwargs))
 
 
-def test_the_verifier_needs_its_own_dataset():
-  source = digits.MovingDigits((16, 32, 32, 1), num_digits=1)
+def test_a_metric_of_a_synthetic_dataset_needs_that_dataset():
+  dataset = digits.MovingDigits((16, 32, 32, 1), num_digits=1)
+  given = base.MetricInputs(dataset, ALL_SOURCES)
   with pytest.raises(
-    ValueError, match=r'only verify clips of synthetic\.world\.source\.World;'
+    ValueError, match=r'applies to synthetic\.world\.source\.World only'
   ):
-    registry.make(['verifier'], registry.MetricInputs(source, EVERYWHERE))
-  (metric,), _ = registry.make(
-    ['digits'], registry.MetricInputs(source, EVERYWHERE)
-  )
+    registry.build(['verifier'], given)
+  (metric,), _ = registry.build(['digits'], given)
   assert metric.name == 'digits'
+
+
+TOY = '''
+"""Mean level of generated clips."""
+
+from vgen_jax.evaluation.metrics import base
+
+
+class _Levels(base.FeatureExtractor):
+  name = 'levels'
+  protocol = {'version': 1}
+
+  def __call__(self, clips):
+    return {'level': clips['video'].mean((1, 2, 3, 4))}
+
+
+class Level(base.Metric):
+  name = 'toy_level'
+  sources = (base.GENERATED,)
+  for_reconstructions = True
+  better = 'higher'
+  unit = 'levels'
+
+  def __init__(self):
+    self.extractor = _Levels()
+
+  def compute(self, features, rng):
+    level_b = features[base.GENERATED]['level']
+    return base.Findings({self.name: base.mean(level_b, **self.fields())})
+'''
+
+
+@pytest.mark.parametrize(
+  ('package', 'file'),
+  [(metrics_package, 'toy.py'), (synthetic, 'toy/metric.py')],
+)
+def test_one_file_adds_a_metric(package, file, tmp_path, monkeypatch):
+  """It's listed and computed, also for reconstructions."""
+  path = tmp_path / file
+  path.parent.mkdir(exist_ok=True)
+  (path.parent / '__init__.py').touch()
+  path.write_text(TOY)
+  assert 'toy_level' not in registry.available()
+  before = set(sys.modules)
+  monkeypatch.setattr(package, '__path__', [*package.__path__, str(tmp_path)])
+  try:
+    names = ['toy_level', 'rtoy_level']
+    assert set(names) <= set(registry.available())
+    built, _ = registry.build(names, inputs())
+    provider = evaluator.ClipProvider(
+      lambda first, num: {'video': np.full((num, 2, 4, 4, 3), 7, np.uint8)},
+      identity={},
+      chunk_size=4,
+    )
+    providers = {base.GENERATED: provider, base.RECONSTRUCTED: provider}
+    values = evaluator.evaluate(built, providers, 6).values
+  finally:
+    for name in set(sys.modules) - before:
+      if '.toy' in name:
+        del sys.modules[name]
+  assert set(values) == set(names)
+  for value in values.values():
+    assert (value.value, value.better, value.unit) == (7, 'higher', 'levels')
+
+
+def test_two_metrics_of_one_name_are_an_error(tmp_path, monkeypatch):
+  (tmp_path / 'toy_twice.py').write_text(TOY.replace('toy_level', 'flicker'))
+  path = [*metrics_package.__path__, str(tmp_path)]
+  monkeypatch.setattr(metrics_package, '__path__', path)
+  try:
+    with pytest.raises(ValueError, match="both define a metric 'flicker'"):
+      registry.available()
+  finally:
+    sys.modules.pop('vgen_jax.evaluation.metrics.toy_twice', None)

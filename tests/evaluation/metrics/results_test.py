@@ -1,4 +1,4 @@
-"""Tests of what evaluations leave: nothing is lost, and nothing is made up."""
+"""Tests of metrics/results.py: values survive writing and reading."""
 
 import dataclasses
 import json
@@ -56,14 +56,14 @@ def write(folder, result, **clips):
   return file
 
 
-def test_what_is_written_is_read(result, tmp_path):
+def test_a_written_result_is_read_unchanged(result, tmp_path):
   write(tmp_path, result)
   assert results.read(tmp_path).to_json() == result.to_json()
   assert results.read(tmp_path).metrics == result.metrics
 
 
 @pytest.mark.parametrize('number', [math.nan, math.inf, np.float32('nan')])
-def test_what_is_no_number_is_undefined(number):
+def test_numbers_that_are_not_finite_are_undefined(number):
   value = results.Value(number, interval=(0.0, number), floor=number)
   assert value.value is value.interval is value.floor is None
   assert value.status == 'undefined'
@@ -73,7 +73,7 @@ def test_what_is_no_number_is_undefined(number):
   assert curve.series == {'a': [None]}
 
 
-def test_a_number_stays_as_it_is():
+def test_finite_numbers_are_unchanged():
   value = results.Value(0.0, interval=(-1.0, 1.0))
   assert (value.value, value.interval, value.status) == (0, (-1, 1), 'ok')
 
@@ -89,7 +89,7 @@ def test_arrays_become_plain_numbers(result):
   assert entry['curves']['c']['series'] == {'a': [1.0, 1.0]}
 
 
-def test_the_latest_is_read_unless_told(result, tmp_path):
+def test_the_latest_step_is_read_by_default(result, tmp_path):
   for step in (9, 20, 100):
     write(tmp_path, dataclasses.replace(result, step=step))
   (tmp_path / 'evaluation' / 'notes.json').write_text('{}')
@@ -100,28 +100,33 @@ def test_the_latest_is_read_unless_told(result, tmp_path):
     results.read(tmp_path, 10)
 
 
-def test_a_run_without_evaluation_tells_what_to_do(tmp_path):
-  told = f'vgen evaluate --workdir={tmp_path}'
+def test_a_run_without_evaluation_is_an_error(tmp_path):
+  command = f'vgen evaluate --workdir={tmp_path}'
   with pytest.raises(ValueError, match='has no evaluation') as error:
     results.read(tmp_path)
-  assert told in str(error.value)
+  assert command in str(error.value)
 
 
 @pytest.mark.parametrize(
   ('change', 'message'),
   [
-    ({'stepp': 3}, "has 'stepp'. Did you mean 'step'"),
-    ({'metrics': {'a': {'valeu': 1}}}, "a has 'valeu'. Did you mean 'value'"),
-    ({'metrics': {'a': {}}}, "a lacks 'value'"),
+    ({'stepp': 3}, "unknown key 'stepp'. Did you mean 'step'"),
+    (
+      {'metrics': {'a': {'valeu': 1}}},
+      "a: unknown key 'valeu'. Did you mean 'value'",
+    ),
+    ({'metrics': {'a': {}}}, "a: key 'value' is missing"),
     ({'metrics': {'a': {'value': 1, 'better': 'hgher'}}}, "mean 'higher'"),
     ({'metrics': {'a': {'value': 1, 'status': 'good'}}}, "'weights-missing'"),
-    ({'metrics': [1]}, 'no evaluation'),
+    ({'metrics': [1]}, 'is not a valid evaluation'),
   ],
 )
-def test_a_broken_file_is_told(result, tmp_path, change, message):
+def test_a_broken_file_is_an_error(result, tmp_path, change, message):
   file = write(tmp_path, result)
   file.write_text(json.dumps(result.to_json() | change))
-  with pytest.raises(ValueError, match=r'20\.json is no evaluation') as error:
+  with pytest.raises(
+    ValueError, match=r'20\.json is not a valid evaluation'
+  ) as error:
     results.read(tmp_path)
   assert message in str(error.value)
 
@@ -129,7 +134,7 @@ def test_a_broken_file_is_told(result, tmp_path, change, message):
 def test_a_curve_has_a_number_for_each_x():
   with pytest.raises(ValueError, match="'a' has 1 numbers; x has 2"):
     results.Curve('x', 'y', [0, 1], {'a': [1]})
-  with pytest.raises(ValueError, match='an end of its band'):
+  with pytest.raises(ValueError, match='limit of its band'):
     results.Curve('x', 'y', [0, 1], {'a': [1, 2]}, {'a': ([0, 1], [2])})
   with pytest.raises(ValueError, match="A band of 'b' has no series"):
     results.Curve('x', 'y', [0], {'a': [1]}, {'b': ([0], [2])})
@@ -146,7 +151,7 @@ def test_clips_are_read(result, tmp_path):
   assert results.read_clips(tmp_path, bare) == {}
 
 
-def test_an_interval_is_two_numbers_in_order():
+def test_an_interval_is_two_ascending_numbers():
   value = results.Value(1.0, interval=np.array([0.5, 2.0]))
   assert value.interval == (0.5, 2.0)
   for wrong in ((), (1.0,), (2.0, 1.0), (1.0, 2.0, 3.0)):
@@ -154,13 +159,13 @@ def test_an_interval_is_two_numbers_in_order():
       results.Value(1.0, interval=wrong)
 
 
-def test_protocols_are_plain_at_once(result):
+def test_protocols_become_plain_values(result):
   value = results.Value(1.0, protocol={'n': np.int64(3)})
   assert type(value.protocol['n']) is int
   result = dataclasses.replace(result, config={'a': np.float32(0.5)})
   assert json.dumps(result.config) == '{"a": 0.5}'
 
 
-def test_a_curve_is_over_numbers():
+def test_x_of_a_curve_is_finite():
   with pytest.raises(ValueError, match='x of a curve'):
     results.Curve('x', 'y', [0, math.nan], {'a': [1, 2]})

@@ -1,6 +1,6 @@
-"""Tests of the page in a real browser, Chromium, if there is one.
+"""Tests of the page in the browser Chromium; skipped without it.
 
-To have one: apt-get install chromium chromium-driver
+To install it: apt-get install chromium chromium-driver
 """
 
 import base64
@@ -34,8 +34,8 @@ FLAGS = (
 END = '\ue010'  # The key.
 NASTY = '<script>document.title = "broken"</script>'
 READY = 'return "ready" in document.documentElement.dataset'
-# Until the browser has drawn 40 times: five frames of a clip, at least.
-GENERATED = """
+# Waits for 40 animation frames: at least five frames of a clip.
+FORTY_FRAMES = """
 const [done] = arguments;
 let left = 40;
 const next = () => left-- ? requestAnimationFrame(next) : done(null);
@@ -70,7 +70,7 @@ def browser(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def pages(tmp_path_factory, make_result, clips, log):
-  """Files: 'one' run, 'two' of them, and one of too 'few' things."""
+  """Writes pages of 'one' run, of 'two', and one with 'few' sections."""
   one, two = make_result('dit', 0.2), make_result(NASTY, 0.8)
   many = {f'more {i}': results.Value(float(i)) for i in range(12)}
   full = make_result('dit', 0.2, metrics={**one.metrics, **many})
@@ -88,7 +88,7 @@ def pages(tmp_path_factory, make_result, clips, log):
 
 @pytest.fixture
 def visit(browser, pages):
-  """Returns a function that opens a page, clips paused at their first frame."""
+  """Returns a function that opens a page and rewinds its clips."""
 
   def visit(name):
     browser.get(f'file://{pages}/{name}.html')
@@ -100,10 +100,10 @@ def visit(browser, pages):
   return visit
 
 
-def wait(browser, claim):
+def wait(browser, condition):
   from selenium.webdriver.support import wait as wait_lib
 
-  wait_lib.WebDriverWait(browser, 60, 0.02).until(lambda _: claim())
+  wait_lib.WebDriverWait(browser, 60, 0.02).until(lambda _: condition())
 
 
 def press(browser, key):
@@ -127,7 +127,7 @@ def faults(browser) -> list[str]:
 
 
 @pytest.mark.parametrize('name', ['one', 'two', 'few'])
-def test_it_loads_in_peace(visit, name):
+def test_it_loads_without_errors(visit, name):
   browser = visit(name)
   assert faults(browser) == []
   assert browser.title != 'broken'
@@ -140,7 +140,7 @@ def test_it_loads_in_peace(visit, name):
   )
 
 
-def test_a_script_of_a_name_would_not_run(visit, pages, browser):
+def test_scripts_in_names_do_not_run(visit, pages, browser):
   text = (pages / 'two.html').read_text()
   text = text.replace('<noscript>', NASTY + '<noscript>')
   (pages / 'bad.html').write_text(text)
@@ -176,7 +176,10 @@ def test_a_metric_orders_the_runs(visit):
   runs = lambda: texts(browser, '.metrics thead .run')
   row = lambda key: texts(browser, f'tr:has([data-key="{key}"]) .value')
   assert runs() == ['dit', NASTY]
-  for key in ('valid', 'frechet'):  # One is better high, the other low.
+  for key in (
+    'valid',
+    'frechet',
+  ):  # Higher is better for one, lower for the other.
     button = f'[data-key="{key}"] button'
     browser.find_element('css selector', button).click()
     assert runs() == [NASTY, 'dit']
@@ -194,7 +197,7 @@ def test_metrics_are_filtered(visit):
   assert texts(browser, f'{shown} .key') == ['more 7 ']
 
 
-def test_each_frame_is_shown_in_its_colours(visit, clips):
+def test_each_frame_has_exact_colours(visit, clips):
   browser = visit('one')
   for t in range(8):
     assert frame(browser) == t
@@ -211,17 +214,17 @@ def test_play_and_pause(visit):
   browser = visit('one')
   play = browser.find_element('class name', 'play')
   still = browser.execute_script(PIXELS)
-  browser.execute_async_script(GENERATED)
+  browser.execute_async_script(FORTY_FRAMES)
   assert browser.execute_script(PIXELS) == still
   play.click()
   assert play.get_attribute('aria-label') == 'Pause'
   wait(browser, lambda: frame(browser))
   wait(browser, lambda: browser.execute_script(PIXELS) != still)
-  wait(browser, lambda: not frame(browser))  # Around it goes.
+  wait(browser, lambda: not frame(browser))  # It starts again.
   press(browser, ' ')  # The button has the focus.
   assert play.get_attribute('aria-pressed') == 'false'
   at = frame(browser)
-  browser.execute_async_script(GENERATED)
+  browser.execute_async_script(FORTY_FRAMES)
   assert frame(browser) == at
   browser.execute_script('document.activeElement.blur()')
   press(browser, ' ')
@@ -252,22 +255,22 @@ def test_a_clip_is_enlarged(visit):
   wait(browser, lambda: not browser.find_elements('css selector', copies))
 
 
-def test_charts_tell_their_values(visit):
+def test_charts_show_values_at_the_pointer(visit):
   browser = visit('one')
   plot = browser.find_element('css selector', '.chart svg[data-lines]')
   browser.execute_script('arguments[0].focus()', plot)
-  told = []
+  shown_texts = []
   for _ in range(3):
     press(browser, 'ARROW_RIGHT')
-    told += texts(browser, '.tip:not([hidden])')
-  assert told == [
+    shown_texts += texts(browser, '.tip:not([hidden])')
+  assert shown_texts == [
     'frame 030.00 (29.00 to 31.00)',
     'frame 120.00 (18.00 to 22.00)',
     'frame 210.00 (7.00 to 13.00)',
   ]
 
 
-def test_it_fits_a_telephone_and_the_night(visit):
+def test_it_fits_small_screens_and_has_a_dark_mode(visit):
   browser = visit('two')
   look = lambda: browser.execute_script(
     'return [document.documentElement.scrollWidth,'

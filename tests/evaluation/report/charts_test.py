@@ -1,4 +1,4 @@
-"""Tests of charts: ink is where the numbers are, and only there."""
+"""Tests of report/charts.py, lines.py and scales.py."""
 
 import html as html_lib
 import json
@@ -9,6 +9,7 @@ import pytest
 
 from vgen_jax.evaluation.metrics import results
 from vgen_jax.evaluation.report import charts
+from vgen_jax.evaluation.report import lines
 from vgen_jax.evaluation.report import scales
 
 
@@ -20,7 +21,7 @@ def paths(html: str) -> list[str]:
   return re.findall(r'd="(M[^"]+)" class="line', html)
 
 
-def test_a_scale_is_exact_at_its_ends():
+def test_a_scale_is_exact_at_its_limits():
   scale = scales.fit([3, 5], 10, 110)
   assert [scale(x) for x in (3, 4, 5)] == [10, 60, 110]
   down = scales.fit([3, 5], 110, 10)
@@ -34,7 +35,7 @@ def test_a_scale_is_exact_at_its_ends():
 @pytest.mark.parametrize(
   'numbers', [[], [0], [7, 7], [-3, 1e-9], [1e-9, 3e-9], [0, 1e12], [None, 2]]
 )
-def test_ticks_are_few_and_within(numbers):
+def test_ticks_are_few_and_within_the_scale(numbers):
   scale = scales.fit(numbers, 0, 100, margin=0.06)
   assert 2 <= len(scale.ticks) <= 7
   assert all(-0.1 <= scale(tick) <= 100.1 for tick in scale.ticks)
@@ -55,12 +56,12 @@ def test_round_numbers_are_short(number, text):
   assert scales.short(number) == text
 
 
-def test_gaps_stay_gaps():
-  line = charts.Line('a', [0, 1, 2, 3], [1, math.nan, None, 2])
+def test_missing_numbers_leave_gaps():
+  line = lines.Line('a', [0, 1, 2, 3], [1, math.nan, None, 2])
   html = charts.plot('t', 'x', 'y', [line])
   assert len(paths(html)) == 2
   assert len(lines_of(html)[0]['points']) == 2
-  whole = charts.Line('a', [0, 1, 2, 3], [1, 1, 1, 2])
+  whole = lines.Line('a', [0, 1, 2, 3], [1, 1, 1, 2])
   assert len(paths(charts.plot('t', 'x', 'y', [whole]))) == 1
 
 
@@ -71,12 +72,12 @@ def test_a_curve_with_its_band(make_result):
   ys = [float(point.split()[1]) for point in band]
   line = [float(p.split()[1]) for p in paths(html)[0][1:].split('L')]
   for upper, middle, lower in zip(ys[:3], line, ys[:2:-1], strict=True):
-    assert upper < middle < lower  # Down is more on paper.
+    assert upper < middle < lower  # Positions increase downwards.
   assert lines_of(html)[0]['points'][1][2:] == ['1', '20.00 (18.00 to 22.00)']
   assert 'PSNR by frame: model from 30.00 to 10.00.' in html
 
 
-def test_runs_are_told_by_colour_and_series_by_dash():
+def test_runs_differ_in_colour_and_series_in_dash():
   both = results.Curve('x', 'y', [0, 1], {'a': [0, 1], 'b': [1, 2]})
   one = results.Curve('x', 'y', [0, 1], {'a': [3, 4]})
   found = lines_of(charts.curve('t', ['r', 's', 'q'], [both, None, one]))
@@ -89,7 +90,7 @@ def test_runs_are_told_by_colour_and_series_by_dash():
   assert [(x['name'], x['color']) for x in alone] == [('a', 0), ('b', 1)]
 
 
-def test_training_overlays_runs(log):
+def test_training_shows_all_runs_in_one_chart(log):
   short = [{'step': 1.0, 'other': 3.0, 'bad': math.nan}]
   html = charts.training(['b', 'a'], [short, log])
   titles = [re.search('<b>(.*?)</b>', chart)[1] for chart in html]
@@ -97,7 +98,7 @@ def test_training_overlays_runs(log):
   assert [x['color'] for x in lines_of(html[0])] == [1]
 
 
-def test_long_logs_keep_their_mean_and_extremes():
+def test_long_logs_are_shown_by_means_and_extremes():
   log = [{'step': float(i), 'x': float(i % 7)} for i in range(4200)]
   (html,) = charts.training(['a'], [log])
   points = lines_of(html)[0]['points']
@@ -117,7 +118,7 @@ def test_long_logs_keep_their_mean_and_extremes():
     [None, 1.0],
   ],
 )
-def test_any_number_may_be_logged(numbers):
+def test_extreme_numbers_can_be_shown(numbers):
   log = [{'step': i, 'loss': x} for i, x in enumerate(numbers)]
   (chart,) = charts.training(['a'], [log])
   assert 'nan' not in chart

@@ -1,4 +1,4 @@
-"""Tests of clips on the page: each pixel of each frame is there, once."""
+"""Tests of report/clips.py: sheets contain each pixel of each frame."""
 
 import io
 import re
@@ -11,17 +11,17 @@ from vgen_jax.evaluation.report import clips as clips_lib
 
 
 def frames(sheet: bytes, num_frames: int, h: int, w: int) -> np.ndarray:
-  """Reads a sheet as the page's script does."""
+  """Returns the frames of a sheet, as the page's script reads them."""
   image = np.asarray(Image.open(io.BytesIO(sheet)).convert('RGB'))
   across = clips_lib.columns(num_frames)
-  places = [divmod(i, across) for i in range(num_frames)]
+  positions = [divmod(i, across) for i in range(num_frames)]
   return np.stack(
-    [image[y * h : (y + 1) * h, x * w : (x + 1) * w] for y, x in places]
+    [image[y * h : (y + 1) * h, x * w : (x + 1) * w] for y, x in positions]
   )
 
 
 @pytest.mark.parametrize('shape', [(1, 8, 8, 3), (5, 6, 9, 3), (16, 8, 8, 1)])
-def test_a_sheet_keeps_each_pixel(shape):
+def test_a_sheet_contains_each_pixel(shape):
   video = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
   got = frames(clips_lib.sheet(video), *shape[:3])
   np.testing.assert_array_equal(got, np.repeat(video, 3 // shape[-1], -1))
@@ -37,12 +37,12 @@ def test_a_sheet_keeps_each_pixel(shape):
     np.zeros((0, 8, 8, 3), np.uint8),
   ],
 )
-def test_what_is_no_clip_is_told(video):
+def test_bad_clips_are_errors(video):
   with pytest.raises(ValueError, match='it must be uint8'):
     clips_lib.sheet(video)
 
 
-def test_real_clips_come_once_if_they_are_equal(clips):
+def test_equal_real_clips_are_shown_once(clips):
   other = clips | {'generated': 255 - clips['generated']}
   labels = lambda html: re.findall(r'class="of" title="(.*?)"', html)
   html = clips_lib.rows(['a', 'b'], [clips, other], [8, 8])
@@ -59,12 +59,12 @@ def test_clips_of_a_seed_are_side_by_side(clips):
   assert [row.count('<canvas') for row in rows] == [2, 3, 3]
 
 
-def test_many_pixels_are_approximate_and_say_so(clips, monkeypatch):
+def test_large_clips_are_compressed(clips, monkeypatch):
   few = clips_lib.rows(['a'], [clips], [8])
   assert 'approximate' not in few
-  monkeypatch.setattr(clips_lib, '_MOST_BYTES', 10)
+  monkeypatch.setattr(clips_lib, '_MAX_BYTES', 10)
   assert 'approximate' in clips_lib.rows(['a'], [clips], [8])
 
 
-def test_no_clips_no_rows():
+def test_without_clips_there_are_no_rows():
   assert clips_lib.rows(['a', 'b'], [{}, {}], [8, 8]) is None

@@ -1,4 +1,4 @@
-"""Results to show, whose numbers are easy to tell apart."""
+"""Results for the tests of the report, with distinct numbers."""
 
 import numpy as np
 import pytest
@@ -11,15 +11,15 @@ NASTY = '<script>alert("1")</script> & \'co\''
 
 @pytest.fixture(scope='session')
 def make_result():
-  """Returns a function that makes a result; quality goes from 0 to 1."""
+  """Returns a function that makes a result of a quality from 0 to 1."""
 
   def make(run='dit', quality=0.5, step=20, **changes):
-    share = results.Value(
+    validity = results.Value(
       quality,
       interval=(quality - 0.1, quality + 0.1),
       real=1.0,
       better='higher',
-      note='Share of clips that could be real.',
+      note='Proportion of clips that could be real.',
       protocol={'tier': 'strict'},
     )
     distance = results.Value(
@@ -36,7 +36,7 @@ def make_result():
       'config': {'batch_size': 8, 'quality': quality},
       'protocol': {'num_generated': 64, 'frames_per_second': 30.0},
       'metrics': {
-        'valid': share,
+        'valid': validity,
         'frechet': distance,
         'fvd': results.Value(None, status='weights-missing', note='Get i3d.pt'),
         'slope': results.Value(None, better='higher', unit='dB'),
@@ -59,7 +59,7 @@ def make_result():
 
 @pytest.fixture(scope='session')
 def clips():
-  """Three pairs of clips of the made-up world, 8 x 16 x 16."""
+  """Three pairs of clips of `World`, 8 x 16 x 16."""
   source = world.World((8, 16, 16, 3))
   video = np.stack([source[i]['video'] for i in range(6)])
   return {
@@ -72,5 +72,5 @@ def clips():
 
 @pytest.fixture(scope='session')
 def log():
-  """Lines of a run's metrics.jsonl."""
+  """Returns lines of a metrics.jsonl."""
   return [{'step': float(i), 'model/loss': 1 / i} for i in range(1, 100)]

@@ -1,4 +1,4 @@
-"""Tests of the page as a whole: it is one file, and names cannot break it."""
+"""Tests of report/page.py and markup.py: one file, and escaped names."""
 
 import html.parser
 import re
@@ -14,7 +14,7 @@ VOID = {'meta', 'link', 'input'}
 
 
 class Reader(html.parser.HTMLParser):
-  """Collects elements and texts, and faults of nesting."""
+  """Collects elements, texts and errors of nesting."""
 
   def __init__(self, text):
     super().__init__()
@@ -53,17 +53,17 @@ def text(make_result, clips, log):
   return page.render([found, other], [clips, clips], [log, log])
 
 
-def test_names_cannot_break_it(text):
+def test_names_are_escaped(text):
   read = Reader(text)
   assert read.faults == []
   assert [tag for tag, _ in read.elements].count('script') == 1
   assert ''.join(read.text).count(NASTY) > 10
-  # The reader would see it.
+  # Without escapes the reader finds errors.
   broken = Reader(text.replace('&lt;script&gt;', '<script>'))
   assert broken.faults or len(broken.elements) != len(read.elements)
 
 
-def test_it_needs_nothing_but_itself(text):
+def test_it_needs_no_other_file(text):
   for tag, attributes in Reader(text).elements:
     for name in ('src', 'href', 'data-sheet', 'action', 'srcset'):
       value = attributes.get(name) or 'data:'
@@ -80,7 +80,7 @@ def test_links_lead_to_sections(text):
   assert len(re.findall('<section', text)) == 5
 
 
-def test_what_there_is_not_is_not_shown(make_result):
+def test_empty_sections_are_left_out(make_result):
   bare = results.Result('bare', 'runs/bare', 0, '')
   for found in ([bare], [bare, bare], [bare, make_result(metrics={})]):
     read = Reader(page.render(found))
@@ -89,7 +89,7 @@ def test_what_there_is_not_is_not_shown(make_result):
   assert '<section' not in page.render([bare])
 
 
-def test_a_hundred_metrics_can_be_filtered(make_result):
+def test_many_metrics_have_a_filter(make_result):
   many = {f'metric {i}': results.Value(float(i)) for i in range(100)}
   html_ = page.render([make_result(metrics=many)])
   assert html_.count('scope="row" data-key="metric') == 100
@@ -102,14 +102,14 @@ def test_many_charts_are_folded(make_result):
   assert '8 more</summary>' in page.render([make_result()], [{}], [log])
 
 
-def test_runs_of_one_name_are_told_apart(make_result):
+def test_runs_with_one_name_get_distinct_names(make_result):
   found = [make_result(step=1), make_result(step=2)]
   assert '<title>dit @ 1, dit @ 2</title>' in page.render(found)
   found = [make_result(), make_result()]
   assert 'runs/dit @ 20 (2)</title>' in page.render(found)
 
 
-def test_each_result_has_its_clips(make_result, clips):
+def test_the_numbers_of_results_and_clips_must_be_equal(make_result, clips):
   with pytest.raises(ValueError, match='2 results got clips of 1'):
     page.render([make_result(), make_result()], [clips])
   with pytest.raises(ValueError, match='0 results'):
@@ -131,7 +131,7 @@ def test_each_result_has_its_clips(make_result, clips):
     (float('nan'), '\N{EN DASH}'),
   ],
 )
-def test_numbers_are_short(value, text):
+def test_numbers_have_three_or_four_digits(value, text):
   assert markup.number(value) == text
 
 

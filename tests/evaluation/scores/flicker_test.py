@@ -1,4 +1,4 @@
-"""Steadiness, and the frozen video that is steadiest of all."""
+"""Tests of scores/flicker.py."""
 
 import jax
 import numpy as np
@@ -10,7 +10,7 @@ warp_error = jax.jit(flicker.warp_error, static_argnums=3)
 
 
 def texture(t=5, size=24, step=(2, 1)):
-  """A smooth texture that moves by `step` (x, y) pixels a frame, one clip."""
+  """Returns a clip of a texture that moves by `step` (x, y) per frame."""
   y, x = np.mgrid[:size, :size].astype(np.float32)
   frames = [
     0.5
@@ -40,24 +40,24 @@ def test_steadiness_is_the_mean_change():
   video = np.zeros((1, 3, 2, 2, 1), np.uint8)
   video[0, 1, 0, 0] = 51
   found = flicker.steadiness(video)
-  # A pixel of four changes by a fifth of the range, in both steps.
+  # One pixel of four changes by a fifth of the range, in both steps.
   assert float(found.steadiness_b[0]) == pytest.approx(1 - 0.05)
   assert float(found.dynamic_degree_b[0]) == 0.25
 
 
-def test_only_the_true_flow_explains_the_motion():
+def test_only_the_true_flow_has_a_small_warp_error():
   video = texture()
   error = lambda x, y: float(warp_error(video, flow(x, y), None, (0.0, 1.0))[0])
   true = error(-2, -1)
   assert true < 1e-9
-  # Wrong sign, swapped axes, none.
+  # Wrong sign, swapped axes, no motion.
   for wrong in (error(2, 1), error(-1, -2), error(0, 0)):
     assert wrong > 1e-3
   flashing = video * np.float32([1, 0.8, 1, 0.8, 1])[None, :, None, None, None]
   assert float(warp_error(flashing, flow(-2, -1), None, (0.0, 1.0))[0]) > 1e-3
 
 
-def test_half_pixels_are_between():
+def test_half_pixels_are_interpolated():
   ramp = np.arange(6, dtype=np.float32)[None, None, None, :, None] / 10
   video = np.tile(ramp, (1, 2, 4, 1, 1))
   video[:, 1] -= 0.05
@@ -73,12 +73,12 @@ def test_hidden_pixels_do_not_count():
     warp_error(video, flow(-2, -1), mask, (0.0, 1.0))[0]
   )
   assert still(visible) > 1e-3
-  # Where the patch is, and where it shows when looked up.
+  # Where the patch is, and where it is sampled.
   visible[:, :, 5:9, 5:10] = False
   assert still(visible) < 1e-9
 
 
-def test_what_does_not_fit_is_an_error():
+def test_bad_shapes_are_errors():
   video = texture()
   with pytest.raises(ValueError, match='4 fields'):
     flicker.warp_error(video, flow(0, 0, 6), None, (0.0, 1.0))

@@ -1,4 +1,4 @@
-"""Bias, interval and floor of the Frechet distance, against repeats."""
+"""Tests of scores/frechet_finite.py against repeated experiments."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ def bootstrap(a, b, rng):
   return frechet.distance_of_features(again(a), again(b))
 
 
-def test_at_infinity_the_bias_is_gone():
+def test_the_extrapolated_distance_is_unbiased():
   rng = np.random.default_rng(0)
   d, gap = 32, 0.15
   true = d * gap**2
@@ -28,7 +28,7 @@ def test_at_infinity_the_bias_is_gone():
 
 
 @pytest.mark.parametrize(('gap', 'slack'), [(0.5, 1.25), (0.0, 1.7)])
-def test_half_sampling_tells_what_repeats_would(gap, slack):
+def test_half_sampling_estimates_the_deviation_of_repetitions(gap, slack):
   rng = np.random.default_rng(0)
   one = lambda: (rng.normal(size=(200, 8)), gap + rng.normal(size=(200, 8)))
   repeats = [frechet.distance_of_features(*one()) for _ in range(100)]
@@ -43,7 +43,7 @@ def test_half_sampling_tells_what_repeats_would(gap, slack):
   values = [frechet_finite.estimate(*p, num_splits=1).value for p in pairs]
   error = wanted / np.sqrt(len(pairs))
   assert abs(np.mean(values) - np.mean(repeats)) < 3.3 * error
-  # The bootstrap's distances lie about another, larger number.
+  # Distances of the bootstrap have a larger mean.
   bias = np.subtract(centres, values)
   assert np.mean(bias) > 3.3 * np.std(bias) / np.sqrt(len(pairs))
   assert np.mean(bias) > 0.1
@@ -61,7 +61,7 @@ def test_the_floor_falls_with_n():
   [
     (
       lambda a: frechet_finite.at_infinity(a, a, sizes=(5, 50)),
-      'line needs',
+      'two or more different',
     ),
     (lambda a: frechet_finite.floor(a, 8), 'disjoint'),
     (lambda a: frechet_finite.estimate(a[:3], a), '4 or more'),

@@ -1,4 +1,4 @@
-"""The Frechet distance, against scipy, by hand, and where cheats fail."""
+"""Tests of scores/frechet.py against scipy and closed forms."""
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +23,7 @@ def by_scipy(a, b):
 
 
 def gather(features, size, step=None, padding=0.0):
-  """Moments of all rows in batches of one size, the last one padded."""
+  """Returns moments from batches of one size, the last one padded."""
   step = step or jax.jit(frechet.update)
   moments = frechet.empty(features.shape[1])
   for start in range(0, len(features), size):
@@ -36,7 +36,7 @@ def gather(features, size, step=None, padding=0.0):
 
 
 def raw_moments(features, size):
-  """The cheat: sums of x and of x x^T, centred at the end, in float32."""
+  """Returns moments from sums of x and x x^T in float32, centred at the end."""
   total, squares = 0, 0
   for start in range(0, len(features), size):
     part = jnp.asarray(features[start : start + size], jnp.float32)
@@ -50,7 +50,7 @@ def raw_moments(features, size):
   ('n', 'd', 'tolerance'),
   [(400, 48, 1e-6), (40, 48, 1e-5), (60, 48, 1e-6)],
 )
-def test_it_is_that_of_scipy(n, d, tolerance):
+def test_the_distance_equals_scipy(n, d, tolerance):
   a, b = draw(n, d, 0), draw(n + 3, d, 1, 0.3, 1.4)
   wanted = by_scipy(a, b)
   assert frechet.distance_of_features(a, b) == pytest.approx(wanted, tolerance)
@@ -59,14 +59,14 @@ def test_it_is_that_of_scipy(n, d, tolerance):
 
 
 @pytest.mark.parametrize('n', [300, 20])
-def test_nothing_is_far_from_itself(n):
+def test_the_distance_of_equal_sets_is_0(n):
   a = draw(n, 32, 0, 5.0)
   m = frechet.of_features(a)
   assert abs(frechet.distance(m, m)) < 1e-8
   assert abs(frechet.distance_of_features(a, a)) < 1e-8
 
 
-def test_diagonal_gaussians_have_a_formula():
+def test_diagonal_gaussians_have_a_closed_form():
   deviation_a, deviation_b = np.array([1.0, 2, 3]), np.array([2.0, 2, 0.5])
   gap = np.array([1.0, -1, 0.5])
   moments = lambda mean, sd: frechet.Moments(11.0, mean, 10 * np.diag(sd**2))
@@ -82,14 +82,14 @@ def test_diagonal_gaussians_have_a_formula():
   assert biased == pytest.approx(np.sum(gap**2) + spread * 10 / 11, 1e-12)
 
 
-def test_far_from_zero_streams_lose_nothing_but_raw_sums_do():
+def test_features_far_from_0_keep_their_precision():
   a = draw(1500, 32, 0, 1000.0, 3.0).astype(np.float32)
   exact = frechet.of_features(a)
   assert abs(frechet.distance(gather(a, 64), exact)) < 1e-4
   assert abs(frechet.distance(raw_moments(a, 64), exact)) > 1e-4
 
 
-def test_padding_and_devices_change_nothing():
+def test_padding_and_devices_do_not_change_the_moments():
   a = draw(157, 16, 0, 10.0)
   wanted = gather(a, 157)
   mesh = jax.make_mesh(
@@ -134,13 +134,13 @@ def test_padding_counts_without_a_mask():
     (lambda a: frechet.distance_of_features(a[:2] * np.nan, a[:2]), 'finite'),
   ],
 )
-def test_what_cannot_be_told_is_an_error(act, words):
+def test_bad_sets_are_errors(act, words):
   with pytest.raises(ValueError, match=words):
     act(draw(9, 3, 0))
 
 
 @pytest.mark.parametrize('n', [300, 20])
-def test_nothing_is_far_from_itself_in_features_of_unlike_sizes(n):
+def test_the_distance_of_equal_features_is_0_for_each_size(n):
   a = draw(n, 32, 0) * np.logspace(-8, 1, 32)
   m = frechet.of_features(a)
   assert abs(frechet.distance(m, m)) < 1e-8

@@ -1,4 +1,4 @@
-"""The kernel distance and the Inception Score on what is known of them."""
+"""Tests of scores/kernel.py: closed forms, bias and uncertainty."""
 
 import numpy as np
 import pytest
@@ -7,12 +7,12 @@ from vgen_jax.evaluation.scores import kernel
 
 
 def biased(a, b):
-  """The cheat: rows compared with themselves too."""
+  """Returns the biased distance, which compares rows with themselves too."""
   k = lambda x, y: ((x @ y.T / x.shape[1] + 1) ** 3).mean()
   return k(a, a) + k(b, b) - 2 * k(a, b)
 
 
-def test_it_is_the_double_sum_over_pairs():
+def test_mmd_is_the_double_sum_over_pairs():
   rng = np.random.default_rng(0)
   a, b = rng.normal(size=(5, 3)), rng.normal(size=(7, 3))
   k = lambda x, y: (np.dot(x, y) / 3 + 1) ** 3
@@ -23,7 +23,7 @@ def test_it_is_the_double_sum_over_pairs():
   assert kernel.mmd(a, b) == pytest.approx(wanted, 1e-12)
 
 
-def test_it_is_unbiased_at_each_size():
+def test_mmd_is_unbiased_for_each_size():
   rng = np.random.default_rng(0)
   for n in (10, 60):
     pairs = rng.normal(size=(200, 2, n, 4))
@@ -39,7 +39,7 @@ def test_a_shift_has_a_closed_form():
   assert kernel.mmd(a, b) == pytest.approx(1 + 5**3 - 2)
 
 
-def test_subsets_and_blocks_tell_how_sure_it_is():
+def test_the_error_of_blocks_equals_that_of_repetitions():
   rng = np.random.default_rng(0)
   draw = lambda: (rng.normal(size=(256, 8)), 0.5 + rng.normal(size=(256, 8)))
   repeats = np.std([kernel.mmd(*draw()) for _ in range(100)])
@@ -49,11 +49,11 @@ def test_subsets_and_blocks_tell_how_sure_it_is():
   found = kernel.distance(a, b, num_subsets=40, subset_size=64)
   assert found.value == pytest.approx(kernel.mmd(a, b), abs=repeats)
   assert found.deviation > repeats
-  with pytest.raises(ValueError, match='smaller subset'):
+  with pytest.raises(ValueError, match='smaller subsets'):
     kernel.distance(a, b)
 
 
-def test_the_inception_score_counts_classes():
+def test_the_inception_score_of_equal_classes_is_their_number():
   eye = np.eye(6)[np.arange(60) % 6]
   assert kernel.inception_score(eye, num_splits=1).value == pytest.approx(6)
   same = np.tile([[0.2, 0.5, 0.3]], (60, 1))

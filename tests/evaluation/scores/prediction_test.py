@@ -1,4 +1,4 @@
-"""Who draws futures fairly wins; who averages, favours or peeps does not."""
+"""Tests of scores/prediction.py: degenerate predictors do not win."""
 
 import jax
 import numpy as np
@@ -17,8 +17,8 @@ TRUE = np.array([WORLD.branch(i) for i in range(60)])
 CLIPS = np.arange(60)
 
 
-def drawn(odds_of_truth=0.5, left=None, seed=0):
-  """Predicts a branch of each clip: the true one so often, or always one."""
+def sampled(odds_of_truth=0.5, left=None, seed=0):
+  """Returns a predictor of the true future with some odds, or of one branch."""
 
   def predict(known_bthwc, number):
     assert known_bthwc.shape[1] == CONTEXT
@@ -32,11 +32,11 @@ def drawn(odds_of_truth=0.5, left=None, seed=0):
 
 
 PREDICTORS = {
-  'fair': drawn(),
+  'fair': sampled(),
   'mean': lambda known, number: FUTURES.mean(1)[:, CONTEXT:],
-  'left': drawn(left=0),
+  'left': sampled(left=0),
   'last': lambda known, number: np.repeat(known[:, -1:], 8 - CONTEXT, 1),
-  'peeps': drawn(odds_of_truth=0.8),
+  'leaky': sampled(odds_of_truth=0.8),
 }
 
 
@@ -60,8 +60,8 @@ def number(reports, name):
   return {who: report.numbers[name] for who, report in reports.items()}
 
 
-def test_the_mean_of_all_futures_wins_by_the_mean_alone(reports):
-  single = number(reports, 'psnr_mean_of_1')
+def test_the_mean_of_all_futures_wins_by_the_sample_mean_only(reports):
+  single = number(reports, 'psnr_sample_mean')
   assert single['mean'] > single['fair'] + 0.5
   for name in (f'psnr_best_of_{N}', f'psnr_best_of_{N}_worst_decile'):
     best = number(reports, name)
@@ -71,29 +71,29 @@ def test_the_mean_of_all_futures_wins_by_the_mean_alone(reports):
   assert diversity['fair'] > 1.5 * diversity['left'] > 0
 
 
-def test_a_favourite_future_fails_where_another_comes(reports):
+def test_always_the_same_future_has_a_bad_worst_decile(reports):
   worst = number(reports, f'psnr_best_of_{N}_worst_decile')
   assert worst['left'] < worst['fair'] - 3
-  single = number(reports, 'psnr_mean_of_1')
+  single = number(reports, 'psnr_sample_mean')
   assert abs(single['left'] - single['fair']) < 1
 
 
 @pytest.mark.parametrize('metric', prediction.METRICS)
-def test_a_still_last_frame_is_below_the_truth(reports, metric):
+def test_repeating_the_last_frame_is_worse_than_sampling(reports, metric):
   for name in (f'{metric}_best_of_{N}', f'{metric}_best_of_{N}_worst_decile'):
     best = number(reports, name)
     assert best['last'] < best['fair']
-  curve_t = reports['last'].curves[f'{metric}_mean_of_1']
-  assert curve_t[-1] < curve_t[0]  # It is soon not where it was.
+  curve_t = reports['last'].curves[f'{metric}_sample_mean']
+  assert curve_t[-1] < curve_t[0]  # The object moves away.
 
 
-def test_who_peeps_is_nearer_to_what_came_than_to_what_might_have(reports):
+def test_a_leak_of_the_future_is_found(reports):
   score = number(reports, 'psnr_leak_z')
-  assert score['peeps'] > 4
-  for honest in ('fair', 'mean', 'left', 'last'):
-    assert abs(score[honest]) < 3
-  assert reports['peeps'].numbers['psnr_leak'] > 0.5
-  # Without another future nobody can tell, and nothing is claimed.
+  assert score['leaky'] > 4
+  for other in ('fair', 'mean', 'left', 'last'):
+    assert abs(score[other]) < 3
+  assert reports['leaky'].numbers['psnr_leak'] > 0.5
+  # Without another future there is no such number.
   samples = np.stack([PREDICTORS['fair'](FUTURES[:, 0, :3], i) for i in (0, 1)])
   report = prediction.compare(
     samples.swapaxes(0, 1), FUTURES[CLIPS, TRUE, 3:], value_range=(0.0, 255.0)
@@ -101,10 +101,10 @@ def test_who_peeps_is_nearer_to_what_came_than_to_what_might_have(reports):
   assert not [name for name in report.numbers if 'leak' in name]
 
 
-def test_names_bear_n_and_curves_are_of_the_same_samples(reports):
+def test_names_include_n_and_curves_agree_with_numbers(reports):
   report = reports['fair']
   for metric in prediction.METRICS:
-    for name in (f'{metric}_best_of_{N}', f'{metric}_mean_of_1'):
+    for name in (f'{metric}_best_of_{N}', f'{metric}_sample_mean'):
       assert report.curves[name].shape == (8 - CONTEXT,)
       assert report.curves[name].mean() == pytest.approx(
         report.numbers[name], rel=1e-4
@@ -118,7 +118,7 @@ def test_names_bear_n_and_curves_are_of_the_same_samples(reports):
   }
 
 
-def test_arrays_callables_and_distances_agree():
+def test_arrays_and_predictors_give_the_same_numbers():
   truth = FUTURES[CLIPS, TRUE][:, CONTEXT:]
   samples = np.stack(
     [PREDICTORS['fair'](FUTURES[:, 0, :3], i) for i in range(4)], 1
@@ -142,7 +142,7 @@ def test_arrays_callables_and_distances_agree():
   for name, wanted in (
     ('l1_best_of_4', error_bn.min(1).mean()),
     ('l1_best_of_4_worst_decile', worst_b.mean()),
-    ('l1_mean_of_1', error_bn.mean()),
+    ('l1_sample_mean', error_bn.mean()),
   ):
     assert report.numbers[name] == pytest.approx(wanted, rel=1e-5)
   wanted = jax.jit(reconstruction.diversity, static_argnums=1)(
@@ -158,16 +158,16 @@ def test_arrays_callables_and_distances_agree():
   [
     ({'context': 0}, 'context is 0'),
     ({'context': 8}, 'from 1 to 7'),
-    ({'context': 3, 'num_samples': 0}, 'draw 1 or more'),
-    ({'context': 3, 'metrics': ('lpips',)}, "No metric 'lpips'"),
+    ({'context': 3, 'num_samples': 0}, 'give 1 or more'),
+    ({'context': 3, 'metrics': ('lpips',)}, "Unknown metric 'lpips'"),
   ],
 )
-def test_what_cannot_be_measured_is_an_error(kwargs, words):
+def test_bad_arguments_are_errors(kwargs, words):
   with pytest.raises(ValueError, match=words):
     prediction.evaluate(PREDICTORS['last'], np.uint8(FUTURES[:, 0]), **kwargs)
 
 
-def test_one_clip_cannot_tell_who_peeps():
+def test_the_leak_of_one_clip_has_no_z_score():
   value_nfbt = np.array([3.0, 1.0]).reshape(1, 2, 1, 1)
   numbers, _ = prediction.summary(value_nfbt)
   assert numbers['leak'] == 2

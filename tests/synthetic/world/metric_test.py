@@ -36,12 +36,12 @@ def metric() -> metric_lib.VerifierMetric:
 
 @functools.cache
 def real():
-  return metric().probe(real_clips())
+  return metric().extractor(real_clips())
 
 
 def found(made) -> base.Findings:
-  features = {base.GENERATED: metric().probe(made), base.REAL: real()}
-  return metric().conclude(features, np.random.default_rng(0))
+  features = {base.GENERATED: metric().extractor(made), base.REAL: real()}
+  return metric().compute(features, np.random.default_rng(0))
 
 
 def test_real_clips_are_valid_and_right_and_at_the_floor():

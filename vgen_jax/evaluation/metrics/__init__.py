@@ -1,1 +1,1 @@
-"""What can be asked of an evaluation, by name; names.py has the list."""
+"""Metrics of generated clips; registry.py finds them by name."""

@@ -1,43 +1,71 @@
-"""What a metric is: features of each clip, and what they say together.
+"""The interface of metrics: features of each clip, then a summary of them.
 
-The two are apart so that an evaluation can be cut off anywhere and go on, that
-features of real clips are found once, and that metrics share a network.
+The two steps are separate for three reasons: an interrupted evaluation can
+resume, features of real clips are computed once, and metrics share networks.
+
+A new metric is one subclass of `Metric` in a module of this folder, or in
+`vgen_jax/synthetic/<dataset>/metric.py`. Its class attributes state what it
+needs, and registry.py finds it by them.
 """
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
 import hashlib
 import inspect
 import types
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from vgen_jax.data import pipeline
 from vgen_jax.evaluation.metrics import results
 
-# 'video', uint8 [b, t, h, w, c], and what else is known: 'label', ...
+# 'video', uint8 [b, t, h, w, c], and conditions of the clips, such as 'label'.
 Clips = Mapping[str, np.ndarray]
-Features = Mapping[str, np.ndarray]  # {name: array}, whose rows are clips.
+Features = Mapping[str, np.ndarray]  # {name: array with one row per clip}.
 
-# Where clips come from; the first three are made by the model.
-GENERATED = 'drawn'  # From noise.
-PREDICTED = 'predicted'  # 'video' [b, n, t, h, w, c], n futures of 'truth'.
-RECONSTRUCTED = (
-  'rebuilt'  # By its autoencoder, of 'truth'; with 'codes' if any.
-)
-REAL = 'real'  # Not trained on, if the data has such clips.
-TRAIN = 'train'  # Trained on.
+# Sources of clips. The model makes the clips of the first three.
+GENERATED = 'generated'  # Sampled from noise.
+PREDICTED = 'predicted'  # 'video' [b, n, t, h, w, c]: n samples per 'truth'.
+RECONSTRUCTED = 'reconstructed'  # Autoencoded 'truth'; 'codes' if discrete.
+REAL = 'real'  # Clips of the data, not trained on if there are such clips.
+TRAIN = 'train'  # Clips that the model was trained on.
 
-_NORMAL = 1.96  # Standard deviations that hold 95 %.
+_Z_95 = 1.96  # Standard deviations on each side of a 95 % interval.
 
 
-class Probe(abc.ABC):
-  """Finds features of clips, each by itself.
+@dataclasses.dataclass(frozen=True)
+class MetricInputs:
+  """Properties of a run from which its metrics are built.
 
   Attributes:
-    name: Of the files that keep them.
-    protocol: All that makes them what they are, fit for JSON.
+    dataset: Real clips to compare with.
+    sources: Sources of clips that the run has; see the constants above.
+    context: Number of known frames that predictions are conditioned on.
+    num_codes: Size of the codebook; 0 without one.
+    infinity: Whether to also report Frechet distances extrapolated to
+      infinitely many clips.
+  """
+
+  dataset: pipeline.Source
+  sources: Sequence[str]
+  context: int = 0
+  num_codes: int = 0
+  infinity: bool = False
+
+  @property
+  def clip_shape(self) -> tuple[int, ...]:
+    """Shape of the clips, (t, h, w, c)."""
+    return tuple(self.dataset.schema.clip_shape)
+
+
+class FeatureExtractor(abc.ABC):
+  """Computes features of clips, of each clip independently of the others.
+
+  Attributes:
+    name: Beginning of the names of the folders that store the features.
+    protocol: Everything that the features depend on, as plain JSON values.
   """
 
   name: str
@@ -45,15 +73,18 @@ class Probe(abc.ABC):
 
   @abc.abstractmethod
   def __call__(self, clips: Clips) -> Features:
-    """Returns features of some clips, a row for each."""
+    """Returns the features of some clips, one row per clip."""
 
 
 @dataclasses.dataclass
 class Findings:
-  """What metrics say; see results.py.
+  """What metrics computed; results.py describes the types.
 
   Attributes:
-    clips: A few, to be looked at, {where they come from: clips}.
+    values: {name: value}.
+    curves: {title: curve}.
+    groups: {title: {group: {'value': float | None, 'num': clips in it}}}.
+    clips: A few clips for the report, {source: clips}.
   """
 
   values: dict[str, results.Value] = dataclasses.field(default_factory=dict)
@@ -62,52 +93,120 @@ class Findings:
   clips: dict[str, Clips] = dataclasses.field(default_factory=dict)
 
   def add(self, other: 'Findings') -> None:
-    """Takes in what another metric says."""
+    """Adds the findings of another metric, in place."""
     self.values |= other.values
     self.curves |= other.curves
     self.groups |= other.groups
 
 
 class Metric(abc.ABC):
-  """Sums up the features of many clips.
+  """Summary of the features of many clips.
+
+  The class attributes state what the registry needs to know. A class without
+  `name` is not listed: it is a base of others.
+
+  Class attributes:
+    name: Name on the command line and in configs. An instance may have a longer
+      one that includes its protocol; its random generator is seeded with it.
+    sources: Sources of the clips that it compares.
+    datasets: Classes of the synthetic datasets that it applies to; () for any.
+    protocols: Names of protocols, each of which gives a metric
+      '<name>-<protocol>'.
+    default_protocol: Protocol of '<name>'; '' if the metric has only one way to
+      compute it.
+    for_reconstructions: Whether the metric 'r<name>' exists, which compares
+      reconstructed clips instead of generated ones.
+    better: Direction of its values: 'higher', 'lower', or '' for neither.
+    unit: Unit of its values, such as 'px'; '' for none.
 
   Attributes:
-    probe: Finds the features.
+    extractor: Computes the features.
   """
 
-  probe: Probe
+  name: str
+  sources: tuple[str, ...] = (GENERATED, REAL)
+  datasets: ClassVar[tuple[type, ...]] = ()
+  protocols: ClassVar[tuple[str, ...]] = ()
+  default_protocol: ClassVar[str] = ''
+  for_reconstructions: ClassVar[bool] = False
+  better: ClassVar[str] = ''
+  unit: ClassVar[str] = ''
 
-  def counts(self, num_clips: int) -> dict[str, int]:
-    """Returns of where it wants how many clips; fewer real ones may come."""
-    return {GENERATED: num_clips, REAL: num_clips}
+  extractor: FeatureExtractor
 
-  @abc.abstractmethod
-  def conclude(
-    self, features: Mapping[str, Features], rng: np.random.Generator
-  ) -> Findings:
-    """Returns what the features of clips from each place say.
+  @classmethod
+  def from_inputs(cls, inputs: MetricInputs, protocol: str = '') -> Self:
+    """Returns the metric for a run.
+
+    By default the constructor gets the dataset if `datasets` is set, and
+    nothing otherwise.
 
     Args:
-      features: {where clips come from: their features}.
-      rng: For subsets and the like; the same in each evaluation.
+      inputs: Properties of the run. Its sources and dataset were checked.
+      protocol: One of `protocols`, or `default_protocol`.
+
+    Raises:
+      ValueError: If the metric does not fit the run.
+      weights.WeightsMissingError: If a network has no weights.
+    """
+    return cls(inputs.dataset) if cls.datasets else cls()
+
+  @classmethod
+  def value_name(cls, inputs: MetricInputs, protocol: str = '') -> str:
+    """Returns the name of the value that stands in if weights are missing."""
+    return cls.name
+
+  def counts(self, num_clips: int) -> dict[str, int]:
+    """Returns {source: clips that it needs} if the model makes `num_clips`."""
+    return dict.fromkeys(self.sources, num_clips)
+
+  @abc.abstractmethod
+  def compute(
+    self, features: Mapping[str, Features], rng: np.random.Generator
+  ) -> Findings:
+    """Returns the summary of features.
+
+    Args:
+      features: {source: features of its clips}.
+      rng: Generator for random subsets; the same in each evaluation.
     """
 
+  def fields(self, **overrides: Any) -> dict[str, Any]:
+    """Returns the fields of `results.Value` that all its values share."""
+    fields = {
+      'better': self.better,
+      'unit': self.unit,
+      'protocol': self.extractor.protocol,
+    }
+    return fields | overrides
 
-def code(*modules: types.ModuleType) -> str:
-  """Returns a digest of modules, so that features do not outlive them."""
+
+def code_digest(*modules: types.ModuleType) -> str:
+  """Returns a digest of the source code of modules.
+
+  As part of a protocol it keeps stored features from being reused after a
+  change of the code.
+  """
   text = ''.join(map(inspect.getsource, modules))
   return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def share(p: float, n: int, **fields: Any) -> results.Value:
-  """Returns the share p of n clips with Wilson's interval, 95 %.
+def proportion(p: float, n: int, **fields: Any) -> results.Value:
+  """Returns a proportion of clips with its 95 % Wilson interval.
 
   Wilson, "Probable Inference, the Law of Succession, and Statistical
-  Inference", 1927: unlike the usual one it does not close at 0 and 1.
+  Inference", 1927: unlike the normal interval it has a positive width at 0 and
+  1. It is computed here because `scipy.stats.binomtest` takes the quantile
+  1.95996 instead of 1.96, which all intervals of this package use.
+
+  Args:
+    p: Proportion, from 0 to 1.
+    n: Number of clips.
+    **fields: Other fields of the value.
   """
   if not n:
     return results.Value(None, status='undefined', **fields)
-  p, z = float(p), _NORMAL
+  p, z = float(p), _Z_95
   middle = (p + z**2 / (2 * n)) / (1 + z**2 / n)
   half = z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
   interval = (max(0.0, float(middle - half)), min(1.0, float(middle + half)))
@@ -119,12 +218,12 @@ def mean(
   bounds: tuple[float, float] = (-np.inf, np.inf),
   **fields: Any,
 ) -> results.Value:
-  """Returns the mean of clips with the interval of a normal mean, 95 %.
+  """Returns the mean over clips with its 95 % interval, from a normal mean.
 
   Args:
-    value_n: A number for each clip.
-    bounds: Least and largest that it can be; the interval is cut to them.
-    **fields: What else is known of the value.
+    value_n: One number per clip.
+    bounds: Smallest and largest possible mean; the interval is clipped to them.
+    **fields: Other fields of the value.
   """
   value_n = np.asarray(value_n, np.float64)
   if not len(value_n) or not np.isfinite(value_n).all():
@@ -132,11 +231,11 @@ def mean(
   value = float(value_n.mean())
   interval = None
   if len(value_n) > 1:
-    half = _NORMAL * float(value_n.std(ddof=1)) / np.sqrt(len(value_n))
+    half = _Z_95 * float(value_n.std(ddof=1)) / np.sqrt(len(value_n))
     interval = tuple(np.clip([value - half, value + half], *bounds).tolist())
   return results.Value(value, interval=interval, **fields)
 
 
-def around(value: float, deviation: float) -> tuple[float, float]:
-  """Returns the 95 % interval of a number of known standard deviation."""
-  return value - _NORMAL * deviation, value + _NORMAL * deviation
+def normal_interval(value: float, deviation: float) -> tuple[float, float]:
+  """Returns the 95 % interval of a number with a known standard deviation."""
+  return value - _Z_95 * deviation, value + _Z_95 * deviation

@@ -1,4 +1,4 @@
-"""Distances of two sets of features, with what it takes to believe them."""
+"""Distances between two sets of features, with intervals and floors."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,15 +10,15 @@ from vgen_jax.evaluation.metrics import results
 from vgen_jax.evaluation.scores import frechet_finite
 from vgen_jax.evaluation.scores import kernel
 
-_LEAST = 4  # Clips, below which there is no interval.
-_WIDE = 512  # Numbers a row, from which a distance takes seconds.
-_SUBSETS = 100, 1000  # KID: how many, and of how many rows, at most.
-_NUM_BLOCKS = 8
+_MIN_CLIPS = 4  # With fewer clips there is no interval.
+_WIDE = 512  # A distance of wider features takes seconds.
+_SUBSETS = 100, 1000  # KID: number of subsets, and largest number of rows.
+_NUM_BLOCKS = 8  # Disjoint parts for the interval of KID.
 
 
 def frechet(
   name: str,
-  made: np.ndarray,
+  generated: np.ndarray,
   real: np.ndarray,
   rng: np.random.Generator,
   protocol: Mapping[str, Any],
@@ -26,31 +26,32 @@ def frechet(
   ddof: int = 1,
   infinity: bool = False,
 ) -> base.Findings:
-  """Returns the Frechet distance, and perhaps that of endless sets.
+  """Returns the Frechet distance of generated to real clips.
 
   Args:
-    name: Of the value.
-    made: Features of n clips that a model made, `[n, d]` or `[n, f, d]`.
-    real: The same of real clips. Of 2 n and more, the first n are compared
-      with, and all tell the floor.
-    rng: For halves and subsets.
-    protocol: Of the features.
+    name: Name of the value.
+    generated: Features of n generated clips, `[n, d]` or `[n, f, d]`.
+    real: Features of real clips. If there are 2 n or more, generated clips are
+      compared with the first n; all of them determine the floor.
+    rng: Generator for random halves and subsets.
+    protocol: Protocol of the features.
     ddof: 1 divides covariances by n - 1, 0 by n.
-    infinity: Whether to add what endless sets would give, '<name>_infinity'.
+    infinity: Whether to add the value '<name>_infinity', extrapolated to
+      infinitely many clips.
   """
-  n, floor_size = len(made), min(len(made), len(real) // 2)
-  if min(n, floor_size) < _LEAST:
+  n, floor_size = len(generated), min(len(generated), len(real) // 2)
+  if min(n, floor_size) < _MIN_CLIPS:
     return _too_few(name, n, len(real), protocol)
   reference = real[:n] if len(real) >= 2 * n else real
   seed, num_splits = int(rng.integers(2**31)), 20
-  if made.shape[-1] > _WIDE:
+  if generated.shape[-1] > _WIDE:
     num_splits = 4
-  found = frechet_finite.estimate(
-    made, reference, ddof=ddof, num_splits=num_splits, seed=seed
+  estimate = frechet_finite.estimate(
+    generated, reference, ddof=ddof, num_splits=num_splits, seed=seed
   )
   floor = frechet_finite.floor(real, floor_size, ddof=ddof, seed=seed)
-  low, high = base.around(found.value, found.deviation)
-  told = {
+  low, high = base.normal_interval(estimate.value, estimate.deviation)
+  full_protocol = {
     **protocol,
     'num_generated': n,
     'num_real': len(reference),
@@ -60,68 +61,78 @@ def frechet(
   }
   findings = base.Findings()
   findings.values[name] = results.Value(
-    found.value,
+    estimate.value,
     interval=(max(0.0, low), high),
     floor=floor.value,
     better='lower',
-    note=f'Frechet distance of {n} and {len(reference)} clips; two sets of'
-    f' {floor_size} real ones are {floor.value:.3g} apart.',
-    protocol=told,
+    note=f'Frechet distance of {n} and {len(reference)} clips; that of two sets'
+    f' of {floor_size} real clips is {floor.value:.3g}.',
+    protocol=full_protocol,
   )
   if infinity:
-    limit = None  # A line needs distances of a quarter, and that a covariance.
-    if min(n, len(reference)) >= 4 * _LEAST:
-      limit = frechet_finite.at_infinity(made, reference, ddof=ddof, seed=seed)
+    limit = None  # A quarter of the clips must be enough for a covariance.
+    if min(n, len(reference)) >= 4 * _MIN_CLIPS:
+      limit = frechet_finite.at_infinity(
+        generated, reference, ddof=ddof, seed=seed
+      )
     findings.values[f'{name}_infinity'] = results.Value(
       limit,
       floor=0.0,
       better='lower',
-      note='A line in 1 / n through distances of subsets, read at 0; of'
-      f' {4 * _LEAST} clips or more.',
-      protocol=told | {'interval': None, 'extrapolated': 'in 1 / n'},
+      note='Extrapolated by a line in 1 / n through distances of subsets; it'
+      f' needs {4 * _MIN_CLIPS} clips or more.',
+      protocol=full_protocol | {'interval': None, 'extrapolated': 'in 1 / n'},
     )
   return findings
 
 
 def kid(
   name: str,
-  made: np.ndarray,
+  generated: np.ndarray,
   real: np.ndarray,
   rng: np.random.Generator,
   protocol: Mapping[str, Any],
 ) -> base.Findings:
-  """Returns the kernel distance; arguments as those of `frechet`."""
-  n, half = len(made), min(len(made), len(real) // 2)
+  """Returns the kernel inception distance of generated to real clips.
+
+  Args:
+    name: As in `frechet`.
+    generated: As in `frechet`.
+    real: As in `frechet`.
+    rng: Generator for random subsets and blocks.
+    protocol: As in `frechet`.
+  """
+  n, half = len(generated), min(len(generated), len(real) // 2)
   if min(n, half) < 2 * _NUM_BLOCKS:
     return _too_few(name, n, len(real), protocol)
   reference = real[:n] if len(real) >= 2 * n else real
   rows = lambda x: x.reshape(-1, x.shape[-1])
-  one, two = rows(made), rows(reference)
+  one, two = rows(generated), rows(reference)
   most, size = _SUBSETS
   size = min(size, len(one), len(two))
   seed = int(rng.integers(2**31))
-  found = kernel.distance(
+  estimate = kernel.distance(
     one, two, num_subsets=most, subset_size=size, seed=seed
   )
-  # Blocks of whole clips: frames of one clip are alike.
+  # Blocks of whole clips, because frames of one clip are similar.
   blocks = [
     np.array_split(x[rng.permutation(len(x))], _NUM_BLOCKS)
-    for x in (made, reference)
+    for x in (generated, reference)
   ]
   values = [kernel.mmd(rows(a), rows(b)) for a, b in zip(*blocks, strict=True)]
   error = float(np.std(values, ddof=1) / np.sqrt(_NUM_BLOCKS))
   value = results.Value(
-    found.value,
-    interval=base.around(found.value, error),
+    estimate.value,
+    interval=base.normal_interval(estimate.value, error),
     floor=kernel.mmd(rows(real[:half]), rows(real[half : 2 * half])),
     better='lower',
-    note='Unbiased, so it may be below 0.',
+    note='Unbiased, so that it can be below 0.',
     protocol={
       **protocol,
       'num_generated': n,
       'num_real': len(reference),
       'kernel': '(x y / d + 1)^3',
-      'subsets': [found.num_parts, found.part_size],
+      'subsets': [estimate.num_parts, estimate.part_size],
       'interval': f'{_NUM_BLOCKS} disjoint blocks',
     },
   )
@@ -129,13 +140,13 @@ def kid(
 
 
 def _too_few(
-  name: str, num_made: int, num_real: int, protocol: Mapping[str, Any]
+  name: str, num_generated: int, num_real: int, protocol: Mapping[str, Any]
 ) -> base.Findings:
   value = results.Value(
     None,
     better='lower',
     status='undefined',
-    note=f'{num_made} clips against {num_real} are too few for a distance with'
+    note=f'{num_generated} generated and {num_real} real clips are too few for'
     ' an interval.',
     protocol=dict(protocol),
   )

@@ -1,7 +1,7 @@
-"""Metrics in features of networks with weights of their own: FVD and others."""
+"""Metrics of the features of pretrained networks: FVD, FID, KID and IS."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -10,12 +10,16 @@ from vgen_jax.evaluation.metrics import distances
 from vgen_jax.evaluation.metrics import results
 from vgen_jax.evaluation.scores import kernel
 from vgen_jax.pretrained import features as features_lib
+from vgen_jax.pretrained import protocols
 
-_NUM_SPLITS = 10  # Of the Inception Score.
+_NUM_SPLITS = 10  # Parts for the Inception Score.
 
 
-class Network(base.Probe):
-  """Features of a network: 'rows', `[b, r, d]`, r being 1 or the frames."""
+class NetworkFeatures(base.FeatureExtractor):
+  """Features of a network.
+
+  They are 'rows', `[b, r, d]`, where r is 1 or the number of frames.
+  """
 
   def __init__(self, network: features_lib.Features):
     self.name = '_'.join(
@@ -29,60 +33,139 @@ class Network(base.Probe):
     return {'rows': rows.reshape(len(clips['video']), -1, rows.shape[-1])}
 
 
-class Frechet(base.Metric):
-  """FVD or FID, by what its network is."""
+class _Distance(base.Metric):
+  """Distance of the features of generated clips to those of real ones."""
 
-  def __init__(self, name: str, probe: base.Probe, **how: Any):
-    """Takes what `distances.frechet` does; `name` is that of the value."""
+  for_reconstructions = True
+  better = 'lower'
+
+  def __init__(
+    self, name: str, extractor: base.FeatureExtractor, **options: Any
+  ):
+    """Initializes the metric.
+
+    Args:
+      name: Name of the value.
+      extractor: Computes the features.
+      **options: Keyword arguments of the distance.
+    """
     self.name = name
-    self.probe = probe
-    self._how = how
+    self.extractor = extractor
+    self._options = options
 
   def counts(self, num_clips: int) -> dict[str, int]:
     return {base.GENERATED: num_clips, base.REAL: 2 * num_clips}
 
-  def conclude(
+  def compute(
     self, features: Mapping[str, base.Features], rng: np.random.Generator
   ) -> base.Findings:
-    made, real = (features[p]['rows'] for p in (base.GENERATED, base.REAL))
+    generated, real = (
+      features[source]['rows'] for source in (base.GENERATED, base.REAL)
+    )
+    return self._distance(generated, real, rng)
+
+  def _distance(
+    self, generated: np.ndarray, real: np.ndarray, rng: np.random.Generator
+  ) -> base.Findings:
     return distances.frechet(
-      self.name, made, real, rng, self.probe.protocol, **self._how
+      self.name, generated, real, rng, self.extractor.protocol, **self._options
     )
 
 
-class Kernel(Frechet):
-  """KID."""
+class FVD(_Distance):
+  """Frechet video distance."""
 
-  def conclude(
-    self, features: Mapping[str, base.Features], rng: np.random.Generator
+  name = 'fvd'
+  protocols = tuple(protocols.FVD)
+  default_protocol = 'stylegan-v'
+  _ddof: ClassVar[dict[str, int]] = {'stylegan-v': 0}  # Others divide by n - 1.
+
+  @classmethod
+  def from_inputs(cls, inputs: base.MetricInputs, protocol: str = '') -> Self:
+    network = protocols.fvd(protocol, frames=inputs.clip_shape[0])
+    return cls(
+      cls.value_name(inputs, protocol),
+      NetworkFeatures(network),
+      ddof=cls._ddof.get(protocol, 1),
+      infinity=inputs.infinity,
+    )
+
+  @classmethod
+  def value_name(cls, inputs: base.MetricInputs, protocol: str = '') -> str:
+    return f'{cls.name}-{protocol}_{inputs.clip_shape[0]}f'
+
+
+class FID(_Distance):
+  """Frechet inception distance of frames."""
+
+  name = 'fid'
+  protocols = tuple(protocols.FID)
+  default_protocol = 'torch-fidelity'
+
+  @classmethod
+  def from_inputs(cls, inputs: base.MetricInputs, protocol: str = '') -> Self:
+    return cls(
+      cls.value_name(inputs, protocol),
+      NetworkFeatures(protocols.frames(protocol)),
+      infinity=inputs.infinity,
+    )
+
+  @classmethod
+  def value_name(cls, inputs: base.MetricInputs, protocol: str = '') -> str:
+    return f'{cls.name}-{protocol}'
+
+
+class KID(_Distance):
+  """Kernel inception distance of frames."""
+
+  name = 'kid'
+  default_protocol = 'torch-fidelity'
+
+  @classmethod
+  def from_inputs(cls, inputs: base.MetricInputs, protocol: str = '') -> Self:
+    extractor = NetworkFeatures(protocols.frames(protocol))
+    return cls(cls.value_name(inputs, protocol), extractor)
+
+  @classmethod
+  def value_name(cls, inputs: base.MetricInputs, protocol: str = '') -> str:
+    return f'{cls.name}-{protocol}'
+
+  def _distance(
+    self, generated: np.ndarray, real: np.ndarray, rng: np.random.Generator
   ) -> base.Findings:
-    made, real = (features[p]['rows'] for p in (base.GENERATED, base.REAL))
-    return distances.kid(self.name, made, real, rng, self.probe.protocol)
+    protocol = self.extractor.protocol
+    return distances.kid(self.name, generated, real, rng, protocol)
 
 
 class InceptionScore(base.Metric):
-  """Of frames."""
+  """Inception Score of frames."""
 
-  def __init__(self, name: str, probe: base.Probe):
-    self.name = name
-    self.probe = probe
+  name = 'inception_score'
+  better = 'higher'
 
-  def conclude(
+  def __init__(self, extractor: base.FeatureExtractor):
+    self.extractor = extractor
+
+  @classmethod
+  def from_inputs(cls, inputs: base.MetricInputs, protocol: str = '') -> Self:
+    return cls(NetworkFeatures(protocols.frames(layer='probability')))
+
+  def compute(
     self, features: Mapping[str, base.Features], rng: np.random.Generator
   ) -> base.Findings:
     seed = int(rng.integers(2**31))
-    made, real = (
+    generated, real = (
       kernel.inception_score(rows, num_splits=_NUM_SPLITS, seed=seed)
-      for place in (base.GENERATED, base.REAL)
-      for rows in [np.concatenate(features[place]['rows'])]
+      for source in (base.GENERATED, base.REAL)
+      for rows in [np.concatenate(features[source]['rows'])]
     )
-    error = made.deviation / np.sqrt(made.num_parts)
+    error = generated.deviation / np.sqrt(generated.num_parts)
+    protocol = {**self.extractor.protocol, 'splits': generated.num_parts}
     value = results.Value(
-      made.value,
-      interval=base.around(made.value, error),
+      generated.value,
+      interval=base.normal_interval(generated.value, error),
       real=real.value,
-      better='higher',
-      note='Of frames; of few it is biased low.',
-      protocol={**self.probe.protocol, 'splits': made.num_parts},
+      note='Score of frames; it is biased low for few frames.',
+      **self.fields(protocol=protocol),
     )
     return base.Findings({self.name: value})

@@ -1,4 +1,4 @@
-"""Metrics of pixels alone: motion, variety, copies of training clips."""
+"""Metrics of pixels, without a network: motion, diversity, memorization."""
 
 from collections.abc import Mapping
 
@@ -10,16 +10,16 @@ from vgen_jax.evaluation.metrics import results
 from vgen_jax.evaluation.scores import flicker
 from vgen_jax.evaluation.scores import memorization
 
-_MAX_TRAIN = 10_000  # Clips of training that copies are looked for among.
-_MIN_HELD_OUT = 100  # To know their nearest 1 %.
+_MAX_TRAIN = 10_000  # Training clips that copies are searched among.
+_MIN_HELD_OUT = 100  # Clips that a quantile of 1 % needs.
 
 
-class Changes(base.Probe):
-  """How pixels change from frame to frame; see flicker.py."""
+class FrameChanges(base.FeatureExtractor):
+  """How much pixels change from frame to frame; see scores/flicker.py."""
 
   def __init__(self):
     self.name = 'changes'
-    self.protocol = {'code': base.code(flicker)}
+    self.protocol = {'code': base.code_digest(flicker)}
     self._steadiness = jax.jit(flicker.steadiness)
 
   def __call__(self, clips: base.Clips) -> base.Features:
@@ -30,33 +30,38 @@ class Changes(base.Probe):
     }
 
 
-class Thumbnails(base.Probe):
-  """Small, blurred forms; see memorization.py. In half precision, to keep."""
+class Thumbnails(base.FeatureExtractor):
+  """Downsampled clips in half precision; see scores/memorization.py."""
 
   def __init__(self):
     self.name = 'thumbnails'
-    self.protocol = {'size': [8, 16, 16], 'code': base.code(memorization)}
+    self.protocol = {
+      'size': [8, 16, 16],
+      'code': base.code_digest(memorization),
+    }
 
   def __call__(self, clips: base.Clips) -> base.Features:
-    return {'small': np.float16(memorization.thumbnails(clips['video']))}
+    return {'thumbnail': np.float16(memorization.thumbnails(clips['video']))}
 
 
 class Flicker(base.Metric):
-  """Steadiness, and the dynamic degree without which it means nothing."""
+  """Steadiness, with the dynamic degree, without which it is meaningless."""
+
+  name = 'flicker'
+  for_reconstructions = True
 
   def __init__(self):
-    self.name = 'flicker'
-    self.probe = Changes()
+    self.extractor = FrameChanges()
 
-  def conclude(
+  def compute(
     self, features: Mapping[str, base.Features], rng: np.random.Generator
   ) -> base.Findings:
     values = {
       key: base.mean(
         x_n,
         real=float(features[base.REAL][key].mean()),
-        note='Best near that of real clips: a frozen video is steadiest.',
-        protocol=self.probe.protocol,
+        note='Best when close to real clips: a frozen video is the steadiest.',
+        **self.fields(),
       )
       for key, x_n in features[base.GENERATED].items()
     }
@@ -64,35 +69,41 @@ class Flicker(base.Metric):
 
 
 class Diversity(base.Metric):
-  """How far clips lie apart: all pairs, and each with its nearest."""
+  """Distance of each generated clip to the most similar other one."""
+
+  name = 'diversity'
+  unit = 'levels'
 
   def __init__(self):
-    self.name = 'diversity'
-    self.probe = Thumbnails()
+    self.extractor = Thumbnails()
 
-  def conclude(
+  def compute(
     self, features: Mapping[str, base.Features], rng: np.random.Generator
   ) -> base.Findings:
-    drawn_n = _apart(features[base.GENERATED]['small'])
-    real_n = _apart(features[base.REAL]['small'][: len(drawn_n)])
-    protocol = self.probe.protocol | {'num_real': len(real_n)}
-    note = 'Root mean square difference of thumbnails, in levels of 255.'
-    value = base.mean(
-      drawn_n,
-      real=float(real_n.mean()) if len(real_n) else None,
-      unit='levels',
-      note=f'To the nearest other clip of as many. {note}',
-      protocol=protocol,
+    generated_n = _nearest_distances(features[base.GENERATED]['thumbnail'])
+    real_n = _nearest_distances(
+      features[base.REAL]['thumbnail'][: len(generated_n)]
     )
-    return base.Findings({'distance_to_nearest': value})
+    protocol = self.extractor.protocol | {'num_real': len(real_n)}
+    value = base.mean(
+      generated_n,
+      real=float(real_n.mean()) if len(real_n) else None,
+      note='Distance to the nearest other clip, among equally many clips: root'
+      ' mean square difference of thumbnails, in levels of 255.',
+      **self.fields(protocol=protocol),
+    )
+    return base.Findings({'nearest_neighbor_distance': value})
 
 
 class Memorization(base.Metric):
-  """Share of clips that are copies of training clips, mirrored or not."""
+  """Proportion of clips that copy training clips, mirrored or not."""
+
+  name = 'memorization'
+  sources = (base.GENERATED, base.TRAIN, base.REAL)
+  better = 'lower'
 
   def __init__(self):
-    self.name = 'copies'
-    self.probe = Thumbnails()
+    self.extractor = Thumbnails()
 
   def counts(self, num_clips: int) -> dict[str, int]:
     return {
@@ -101,54 +112,59 @@ class Memorization(base.Metric):
       base.REAL: 2 * max(num_clips, _MIN_HELD_OUT),
     }
 
-  def conclude(
+  def compute(
     self, features: Mapping[str, base.Features], rng: np.random.Generator
   ) -> base.Findings:
-    drawn, train, held_out = (
-      np.float32(features[place]['small'])
-      for place in (base.GENERATED, base.TRAIN, base.REAL)
+    generated, train, held_out = (
+      np.float32(features[source]['thumbnail']) for source in self.sources
     )
     half = len(held_out) // 2
     if half < _MIN_HELD_OUT:
       value = results.Value(
         None,
-        better='lower',
+        better=self.better,
         status='undefined',
-        note=f'{len(held_out)} clips are held out; it needs'
+        note=f'There are {len(held_out)} held-out clips; the metric needs'
         f' {2 * _MIN_HELD_OUT}.',
       )
-      return base.Findings({'copy_rate': value})
-    found = memorization.copies(drawn, train, held_out[:half])
-    none = memorization.copies(held_out[half:], train, held_out[:half])
-    value = base.share(
+      return base.Findings({'memorized_fraction': value})
+    found = memorization.copies(generated, train, held_out[:half])
+    real = memorization.copies(held_out[half:], train, held_out[:half])
+    value = base.proportion(
       found.rate,
-      len(drawn),
-      real=none.rate,
-      better='lower',
-      note='About 0.01 if nothing is copied. Looked for among'
+      len(generated),
+      real=real.rate,
+      note='About 0.01 if nothing is copied. Searched among'
       f' {len(train)} training clips.',
-      protocol=self.probe.protocol
-      | {
-        'num_train': len(train),
-        'num_held_out': half,
-        'threshold': found.threshold,
-      },
+      **self.fields(
+        protocol=self.extractor.protocol
+        | {
+          'num_train': len(train),
+          'num_held_out': half,
+          'threshold': found.threshold,
+        }
+      ),
     )
-    copied = {
-      name: {'value': float((found.copied_n & is_n).mean()), 'num': len(drawn)}
+    groups = {
+      name: {
+        'value': float((found.copied_n & is_n).mean()),
+        'num': len(generated),
+      }
       for name, is_n in (
-        ('as they are', ~found.flipped_n),
+        ('not mirrored', ~found.flipped_n),
         ('mirrored', found.flipped_n),
       )
     }
-    return base.Findings({'copy_rate': value}, groups={'copies': copied})
+    return base.Findings(
+      {'memorized_fraction': value}, groups={'memorization': groups}
+    )
 
 
-def _apart(small_bthwc: np.ndarray) -> np.ndarray:
-  """Returns each clip's distance to the nearest other one."""
-  if len(small_bthwc) < 2:
+def _nearest_distances(thumbnail_bthwc: np.ndarray) -> np.ndarray:
+  """Returns each clip's distance to the nearest other one, `[b]`."""
+  if len(thumbnail_bthwc) < 2:
     return np.zeros(0)
-  x_nd = np.float32(small_bthwc).reshape(len(small_bthwc), -1)
+  x_nd = np.float32(thumbnail_bthwc).reshape(len(thumbnail_bthwc), -1)
   x_nd = x_nd - x_nd.mean(0)
   square_n = (x_nd**2).sum(1)
   square_nn = square_n[:, None] + square_n[None] - 2 * x_nd @ x_nd.T

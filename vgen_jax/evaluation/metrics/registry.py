@@ -1,70 +1,122 @@
-"""Metrics by name.
+"""Finds metrics by name and builds them for a run.
 
-An 'r' before a name, as in 'rfvd', makes it a metric of reconstructions; behind
-a dash, as in 'fvd-videogpt', is whose protocol it follows. 'all' stands for all
-that fit a run, each by one protocol.
+Every subclass of `base.Metric` that has a `name` is found, in a module of
+`vgen_jax/evaluation/metrics/` or in `vgen_jax/synthetic/<dataset>/metric.py`.
+Its class attributes determine the names on the command line:
+
+  fvd           the metric, with its default protocol
+  fvd-videogpt  the same with another protocol
+  rfvd          the same for reconstructed clips instead of generated ones
+  all           all metrics that fit the run, each with its default protocol
 """
 
-from collections.abc import Callable, Iterable, Sequence
-import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
 import importlib
+import importlib.util
+import pkgutil
+import types
+from typing import NamedTuple
+
+import numpy as np
 
 from vgen_jax.core import checks
-from vgen_jax.data import pipeline
 from vgen_jax.evaluation.metrics import base
-from vgen_jax.evaluation.metrics import networks
-from vgen_jax.evaluation.metrics import paired
-from vgen_jax.evaluation.metrics import pixels
 from vgen_jax.evaluation.metrics import results
-from vgen_jax.pretrained import protocols
 from vgen_jax.pretrained import weights
 
 ALL = 'all'
-_FVD, _FID = 'stylegan-v', 'torch-fidelity'  # Whose protocol, unless told.
-_DDOF = {'stylegan-v': 0}  # Divides covariances by n; the others by n - 1.
+# Packages are imported by name: those of synthetic datasets are in a higher
+# layer, and import base.py.
+_METRICS = 'vgen_jax.evaluation.metrics'
+_SYNTHETIC = 'vgen_jax.synthetic'
+_NEEDS = {
+  base.GENERATED: 'needs generated clips, but this model only reconstructs its'
+  " input; put an 'r' before the name of the metric.",
+  base.PREDICTED: 'needs predictions; this model does not accept known frames.',
+  base.RECONSTRUCTED: 'needs reconstructions; this model has no autoencoder.',
+  base.REAL: 'needs real clips to compare with; this run has none.',
+  base.TRAIN: 'needs reference clips that were not trained on; the data has'
+  " no split 'validation', or the config names a split.",
+}
 
 
-@dataclasses.dataclass(frozen=True)
-class MetricInputs:
-  """What is known of a run when its metrics are chosen.
+class _Variant(NamedTuple):
+  """What one name on the command line stands for."""
 
-  Attributes:
-    source: Of the clips to compare with.
-    places: Where clips come from (base.py).
-    context: Number of frames that predictions are given.
-    num_codes: Size of the codebook, 0 if there is none.
-    infinity: Whether to tell Frechet distances of endless sets.
-  """
-
-  source: pipeline.Source
-  places: Sequence[str]
-  context: int = 0
-  num_codes: int = 0
-  infinity: bool = False
+  kind: type[base.Metric]
+  protocol: str
+  reconstructed: bool
 
   @property
-  def clip_shape(self) -> tuple[int, ...]:
-    """Of the clips, (t, h, w, c)."""
-    return tuple(self.source.schema.clip_shape)
+  def sources(self) -> tuple[str, ...]:
+    """Sources of the clips that it compares."""
+    if not self.reconstructed:
+      return self.kind.sources
+    return tuple(map(_reconstructed, self.kind.sources))
+
+  def value_name(self, inputs: base.MetricInputs) -> str:
+    """Returns the name of the value that stands in if weights are missing."""
+    name = self.kind.value_name(inputs, self.protocol)
+    return f'r{name}' if self.reconstructed else name
+
+  def build(self, inputs: base.MetricInputs) -> base.Metric:
+    """Returns the metric for a run."""
+    metric = self.kind.from_inputs(inputs, self.protocol)
+    return OfReconstructions(metric) if self.reconstructed else metric
 
 
-def make(
-  names: Iterable[str], facts: MetricInputs
+class OfReconstructions(base.Metric):
+  """Another metric with reconstructed clips in place of generated ones.
+
+  The names of its values begin with 'r', as in 'rfvd'.
+  """
+
+  def __init__(self, inner: base.Metric):
+    self.name = f'r{inner.name}'
+    self.sources = tuple(map(_reconstructed, inner.sources))
+    self.extractor = inner.extractor
+    self._inner = inner
+
+  def counts(self, num_clips: int) -> dict[str, int]:
+    counts = self._inner.counts(num_clips)
+    return {_reconstructed(source): count for source, count in counts.items()}
+
+  def compute(
+    self, features: Mapping[str, base.Features], rng: np.random.Generator
+  ) -> base.Findings:
+    original = {
+      _reconstructed(source): source for source in self._inner.sources
+    }
+    found = self._inner.compute(
+      {original[source]: x for source, x in features.items()}, rng
+    )
+    title = lambda x: {f'{k}, reconstructed': part for k, part in x.items()}
+    values = {f'r{name}': value for name, value in found.values.items()}
+    return base.Findings(values, title(found.curves), title(found.groups))
+
+
+def build(
+  names: Iterable[str], inputs: base.MetricInputs
 ) -> tuple[list[base.Metric], dict[str, results.Value]]:
-  """Returns metrics, and values of those whose weights are missing.
+  """Returns metrics, and values in place of those whose weights are missing.
+
+  Args:
+    names: Names on the command line, with `ALL` for all that fit the run.
+    inputs: Properties of the run.
 
   Raises:
-    ValueError: If a name is unknown, or a metric does not fit the facts.
+    ValueError: If a name is unknown, or a metric does not fit the run.
   """
+  variants = _variants()
   metrics, missing = [], {}
-  for name in check(names):
-    every = [each for each in _MAKE if '-' not in each]
+  for name in check_names(names):
+    every = [each for each in variants if '-' not in each]
     for each in every if name == ALL else [name]:
       try:
-        metrics.append(_make(each, facts))
+        metrics.append(_build(each, variants[each], inputs))
       except weights.WeightsMissingError as error:
         about = error.report()
-        missing[_title(each, facts)] = results.Value(
+        missing[variants[each].value_name(inputs)] = results.Value(
           about.pop('value'),
           status=about.pop('status'),
           note=str(error),
@@ -76,151 +128,92 @@ def make(
   return metrics, missing
 
 
-def check(names: Iterable[str]) -> tuple[str, ...]:
-  """Returns the names, each once, if all are known; else raises ValueError."""
+def check_names(names: Iterable[str]) -> tuple[str, ...]:
+  """Returns the names without repetition.
+
+  Raises:
+    ValueError: If a name is unknown.
+  """
   names = tuple(dict.fromkeys(names))
+  known = available()
   for name in names:
-    if name not in known():
-      raise ValueError(
-        f'There is no metric {name!r}.{checks.hint(name, known())}'
-      )
+    if name not in known:
+      raise ValueError(f'Unknown metric {name!r}.{checks.hint(name, known)}')
   return names
 
 
-def known() -> list[str]:
-  """Returns all names that there are."""
-  return [ALL, *_MAKE]
+def available() -> list[str]:
+  """Returns all names of metrics."""
+  return [ALL, *_variants()]
 
 
-def _make(name: str, facts: MetricInputs) -> base.Metric:
-  for place in _wants(name):  # Before weights are asked for.
-    if place not in facts.places:
-      raise ValueError(f'Metric {name!r} {_LACKS[place]}')
-  return _MAKE[name](name, facts)
-
-
-def _wants(name: str) -> tuple[str, ...]:
-  """Returns where a metric has its clips from."""
-  if name in _PREDICTIONS:
-    return (base.PREDICTED,)
-  if name not in _SAMPLES:
-    return (base.RECONSTRUCTED,)
-  return (base.GENERATED, base.TRAIN) if name == 'copies' else (base.GENERATED,)
-
-
-def _title(name: str, facts: MetricInputs) -> str:
-  """Returns a name that says whose protocol, and of how many frames."""
-  kind, _, protocol = name.partition('-')
-  if kind.endswith('fvd'):
-    return f'{kind}-{protocol or _FVD}_{facts.clip_shape[0]}f'
-  if kind.endswith(('fid', 'kid')):
-    return f'{kind}-{protocol or _FID}'
-  return name
-
-
-def _fvd(name: str, facts: MetricInputs) -> base.Metric:
-  protocol = name.partition('-')[2] or _FVD
-  network = protocols.fvd(protocol, frames=facts.clip_shape[0])
-  return networks.Frechet(
-    _title(name, facts),
-    networks.Network(network),
-    ddof=_DDOF.get(protocol, 1),
-    infinity=facts.infinity,
-  )
-
-
-def _fid(name: str, facts: MetricInputs) -> base.Metric:
-  network = protocols.frames(name.partition('-')[2] or _FID)
-  return networks.Frechet(
-    _title(name, facts), networks.Network(network), infinity=facts.infinity
-  )
-
-
-def _kid(name: str, facts: MetricInputs) -> base.Metric:
-  network = protocols.frames(name.partition('-')[2] or _FID)
-  return networks.Kernel(_title(name, facts), networks.Network(network))
-
-
-def _inception_score(name: str, facts: MetricInputs) -> base.Metric:
-  probe = networks.Network(protocols.frames(layer='probability'))
-  return networks.InceptionScore(name, probe)
-
-
-def _prediction(name: str, facts: MetricInputs) -> base.Metric:
-  if not 1 <= facts.context < facts.clip_shape[0]:
+def _build(
+  name: str, variant: _Variant, inputs: base.MetricInputs
+) -> base.Metric:
+  for source in variant.sources:  # Before weights are looked for.
+    if source not in inputs.sources:
+      raise ValueError(f'Metric {name!r} {_NEEDS[source]}')
+  datasets = variant.kind.datasets
+  if datasets and not isinstance(inputs.dataset, datasets):
+    known = ' or '.join(
+      f'{cls.__module__.removeprefix("vgen_jax.")}.{cls.__name__}'
+      for cls in datasets
+    )
     raise ValueError(
-      f'config.evaluation.context is {facts.context}; of clips of'
-      f' {facts.clip_shape[0]} frames, metric {name!r} needs 1 frame or more to'
-      ' know, and one to predict.'
+      f'Metric {name!r} applies to {known} only; the data is'
+      f' {type(inputs.dataset).__name__}. Choose a metric for any data, such as'
+      ' flicker or memorization.'
     )
-  curves = paired.of_pixels(facts.clip_shape)
-  if name == 'lpips':
-    curves = paired.of_network(protocols.perceptual())
-  return paired.Prediction(name, curves, facts.context)
+  return variant.build(inputs)
 
 
-def _reconstruction(name: str, facts: MetricInputs) -> base.Metric:
-  if name == 'rlpips':
-    curves = paired.of_network(protocols.perceptual())
-    return paired.Reconstruction(name, curves)
-  curves = paired.of_pixels(facts.clip_shape)
-  return paired.Reconstruction(name, curves, facts.num_codes)
+def _variants() -> dict[str, _Variant]:
+  """Returns {name on the command line: what it stands for}."""
+  found, reconstructed = {}, {}
+  for name, kind in classes().items():
+    for protocol in ('', *kind.protocols):
+      full = f'{name}-{protocol}' if protocol else name
+      variant = _Variant(kind, protocol or kind.default_protocol, False)
+      found[full] = variant
+      if kind.for_reconstructions:
+        reconstructed[f'r{full}'] = variant._replace(reconstructed=True)
+  return found | reconstructed
 
 
-def _synthetic(
-  dataset: str, cls: str
-) -> Callable[[str, MetricInputs], base.Metric]:
-  """Returns a function that makes the metric of a synthetic dataset.
+def classes() -> dict[str, type[base.Metric]]:
+  """Returns {name: class} of all metrics, without their variants.
 
-  The module is imported when the metric is made: packages of synthetic datasets
-  import this one.
+  Raises:
+    ValueError: If two classes have the same name.
   """
+  found = {}
+  for module in _modules():
+    for kind in vars(module).values():
+      if not isinstance(kind, type) or kind.__module__ != module.__name__:
+        continue
+      if issubclass(kind, base.Metric) and 'name' in vars(kind):
+        if kind.name in found:
+          raise ValueError(
+            f'{kind.__module__} and {found[kind.name].__module__} both define a'
+            f' metric {kind.name!r}; rename one of them.'
+          )
+        found[kind.name] = kind
+  return found
 
-  def make_metric(name: str, facts: MetricInputs) -> base.Metric:
-    module = importlib.import_module(f'vgen_jax.synthetic.{dataset}.metric')
-    options = {'infinity': facts.infinity} if name == 'verifier' else {}
-    return getattr(module, cls)(facts.source, **options)
 
-  return make_metric
+def _modules() -> Iterator[types.ModuleType]:
+  """Yields the modules that may define metrics."""
+  for info in _children(_SYNTHETIC):
+    module = f'{_SYNTHETIC}.{info.name}.metric'
+    if info.ispkg and importlib.util.find_spec(module):
+      yield importlib.import_module(module)
+  for info in _children(_METRICS):
+    yield importlib.import_module(f'{_METRICS}.{info.name}')
 
 
-_SAMPLES: dict[str, Callable[[str, MetricInputs], base.Metric]] = {
-  'verifier': _synthetic('world', 'VerifierMetric'),
-  'digits': _synthetic('digits', 'DigitsMetric'),
-  'actions': _synthetic('actions', 'ActionsMetric'),
-  'fvd': _fvd,
-  **{f'fvd-{key}': _fvd for key in protocols.FVD},
-  'fid': _fid,
-  **{f'fid-{key}': _fid for key in protocols.FID},
-  'kid': _kid,
-  'inception_score': _inception_score,
-  'flicker': lambda name, facts: pixels.Flicker(),
-  'diversity': lambda name, facts: pixels.Diversity(),
-  'copies': lambda name, facts: pixels.Memorization(),
-}
-_PREDICTIONS = {
-  'futures': _synthetic('two_futures', 'FuturesMetric'),
-  'prediction': _prediction,
-  'lpips': _prediction,
-}
-_MAKE = {
-  **_SAMPLES,
-  **_PREDICTIONS,
-  'reconstruction': _reconstruction,
-  'rlpips': _reconstruction,
-  **{
-    f'r{key}': lambda name, facts: paired.Rebuilt(
-      _SAMPLES[name[1:]](name[1:], facts)
-    )
-    for key in _SAMPLES
-    if key not in ('copies', 'diversity', 'actions', 'inception_score')
-  },
-}
-_LACKS = {
-  base.GENERATED: 'needs generated clips, but this model only reconstructs its'
-  " input; put an 'r' before the name of the metric.",
-  base.PREDICTED: 'needs predictions; this model does not accept known frames.',
-  base.RECONSTRUCTED: 'needs reconstructions; this model has no autoencoder.',
-  base.TRAIN: 'needs reference clips that were not trained on; the data has'
-  " no split 'validation', or the config names a split.",
-}
+def _children(package: str) -> Iterator[pkgutil.ModuleInfo]:
+  return pkgutil.iter_modules(importlib.import_module(package).__path__)
+
+
+def _reconstructed(source: str) -> str:
+  return base.RECONSTRUCTED if source == base.GENERATED else source

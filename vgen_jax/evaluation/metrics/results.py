@@ -1,7 +1,7 @@
-"""What an evaluation found, as it lies in `<workdir>/evaluation/<step>.json`.
+"""Results of evaluations, and the files `<workdir>/evaluation/<step>.json`.
 
 result = results.read('runs/dit')       # The latest step.
-result.metrics['fvd'].value
+result.metrics['fvd-stylegan-v_16f'].value
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,22 +24,24 @@ Numbers = Sequence[float | None]
 
 @dataclasses.dataclass(frozen=True)
 class Value:
-  """One number, and what it takes to believe it.
+  """One number with its uncertainty, references and protocol.
 
   Attributes:
-    value: The number; None if there is none, and `status` tells why.
-    interval: Where it lies with 95 %, (low, high); None if that is unknown.
-    floor: What real clips score against as many other real clips.
-    real: What real clips score in place of the generated ones.
-    better: 'higher', 'lower', or '' if neither is.
-    unit: Such as 'dB'; '' for none.
-    status: One of `STATUSES`. A value that is no finite number is 'undefined'.
-    note: For a reader, in words; with weights missing, what to do.
-    protocol: What makes the number comparable, fit for JSON.
+    value: The number; None if there is none, and `status` states why.
+    interval: 95 % interval, (low, high); None if unknown.
+    floor: Score of real clips against equally many other real clips. No model
+      is expected to be better.
+    real: Score of real clips in place of the generated ones.
+    better: 'higher', 'lower', or '' if neither is better.
+    unit: Unit, such as 'dB'; '' for none.
+    status: One of `STATUSES`. A value that is not finite is 'undefined'.
+    note: Remark for the reader; if weights are missing, what to do.
+    protocol: Settings that must be equal for numbers to be comparable, as plain
+      JSON values.
 
   Raises:
-    ValueError: If `better` or `status` is none of theirs, or `interval` is not
-      two numbers, of which the first is no larger.
+    ValueError: If `better` or `status` is unknown, or `interval` is not two
+      numbers in ascending order.
   """
 
   value: float | None
@@ -54,18 +56,16 @@ class Value:
 
   def __post_init__(self):
     for name, known in (('better', BETTER), ('status', STATUSES)):
-      given = getattr(self, name)
-      if given not in known:
-        raise ValueError(
-          f'{name} of a value is {given!r}.{checks.hint(given, list(known))}'
-        )
+      checks.one_of(f'{name} of a value', getattr(self, name), known)
     interval = None if self.interval is None else tuple(_plain(self.interval))
     if interval and None in interval:
       interval = None
     if interval is not None and not (
       len(interval) == 2 and interval[0] <= interval[1]
     ):
-      raise ValueError(f'interval of a value is {interval}; give (low, high).')
+      raise ValueError(
+        f'interval of a value is {interval}; it must be (low, high).'
+      )
     object.__setattr__(self, 'interval', interval)
     for name in ('value', 'floor', 'real', 'protocol'):
       object.__setattr__(self, name, _plain(getattr(self, name)))
@@ -75,14 +75,14 @@ class Value:
 
 @dataclasses.dataclass(frozen=True)
 class Curve:
-  """Numbers over frames, or over whatever `x_name` says.
+  """Numbers over frames, or over another quantity.
 
   Attributes:
-    x_name: Of the horizontal axis, with its unit.
-    y_name: Of the vertical one.
-    x: Where the numbers are, rising.
+    x_name: Label of the horizontal axis, with its unit.
+    y_name: Label of the vertical axis.
+    x: Positions of the numbers, ascending.
     series: {label: a number for each x, None where there is none}.
-    bands: {label: (low, high)} of those series whose 95 % intervals are known.
+    bands: {label: (low, high)}, 95 % intervals of some of the series.
 
   Raises:
     ValueError: If a series is not as long as `x`, a number of `x` is not
@@ -101,37 +101,39 @@ class Curve:
     for name in ('x', 'series', 'bands'):
       object.__setattr__(self, name, _plain(getattr(self, name)))
     if None in self.x:
-      raise ValueError(f'x of a curve is {self.x}; each must be finite.')
+      raise ValueError(f'x of a curve is {self.x}; all numbers must be finite.')
     lines = [*self.series.items()]
     for label, band in self.bands.items():
       if label not in self.series:
         raise ValueError(
-          f'A band of {label!r} has no series; there are {list(self.series)}.'
+          f'A band of {label!r} has no series; the series are'
+          f' {list(self.series)}.'
         )
-      lines += [(f'{label}, an end of its band', end) for end in band]
+      lines += [(f'{label} (limit of its band)', limit) for limit in band]
     for label, line in lines:
       if len(line) != len(self.x):
         raise ValueError(
-          f'Curve {label!r} has {len(line)} numbers; x has {len(self.x)}, and'
-          ' each needs one (None where there is none).'
+          f'Curve {label!r} has {len(line)} numbers; x has {len(self.x)}. Give'
+          ' one for each x, or None where there is none.'
         )
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-  """All that one evaluation of one step of a run found.
+  """Results of the evaluation of one step of a run.
 
   Attributes:
     run: Name of the run.
-    workdir: Where the run lives.
-    step: That was evaluated.
-    date: When, in ISO 8601.
-    config: Of the run, {dotted path: value}.
-    protocol: How clips were drawn and against what they were held.
+    workdir: Directory of the run.
+    step: Step that was evaluated.
+    date: Time of the evaluation, in ISO 8601.
+    config: Config of the run, {dotted path: value}.
+    protocol: How clips were generated and what they were compared with.
     metrics: {name: value}.
-    curves: {name: curve}, such as quality by frame.
-    groups: {name: {group: {'value': float | None, 'num': clips in it}}}.
-    clips: Name of the .npz beside the file, that `read_clips` reads; or ''.
+    curves: {title: curve}, such as quality by frame.
+    groups: {title: {group: {'value': float | None, 'num': clips in it}}}.
+    clips: Name of the .npz file in the same folder that `read_clips` reads; ''
+      for none.
   """
 
   run: str
@@ -152,35 +154,35 @@ class Result:
       object.__setattr__(self, name, _plain(getattr(self, name)))
 
   def to_json(self) -> dict[str, Any]:
-    """Returns it as strict JSON has it: what is not finite is None."""
+    """Returns plain JSON values; numbers that are not finite become None."""
     return _plain(dataclasses.asdict(self))
 
   @classmethod
   def from_json(cls, entry: Mapping[str, Any]) -> 'Result':
-    """Returns what `to_json` gave.
+    """Returns the result that `to_json` returned as plain values.
 
     Raises:
-      ValueError: If it has fields that are unknown, or lacks some.
+      ValueError: If fields are unknown or missing.
     """
     entry = dict(entry)
     for name, kind in (('metrics', Value), ('curves', Curve)):
       parts = entry.get(name, {}).items()
-      entry[name] = {key: _made(kind, key, part) for key, part in parts}
-    return _made(cls, 'The result', entry)
+      entry[name] = {key: _from_fields(kind, key, part) for key, part in parts}
+    return _from_fields(cls, 'The result', entry)
 
 
 def steps(workdir: epath.PathLike) -> list[int]:
-  """Returns the steps of a run that were evaluated, rising."""
+  """Returns the evaluated steps of a run, ascending."""
   files = (epath.Path(workdir) / FOLDER).glob('*.json')
   return sorted(int(file.stem) for file in files if file.stem.isdecimal())
 
 
 def read(workdir: epath.PathLike, step: int | None = None) -> Result:
-  """Returns the evaluation of a run.
+  """Returns the result of the evaluation of a run.
 
   Args:
-    workdir: Of the run, local or gs://.
-    step: Which one; None takes the latest.
+    workdir: Directory of the run, local or gs://.
+    step: Step; None takes the latest evaluated one.
 
   Raises:
     ValueError: If the run, or this step of it, was not evaluated.
@@ -188,30 +190,34 @@ def read(workdir: epath.PathLike, step: int | None = None) -> Result:
   known = steps(workdir)
   if not known:
     raise ValueError(
-      f'{workdir} has no evaluation (no {FOLDER}/<step>.json); make one with:'
+      f'{workdir} has no evaluation ({FOLDER}/<step>.json). Evaluate it with:'
       f' vgen evaluate --workdir={workdir}'
     )
   step = known[-1] if step is None else step
   if step not in known:
     raise ValueError(
-      f'Step {step} of {workdir} was not evaluated; {known} were. Do it with:'
-      f' vgen evaluate --workdir={workdir} --step={step}'
+      f'Step {step} of {workdir} was not evaluated; steps {known} were.'
+      f' Evaluate it with: vgen evaluate --workdir={workdir} --step={step}'
     )
   file = epath.Path(workdir) / FOLDER / f'{step}.json'
   try:
     return Result.from_json(json.loads(file.read_text()))
   except (ValueError, TypeError, AttributeError) as error:
-    raise ValueError(f'{file} is no evaluation: {error}') from error
+    raise ValueError(f'{file} is not a valid evaluation: {error}') from error
 
 
 def read_clips(
   workdir: epath.PathLike, result: Result
 ) -> dict[str, np.ndarray]:
-  """Returns the clips to look at; {} if none were kept, or they are gone.
+  """Returns the clips of a result that were stored for the report.
+
+  Args:
+    workdir: Directory of the run.
+    result: Result of one of its evaluations.
 
   Returns:
-    {'generated': uint8 [n, t, h, w, c], 'real': likewise, 'title': texts [n],
-    'seed': int [n]}.
+    {'generated': uint8 [n, t, h, w, c], 'real': the same, 'title': str [n],
+    'seed': int [n]}; {} if there is no such file.
   """
   file = epath.Path(workdir) / FOLDER / result.clips
   if not result.clips or not file.exists():
@@ -220,25 +226,25 @@ def read_clips(
     return dict(arrays)
 
 
-def _made(kind: type, name: str, entry: Any) -> Any:
-  """Returns `kind(**entry)`, or tells what it takes."""
+def _from_fields(kind: type, name: str, entry: Any) -> Any:
+  """Returns `kind(**entry)` after a check of the fields."""
   fields = {field.name: field for field in dataclasses.fields(kind)}
   for key in entry:
     if key not in fields:
-      raise ValueError(f'{name} has {key!r}.{checks.hint(key, list(fields))}')
+      checks.known_key(name, key, fields)
   no_default = dataclasses.MISSING
   for key, field in fields.items():
     is_free = (field.default, field.default_factory) != (no_default,) * 2
     if key not in entry and not is_free:
-      raise ValueError(f'{name} lacks {key!r}.')
+      raise ValueError(f'{name}: key {key!r} is missing.')
   return kind(**entry)
 
 
 def _plain(value: Any) -> Any:
-  """Returns what JSON can hold; None for numbers that are not finite."""
+  """Returns plain JSON values; None for numbers that are not finite."""
   if isinstance(value, Mapping):
     return {str(key): _plain(part) for key, part in value.items()}
-  if hasattr(value, 'tolist'):  # Arrays and their scalars, NumPy's and JAX's.
+  if hasattr(value, 'tolist'):  # Arrays and scalars of NumPy and JAX.
     value = value.tolist()
   if isinstance(value, list | tuple):
     return [_plain(part) for part in value]

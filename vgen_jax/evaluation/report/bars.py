@@ -1,4 +1,4 @@
-"""Bars that tell how groups of clips fare, such as accuracy by direction."""
+"""Bars of scores of groups of clips, such as accuracy by direction."""
 
 from collections.abc import Mapping, Sequence
 import math
@@ -14,7 +14,12 @@ element = markup.element
 def panels(
   names: Sequence[str], found: Sequence[results.Result]
 ) -> list[Element]:
-  """Returns a panel of bars for each kind of groups, a bar for each run."""
+  """Returns a panel for each kind of groups, with a bar for each run.
+
+  Args:
+    names: Names of the runs.
+    found: Their results.
+  """
   titles = dict.fromkeys(title for result in found for title in result.groups)
   return [
     _panel(title, names, [result.groups.get(title, {}) for result in found])
@@ -30,13 +35,13 @@ def _panel(
   labels = list(dict.fromkeys(label for groups in found for label in groups))
   known = [g['value'] for groups in found for g in groups.values()]
   known = [x for x in known if x is not None and math.isfinite(x)]
-  # Shares are held against 1; other numbers against the largest.
-  is_share = all(0 <= x <= 1 for x in known)
-  most = 1 if is_share else max(abs(x) for x in known)
+  # Proportions are relative to 1, other numbers to the largest one.
+  is_proportion = all(0 <= x <= 1 for x in known)
+  full = 1 if is_proportion else max(abs(x) for x in known)
   rows = []
   for label in labels:
     bars = [
-      _bar(run, name, groups.get(label), most)
+      _bar(run, name, groups.get(label), full)
       for run, (name, groups) in enumerate(zip(names, found, strict=True))
     ]
     rows.append(element('dt', label, title=label))
@@ -50,10 +55,10 @@ def _panel(
 
 
 def _bar(
-  run: int, name: str, group: Mapping[str, Any] | None, most: float
+  run: int, name: str, group: Mapping[str, Any] | None, full: float
 ) -> Element:
   value = group['value'] if group else None
-  width = min(max((value or 0) / (most or 1), 0), 1)
+  width = min(max((value or 0) / (full or 1), 0), 1)
   count = f'{name}, {group.get("num")} clips' if group else f'{name}, none'
   return element(
     'div',

@@ -1,8 +1,8 @@
-"""Clips for a browser: all frames of one in one picture, that a script plays.
+"""Clips for a browser: one image with all frames, which a script plays.
 
-A video element neither keeps to the frame nor, in yuv420p, to the colours of
-small clips. A sheet of frames in lossless WebP does both, plays in step with
-all others, and is smaller than the H.264 of it.
+A video element does not show exact frames and, in yuv420p, not the exact
+colours of small clips. A sheet of frames in lossless WebP shows both, plays in
+synchrony with the other clips, and is smaller than the same clip in H.264.
 """
 
 import base64
@@ -15,9 +15,9 @@ from PIL import Image
 
 from vgen_jax.evaluation.report import markup
 
-_SIDE = 128  # Pixels on the screen of a clip; more if few are in a row.
-_WIDTH, _GAP = 1200, 8  # Of a row, and between its clips.
-_MOST_BYTES = 24e6  # Of all clips; beyond it they are not lossless.
+_SIDE = 128  # Side of a clip on the screen; larger in rows of many clips.
+_WIDTH, _GAP = 1200, 8  # Width of a row, and gap between its clips, in pixels.
+_MAX_BYTES = 24e6  # Largest size of lossless clips; more are compressed.
 
 Clips = Mapping[str, np.ndarray]  # As `results.read_clips` returns them.
 
@@ -27,37 +27,37 @@ def rows(
   clips: Sequence[Clips],
   frames_per_second: Sequence[float],
 ) -> markup.Markup | None:
-  """Returns clips side by side, and the bar that plays them; None if none.
+  """Returns rows of clips and the controls that play them; None if none.
 
-  A row is a seed: what each run made of it, and the real clip beside it.
+  A row has the clips of one seed, one for each run, and a real clip.
 
   Args:
-    names: Of the runs.
-    clips: Of each run, uint8; {} for none.
-    frames_per_second: Of each run.
+    names: Names of the runs.
+    clips: uint8 clips of each run; {} for none.
+    frames_per_second: Frame rate of each run.
   """
   tiles = _tiles(names, clips, frames_per_second)
   videos = {id(tile[1]): tile[1] for row in tiles.values() for tile in row}
   if not videos:
     return None
   sheets = {key: sheet(video_thwc) for key, video_thwc in videos.items()}
-  is_exact = sum(map(len, sheets.values())) <= _MOST_BYTES
+  is_exact = sum(map(len, sheets.values())) <= _MAX_BYTES
   if not is_exact:
     sheets = {key: sheet(video, exact=False) for key, video in videos.items()}
   figures = [
     _figure(title, seed, row, sheets) for (seed, title), row in tiles.items()
   ]
   lead = (
-    'Each beside a real one.'
+    'Each clip is next to a real one.'
     if len(names) == 1
-    else 'Clips of one seed are side by side, a real one beside them.'
+    else 'Clips of one seed are side by side, next to a real one.'
   )
-  loss = '' if is_exact else ' There are many pixels: colours are approximate.'
+  loss = '' if is_exact else ' Clips are compressed: colours are approximate.'
   return markup.join(
     markup.element(
       'p',
-      lead + ' All play in step. Click a clip to enlarge it; space plays and'
-      ' pauses, the arrow keys go frame by frame.' + loss,
+      lead + ' All clips play in synchrony. Click a clip to enlarge it. Space'
+      ' plays and pauses, the arrow keys step by one frame.' + loss,
       class_='lead',
     ),
     markup.element('div', figures, class_='clips'),
@@ -66,14 +66,14 @@ def rows(
 
 
 def sheet(video_thwc: np.ndarray, exact: bool = True) -> bytes:
-  """Returns a WebP of all frames, row by row in `columns` of them.
+  """Returns a WebP image of all frames, row by row, in `columns` columns.
 
   Args:
-    video_thwc: uint8, of 1 channel or 3.
-    exact: Whether each pixel keeps its colour.
+    video_thwc: uint8 clip with 1 or 3 channels.
+    exact: Whether compression is lossless.
 
   Raises:
-    ValueError: If `video_thwc` is no such video.
+    ValueError: If `video_thwc` is not such a clip.
   """
   shape, dtype = video_thwc.shape, video_thwc.dtype
   if (
@@ -83,8 +83,8 @@ def sheet(video_thwc: np.ndarray, exact: bool = True) -> bytes:
     or 0 in shape
   ):
     raise ValueError(
-      f'A clip to show is {dtype} {shape}; it must be uint8 [t, h, w, c] with c'
-      ' 1 or 3, and none of them 0.'
+      f'A clip to show has dtype {dtype} and shape {shape}; it must be uint8'
+      ' [t, h, w, c], not empty, with 1 or 3 channels.'
     )
   t, h, w, c = shape
   across = columns(t)
@@ -99,11 +99,11 @@ def sheet(video_thwc: np.ndarray, exact: bool = True) -> bytes:
 
 
 def columns(num_frames: int) -> int:
-  """Returns how many frames are beside each other in a sheet."""
+  """Returns the number of columns of a sheet."""
   return math.ceil(math.sqrt(num_frames))
 
 
-# What is above a tile, its clip, its rate, and the number of its colour.
+# Caption of a tile, its clip, frame rate, and index of its colour.
 _Tile = tuple[str, np.ndarray, float, int | None]
 
 
@@ -112,7 +112,7 @@ def _tiles(
   clips: Sequence[Clips],
   frames_per_second: Sequence[float],
 ) -> dict[tuple[int, str], list[_Tile]]:
-  """Returns {(seed, title): tiles}; real clips come once, if they are equal."""
+  """Returns {(seed, title): tiles}; equal real clips are shown once."""
   rows: dict[tuple[int, str], list[_Tile]] = {}
   for kind in ('generated', 'real'):
     for number, (name, found) in enumerate(zip(names, clips, strict=True)):
@@ -139,7 +139,7 @@ def _tiles(
 def _figure(
   title: str, seed: int, row: Sequence[_Tile], sheets: Mapping[int, bytes]
 ) -> markup.Markup:
-  # From four on a row is alone on its line, which it may fill.
+  # A row of four or more clips has its own line, which it fills.
   side = (_WIDTH + _GAP) / len(row) - _GAP if len(row) > 3 else _SIDE
   tiles = [
     markup.element(

@@ -1,19 +1,22 @@
-"""HTML that cannot be broken by what it shows: all text is escaped on the way.
+"""HTML and SVG elements whose texts are always escaped.
 
-markup.element('p', 'a < b', markup.element('b', 'so'), class_='note')
+markup.element('p', 'a < b', markup.element('b', 'bold'), class_='note')
+
+There are no templates, because most of the page consists of elements whose
+attributes are computed, such as points of lines in SVG.
 """
 
 import html
 import math
 from typing import Any
 
-NONE = '\N{EN DASH}'  # In place of a number that there is not.
+NONE = '\N{EN DASH}'  # Stands for a missing number.
 TIMES = '\N{MULTIPLICATION SIGN}'
 _MINUS = '\N{MINUS SIGN}'
 
 
 class Markup(str):
-  """Text that is HTML already; `element` makes it, and nothing else should."""
+  """Text that is HTML; only the functions of this module should make it."""
 
   __slots__ = ()
 
@@ -22,11 +25,12 @@ def element(name: str, *children: Any, **attributes: Any) -> Markup:
   """Returns an element.
 
   Args:
-    name: Such as 'td'.
-    *children: Texts and numbers, which are escaped, and elements, which are
-      not; None is left out, lists are gone through.
-    **attributes: None and False are left out, True is the bare name; a trailing
-      underscore is dropped (`class_`), those within become hyphens.
+    name: Name of the tag, such as 'td'.
+    *children: Texts and numbers, which are escaped; elements, which are not;
+      lists of these; and None, which is ignored.
+    **attributes: Attributes. None and False omit one, True has no value. In
+      names a trailing underscore is removed (`class_`), and others become
+      hyphens.
   """
   words = [name]
   for key, value in attributes.items():
@@ -39,26 +43,26 @@ def element(name: str, *children: Any, **attributes: Any) -> Markup:
 
 
 def empty(name: str, **attributes: Any) -> Markup:
-  """Returns an element that holds nothing and is not closed, as `input`."""
+  """Returns an element without content and closing tag, such as `input`."""
   return Markup(element(name, **attributes).removesuffix(f'</{name}>'))
 
 
 def join(*children: Any) -> Markup:
-  """Returns children in a row, by the rules of `element`."""
+  """Returns the concatenated children, by the rules of `element`."""
   return Markup(''.join(_text(child) for child in children))
 
 
 def between(low: float, high: float, like: float | None = None) -> str:
-  """Returns an interval, rounded as `number` does."""
+  """Returns the text of an interval, rounded as by `number`."""
   return f'{number(low, like)} {NONE} {number(high, like)}'
 
 
 def number(value: float | None, like: float | None = None) -> str:
-  """Returns a number to three or four digits; an en dash for None.
+  """Returns a number with three or four digits; an en dash for None.
 
   Args:
-    value: The number.
-    like: A number to whose decimals it is rounded; None takes its own.
+    value: Number.
+    like: Number whose decimals determine the rounding; None takes `value`.
   """
   if value is None or not math.isfinite(value):
     return NONE

@@ -1,7 +1,7 @@
-"""One HTML page about one run or several: clips, metrics, bars and curves.
+"""One HTML page about one or several runs: clips, metrics, bars and curves.
 
-The page needs nothing but itself: no network, no file beside it. Its policy
-lets a browser run the page's own script alone, whatever the names of runs say.
+The page is a single file and needs no network. Its content security policy
+allows only the script of the page to run, whatever names of runs contain.
 """
 
 import base64
@@ -15,11 +15,11 @@ from vgen_jax.evaluation.metrics import results
 from vgen_jax.evaluation.report import bars
 from vgen_jax.evaluation.report import charts
 from vgen_jax.evaluation.report import clips as clips_lib
-from vgen_jax.evaluation.report import facts
 from vgen_jax.evaluation.report import markup
+from vgen_jax.evaluation.report import settings_table
 from vgen_jax.evaluation.report import tables
 
-_FEW = 12  # Charts of training that are open; the rest is folded.
+_NUM_OPEN = 12  # Charts of a section that are visible; the rest is folded.
 
 element = markup.element
 
@@ -32,19 +32,19 @@ def render(
   """Returns the page.
 
   Args:
-    found: Evaluations, one for each run, in the order to show them in.
-    clips: Of each run, as `results.read_clips` returns them; () for none.
-    training_curves: Of each run, the lines of its metrics.jsonl; () for none.
+    found: Results, one for each run, in the order of the page.
+    clips: Clips of each run, as `results.read_clips` returns them; () for none.
+    training_curves: Lines of each run's metrics.jsonl; () for none.
 
   Raises:
-    ValueError: If there is no run, or lists differ in length.
+    ValueError: If there is no run, or the lengths differ.
   """
   clips = clips or [{} for _ in found]
   logs = training_curves or [[] for _ in found]
   if not found or not len(found) == len(clips) == len(logs):
     raise ValueError(
-      f'A page of {len(found)} results got clips of {len(clips)} and curves of'
-      f' {len(logs)}; it takes as many as results, of which one or more.'
+      f'A page of {len(found)} results got clips of {len(clips)} runs and'
+      f' curves of {len(logs)}; the numbers must be equal, and 1 or more.'
     )
   names = _names(found)
   rates = [
@@ -76,13 +76,13 @@ def render(
 
 
 def _names(found: Sequence[results.Result]) -> list[str]:
-  """Returns names of runs that tell them apart."""
-  for tell in (
+  """Returns distinct names of runs."""
+  for name_of in (
     lambda result: result.run,
     lambda result: f'{result.run} @ {result.step}',
     lambda result: f'{result.workdir} @ {result.step}',
   ):
-    names = [tell(result) for result in found]
+    names = [name_of(result) for result in found]
     if len(set(names)) == len(names):
       return names
   return [f'{name} ({number})' for number, name in enumerate(names, 1)]
@@ -99,8 +99,8 @@ def _head(
       element('p', _about(found[0]), class_='eyebrow'),
       element('h1', names[0]),
       nav,
-      _fold('Protocol', facts.table(found[0].protocol)),
-      _fold('Config', facts.table(found[0].config)),
+      _fold('Protocol', settings_table.table(found[0].protocol)),
+      _fold('Config', settings_table.table(found[0].config)),
     )
   cards = [
     element(
@@ -112,8 +112,10 @@ def _head(
     for number, (name, result) in enumerate(zip(names, found, strict=True))
   ]
   kinds = ('protocol', 'config')
-  apart = [
-    facts.differences(names, [getattr(result, kind) for result in found])
+  differences = [
+    settings_table.differences(
+      names, [getattr(result, kind) for result in found]
+    )
     for kind in kinds
   ]
   return markup.join(
@@ -122,15 +124,17 @@ def _head(
     element('ul', cards, class_='runs'),
     nav,
     [
-      _fold(f'What differs in the {kind}', table)
-      for kind, table in zip(kinds, apart, strict=True)
+      _fold(f'Differences in {kind}', table)
+      for kind, table in zip(kinds, differences, strict=True)
     ],
-    _fold('Protocol', facts.table(found[0].protocol)) if not apart[0] else None,
+    _fold('Protocol', settings_table.table(found[0].protocol))
+    if not differences[0]
+    else None,
   )
 
 
 def _about(result: results.Result) -> str:
-  """Returns a line on a result."""
+  """Returns a line of text about a result."""
   parts = [f'Step {result.step:,}', _day(result.date)]
   protocol = result.protocol
   if protocol.get('num_generated'):
@@ -172,10 +176,10 @@ def _curves(
 def _grid(
   class_: str, names: Sequence[str], parts: Sequence[markup.Markup]
 ) -> markup.Markup | None:
-  """Returns charts beside each other, those beyond a few folded away."""
+  """Returns a grid of charts, of which only the first ones are unfolded."""
   if not parts:
     return None
-  few, more = parts[:_FEW], parts[_FEW:]
+  few, more = parts[:_NUM_OPEN], parts[_NUM_OPEN:]
   runs = [charts.Line(run, (), (), color=i) for i, run in enumerate(names)]
   folded = element(
     'details',

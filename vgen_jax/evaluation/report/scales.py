@@ -1,15 +1,23 @@
-"""From numbers to places on paper: the axes of charts."""
+"""Scales of charts: from numbers to positions on the page."""
 
 from collections.abc import Iterable
 import math
 from typing import NamedTuple
 
-_HUGE = 1e150  # What is beyond, or within 1 / _HUGE, no axis can hold.
-_WIDE = 50  # Times that positive numbers must differ to be shown as logarithms.
+_HUGE = 1e150  # Numbers beyond it, or below 1 / _HUGE, are not shown.
+_LOG_RATIO = 50  # Ratio of positive numbers from which logarithms are shown.
 
 
 class Scale(NamedTuple):
-  """An axis from `low`, at place `start`, to `high`, at `end`."""
+  """A map from numbers to positions.
+
+  Attributes:
+    low: Smallest number.
+    high: Largest number.
+    start: Position of the smallest number, in pixels.
+    end: Position of the largest number, in pixels.
+    is_log: Whether the logarithm of a number determines its position.
+  """
 
   low: float
   high: float
@@ -18,16 +26,16 @@ class Scale(NamedTuple):
   is_log: bool = False
 
   def __call__(self, value: float) -> float:
-    """Returns the place of a number."""
+    """Returns the position of a number."""
     low, high = self.low, self.high
     if self.is_log:
       low, high, value = (math.log10(x) for x in (low, high, value))
-    share = (value - low) / (high - low)
-    return round(self.start + share * (self.end - self.start), 1)
+    fraction = (value - low) / (high - low)
+    return round(self.start + fraction * (self.end - self.start), 1)
 
   @property
   def ticks(self) -> list[float]:
-    """Round numbers on the axis, about five."""
+    """About five round numbers on the axis."""
     if self.is_log:
       first, last = math.log10(self.low), math.log10(self.high)
       every = max(1, math.ceil((last - first) / 5))
@@ -53,15 +61,15 @@ def fit(
   """Returns the scale that shows all numbers.
 
   Args:
-    numbers: To be shown; None, and what no axis can hold, is left out.
-    start: Place of the smallest.
-    end: Place of the largest.
-    margin: Free share of the axis at both of its ends.
-    may_be_log: Whether positive numbers far apart are shown as logarithms.
+    numbers: Numbers to show; None and numbers that are too large are ignored.
+    start: Position of the smallest number, in pixels.
+    end: Position of the largest number, in pixels.
+    margin: Fraction of the axis that stays free at both ends.
+    may_be_log: Whether positive numbers of large ratio are shown as logarithms.
   """
   known = [x for x in numbers if x is not None and abs(x) < _HUGE] or [0, 1]
   low, high = min(known), max(known)
-  if may_be_log and low > 1 / _HUGE and high / low > _WIDE:
+  if may_be_log and low > 1 / _HUGE and high / low > _LOG_RATIO:
     more = (high / low) ** margin
     return Scale(low / more, high * more, start, end, is_log=True)
   more = margin * (high - low)
@@ -71,7 +79,7 @@ def fit(
 
 
 def short(value: float) -> str:
-  """Returns a round number for an axis, as 20k for 20000."""
+  """Returns the label of a number on an axis, such as 20k for 20000."""
   for size, letter in ((1e9, 'G'), (1e6, 'M'), (1e4, 'k')):
     if abs(value) >= size:
       unit = size if letter != 'k' else 1e3

@@ -3,7 +3,7 @@
 const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 const one = (selector, root = document) => root.querySelector(selector);
 
-// Clips: one clock for all, in ticks of the fastest of them.
+// Clips: one clock for all, with the ticks of the fastest clip.
 const clips = (() => {
   const bar = one('.transport');
   if (!bar) return null;
@@ -14,8 +14,8 @@ const clips = (() => {
   let ticks = 1;
   let rate = 1;
   let tick = 0;
-  let since = null;  // Time of tick 0; NaN until a frame tells; null if paused.
-  let drawing = 0;  // What the browser will call next.
+  let since = null;  // Time of tick 0; NaN before the first frame; null if paused.
+  let drawing = 0;  // Handle of the next animation frame.
 
   const image = (uri) => {
     if (!images.has(uri)) {
@@ -89,7 +89,7 @@ const clips = (() => {
       ArrowLeft: () => step(-1),
       ArrowRight: () => step(1),
     };
-    // A button that has the focus is pressed by the space bar.
+    // The space bar presses the focused button.
     if (!byKey[event.key] || (event.key === ' ' && at.matches('button'))) return;
     event.preventDefault();
     byKey[event.key]();
@@ -108,7 +108,7 @@ const clips = (() => {
   return {add};
 })();
 
-// A row of clips, as large as whole pixels allow.
+// Enlarges a row of clips to the largest whole factor.
 const zoom = one('.zoom');
 for (const tilesOfRow of all('.clips .tiles')) {
   tilesOfRow.onclick = () => {
@@ -137,7 +137,7 @@ if (zoom) {
   zoom.onclose = () => zoom.replaceChildren();
 }
 
-// Tables: columns are sorted by, and a metric's name orders the runs.
+// Tables: click a column to sort by it, or a metric to order the runs.
 const compare = (a, b, isNumber) => {
   if (a === '' || b === '') return (a === '') - (b === '');  // Always last.
   return isNumber ? a - b : a.localeCompare(b, 'en', {numeric: true});
@@ -189,7 +189,7 @@ if (filter) {
   };
 }
 
-// Charts: the values under the pointer, or where the arrow keys lead.
+// Charts: shows the values at the pointer, or at the arrow keys' position.
 const svg = (name, attributes) => {
   const made = document.createElementNS('http://www.w3.org/2000/svg', name);
   Object.entries(attributes).forEach(([key, value]) => made.setAttribute(key, value));

@@ -1,1 +1,1 @@
-"""The mathematics of scores, as functions of arrays."""
+"""Scores as functions of arrays, without files or protocols."""

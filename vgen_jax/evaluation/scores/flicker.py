@@ -1,8 +1,8 @@
-"""How steady a clip is from frame to frame, without any truth.
+"""Temporal steadiness of clips, without ground truth.
 
-Every such number is best for a video that stands still. So steadiness comes
-only together with the dynamic degree, and a warp error needs motion that is
-known: it forgives motion, not change.
+All such scores are best for a still video. So steadiness is returned together
+with the dynamic degree, and the warp error needs known motion: it does not
+count motion, only other changes.
 """
 
 from typing import NamedTuple
@@ -16,13 +16,13 @@ from vgen_jax.evaluation.scores import reconstruction
 
 
 class Steadiness(NamedTuple):
-  """Two numbers a clip, of which neither means much alone.
+  """Two numbers per clip, which have to be read together.
 
   Attributes:
-    steadiness_b: 1 less the mean change of a pixel from frame to frame, in
-      shares of the range; 1 for a frozen video, high for a blurred one.
-    dynamic_degree_b: Share of pixels that change by over a tenth of the range
-      at some time in the clip; 0 for a frozen video.
+    steadiness_b: 1 minus the mean change of a pixel from frame to frame, as a
+      fraction of the range; 1 for a frozen video, high for a blurred one.
+    dynamic_degree_b: Proportion of pixels whose values differ by more than a
+      tenth of the range within the clip; 0 for a frozen video.
   """
 
   steadiness_b: Array
@@ -32,11 +32,11 @@ class Steadiness(NamedTuple):
 def steadiness(
   video_bthwc: Array, value_range: reconstruction.Range | None = None
 ) -> Steadiness:
-  """Returns how little frames differ, and whether anything moves at all.
+  """Returns how little consecutive frames differ, and how much of them moves.
 
   Args:
     video_bthwc: Clips of two frames or more.
-    value_range: As in `reconstruction.unit`.
+    value_range: Range of the clips, as in `reconstruction.unit`.
 
   Raises:
     ValueError: If clips have one frame.
@@ -59,29 +59,29 @@ def warp_error(
 ) -> Array:
   """Returns the mean squared change of pixels along their motion, `[b]`.
 
-  After Lai et al., "Learning Blind Video Temporal Consistency", 2018.
+  See Lai et al., "Learning Blind Video Temporal Consistency", 2018.
 
   Args:
     video_bthwc: Clips of t frames.
-    flow_bshwx: s = t - 1 fields of (x, y) in pixels: what is at p in frame
+    flow_bshwx: s = t - 1 fields of (x, y) in pixels: the point at p in frame
       s + 1 was at p + flow in frame s.
-    visible_bshw: False where what is at p in frame s + 1 was hidden in frame s.
-      None takes all; what came from outside the frame never counts.
-    value_range: As in `reconstruction.unit`.
+    visible_bshw: False where the point at p in frame s + 1 was hidden in frame
+      s. None takes all; points from outside the frame never count.
+    value_range: Range of the clips, as in `reconstruction.unit`.
 
   Returns:
-    Errors of pixels in [0, 1]; NaN for a clip of which nothing counts.
+    Errors of pixels in [0, 1]; NaN for a clip of which no pixel counts.
 
   Raises:
-    ValueError: If shapes do not fit.
+    ValueError: If the shapes do not match.
   """
   _, t, h, w = shapes.sizes(
     'bthw', video_bthwc=video_bthwc, flow_bshwx=flow_bshwx
   )
   if flow_bshwx.shape[1] != t - 1 or flow_bshwx.shape[-1] != 2:
     raise ValueError(
-      f'The flow is {flow_bshwx.shape}; {t} frames have {t - 1} fields between'
-      ' them, of 2 numbers (x, y) a pixel.'
+      f'The flow has shape {flow_bshwx.shape}; {t} frames need {t - 1} fields'
+      ' of 2 numbers (x, y) per pixel.'
     )
   video_bthwc = reconstruction.unit(video_bthwc, value_range)
   x_bshw = flow_bshwx[..., 0] + jnp.arange(w, dtype=jnp.float32)[(None,) * 3]
@@ -94,12 +94,12 @@ def warp_error(
   if visible_bshw is not None:
     shapes.sizes('', flow_bshwx=flow_bshwx, visible_bshw=visible_bshw)
     counts_bshw &= visible_bshw.astype(bool)
-  look_up = lambda frame_hw, y_hw, x_hw: jax.scipy.ndimage.map_coordinates(
+  sample = lambda frame_hw, y_hw, x_hw: jax.scipy.ndimage.map_coordinates(
     frame_hw, [y_hw, x_hw], order=1, mode='nearest'
   )
-  look_up = jax.vmap(look_up, (2, None, None), 2)  # Over channels,
-  look_up = jax.vmap(jax.vmap(look_up))  # frames, and clips.
-  before_bshwc = look_up(video_bthwc[:, :-1], y_bshw, x_bshw)
+  sample = jax.vmap(sample, (2, None, None), 2)  # Over channels,
+  sample = jax.vmap(jax.vmap(sample))  # frames, and clips.
+  before_bshwc = sample(video_bthwc[:, :-1], y_bshw, x_bshw)
   error_bshw = jnp.mean((video_bthwc[:, 1:] - before_bshwc) ** 2, -1)
   total_b = jnp.sum(jnp.where(counts_bshw, error_bshw, 0), (1, 2, 3))
   return total_b / jnp.sum(counts_bshw, (1, 2, 3))

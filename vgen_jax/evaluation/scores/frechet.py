@@ -6,11 +6,12 @@ distributions", 1982), as FID and FVD do with features of a network:
 
   |m_a - m_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^(1/2))
 
-Moments are gathered on the devices, batch by batch, centred all the time: raw
-second moments in float32 lose everything once features lie far from 0. The
-square root of a matrix is taken on the host in float64; float32 is not enough.
+Moments are accumulated on the devices, batch by batch and always centred,
+because raw second moments in float32 lose all precision for features far from
+0. The matrix square root is computed on the host in float64, because float32
+is not precise enough.
 
-Finite sets put it off: see frechet_finite.py before you believe a number.
+The distance of finite sets is biased; see frechet_finite.py.
 """
 
 from typing import NamedTuple
@@ -24,12 +25,12 @@ from vgen_jax.core.types import Array
 
 
 class Moments(NamedTuple):
-  """What is known of the features seen so far; a pytree.
+  """Moments of the features so far; a pytree.
 
   Attributes:
-    count: Number of rows, float32, exact to 2^24.
-    mean_d: Their mean.
-    scatter_de: Sum of outer products of deviations from that mean (d = e).
+    count: Number of rows, float32, exact up to 2^24.
+    mean_d: Mean of the rows.
+    scatter_de: Sum of outer products of deviations from the mean (d = e).
   """
 
   count: Array
@@ -47,14 +48,14 @@ def update(
 ) -> Moments:
   """Returns the moments with one more batch.
 
-  Under jit with a batch sharded over devices the sums become all-reduces, and
-  the result is that of one device.
+  Under jit, with a batch sharded over devices, the sums become all-reduces, so
+  that the result equals that of one device.
 
   Args:
-    moments: Of the rows before; `empty(d)` at first.
+    moments: Moments of the rows before; `empty(d)` at first.
     features_bd: Rows to add.
-    mask_b: False where a row is only there to fill the last batch; such rows
-      may hold anything, NaN included. None if all rows count.
+    mask_b: False for padding rows of the last batch, which may contain any
+      values, including NaN. None if all rows count.
   """
   b, _ = shapes.sizes('bd', features_bd=features_bd, mean_d=moments.mean_d)
   if mask_b is None:
@@ -65,31 +66,31 @@ def update(
   count = jnp.sum(mask_b.astype(jnp.float32))
   mean_d = jnp.sum(features_bd, 0) / jnp.maximum(count, 1)
   centred_bd = jnp.where(valid_bx, features_bd - mean_d[None], 0)
-  # The rounding of a mean far from 0 is a deviation too: take it out again.
-  rest_d = jnp.sum(centred_bd, 0) / jnp.maximum(count, 1)
-  centred_bd = jnp.where(valid_bx, centred_bd - rest_d[None], 0)
-  # An accelerator's default product has 8 to 11 bits: too few for this.
+  # Remove the rounding error of a mean far from 0.
+  residual_d = jnp.sum(centred_bd, 0) / jnp.maximum(count, 1)
+  centred_bd = jnp.where(valid_bx, centred_bd - residual_d[None], 0)
+  # The default precision on accelerators is 8 to 11 bits, which is too low.
   scatter_de = jnp.einsum(
     'bd,be->de', centred_bd, centred_bd, precision=jax.lax.Precision.HIGHEST
   )
-  return merge(moments, Moments(count, mean_d + rest_d, scatter_de))
+  return merge(moments, Moments(count, mean_d + residual_d, scatter_de))
 
 
 def merge(a: Moments, b: Moments) -> Moments:
-  """Returns the moments of both sets together.
+  """Returns the moments of the union of two sets.
 
   Chan, Golub and LeVeque, "Updating formulae and a pairwise algorithm for
   computing sample variances", 1979.
   """
   count = a.count + b.count
-  share = b.count / jnp.maximum(count, 1)
+  fraction = b.count / jnp.maximum(count, 1)
   delta_d = b.mean_d - a.mean_d
   return Moments(
     count,
-    a.mean_d + delta_d * share,
+    a.mean_d + delta_d * fraction,
     a.scatter_de
     + b.scatter_de
-    + jnp.outer(delta_d, delta_d) * (a.count * share),
+    + jnp.outer(delta_d, delta_d) * (a.count * fraction),
   )
 
 
@@ -108,18 +109,19 @@ def distance(a: Moments, b: Moments, *, ddof: int = 1) -> float:
 
   Args:
     a: Moments of one set.
-    b: Moments of the other; the distance is symmetric.
-    ddof: 1 divides scatters by n - 1, 0 by n: papers differ, so report it.
+    b: Moments of the other set; the distance is symmetric.
+    ddof: 1 divides scatters by n - 1, 0 by n. Papers differ, so report it.
 
   Raises:
-    ValueError: If a set has too few rows, is of another width, or not finite.
+    ValueError: If a set has too few rows, another width, or is not finite.
   """
   mean_a, cov_a = _gaussian(a, ddof)
   mean_b, cov_b = _gaussian(b, ddof)
   shapes.sizes('', mean_d=mean_a, other_d=mean_b)
   # With S_a = A A^T and S_b = B B^T, the trace of (S_a S_b)^(1/2) is the sum of
-  # singular values of A^T B. Eigenvalues of A^T S_b A are their squares, whose
-  # rounding hides directions of 1e-8 of the largest spread.
+  # the singular values of A^T B. They are not computed as the square roots of
+  # the eigenvalues of A^T S_b A, whose rounding errors would hide directions of
+  # 1e-8 of the largest spread.
   product_dd = _root(cov_a).T @ _root(cov_b)
   overlap = np.linalg.svd(product_dd, compute_uv=False).sum()
   spread = np.trace(cov_a) + np.trace(cov_b) - 2 * overlap
@@ -131,9 +133,9 @@ def distance_of_features(
 ) -> float:
   """Returns the Frechet distance of features that fit in memory.
 
-  With fewer rows than numbers a row, the rows' inner products hold all there is
-  to know: the trace of (S_a S_b)^(1/2) is the sum of singular values of their
-  [n, m] matrix, which is smaller, and has no noise from a singular covariance.
+  If there are fewer rows than columns, the trace of (S_a S_b)^(1/2) is computed
+  as the sum of the singular values of the [n, m] matrix of inner products of
+  rows, which is smaller and has no noise from a singular covariance.
 
   Args:
     a_nd: One set, n rows.
@@ -162,10 +164,11 @@ def _gaussian(moments: Moments, ddof: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _scaled(x_nd: np.ndarray, ddof: int) -> tuple[np.ndarray, np.ndarray]:
-  """Returns the mean, and rows whose plain scatter is the covariance."""
+  """Returns the mean, and rows whose scatter matrix is the covariance."""
   if len(x_nd) <= ddof:
     raise ValueError(
-      f'A set has {len(x_nd)} rows; it needs {ddof + 1} or more.'
+      f'A set has {len(x_nd)} rows; a covariance with ddof {ddof} needs'
+      f' {ddof + 1} or more.'
     )
   _check_finite(x_nd)
   x_nd = np.asarray(x_nd, np.float64)
@@ -174,9 +177,9 @@ def _scaled(x_nd: np.ndarray, ddof: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _root(cov_dd: np.ndarray) -> np.ndarray:
-  """Returns a matrix that, times its transpose, is the covariance."""
+  """Returns a matrix A with A A^T equal to the covariance."""
   values_d, vectors_dd = np.linalg.eigh(cov_dd)
-  # The square root would make 1e-8 of a noise of 1e-16.
+  # The square root would amplify noise of 1e-16 to 1e-8.
   noise = len(values_d) * np.finfo(np.float64).eps * np.abs(values_d).max()
   return vectors_dd * np.sqrt(np.where(values_d > noise, values_d, 0))
 
@@ -184,6 +187,6 @@ def _root(cov_dd: np.ndarray) -> np.ndarray:
 def _check_finite(*arrays: np.ndarray) -> None:
   if not all(np.isfinite(x).all() for x in arrays):
     raise ValueError(
-      'Features are not all finite; look at the clips they are of, or at the'
-      ' network that made them.'
+      'Features are not all finite; check the clips and the network that'
+      ' computed the features.'
     )

@@ -1,11 +1,11 @@
-"""The Frechet distance of finite sets: its interval, its floor, its limit.
+"""The Frechet distance of finite sets: interval, floor and limit.
 
-The distance of finite sets is too big by about c / n, even for two draws of one
-distribution. So a number means little without n, without its floor (the
-distance real-vs-real at this n), and without its interval.
+The distance of finite sets is too large by about c / n, even for two samples of
+one distribution. So report it with n, with its floor (the distance of two sets
+of real clips of this size), and with its interval.
 
-Sets are `[n, d]`, or `[n, f, d]` with f rows for each of n clips, its frames:
-those of a clip are alike, so they stay together whenever a set is cut.
+Sets are `[n, d]`, or `[n, f, d]` with f rows for each of n clips, its frames.
+Frames of one clip are similar, so they stay together when a set is split.
 """
 
 from collections.abc import Sequence
@@ -17,14 +17,14 @@ from vgen_jax.evaluation.scores import frechet
 
 
 class Estimate(NamedTuple):
-  """A number with what it takes to believe it.
+  """A distance with its uncertainty.
 
   Attributes:
-    value: The distance.
-    deviation: Its standard deviation between repeats of the whole experiment.
-    num_a: Rows of the first set.
-    num_b: Rows of the second set.
-    ddof: 1 if covariances are unbiased (over n - 1), 0 if biased (over n).
+    value: Distance.
+    deviation: Standard deviation between repetitions of the whole experiment.
+    num_a: Number of rows of the first set.
+    num_b: Number of rows of the second set.
+    ddof: 1 if covariances divide by n - 1, 0 if they divide by n.
   """
 
   value: float
@@ -44,18 +44,18 @@ def estimate(
 ) -> Estimate:
   """Returns the distance with its standard deviation, by half-sampling.
 
-  Each split cuts both sets in two and compares the distances of the halves,
-  which share no row. Their variance, halved, is that of the whole: exactly so
-  if the sets differ, and up to twice too much if they do not, where it falls
-  faster than 1 / n. Drawing with replacement (the bootstrap) will not do:
-  repeated rows raise the distance itself.
+  Each split divides both sets into halves without common rows, and compares the
+  distances of the halves. Half of their variance is the variance of the whole
+  sets. This is exact if the distributions differ; if they are equal, the
+  variance falls faster than 1 / n and the estimate is up to twice too large.
+  The bootstrap is not suitable, because repeated rows increase the distance.
 
   Args:
     a_nd: One set.
     b_md: The other set.
     ddof: As in `frechet.distance`.
-    num_splits: Splits to average the variance over.
-    seed: Of the splits.
+    num_splits: Number of splits to average the variance over.
+    seed: Seed of the splits.
 
   Raises:
     ValueError: If a set has fewer than four rows.
@@ -63,7 +63,7 @@ def estimate(
   if min(len(a_nd), len(b_md)) < 4:
     raise ValueError(
       f'The sets have {len(a_nd)} and {len(b_md)} rows; each needs 4 or more,'
-      ' to be cut in halves that have a covariance.'
+      ' so that halves have a covariance.'
     )
   rng = np.random.default_rng(seed)
   squares = []
@@ -71,7 +71,7 @@ def estimate(
     (a1, a2), (b1, b2) = _halves(a_nd, rng), _halves(b_md, rng)
     one = _distance(a1, b1, ddof=ddof)
     two = _distance(a2, b2, ddof=ddof)
-    # The variance of one half is half of the mean square difference.
+    # The variance of one half is half of the mean squared difference.
     squares.append((one - two) ** 2 / 2)
   value = _distance(a_nd, b_md, ddof=ddof)
   deviation = float(np.sqrt(np.mean(squares) / 2))
@@ -86,24 +86,25 @@ def floor(
   num_repeats: int = 4,
   seed: int = 0,
 ) -> Estimate:
-  """Returns the distance real-vs-real, below which nothing can be seen.
+  """Returns the floor: the distance of real clips to other real clips.
 
   Args:
     real_nd: Features of real clips.
-    size: Rows of each of the two disjoint sets: those that a report has. None
-      takes half of all.
+    size: Rows of each of two disjoint sets; as many as generated clips are
+      compared with. None takes half of all rows.
     ddof: As in `frechet.distance`.
-    num_repeats: Pairs of sets to average over.
-    seed: Of the sets.
+    num_repeats: Number of pairs of sets to average over.
+    seed: Seed of the sets.
 
   Raises:
-    ValueError: If there are fewer rows than two sets need.
+    ValueError: If there are too few rows for two sets.
   """
   size = len(real_nd) // 2 if size is None else size
   if not 2 <= size <= len(real_nd) // 2:
     raise ValueError(
-      f'size is {size}; two disjoint sets of {len(real_nd)} rows have from 2 to'
-      f' {len(real_nd) // 2}. Give more real clips, or take a smaller size.'
+      f'size is {size}; for two disjoint sets out of {len(real_nd)} rows it'
+      f' must be from 2 to {len(real_nd) // 2}. Use more real clips or a'
+      ' smaller size.'
     )
   rng = np.random.default_rng(seed)
   values = []
@@ -125,20 +126,22 @@ def at_infinity(
   num_repeats: int = 4,
   seed: int = 0,
 ) -> float:
-  """Returns the distance that endless sets would have.
+  """Returns the distance extrapolated to infinitely many rows.
 
-  Fits a line in 1 / n to distances of random subsets and reads it at 0, after
-  Chong and Forsyth, "Effectively Unbiased FID and Inception Score and where to
-  find them", 2020; here both sets shrink, as both are finite. A line it is for
-  subsets of more rows than features; of fewer, it may well end below 0.
+  Fits a line in 1 / n to distances of random subsets and evaluates it at 0, as
+  in Chong and Forsyth, "Effectively Unbiased FID and Inception Score and where
+  to find them", 2020; here subsets of both sets are taken, since both are
+  finite. The relation is linear for subsets with more rows than features; with
+  fewer, the result may be below 0.
 
   Args:
     a_nd: One set.
     b_md: The other set.
-    sizes: Sizes of subsets; None takes 6 from a quarter to all, even in 1 / n.
+    sizes: Sizes of subsets; None takes 6 sizes from a quarter of the rows to
+      all, evenly spaced in 1 / n.
     ddof: As in `frechet.distance`.
-    num_repeats: Subsets of each size; distances of one size are averaged.
-    seed: Of the subsets.
+    num_repeats: Number of subsets of each size, whose distances are averaged.
+    seed: Seed of the subsets.
 
   Raises:
     ValueError: If fewer than two sizes are given, or one exceeds a set.
@@ -148,12 +151,12 @@ def at_infinity(
     sizes = np.unique(np.int64(most / np.linspace(4, 1, 6))).tolist()
   if len(set(sizes)) < 2 or max(sizes) > most or min(sizes) < 2:
     raise ValueError(
-      f'sizes are {tuple(sizes)}; a line needs two or more different ones from'
-      f' 2 to {most}, the rows of the smaller set.'
+      f'sizes are {tuple(sizes)}; they must be two or more different numbers'
+      f' from 2 to {most}, the number of rows of the smaller set.'
     )
   rng = np.random.default_rng(seed)
-  draw = lambda x, size: x[rng.permutation(len(x))[:size]]
-  one = lambda n: _distance(draw(a_nd, n), draw(b_md, n), ddof=ddof)
+  subset = lambda x, size: x[rng.permutation(len(x))[:size]]
+  one = lambda n: _distance(subset(a_nd, n), subset(b_md, n), ddof=ddof)
   values = [np.mean([one(n) for _ in range(num_repeats)]) for n in sizes]
   return float(np.polyfit(1 / np.asarray(sizes, np.float64), values, 1)[1])
 

@@ -1,7 +1,7 @@
-"""Distances without a Gaussian (KID), and the Inception Score.
+"""The kernel distance (KID), and the Inception Score.
 
-The kernel distance is unbiased: its mean is the same at each number of samples,
-and 0 for two draws of one distribution; so it may come out below 0.
+The kernel distance is unbiased: its mean does not depend on the number of
+samples and is 0 for two samples of one distribution, so it can be negative.
 """
 
 from typing import NamedTuple
@@ -12,13 +12,13 @@ from vgen_jax.core import shapes
 
 
 class Estimate(NamedTuple):
-  """A mean with the standard deviation over its parts, as papers print it.
+  """A mean over parts with their standard deviation, as papers report it.
 
   Attributes:
     value: Mean over the parts.
-    deviation: Standard deviation between parts, not of their mean.
-    num_parts: Subsets or splits that the mean is over.
-    part_size: Rows of each part, of each set.
+    deviation: Standard deviation of the parts, not of their mean.
+    num_parts: Number of subsets or splits.
+    part_size: Number of rows of each part of each set.
   """
 
   value: float
@@ -30,9 +30,14 @@ class Estimate(NamedTuple):
 def mmd(a_nd: np.ndarray, b_md: np.ndarray, *, degree: int = 3) -> float:
   """Returns the unbiased squared maximum mean discrepancy of two sets.
 
-  With the kernel (x . y / d + 1)^degree; for degree 3 it sees means,
-  covariances and third moments. Binkowski et al., "Demystifying MMD GANs",
-  2018; in float64.
+  The kernel is (x . y / d + 1)^degree; with degree 3 the distance depends on
+  means, covariances and third moments. Binkowski et al., "Demystifying MMD
+  GANs", 2018. Computed in float64.
+
+  Args:
+    a_nd: One set, n rows.
+    b_md: The other set, m rows.
+    degree: Degree of the kernel.
 
   Raises:
     ValueError: If a set has fewer than two rows.
@@ -40,17 +45,17 @@ def mmd(a_nd: np.ndarray, b_md: np.ndarray, *, degree: int = 3) -> float:
   n, m, d = shapes.sizes('nmd', a_nd=a_nd, b_md=b_md)
   if min(n, m) < 2:
     raise ValueError(
-      f'The sets have {n} and {m} rows; each needs 2 or more, since a row is'
-      ' never compared with itself.'
+      f'The sets have {n} and {m} rows; each needs 2 or more, because a row is'
+      ' not compared with itself.'
     )
   a_nd, b_md = np.asarray(a_nd, np.float64), np.asarray(b_md, np.float64)
   kernel = lambda x, y: (x @ y.T / d + 1) ** degree
 
-  def among(x):
+  def within(x):
     k = kernel(x, x)
     return (k.sum() - np.trace(k)) / (len(x) * (len(x) - 1))
 
-  return float(among(a_nd) + among(b_md) - 2 * kernel(a_nd, b_md).mean())
+  return float(within(a_nd) + within(b_md) - 2 * kernel(a_nd, b_md).mean())
 
 
 def distance(
@@ -61,16 +66,17 @@ def distance(
   subset_size: int = 1000,
   seed: int = 0,
 ) -> Estimate:
-  """Returns KID: `mmd` averaged over random subsets of both sets.
+  """Returns KID: the mean of `mmd` over random subsets of both sets.
 
-  Subsets overlap, so their deviation is no standard error; `block_error` is.
+  Subsets overlap, so their deviation is not a standard error; `block_error`
+  returns one.
 
   Args:
     a_nd: One set.
     b_md: The other set.
-    num_subsets: Subsets to average over.
-    subset_size: Rows of each, drawn without replacement.
-    seed: Of the subsets.
+    num_subsets: Number of subsets.
+    subset_size: Rows of each subset, without replacement.
+    seed: Seed of the subsets.
 
   Raises:
     ValueError: If a set has fewer rows than a subset.
@@ -78,12 +84,12 @@ def distance(
   most = min(len(a_nd), len(b_md))
   if not 2 <= subset_size <= most:
     raise ValueError(
-      f'subset_size is {subset_size}; it must be from 2 to {most}, the rows of'
-      ' the smaller set. Take a smaller subset or more samples.'
+      f'subset_size is {subset_size}; it must be from 2 to {most}, the number'
+      ' of rows of the smaller set. Use smaller subsets or more samples.'
     )
   rng = np.random.default_rng(seed)
-  draw = lambda x: x[rng.permutation(len(x))[:subset_size]]
-  values = [mmd(draw(a_nd), draw(b_md)) for _ in range(num_subsets)]
+  subset = lambda x: x[rng.permutation(len(x))[:subset_size]]
+  values = [mmd(subset(a_nd), subset(b_md)) for _ in range(num_subsets)]
   return Estimate(
     float(np.mean(values)), float(np.std(values)), num_subsets, subset_size
   )
@@ -104,18 +110,18 @@ def inception_score(
 ) -> Estimate:
   """Returns exp of the mean KL divergence of p(class | clip) from p(class).
 
-  Salimans et al., "Improved Techniques for Training GANs", 2016. From 1 to the
-  number of classes. It is biased low for splits of few clips a class, so
-  numbers are comparable only at one number of splits and of clips.
+  Salimans et al., "Improved Techniques for Training GANs", 2016. The score is
+  from 1 to the number of classes. It is biased low if splits have few clips per
+  class, so scores are comparable only for equal numbers of splits and clips.
 
   Args:
     probability_nk: Probabilities of the classes; each row sums to 1.
-    num_splits: Parts to take the score of, one after the other.
-    seed: Of the shuffle before splitting; None keeps the order, which is wrong
-      for clips in order of their classes.
+    num_splits: Number of consecutive parts; the score is the mean over parts.
+    seed: Seed of the shuffle before splitting; None keeps the order, which is
+      wrong if clips are sorted by class.
 
   Raises:
-    ValueError: If rows are no probabilities, or there are too few of them.
+    ValueError: If rows are not probabilities, or there are too few of them.
   """
   (n,) = shapes.sizes('n', probability_nk=probability_nk)
   p_nk = np.asarray(probability_nk, np.float64)
@@ -126,8 +132,8 @@ def inception_score(
   worst = np.abs(p_nk.sum(1) - 1).max()
   if not (worst < 1e-3 and p_nk.min() >= 0):
     raise ValueError(
-      f'Rows of probabilities sum to 1 only within {worst:.2g}, their least is'
-      f' {p_nk.min():.2g}; take the softmax of logits first.'
+      f'The sums of rows differ from 1 by up to {worst:.2g}, and the smallest'
+      f' probability is {p_nk.min():.2g}; apply the softmax to logits first.'
     )
   if seed is not None:
     p_nk = p_nk[np.random.default_rng(seed).permutation(n)]

@@ -1,33 +1,33 @@
-"""Finds generated clips that are copies of training data.
+"""Finds generated clips that are copies of training clips.
 
-A clip is compared by a small, blurred form of it: a few frames of a few pixels,
-each the mean of a box. That is robust to noise, blur and shifts by less than a
-box, and to nothing more: a crop, a change of speed, another colour, upside down
-or backwards pass unseen, and so does a copied object on another ground. Frames
-of 16 pixels have boxes of one: there a shift by a pixel passes, too.
+Clips are compared as thumbnails: a few frames of a few pixels, each the mean of
+a box. This is robust to noise, blur, and shifts by less than a box, and to
+nothing else. It does not find crops, changes of speed or colour, vertical
+flips, reversed clips, or an object that is copied to another background. For
+frames of 16 pixels a box is one pixel, so it does not find shifts by a pixel.
 
-What is "near" is told by clips held out from training, which nobody can have
-copied: a sample is a copy if it is nearer to its nearest training clip than all
-but 1 % of them are. So about 1 % of a model that copies nothing is flagged.
+Clips held out from training, which cannot be copies, define which distance is
+small: a generated clip is a copy if it is nearer to its nearest training clip
+than all but 1 % of the held-out clips are to theirs. So about 1 % of the clips
+of a model that copies nothing are flagged.
 """
 
 from typing import NamedTuple
 
 import numpy as np
-import scipy.stats
 
 from vgen_jax.core import shapes
 
 
 class Memorization(NamedTuple):
-  """Which samples are copies, and of what.
+  """Which samples are copies, and of which clips.
 
   Attributes:
-    rate: Share of the samples that are copies.
-    copied_n: Whether a sample is one.
-    nearest_n: Place of the nearest training clip.
-    flipped_n: Whether it is nearest when mirrored.
-    distance_n: Root mean square difference to it, in units of the features.
+    rate: Proportion of the samples that are copies.
+    copied_n: Whether a sample is a copy.
+    nearest_n: Index of the nearest training clip.
+    flipped_n: Whether that clip is nearest when mirrored.
+    distance_n: Root mean square difference to it, in units of the thumbnails.
     threshold: Distance below which a sample is a copy.
   """
 
@@ -42,9 +42,12 @@ class Memorization(NamedTuple):
 def thumbnails(
   video_bthwc: np.ndarray, size: tuple[int, int, int] = (8, 16, 16)
 ) -> np.ndarray:
-  """Returns clips reduced to `size` (t, h, w) by means of boxes, float32.
+  """Returns clips downsampled to `size` by means over boxes, float32.
 
-  An axis that is shorter than its size is left as it is.
+  Args:
+    video_bthwc: Clips.
+    size: Frames, rows and columns of the result. An axis that is shorter stays
+      as it is.
   """
   shapes.sizes('', video_bthwc=video_bthwc)
   out = np.asarray(video_bthwc, np.float32)
@@ -68,29 +71,29 @@ def copies(
   """Returns which samples are copies of training clips, mirrored or not.
 
   Args:
-    sample_bthwc: Generated clips. All three sets are in one range, and may be
-      `thumbnails` already, for sets too large to hold in memory as they are.
+    sample_bthwc: Generated clips. All three sets have the same range of values;
+      they may be `thumbnails` already, if full clips do not fit in memory.
     train_bthwc: All clips that the model was trained on.
-    held_out_bthwc: Clips of the same source, none of them in training, nor
-      from the same film: else the threshold is that of copies.
-    quantile: Share of held-out clips that are nearer than the threshold.
-    size: As in `thumbnails`.
+    held_out_bthwc: Clips of the same dataset that are not in the training set,
+      and do not come from the same raw videos as training clips.
+    quantile: Proportion of the held-out clips below the threshold.
+    size: Size of thumbnails, as in `thumbnails`.
 
   Raises:
-    ValueError: If shapes differ, a set is empty or not finite, or too few clips
-      are held out for the quantile to mean anything.
+    ValueError: If shapes differ, a set is empty or not finite, or there are too
+      few held-out clips for the quantile.
   """
   _check(sample_bthwc, train_bthwc, held_out_bthwc)
   if not 0 < quantile < 1:
     raise ValueError(f'quantile is {quantile}; it must be between 0 and 1.')
   if len(held_out_bthwc) * quantile < 1:
     raise ValueError(
-      f'{len(held_out_bthwc)} clips are held out; a quantile of {quantile}'
-      f' needs {int(np.ceil(1 / quantile))} or more.'
+      f'There are {len(held_out_bthwc)} held-out clips; a quantile of'
+      f' {quantile} needs {int(np.ceil(1 / quantile))} or more.'
     )
   train = thumbnails(train_bthwc, size)
-  usual_n, *_ = nearest(thumbnails(held_out_bthwc, size), train)
-  threshold = float(np.quantile(usual_n, quantile))
+  held_out_m, *_ = nearest(thumbnails(held_out_bthwc, size), train)
+  threshold = float(np.quantile(held_out_m, quantile))
   distance_n, nearest_n, flipped_n = nearest(
     thumbnails(sample_bthwc, size), train
   )
@@ -105,63 +108,68 @@ def copies(
   )
 
 
-def copying(
+def data_copying_score(
   sample_bthwc: np.ndarray,
   train_bthwc: np.ndarray,
   held_out_bthwc: np.ndarray,
   *,
   num_cells: int = 1,
-  least: int = 20,
+  min_clips: int = 20,
   size: tuple[int, int, int] = (8, 16, 16),
 ) -> float:
-  """Returns C_T: how much nearer to training samples are than held-out clips.
+  """Returns C_T: whether samples are nearer to training than held-out clips.
 
-  About normal with deviation 1 or less if samples are as far as clips held out;
-  below -3 they are copies, above 3 they are unlike the data. In each cell of
-  the space it is the z-score of the Mann-Whitney U of the distances to the
-  nearest training clip; C_T is their mean, weighted by the held-out clips in a
-  cell. With several cells, a model that draws too often where training clips
-  lie dense is not taken for one that copies.
+  It is about normal with a standard deviation of 1 or less if samples are as
+  far from training clips as held-out clips are. Below -3 the samples are
+  copies, above 3 they are unlike the data. In each cell of the space it is the
+  z-score of the Mann-Whitney U statistic of the distances to the nearest
+  training clip; C_T is the mean over cells, weighted by their held-out clips.
+  With several cells, a model that generates too many clips in dense regions is
+  not taken for one that copies.
 
   Meehan, Chaudhuri and Dasgupta, "A Non-Parametric Test to Detect Data-Copying
-  in Generative Models", 2020, https://arxiv.org/abs/2004.05675. Unlike theirs,
-  mirrored clips count as near, and so are always in one cell; the nearest clip
-  may lie in another cell than its copy.
+  in Generative Models", 2020, https://arxiv.org/abs/2004.05675. Unlike in the
+  paper, a clip and its mirror image are always in the same cell and equally
+  near, and the nearest clip may lie in another cell.
 
   Args:
     sample_bthwc: As in `copies`.
     train_bthwc: As in `copies`.
     held_out_bthwc: As in `copies`.
-    num_cells: Cells to divide the space into, by k-means of training clips.
-    least: A cell of fewer samples, or held-out clips, is left out.
+    num_cells: Number of cells, by k-means of the training clips.
+    min_clips: Smallest number of samples, and of held-out clips, of a cell that
+      counts.
     size: As in `thumbnails`.
 
   Raises:
     ValueError: If shapes differ, a set is empty or not finite, or no cell has
       enough clips.
   """
+  from scipy import stats
+
   _check(sample_bthwc, train_bthwc, held_out_bthwc)
   sample, train, held_out = (
     thumbnails(x, size) for x in (sample_bthwc, train_bthwc, held_out_bthwc)
   )
-  center_kd = _means(_alike(train), num_cells)
-  far = [nearest(x, train)[0] for x in (sample, held_out)]
-  cell = [
-    _distances(_alike(x), center_kd).argmin(1) for x in (sample, held_out)
-  ]
+  sets = sample, held_out
+  distances = [nearest(x, train)[0] for x in sets]
+  cells = _cells(train, num_cells, sets)
   scores, weights = [], []
   for k in range(num_cells):
-    near_n, usual_m = (d[c == k] for d, c in zip(far, cell, strict=True))
-    n, m = len(near_n), len(usual_m)
-    if min(n, m) >= least:
-      u = scipy.stats.rankdata(np.concatenate([near_n, usual_m]))[:n].sum()
-      u -= n * (n + 1) / 2 + n * m / 2
-      scores.append(u / np.sqrt(n * m * (n + m + 1) / 12))
+    sample_n, held_out_m = (
+      d[c == k] for d, c in zip(distances, cells, strict=True)
+    )
+    n, m = len(sample_n), len(held_out_m)
+    if min(n, m) >= min_clips:
+      test = stats.mannwhitneyu(sample_n, held_out_m, method='asymptotic')
+      deviation = np.sqrt(n * m * (n + m + 1) / 12)
+      scores.append((test.statistic - n * m / 2) / deviation)
       weights.append(m)
   if not scores:
     raise ValueError(
-      f'No cell of {num_cells} has {least} samples and held-out clips, out of'
-      f' {len(sample)} and {len(held_out)}; take fewer cells.'
+      f'None of {num_cells} cells has {min_clips} samples and as many held-out'
+      f' clips; there are {len(sample)} and {len(held_out)} in all. Use fewer'
+      ' cells.'
     )
   return float(np.average(scores, weights=weights))
 
@@ -169,20 +177,23 @@ def copying(
 def nearest(
   query_bthwc: np.ndarray, index_bthwc: np.ndarray, *, block: int = 4096
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Returns distance, place and mirroring of the nearest clip in an index.
+  """Returns distance, index and mirroring of the nearest clip, each `[b]`.
+
+  sklearn's NearestNeighbors would need a mirrored copy of the whole index, and
+  its distances differ from these in the sixth digit.
 
   Args:
-    query_bthwc: Clips to look for.
-    index_bthwc: Clips to look among, as they are and mirrored left to right.
-    block: Clips of the index compared at a time; bounds the memory.
+    query_bthwc: Clips to search for.
+    index_bthwc: Clips to search among, as they are and mirrored left to right.
+    block: Clips of the index to compare at a time; it bounds the memory.
   """
   flat = lambda x: np.ascontiguousarray(x).reshape(len(x), -1)
-  # About one common centre, or the difference of large squares is rounding.
+  # Centred, because differences of large squares would lose precision.
   center_thwc = index_bthwc.mean(0, keepdims=True)
   query_nd = flat(query_bthwc - center_thwc)
   n, d = query_nd.shape
   best_n = np.full(n, np.inf)
-  place_n, flipped_n = np.zeros(n, int), np.zeros(n, bool)
+  index_n, flipped_n = np.zeros(n, int), np.zeros(n, bool)
   square_n = (query_nd**2).sum(1, dtype=np.float64)
   for start in range(0, len(index_bthwc), block):
     part = index_bthwc[start : start + block]
@@ -197,57 +208,59 @@ def nearest(
       value_n = square_nm[np.arange(n), found_n]
       better_n = value_n < best_n
       best_n = np.where(better_n, value_n, best_n)
-      place_n = np.where(better_n, start + found_n, place_n)
+      index_n = np.where(better_n, start + found_n, index_n)
       flipped_n = np.where(better_n, flip, flipped_n)
-  return np.sqrt(np.maximum(best_n, 0) / d), place_n, flipped_n
+  return np.sqrt(np.maximum(best_n, 0) / d), index_n, flipped_n
 
 
 def _check(
   sample_bthwc: np.ndarray, train_bthwc: np.ndarray, held_out_bthwc: np.ndarray
 ) -> None:
-  wanted = train_bthwc.shape[1:]
+  expected = train_bthwc.shape[1:]
   for name, x in (
     ('samples', sample_bthwc),
-    ('held-out', held_out_bthwc),
+    ('held-out set', held_out_bthwc),
     ('training set', train_bthwc),
   ):
     if not len(x):
       raise ValueError(f'There are no clips in the {name}; give one or more.')
-    # A pixel that is no number would put a copy far from all clips.
+    # With NaN the distance of a copy would be NaN, and so never small.
     if not np.isfinite(x).all():
       raise ValueError(
-        f'Clips in the {name} are not all finite; no copies are found of those.'
+        f'Clips in the {name} are not all finite; copies can only be found'
+        ' among finite clips.'
       )
-    if x.shape[1:] != wanted:
+    if x.shape[1:] != expected:
       raise ValueError(
-        f'A clip of the {name} is {x.shape[1:]}, one of training {wanted};'
-        ' bring them to one shape.'
+        f'A clip of the {name} has shape {x.shape[1:]}, but one of the training'
+        f' set {expected}; resize them to one shape.'
       )
 
 
-def _alike(small_bthwc: np.ndarray) -> np.ndarray:
-  """Returns what a clip and its mirror image have in common, `[b, d]`."""
-  return (small_bthwc + small_bthwc[:, :, :, ::-1]).reshape(
-    len(small_bthwc), -1
-  )
+def _cells(
+  train_bthwc: np.ndarray, num_cells: int, sets: tuple[np.ndarray, ...]
+) -> list[np.ndarray]:
+  """Returns the cell of each clip of some sets, by k-means of training clips.
 
+  The result is deterministic.
+  """
+  from sklearn import cluster
 
-def _distances(one_nd: np.ndarray, other_kd: np.ndarray) -> np.ndarray:
-  """Returns squared distances, less the square of the one; for their order."""
-  return (other_kd**2).sum(1) - 2 * (one_nd @ other_kd.T)
-
-
-def _means(clip_nd: np.ndarray, num_means: int) -> np.ndarray:
-  """Returns means of clusters, `[k, d]`, always the same of the same clips."""
-  if not 1 <= num_means <= len(clip_nd):
+  if not 1 <= num_cells <= len(train_bthwc):
     raise ValueError(
-      f'num_cells is {num_means}; it must be from 1 to the number of training'
-      f' clips, {len(clip_nd)}.'
+      f'num_cells is {num_cells}; it must be from 1 to the number of training'
+      f' clips, {len(train_bthwc)}.'
     )
-  start = np.random.default_rng(0).permutation(len(clip_nd))[:num_means]
-  mean_kd = clip_nd[start]
-  for _ in range(10):
-    cell_n = _distances(clip_nd, mean_kd).argmin(1)
-    for k in np.unique(cell_n):
-      mean_kd[k] = clip_nd[cell_n == k].mean(0)
-  return mean_kd
+  train_nd = _symmetric(train_bthwc)
+  order_n = np.random.default_rng(0).permutation(len(train_nd))
+  means = cluster.KMeans(
+    num_cells, init=train_nd[order_n[:num_cells]], n_init=1, max_iter=10, tol=0
+  )
+  means.fit(train_nd)
+  return [means.predict(_symmetric(x)) for x in sets]
+
+
+def _symmetric(thumbnail_bthwc: np.ndarray) -> np.ndarray:
+  """Returns features that are equal for a clip and its mirror image."""
+  mirrored_bthwc = thumbnail_bthwc[:, :, :, ::-1]
+  return (thumbnail_bthwc + mirrored_bthwc).reshape(len(thumbnail_bthwc), -1)

@@ -1,17 +1,19 @@
-"""How well futures are predicted from a past: the protocol, and its numbers.
+"""Quality of predicted futures: the protocol and its numbers.
 
-Of a clip, the first frames are known, and a model draws the rest N times. The
-best of N counts, since nobody can know which future comes; chosen clip by clip
-and metric by metric, as in Denton and Fergus, "Stochastic Video Generation with
-a Learned Prior", 2018, https://arxiv.org/abs/1802.07687. It grows with N, so N
-is part of each name: `psnr_best_of_20`. By itself it can be gamed:
+The first frames of a clip are known, and a model generates the rest N times.
+The best of the N samples counts, because the future is uncertain; it is chosen
+for each clip and each metric, as in Denton and Fergus, "Stochastic Video
+Generation with a Learned Prior", 2018, https://arxiv.org/abs/1802.07687. The
+score improves with N, so N is part of its name: `psnr_best_of_20`. A single
+number of these can mislead:
 
-* A blurry mean of all futures wins by `psnr_mean_of_1`: see the best of N,
-  above all `_worst_decile`, and `diversity`, which it has none of.
-* A model with one favourite future does well where that comes true, and only
-  there: `_worst_decile` again.
-* A model that peeps at the future, as one that samples its posterior does: see
-  `_leak_z`, where another future of the same past can be had.
+* A blurry mean of all futures has the best `psnr_sample_mean`. Compare the best
+  of N, above all its `_worst_decile`, and `diversity`, which is 0 for it.
+* A model that always generates the same future is good only where that one
+  comes true; this too lowers `_worst_decile`.
+* A model that sees the future, such as one that samples its posterior, has a
+  large `_leak_z`, which is computed if another future of the same past is
+  available.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -24,21 +26,21 @@ import numpy as np
 from vgen_jax.core import shapes
 from vgen_jax.evaluation.scores import reconstruction
 
-# (samples, truth) -> a number for each frame, `[b, t]`; the lower the nearer.
+# (samples, truth) -> a number per frame, `[b, t]`; the lower, the better.
 Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
 METRICS = ('psnr', 'ssim-gaussian11-rgb')
 
 
 class Report(NamedTuple):
-  """What predictions are worth.
+  """Scores of predictions.
 
   Attributes:
-    numbers: {name: number}. Of each metric, for N of 20 say: `_best_of_20`,
-      `_best_of_20_worst_decile`, `_mean_of_1`; and with another future of the
-      same past, `_leak` and `_leak_z`. And `diversity_of_20`.
-    curves: {name: one number for each predicted frame}: `_best_of_20`, of the
-      samples that are best as a whole, and `_mean_of_1`.
-    protocol: What numbers must agree on to be compared.
+    numbers: {name: number}. For each metric, with N = 20 samples for example:
+      `_best_of_20`, `_best_of_20_worst_decile`, `_sample_mean`; with another
+      future of the same past also `_leak` and `_leak_z`. And `diversity_of_20`.
+    curves: {name: one number per predicted frame}: `_best_of_20`, of the
+      samples that are best as a whole, and `_sample_mean`.
+    protocol: Settings that must be equal for numbers to be comparable.
   """
 
   numbers: dict[str, float]
@@ -54,23 +56,24 @@ def evaluate(
   num_samples: int = 20,
   **kwargs,
 ) -> Report:
-  """Returns what a model's predictions are worth.
+  """Returns the scores of a model's predictions.
 
   Args:
-    predict: (known frames, number of the sample) -> the frames that follow. It
-      is called for one sample of each clip at a time; each must be drawn anew.
-    clip_bthwc: True clips, of which the first frames are shown to the model.
-    context: Number of frames to show.
-    num_samples: N.
-    **kwargs: As in `compare`, but for `context`.
+    predict: Function (known frames, index of the sample) -> frames that follow.
+      Each call returns one new sample for each clip.
+    clip_bthwc: True clips. The model gets the first frames.
+    context: Number of known frames.
+    num_samples: Number of samples for each clip, N.
+    **kwargs: Arguments of `compare` other than `context`.
 
   Raises:
-    ValueError: If nothing is known, or nothing is left to predict.
+    ValueError: If no frame is known, or all frames are.
   """
   (t,) = shapes.sizes('t', clip_bthwc=clip_bthwc)
   if not 1 <= context < t:
     raise ValueError(
-      f'context is {context}; of {t} frames, it must be from 1 to {t - 1}.'
+      f'context is {context}; for clips of {t} frames it must be from 1 to'
+      f' {t - 1}.'
     )
   known_bthwc, truth_bthwc = clip_bthwc[:, :context], clip_bthwc[:, context:]
   samples = (predict(known_bthwc, i) for i in range(num_samples))
@@ -87,18 +90,19 @@ def compare(
   other_bthwc: np.ndarray | None = None,
   context: int | None = None,
 ) -> Report:
-  """Returns what samples of futures are worth; known frames are left out.
+  """Returns the scores of samples of futures, without the known frames.
 
   Args:
     samples: `[b, n, t, h, w, c]`; or n arrays `[b, t, h, w, c]`, one at a time.
-    truth_bthwc: What came.
-    value_range: As in `reconstruction.unit`, of all clips.
-    metrics: Among `reconstruction.CURVES`. PSNR is that of frames, averaged.
-    distances: More metrics, such as LPIPS, by a name that says which.
-    other_bthwc: Another future of the same pasts, drawn as the truth was, if
-      the source can tell it. Who knows no more than the past is as near to one
-      as to the other, whatever else it does.
-    context: Number of frames that were shown, for the protocol.
+    truth_bthwc: True futures.
+    value_range: Range of all clips, as in `reconstruction.unit`.
+    metrics: Names in `reconstruction.FRAME_METRICS`. PSNR is averaged over
+      frames.
+    distances: More metrics, such as LPIPS, by name.
+    other_bthwc: Another future of the same pasts, sampled as the truth was, if
+      the dataset can generate it. A model that knows only the past is on
+      average as close to one as to the other.
+    context: Number of known frames, for the protocol.
 
   Raises:
     ValueError: If shapes differ, there is no sample, or a metric is unknown.
@@ -106,37 +110,37 @@ def compare(
   if isinstance(samples, np.ndarray | jax.Array):
     shapes.sizes('', samples_bnthwc=samples)
     samples = np.moveaxis(np.asarray(samples), 1, 0)
-  curves = {
+  functions = {
     **{name: _metric(name, value_range) for name in metrics},
     **(distances or {}),
   }
-  spread = _Spread()
-  values = {name: [] for name in curves}
+  diversity = _Diversity()
+  values = {name: [] for name in functions}
   for sample_bthwc in samples:
-    for name, curve in curves.items():
+    for name, function in functions.items():
       pair = [
-        np.asarray(curve(sample_bthwc, future))
+        np.asarray(function(sample_bthwc, future))
         for future in (truth_bthwc, other_bthwc)
         if future is not None
       ]
       values[name].append(np.stack(pair))
-    spread.add(np.asarray(reconstruction.unit(sample_bthwc, value_range)))
-  n = spread.count
+    diversity.add(np.asarray(reconstruction.unit(sample_bthwc, value_range)))
+  n = diversity.count
   if not n:
-    raise ValueError('There are no samples; draw 1 or more for each clip.')
-  numbers, horizons = {}, {}
+    raise ValueError('There are no samples; give 1 or more for each clip.')
+  numbers, curves = {}, {}
   for name, value_nfbt in values.items():  # f: the truth, another future.
     sign = -1 if name in (distances or {}) else 1
     more, curve = summary(sign * np.stack(value_nfbt))
     for key, number in more.items():
       key = key.replace('best', f'best_of_{n}')
-      unsigned = 'leak' in key  # Nearer to the truth is above 0 in any metric.
+      unsigned = 'leak' in key  # Positive if the truth is closer.
       numbers[f'{name}_{key}'] = float(number if unsigned else sign * number)
     for key, curve_t in curve.items():
       key = key.replace('best', f'best_of_{n}')
-      horizons[f'{name}_{key}'] = sign * curve_t
+      curves[f'{name}_{key}'] = sign * curve_t
   if n > 1:
-    numbers[f'diversity_of_{n}'] = spread.mean()
+    numbers[f'diversity_of_{n}'] = diversity.mean()
   protocol = {
     'context': context,
     'frames': truth_bthwc.shape[1],
@@ -144,13 +148,18 @@ def compare(
     'num_samples': n,
     'value_range': value_range or (0, 255),
   }
-  return Report(numbers, horizons, protocol)
+  return Report(numbers, curves, protocol)
 
 
 def summary(
   value_nfbt: np.ndarray,
 ) -> tuple[dict[str, float], dict[str, np.ndarray]]:
-  """Returns numbers and curves of one metric, of which more is better."""
+  """Returns the numbers and the curves of one metric.
+
+  Args:
+    value_nfbt: Values of n samples against f futures (the truth first, then
+      another one if there is one), where higher is better.
+  """
   truth_nbt = value_nfbt[:, 0]
   truth_nb = truth_nbt.mean(2)
   best = reconstruction.best_of(truth_nb)
@@ -158,31 +167,35 @@ def summary(
   numbers = {
     'best': best.best,
     'best_worst_decile': best.worst_decile,
-    'mean_of_1': best.single,
+    'sample_mean': best.sample_mean,
   }
   if value_nfbt.shape[1] > 1:
     gain_b = (truth_nbt - value_nfbt[:, 1]).mean((0, 2))
     error = gain_b.std(ddof=1) / np.sqrt(len(gain_b)) if len(gain_b) > 1 else 0
     numbers['leak'] = gain_b.mean()
-    # One clip tells nothing, and neither do clips that are all the same.
+    # Undefined for one clip, and for clips that are all equal.
     numbers['leak_z'] = gain_b.mean() / error if error > 1e-9 else np.nan
   curves = {
     'best': truth_nbt[chosen_b, np.arange(len(chosen_b))].mean(0),
-    'mean_of_1': truth_nbt.mean((0, 1)),
+    'sample_mean': truth_nbt.mean((0, 1)),
   }
   return numbers, curves
 
 
 def _metric(name: str, value_range: reconstruction.Range | None) -> Distance:
-  curve = functools.partial(reconstruction.curve, name, value_range=value_range)
-  return jax.jit(curve)
+  return jax.jit(
+    functools.partial(
+      reconstruction.frame_metric, name, value_range=value_range
+    )
+  )
 
 
-class _Spread:
-  """Mean squared difference of pairs of samples, seen one at a time.
+class _Diversity:
+  """Mean squared difference of pairs of samples, given one at a time.
 
-  The same as `reconstruction.diversity`, without holding all samples; means and
-  squares are updated as Welford does, for small differences of large numbers.
+  It equals `reconstruction.diversity` without holding all samples. Means and
+  sums of squares are updated by Welford's method, which keeps the precision of
+  small differences of large numbers.
   """
 
   def __init__(self):

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from vgen_jax.data import pipeline
 from vgen_jax.evaluation.metrics import base
 from vgen_jax.synthetic import metric as metric_lib
 from vgen_jax.synthetic.actions import source as actions_source
@@ -20,12 +19,12 @@ VALUES = {
 }
 
 
-class ActionStepsProbe(base.Probe):
+class ActionStepsExtractor(base.FeatureExtractor):
   """Computes the motion of each step, and the motion that its action asks."""
 
   def __init__(self, world: actions_source.Actions):
     self.name = 'actions'
-    self.protocol = {'code': base.code(verifier, spots)}
+    self.protocol = {'code': base.code_digest(verifier, spots)}
     self._world = world
 
   def __call__(self, clips: base.Clips) -> base.Features:
@@ -36,21 +35,14 @@ class ActionStepsProbe(base.Probe):
 class ActionsMetric(base.Metric):
   """Values of `VALUES`, averaged over clips."""
 
-  def __init__(self, source: pipeline.Source):
-    """Makes the metric.
+  name = 'actions'
+  datasets = (actions_source.Actions,)
 
-    Args:
-      source: Source of the reference clips, an `Actions`.
-
-    Raises:
-      ValueError: If the source is of another class.
-    """
-    metric_lib.check_source('actions', source, actions_source.Actions)
-    self.name = 'actions'
-    self.probe = ActionStepsProbe(source)
+  def __init__(self, source: actions_source.Actions):
+    self.extractor = ActionStepsExtractor(source)
     self._min_move = source.step / 2  # Shorter steps count as standing still.
 
-  def conclude(
+  def compute(
     self, features: Mapping[str, base.Features], rng: np.random.Generator
   ) -> base.Findings:
     generated, real = (
@@ -62,7 +54,7 @@ class ActionsMetric(base.Metric):
         real=float(np.mean(real[name])),
         better=VALUES[name].better,
         unit=VALUES[name].unit,
-        protocol=self.probe.protocol,
+        protocol=self.extractor.protocol,
       )
       for name, value_n in generated.items()
     }

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from vgen_jax.data import pipeline
 from vgen_jax.evaluation.metrics import base
 from vgen_jax.synthetic import metric as metric_lib
 from vgen_jax.synthetic.digits import source as digits_source
@@ -20,12 +19,12 @@ VALUES = {
 }
 
 
-class DigitFeaturesProbe(base.Probe):
+class DigitFeaturesExtractor(base.FeatureExtractor):
   """Computes class, appearance and motion of the digit in each clip."""
 
   def __init__(self, source: digits_source.MovingDigits):
     self.name = 'digits'
-    self.protocol = {'code': base.code(verifier, motion, spots)}
+    self.protocol = {'code': base.code_digest(verifier, motion, spots)}
     self._source = source
 
   def __call__(self, clips: base.Clips) -> base.Features:
@@ -36,31 +35,25 @@ class DigitFeaturesProbe(base.Probe):
 class DigitsMetric(base.Metric):
   """Values of `VALUES`; those of classes only if clips have labels."""
 
-  def __init__(self, source: pipeline.Source):
-    """Makes the metric.
+  name = 'digits'
+  datasets = (digits_source.MovingDigits,)
+  for_reconstructions = True
 
-    Args:
-      source: Source of the reference clips, a `MovingDigits`.
+  def __init__(self, source: digits_source.MovingDigits):
+    self.extractor = DigitFeaturesExtractor(source)
 
-    Raises:
-      ValueError: If the source is of another class.
-    """
-    metric_lib.check_source('digits', source, digits_source.MovingDigits)
-    self.name = 'digits'
-    self.probe = DigitFeaturesProbe(source)
-
-  def conclude(
+  def compute(
     self, features: Mapping[str, base.Features], rng: np.random.Generator
   ) -> base.Findings:
     generated, real = (_hits(features[p]) for p in (base.GENERATED, base.REAL))
     values = {
-      name: base.share(
+      name: base.proportion(
         hit_n.mean(),
         len(hit_n),
         real=float(real[name].mean()) if name in real else None,
         better=VALUES[name].better,
         unit=VALUES[name].unit,
-        protocol=self.probe.protocol,
+        protocol=self.extractor.protocol,
       )
       for name, hit_n in generated.items()
     }

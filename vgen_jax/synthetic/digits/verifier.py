@@ -12,7 +12,6 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
 
 from vgen_jax.core import shapes
 from vgen_jax.synthetic.digits import source as digits_lib
@@ -96,7 +95,6 @@ def measure(
   usual_b = np.percentile(mass_bt, 75, axis=1)
   ratio_bt = mass_bt / np.maximum(usual_b, 1)[:, None]
   seen_bt = (ratio_bt > 0.5) & (ratio_bt < 1.6)
-
   look = _looks(source.side)
   crop_btd = _crops(level_bthw, center_bt2, source.side)
   mean_bd = (crop_btd * seen_bt[..., None]).mean(1)
@@ -107,7 +105,6 @@ def measure(
   likeness_bt = like_bt / np.maximum(size_bt, 1)
   brightness_b = np.median(like_bt, 1) / look.size_n[image_b]
   sharpness_b = np.median(_edges(crop_btd), 1) / look.edges_n[image_b]
-
   corner_bt2 = center_bt2 - look.center_n2[image_b][:, None]
   path_error_b, speed_b = _motion(source, corner_bt2, seen_bt)
   unit_btd = crop_btd / np.maximum(size_bt, 1)[..., None]
@@ -221,6 +218,8 @@ def _check(source: digits_lib.MovingDigits, shape: tuple[int, ...]) -> None:
 
 def _digit(level_bthw: np.ndarray) -> np.ndarray:
   """Returns levels where the digit is, 0 elsewhere: specks are left out."""
+  from scipy import ndimage
+
   b, t, h, w = level_bthw.shape
   plain_nhw = (level_bthw > _PLAIN).reshape(-1, h, w)
   beside = np.zeros((3, 3, 3), bool)
@@ -231,7 +230,6 @@ def _digit(level_bthw: np.ndarray) -> np.ndarray:
   size_nhw = sizes[part_nhw]
   most_n = size_nhw.max((1, 2))[:, None, None]
   kept_nhw = (size_nhw >= np.maximum(0.1 * most_n, 4)) & plain_nhw
-  # With its soft edges.
   kept_nhw = ndimage.binary_dilation(kept_nhw, beside, iterations=2)
   return np.where(kept_nhw.reshape(b, t, h, w), level_bthw, 0)
 
@@ -251,13 +249,14 @@ def _crops(
   level_bthw: np.ndarray, center_bt2: np.ndarray, side: int
 ) -> np.ndarray:
   """Returns what is about the centres, `[b, t, d]`, sampled between pixels."""
+  from scipy import ndimage
+
   b, t, _, _ = level_bthw.shape
   # Room for what is soft beyond the frame's edge, where digits may touch it.
   room = ((0, 0), (0, 0), (_MARGIN, _MARGIN), (_MARGIN, _MARGIN))
   soft_bthw = np.pad(level_bthw, room)
   soft_bthw = ndimage.gaussian_filter(soft_bthw, (0, 0, side / 20, side / 20))
   grid_m = np.arange(side + 2 * _MARGIN) - (side - 1) / 2
-  m = len(grid_m)
   y_btm = center_bt2[..., 1:] + grid_m
   x_btm = center_bt2[..., :1] + grid_m
   place = np.arange(b * t).reshape(b, t, 1, 1)
@@ -266,7 +265,7 @@ def _crops(
     np.broadcast_arrays(place, y_btm[..., :, None], x_btm[..., None, :]),
     order=1,
   )
-  return crop.reshape(b, t, m * m)
+  return crop.reshape(b, t, len(grid_m) ** 2)
 
 
 def _edges(crop: np.ndarray) -> np.ndarray:

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from vgen_jax.data import pipeline
 from vgen_jax.evaluation.metrics import base
 from vgen_jax.evaluation.metrics import results
 from vgen_jax.synthetic import metric as metric_lib
@@ -30,12 +29,12 @@ VALUES = {
 }
 
 
-class FuturesProbe(base.Probe):
+class FuturesExtractor(base.FeatureExtractor):
   """Computes which future each prediction shows."""
 
   def __init__(self, world: verifier.Forked):
     self.name = 'futures'
-    self.protocol = {'code': base.code(verifier, spots)}
+    self.protocol = {'code': base.code_digest(verifier, spots)}
     self._world = world
 
   def __call__(self, clips: base.Clips) -> base.Features:
@@ -46,31 +45,21 @@ class FuturesProbe(base.Probe):
 class FuturesMetric(base.Metric):
   """Values of `VALUES`, over several predictions for each past."""
 
-  def __init__(self, source: pipeline.Source):
-    """Makes the metric.
+  name = 'futures'
+  sources = (base.PREDICTED,)
+  datasets = (futures_source.TwoFutures, futures_source.ThreeFutures)
 
-    Args:
-      source: Source of the reference clips, `TwoFutures` or `ThreeFutures`.
-
-    Raises:
-      ValueError: If the source is of another class.
-    """
-    metric_lib.check_source(
-      'futures', source, futures_source.TwoFutures, futures_source.ThreeFutures
-    )
-    self.name = 'futures'
-    self.probe = FuturesProbe(source)
+  def __init__(self, source: verifier.Forked):
+    self.extractor = FuturesExtractor(source)
     self._world = source
 
-  def counts(self, num_clips: int) -> dict[str, int]:
-    return {base.PREDICTED: num_clips}
-
-  def conclude(
+  def compute(
     self, features: Mapping[str, base.Features], rng: np.random.Generator
   ) -> base.Findings:
     arrays = features[base.PREDICTED]
     numbers = verifier.summary(self._world, arrays['index'], arrays['branch'])
-    protocol = self.probe.protocol | {'num_samples': arrays['branch'].shape[1]}
+    num_samples = arrays['branch'].shape[1]
+    protocol = self.extractor.protocol | {'num_samples': num_samples}
     values = {}
     for key, number in numbers.items():
       info = VALUES[name := f'futures_{key}']

@@ -9,7 +9,6 @@ right. So `report` gives all these, and agreement with what nobody can know.
 """
 
 import numpy as np
-import scipy.stats
 
 from vgen_jax.core import shapes
 from vgen_jax.synthetic.two_futures import source
@@ -88,6 +87,8 @@ def summary(
   world: Forked, index_b: np.ndarray, branch_bn: np.ndarray
 ) -> dict[str, float]:
   """Returns the numbers of `report` about branches that are `shown`."""
+  from scipy import stats
+
   weight_k = np.array(world.weights)
   num = len(weight_k)
   _, n = shapes.sizes('bn', branch_bn=branch_bn)
@@ -98,7 +99,7 @@ def summary(
   true_b = np.array([world.branch(int(i)) for i in index_b])
   leak, leakage_z_score = _leak(count_bk / n, true_b, weight_k)
   drawn_n1 = np.arange(n + 1)[:, None]
-  odds_nk = scipy.stats.binom.pmf(drawn_n1, n, weight_k)
+  odds_nk = stats.binom.pmf(drawn_n1, n, weight_k)
   numbers = {
     **{
       f'fraction_{name}': p

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 import dataclasses
+from typing import Self
 
 import numpy as np
 
-from vgen_jax.data import pipeline
 from vgen_jax.evaluation.metrics import base
 from vgen_jax.evaluation.metrics import distances
 from vgen_jax.evaluation.metrics import results
@@ -56,7 +56,7 @@ VALUES = {
 _FACTORS = 'factors.'  # Prefix of the keys of factors in stored features.
 
 
-class ClipFeaturesProbe(base.Probe):
+class ClipFeaturesExtractor(base.FeatureExtractor):
   """Computes the verifier's features of clips of `World`.
 
   The labels and indices of the requested clips are kept with the features.
@@ -64,7 +64,7 @@ class ClipFeaturesProbe(base.Probe):
 
   def __init__(self, verifier: verifier_lib.Verifier):
     self.name = 'verifier'
-    self.protocol = {'code': base.code(features_lib, motion, tracking)}
+    self.protocol = {'code': base.code_digest(features_lib, motion, tracking)}
     self._verifier = verifier
 
   def __call__(self, clips: base.Clips) -> base.Features:
@@ -81,27 +81,30 @@ class VerifierMetric(base.Metric):
     verifier: Verifier of the dataset.
   """
 
-  def __init__(self, source: pipeline.Source, infinity: bool = False):
+  name = 'verifier'
+  datasets = (world_lib.World,)
+  for_reconstructions = True
+
+  def __init__(self, source: world_lib.World, infinity: bool = False):
     """Makes the metric.
 
     Args:
       source: Source of the reference clips, a `World`.
       infinity: Whether to also extrapolate the Frechet distance to infinitely
         many clips.
-
-    Raises:
-      ValueError: If the source is of another class.
     """
-    metric_lib.check_source('verifier', source, world_lib.World)
-    self.name = 'verifier'
     self.verifier = verifier_lib.Verifier(source)
-    self.probe = ClipFeaturesProbe(self.verifier)
+    self.extractor = ClipFeaturesExtractor(self.verifier)
     self._infinity = infinity
+
+  @classmethod
+  def from_inputs(cls, inputs: base.MetricInputs, protocol: str = '') -> Self:
+    return cls(inputs.dataset, inputs.infinity)
 
   def counts(self, num_clips: int) -> dict[str, int]:
     return {base.GENERATED: num_clips, base.REAL: 2 * num_clips}
 
-  def conclude(
+  def compute(
     self, features: Mapping[str, base.Features], rng: np.random.Generator
   ) -> base.Findings:
     arrays, real_arrays = features[base.GENERATED], features[base.REAL]
@@ -118,14 +121,14 @@ class VerifierMetric(base.Metric):
         'real': real_numbers.get(name),
         'better': info.better,
         'unit': info.unit,
-        'protocol': self.probe.protocol,
+        'protocol': self.extractor.protocol,
       }
       if info.statistic == 'mean':
         value_n = getattr(generated, f'{name}_b')
         value = base.mean(value_n, info.bounds, **fields)
       elif info.statistic == 'proportion':
         n = num_valid if name == 'class_accuracy_valid' else num_clips
-        value = base.share(number, n, **fields)
+        value = base.proportion(number, n, **fields)
       else:
         value = results.Value(number, **fields)
       findings.values[name] = value
@@ -135,7 +138,7 @@ class VerifierMetric(base.Metric):
         features_lib.judge_space(generated, self.verifier.world),
         features_lib.judge_space(real, self.verifier.world),
         rng,
-        self.probe.protocol | {'space': "the verifier's features"},
+        self.extractor.protocol | {'space': "the verifier's features"},
         infinity=self._infinity,
       )
     )

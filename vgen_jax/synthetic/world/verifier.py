@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 
 import numpy as np
-from scipy import stats
 
 from vgen_jax.synthetic.world import features
 from vgen_jax.synthetic.world import source as world_lib
@@ -216,6 +215,8 @@ class Verifier:
     Raises:
       ValueError: If the number of labels or factors is not that of the clips.
     """
+    from scipy import stats
+
     loose_b = self.valid(measured, LOOSE)
     for what, asked in (('labels', label_b), ('factors', factors)):
       if asked is not None and np.shape(asked) != loose_b.shape:

@@ -1,4 +1,4 @@
-"""Names and values of one run, and what differs between several."""
+"""Tables of names and values: protocols and configs of runs."""
 
 from collections.abc import Iterable, Mapping, Sequence
 import json
@@ -11,18 +11,18 @@ element = markup.element
 
 
 def table(entry: Mapping[str, Any]) -> Element:
-  """Returns names and values, one below the other."""
+  """Returns a table with one row per name."""
   rows = [
     element('tr', element('th', path, scope='row'), *_cells([_plain(value)]))
     for path, value in entry.items()
   ]
-  return element('table', element('tbody', rows), class_='facts')
+  return element('table', element('tbody', rows), class_='settings')
 
 
 def differences(
   names: Sequence[str], entries: Sequence[Mapping[str, Any]]
 ) -> Element | None:
-  """Returns a table of what differs between runs; None if nothing does."""
+  """Returns a table of the values that differ between runs; None if none do."""
   paths = dict.fromkeys(path for entry in entries for path in entry)
   rows = []
   for path in paths:
@@ -38,7 +38,7 @@ def differences(
     'table',
     element('thead', element('tr', heads)),
     element('tbody', [element('tr', row) for row in rows]),
-    class_='facts',
+    class_='settings',
   )
 
 
