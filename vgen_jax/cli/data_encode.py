@@ -46,7 +46,6 @@ from vgen_jax.data import pipeline
 from vgen_jax.data.prepare import encodings
 from vgen_jax.families.base import VideoModel
 from vgen_jax.inference import runs
-from vgen_jax.nn.bottlenecks import autoencoder
 from vgen_jax.training import frozen
 from vgen_jax.training import step as step_lib
 
@@ -230,13 +229,12 @@ def _stored(
   model: VideoModel, clip_shape: tuple[int, ...], dtype: str
 ) -> dict[str, Any]:
   """Returns kind, shape and dtype of the codes or latents of a clip."""
-  network = getattr(model, frozen.TOKENIZER, None)
-  if not isinstance(network, autoencoder.Autoencoder):
+  if 'reconstruct' not in model.supported_tasks:
     raise ValueError(
       f'--workdir contains a run of {type(model).__name__}, which has no'
       f' {frozen.TOKENIZER}; give the directory of a run of a tokenizer.'
     )
-  shape = tuple(network.latent_shape(clip_shape))
+  shape = tuple(model.autoencoder.latent_shape(clip_shape))
   num_codes = model.apply({}, method=lambda model: model.autoencoder.num_codes)
   if not num_codes:
     return {'kind': 'latents', 'shape': shape, 'dtype': dtype}

@@ -5,9 +5,9 @@ arguments of that class: `{'name': 'models.dit.VideoDiT', 'width': 64}` stands
 for `vgen_jax.models.dit.VideoDiT(width=64)`. There is no registry: the name is
 the path of the file.
 
-If a class has a parameter `clip_shape`, `num_classes`, `vocab_size`,
-`action_width` or `audio_bands` and its spec does not set it, it is set from the
-data.
+If a class has a parameter `clip_shape`, or one with the name of a size in
+core/modalities.py (`num_classes`, `vocab_size`, ...), and its spec does not set
+it, it is set from the data.
 """
 
 from collections.abc import Mapping
@@ -19,6 +19,7 @@ from typing import Any
 import flax.linen as nn
 
 from vgen_jax.core import checks
+from vgen_jax.core import modalities
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Schema
 
@@ -47,10 +48,8 @@ def model(spec: Mapping[str, Any], schema: Schema) -> Any:
     )
   context = {
     'clip_shape': tuple(schema.clip_shape),
+    **modalities.sizes(schema),
     'num_classes': num_classes,
-    'vocab_size': schema.vocab_size,
-    'action_width': schema.action_width,
-    'audio_bands': schema.audio_bands,
   }
   return _build(_MODEL_PACKAGES, spec, context, 'config.model')
 

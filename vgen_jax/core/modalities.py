@@ -154,6 +154,21 @@ def keys(*origins: str) -> tuple[str, ...]:
   return tuple(dict.fromkeys(key for x in rows for key in x.keys))
 
 
+def timed() -> tuple[str, ...]:
+  """Returns the keys whose entries belong to a frame each."""
+  return tuple(key for x in TABLE if x.kind == 'frame' for key in x.keys)
+
+
+def untimed() -> tuple[str, ...]:
+  """Returns the keys that have neither frames nor pixels, as labels."""
+  return tuple(
+    key
+    for x in TABLE
+    if x.kind in ('clip', 'token') and 'h' not in x.axes
+    for key in x.keys
+  )
+
+
 def check_keys(
   given: Iterable[str], accepted: Iterable[str], owner: str
 ) -> None:

@@ -19,16 +19,12 @@ from typing import Any
 import numpy as np
 
 from vgen_jax.core import checks
+from vgen_jax.core import modalities
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Schema
 from vgen_jax.data import clips
 from vgen_jax.data import colors
-
-# Entries of a clip with a value per frame; their first axis is time.
-_TIMED = ('video', 'action', 'audio')
-# Entries that describe the whole clip.
-_UNTIMED = ('label', 'text', 'text_mask')
 
 
 class Transformed:
@@ -220,13 +216,15 @@ def resized(video_thwc: np.ndarray, shorter: int) -> np.ndarray:
 
 def _frames(clip: Clip, frame_t: np.ndarray) -> Clip:
   """Returns a clip with only these frames, in all entries that have frames."""
-  if unknown := sorted(set(clip) - {*_TIMED, *_UNTIMED}):
+  timed = ('video', *modalities.timed())
+  allowed = [*timed, *modalities.untimed()]
+  if unknown := sorted(set(clip) - set(allowed)):
     raise ValueError(
       f'config.data.source has clips with {unknown}, which Transformed cannot'
-      f' crop like the video. Allowed entries: {[*_TIMED, *_UNTIMED]}. Use the'
-      ' source directly, with the clip_shape that you need.'
+      f' crop like the video. Allowed entries: {allowed}. Use the source'
+      ' directly, with the clip_shape that you need.'
     )
-  return {k: x[frame_t] if k in _TIMED else x for k, x in clip.items()}
+  return {k: x[frame_t] if k in timed else x for k, x in clip.items()}
 
 
 def _span(num_frames: int, stride: int) -> int:

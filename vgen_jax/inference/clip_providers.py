@@ -9,6 +9,7 @@ from jax.sharding import PartitionSpec as P
 import numpy as np
 
 from vgen_jax.config import settings as settings_lib
+from vgen_jax.core import modalities
 from vgen_jax.core import pixels
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Condition
@@ -17,7 +18,6 @@ from vgen_jax.evaluation.metrics import base
 from vgen_jax.families.base import VideoModel
 from vgen_jax.inference import real_clips
 from vgen_jax.inference import sampling
-from vgen_jax.nn.bottlenecks import autoencoder
 from vgen_jax.runtime import sharding
 from vgen_jax.training import setup as setup_lib
 from vgen_jax.training.state import TrainState
@@ -64,18 +64,17 @@ class ClipProviders:
     self._train = real_clips.ShuffledSource(setup.source, setup.settings)
     self.context = setup.model.num_known or options.context
     self.num_codes = 0
-    if self._reconstructs():
+    if 'reconstruct' in setup.model.supported_tasks:
       size = lambda model: model.autoencoder.num_codes
       self.num_codes = setup.model.apply({}, method=size)
 
   def kinds(self) -> tuple[str, ...]:
     """Returns the kinds of clips that there are, such as `base.GENERATED`."""
     model = self._setup.model
-    generates = model.num_known < model.clip_shape[0]  # Not all frames known.
     available = {
-      base.GENERATED: generates,
-      base.PREDICTED: generates and 'known_video' in model.condition_keys,
-      base.RECONSTRUCTED: self._reconstructs(),
+      base.GENERATED: 'generate' in model.supported_tasks,
+      base.PREDICTED: 'predict' in model.supported_tasks,
+      base.RECONSTRUCTED: 'reconstruct' in model.supported_tasks,
       base.REAL: True,
       base.TRAIN: self.real.source is not self._setup.source,
     }
@@ -166,10 +165,6 @@ class ClipProviders:
       videos.append(chosen['video'])
     return videos
 
-  def _reconstructs(self) -> bool:
-    network = getattr(self._setup.model, 'autoencoder', None)
-    return isinstance(network, autoencoder.Autoencoder)
-
   def _generated(self, state: TrainState, first: int, num: int) -> base.Clips:
     condition = self._condition(first, num)
     known = {} if _needs_no_clips(condition) else self.real.clips(first, num)
@@ -242,4 +237,4 @@ class ClipProviders:
 
 def _needs_no_clips(condition: Condition) -> bool:
   """Returns whether a condition needs no real clips, as labels do not."""
-  return set(condition) <= {'label'}
+  return set(condition) <= set(modalities.keys('choice'))

@@ -10,6 +10,7 @@ from jax.sharding import PartitionSpec as P
 import numpy as np
 
 from vgen_jax.core import checks
+from vgen_jax.core import modalities
 from vgen_jax.core import pixels
 from vgen_jax.core import random
 from vgen_jax.core.types import Array
@@ -154,12 +155,23 @@ def _from_clips(
   model: VideoModel, source: pipeline.Source, num_clips: int, first: int
 ) -> Condition:
   """Returns the conditions that only clips have; {} if the model needs none."""
-  keys = set(model.condition_keys) & {'text', 'text_mask', 'action', 'audio'}
+  accepted = set(model.condition_keys)
+  keys = accepted & set(modalities.keys('data'))
   if not (keys or model.num_known):
     return {}
   clips = [source[i % len(source)] for i in range(first, first + num_clips)]
-  keys |= {'label'} & set(model.condition_keys)
-  condition = {key: np.stack([clip[key] for clip in clips]) for key in keys}
+  keys |= accepted & set(modalities.keys('choice'))
+  condition = {}
+  for key in keys:
+    if key not in clips[0]:
+      raise ValueError(
+        f'{type(model).__name__} is conditioned on {key!r}, but clips of'
+        f' {type(source).__name__} have {sorted(clips[0])}; use data that has'
+        f' {key!r}, or build the model without it.'
+      )
+    value = np.stack([clip[key] for clip in clips])
+    is_pixels = value.dtype == np.uint8
+    condition[key] = pixels.to_float(value) if is_pixels else value
   if model.num_known:
     video_bthwc = pixels.to_float(np.stack([clip['video'] for clip in clips]))
     known_t = np.arange(video_bthwc.shape[1]) < model.num_known

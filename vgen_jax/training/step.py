@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from vgen_jax.core import modalities
 from vgen_jax.core import pixels
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
@@ -92,15 +93,17 @@ def prepare(batch: Batch, step: int | Array) -> Batch:
     step: Number of steps made before.
 
   Returns:
-    The batch with float32 `video` in [-1, 1], and for each clip its `position`
-    in the batch and `step`, for losses that change over time.
+    The batch with float32 `video` in [-1, 1], as other pixels of it, and for
+    each clip its `position` in the batch and `step`, for losses that change
+    over time.
   """
   num_clips = len(jax.tree.leaves(dict(batch))[0])
   position_b = jnp.arange(num_clips)
   step_b = jnp.full(num_clips, step, jnp.int32)
   batch = {**batch, 'position': position_b, 'step': step_b}
-  if 'video' in batch and batch['video'].dtype == jnp.uint8:
-    batch['video'] = pixels.to_float(batch['video'])
+  for key in ('video', *modalities.keys('data')):
+    if key in batch and batch[key].dtype == jnp.uint8:
+      batch[key] = pixels.to_float(batch[key])
   return batch
 
 
