@@ -103,7 +103,7 @@ def test_its_size_reaches_the_family_and_its_networks(model):
 
 def test_it_reaches_the_loss_and_the_sampler(model):
   source = Depths()
-  with pipeline.batches(source, batch_size=3, seed=0, num_threads=0) as batches:
+  with pipeline.batches(source, batch_size=3, seed=0) as batches:
     batch = step_lib.prepare(next(iter(batches)), 0)
   index_b = np.asarray(batch['depth'][:, 0, 0]) / 10
   np.testing.assert_allclose(
