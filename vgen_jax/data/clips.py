@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from PIL import Image
 
+from vgen_jax.core import pixels
+
 # What to do with a video that is shorter than a clip.
 SHORT = ('error', 'loop', 'hold')
 
@@ -142,8 +144,7 @@ def with_channels(video_thwc: np.ndarray, num_channels: int) -> np.ndarray:
     return video_thwc
   if num_channels == 3:
     return np.repeat(video_thwc, 3, axis=-1)
-  luma_thw = video_thwc.astype(np.float32) @ np.float32([0.299, 0.587, 0.114])
-  return np.round(luma_thw).astype(np.uint8)[..., None]
+  return np.round(pixels.luma(video_thwc)).astype(np.uint8)[..., None]
 
 
 def mirrored(video_thwc: np.ndarray) -> np.ndarray:

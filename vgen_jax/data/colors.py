@@ -4,8 +4,10 @@ import math
 
 import numpy as np
 
+from vgen_jax.core import pixels
+
 # Luma and the two axes of chroma in the YIQ colours of NTSC.
-_YIQ = ((0.299, 0.587, 0.114), (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
+_YIQ = (pixels.LUMA, (0.596, -0.274, -0.322), (0.211, -0.523, 0.312))
 
 
 def recolored(

@@ -4,12 +4,12 @@ import jax.numpy as jnp
 import optax
 
 from vgen_jax.core import checks
+from vgen_jax.core import pixels
 from vgen_jax.core.types import Array
 
 KINDS = ('l1', 'l2', 'huber')
 
 _CLIP = (1, 2, 3, 4)  # Axes of a clip.
-_SMALLEST_SQUARE = 1e-10  # Bounds the PSNR of an exact reconstruction.
 
 
 def distance(kind: str, video_bthwc: Array, other_bthwc: Array) -> Array:
@@ -44,7 +44,7 @@ def psnr(video_bthwc: Array, other_bthwc: Array) -> Array:
   """
   error_bthwc = other_bthwc.astype(jnp.float32) - video_bthwc
   square_b = jnp.square(error_bthwc).mean(_CLIP)
-  return 10 * jnp.log10(4 / jnp.maximum(square_b, _SMALLEST_SQUARE)).mean()
+  return pixels.psnr(square_b, peak=2.0).mean()
 
 
 def check(kind: str) -> None:

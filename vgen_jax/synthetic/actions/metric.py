@@ -33,7 +33,7 @@ class ActionStepsExtractor(base.FeatureExtractor):
 
 
 class ActionsMetric(base.Metric):
-  """Values of `VALUES`, averaged over clips."""
+  """How well objects follow their actions, averaged over clips."""
 
   name = 'actions'
   datasets = (actions_source.Actions,)

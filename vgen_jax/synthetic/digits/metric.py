@@ -33,7 +33,7 @@ class DigitFeaturesExtractor(base.FeatureExtractor):
 
 
 class DigitsMetric(base.Metric):
-  """Values of `VALUES`; those of classes only if clips have labels."""
+  """Validity of moving digits, and class accuracy if clips have labels."""
 
   name = 'digits'
   datasets = (digits_source.MovingDigits,)

@@ -43,7 +43,7 @@ class FuturesExtractor(base.FeatureExtractor):
 
 
 class FuturesMetric(base.Metric):
-  """Values of `VALUES`, over several predictions for each past."""
+  """How well several predictions for each past cover all futures."""
 
   name = 'futures'
   sources = (base.PREDICTED,)

@@ -75,7 +75,7 @@ class ClipFeaturesExtractor(base.FeatureExtractor):
 
 
 class VerifierMetric(base.Metric):
-  """Values of `VALUES`, and the Frechet distance of the verifier's features.
+  """Validity, accuracy, coverage, and Frechet distance of verifier features.
 
   Attributes:
     verifier: Verifier of the dataset.
