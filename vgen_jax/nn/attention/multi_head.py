@@ -84,7 +84,7 @@ class MultiHeadAttention(nn.Module):
     is_causal: bool = False,
     window: int | None = None,
   ) -> Array:
-    """Returns what each token reads from the tokens it attends to, `[b, n, d]`.
+    """Returns the output of attention for each token, `[b, n, d]`.
 
     Args:
       x_bnd: Tokens that attend. The axis b may be several axes.
@@ -138,7 +138,7 @@ class MultiHeadAttention(nn.Module):
     *,
     angle_1p: Array | None = None,
   ) -> tuple[Array, cache.KeyValues]:
-    """Returns what one token reads from a cache, and the cache with the token.
+    """Returns the output for one token, and the cache that includes the token.
 
     Args:
       x_b1d: Token at a position.
