@@ -107,12 +107,15 @@ class MultiHeadAttention(nn.Module):
         f' mask_bnm={None if mask_bnm is None else mask_bnm.shape}; a window'
         ' needs is_causal=True and no mask_bnm.'
       )
+    query_bnae = self._query(x_bnd, angle_np)
     if key_values is None:
       key_values = self.key_values(x_bnd, angle_np)
     n = x_bnd.shape[-2]
     if window is not None and window < n:
       mask_bnm, is_causal = cache.window_mask(n, window), False
-    return self._attend(x_bnd, key_values, angle_np, mask_bnm, is_causal)
+    return self._attend(
+      query_bnae, key_values, mask_bnm, is_causal, x_bnd.shape
+    )
 
   def key_values(
     self, x_bmd: Array, angle_mp: Array | None = None
@@ -149,21 +152,29 @@ class MultiHeadAttention(nn.Module):
     """
     cached = cache.write(cached, self.key_values(x_b1d, angle_1p), position)
     mask_11m = cache.filled_mask(cached, position)
-    return self._attend(x_b1d, cached, angle_1p, mask_11m, False), cached
+    query_b1ae = self._query(x_b1d, angle_1p)
+    y_b1d = self._attend(query_b1ae, cached, mask_11m, False, x_b1d.shape)
+    return y_b1d, cached
 
-  def _attend(
-    self,
-    x_bnd: Array,
-    key_values: cache.KeyValues,
-    angle_np: Array | None,
-    mask_bnm: Array | None,
-    is_causal: bool,
-  ) -> Array:
+  def _query(self, x_bnd: Array, angle_np: Array | None) -> Array:
     query_bnae = self._split(self.query(x_bnd))
     if self.qk_norm:
       query_bnae = self.query_norm(query_bnae)
-    if angle_np is not None:
-      query_bnae = embeddings.rotate(query_bnae, angle_np)
+    return (
+      query_bnae
+      if angle_np is None
+      else embeddings.rotate(query_bnae, angle_np)
+    )
+
+  def _attend(
+    self,
+    query_bnae: Array,
+    key_values: cache.KeyValues,
+    mask_bnm: Array | None,
+    is_causal: bool,
+    shape: tuple[int, ...],
+  ) -> Array:
+    """Returns the output of attention for tokens of a shape."""
     y_bnae = attention.attend(
       query_bnae,
       *key_values,
@@ -171,7 +182,7 @@ class MultiHeadAttention(nn.Module):
       mask_bnm=mask_bnm,
       implementation=self.implementation,
     )
-    return self.out(y_bnae.reshape(x_bnd.shape))
+    return self.out(y_bnae.reshape(shape))
 
   def _split(self, x_bnd: Array) -> Array:
     """Returns tokens split into heads, `[b, n, a, e]`, with a single axis b."""

@@ -198,8 +198,12 @@ class _Block(nn.Module):
     drop = functools.partial(self.drop, deterministic=not train)
     y_bnd, cached = self.norm(x_bnd, context.label_b), None
     if kv_cache is None:
+      # Keys and values before queries: the order of these products sets the
+      # order, and so the rounding, in which their gradients are added.
+      key_values = self.attention.key_values(y_bnd, context.angle_np)
       y_bnd = self.attention(
         y_bnd,
+        key_values,
         angle_np=context.angle_np,
         is_causal=self.is_causal,
         window=window,
