@@ -21,10 +21,10 @@ import numpy as np
 
 from vgen_jax.evaluation.scores import frechet
 from vgen_jax.pretrained import i3d
-from vgen_jax.synthetic.world import corruptions
-from vgen_jax.synthetic.world import rerendering
 from vgen_jax.synthetic.world import source as world_lib
-from vgen_jax.synthetic.world import verifier as judge_lib
+from vgen_jax.synthetic.world import verifier as verifier_lib
+from vgen_jax.synthetic.world.corruptions import registry as corruptions
+from vgen_jax.synthetic.world.corruptions import rerendering
 
 
 def main() -> None:
@@ -35,13 +35,15 @@ def main() -> None:
   args = parser.parse_args()
   rows = {}
   world = world_lib.World((16, 64, 64, 3))
-  judge = judge_lib.Verifier(world)
-  clips = rerendering.draw(world, 64)
+  verifier = verifier_lib.Verifier(world)
+  clips = rerendering.generate(world, 64)
   blurred = corruptions.corrupt(clips, 'blur', 1.5, 0)
-  rows['judge, real clips'] = speed(
-    lambda: judge.measure(clips.video_bthwc), 64
+  rows['verifier, real clips'] = speed(
+    lambda: verifier.features(clips.video_bthwc), 64
   )
-  rows['judge, blurred clips'] = speed(lambda: judge.measure(blurred), 64)
+  rows['verifier, blurred clips'] = speed(
+    lambda: verifier.features(blurred), 64
+  )
   rng = np.random.default_rng(0)
   for width in (400, 2048):
     features = rng.standard_normal((64, width)).astype(np.float32)

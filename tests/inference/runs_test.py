@@ -167,7 +167,7 @@ def test_evaluate_writes_values_and_protocol(run):
   )
   assert list(clips['title'][:2]) == ['right', 'down-right']
   verifier = verifier_lib.Verifier(run.source)
-  assert list(verifier.measure(clips['real']).label_b) == [0, 1, 2, 3]
+  assert list(verifier.features(clips['real']).label_b) == [0, 1, 2, 3]
 
 
 def test_averages_and_parameters_give_different_values(workdir):

@@ -1,4 +1,4 @@
-"""Plain numpy that looks at pixels only: a tracker and a bilinear reader."""
+"""A tracker and a bilinear warp in plain NumPy, which only use pixels."""
 
 import types
 
@@ -7,12 +7,12 @@ import pytest
 
 
 def saturation(video: np.ndarray) -> np.ndarray:
-  """The largest channel less the smallest; 0 on grey grounds."""
+  """The largest channel minus the smallest; 0 on grey backgrounds."""
   return video.max(-1).astype(float) - video.min(-1)
 
 
 def centroid(weight_thw: np.ndarray) -> np.ndarray:
-  """Centre of mass `[t, 2]`, (x, y), of what is heavy in each frame."""
+  """Centre of mass `[t, 2]`, (x, y), of the weights of each frame."""
   total_t = weight_thw.sum((1, 2))
   x_t = (weight_thw.sum(1) * np.arange(weight_thw.shape[2])).sum(1) / total_t
   y_t = (weight_thw.sum(2) * np.arange(weight_thw.shape[1])).sum(1) / total_t
@@ -20,12 +20,12 @@ def centroid(weight_thw: np.ndarray) -> np.ndarray:
 
 
 def track(video: np.ndarray) -> np.ndarray:
-  """Where the one colourful thing of a clip is, `[t, 2]`."""
+  """Position of the only colourful object of a clip, `[t, 2]`."""
   return centroid(saturation(video))
 
 
 def warp(image_hwc: np.ndarray, flow_hw2: np.ndarray) -> np.ndarray:
-  """out(p) = image(p + flow(p)), bilinear, continued by its edges."""
+  """Returns image(p + flow(p)), interpolated, padded with its edges."""
   h, w, _ = image_hwc.shape
   y, x = np.mgrid[:h, :w]
   x = np.clip(x + flow_hw2[..., 0], 0, w - 1)
@@ -40,7 +40,7 @@ def warp(image_hwc: np.ndarray, flow_hw2: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope='session')
 def look():
-  """What can be seen without being told."""
+  """Functions that measure clips by their pixels."""
   return types.SimpleNamespace(
     saturation=saturation, centroid=centroid, track=track, warp=warp
   )

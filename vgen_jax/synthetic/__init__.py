@@ -1,1 +1,1 @@
-"""Synthetic datasets, one folder each, with verifiers for what they show."""
+"""Synthetic datasets, one folder each, with verifiers and metrics."""

@@ -12,7 +12,7 @@ from vgen_jax.config import loading as config_lib
 from vgen_jax.inference import hooks
 from vgen_jax.inference import runs
 from vgen_jax.synthetic.world import tracking
-from vgen_jax.synthetic.world import verifier as judge_lib
+from vgen_jax.synthetic.world import verifier as verifier_lib
 from vgen_jax.training import loop
 
 CONFIG = pathlib.Path(__file__).parents[3] / 'configs/vae_world.py'
@@ -20,7 +20,7 @@ NUM_CLIPS = 256
 # Tolerances for a soft blob of any colour that moves like all objects: a normal
 # prior also covers latents between those of two colours.
 SOFT = dataclasses.replace(
-  judge_lib.LOOSE,
+  verifier_lib.LOOSE,
   path_error=(0.1, 0.025),
   size_error=0.5,
   size_change=0.5,
@@ -76,11 +76,11 @@ def failures(run: runs.Run, uses_latents: bool = True) -> set[str]:
   psnr = lambda x: float(10 * np.log10(4 / np.square(x - video).mean()))
   centre = lambda x: tracking.track(x, world).center_bt2
   pixels = np.clip((np.asarray(reconstructed[0]) + 1) * 127.5, 0, 255)
-  judge = judge_lib.Verifier(world)
-  assert judge.valid(judge.measure(clips), SOFT).mean() > 0.99
-  measured = judge.measure(run.sample(NUM_CLIPS))
-  valid_b = judge.valid(measured, SOFT)
-  count_k = np.bincount(measured.factors['direction'][valid_b], minlength=8)
+  verifier = verifier_lib.Verifier(world)
+  assert verifier.valid(verifier.features(clips), SOFT).mean() > 0.99
+  features = verifier.features(run.sample(NUM_CLIPS))
+  valid_b = verifier.valid(features, SOFT)
+  count_k = np.bincount(features.factors['direction'][valid_b], minlength=8)
   share_k = count_k / max(count_k.sum(), 1)
   numbers = {
     'psnr': psnr(reconstructed[0]),

@@ -11,6 +11,8 @@ from vgen_jax.config import loading as config_lib
 from vgen_jax.evaluation.metrics import baselines
 from vgen_jax.inference import hooks
 from vgen_jax.inference import runs
+from vgen_jax.synthetic import bounces
+from vgen_jax.synthetic import drawing as drawing_lib
 from vgen_jax.synthetic.world import drawing
 from vgen_jax.synthetic.world import motion
 from vgen_jax.synthetic.world import source as world_lib
@@ -84,11 +86,11 @@ def rendered(world, speed: float = 1.0) -> np.ndarray:
     straight_t2 = truth.center_t2[0] + truth.velocity_2 * clock_t[:, None]
     high = np.array([w, h]) - 1 - truth.radius
     clips.append(
-      drawing.paint(
+      drawing.render(
         factors['shape'],
         truth.radius,
-        world_lib.fold(straight_t2, truth.radius, high),
-        np.array(world_lib.COLORS[factors['color']]),
+        bounces.fold(straight_t2, truth.radius, high),
+        np.array(drawing_lib.COLORS[factors['color']]),
         (3 * t, h, w, 3),
       )
     )

@@ -1,4 +1,4 @@
-"""Tests of source.py: what is told is done, one frame later."""
+"""Tests of source.py: actions take effect one frame later."""
 
 import numpy as np
 import pytest
@@ -8,51 +8,51 @@ from vgen_jax.synthetic.actions import source
 SHAPE = (16, 32, 32, 3)
 
 
-def told_and_done(look, world, number=60):
-  """Actions, moves of the tracked object, and which of them met a wall."""
-  told, done, wall = [], [], []
+def requested_and_actual(look, world, number=60):
+  """Actions, motion of the tracked object, and which steps meet a wall."""
+  requested, actual, wall = [], [], []
   for i in range(number):
     clip = world[i]
     center_t2 = look.track(clip['video'])
-    told.append(clip['action'][:-1])
-    done.append(np.diff(center_t2, axis=0))
+    requested.append(clip['action'][:-1])
+    actual.append(np.diff(center_t2, axis=0))
     radius = 0.08 * 32
     after = center_t2[1:]
     wall.append(((after < radius + 0.15) | (after > 30.85 - radius)).any(1))
-  return np.array(told), np.array(done), np.array(wall)
+  return np.array(requested), np.array(actual), np.array(wall)
 
 
-def agreement(told, done):
-  return np.corrcoef(told.ravel(), done.ravel())[0, 1]
+def agreement(requested, actual):
+  return np.corrcoef(requested.ravel(), actual.ravel())[0, 1]
 
 
 @pytest.mark.parametrize('continuous', [False, True])
-def test_actions_are_seen_in_the_moves(continuous, look):
+def test_motion_follows_the_actions(continuous, look):
   world = source.Actions(SHAPE, continuous=continuous)
-  told, done, wall = told_and_done(look, world)
+  requested, actual, wall = requested_and_actual(look, world)
   free = ~wall
   assert free.mean() > 0.5
-  assert agreement(told[free], done[free]) > 0.995
-  assert agreement(told, done) > 0.9  # Walls stop some.
+  assert agreement(requested[free], actual[free]) > 0.995
+  assert agreement(requested, actual) > 0.9  # Walls stop some.
   step = 32 / 16
-  np.testing.assert_allclose(done[free], step * told[free], atol=0.25)
-  shuffled = np.random.default_rng(0).permutation(told)
-  assert abs(agreement(shuffled, done)) < 0.2
-  late = agreement(told[:, :-1][free[:, 1:]], done[:, 1:][free[:, 1:]])
-  assert late < 0.75  # An action taken for that of the next frame.
+  np.testing.assert_allclose(actual[free], step * requested[free], atol=0.25)
+  shuffled = np.random.default_rng(0).permutation(requested)
+  assert abs(agreement(shuffled, actual)) < 0.2
+  late = agreement(requested[:, :-1][free[:, 1:]], actual[:, 1:][free[:, 1:]])
+  assert late < 0.75  # Actions that take effect a frame too late.
 
 
-def test_moves_are_five_and_last():
+def test_actions_are_five_and_persist():
   world = source.Actions(SHAPE)
   action = np.stack([world[i]['action'] for i in range(200)])
   moves, counts = np.unique(action.reshape(-1, 2), axis=0, return_counts=True)
   assert sorted(map(tuple, moves)) == sorted(source.MOVES)
-  assert counts.min() / counts.sum() > 0.1  # To rest is rarer.
+  assert counts.min() / counts.sum() > 0.1  # Resting is the rarest.
   stays = (action[:, 1:] == action[:, :-1]).all(-1).mean()
   assert stays == pytest.approx(0.6 + 0.4 / 5, abs=0.04)
 
 
-def test_continuous_actions_are_of_any_direction_but_not_long():
+def test_continuous_actions_have_any_direction_and_bounded_length():
   world = source.Actions(SHAPE, continuous=True)
   action = np.concatenate([world[i]['action'] for i in range(100)])
   length = np.linalg.norm(action, axis=-1)
@@ -61,7 +61,7 @@ def test_continuous_actions_are_of_any_direction_but_not_long():
   assert len(np.unique(action, axis=0)) > 300
 
 
-def test_walls_stop_and_truth_says_so(look):
+def test_truth_states_which_steps_walls_stop(look):
   world = source.Actions(SHAPE)
   stopped = 0
   for i in range(60):
@@ -72,7 +72,7 @@ def test_walls_stop_and_truth_says_so(look):
     moved = np.linalg.norm(np.diff(center_t2, axis=0), axis=1)
     wanted = truth.step * np.linalg.norm(clip['action'][:-1], axis=1)
     short_t = moved < wanted - 0.3
-    # What stops by less than the tracker's error is no matter.
+    # Walls may shorten steps by less than the tracker's error.
     assert not (short_t & ~truth.stopped_t[:-1]).any()
     stopped += short_t.sum()
   assert stopped > 10

@@ -1,4 +1,4 @@
-"""Who does as it is told passes; all who do something else fail."""
+"""Tests of actions/verifier.py: real clips pass, clips of other motion fail."""
 
 import functools
 
@@ -18,17 +18,19 @@ each_world = pytest.mark.parametrize(
 @functools.cache
 def clips(shape, continuous, count=48):
   world = actions_lib.Actions(shape, 'test', continuous=continuous)
-  drawn = [world[i] for i in range(count)]
-  return world, *(np.stack([d[k] for d in drawn]) for k in ('video', 'action'))
+  clip_list = [world[i] for i in range(count)]
+  return world, *(
+    np.stack([d[k] for d in clip_list]) for k in ('video', 'action')
+  )
 
 
 def grain(video, level):
-  drawn = np.random.default_rng(0).normal(0, level, video.shape)
-  return np.clip(video + drawn, 0, 255).astype(np.uint8)
+  clip_list = np.random.default_rng(0).normal(0, level, video.shape)
+  return np.clip(video + clip_list, 0, 255).astype(np.uint8)
 
 
 @each_world
-def test_real_clips_do_as_they_are_told(shape, continuous):
+def test_real_clips_follow_their_actions(shape, continuous):
   world, video, action = clips(shape, continuous)
   report = verifier.report(world, video, action)
   assert report['accuracy'] == report['object_presence'] == 1
@@ -41,16 +43,16 @@ def test_real_clips_do_as_they_are_told(shape, continuous):
     assert verifier.report(world, changed, action)['accuracy'] > 0.97
 
 
-def test_centres_are_those_of_the_truth():
+def test_motion_equals_the_truth():
   world, video, action = clips(SHAPES[0], False)
-  found = verifier.measure(world, video, action)
+  found = verifier.compute_features(world, video, action)
   for i in range(len(video)):
     moved = np.diff(world.truth(i).center_t2, axis=0)
     np.testing.assert_allclose(found.moved_bs2[i], moved, atol=0.15)
-    np.testing.assert_allclose(found.told_bs2[i], moved, atol=0.15)
+    np.testing.assert_allclose(found.requested_bs2[i], moved, atol=0.15)
 
 
-CHEATS = {
+CORRUPTIONS = {
   'another clip': lambda v, rng: np.roll(v, 1, 0),
   'a frame late': lambda v, rng: np.concatenate([v[:, :1], v[:, :-1]], 1),
   'still': lambda v, rng: np.repeat(v[:, :1], v.shape[1], 1),
@@ -64,29 +66,29 @@ CHEATS = {
 
 
 @each_world
-@pytest.mark.parametrize('cheat', CHEATS)
-def test_what_does_something_else_fails(shape, continuous, cheat):
+@pytest.mark.parametrize('name', CORRUPTIONS)
+def test_corrupted_clips_do_not_follow_their_actions(shape, continuous, name):
   world, video, action = clips(shape, continuous)
-  changed = CHEATS[cheat](video, np.random.default_rng(0)).astype(np.uint8)
+  changed = CORRUPTIONS[name](video, np.random.default_rng(0)).astype(np.uint8)
   report = verifier.report(world, changed, action)
   assert report['accuracy'] < 0.8
   assert report['accuracy_moving'] < 0.76
   assert report['error'] > 0.3 * world.step
   assert report['correlation'] < 0.8
-  if cheat in ('still', 'nothing', 'noise'):
+  if name in ('still', 'nothing', 'noise'):
     assert report['accuracy_moving'] == 0
     assert report['correlation'] == 0
 
 
-def test_the_rest_is_graded():
-  """Shaken a little, it errs a little; told another thing, it is at chance."""
+def test_partial_agreement_gives_intermediate_values():
+  """Shifted frames err a little; with other actions accuracy is at chance."""
   world, video, action = clips(SHAPES[0], False)
   rng = np.random.default_rng(0)
   shift = rng.integers(-1, 2, (*video.shape[:2], 2))
-  shaken = video.copy()
+  shifted = video.copy()
   for b, t in np.ndindex(*video.shape[:2]):
-    shaken[b, t] = np.roll(video[b, t], shift[b, t], (0, 1))
-  report = verifier.report(world, shaken, action)
+    shifted[b, t] = np.roll(video[b, t], shift[b, t], (0, 1))
+  report = verifier.report(world, shifted, action)
   assert 0.1 < report['accuracy'] < 0.9
   assert 0.5 < report['correlation'] < 0.95
   moves = np.array(actions_lib.MOVES, np.float32)
@@ -96,23 +98,23 @@ def test_the_rest_is_graded():
   assert abs(report['correlation']) < 0.15
 
 
-def test_a_frame_without_its_object_is_a_fault():
+def test_a_frame_without_the_object_counts_as_wrong():
   world, video, action = clips(SHAPES[0], False)
   gone = video.copy()
   gone[:, 5] = 60
-  found = verifier.measure(world, gone, action)
-  assert not found.seen_bt[:, 5].any()
-  assert found.seen_bt[:, 6:].all()
+  found = verifier.compute_features(world, gone, action)
+  assert not found.visible_bt[:, 5].any()
+  assert found.visible_bt[:, 6:].all()
   wanted = np.ones(15, bool)
   wanted[4:6] = False
-  np.testing.assert_array_equal(found.right_bs, np.tile(wanted, (48, 1)))
+  np.testing.assert_array_equal(found.correct_bs, np.tile(wanted, (48, 1)))
   two = np.maximum(video, video[:, :, ::-1, ::-1])
   assert verifier.report(world, two, action)['object_presence'] < 0.5
 
 
-def test_clips_of_another_shape_are_an_error():
+def test_clips_of_another_shape_are_rejected():
   world, video, action = clips(SHAPES[0], False)
-  with pytest.raises(ValueError, match='judge by a world'):
-    verifier.measure(world, video[:, :, :-1], action)
+  with pytest.raises(ValueError, match='Verify with a dataset'):
+    verifier.compute_features(world, video[:, :, :-1], action)
   with pytest.raises(ValueError, match='Axis'):
-    verifier.measure(world, video, action[:, :-1])
+    verifier.compute_features(world, video, action[:, :-1])

@@ -1,26 +1,27 @@
-"""Tests of synthetic/bounce/source.py: straight between walls, anew at each."""
+"""Tests of bounce/source.py: straight motion, random velocity at walls."""
 
 import numpy as np
 import pytest
 
+from vgen_jax.synthetic import bounces
+from vgen_jax.synthetic import drawing as drawing_lib
 from vgen_jax.synthetic.bounce import source
-from vgen_jax.synthetic.world import source as world_lib
 
 SHAPE = (24, 32, 32, 3)
 
 
-def obeys(center_t2, low, high) -> tuple[bool, int]:
-  """Whether a tracked path keeps the rule, and how many contacts show it."""
+def follows_rule(center_t2, low, high) -> tuple[bool, int]:
+  """Returns whether a path follows the rule, and its number of contacts."""
   wall_t = ((center_t2 < low + 0.15) | (center_t2 > high - 0.15)).any(1)
   step = np.diff(center_t2, axis=0)
   good, contacts = True, 0
   for i in range(2, len(center_t2) - 1):
-    if not wall_t[i - 2 : i + 2].any():  # In the open, it goes straight on.
+    if not wall_t[i - 2 : i + 2].any():  # Straight away from walls.
       good &= abs(step[i] - step[i - 1]).max() < 0.25
     if wall_t[i] and not wall_t[[i - 2, i - 1, i + 1]].any():
       contacts += 1
       before, after = step[i - 2], step[i]
-      # Elastic walls would keep one component, and the size of the other.
+      # Elastic walls would keep the magnitude of both components.
       good &= bool((abs(abs(after) - abs(before)) > 1e-3).all())
       inwards = np.where(center_t2[i] < low + 0.15, 1, 0)
       inwards -= np.where(center_t2[i] > high - 0.15, 1, 0)
@@ -28,36 +29,36 @@ def obeys(center_t2, low, high) -> tuple[bool, int]:
   return bool(good), contacts
 
 
-def test_the_rule_is_kept_in_the_pixels(look):
+def test_pixels_follow_the_rule(look):
   world = source.Bounce(SHAPE)
   contacts = 0
   for i in range(40):
     truth = world.truth(i)
     center_t2 = look.track(world[i]['video'])
     np.testing.assert_allclose(center_t2, truth.center_nt2[0], atol=0.1)
-    good, number = obeys(center_t2, truth.radius, 31 - truth.radius)
+    good, number = follows_rule(center_t2, truth.radius, 31 - truth.radius)
     assert good
     contacts += number
   assert contacts > 30
 
 
-def test_elastic_walls_would_be_noticed():
+def test_elastic_walls_violate_the_rule():
   low, high = np.full(2, 3.0), np.full(2, 28.0)
   rng = np.random.default_rng(0)
-  verdicts = []
+  results = []
   for _ in range(20):
     straight = rng.uniform(5, 20, 2) + np.outer(
       np.arange(24), rng.uniform(1, 2, 2)
     )
-    path = world_lib.fold(straight, low, high)
-    good, number = obeys(path, 3.0, 28.0)
+    path = bounces.fold(straight, low, high)
+    good, number = follows_rule(path, 3.0, 28.0)
     if number:
-      verdicts.append(good)
-  assert len(verdicts) > 5
-  assert not any(verdicts)
+      results.append(good)
+  assert len(results) > 5
+  assert not any(results)
 
 
-def test_truth_tells_contacts_and_velocities(look):
+def test_truth_has_contacts_and_velocities(look):
   world = source.Bounce(SHAPE)
   for i in range(20):
     truth = world.truth(i)
@@ -75,7 +76,7 @@ def test_truth_tells_contacts_and_velocities(look):
     np.testing.assert_array_equal(changed_t, truth.contact_nt[0, 1:])
 
 
-def test_directions_after_a_wall_are_many():
+def test_directions_after_a_wall_vary():
   world = source.Bounce(SHAPE)
   after = []
   for i in range(300):
@@ -90,14 +91,14 @@ def test_directions_after_a_wall_are_many():
   assert 0.4 < (after[:, 1] > 0).mean() < 0.6
 
 
-def test_two_objects_hide_one_another_in_order(look):
+def test_later_objects_hide_earlier_ones(look):
   world = source.Bounce(SHAPE, num_objects=2)
   met = 0
   for i in range(30):
     truth, video = world.truth(i), world[i]['video'].astype(float)
     assert truth.colors[0] != truth.colors[1]
     first, second = truth.alpha_nthw
-    colors = [np.array(world_lib.COLORS[name]) for name in truth.colors]
+    colors = [np.array(drawing_lib.COLORS[name]) for name in truth.colors]
     assert abs(video[second == 1] - colors[1]).max() <= 1
     alone = (first == 1) & (second == 0)
     assert abs(video[alone] - colors[0]).max() <= 1

@@ -1,4 +1,4 @@
-"""Tests of source.py: what goes wrong shows where it is labelled."""
+"""Tests of source.py: anomalies are visible in the labelled frames only."""
 
 import numpy as np
 
@@ -7,9 +7,9 @@ from vgen_jax.synthetic.crowd import source
 SHAPE = (16, 32, 32, 3)
 
 
-def alarms(look, video, num_objects=5) -> np.ndarray:
-  """Frames in which some lane does not go on as before, by its pixels."""
-  alarm_t = np.zeros(len(video), bool)
+def detect_anomalies(look, video, num_objects=5) -> np.ndarray:
+  """Frames in which the pixels of a lane show an anomaly."""
+  detected_t = np.zeros(len(video), bool)
   for lane in np.split(np.arange(video.shape[1] // 5 * 5), num_objects):
     strip = video[:, lane[0] : lane[-1] + 1].astype(float)
     weight = look.saturation(strip)
@@ -20,37 +20,37 @@ def alarms(look, video, num_objects=5) -> np.ndarray:
     for t in range(2, len(video)):
       jump = min(abs(step_t[t] - step_t[t - 1]), abs(step_t[t] - step_t[t - 2]))
       recolor = abs(color_t3[t] - color_t3[t - 1]).max()
-      alarm_t[t] |= jump > 0.5 or recolor > 0.4
-  return alarm_t
+      detected_t[t] |= jump > 0.5 or recolor > 0.4
+  return detected_t
 
 
-def test_anomalies_show_where_labelled_and_nowhere_else(look):
-  # 5 lanes of 8 pixels each: none reaches into another.
-  world = source.Crowd((16, 40, 40, 3), share=0.7)
+def test_anomalies_are_visible_in_labelled_frames_only(look):
+  # 5 lanes of 8 pixels each, which do not overlap.
+  world = source.Crowd((16, 40, 40, 3), anomaly_rate=0.7)
   kinds, wrong = [], 0
   for i in range(60):
     truth = world.truth(i)
-    alarm_t = alarms(look, world[i]['video'])
-    np.testing.assert_array_equal(alarm_t, truth.anomalous_t)
-    wrong += not np.array_equal(alarm_t, np.roll(truth.anomalous_t, 1))
+    detected_t = detect_anomalies(look, world[i]['video'])
+    np.testing.assert_array_equal(detected_t, truth.anomalous_t)
+    wrong += not np.array_equal(detected_t, np.roll(truth.anomalous_t, 1))
     kinds.append(truth.anomaly)
   happened = sum(kind is not None for kind in kinds)
   assert 0.5 < happened / 60 < 0.9
   assert set(kinds) == {None, *source.ANOMALIES}
-  assert wrong == happened  # Labels a frame late would not do.
+  assert wrong == happened  # Labels that are a frame late would not match.
 
 
-def test_a_crowd_to_learn_from_is_normal(look):
-  world = source.Crowd((16, 40, 40, 3), share=0.0)
+def test_with_rate_0_there_are_no_anomalies(look):
+  world = source.Crowd((16, 40, 40, 3), anomaly_rate=0.0)
   for i in range(15):
-    assert not alarms(look, world[i]['video']).any()
+    assert not detect_anomalies(look, world[i]['video']).any()
     assert not world.truth(i).anomalous_t.any()
     assert (world.truth(i).anomaly, world.truth(i).culprit) == (None, -1)
 
 
-def test_each_kind_is_what_it_is_called():
+def test_each_anomaly_changes_what_its_name_says():
   for kind in source.ANOMALIES:
-    world = source.Crowd(SHAPE, anomalies=(kind,), share=1.0)
+    world = source.Crowd(SHAPE, anomalies=(kind,), anomaly_rate=1.0)
     for i in range(30):
       truth = world.truth(i)
       assert truth.anomaly == kind
@@ -71,12 +71,12 @@ def test_each_kind_is_what_it_is_called():
       np.testing.assert_array_equal(recolored, wanted)
       others = np.delete(step_nt, truth.culprit, axis=0)
       np.testing.assert_allclose(others, others[:, :1].repeat(15, 1))
-      assert len(np.unique(np.sign(others))) == 1  # All to one side.
+      assert len(np.unique(np.sign(others))) == 1  # All in one direction.
 
 
-def test_truth_is_in_the_pixels_and_inside_the_frame():
+def test_pixels_show_the_truth_within_the_frame():
   for shape, num in ((SHAPE, 5), ((8, 12, 16, 3), 3), ((32, 64, 64, 3), 12)):
-    world = source.Crowd(shape, num_objects=num, share=1.0)
+    world = source.Crowd(shape, num_objects=num, anomaly_rate=1.0)
     for i in range(12):
       truth, video = world.truth(i), world[i]['video'].astype(float)
       assert (truth.center_nt2 >= truth.radius - 1e-6).all()

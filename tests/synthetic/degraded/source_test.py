@@ -1,4 +1,4 @@
-"""Tests of source.py: its parameters undo, or redo, the harm."""
+"""Tests of source.py: the truth reproduces each degradation."""
 
 import numpy as np
 import pytest
@@ -13,28 +13,31 @@ def pairs(number=12, **kwargs):
   world = source.Degraded(SHAPE, **kwargs)
   for i in range(number):
     clip = world[i]
-    clean, harm = clip['video'].astype(float), clip['degraded'].astype(float)
-    yield clean, harm, world.truth(i)
+    clean, degraded = (
+      clip['video'].astype(float),
+      clip['degraded'].astype(float),
+    )
+    yield clean, degraded, world.truth(i)
 
 
-def test_noise_is_as_strong_as_told_and_white():
-  told, seen = [], []
-  for clean, harm, truth in pairs(kind='noise'):
-    noise = (harm - clean) / 255
-    told.append(truth.noise)
-    seen.append(noise.std())
+def test_noise_is_white_and_of_the_given_strength():
+  expected, measured = [], []
+  for clean, degraded, truth in pairs(kind='noise'):
+    noise = (degraded - clean) / 255
+    expected.append(truth.noise)
+    measured.append(noise.std())
     assert abs(noise.mean()) < 0.003
     neighbours = (noise[:, 1:] * noise[:, :-1]).mean() / noise.var()
     frames = (noise[1:] * noise[:-1]).mean() / noise.var()
     assert max(abs(neighbours), abs(frames)) < 0.04
-  np.testing.assert_allclose(seen, told, rtol=0.04)
-  assert not np.allclose(seen, told[::-1], rtol=0.04)
-  assert 0.02 <= min(told) < max(told) <= 0.1
+  np.testing.assert_allclose(measured, expected, rtol=0.04)
+  assert not np.allclose(measured, expected[::-1], rtol=0.04)
+  assert 0.02 <= min(expected) < max(expected) <= 0.1
 
 
-def test_the_kernel_on_the_clean_clip_gives_the_input():
+def test_the_kernel_blurs_the_clean_clip_to_the_degraded_one():
   kernels = [truth.kernel_k for _, _, truth in pairs(kind='blur')]
-  for k, (clean, harm, truth) in enumerate(pairs(kind='blur')):
+  for k, (clean, degraded, truth) in enumerate(pairs(kind='blur')):
     blur = lambda kernel, clean=clean: ndimage.correlate1d(
       ndimage.correlate1d(clean, kernel, axis=1, mode='nearest'),
       kernel,
@@ -42,39 +45,39 @@ def test_the_kernel_on_the_clean_clip_gives_the_input():
       mode='nearest',
     )
     assert truth.kernel_k.sum() == pytest.approx(1)
-    assert abs(blur(truth.kernel_k) - harm).max() < 0.51
-    assert abs(blur(kernels[k - 1]) - harm).max() > 1
-    assert abs(clean - harm).max() > 10
+    assert abs(blur(truth.kernel_k) - degraded).max() < 0.51
+    assert abs(blur(kernels[k - 1]) - degraded).max() > 1
+    assert abs(clean - degraded).max() > 10
 
 
-def test_the_matrix_of_a_cast_is_found_again():
-  for clean, harm, truth in pairs(kind='cast'):
+def test_least_squares_finds_the_matrix_of_a_cast():
+  for clean, degraded, truth in pairs(kind='cast'):
     solved, *_ = np.linalg.lstsq(
-      clean.reshape(-1, 3), harm.reshape(-1, 3), rcond=None
+      clean.reshape(-1, 3), degraded.reshape(-1, 3), rcond=None
     )
     np.testing.assert_allclose(solved.T, truth.matrix_33, atol=0.005)
     assert abs(solved - truth.matrix_33).max() > 0.02  # Not transposed.
     assert abs(truth.matrix_33 - np.eye(3)).max() > 0.02
-    assert harm.min() > 0  # Nothing is cut off.
-    assert harm.max() < 255
+    assert degraded.min() > 0  # Nothing is clipped.
+    assert degraded.max() < 255
 
 
 @pytest.mark.parametrize('factor', [2, 4])
-def test_a_pixel_of_low_resolution_is_a_mean(factor):
-  for clean, harm, truth in pairs(4, kind='low_resolution', factor=factor):
+def test_a_low_resolution_pixel_is_a_mean(factor):
+  for clean, degraded, truth in pairs(4, kind='low_resolution', factor=factor):
     assert truth.factor == factor
     parts = [
       clean[:, y::factor, x::factor]
       for y in range(factor)
       for x in range(factor)
     ]
-    assert abs(np.mean(parts, axis=0) - harm).max() < 0.51
-    assert abs(parts[0] - harm).mean() > 1  # Not just every other pixel.
-    large = np.repeat(np.repeat(harm, factor, 1), factor, 2)
-    assert abs(large - clean).mean() > 2  # There is detail to win back.
+    assert abs(np.mean(parts, axis=0) - degraded).max() < 0.51
+    assert abs(parts[0] - degraded).mean() > 1  # Not a subsampled pixel.
+    large = np.repeat(np.repeat(degraded, factor, 1), factor, 2)
+    assert abs(large - clean).mean() > 2  # Upsampling loses detail.
 
 
-def test_the_clean_clip_is_the_same_for_every_harm():
+def test_the_clean_clip_is_the_same_for_every_kind():
   clips = [source.Degraded(SHAPE, kind=kind)[3] for kind in source.KINDS]
   for clip in clips[1:]:
     np.testing.assert_array_equal(clip['video'], clips[0]['video'])

@@ -25,8 +25,8 @@ def center_t2(video_thwc: np.ndarray) -> np.ndarray:
   return moment_t2 / mass_thw.sum((1, 2))[:, None]
 
 
-def moves_by_the_rules(video_thwc: np.ndarray) -> bool:
-  """Whether speed is constant but for bounces, and nothing leaves the frame."""
+def follows_rules(video_thwc: np.ndarray) -> bool:
+  """Whether speed is constant except at walls, and digits stay in the frame."""
   mass_t = video_thwc.astype(float).sum((1, 2, 3))
   step_t2 = np.diff(center_t2(video_thwc), axis=0)
   # At a bounce a step is shorter than the others; else it is as long.
@@ -40,18 +40,18 @@ def moves_by_the_rules(video_thwc: np.ndarray) -> bool:
   )
 
 
-def test_motion_is_steady_and_stays_within_walls():
+def test_speed_is_constant_and_digits_stay_in_the_frame():
   source = one_digit()
-  assert all(moves_by_the_rules(source[i]['video']) for i in range(5))
+  assert all(follows_rules(source[i]['video']) for i in range(5))
 
 
-def test_motion_check_catches_a_world_without_walls(monkeypatch):
-  def wrap(start, velocity, room, num_frames):
-    return (start + velocity * np.arange(num_frames)[:, None]) % room
+def test_motion_check_fails_without_walls(monkeypatch):
+  def wrap(start, velocity, max_corner_2, num_frames):
+    return (start + velocity * np.arange(num_frames)[:, None]) % max_corner_2
 
   monkeypatch.setattr(digits, '_bounce', wrap)
   source = one_digit()
-  assert not all(moves_by_the_rules(source[i]['video']) for i in range(5))
+  assert not all(follows_rules(source[i]['video']) for i in range(5))
 
 
 def test_bounce_mirrors_the_path():
@@ -59,10 +59,10 @@ def test_bounce_mirrors_the_path():
     np.array([1.0, 0.0]), np.array([2.0, 0.0]), np.array([4.0, 0.0]), 5
   )
   assert corner_t2[:, 0].tolist() == [1, 3, 3, 1, 1]
-  assert not corner_t2[:, 1].any()  # No room: it stays.
+  assert not corner_t2[:, 1].any()  # No free space: it stays.
 
 
-def test_a_clip_is_a_function_of_seed_split_and_index():
+def test_clips_depend_on_seed_split_and_index():
   clip = one_digit()[7]
   same = pickle.loads(pickle.dumps(one_digit()))[np.int64(7)]
   np.testing.assert_array_equal(clip['video'], same['video'])
@@ -74,36 +74,36 @@ def test_a_clip_is_a_function_of_seed_split_and_index():
   assert all(np.any(x['video'] != clip['video']) for x in others)
 
 
-def test_label_is_the_digit_shown():
-  """Standing still at full size, a clip shows nothing but its digit."""
+def test_label_is_the_visible_digit():
+  """At full size a digit cannot move, so a clip shows only its image."""
   source = digits.MovingDigits(
     (1, 8, 8, 1), num_digits=1, side=8, split='test', num_clips=50
   )
-  images, label_n = digits._digits(8)
+  images, label_n = digits.images(8)
   for clip in (source[i] for i in range(50)):
     far_n = np.abs(images - clip['video'][0, ..., 0]).mean((1, 2))
     assert far_n.min() < 1
     assert label_n[far_n.argmin()] == clip['label']
-    assert far_n.argmin() >= digits.digit_numbers('test')[0]
+    assert far_n.argmin() >= digits.image_range('test')[0]
 
 
-def test_splits_share_no_digit():
-  numbers = [set(range(*digits.digit_numbers(split))) for split in SPLITS]
+def test_splits_share_no_image():
+  numbers = [set(range(*digits.image_range(split))) for split in SPLITS]
   assert sum(len(x) for x in numbers) == len(set.union(*numbers)) == 1797
-  images, _ = digits._digits(8)
+  images, _ = digits.images(8)
   assert len(np.unique(images.reshape(1797, -1), axis=0)) == 1797
 
 
-def test_whole_pixels_show_the_digit_unblended():
+def test_whole_pixel_motion_does_not_interpolate():
   frames = one_digit(subpixel=False)[3]['video']
-  for number in range(*digits.digit_numbers('train')):
-    image = np.round(digits._digits(12)[0][number]).astype(np.uint8)
+  for number in range(*digits.image_range('train')):
+    image = np.round(digits.images(12)[0][number]).astype(np.uint8)
     if image.sum() == frames[0].sum():
       break
   assert {int(frame.sum()) for frame in frames} == {int(image.sum())}
 
 
-def test_colour_and_schema_follow_the_config():
+def test_channels_and_schema_follow_the_config():
   source = build.source(
     {'name': 'synthetic.digits.source.MovingDigits', 'num_digits': 2},
     (3, 16, 16, 3),
@@ -118,8 +118,8 @@ def test_colour_and_schema_follow_the_config():
 
 def test_scikit_learn_is_not_imported():
   before = set(sys.modules)
-  digits._digits.cache_clear()
-  digits._digits(8)
+  digits.images.cache_clear()
+  digits.images(8)
   new = set(sys.modules) - before
   assert not any(name.startswith('sklearn') for name in new)
 
@@ -128,24 +128,24 @@ def test_scikit_learn_is_not_imported():
   ('kwargs', 'message'),
   [
     ({'split': 'valid'}, "split is 'valid'; it must be one of"),
-    ({'side': 33}, 'side is 33; a digit must fit into frames of 32x40'),
-    ({'num_digits': 0}, 'clips of 0 digits; both numbers must be 1 or more'),
+    ({'side': 33}, 'side is 33; it must be from 1 to 32'),
+    ({'num_digits': 0}, 'num_digits is 0; it must be at least 1'),
   ],
 )
-def test_errors_name_the_key(kwargs, message):
+def test_invalid_arguments_are_rejected(kwargs, message):
   with pytest.raises(ValueError, match=message):
     one_digit(**kwargs)
 
 
-def test_errors_of_channels_and_index():
-  with pytest.raises(ValueError, match='in 1 channel or 3, not in 2'):
+def test_invalid_channels_and_index_are_rejected():
+  with pytest.raises(ValueError, match='is 2; it must be one of 1, 3'):
     digits.MovingDigits((2, 8, 8, 2))
   with pytest.raises(IndexError, match='Clip 5 of 5'):
     one_digit(num_clips=5)[5]
 
 
-def test_missing_package_says_what_to_install(monkeypatch):
-  digits._digits.cache_clear()
+def test_missing_scikit_learn_error_says_what_to_install(monkeypatch):
+  digits.images.cache_clear()
   monkeypatch.setattr(digits.importlib.util, 'find_spec', lambda name: None)
   with pytest.raises(FileNotFoundError, match='pip install scikit-learn'):
-    digits._digits(8)
+    digits.images(8)

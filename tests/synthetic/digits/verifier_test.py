@@ -1,4 +1,4 @@
-"""Real clips pass, soft and grainy ones are read; every fake of them fails."""
+"""Tests of digits/verifier.py: real clips are valid, corrupted ones are not."""
 
 import functools
 
@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from vgen_jax.synthetic.digits import appearance
 from vgen_jax.synthetic.digits import source as digits_lib
 from vgen_jax.synthetic.digits import verifier
 
@@ -46,7 +47,7 @@ def test_real_clips_are_valid(which):
     assert report['valid_and_correct'] == report['digit_presence'] == 1
     assert report['class_switch_fraction'] == 0
     assert report['image_similarity'] > 0.98
-  # A little noise leaves specks, which are no part of a digit.
+  # Specks of noise do not count as part of the digit.
   report = verifier.report(source, grain(video, 0.1), label)
   assert report['class_accuracy'] == report['digit_presence'] == 1
   assert report['path_error'] < 0.45
@@ -54,13 +55,13 @@ def test_real_clips_are_valid(which):
   assert report['class_accuracy'] > (0.99 if which != 'coarse' else 0.9)
 
 
-def test_a_digit_is_followed():
+def test_position_and_speed_are_exact():
   _, h, w, _ = SOURCES['fine']['clip_shape']
   start, velocity = np.array([3.0, 20.0]), np.array([2.3, 1.7])
   corner = digits_lib._bounce(start, velocity, np.array([h, w]) - 28, 16)
   image = digits_lib.images(28)[0][1500]
-  video = drawn([image] * 16, corner)[None]
-  found = verifier.measure(source_of('fine'), video)
+  video = render([image] * 16, corner)[None]
+  found = verifier.compute_features(source_of('fine'), video)
   ink = image / image.sum()
   inner = [(ink.sum(1 - a) * np.arange(28)).sum() for a in (0, 1)]
   wanted = (corner + inner)[:, ::-1]  # (x, y).
@@ -69,15 +70,15 @@ def test_a_digit_is_followed():
   assert found.valid_b[0]
 
 
-def drawn(images, corner_t2):
-  """A clip of an image for each frame, on a path."""
+def render(images, corner_t2):
+  """Returns a clip that shows an image in each frame, along a path."""
   video = np.zeros((len(corner_t2), 64, 64), np.float32)
   for t, image in enumerate(images):
     digits_lib._draw(video[t : t + 1], image, corner_t2[t : t + 1])
   return np.round(video).astype(np.uint8)[..., None]
 
 
-CHEATS = {
+CORRUPTIONS = {
   'blurred': lambda v, rng: blur(v, 3),
   'noisy': lambda v, rng: grain(v, 0.3),
   'shuffled': lambda v, rng: v[:, rng.permutation(v.shape[1])],
@@ -99,28 +100,28 @@ CHEATS = {
 }
 
 
-each_cheat = pytest.mark.parametrize('cheat', CHEATS)
+each_corruption = pytest.mark.parametrize('name', CORRUPTIONS)
 
 
-@each_cheat
-def test_what_breaks_a_rule_is_not_valid(cheat):
-  check_cheat('middle', cheat)
+@each_corruption
+def test_corrupted_clips_are_invalid(name):
+  check_corruption('middle', name)
 
 
 @pytest.mark.slow
 @each_source
-@each_cheat
-def test_what_breaks_a_rule_is_not_valid_anywhere(which, cheat):
-  check_cheat(which, cheat)
+@each_corruption
+def test_corrupted_clips_are_invalid_at_all_sizes(which, name):
+  check_corruption(which, name)
 
 
-def check_cheat(which, cheat):
+def check_corruption(which, name):
   source, video, label = clips(which)
-  changed = CHEATS[cheat](video, np.random.default_rng(0))
+  changed = CORRUPTIONS[name](video, np.random.default_rng(0))
   assert verifier.report(source, changed, label)['validity'] <= 0.1
 
 
-def test_another_digit_halfway_is_seen():
+def test_a_change_of_digit_is_detected():
   images, labels = digits_lib.images(28)
   rng = np.random.default_rng(0)
   videos, room = [], np.array([36, 36])
@@ -131,42 +132,42 @@ def test_another_digit_halfway_is_seen():
     corner = digits_lib._bounce(
       rng.uniform(0, 36, 2), np.array([2.0, 2.0]), room, 16
     )
-    videos.append(drawn([images[one]] * 8 + [images[other]] * 8, corner))
-  found = verifier.measure(source_of('fine'), np.stack(videos))
+    videos.append(render([images[one]] * 8 + [images[other]] * 8, corner))
+  found = verifier.compute_features(source_of('fine'), np.stack(videos))
   assert not found.valid_b.any()
   switch_b = (found.label_bt != found.label_b[:, None]).mean(1)
   assert (switch_b > 0.4).all()  # Half of the frames, or all of them.
 
 
-def test_a_wall_must_turn_it_round(monkeypatch):
-  def wrapped(start, velocity, room, num_frames):
-    return (start + velocity * np.arange(num_frames)[:, None]) % room
+def test_motion_through_walls_is_invalid(monkeypatch):
+  def wrapped(start, velocity, max_corner_2, num_frames):
+    return (start + velocity * np.arange(num_frames)[:, None]) % max_corner_2
 
   source, turned, _ = clips('fine')
   monkeypatch.setattr(digits_lib, '_bounce', wrapped)
   video = np.stack([source[i]['video'] for i in range(24)])
   meets_b = (np.abs(video - 1.0 * turned) > 8).any((1, 2, 3, 4))
-  valid_b = verifier.measure(source, video).valid_b
+  valid_b = verifier.compute_features(source, video).valid_b
   assert meets_b.sum() >= 12
   assert valid_b[meets_b].mean() < 0.1
 
 
 @pytest.mark.slow
-def test_digits_never_seen_are_mostly_read(monkeypatch):
-  """The judge knows images of the training part alone; clips show others."""
-  known, whole = digits_lib.digit_numbers('train')[1], digits_lib.images
+def test_unknown_digits_are_mostly_classified(monkeypatch):
+  """The verifier knows only the training images; clips show other ones."""
+  known, whole = digits_lib.image_range('train')[1], digits_lib.images
   source, video, label = clips('fine', 64)
   monkeypatch.setattr(
     digits_lib, 'images', lambda side: tuple(x[:known] for x in whole(side))
   )
-  verifier._looks.cache_clear()
+  appearance.reference_images.cache_clear()
   report = verifier.report(source, video, label)
-  verifier._looks.cache_clear()
+  appearance.reference_images.cache_clear()
   assert 0.85 < report['class_accuracy'] < 1
   assert 0.85 < report['validity'] < 1
 
 
-def test_models_that_draw_few_classes_are_told():
+def test_class_entropy_detects_missing_classes():
   source, video, label = clips('middle', 64)
   assert verifier.report(source, video)['class_entropy'] > 0.9
   ones = video[label == label[0]]
@@ -176,18 +177,20 @@ def test_models_that_draw_few_classes_are_told():
 @pytest.mark.parametrize(
   ('change', 'words'),
   [
-    ({'num_digits': 2}, 'only one can be followed'),
+    ({'num_digits': 2}, 'only one can be tracked'),
     ({'side': 32}, 'cannot move'),
-    ({'clip_shape': (16, 32, 32, 3)}, 'source of their shape'),
+    ({'clip_shape': (16, 32, 32, 3)}, 'dataset of their shape'),
   ],
 )
-def test_what_cannot_be_judged_is_an_error(change, words):
+def test_unsuitable_datasets_are_rejected(change, words):
   kwargs = dict(clip_shape=(16, 32, 40, 3), num_digits=1) | change
   with pytest.raises(ValueError, match=words):
-    verifier.measure(digits_lib.MovingDigits(**kwargs), clips('middle')[1])
+    verifier.compute_features(
+      digits_lib.MovingDigits(**kwargs), clips('middle')[1]
+    )
 
 
-def test_a_clip_has_one_label():
+def test_labels_of_another_shape_are_rejected():
   source, video, label = clips('coarse')
   for wrong in (label[1:], label[:, None]):
     with pytest.raises(ValueError, match='label_b'):

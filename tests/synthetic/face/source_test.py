@@ -1,4 +1,4 @@
-"""Tests of source.py and speech.py: seen and heard independently."""
+"""Tests of source.py and speech.py by pixels and waveforms only."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ SHAPE = (24, 32, 32, 3)
 
 
 def redness(video) -> np.ndarray:
-  """How red each frame is beyond its first state; linear in what lips cover."""
+  """Redness of each frame, which is linear in the area of the lips."""
   return (video[..., 0].astype(float) - video[..., 1]).sum((1, 2))
 
 
@@ -20,8 +20,8 @@ def correlation(a, b, lag=0):
   return np.corrcoef(a, b)[0, 1]
 
 
-def heard(truth, num_frames) -> np.ndarray:
-  """Root mean square of the sound in each frame's own eighth of a second."""
+def loudness(truth, num_frames) -> np.ndarray:
+  """Root mean square of the waveform during each frame."""
   wave_tn = truth.wave_s.astype(float).reshape(num_frames, -1)
   return np.sqrt((wave_tn**2).mean(1))
 
@@ -31,18 +31,18 @@ def test_the_mouth_opens_with_the_sound(shape):
   world = source.Face(shape)
   for i in range(15):
     truth, clip = world.truth(i), world[i]
-    # Eyes are green and blue, and shut at times: only the mouth counts.
+    # Only the lower half, because eyes change, too.
     seen_t = redness(clip['video'][:, shape[1] // 2 + 1 :])
-    loud_t = heard(truth, shape[0])
+    loud_t = loudness(truth, shape[0])
     assert correlation(seen_t, truth.opening_t) >= 0.99
     assert correlation(seen_t, loud_t) >= 0.99
     assert correlation(seen_t, loud_t, lag=1) < 0.9
     assert correlation(loud_t, seen_t, lag=1) < 0.9
-  other_t = heard(world.truth(20), shape[0])
+  other_t = loudness(world.truth(20), shape[0])
   assert abs(correlation(seen_t, other_t)) < 0.7
 
 
-def test_audio_is_of_the_sound():
+def test_audio_features_equal_those_of_the_waveform():
   world = source.Face(SHAPE)
   for i in range(6):
     truth, audio = world.truth(i), world[i]['audio']
@@ -52,7 +52,7 @@ def test_audio_is_of_the_sound():
     np.testing.assert_allclose(
       np.sqrt((envelope_tn**2).mean(1)), audio[:, 0], rtol=1e-3, atol=1e-4
     )
-    # A mel spectrum of the wave, from scratch.
+    # An independent mel spectrum of the waveform.
     wave_tn = truth.wave_s.astype(float).reshape(24, -1)
     window = np.hanning(wave_tn.shape[1])
     power = abs(np.fft.rfft(wave_tn * window)) ** 2 * 2
@@ -71,12 +71,12 @@ def test_audio_is_of_the_sound():
     assert correlation(log_tb.ravel(), later.ravel()) < 0.9
 
 
-def test_eyes_shut_when_they_blink(look):
+def test_eyes_close_in_blinks(look):
   world = source.Face(SHAPE)
   blinks = 0
   for i in range(15):
     truth, clip = world.truth(i), world[i]
-    # Compared with a frame of open eyes, shut ones differ above the mouth.
+    # Closed eyes differ from open ones above the mouth.
     upper = clip['video'][:, : SHAPE[1] // 2].astype(float)
     wide = upper[truth.blink_t == 0][0]
     changed_t = abs(upper - wide).sum((1, 2, 3))
@@ -85,8 +85,8 @@ def test_eyes_shut_when_they_blink(look):
   assert blinks >= 15
 
 
-def expression_seen(video) -> np.ndarray:
-  """How far the mouth's corners are above its middle, and brows tilt."""
+def measured_expression(video) -> np.ndarray:
+  """Height of the mouth's corners above its middle, and tilt of the brows."""
   frame = video.astype(float).mean(0)
   lips = np.clip(frame[..., 0] - frame[..., 1] - 45, 0, None)[33:]
   y_m = np.arange(len(lips))
@@ -103,10 +103,10 @@ def expression_seen(video) -> np.ndarray:
   return np.array([curve, tilt])
 
 
-def test_expressions_can_be_told_apart():
+def test_expressions_can_be_classified():
   world = source.Face((8, 64, 64, 3))
   clips = [world[i] for i in range(80)]
-  seen = np.array([expression_seen(clip['video']) for clip in clips])
+  seen = np.array([measured_expression(clip['video']) for clip in clips])
   label = np.array([clip['label'] for clip in clips])
   means = np.array([seen[:40][label[:40] == k].mean(0) for k in range(4)])
   gap = ((seen[40:, None] - means) / seen.std(0)) ** 2
@@ -121,7 +121,7 @@ def test_expressions_can_be_told_apart():
   assert names == [world.schema.class_names[k] for k in label]
 
 
-def test_nothing_else_moves():
+def test_only_eyes_and_mouth_move():
   world = source.Face(SHAPE)
   for i in range(15):
     video, moving = world[i]['video'], world.truth(i).moving_hw

@@ -1,11 +1,10 @@
-"""Tests of synthetic/layouts/source.py and correspondence.py, by the pixels."""
+"""Tests of layouts/source.py and correspondence.py by pixels only."""
 
 import numpy as np
 import pytest
 
+from vgen_jax.synthetic import drawing as drawing_lib
 from vgen_jax.synthetic.layouts import source
-from vgen_jax.synthetic.world import source as world_lib
-from vgen_jax.synthetic.world import variant
 
 SHAPE = (16, 32, 32, 3)
 KINDS = (
@@ -18,7 +17,7 @@ each_kind = pytest.mark.parametrize('kind', KINDS, ids=str)
 
 
 def misaligned(flow_thw2):
-  """Flow as read when the corners of normalized grids are not aligned."""
+  """Flow as interpreted by normalized grids without aligned corners."""
   h, w = flow_thw2.shape[1:3]
   y, x = np.mgrid[:h, :w]
   place = np.stack([x, y], -1)
@@ -27,36 +26,36 @@ def misaligned(flow_thw2):
 
 
 def warp_error(look, world, change, step=-1, number=10):
-  """Mean and largest error, in [0, 1], where something moves and is seen."""
+  """Mean and largest error, in [0, 1], of visible moving pixels."""
   errors = []
   for i in range(number):
     video, truth = world[i]['video'] / 255, world.truth(i)
     flow = truth.flow
-    field, unseen = (
-      (flow.backward_thw2, flow.unseen_before_thw)
+    field, occluded = (
+      (flow.backward_thw2, flow.occluded_before_thw)
       if step < 0
-      else (flow.forward_thw2, flow.unseen_after_thw)
+      else (flow.forward_thw2, flow.occluded_after_thw)
     )
     frames = range(1, 16) if step < 0 else range(15)
     moved = change(field)
     for t in frames:
       error_hw = abs(look.warp(video[t + step], moved[t]) - video[t]).mean(-1)
       things = (truth.instance_thw[t] > 0) | (truth.instance_thw[t + step] > 0)
-      errors.append(error_hw[things & ~unseen[t]])
+      errors.append(error_hw[things & ~occluded[t]])
   errors = np.concatenate(errors)
   return errors.mean(), errors.max()
 
 
 @each_kind
 @pytest.mark.parametrize('step', [-1, 1])
-def test_warping_by_the_true_flow_gives_the_frame(kind, step, look):
+def test_warping_by_the_true_flow_reproduces_the_frame(kind, step, look):
   world = source.Layouts(SHAPE, **kind)
   _, most = warp_error(look, world, lambda flow: flow, step)
   assert most <= (0.005 if kind.get('subpixel') else 1e-9)
 
 
 @each_kind
-def test_warping_by_a_wrong_flow_does_not(kind, look):
+def test_warping_by_a_wrong_flow_gives_large_errors(kind, look):
   world = source.Layouts(SHAPE, **kind)
   error = lambda change: warp_error(look, world, change, number=20)[0]
   whole = not kind.get('subpixel')
@@ -67,32 +66,32 @@ def test_warping_by_a_wrong_flow_does_not(kind, look):
 
 
 @each_kind
-def test_what_is_called_unseen_is_little_and_is_not_there(kind, look):
+def test_occluded_pixels_are_few_and_differ(kind, look):
   world = source.Layouts(SHAPE, **kind)
   errors, shares = [], []
   for i in range(10):
     video, flow = world[i]['video'] / 255, world.truth(i).flow
-    assert flow.unseen_before_thw[0].all()
-    assert flow.unseen_after_thw[-1].all()
+    assert flow.occluded_before_thw[0].all()
+    assert flow.occluded_after_thw[-1].all()
     y, x = np.mgrid[:32, :32]
     for t in range(1, 16):
-      unseen = flow.unseen_before_thw[t]
-      shares.append(unseen.mean())
+      occluded = flow.occluded_before_thw[t]
+      shares.append(occluded.mean())
       source_x = x + flow.backward_thw2[t, ..., 0]
       source_y = y + flow.backward_thw2[t, ..., 1]
       outside = (np.minimum(source_x, source_y) < -1e-3) | (
         np.maximum(source_x, source_y) > 31.001
       )
-      assert unseen[outside].all()  # Nothing comes from beyond the frame.
+      assert occluded[outside].all()  # Pixels outside the frame are occluded.
       frame = look.warp(video[t - 1], flow.backward_thw2[t])
-      errors += abs(frame - video[t]).mean(-1)[unseen & ~outside].tolist()
-  # To call everything unseen would be no lie, and no help.
+      errors += abs(frame - video[t]).mean(-1)[occluded & ~outside].tolist()
+  # Marking all pixels as occluded would pass the other checks.
   assert np.mean(shares) < (0.15 if 'pans' in kind else 0.05)
   assert np.mean(errors) > 0.1
 
 
 @pytest.mark.parametrize('texture', source.TEXTURES)
-def test_layout_is_what_one_sees(texture, look):
+def test_layout_matches_the_pixels(texture, look):
   world = source.Layouts(SHAPE, texture=texture)
   seen = set()
   for i in range(30):
@@ -102,31 +101,33 @@ def test_layout_is_what_one_sees(texture, look):
       look.saturation(clip['video']) > 20, layout > 0
     )
     np.testing.assert_array_equal(layout, truth.class_n[truth.instance_thw])
-    # Grey textures change neither the hue nor the saturation of a class.
+    # Grey textures do not change hue and saturation of a class.
     for number in np.unique(layout[layout > 0]):
       color_k3 = clip['video'][layout == number].astype(float)
       hue_k3 = color_k3 - color_k3.mean(1, keepdims=True)
-      wanted = 0.8 * np.array(world_lib.COLORS[variant.COLORS[number - 1]])
+      wanted = 0.8 * np.array(
+        drawing_lib.COLORS[drawing_lib.COLOR_NAMES[number - 1]]
+      )
       assert abs(hue_k3 - (wanted - wanted.mean())).max() < 1
       seen.add(int(number))
   assert seen == set(range(1, world.num_segments))
 
 
-def test_the_texture_is_bound_to_the_object():
-  # Seen from the object, a pixel has one and the same colour in every frame.
+def test_the_texture_moves_with_the_object():
+  # At a fixed offset from the object, the colour is the same in all frames.
   world = source.Layouts(SHAPE, num_objects=1)
   for i in range(10):
     video, truth = world[i]['video'], world.truth(i)
-    first = truth.place_nt2[1, 0]
+    first = truth.position_nt2[1, 0]
     for t in (5, 15):
-      dx, dy = np.rint(truth.place_nt2[1, t] - first).astype(int)
+      dx, dy = np.rint(truth.position_nt2[1, t] - first).astype(int)
       y, x = np.nonzero(truth.instance_thw[t] == 1)
       np.testing.assert_array_equal(video[t, y, x], video[0, y - dy, x - dx])
     colors = video[0][truth.instance_thw[0] == 1]
     assert np.ptp(colors[:, 0].astype(int)) > 15
 
 
-def test_motion_is_in_whole_pixels_or_not():
+def test_subpixel_controls_fractional_motion():
   for subpixel in (False, True):
     world = source.Layouts(SHAPE, subpixel=subpixel, pans=True)
     flow = np.stack([world.truth(i).flow.backward_thw2 for i in range(5)])

@@ -1,4 +1,4 @@
-"""Tests of synthetic/mirror/source.py: far apart, one the other's mirror."""
+"""Tests of synthetic/mirror/source.py: distant discs in opposite phase."""
 
 import itertools
 
@@ -10,7 +10,7 @@ SHAPE = (16, 32, 32, 3)
 
 
 def halves(look, video, level):
-  """Tracks what is in either half; returns how far each is along its edge."""
+  """Returns the position of the object in either half of the frame."""
   weight = look.saturation(video)
   tracks = []
   for far in (False, True):
@@ -28,7 +28,7 @@ def correlation(a, b):
   return np.corrcoef(a - a[0], b - b[0])[0, 1]
 
 
-def test_one_does_the_contrary_of_the_other(look):
+def test_discs_move_in_opposite_phase(look):
   world = source.Mirror(SHAPE)
   paths = {0: [], 1: []}
   for i in range(60):
@@ -40,23 +40,25 @@ def test_one_does_the_contrary_of_the_other(look):
     across_2t = center_2t2[..., 1 if level else 0]
     assert correlation(*along_2t) <= -0.99
     assert abs(np.diff(across_2t, axis=1)).max() < 0.1
-    assert (across_2t[1] - across_2t[0] >= 24).all()  # Beyond a narrow view.
+    assert (
+      across_2t[1] - across_2t[0] >= 24
+    ).all()  # Outside a narrow receptive field.
     assert np.ptp(along_2t[0]) > 4 * truth.radius
     paths[level].append(along_2t)
   assert min(map(len, paths.values())) > 15
-  # Two that know nothing of each other do not pass.
-  strangers = [
+  # Discs of different clips are not correlated.
+  unrelated = [
     correlation(a[0], b[1])
     for group in paths.values()
     for a, b in itertools.pairwise(group)
   ]
-  assert abs(np.mean(strangers)) < 0.3
-  assert np.mean(np.array(strangers) <= -0.99) < 0.1
+  assert abs(np.mean(unrelated)) < 0.3
+  assert np.mean(np.array(unrelated) <= -0.99) < 0.1
 
 
-def test_where_one_is_does_not_tell_where_the_other_is():
+def test_positions_of_the_discs_are_independent():
   truths = [source.Mirror(SHAPE).truth(i) for i in range(200)]
-  # Were they images in one mirror, both would add up to the frame's sides.
+  # The sum of exact mirror images would be constant.
   sums_2 = np.array([t.center_2t2.mean((0, 1)) for t in truths]) * 2
   assert sums_2.std(0).min() > 1
   assert {t.colors[0] == t.colors[1] for t in truths} == {False}

@@ -1,4 +1,4 @@
-"""Tests of source.py: places are known again, in their order."""
+"""Tests of source.py: scenes are recognised, in order."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from vgen_jax.synthetic.scenes import source
 SHAPE = (24, 32, 48, 3)
 
 
-def look_of(video) -> np.ndarray:
+def edge_colors(video) -> np.ndarray:
   """Mean colours of the upper and of the lower rows of each frame."""
   rows = video.shape[1] // 4
   upper, lower = video[:, :rows], video[:, -rows:]
@@ -16,27 +16,27 @@ def look_of(video) -> np.ndarray:
 
 
 @pytest.fixture(scope='module')
-def album():
-  """How each place looks, learnt from labelled clips of single places."""
+def scene_colors():
+  """Mean colours of each scene in labelled clips of one shot."""
   world = source.Scenes(SHAPE)
   clips = [world[i] for i in range(80)]
   label = np.array([clip['label'] for clip in clips])
-  looks = np.array([look_of(clip['video']).mean(0) for clip in clips])
+  looks = np.array([edge_colors(clip['video']).mean(0) for clip in clips])
   return np.array([looks[label == k].mean(0) for k in range(len(source.NAMES))])
 
 
-def known_again(video, album) -> np.ndarray:
-  gap = ((look_of(video)[:, None] - album) ** 2).sum(-1)
+def classify(video, scene_colors) -> np.ndarray:
+  gap = ((edge_colors(video)[:, None] - scene_colors) ** 2).sum(-1)
   return gap.argmin(1)
 
 
 @pytest.mark.parametrize('num_shots', [1, 3, 6])
-def test_places_come_in_their_order(num_shots, album):
+def test_scenes_are_in_the_order_of_the_truth(num_shots, scene_colors):
   world = source.Scenes(SHAPE, split='test', num_shots=num_shots)
   orders = set()
   for i in range(20):
     clip, truth = world[i], world.truth(i)
-    seen_t = known_again(clip['video'], album)
+    seen_t = classify(clip['video'], scene_colors)
     np.testing.assert_array_equal(seen_t, truth.scene_t)
     changes = np.nonzero(np.diff(seen_t))[0]
     order = [source.NAMES[k] for k in seen_t[[0, *(changes + 1)]]]
@@ -48,9 +48,9 @@ def test_places_come_in_their_order(num_shots, album):
   assert len(orders) > (5 if num_shots == 1 else 15)
 
 
-def test_cuts_are_where_they_are_planted():
+def test_cuts_are_at_the_frames_of_the_truth():
   world = source.Scenes(SHAPE, num_shots=3)
-  places = []
+  first_cuts = []
   for i in range(40):
     video, truth = world[i]['video'].astype(float), world.truth(i)
     jump_t = abs(np.diff(video, axis=0)).mean((1, 2, 3))
@@ -60,11 +60,11 @@ def test_cuts_are_where_they_are_planted():
     assert within.max() < jump_t[cuts - 1].min() / 3
     edges = [0, *truth.cuts, 24]
     assert min(np.diff(edges)) >= 4
-    places.append(truth.cuts[0])
-  assert len(set(places)) > 5
+    first_cuts.append(truth.cuts[0])
+  assert len(set(first_cuts)) > 5
 
 
-def test_what_moves_moves_and_the_rest_does_not():
+def test_only_the_object_moves():
   world = source.Scenes(SHAPE)
   for i in range(16):
     video, truth = world[i]['video'], world.truth(i)

@@ -1,14 +1,14 @@
-"""Tests of source.py: looks belong to subjects, and splits."""
+"""Tests of source.py: appearance depends on the subject, and on the split."""
 
 import numpy as np
 
+from vgen_jax.synthetic import base
 from vgen_jax.synthetic.subjects import source
-from vgen_jax.synthetic.world import source as world_lib
 
 SHAPE = (8, 64, 64, 3)
 
 
-def seen_looks(clip) -> np.ndarray:
+def measured_colors(clip) -> np.ndarray:
   """Mean colour, in [0, 1], of body and head, by the layout."""
   inner = clip['layout']
   return np.concatenate(
@@ -18,7 +18,7 @@ def seen_looks(clip) -> np.ndarray:
 
 def worlds(**kwargs):
   return [
-    source.Subjects(SHAPE, split=split, **kwargs) for split in world_lib.SPLITS
+    source.Subjects(SHAPE, split=split, **kwargs) for split in base.SPLITS
   ]
 
 
@@ -31,31 +31,31 @@ def test_no_subject_is_in_two_splits():
     assert met == group
 
 
-def test_looks_are_distinct_across_the_split():
+def test_held_out_subjects_look_different():
   train, _, test = worlds()
-  palettes = []
+  splits = []
   for world in (train, test):
     seen = {}
     for i in range(150):
-      seen.setdefault(world.subject(i), []).append(seen_looks(world[i]))
-    palettes.append({k: np.array(v) for k, v in seen.items()})
+      seen.setdefault(world.subject(i), []).append(measured_colors(world[i]))
+    splits.append({k: np.array(v) for k, v in seen.items()})
   spread = max(
     np.linalg.norm(v - v.mean(0), axis=1).max()
-    for palette in palettes
-    for v in palette.values()
+    for colors in splits
+    for v in colors.values()
   )
   train_means, test_means = (
-    np.array([v.mean(0) for v in palette.values()]) for palette in palettes
+    np.array([v.mean(0) for v in colors.values()]) for colors in splits
   )
   gap = np.linalg.norm(train_means[:, None] - test_means[None], axis=-1)
-  assert gap.min() > 0.15  # In six numbers; no two look alike.
+  assert gap.min() > 0.15  # In six numbers; no two are similar.
   assert spread < gap.min() / 2  # A subject looks the same in all its clips.
-  # Bodies differ within a split, and those held out lie between the others.
+  # Bodies differ within a split, and held-out ones are between the others.
   body = lambda a, b: np.linalg.norm(a[:, None, :3] - b[None, :, :3], axis=-1)
   within = body(train_means, train_means) + np.eye(len(train_means))
   assert within.min() > 0.05
   assert body(test_means, train_means).min(1).max() < 0.2
-  # One who draws the mean subject is far off.
+  # The mean subject is far from all held-out ones.
   assert abs(test_means[:, :3] - train_means[:, :3].mean(0)).mean() > 0.25
 
 
@@ -64,24 +64,24 @@ def test_references_show_the_same_subject_in_another_pose():
   own, other = [], []
   for i in range(12):
     clip, references = world[i], world.references(i, 3)
-    looks = seen_looks(clip)
+    looks = measured_colors(clip)
     for k, reference in enumerate(references):
       np.testing.assert_array_equal(clip['reference'][k], reference['video'])
       np.testing.assert_array_equal(
         clip['reference_layout'][k], reference['layout']
       )
       assert (reference['layout'] != clip['layout']).any()
-      own.append(np.linalg.norm(seen_looks(reference) - looks))
+      own.append(np.linalg.norm(measured_colors(reference) - looks))
       assert world.truth(i, k).subject == world.truth(i).subject
     if world.subject(i) != world.subject(i + 1):
-      other.append(np.linalg.norm(seen_looks(world[i + 1]) - looks))
+      other.append(np.linalg.norm(measured_colors(world[i + 1]) - looks))
     poses = {world.truth(i).pose_t[0]}
     poses |= {world.truth(i, k).pose_t[0] for k in range(3)}
     assert len(poses) == 4
   assert max(own) < min(other)
 
 
-def test_poses_and_places_are_in_the_pixels(look):
+def test_pixels_show_the_truth(look):
   world = source.Subjects(SHAPE)
   turns = [np.ptp(world.truth(i).pose_t) for i in range(15)]
   assert max(turns) > 3
@@ -94,18 +94,18 @@ def test_poses_and_places_are_in_the_pixels(look):
     seen_t = np.arctan2(arm_t2[:, 1], arm_t2[:, 0])
     error_t = (seen_t - truth.pose_t + np.pi) % (2 * np.pi) - np.pi
     assert abs(error_t).max() < 0.08
-    # What is wholly of a part bears its colour.
+    # Fully covered pixels have the colour of the part.
     body, head = truth.alpha_2thw
-    color_k3 = clip['video'][head == 1] - truth.looks.head_3
+    color_k3 = clip['video'][head == 1] - truth.appearance.head_3
     assert abs(color_k3).max() < 1
     bright_k = (clip['video'][(body == 1) & (head == 0)]).max(-1)
-    most = truth.looks.body_3.max()
+    most = truth.appearance.body_3.max()
     assert (bright_k >= 2 / 3 * most - 1).all()
     assert (bright_k <= most + 1).all()
     assert np.ptp(bright_k.astype(float)) > most / 6  # The stripes.
 
 
-def test_layout_tells_nothing_of_the_looks(look):
+def test_layout_shows_pose_but_not_appearance(look):
   world = source.Subjects(SHAPE)
   for i in range(5):
     assert set(np.unique(world[i]['layout'])) == {0, 1, 2}

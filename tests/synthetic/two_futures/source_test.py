@@ -1,4 +1,4 @@
-"""Tests of source.py: one past, several futures, fair odds."""
+"""Tests of source.py: one past, several futures of given probability."""
 
 import numpy as np
 import pytest
@@ -11,8 +11,8 @@ each_world = pytest.mark.parametrize('cls', WORLDS, ids=lambda c: c.__name__)
 each_shape = pytest.mark.parametrize('shape', SHAPES, ids=str)
 
 
-def seen_branch(look, video, fork) -> int:
-  """Which way the object went, by its pixels."""
+def measured_branch(look, video, fork) -> int:
+  """Returns the future that the pixels show."""
   dx, dy = look.track(video)[-1] - look.track(video)[fork - 1]
   if abs(dy) < 0.3 and dx < 0:
     return 0
@@ -21,7 +21,7 @@ def seen_branch(look, video, fork) -> int:
 
 @each_world
 @each_shape
-def test_the_truth_is_in_the_pixels(cls, shape, look):
+def test_pixels_show_the_truth(cls, shape, look):
   world = cls(shape)
   for i in range(20):
     truth, video = world.truth(i), world[i]['video']
@@ -30,14 +30,16 @@ def test_the_truth_is_in_the_pixels(cls, shape, look):
     np.testing.assert_allclose(
       saturation / saturation.max(), truth.alpha_thw, atol=0.02
     )
-    others = [seen_branch(look, world.future(i, b), truth.fork) for b in (0, 1)]
-    assert seen_branch(look, video, truth.fork) == truth.branch
+    others = [
+      measured_branch(look, world.future(i, b), truth.fork) for b in (0, 1)
+    ]
+    assert measured_branch(look, video, truth.fork) == truth.branch
     assert others == [0, 1]
 
 
 @each_world
 @each_shape
-def test_futures_share_their_past_and_part_at_the_fork(cls, shape):
+def test_futures_share_the_past_and_differ_from_the_fork_on(cls, shape):
   world = cls(shape)
   for i in range(10):
     truth = world.truth(i)
@@ -50,7 +52,7 @@ def test_futures_share_their_past_and_part_at_the_fork(cls, shape):
         assert differs_t[truth.fork :].all()
 
 
-def test_the_fork_is_where_it_is_planted():
+def test_the_fork_is_at_the_given_frame():
   world = source.TwoFutures((16, 32, 32, 3), fork=3)
   assert world.truth(0).fork == 3
   hits = [source.ThreeFutures((16, 32, 32, 3)).truth(i).fork for i in range(30)]
@@ -58,11 +60,11 @@ def test_the_fork_is_where_it_is_planted():
 
 
 @each_world
-def test_odds_are_those_asked_for(cls):
+def test_frequencies_equal_the_weights(cls):
   number = 2000
 
   def deviation(world, weights):
-    """The largest one, in standard deviations of a fair count."""
+    """Returns the largest one, in standard deviations of the count."""
     branches = [world.branch(i) for i in range(number)]
     counts = np.bincount(branches, minlength=len(weights))
     wanted = np.array(weights)
@@ -80,12 +82,12 @@ def test_odds_are_those_asked_for(cls):
 
 
 @each_world
-def test_the_past_does_not_tell(cls, look):
+def test_the_past_does_not_depend_on_the_future(cls, look):
   world = cls((8, 16, 16, 3))
   branch = np.array([world.branch(i) for i in range(400)])
 
-  def facts(video):
-    """What the frames given say of object, colour and ground."""
+  def statistics(video):
+    """Returns statistics of object, colour and background."""
     shade = video.min(-1).astype(float)
     return [
       *look.track(video).mean(0),
@@ -95,14 +97,16 @@ def test_the_past_does_not_tell(cls, look):
       shade[:, 0, 0].mean(),
     ]
 
-  def told(frames):
-    seen = np.array([facts(world[i]['video'][frames]) for i in range(400)])
-    return max(abs(np.corrcoef(fact, branch)[0, 1]) for fact in seen.T)
+  def largest_correlation(frames):
+    seen = np.array([statistics(world[i]['video'][frames]) for i in range(400)])
+    return max(abs(np.corrcoef(value, branch)[0, 1]) for value in seen.T)
 
-  assert told(slice(None, 3)) < 0.17
-  assert told(slice(-1, None)) > 0.4  # What came of it tells.
+  assert largest_correlation(slice(None, 3)) < 0.17
+  assert (
+    largest_correlation(slice(-1, None)) > 0.4
+  )  # The last frame depends on it.
 
 
-def test_a_branch_must_be_one():
+def test_an_unknown_branch_is_rejected():
   with pytest.raises(ValueError, match='branch is 2; it must be from 0 to 1'):
     source.TwoFutures((8, 16, 16, 3)).future(0, 2)

@@ -1,4 +1,4 @@
-"""Fair draws pass; ghosts, favourites, frozen coins and peeping are told."""
+"""Tests of two_futures/verifier.py: each kind of wrong model is detected."""
 
 import numpy as np
 import pytest
@@ -31,43 +31,43 @@ def noisy(video, level):
 
 
 @each_world
-def test_every_future_is_recognized(world):
+def test_every_future_is_classified(world):
   sample = every_future(world, 20)
   wanted = np.broadcast_to(np.arange(len(world.weights)), sample.shape[:2])
   soft = ndimage.gaussian_filter(sample, (0, 0, 0, 1, 1, 0))
   as_floats = sample.astype(np.float32) / 127.5 - 1
-  # A model gives back the frames that it was not shown, or all.
+  # Models return only the predicted frames, or all frames.
   rest = sample[:, :, min(world.truth(i).fork for i in range(20)) :]
   for video in (sample, soft, noisy(sample, 15), as_floats, rest):
-    found = verifier.shown(world, INDEX[:20], video)
+    found = verifier.compute_features(world, INDEX[:20], video)
     assert (found == wanted).mean() > 0.99
 
 
 @each_world
-def test_what_shows_no_future_is_ambiguous(world):
+def test_mixtures_and_corrupted_samples_are_ambiguous(world):
   every = every_future(world, 20).astype(np.float32)
   last = world.truth(0).fork - 1
-  cheats = {
+  corrupted = {
     'mean': every.mean(1),
     'ghosts': 0.65 * every[:, 0] + 0.35 * every[:, 1],
     'both': np.abs(every[:, :2] - every[:, :1, :1]).max(1) + every[:, 0, :1],
     'still': np.repeat(every[:, 0, last : last + 1], every.shape[2], 1),
     'nothing': 0 * every[:, 0],
   }
-  if every.shape[2] >= 16:  # In few frames, none may be left of the other kind.
+  if every.shape[2] >= 16:  # In fewer frames, one of the two may not occur.
     odd_t111 = np.arange(16)[:, None, None, None] % 2 == 1
-    cheats['switch'] = np.where(odd_t111, every[:, 0], every[:, 1])
-  for name, video in cheats.items():
+    corrupted['switch'] = np.where(odd_t111, every[:, 0], every[:, 1])
+  for name, video in corrupted.items():
     video = np.clip(video[:, None], 0, 255).astype(np.uint8)
-    found = verifier.shown(world, INDEX[:20], video)
+    found = verifier.compute_features(world, INDEX[:20], video)
     assert (found == verifier.AMBIGUOUS).mean() > 0.95, name
   grain = np.random.default_rng(0).integers(0, 256, every[:, :1].shape)
-  found = verifier.shown(world, INDEX[:20], grain.astype(np.uint8))
+  found = verifier.compute_features(world, INDEX[:20], grain.astype(np.uint8))
   assert (found == verifier.AMBIGUOUS).all()
 
 
 def passes(report):
-  """Whether numbers are those of fair draws."""
+  """Returns whether numbers are those of samples of the dataset."""
   return (
     report['fraction_ambiguous'] < 0.05
     and report['total_variation'] < 0.1
@@ -78,7 +78,7 @@ def passes(report):
 
 
 @pytest.mark.parametrize('name', ['two, coarse', 'three, coarse'])
-def test_each_cheat_fails_by_its_own_number(name):
+def test_each_wrong_model_is_detected_by_its_own_number(name):
   world, rng = WORLDS[name], np.random.default_rng(0)
   num, every = len(world.weights), every_future(world)
   true_b1 = np.array([[world.branch(i)] for i in range(B)])
@@ -88,9 +88,11 @@ def test_each_cheat_fails_by_its_own_number(name):
     'fair': fair_bn,
     'biased': rng.choice(num, p=odds, size=(B, N)),
     'one mode': 0 * fair_bn,
-    'a coin for each clip': np.repeat(fair_bn[:, :1], N, 1),
+    'one random future for each past': np.repeat(fair_bn[:, :1], N, 1),
     'copies of the truth': np.repeat(true_b1, N, 1),
-    'peeps now and then': np.where(rng.random((B, N)) < 0.4, true_b1, fair_bn),
+    'sometimes copies the truth': np.where(
+      rng.random((B, N)) < 0.4, true_b1, fair_bn
+    ),
   }
   reports = {
     who: verifier.report(
@@ -109,31 +111,31 @@ def test_each_cheat_fails_by_its_own_number(name):
   assert reports['biased'][first] == pytest.approx(0.8, abs=0.05)
   assert reports['biased']['total_variation'] > 0.2
   assert reports['one mode']['mode_coverage'] == pytest.approx(1 / num)
-  coin = reports['a coin for each clip']
-  assert coin['total_variation'] < 0.15
-  assert coin['mode_entropy'] == 0
+  constant = reports['one random future for each past']
+  assert constant['total_variation'] < 0.15
+  assert constant['mode_entropy'] == 0
   assert reports['mean']['fraction_ambiguous'] == 1
   assert reports['mean']['total_variation'] == 1
   leaks = {who: report['leakage_detected'] for who, report in reports.items()}
   assert {who for who in leaks if leaks[who]} == {
     'copies of the truth',
-    'peeps now and then',
+    'sometimes copies the truth',
   }
   assert reports['copies of the truth']['leakage'] == pytest.approx(1)
-  # Its odds and modes are those of the truth: it leaks, and that is all.
-  peeps = reports['peeps now and then']
-  assert peeps['leakage'] == pytest.approx(0.4, abs=0.1)
-  assert peeps['total_variation'] < 0.1
+  # Its frequencies and modes are right; only the leakage shows.
+  partial = reports['sometimes copies the truth']
+  assert partial['leakage'] == pytest.approx(0.4, abs=0.1)
+  assert partial['total_variation'] < 0.1
 
 
-def test_what_is_fair_is_what_draws_give():
+def test_expected_values_equal_those_of_random_samples():
   world, rng = WORLDS['two, coarse'], np.random.default_rng(1)
   index = np.arange(2000)
-  drawn = verifier.summary(world, index, rng.integers(0, 2, (2000, 4)))
+  drawn = verifier.summarize(world, index, rng.integers(0, 2, (2000, 4)))
   for name in ('mode_entropy', 'mode_coverage'):
     assert drawn[name] == pytest.approx(drawn[f'{name}_expected'], abs=0.02)
   scores = [
-    verifier.summary(world, index[:100], rng.integers(0, 2, (100, 4)))[
+    verifier.summarize(world, index[:100], rng.integers(0, 2, (100, 4)))[
       'leakage_z_score'
     ]
     for _ in range(200)
@@ -142,10 +144,10 @@ def test_what_is_fair_is_what_draws_give():
   assert abs(np.mean(scores)) < 0.4  # The truths are the same in all.
 
 
-def test_a_past_that_tells_the_future_is_an_error():
+def test_a_past_beyond_the_fork_is_rejected():
   world = WORLDS['two']
   sample = np.zeros((1, 1, 9, 32, 32, 3), np.uint8)
-  with pytest.raises(ValueError, match='it forks at frame 6'):
-    verifier.shown(world, [0], sample)
-  with pytest.raises(ValueError, match='Samples are'):
-    verifier.shown(world, [0, 1], sample)
+  with pytest.raises(ValueError, match='forks at frame 6'):
+    verifier.compute_features(world, [0], sample)
+  with pytest.raises(ValueError, match='Samples have shape'):
+    verifier.compute_features(world, [0, 1], sample)

@@ -44,7 +44,7 @@ def found(made) -> base.Findings:
   return metric().compute(features, np.random.default_rng(0))
 
 
-def test_real_clips_are_valid_and_right_and_at_the_floor():
+def test_real_clips_are_valid_correct_and_at_the_floor():
   values = found(clips('train')).values
   assert values['validity_strict'].value == 1
   assert values['class_accuracy_all'].value == 1
@@ -59,7 +59,7 @@ def test_real_clips_are_valid_and_right_and_at_the_floor():
 
 
 def test_metric_values_equal_the_report_of_the_verifier():
-  """Through features on disk and back."""
+  """The metric converts features to arrays and back."""
   made = clips('train')
   report = metric().verifier.report(made['video'], made['label'])
   values = found(made).values
@@ -81,34 +81,36 @@ def noise(x):
   return np.random.default_rng(0).integers(0, 255, x.shape, np.uint8)
 
 
-@pytest.mark.parametrize('cheat', [blank, static, noise])
-def test_cheats_are_not_valid(cheat):
+@pytest.mark.parametrize('corrupt', [blank, static, noise])
+def test_corrupt_clips_are_invalid(corrupt):
   made = clips('train')
-  values = found({**made, 'video': cheat(made['video'])}).values
+  values = found({**made, 'video': corrupt(made['video'])}).values
   assert values['validity_loose'].value == 0
   assert values['valid_and_correct'].value == 0
-  assert values['class_accuracy_valid'].status == 'undefined'  # Of none.
+  assert (
+    values['class_accuracy_valid'].status == 'undefined'
+  )  # No clip is valid.
   assert (
     values['verifier_frechet'].value > 10 * values['verifier_frechet'].floor
   )
 
 
-def test_a_wrong_class_is_seen_class_by_class():
+def test_accuracy_is_grouped_by_class():
   made = clips('train')
   wrong = {**made, 'label': np.where(made['label'] == 0, 1, made['label'])}
   findings = found(wrong)
-  share_wrong = np.mean(made['label'] == 0)
+  fraction_wrong = np.mean(made['label'] == 0)
   assert findings.values['class_accuracy_all'].value == pytest.approx(
-    1 - share_wrong
+    1 - fraction_wrong
   )
   groups = findings.groups['class_accuracy_all by class']
-  assert groups['right']['value'] is None  # Nobody asked for it.
+  assert groups['right']['value'] is None  # It was not requested.
   assert groups['down-right']['value'] < 1
   assert groups['left']['value'] == 1
   assert sum(group['num'] for group in groups.values()) == NUM
 
 
-def test_one_clip_over_and_over_does_not_cover():
+def test_a_repeated_clip_has_low_coverage():
   made = clips('train')
   same = {key: np.repeat(x[:1], NUM, 0) for key, x in made.items()}
   values = found(same).values
@@ -116,14 +118,14 @@ def test_one_clip_over_and_over_does_not_cover():
   assert values['coverage'].value < 0.2 < 0.8 < values['coverage'].real
 
 
-def test_all_factors_count_where_all_are_asked_for():
+def test_all_requested_factors_are_compared():
   made = clips('train')
-  told = {**made, 'index': np.arange(NUM)}  # Of clips of the other split.
-  told['label'] = clips()['label']
-  values = found(told).values
-  asked = [world().factors(i)['color'] for i in range(NUM)]
+  requested = {**made, 'index': np.arange(NUM)}  # Of clips of the other split.
+  requested['label'] = clips()['label']
+  values = found(requested).values
+  expected = [world().factors(i)['color'] for i in range(NUM)]
   shown = [world('train').factors(i)['color'] for i in range(NUM)]
-  right = np.mean([a == b for a, b in zip(asked, shown, strict=True)])
+  right = np.mean([a == b for a, b in zip(expected, shown, strict=True)])
   assert values['accuracy_color'].value == pytest.approx(right)
   assert values['caption_accuracy'].value < right < 0.5
   assert values['caption_accuracy'].real == 1

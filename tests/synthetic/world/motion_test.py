@@ -1,14 +1,15 @@
-"""Tests of motion.py: laws are found, and what breaks them."""
+"""Tests of motion.py and bounces.py: uniform motion and deviations from it."""
 
 import numpy as np
 import pytest
 
+from vgen_jax.synthetic import bounces
 from vgen_jax.synthetic.world import motion
-from vgen_jax.synthetic.world import rerendering
 from vgen_jax.synthetic.world import source as world_lib
 from vgen_jax.synthetic.world import tracking
+from vgen_jax.synthetic.world.corruptions import rerendering
 
-CLIPS = rerendering.draw(world_lib.World((16, 32, 32, 3)), 64)
+CLIPS = rerendering.generate(world_lib.World((16, 32, 32, 3)), 64)
 TRACK = tracking.track(CLIPS.video_bthwc, CLIPS.world)
 
 
@@ -23,21 +24,21 @@ def test_fits_bouncing_paths_with_gaps():
   start_b, velocity_b = rng.uniform(8, 24, 200), rng.uniform(-3, 3, 200)
   low_b, high_b = np.full(200, 5.0), np.full(200, 27.0)
   straight_bt = start_b[:, None] + velocity_b[:, None] * np.arange(16)
-  path_bt = world_lib.fold(straight_bt, low_b[:, None], high_b[:, None])
+  path_bt = bounces.fold(straight_bt, low_b[:, None], high_b[:, None])
   seen_bt = rng.random((200, 16)) > 0.2
   measured_bt = np.where(seen_bt, path_bt + rng.normal(0, 0.02, (200, 16)), 99)
-  found_b, fitted_bt, way_bt = motion.fit_bounces(
+  found_b, fitted_bt, path_velocity_bt = bounces.fit_bounces(
     measured_bt, seen_bt, low_b, high_b, 4.5
   )
   np.testing.assert_allclose(found_b, velocity_b, atol=0.02)
   np.testing.assert_allclose(fitted_bt, path_bt, atol=0.15)
   step_bt = np.diff(path_bt, axis=1)
   free_bt = np.abs(np.abs(step_bt) - np.abs(velocity_b[:, None])) < 1e-6
-  right_bt = np.abs(way_bt[:, :-1] - step_bt) < 0.05
-  assert right_bt[free_bt].mean() > 0.99  # At a wall it may be either.
+  right_bt = np.abs(path_velocity_bt[:, :-1] - step_bt) < 0.05
+  assert right_bt[free_bt].mean() > 0.99  # At a wall it may have either sign.
 
 
-def test_finds_what_the_world_did():
+def test_fits_the_motion_of_the_dataset():
   found = fit(CLIPS.center_bt2)
   np.testing.assert_allclose(found.velocity_b2, CLIPS.velocity_b2, atol=0.01)
   for name in ('path_error', 'step_error', 'speed_error', 'speed_drift'):
@@ -46,22 +47,22 @@ def test_finds_what_the_world_did():
   assert found.stalled_fraction_b.max() == 0
 
 
-def test_one_frame_that_stays_is_a_stall():
-  """But for those at a wall, where an object may be twice."""
+def test_a_repeated_frame_counts_as_stalled():
+  """Except at walls, where an object may rest between two frames."""
   step_bt = np.linalg.norm(np.diff(CLIPS.center_bt2, axis=1), axis=-1)
   held_bt2 = CLIPS.center_bt2.copy()
   held_bt2[:, 9] = held_bt2[:, 8]
-  turns_b = step_bt[:, 8] < 0.99 * step_bt.max(1)
-  stalled_fraction_b = fit(held_bt2).stalled_fraction_b[~turns_b]
+  bounces_b = step_bt[:, 8] < 0.99 * step_bt.max(1)
+  stalled_fraction_b = fit(held_bt2).stalled_fraction_b[~bounces_b]
   assert stalled_fraction_b.min() == pytest.approx(1 / 15)
   assert stalled_fraction_b.mean() < 1.1 / 15
   late_bt2 = np.concatenate([held_bt2[:, :9], CLIPS.center_bt2[:, 8:-1]], 1)
-  assert fit(late_bt2).stalled_fraction_b[~turns_b].min() == pytest.approx(
+  assert fit(late_bt2).stalled_fraction_b[~bounces_b].min() == pytest.approx(
     1 / 15
   )
 
 
-def test_speed_that_drifts_is_seen_where_its_mean_is_right():
+def test_speed_drift_is_detected_at_the_right_mean_speed():
   time_t1 = np.arange(16)[:, None]
   eased_t1 = time_t1 * (0.6 + 0.4 * time_t1 / 15)
   free = CLIPS.velocity_b2[:, None]

@@ -1,4 +1,4 @@
-"""Tests of synthetic/world/source.py and synthetic/world/drawing.py."""
+"""Tests of world/source.py and of drawing."""
 
 import math
 import pickle
@@ -6,6 +6,8 @@ import pickle
 import numpy as np
 import pytest
 
+from vgen_jax.synthetic import base
+from vgen_jax.synthetic import drawing as drawing_lib
 from vgen_jax.synthetic.world import drawing
 from vgen_jax.synthetic.world import source as world_lib
 
@@ -14,11 +16,11 @@ each_shape = pytest.mark.parametrize('clip_shape', SHAPES, ids=str)
 
 
 @each_shape
-def test_a_clip_is_its_object_over_its_background(clip_shape):
+def test_a_clip_is_its_object_on_the_background(clip_shape):
   world = world_lib.World(clip_shape)
   for i in range(20):
     alpha_thw1 = world.truth(i).alpha_thw[..., None]
-    color_3 = np.array(world_lib.COLORS[world.factors(i)['color']])
+    color_3 = np.array(drawing_lib.COLORS[world.factors(i)['color']])
     wanted = (1 - alpha_thw1) * drawing.BACKGROUND + alpha_thw1 * color_3
     video = world[i]['video']
     assert video.dtype == np.uint8
@@ -27,7 +29,7 @@ def test_a_clip_is_its_object_over_its_background(clip_shape):
 
 
 @each_shape
-def test_motion_is_uniform_at_first_and_stays_inside(clip_shape):
+def test_motion_is_uniform_at_first_and_within_the_frame(clip_shape):
   t, h, w, _ = clip_shape
   world = world_lib.World(clip_shape)
   for i in range(50):
@@ -41,7 +43,7 @@ def test_motion_is_uniform_at_first_and_stays_inside(clip_shape):
     assert (truth.center_t2 >= truth.radius - 1e-6).all()
     most = np.array([w, h]) - 1 - truth.radius
     assert (truth.center_t2 <= most + 1e-6).all()
-  assert any(  # Some meet a wall, or there is nothing to bounce off.
+  assert any(  # Some objects bounce off a wall.
     np.ptp(np.diff(world.truth(i).center_t2, axis=0), axis=0).max() > 1e-3
     for i in range(50)
   )
@@ -50,7 +52,7 @@ def test_motion_is_uniform_at_first_and_stays_inside(clip_shape):
 @pytest.mark.parametrize('shape', world_lib.FACTORS['shape'])
 def test_the_centre_is_the_centre_of_mass(shape):
   center_t2 = np.array([[20.0, 20.0], [20.3, 19.6]])
-  alpha_thw = drawing.coverage(shape, 9.6, center_t2, (40, 40))
+  alpha_thw = drawing_lib.coverage(shape, 9.6, center_t2, (40, 40))
   area_t = alpha_thw.sum((1, 2))
   x_t = (alpha_thw.sum(1) @ np.arange(40)) / area_t
   y_t = (alpha_thw.sum(2) @ np.arange(40)) / area_t
@@ -59,7 +61,7 @@ def test_the_centre_is_the_centre_of_mass(shape):
   np.testing.assert_allclose(area_t, areas[shape] * 9.6**2, rtol=0.03)
 
 
-def test_direction_is_as_named():
+def test_direction_matches_its_name():
   world = world_lib.World((8, 16, 16, 3))
   signs = dict(right=(1, 0), left=(-1, 0), up=(0, -1), down=(0, 1))
   for i in range(50):
@@ -69,9 +71,9 @@ def test_direction_is_as_named():
     np.testing.assert_array_equal(np.sign(velocity_2.round(6)), wanted)
 
 
-def test_clips_are_reproducible_and_never_shared():
+def test_clips_are_reproducible_and_in_one_split():
   make = lambda **kwargs: world_lib.World((4, 16, 16, 3), **kwargs)
-  worlds = [make(split=split) for split in world_lib.SPLITS] + [make(seed=1)]
+  worlds = [make(split=split) for split in base.SPLITS] + [make(seed=1)]
   again = pickle.loads(pickle.dumps(worlds[0]))
   np.testing.assert_array_equal(again[7]['video'], worlds[0][7]['video'])
   starts = [
@@ -80,7 +82,7 @@ def test_clips_are_reproducible_and_never_shared():
   assert len(set(starts)) == len(starts)
 
 
-def test_labels_count_the_combinations():
+def test_labels_enumerate_the_combinations():
   world = world_lib.World(
     (2, 8, 8, 3),
     label=('color', 'speed'),
@@ -118,7 +120,7 @@ def test_factors_are_uniform_and_independent():
   assert len(set(cells)) / 768 == pytest.approx(1 - math.exp(-3000 / 768), 0.02)
 
 
-def test_caption_tells_all_factors():
+def test_caption_contains_all_factors():
   world = world_lib.World((2, 8, 8, 3))
   for value in world.factors(0).values():
     assert value in world.caption(0)
@@ -127,29 +129,31 @@ def test_caption_tells_all_factors():
 @pytest.mark.parametrize(
   ('change', 'message'),
   [
-    (dict(clip_shape=(1, 16, 16, 3)), r'2 frames of 8 x 8'),
+    (dict(clip_shape=(1, 16, 16, 3)), '2 frames of 8 x 8'),
     (dict(clip_shape=(8, 16, 16, 1)), r'3 channels'),
     (dict(split='valid'), "Did you mean 'validation'"),
     (dict(label='colour'), "Did you mean 'color'"),
     (dict(only={'sizes': 'large'}), "Did you mean 'size'"),
     (dict(only={'size': 'lage'}), "Did you mean 'large'"),
     (dict(only={'size': ()}), 'is empty'),
-    (dict(num_clips=0), 'must be 1 or more'),
+    (dict(num_clips=0), 'must be from 1 to'),
   ],
 )
-def test_refuses_what_it_does_not_know(change, message):
+def test_invalid_arguments_are_rejected(change, message):
   with pytest.raises(ValueError, match=message):
     world_lib.World(**{'clip_shape': (8, 16, 16, 3), **change})
 
 
-def test_ends_where_its_length_says():
+def test_iteration_ends_at_its_length():
   world = world_lib.World((2, 8, 8, 3), num_clips=3)
   assert len(list(world)) == len(world) == 3
 
 
 @pytest.mark.parametrize('seed', [2**32, -1])
-def test_a_seed_cannot_reach_another_split(seed):
-  """The split is in the bits above those of the seed."""
-  with pytest.raises(ValueError, match=r'seed is .*it must be 0 or more, belo'):
+def test_a_seed_outside_its_range_is_rejected(seed):
+  """The bits above those of the seed hold the split."""
+  with pytest.raises(
+    ValueError, match=r'seed is .*it must be from 0 to 4294967295'
+  ):
     world_lib.World((4, 16, 16, 3), seed=seed)
   assert len(world_lib.World((4, 16, 16, 3), seed=2**32 - 1))

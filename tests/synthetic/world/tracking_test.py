@@ -1,18 +1,18 @@
-"""Tests of tracking.py: hundredths of a pixel, and nothing goes unseen."""
+"""Tests of tracking.py: subpixel accuracy, and residuals everywhere."""
 
 import numpy as np
 import pytest
 
-from vgen_jax.synthetic.world import rerendering
 from vgen_jax.synthetic.world import source as world_lib
 from vgen_jax.synthetic.world import tracking
+from vgen_jax.synthetic.world.corruptions import rerendering
 
 SHAPES = [(16, 64, 64, 3), (8, 16, 16, 3), (8, 24, 40, 3)]
 
 
 @pytest.mark.parametrize('clip_shape', SHAPES)
-def test_finds_places_and_sizes_below_a_pixel(clip_shape):
-  clips = rerendering.draw(world_lib.World(clip_shape), 64)
+def test_positions_and_sizes_are_accurate_below_a_pixel(clip_shape):
+  clips = rerendering.generate(world_lib.World(clip_shape), 64)
   track = tracking.track(clips.video_bthwc, clips.world)
   gap_b = np.abs(track.center_bt2 - clips.center_bt2).max((1, 2))
   assert np.quantile(gap_b, 0.95) < 0.03
@@ -22,8 +22,8 @@ def test_finds_places_and_sizes_below_a_pixel(clip_shape):
   assert np.quantile(track.residual_rms_bt, 0.95) < 1
 
 
-def test_finds_other_sizes_than_the_world_has():
-  clips = rerendering.draw(world_lib.World((4, 32, 32, 3)), 32)
+def test_measures_sizes_that_the_dataset_lacks():
+  clips = rerendering.generate(world_lib.World((4, 32, 32, 3)), 32)
   wider = rerendering.rerender(clips, radius_b1=1.1 * clips.radius_b[:, None])
   track = tracking.track(wider, clips.world)
   ratio_b = track.radius_bt.mean(1) / clips.radius_b
@@ -33,22 +33,22 @@ def test_finds_other_sizes_than_the_world_has():
 
 
 @pytest.mark.parametrize('clip_shape', SHAPES)
-def test_a_stain_is_seen_wherever_it_is(clip_shape):
+def test_a_stain_is_detected_anywhere(clip_shape):
   world = world_lib.World(clip_shape)
   _, h, w, _ = clip_shape
-  k = tracking.patch(world)
-  clean = rerendering.draw(world, 1).video_bthwc
+  k = tracking.patch_size(world)
+  clean = rerendering.generate(world, 1).video_bthwc
   last_y, last_x = h - k, w - k
   for y in (0, 1, h // 2, last_y - 1, last_y):
     for x in (0, 1, last_x - 1, last_x):
-      spoilt = clean.copy()
-      spoilt[0, -1, y : y + k, x : x + k] = spoilt[0, -1, y, x] ^ 64
-      track = tracking.track(spoilt, world)
+      stained = clean.copy()
+      stained[0, -1, y : y + k, x : x + k] = stained[0, -1, y, x] ^ 64
+      track = tracking.track(stained, world)
       assert track.residual_patch_bt[0, -1] > 25
       assert track.residual_patch_bt[0, :-1].max() < 3
 
 
-def test_an_empty_frame_shows_nothing():
+def test_an_empty_frame_has_no_object():
   world = world_lib.World((4, 16, 16, 3))
   track = tracking.track(np.full((1, 4, 16, 16, 3), 24, np.uint8), world)
   assert track.area_bt.max() == 0

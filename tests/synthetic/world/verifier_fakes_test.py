@@ -1,6 +1,6 @@
-"""Fakes of the made-up world, each of which keeps some law and fails the judge.
+"""Fake clips of `World`, each of which keeps some rules but is not valid.
 
-Those that come by degrees are in degradations.py, and in its tests.
+Corruptions with several levels are tested in corruptions/registry_test.py.
 """
 
 import functools
@@ -8,11 +8,11 @@ import functools
 import numpy as np
 import pytest
 
-from vgen_jax.synthetic.world import corruptions
 from vgen_jax.synthetic.world import drawing
-from vgen_jax.synthetic.world import rerendering
 from vgen_jax.synthetic.world import source as world_lib
-from vgen_jax.synthetic.world import verifier as judge_lib
+from vgen_jax.synthetic.world import verifier as verifier_lib
+from vgen_jax.synthetic.world.corruptions import registry as corruptions
+from vgen_jax.synthetic.world.corruptions import rerendering
 
 WORLDS = {
   'middle': dict(clip_shape=(16, 32, 32, 3), label=tuple(world_lib.FACTORS)),
@@ -26,8 +26,10 @@ WORLDS = {
 
 @functools.cache
 def clips_of(which: str) -> rerendering.Clips:
-  """Do not write into them."""
-  return rerendering.draw(world_lib.World(split='test', **WORLDS[which]), 48)
+  """Returns clips that must not be changed."""
+  return rerendering.generate(
+    world_lib.World(split='test', **WORLDS[which]), 48
+  )
 
 
 def half_and_half(first_bthwc, second_bthwc):
@@ -46,8 +48,8 @@ def other_colors(clips, video):
 
 
 def another_color_in_the_middle(clips, video):
-  far_b13 = rerendering.colors(clips, 3)
-  return half_and_half(video, rerendering.rerender(clips, color_bt3=far_b13))
+  other_b13 = rerendering.colors(clips, 3)
+  return half_and_half(video, rerendering.rerender(clips, color_bt3=other_b13))
 
 
 def another_clip_in_the_middle(clips, video):
@@ -64,7 +66,7 @@ def two_objects(clips, video):
   return np.maximum(video, np.roll(video, 1, axis=0))
 
 
-def too_large(clips, video):
+def much_too_large(clips, video):
   return rerendering.rerender(clips, radius_b1=2.2 * clips.radius_b[:, None])
 
 
@@ -87,7 +89,7 @@ def too_slow(clips, video):
   )
 
 
-def a_blot_in_one_frame(clips, video):
+def a_stain_in_one_frame(clips, video):
   video, k = video.copy(), max(2, video.shape[2] // 12)
   video[:, -1, :k, :k] ^= 128
   return video
@@ -112,11 +114,11 @@ FAKES = (
   another_clip_in_the_middle,
   unrelated_frames,
   two_objects,
-  too_large,
+  much_too_large,
   a_little_too_large,
   growing,
   too_slow,
-  a_blot_in_one_frame,
+  a_stain_in_one_frame,
   dim_in_one_frame,
   dark,
 )
@@ -124,24 +126,24 @@ FAKES = (
 
 @pytest.mark.parametrize('which', WORLDS)
 @pytest.mark.parametrize('fake', FAKES, ids=lambda fake: fake.__name__)
-def test_a_fake_fails(which, fake):
+def test_a_fake_is_invalid(which, fake):
   clips = clips_of(which)
-  judge, video = judge_lib.Verifier(clips.world), clips.video_bthwc
-  report = judge.report(fake(clips, video), factors=clips.factors)
+  verifier, video = verifier_lib.Verifier(clips.world), clips.video_bthwc
+  report = verifier.report(fake(clips, video), factors=clips.factors)
   assert report['validity_loose'] <= 0.05
   assert report['validity_strict'] <= report['validity_loose']
 
 
 def test_no_single_number_is_enough():
   clips = clips_of('middle')
-  judge = judge_lib.Verifier(clips.world)
-  measures = lambda name, level: judge.measure(
+  verifier = verifier_lib.Verifier(clips.world)
+  features = lambda name, level: verifier.features(
     corruptions.corrupt(clips, name, level)
   )
-  assert measures('static', 1).path_error_b.max() < 1e-3  # A perfect line.
-  assert measures('static', 1).shape_iou_b.min() > 0.8
-  assert measures('vanish', 2).path_error_b.max() < 0.01
-  assert measures('blank', 1).residual_rms_b.max() == 0
-  assert measures('shuffle', 1).color_drift_b.max() < 2
-  assert measures('ghost', 0.24).path_error_b.min() < 0.01
-  assert np.median(measures('jitter', 1.5).stalled_fraction_b) == 0
+  assert features('static', 1).path_error_b.max() < 1e-3  # A perfect line.
+  assert features('static', 1).shape_iou_b.min() > 0.8
+  assert features('vanish', 2).path_error_b.max() < 0.01
+  assert features('blank', 1).residual_rms_b.max() == 0
+  assert features('shuffle', 1).color_drift_b.max() < 2
+  assert features('ghost', 0.24).path_error_b.min() < 0.01
+  assert np.median(features('jitter', 1.5).stalled_fraction_b) == 0

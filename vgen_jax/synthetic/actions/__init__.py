@@ -1,1 +1,1 @@
-"""Objects that move as their actions say."""
+"""An object that moves according to actions."""

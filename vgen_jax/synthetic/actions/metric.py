@@ -6,9 +6,9 @@ import numpy as np
 
 from vgen_jax.evaluation.metrics import base
 from vgen_jax.synthetic import metric as metric_lib
+from vgen_jax.synthetic import saturation
 from vgen_jax.synthetic.actions import source as actions_source
 from vgen_jax.synthetic.actions import verifier
-from vgen_jax.synthetic.world import spots
 
 _Info = metric_lib.ValueInfo
 VALUES = {
@@ -24,11 +24,13 @@ class ActionStepsExtractor(base.FeatureExtractor):
 
   def __init__(self, world: actions_source.Actions):
     self.name = 'actions'
-    self.protocol = {'code': base.code_digest(verifier, spots)}
+    self.protocol = {'code': base.code_digest(verifier, saturation)}
     self._world = world
 
   def __call__(self, clips: base.Clips) -> base.Features:
-    steps = verifier.measure(self._world, clips['video'], clips['action'])
+    steps = verifier.compute_features(
+      self._world, clips['video'], clips['action']
+    )
     return steps._asdict()
 
 
@@ -66,12 +68,14 @@ class ActionsMetric(base.Metric):
     'action_accuracy_moving' has a number only for clips with a step that should
     move the object.
     """
-    moves_bs = np.linalg.norm(arrays['told_bs2'], axis=-1) >= self._min_move
-    right_bs, moves_b = arrays['right_bs'], moves_bs.any(1)
-    moving_b = (right_bs & moves_bs).sum(1) / np.maximum(moves_bs.sum(1), 1)
+    moves_bs = (
+      np.linalg.norm(arrays['requested_bs2'], axis=-1) >= self._min_move
+    )
+    correct_bs, moves_b = arrays['correct_bs'], moves_bs.any(1)
+    moving_b = (correct_bs & moves_bs).sum(1) / np.maximum(moves_bs.sum(1), 1)
     return {
-      'action_accuracy': right_bs.mean(1),
+      'action_accuracy': correct_bs.mean(1),
       'action_accuracy_moving': moving_b[moves_b],
       'action_error': arrays['error_bs'].mean(1),
-      'action_object_presence': arrays['seen_bt'].mean(1),
+      'action_object_presence': arrays['visible_bt'].mean(1),
     }

@@ -1,8 +1,8 @@
-"""A world to act in: the action of a frame moves the object to the next.
+"""An object controlled by actions: each action moves it to the next frame.
 
-`action` is float32 `[t, 2]`: action i, (right, down) in [-1, 1], leads from
-frame i to frame i + 1; the last one leads out of the clip. Walls stop the
-object.
+`action` is float32 `[t, 2]`: action i, (right, down) in [-1, 1], moves the
+object from frame i to frame i + 1; the last one leads out of the clip. Walls
+stop the object.
 """
 
 import math
@@ -12,29 +12,29 @@ import numpy as np
 
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
-from vgen_jax.synthetic.world import drawing
-from vgen_jax.synthetic.world import source
-from vgen_jax.synthetic.world import variant
+from vgen_jax.synthetic import base
+from vgen_jax.synthetic import bounces
+from vgen_jax.synthetic import drawing
 
 _RADIUS = 0.08  # In sides of a frame.
-_WAY = 1.0  # Of as many actions of 1 as there are frames, in sides of a frame.
-_TRIES = 100  # At a walk that leads somewhere; two are enough, mostly.
-_STAY = 0.6  # How often an action is that of the frame before.
+_DISTANCE = 1.0  # Sides of a frame covered by t actions of length 1.
+_MAX_TRIES = 100  # Random walks until one moves far enough; mostly two do.
+_PERSISTENCE = 0.6  # Probability that an action repeats the previous one.
 MOVES = ((0, 0), (1, 0), (0, 1), (-1, 0), (0, -1))  # (right, down).
 
 
 class Truth(NamedTuple):
-  """What no pixel says outright about a clip.
+  """Ground truth of a clip.
 
   Attributes:
     center_t2: The object's centre in each frame, (x, y).
-    action_t2: As in the clip.
-    stopped_t: Whether a wall cut short the way from this frame to the next.
-    step: How far an action of 1 leads, in pixels.
+    action_t2: Actions, as in the clip.
+    stopped_t: Whether a wall stops the object between this frame and the next.
+    step: Distance that an action of length 1 moves, in pixels.
     radius: Half of the object's width.
-    shape: Its name.
-    color: Its name.
-    alpha_thw: Share of each pixel that the object covers, in [0, 1].
+    shape: Name of its shape.
+    color: Name of its colour.
+    alpha_thw: Fraction of each pixel that the object covers, in [0, 1].
   """
 
   center_t2: np.ndarray
@@ -47,16 +47,16 @@ class Truth(NamedTuple):
   alpha_thw: np.ndarray
 
 
-class Actions(variant.SyntheticDataset):
-  """An object that does as it is told: it rests, or goes one step a frame.
+class Actions(base.SyntheticDataset):
+  """An object that follows actions: in each frame it rests or moves one step.
 
-  Actions often last for some frames. A walk that leads no further than two
-  widths of the object, along x or y, is drawn again: it would hardly be motion.
+  Actions often persist for some frames. A walk that stays within two widths of
+  the object along both axes is rejected, because it hardly moves.
 
   Attributes:
-    continuous: Whether actions are velocities of any direction, as long as 1 at
+    continuous: Whether actions are velocities of any direction, of length 1 at
       most; if not, they are among `MOVES`.
-    step: How far an action of 1 leads, in pixels.
+    step: Distance that an action of length 1 moves, in pixels.
   """
 
   action_width = 2
@@ -69,53 +69,61 @@ class Actions(variant.SyntheticDataset):
     seed: int = 0,
     continuous: bool = False,
   ):
-    """Describes the world."""
+    """Makes the dataset.
+
+    Args: as those of `base.SyntheticDataset`, and
+      continuous: Whether actions are velocities of any direction.
+    """
     super().__init__(clip_shape, split, num_clips, seed)
     self.continuous = continuous
-    self.step = _WAY * self.side / clip_shape[0]
+    self.step = _DISTANCE * self.side / clip_shape[0]
+
+  @property
+  def radius(self) -> float:
+    """Half of the object's width, in pixels."""
+    return _RADIUS * self.side
 
   def __getitem__(self, index: int) -> Clip:
-    draws, action_t2, center_t2 = self._draw(index)
-    video_thwc = variant.grey_ground(draws[:4], self.clip_shape)
-    shape, color = _look(draws)
-    color_c = source.COLORS[color]
-    variant.paint(video_thwc, shape, _RADIUS * self.side, center_t2, color_c)
-    return {'video': variant.finish(video_thwc), 'action': action_t2}
+    draws, action_t2, center_t2 = self._sample(index)
+    video_thwc = drawing.gray_background(draws[:4], self.clip_shape)
+    shape, color = _appearance(draws)
+    color_c = drawing.COLORS[color]
+    drawing.paint(video_thwc, shape, self.radius, center_t2, color_c)
+    return {'video': drawing.to_uint8(video_thwc), 'action': action_t2}
 
   def truth(self, index: int) -> Truth:
-    """Returns where the object of clip `index` goes, and what it was told."""
-    draws, action_t2, center_t2 = self._draw(index)
-    shape, color = _look(draws)
-    radius = _RADIUS * self.side
-    alpha_thw = drawing.coverage(shape, radius, center_t2, self.clip_shape[1:3])
+    """Returns the motion of the object in clip `index`, and its actions."""
+    draws, action_t2, center_t2 = self._sample(index)
+    shape, color = _appearance(draws)
+    frame = self.clip_shape[1:3]
     return Truth(
       center_t2=center_t2,
       action_t2=action_t2,
       stopped_t=self._stopped(center_t2, action_t2 * self.step),
       step=self.step,
-      radius=radius,
+      radius=self.radius,
       shape=shape,
       color=color,
-      alpha_thw=alpha_thw,
+      alpha_thw=drawing.coverage(shape, self.radius, center_t2, frame),
     )
 
-  def _draw(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns draws, actions `[t, 2]` and centres `[t, 2]`."""
+  def _sample(self, index: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns uniform numbers, actions `[t, 2]` and centres `[t, 2]`."""
     rng = self.rng(index)
     draws = rng.random(6)
-    for _ in range(_TRIES):
-      action_t2 = self._actions(rng)
+    for _ in range(_MAX_TRIES):
+      action_t2 = self._sample_actions(rng)
       center_t2 = self._walk(rng.random(2), action_t2)
-      if np.ptp(center_t2, axis=0).max() > 4 * _RADIUS * self.side:
+      if np.ptp(center_t2, axis=0).max() > 4 * self.radius:
         break
     return draws, action_t2, center_t2
 
-  def _actions(self, rng: np.random.Generator) -> np.ndarray:
+  def _sample_actions(self, rng: np.random.Generator) -> np.ndarray:
     t = self.clip_shape[0]
     draws_t3 = rng.random((t, 3))
-    # An action lasts: each frame has that of the last frame which chose one.
-    chose_t = np.where(draws_t3[:, 0] >= _STAY, np.arange(t), 0)
-    draws_t3 = draws_t3[np.maximum.accumulate(chose_t)]
+    # Each frame has the action of the last frame that chose a new one.
+    chosen_t = np.where(draws_t3[:, 0] >= _PERSISTENCE, np.arange(t), 0)
+    draws_t3 = draws_t3[np.maximum.accumulate(chosen_t)]
     if self.continuous:
       angle_t = 2 * math.pi * draws_t3[:, 1]
       unit_t2 = np.stack([np.cos(angle_t), np.sin(angle_t)], axis=1)
@@ -124,29 +132,30 @@ class Actions(variant.SyntheticDataset):
       action_t2 = np.array(MOVES)[(draws_t3[:, 1] * len(MOVES)).astype(int)]
     return action_t2.astype(np.float32)
 
-  def _walk(self, start_2: np.ndarray, action_t2: np.ndarray) -> np.ndarray:
-    low_2, high_2 = self._walls()
-    place = (low_2 + start_2 * (high_2 - low_2)).tolist()
+  def _walk(self, draws_2: np.ndarray, action_t2: np.ndarray) -> np.ndarray:
+    """Returns centres `[t, 2]`; walls stop the object."""
+    low_2, high_2 = self._wall_limits()
+    position = (low_2 + draws_2 * (high_2 - low_2)).tolist()
     moves = (action_t2.astype(float) * self.step).tolist()
     low, high = low_2.tolist(), high_2.tolist()
-    center = [place]
+    centers = [position]
     for move in moves[:-1]:
-      place = [min(max(place[k] + move[k], low[k]), high[k]) for k in (0, 1)]
-      center.append(place)
-    return np.array(center)
+      position = [
+        min(max(position[k] + move[k], low[k]), high[k]) for k in (0, 1)
+      ]
+      centers.append(position)
+    return np.array(centers)
 
   def _stopped(self, center_t2: np.ndarray, move_t2: np.ndarray) -> np.ndarray:
-    low_2, high_2 = self._walls()
+    low_2, high_2 = self._wall_limits()
     free_t2 = center_t2 + move_t2
     return ((free_t2 < low_2 - 1e-9) | (free_t2 > high_2 + 1e-9)).any(1)
 
-  def _walls(self) -> tuple[np.ndarray, np.ndarray]:
-    _, h, w, _ = self.clip_shape
-    low_2 = np.full(2, _RADIUS * self.side)
-    return low_2, np.array([w - 1, h - 1]) - low_2
+  def _wall_limits(self) -> tuple[np.ndarray, np.ndarray]:
+    return bounces.wall_limits(self.radius, self.clip_shape[1:3])
 
 
-def _look(draws: np.ndarray) -> tuple[str, str]:
-  return variant.pick(draws[4], variant.SHAPES), variant.pick(
-    draws[5], variant.COLORS
-  )
+def _appearance(draws: np.ndarray) -> tuple[str, str]:
+  """Returns the object's shape and colour."""
+  shape = base.choose(draws[4], drawing.SHAPES)
+  return shape, base.choose(draws[5], drawing.COLOR_NAMES)

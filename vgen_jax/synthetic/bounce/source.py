@@ -1,9 +1,9 @@
-"""Objects that leave a wall in a random direction: chance at a time known.
+"""Objects that bounce off walls in a random direction, at known times.
 
 The rule is that of stochastic Moving MNIST (Denton and Fergus, "Stochastic
 Video Generation with a Learned Prior", 2018, https://arxiv.org/abs/1802.07687):
-motion is straight until a wall is met, where an object stops, and both
-components of its velocity are drawn anew, the one across the wall inwards.
+an object moves straight until it meets a wall and stops there; both components
+of its velocity are sampled again, the one perpendicular to the wall inwards.
 """
 
 import math
@@ -11,27 +11,27 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vgen_jax.core import checks
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
-from vgen_jax.synthetic.world import drawing
-from vgen_jax.synthetic.world import source
-from vgen_jax.synthetic.world import variant
+from vgen_jax.synthetic import base
+from vgen_jax.synthetic import drawing
 
 _RADIUS = 0.085  # In sides of a frame.
-_SPEED = 1.5  # The fastest, in sides of a frame per clip and axis.
+_MAX_SPEED = 1.5  # In sides of a frame per clip and axis.
 
 
 class Truth(NamedTuple):
-  """What no pixel says outright about a clip; n counts its objects.
+  """Ground truth of a clip; n counts its objects.
 
   Attributes:
     center_nt2: Each object's centre in each frame, (x, y).
-    velocity_nt2: With which it leaves each frame, in pixels per frame.
-    contact_nt: Whether it stands at a wall that it met in this frame, so that
-      its velocity was drawn anew.
+    velocity_nt2: Its velocity after each frame, in pixels per frame.
+    contact_nt: Whether it meets a wall in this frame, so that its velocity is
+      sampled again.
     radius: Half of an object's width.
-    colors: Their names; a later object hides an earlier one.
-    alpha_nthw: Share of each pixel that each object covers, in [0, 1].
+    colors: Names of their colours; a later object hides an earlier one.
+    alpha_nthw: Fraction of each pixel that each object covers, in [0, 1].
   """
 
   center_nt2: np.ndarray
@@ -42,11 +42,11 @@ class Truth(NamedTuple):
   alpha_nthw: np.ndarray
 
 
-class Bounce(variant.SyntheticDataset):
-  """Discs of different colours that bounce at random off the walls.
+class Bounce(base.SyntheticDataset):
+  """Discs of different colours that bounce randomly off the walls.
 
   Attributes:
-    num_objects: Discs in a clip.
+    num_objects: Number of discs in a clip.
   """
 
   def __init__(
@@ -57,23 +57,29 @@ class Bounce(variant.SyntheticDataset):
     seed: int = 0,
     num_objects: int = 1,
   ):
-    """Describes the world; `num_objects` is from 1 to 6."""
+    """Makes the dataset.
+
+    Args: as those of `base.SyntheticDataset`, and
+      num_objects: Number of discs in a clip, from 1 to 6.
+    """
     super().__init__(clip_shape, split, num_clips, seed)
-    variant.check_range('num_objects', num_objects, 1, len(variant.COLORS))
+    checks.in_range(
+      'config.data.num_objects', num_objects, 1, len(drawing.COLOR_NAMES)
+    )
     self.num_objects = num_objects
 
   def __getitem__(self, index: int) -> Clip:
-    ground_4, colors, motions = self._draw(index)
-    video_thwc = variant.grey_ground(ground_4, self.clip_shape)
+    background_4, colors, motions = self._sample(index)
+    video_thwc = drawing.gray_background(background_4, self.clip_shape)
     for color, (center_t2, _, _) in zip(colors, motions, strict=True):
-      color_c = source.COLORS[color]
+      color_c = drawing.COLORS[color]
       radius = _RADIUS * self.side
-      variant.paint(video_thwc, 'circle', radius, center_t2, color_c)
-    return {'video': variant.finish(video_thwc)}
+      drawing.paint(video_thwc, 'circle', radius, center_t2, color_c)
+    return {'video': drawing.to_uint8(video_thwc)}
 
   def truth(self, index: int) -> Truth:
-    """Returns where the discs of clip `index` go, and when they meet walls."""
-    _, colors, motions = self._draw(index)
+    """Returns the motion of the discs of clip `index`, and their contacts."""
+    _, colors, motions = self._sample(index)
     center_nt2, velocity_nt2, contact_nt = map(
       np.array, zip(*motions, strict=True)
     )
@@ -85,13 +91,14 @@ class Bounce(variant.SyntheticDataset):
       center_nt2, velocity_nt2, contact_nt, radius, colors, alpha_nthw
     )
 
-  def _draw(self, index: int) -> tuple[np.ndarray, tuple[str, ...], list]:
+  def _sample(self, index: int) -> tuple[np.ndarray, tuple[str, ...], list]:
+    """Returns numbers of the background, colours, and motions."""
     rng = self.rng(index)
-    ground_4 = rng.random(4)
-    order = np.argsort(rng.random(len(variant.COLORS)))[: self.num_objects]
-    colors = tuple(variant.COLORS[i] for i in order)
+    background_4 = rng.random(4)
+    order = np.argsort(rng.random(len(drawing.COLOR_NAMES)))[: self.num_objects]
+    colors = tuple(drawing.COLOR_NAMES[i] for i in order)
     draws_nk = rng.random((self.num_objects, 4 + 2 * self.clip_shape[0]))
-    return ground_4, colors, [self._motion(d) for d in draws_nk.tolist()]
+    return background_4, colors, [self._motion(d) for d in draws_nk.tolist()]
 
   def _motion(
     self, draws: list[float]
@@ -100,25 +107,29 @@ class Bounce(variant.SyntheticDataset):
     t, h, w, _ = self.clip_shape
     low = _RADIUS * self.side
     highs = (w - 1 - low, h - 1 - low)
-    fastest = _SPEED * self.side / t
-    place = [variant.between(draws[i], low, highs[i]) for i in (0, 1)]
-    angle, speed = 2 * math.pi * draws[2], variant.between(draws[3], 0.6, 1)
-    velocity = [fastest * speed * math.cos(angle), 0]
-    velocity[1] = fastest * speed * math.sin(angle)
-    places, velocities, contacts = [tuple(place)], [tuple(velocity)], [False]
+    max_speed = _MAX_SPEED * self.side / t
+    position = [base.interpolate(draws[i], low, highs[i]) for i in (0, 1)]
+    angle, speed = 2 * math.pi * draws[2], base.interpolate(draws[3], 0.6, 1)
+    velocity = [max_speed * speed * math.cos(angle), 0]
+    velocity[1] = max_speed * speed * math.sin(angle)
+    positions, velocities, contacts = (
+      [tuple(position)],
+      [tuple(velocity)],
+      [False],
+    )
     for i in range(1, t):
-      straight = [p + v for p, v in zip(place, velocity, strict=True)]
-      place = [min(max(straight[k], low), highs[k]) for k in (0, 1)]
-      contact = place != straight
+      straight = [p + v for p, v in zip(position, velocity, strict=True)]
+      position = [min(max(straight[k], low), highs[k]) for k in (0, 1)]
+      contact = position != straight
       if contact:
         for k in (0, 1):
           draw = draws[4 + 2 * i + k]
-          if place[k] == straight[k]:  # Along this axis it may go anywhere.
-            velocity[k] = fastest * variant.between(draw, -1, 1)
+          if position[k] == straight[k]:  # No wall along this axis.
+            velocity[k] = max_speed * base.interpolate(draw, -1, 1)
           else:
-            inwards = 1 if place[k] == low else -1
-            velocity[k] = fastest * variant.between(draw, 0.5, 1) * inwards
-      places.append(tuple(place))
+            inwards = 1 if position[k] == low else -1
+            velocity[k] = max_speed * base.interpolate(draw, 0.5, 1) * inwards
+      positions.append(tuple(position))
       velocities.append(tuple(velocity))
       contacts.append(contact)
-    return np.array(places), np.array(velocities), np.array(contacts)
+    return np.array(positions), np.array(velocities), np.array(contacts)

@@ -1,35 +1,35 @@
-"""Crowds in which something may go wrong, at a frame that only truth names.
+"""Crowds with anomalies at known frames.
 
-Each object of a crowd keeps to its lane, its speed and its colour. In some
-clips one of them turns back, jumps, or changes colour, once; all else goes on.
+The objects of a crowd keep their lanes, speeds and colours. In some clips one
+object reverses, jumps, or changes its colour, once.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
+from vgen_jax.core import checks
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
-from vgen_jax.synthetic.world import drawing
-from vgen_jax.synthetic.world import source
-from vgen_jax.synthetic.world import variant
+from vgen_jax.synthetic import base
+from vgen_jax.synthetic import drawing
 
 ANOMALIES = ('reverse', 'teleport', 'color')
-_WAYS = (0.3, 0.45)  # How far an object goes in a clip, in sides of a frame.
-_JUMP = 0.2  # The shortest one, in sides of a frame.
+_DISTANCES = (0.3, 0.45)  # Covered in a clip, in sides of a frame.
+_MIN_JUMP = 0.2  # In sides of a frame.
 
 
 class Truth(NamedTuple):
-  """What no pixel says outright about a clip; n counts its objects.
+  """Ground truth of a clip; n counts its objects.
 
   Attributes:
     anomaly: One of ANOMALIES, or None.
-    culprit: The object that is guilty of it; -1 if there is none.
-    anomalous_t: Whether something goes wrong between the frame before and this.
+    culprit: Index of the anomalous object; -1 if there is none.
+    anomalous_t: Whether the anomaly is between the previous frame and this one.
     center_nt2: Each object's centre in each frame, (x, y).
-    color_nt3: Of each object in each frame, from 0 to 255.
+    color_nt3: Each object's colour in each frame, from 0 to 255.
     radius: Half of an object's width.
-    alpha_nthw: Share of each pixel that each object covers, in [0, 1].
+    alpha_nthw: Fraction of each pixel that each object covers, in [0, 1].
   """
 
   anomaly: str | None
@@ -41,16 +41,17 @@ class Truth(NamedTuple):
   alpha_nthw: np.ndarray
 
 
-class Crowd(variant.SyntheticDataset):
-  """Discs on their lanes, all to one side, with an anomaly now and then.
+class Crowd(base.SyntheticDataset):
+  """Discs that move on lanes in one direction, sometimes with an anomaly.
 
   Attributes:
-    num_objects: Discs in a clip.
-    anomalies: Which of ANOMALIES occur, equally often.
-    share: Of clips with an anomaly; 0 is a crowd to learn from what is normal.
+    num_objects: Number of discs in a clip.
+    anomalies: Those of ANOMALIES that occur; they are equally frequent.
+    anomaly_rate: Fraction of clips with an anomaly; with 0, a model is trained
+      on normal clips only.
   """
 
-  least = (8, 12)
+  min_frames = 8
 
   def __init__(
     self,
@@ -60,26 +61,29 @@ class Crowd(variant.SyntheticDataset):
     seed: int = 0,
     num_objects: int = 5,
     anomalies: tuple[str, ...] = ANOMALIES,
-    share: float = 0.5,
+    anomaly_rate: float = 0.5,
   ):
-    """Describes the world; arguments are the attributes.
+    """Makes the dataset.
+
+    Args: as those of `base.SyntheticDataset`, and the attributes.
 
     Raises:
-      ValueError: If the frame has no room for the lanes, or a name is unknown.
+      ValueError: If the frame is too small for the lanes, or a name is unknown.
     """
     super().__init__(clip_shape, split, num_clips, seed)
-    # A lane of less than 4 pixels would show nothing but its neighbours.
-    variant.check_range('num_objects', num_objects, 1, clip_shape[1] // 4)
-    variant.check_range('share', share, 0, 1)
+    # A lane needs 4 pixels, or its object is hidden by its neighbours' edges.
+    max_objects = clip_shape[1] // 4
+    checks.in_range('config.data.num_objects', num_objects, 1, max_objects)
+    checks.in_range('config.data.anomaly_rate', anomaly_rate, 0, 1)
     self.num_objects = num_objects
     self.anomalies = tuple(anomalies)
-    self.share = share
+    self.anomaly_rate = anomaly_rate
     for anomaly in self.anomalies:
-      variant.check_known('anomalies', anomaly, ANOMALIES)
-    if share and not self.anomalies:
+      checks.one_of('config.data.anomalies', anomaly, ANOMALIES)
+    if anomaly_rate and not self.anomalies:
       raise ValueError(
         f'config.data.anomalies is empty; it must have one of {ANOMALIES}, or'
-        ' config.data.share must be 0.'
+        ' config.data.anomaly_rate must be 0.'
       )
 
   @property
@@ -88,15 +92,15 @@ class Crowd(variant.SyntheticDataset):
     return min(0.06 * self.side, 0.4 * self.clip_shape[1] / self.num_objects)
 
   def __getitem__(self, index: int) -> Clip:
-    ground_4, _, _, _, centers, colors = self._draw(index)
-    video_thwc = variant.grey_ground(ground_4, self.clip_shape)
+    background_4, _, _, _, centers, colors = self._sample(index)
+    video_thwc = drawing.gray_background(background_4, self.clip_shape)
     for center_t2, color_t3 in zip(centers, colors, strict=True):
-      variant.paint(video_thwc, 'circle', self.radius, center_t2, color_t3)
-    return {'video': variant.finish(video_thwc)}
+      drawing.paint(video_thwc, 'circle', self.radius, center_t2, color_t3)
+    return {'video': drawing.to_uint8(video_thwc)}
 
   def truth(self, index: int) -> Truth:
-    """Returns who is where in clip `index`, and what goes wrong, and when."""
-    _, anomaly, culprit, frame, centers, colors = self._draw(index)
+    """Returns the motion of the objects of clip `index`, and its anomaly."""
+    _, anomaly, culprit, frame, centers, colors = self._sample(index)
     alphas = [
       drawing.coverage('circle', self.radius, c_t2, self.clip_shape[1:3])
       for c_t2 in centers
@@ -111,52 +115,59 @@ class Crowd(variant.SyntheticDataset):
       alpha_nthw=np.stack(alphas),
     )
 
-  def _draw(self, index: int) -> tuple:
-    """Returns draws, anomaly, its culprit and frame, centres and colours."""
+  def _sample(self, index: int) -> tuple:
+    """Returns the anomaly of a clip, and the motion of its objects.
+
+    The items are numbers of the background, anomaly, culprit, frame of the
+    anomaly, and each object's path `[t, 2]` and colours `[t, 3]`.
+    """
     t = self.clip_shape[0]
     rng = self.rng(index)
     draws = rng.random(11)
     draws_n2 = rng.random((self.num_objects, 2))
     anomaly, culprit, frame = None, -1, -1
-    if draws[4] < self.share:
-      anomaly = variant.pick(draws[5], self.anomalies)
+    if draws[4] < self.anomaly_rate:
+      anomaly = base.choose(draws[5], self.anomalies)
       culprit = int(draws[6] * self.num_objects)
-      first = -(-t // 4) + 1  # Later than this, one who turns stays inside.
+      # From this frame on, an object that reverses stays within the frame.
+      first = -(-t // 4) + 1
       frame = first + int(draws[7] * (3 * t // 4 + 1 - first))
-    table = np.array(list(source.COLORS.values()), np.float32)
-    color = int(draws[8] * len(table))
+    color_k3 = np.array(list(drawing.COLORS.values()), np.float32)
+    color = int(draws[8] * len(color_k3))
     centers, colors = [], []
     for n, draws_2 in enumerate(draws_n2):
       center_t2 = self._path(n, draws_2, leftwards=draws[9] < 0.5)
-      number_t = np.full(t, color + n)
+      color_t = np.full(t, color + n)
       if n == culprit:
         if anomaly == 'color':
-          number_t[frame:] += 1 + int(draws[10] * (len(table) - 1))
+          color_t[frame:] += 1 + int(draws[10] * (len(color_k3) - 1))
         else:
-          change = self._turned if anomaly == 'reverse' else self._jumped
+          change = self._reverse if anomaly == 'reverse' else self._jump
           center_t2 = change(center_t2, frame, draws[10])
       centers.append(center_t2)
-      colors.append(table[number_t % len(table)])
+      colors.append(color_k3[color_t % len(color_k3)])
     return draws[:4], anomaly, culprit, frame, centers, colors
 
   def _path(
     self, lane: int, draws_2: np.ndarray, *, leftwards: bool
   ) -> np.ndarray:
+    """Returns the centres `[t, 2]` of an object on its lane."""
     t, h, w, _ = self.clip_shape
     y = (lane + 0.5) * h / self.num_objects - 0.5
-    way = variant.between(draws_2[0], *_WAYS) * self.side
-    # Half a way is left behind the start, for one who turns back.
-    low, high = self.radius + way / 2, w - 1 - self.radius - way
-    start = variant.between(draws_2[1], low, high)
-    x_t = start + way * np.arange(t) / (t - 1)
+    distance = base.interpolate(draws_2[0], *_DISTANCES) * self.side
+    # Objects that reverse need half of the distance behind the start.
+    low = self.radius + distance / 2
+    high = w - 1 - self.radius - distance
+    start = base.interpolate(draws_2[1], low, high)
+    x_t = start + distance * np.arange(t) / (t - 1)
     if leftwards:
       x_t = w - 1 - x_t
     return np.stack([x_t, np.full(t, y)], axis=1)
 
-  def _turned(
+  def _reverse(
     self, center_t2: np.ndarray, frame: int, draw: float
   ) -> np.ndarray:
-    """Returns the path of one who goes back on reaching frame - 1."""
+    """Returns the path of an object that reverses in frame - 1."""
     del draw
     last = frame - 1
     ahead = len(center_t2) - 1 - last
@@ -166,17 +177,18 @@ class Crowd(variant.SyntheticDataset):
     center_t2[frame:] = center_t2[last] - steps_k1 * velocity_2
     return center_t2
 
-  def _jumped(
-    self, center_t2: np.ndarray, frame: int, draw: float
-  ) -> np.ndarray:
-    """Returns the path of one who is elsewhere from `frame` on."""
+  def _jump(self, center_t2: np.ndarray, frame: int, draw: float) -> np.ndarray:
+    """Returns the path of an object that jumps before `frame`."""
     x_k = center_t2[frame:, 0]
-    low = self.radius - x_k.min()  # As far to the left as walls allow.
+    low = self.radius - x_k.min()  # Largest jump to the left.
     high = self.clip_shape[2] - 1 - self.radius - x_k.max()
-    jump = _JUMP * self.side
-    left, right = max(-jump - low, 0), max(high - jump, 0)  # Room to land.
-    place = variant.between(draw, 0, left + right)
-    shift = low + place if place < left else high - (left + right - place)
+    jump = _MIN_JUMP * self.side
+    # Lengths of the intervals of possible jumps.
+    left, right = max(-jump - low, 0), max(high - jump, 0)
+    position = base.interpolate(draw, 0, left + right)
+    shift = low + position
+    if position >= left:
+      shift = high - (left + right - position)
     return center_t2 + np.where(
       (np.arange(len(center_t2)) >= frame)[:, None], [shift, 0], 0
     )

@@ -1,8 +1,8 @@
-"""Pairs of a clean clip and what a bad camera made of it, with how it did so.
+"""Pairs of a clean and a degraded clip, with the degradation known.
 
-`video` is the clean clip, the one to draw; `degraded` is uint8 of the same
-shape, or of a smaller one, and what a model is given. Colours keep away from
-black and white, so that hardly any noise is cut off.
+`video` is the clean clip, the one to generate; `degraded` is uint8 of the same
+or a smaller shape, and the condition. Colours are far from black and white, so
+that hardly any noise is clipped.
 """
 
 import math
@@ -10,10 +10,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vgen_jax.core import checks
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
+from vgen_jax.synthetic import base
+from vgen_jax.synthetic import drawing
 from vgen_jax.synthetic.layouts import source
-from vgen_jax.synthetic.world import variant
 
 KINDS = ('noise', 'blur', 'cast', 'low_resolution')
 _CONTRAST = 0.4  # With this, colours are in [63, 193] of 255.
@@ -21,14 +23,14 @@ _CAST = 0.1  # The largest change of an entry of the colour matrix.
 
 
 class Truth(NamedTuple):
-  """How a clip was degraded; what does not apply is that of no harm.
+  """Degradation of a clip; what does not apply has the value of no change.
 
   Attributes:
     noise: Standard deviation of white noise; colours are in [0, 1].
-    kernel_k: Weights of the blur along x, and along y; frames are continued
-      by their edges.
-    matrix_33: From clean to degraded (red, green, blue).
-    factor: Pixels a side that became one, by their mean.
+    kernel_k: Weights of the blur along x, and along y; frames are padded with
+      their edges.
+    matrix_33: Matrix from clean to degraded (red, green, blue).
+    factor: Side of the squares of pixels that are averaged.
   """
 
   noise: float = 0.0
@@ -37,14 +39,14 @@ class Truth(NamedTuple):
   factor: int = 1
 
 
-class Degraded(variant.SyntheticDataset):
+class Degraded(base.SyntheticDataset):
   """Textured objects as in `layouts.Layouts`, and a degraded copy.
 
   Attributes:
     kind: One of KINDS.
-    noise: Least and largest standard deviation; colours are in [0, 1].
-    blur: Least and largest standard deviation of the blur, in pixels.
-    factor: Of 'low_resolution': pixels a side that become one.
+    noise: Smallest and largest standard deviation; colours are in [0, 1].
+    blur: Smallest and largest standard deviation of the blur, in pixels.
+    factor: Side of the squares of pixels that 'low_resolution' averages.
   """
 
   def __init__(
@@ -58,16 +60,18 @@ class Degraded(variant.SyntheticDataset):
     blur: tuple[float, float] = (0.6, 1.6),
     factor: int = 2,
   ):
-    """Describes the world; arguments are the attributes.
+    """Makes the dataset.
+
+    Args: as those of `base.SyntheticDataset`, and the attributes.
 
     Raises:
-      ValueError: If a value is out of its range, or the kind unknown.
+      ValueError: If a value is out of its range, or the kind is unknown.
     """
     super().__init__(clip_shape, split, num_clips, seed)
-    variant.check_known('kind', kind, KINDS)
-    variant.check_range('noise[0]', noise[0], 0, noise[1])
-    variant.check_range('blur[0]', blur[0], 0.1, blur[1])
-    variant.check_range('factor', factor, 1, self.side)
+    checks.one_of('config.data.kind', kind, KINDS)
+    checks.in_range('config.data.noise[0]', noise[0], 0, noise[1])
+    checks.in_range('config.data.blur[0]', blur[0], 0.1, blur[1])
+    checks.in_range('config.data.factor', factor, 1, self.side)
     if kind == 'low_resolution' and (
       clip_shape[1] % factor or clip_shape[2] % factor
     ):
@@ -92,51 +96,54 @@ class Degraded(variant.SyntheticDataset):
   def __getitem__(self, index: int) -> Clip:
     video_thwc = self._clean[index]['video']
     truth = self.truth(index)
-    harm_thwc = video_thwc.astype(np.float32)
+    degraded_thwc = video_thwc.astype(np.float32)
     if self.kind == 'noise':
       rng = self.rng(index, 2)
       noise_thwc = rng.standard_normal(self.clip_shape, np.float32)
-      harm_thwc += 255 * truth.noise * noise_thwc
+      degraded_thwc += 255 * truth.noise * noise_thwc
     elif self.kind == 'blur':
-      harm_thwc = _blurred(harm_thwc, truth.kernel_k)
+      degraded_thwc = _blur(degraded_thwc, truth.kernel_k)
     elif self.kind == 'cast':
-      harm_thwc = harm_thwc @ truth.matrix_33.T.astype(np.float32)
+      degraded_thwc = degraded_thwc @ truth.matrix_33.T.astype(np.float32)
     else:
       t, h, w, c = self.clip_shape
       k = self.factor
-      harm_thwc = harm_thwc.reshape(t, h // k, k, w // k, k, c).mean((2, 4))
-    harm_thwc = variant.finish(np.clip(harm_thwc, 0, 255))
-    return {'video': video_thwc, 'degraded': harm_thwc}
+      degraded_thwc = degraded_thwc.reshape(t, h // k, k, w // k, k, c).mean(
+        (2, 4)
+      )
+    degraded_thwc = drawing.to_uint8(np.clip(degraded_thwc, 0, 255))
+    return {'video': video_thwc, 'degraded': degraded_thwc}
 
   def truth(self, index: int) -> Truth:
-    """Returns how clip `index` was degraded."""
+    """Returns the degradation of clip `index`."""
     draws = self.rng(index, 1).random(9)
     if self.kind == 'noise':
-      return Truth(noise=variant.between(draws[0], *self.noise))
+      return Truth(noise=base.interpolate(draws[0], *self.noise))
     if self.kind == 'blur':
-      return Truth(kernel_k=_gauss(variant.between(draws[0], *self.blur)))
+      return Truth(kernel_k=_gaussian(base.interpolate(draws[0], *self.blur)))
     if self.kind == 'cast':
-      change_33 = variant.between(draws, -_CAST, _CAST).reshape(3, 3)
+      change_33 = base.interpolate(draws, -_CAST, _CAST).reshape(3, 3)
       return Truth(matrix_33=np.eye(3) + change_33)
     return Truth(factor=self.factor)
 
 
-def _gauss(deviation: float) -> np.ndarray:
-  """Returns a Gauss bell that sums to 1, out to three deviations."""
+def _gaussian(deviation: float) -> np.ndarray:
+  """Returns Gaussian weights that add up to 1, out to three deviations."""
   reach = math.ceil(3 * deviation)
   weight_k = np.exp(-0.5 * (np.arange(-reach, reach + 1) / deviation) ** 2)
   return weight_k / weight_k.sum()
 
 
-def _blurred(video_thwc: np.ndarray, kernel_k: np.ndarray) -> np.ndarray:
+def _blur(video_thwc: np.ndarray, kernel_k: np.ndarray) -> np.ndarray:
+  """Returns a clip blurred along both axes of its frames."""
   reach = len(kernel_k) // 2
   for axis in (1, 2):
     size = video_thwc.shape[axis]
     pad = [(0, 0)] * 4
     pad[axis] = (reach, reach)
-    wide_thwc = np.pad(video_thwc, pad, mode='edge')
+    padded_thwc = np.pad(video_thwc, pad, mode='edge')
     video_thwc = sum(
-      np.float32(weight) * wide_thwc.take(range(i, i + size), axis)
+      np.float32(weight) * padded_thwc.take(range(i, i + size), axis)
       for i, weight in enumerate(kernel_k)
     )
   return video_thwc

@@ -5,11 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from vgen_jax.evaluation.metrics import base
+from vgen_jax.synthetic import bounces
 from vgen_jax.synthetic import metric as metric_lib
+from vgen_jax.synthetic import saturation
+from vgen_jax.synthetic.digits import appearance
 from vgen_jax.synthetic.digits import source as digits_source
 from vgen_jax.synthetic.digits import verifier
-from vgen_jax.synthetic.world import motion
-from vgen_jax.synthetic.world import spots
 
 _Info = metric_lib.ValueInfo
 VALUES = {
@@ -24,11 +25,12 @@ class DigitFeaturesExtractor(base.FeatureExtractor):
 
   def __init__(self, source: digits_source.MovingDigits):
     self.name = 'digits'
-    self.protocol = {'code': base.code_digest(verifier, motion, spots)}
+    modules = (verifier, appearance, bounces, saturation)
+    self.protocol = {'code': base.code_digest(*modules)}
     self._source = source
 
   def __call__(self, clips: base.Clips) -> base.Features:
-    arrays = verifier.measure(self._source, clips['video'])._asdict()
+    arrays = verifier.compute_features(self._source, clips['video'])._asdict()
     return arrays | {key: clips[key] for key in ('label',) if key in clips}
 
 

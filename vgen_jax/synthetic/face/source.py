@@ -1,7 +1,8 @@
-"""Faces that speak and blink: the mouth opens as loud as the sound of a frame.
+"""Faces that speak and blink; the mouth opens with the loudness of the sound.
 
-`audio` is float32 `[t, 16]`: how loud a frame is, in [0, 1], then the logarithm
-of its energy in 15 mel bands. The sound itself, at 16 kHz, is in the truth.
+`audio` is float32 `[t, 16]`: the loudness of a frame, in [0, 1], then the
+logarithm of its energy in 15 mel bands. The waveform, at 16 kHz, is part of the
+truth.
 """
 
 from collections.abc import Callable
@@ -12,31 +13,32 @@ from typing import NamedTuple
 import numpy as np
 
 from vgen_jax.core.types import Clip
+from vgen_jax.synthetic import base
+from vgen_jax.synthetic import drawing
 from vgen_jax.synthetic.face import speech
-from vgen_jax.synthetic.world import variant
 
 EXPRESSIONS = ('neutral', 'happy', 'sad', 'angry')
-# How far the corners of the mouth are up, and the brows' inner ends down.
+# Height of the mouth's corners, and depth of the brows' inner ends.
 _MOUTHS = {'neutral': 0.0, 'happy': 1.0, 'sad': -1.0, 'angry': -0.5}
 _BROWS = {'neutral': 0.0, 'happy': 0.0, 'sad': -1.0, 'angry': 1.0}
 _LIPS = (200, 30, 40)
 _HAIR = (40, 36, 32)
-_BLINK = (0.6, 1.0, 0.6)  # How far eyes are shut, frame after frame.
+_BLINK = (0.6, 1.0, 0.6)  # Closure of the eyes in successive frames.
 
 
 class Truth(NamedTuple):
-  """What no pixel says outright about a clip.
+  """Ground truth of a clip.
 
   Attributes:
     expression: One of EXPRESSIONS.
-    opening_t: Of the mouth, in [0, 1]: root mean square of the sound's envelope
-      in each frame.
-    blink_t: How far eyes are shut, in [0, 1].
-    wave_s: The sound, float32 in [-1, 1], at 16 kHz.
-    envelope_s: How loud it is at each sample, in [0, 1].
+    opening_t: Opening of the mouth, in [0, 1]: root mean square of the sound's
+      envelope in each frame.
+    blink_t: Closure of the eyes, in [0, 1].
+    wave_s: Waveform, float32 in [-1, 1], at 16 kHz.
+    envelope_s: Loudness at each sample, in [0, 1].
     skin_3: Colour of the skin, from 0 to 255.
-    iris_3: Colour of the eyes.
-    moving_hw: Pixels that change in this clip, or might: eyes and mouth.
+    iris_3: Colour of the eyes, from 0 to 255.
+    moving_hw: Pixels that can change in this clip: eyes and mouth.
   """
 
   expression: str
@@ -49,37 +51,39 @@ class Truth(NamedTuple):
   moving_hw: np.ndarray
 
 
-class Face(variant.SyntheticDataset):
-  """A face at rest but for its mouth and its eyes; labels tell expressions."""
+class Face(base.SyntheticDataset):
+  """A face of which only mouth and eyes move; the label is the expression."""
 
   class_names = EXPRESSIONS
   audio_bands = 1 + speech.NUM_BANDS
-  least = (4, 16)
+  min_side = 16
 
   def __getitem__(self, index: int) -> Clip:
-    draws, voice, blink_t = self._draw(index)
+    draws, voice, blink_t = self._sample(index)
     expression = int(draws[4] * len(EXPRESSIONS))
-    video_thwc = self._rest(draws)
-    for color, alpha_thw, (rows, columns) in self._moving(
+    video_thwc = self._static_parts(draws)
+    for color, alpha_thw, (rows, columns) in self._moving_parts(
       draws, voice.loudness_t, blink_t
     ):
       window_thwc = video_thwc[:, rows, columns]
       color_c = np.asarray(color, np.float32)
       window_thwc += alpha_thw[..., None] * (color_c - window_thwc)
     return {
-      'video': variant.finish(video_thwc),
+      'video': drawing.to_uint8(video_thwc),
       'label': np.int32(expression),
       'audio': speech.features(voice),
     }
 
   def truth(self, index: int) -> Truth:
-    """Returns what the face of clip `index` says, and how."""
-    draws, voice, blink_t = self._draw(index)
+    """Returns the expression, motion and sound of clip `index`."""
+    draws, voice, blink_t = self._sample(index)
     envelope_s, wave_s = speech.sound(voice)
     moving_hw = np.zeros(self.clip_shape[1:3], bool)
-    # Wide open, what can move covers all that it ever may.
-    most_t, least_t = np.ones(1), np.zeros(1)
-    for _, alpha_thw, (rows, columns) in self._moving(draws, most_t, least_t):
+    # Open eyes and mouth cover all pixels that can change.
+    open_t, no_blink_t = np.ones(1), np.zeros(1)
+    for _, alpha_thw, (rows, columns) in self._moving_parts(
+      draws, open_t, no_blink_t
+    ):
       moving_hw[rows, columns] |= alpha_thw[0] > 0
     skin_3, iris_3 = _identity(draws)
     return Truth(
@@ -93,32 +97,33 @@ class Face(variant.SyntheticDataset):
       moving_hw=moving_hw,
     )
 
-  def _draw(self, index: int) -> tuple[np.ndarray, speech.Voice, np.ndarray]:
+  def _sample(self, index: int) -> tuple[np.ndarray, speech.Voice, np.ndarray]:
+    """Returns uniform numbers, the voice, and the closure of the eyes."""
     t = self.clip_shape[0]
     rng = self.rng(index)
     draws = rng.random(12)
     samples = round(speech.RATE / self.schema.frames_per_second)
-    voice = speech.draw(rng, t, samples)
+    voice = speech.sample(rng, t, samples)
     blink_t = np.zeros(t)
     for draw in rng.random(max(1, t // 12)):
       first = 1 + int(draw * (t - len(_BLINK)))
       blink_t[first : first + len(_BLINK)] = _BLINK
     return draws, voice, blink_t
 
-  def _middle(self, draws: np.ndarray) -> tuple[float, float]:
-    """Returns (x, y) of the middle of the head."""
+  def _head_center(self, draws: np.ndarray) -> tuple[float, float]:
+    """Returns the centre (x, y) of the head."""
     _, h, w, _ = self.clip_shape
-    aside_2 = variant.between(draws[5:7], -0.03, 0.03) * self.side
-    return (w - 1) / 2 + aside_2[0], (h - 1) / 2 + aside_2[1]
+    offset_2 = base.interpolate(draws[5:7], -0.03, 0.03) * self.side
+    return (w - 1) / 2 + offset_2[0], (h - 1) / 2 + offset_2[1]
 
-  def _rest(self, draws: np.ndarray) -> np.ndarray:
-    """Returns the clip of a face without eyes and mouth."""
+  def _static_parts(self, draws: np.ndarray) -> np.ndarray:
+    """Returns a clip of the face without eyes and mouth."""
     t, h, w, c = self.clip_shape
-    frame_1hwc = variant.grey_ground(draws[:4], (1, h, w, c))
-    x, y = self._middle(draws)
+    frame_1hwc = drawing.gray_background(draws[:4], (1, h, w, c))
+    x, y = self._head_center(draws)
     s = self.side
     skin_3, _ = _identity(draws)
-    variant.paint(frame_1hwc, 'circle', 0.43 * s, np.array([[x, y]]), skin_3)
+    drawing.paint(frame_1hwc, 'circle', 0.43 * s, np.array([[x, y]]), skin_3)
     tilt = _BROWS[EXPRESSIONS[int(draws[4] * len(EXPRESSIONS))]] * 0.35
     for sign in (-1, 1):
       alpha_thw, (rows, columns) = self._band(
@@ -133,11 +138,11 @@ class Face(variant.SyntheticDataset):
       window_1hwc += alpha_thw[..., None] * (color_c - window_1hwc)
     return np.repeat(frame_1hwc, t, axis=0)
 
-  def _moving(
+  def _moving_parts(
     self, draws: np.ndarray, opening_t: np.ndarray, blink_t: np.ndarray
   ) -> list[tuple]:
-    """Returns colour, coverage and window of the eyes and of the mouth."""
-    x, y = self._middle(draws)
+    """Returns colour, coverage and window of eyes and mouth."""
+    x, y = self._head_center(draws)
     s = self.side
     _, iris_3 = _identity(draws)
     curve = _MOUTHS[EXPRESSIONS[int(draws[4] * len(EXPRESSIONS))]]
@@ -145,10 +150,10 @@ class Face(variant.SyntheticDataset):
     eye_t = 0.07 * s * (1 - blink_t)
     mouth_t = s * (0.015 + 0.09 * opening_t)
     for sign in (-1, 1):
-      place = (x + sign * 0.17 * s, y - 0.09 * s)
+      eye_center = (x + sign * 0.17 * s, y - 0.09 * s)
       flat = lambda u: np.zeros_like(u)
       band = self._band(
-        place, 0.07 * s, flat, functools.partial(_oval, eye_t), 0.08 * s
+        eye_center, 0.07 * s, flat, functools.partial(_oval, eye_t), 0.08 * s
       )
       parts.append((iris_3, *band))
     band = self._band(
@@ -162,30 +167,34 @@ class Face(variant.SyntheticDataset):
 
   def _band(
     self,
-    place: tuple[float, float],
+    center: tuple[float, float],
     half_width: float,
-    middle: Callable[[np.ndarray], np.ndarray],
+    offset: Callable[[np.ndarray], np.ndarray],
     half_height: Callable[[np.ndarray], np.ndarray],
     reach: float,
   ) -> tuple[np.ndarray, tuple[slice, slice]]:
-    """Returns coverage `[t, m, n]` of a curved band, and the window it is in.
+    """Returns the coverage of a curved band, and the window that contains it.
 
-    What it covers of a pixel is exact along y, so that areas are.
+    Coverage is exact along y, so that areas are exact.
 
     Args:
-      place: (x, y) of its middle.
-      half_width: In pixels.
-      middle: From u in [-1, 1] along x to how far it is below `place` there.
-      half_height: From u to `[t, n]`.
-      reach: How far, at most, it goes up or down from `place`.
+      center: (x, y) of the band, in pixels.
+      half_width: Half of its width, in pixels.
+      offset: Function of u in [-1, 1] along x that returns the distance of the
+        band below `center`, in pixels.
+      half_height: Function of u that returns half of the height, `[t, n]`.
+      reach: Largest vertical distance of the band from `center`.
+
+    Returns:
+      Coverage `[t, m, n]`, and (rows, columns) of the window.
     """
     _, h, w, _ = self.clip_shape
-    x, y = place
+    x, y = center
     rows = slice(max(math.floor(y - reach), 0), min(math.ceil(y + reach), h))
     first, last = math.ceil(x - half_width), math.floor(x + half_width)
     columns = slice(max(first, 0), min(last + 1, w))
     u_n = (np.arange(columns.start, columns.stop) - x) / half_width
-    middle_n = y + middle(u_n)
+    middle_n = y + offset(u_n)
     half_tn = half_height(u_n)
     y_m1 = np.arange(rows.start, rows.stop)[:, None]
     top_tmn = np.maximum(y_m1 - 0.5, (middle_n - half_tn)[:, None])
@@ -195,12 +204,13 @@ class Face(variant.SyntheticDataset):
 
 
 def _oval(height_t: np.ndarray, u_n: np.ndarray) -> np.ndarray:
+  """Returns half of the height of an ellipse at u in [-1, 1], `[t, n]`."""
   return height_t[:, None] * np.sqrt(np.maximum(1 - u_n * u_n, 0))
 
 
 def _identity(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Returns the colours of skin and eyes."""
-  tone = variant.between(draws[7], 120, 220)
-  skin_3 = tone * np.array([1.0, variant.between(draws[8], 0.86, 0.96), 0.82])
-  iris_3 = np.array([30.0, *variant.between(draws[9:11], 40, 180)])
+  """Returns the colours of skin and eyes, from 0 to 255."""
+  tone = base.interpolate(draws[7], 120, 220)
+  skin_3 = tone * np.array([1.0, base.interpolate(draws[8], 0.86, 0.96), 0.82])
+  iris_3 = np.array([30.0, *base.interpolate(draws[9:11], 40, 180)])
   return skin_3, iris_3

@@ -1,8 +1,7 @@
-"""Where each pixel of a made-up clip comes from, where it goes, who hides it.
+"""Optical flow and occlusion between the frames of a clip.
 
-Flow is (x, y) in pixels, and is read with bilinear interpolation: frame t at p
-is frame t - 1 at p + backward flow(t, p). It is exact for rigid things that
-shift.
+Flow is (x, y) in pixels, for bilinear interpolation: frame t at p is frame
+t - 1 at p + backward flow(t, p). It is exact for rigid objects that translate.
 """
 
 from typing import NamedTuple
@@ -11,30 +10,32 @@ import numpy as np
 
 
 class Correspondence(NamedTuple):
-  """How the frames of a clip hang together.
+  """Optical flow and occlusion of a clip.
 
   Attributes:
-    backward_thw2: From frame t to t - 1; 0 in the first frame.
-    forward_thw2: From frame t to t + 1; 0 in the last frame.
-    unseen_before_thw: Where warping must fail: what the pixel shows is not, or
-      not wholly, to be seen in frame t - 1. True in the first frame.
-    unseen_after_thw: The same for frame t + 1; True in the last frame.
+    backward_thw2: Flow from frame t to t - 1; 0 in the first frame.
+    forward_thw2: Flow from frame t to t + 1; 0 in the last frame.
+    occluded_before_thw: Whether warping must fail, because the content of the
+      pixel is not, or not entirely, visible in frame t - 1. True in the first
+      frame.
+    occluded_after_thw: The same for frame t + 1; True in the last frame.
   """
 
   backward_thw2: np.ndarray
   forward_thw2: np.ndarray
-  unseen_before_thw: np.ndarray
-  unseen_after_thw: np.ndarray
+  occluded_before_thw: np.ndarray
+  occluded_after_thw: np.ndarray
 
 
-def find(instance_thw: np.ndarray, place_nt2: np.ndarray) -> Correspondence:
-  """Returns how the frames of a clip hang together.
+def find(instance_thw: np.ndarray, position_nt2: np.ndarray) -> Correspondence:
+  """Returns the optical flow and occlusion of a clip.
 
   Args:
-    instance_thw: Which thing each pixel shows, from 0 to n - 1.
-    place_nt2: Of each thing in each frame, (x, y), up to a constant.
+    instance_thw: Instance that each pixel shows, from 0 to n - 1.
+    position_nt2: Position (x, y) of each instance in each frame, up to a
+      constant.
   """
-  shift_nt2 = np.diff(place_nt2, axis=1)
+  shift_nt2 = np.diff(position_nt2, axis=1)
   back_nt2 = np.pad(-shift_nt2, ((0, 0), (1, 0), (0, 0)))
   ahead_nt2 = np.pad(shift_nt2, ((0, 0), (0, 1), (0, 0)))
   frame_t11 = np.arange(instance_thw.shape[0])[:, None, None]
@@ -45,26 +46,32 @@ def find(instance_thw: np.ndarray, place_nt2: np.ndarray) -> Correspondence:
   return Correspondence(
     backward_thw2,
     forward_thw2,
-    _unseen(instance_thw, before_thw, backward_thw2),
-    _unseen(instance_thw, after_thw, forward_thw2),
+    _occluded(instance_thw, before_thw, backward_thw2),
+    _occluded(instance_thw, after_thw, forward_thw2),
   )
 
 
-def _unseen(
+def _occluded(
   instance_thw: np.ndarray, other_thw: np.ndarray, flow_thw2: np.ndarray
 ) -> np.ndarray:
-  """Returns where some pixel about the source shows another thing, or none."""
+  """Returns where a pixel next to the source shows another instance or none.
+
+  Args:
+    instance_thw: Instance that each pixel shows.
+    other_thw: The same of the frame that the flow leads to.
+    flow_thw2: Flow to that frame.
+  """
   _, h, w = instance_thw.shape
   frame, y, x = np.indices(instance_thw.shape)
-  # A thousandth of a pixel is below what 8 bits of colour can tell.
+  # A thousandth of a pixel does not change 8-bit colours.
   x = np.round(x + flow_thw2[..., 0], 3)
   y = np.round(y + flow_thw2[..., 1], 3)
-  unseen_thw = np.zeros(instance_thw.shape, bool)
+  occluded_thw = np.zeros(instance_thw.shape, bool)
   for round_x in (np.floor, np.ceil):
     for round_y in (np.floor, np.ceil):
       column, row = round_x(x).astype(int), round_y(y).astype(int)
       inside = (column >= 0) & (column < w) & (row >= 0) & (row < h)
       column, row = np.clip(column, 0, w - 1), np.clip(row, 0, h - 1)
       same = other_thw[frame, row, column] == instance_thw
-      unseen_thw |= ~(inside & same)
-  return unseen_thw
+      occluded_thw |= ~(inside & same)
+  return occluded_thw

@@ -1,7 +1,7 @@
-"""Long orbits: hundreds of frames of which a period tells all.
+"""Long clips of an object on a circular orbit of a whole period.
 
-Whatever drifts in a long video shows here: the period, the colour, the object
-itself. Frame i + period is frame i, bit for bit.
+Frame i + period equals frame i exactly, so any drift in a long generated video
+is visible: of the period, the colour or the object.
 """
 
 import math
@@ -9,28 +9,28 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vgen_jax.core import checks
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
-from vgen_jax.synthetic.world import drawing
-from vgen_jax.synthetic.world import source
-from vgen_jax.synthetic.world import variant
+from vgen_jax.synthetic import base
+from vgen_jax.synthetic import drawing
 
 _RADIUS = 0.095  # Of the object, in sides of a frame.
 
 
 class Truth(NamedTuple):
-  """What no pixel says outright about a clip.
+  """Ground truth of a clip.
 
   Attributes:
-    period: Frames in a turn, a whole number.
-    is_clockwise: Whether it turns as clocks do.
-    middle_2: Of the orbit, (x, y).
-    distance: Of the object from the middle, in pixels.
+    period: Number of frames of a revolution.
+    is_clockwise: Whether the object moves clockwise.
+    middle_2: Centre of the orbit, (x, y).
+    distance: Radius of the orbit, in pixels.
     center_t2: The object's centre in each frame, (x, y).
     radius: Half of the object's width.
-    shape: Its name.
-    color: Its name.
-    alpha_thw: Share of each pixel that the object covers, in [0, 1].
+    shape: Name of its shape.
+    color: Name of its colour.
+    alpha_thw: Fraction of each pixel that the object covers, in [0, 1].
   """
 
   period: int
@@ -44,11 +44,11 @@ class Truth(NamedTuple):
   alpha_thw: np.ndarray
 
 
-class Orbit(variant.SyntheticDataset):
-  """An object on a circle, at constant speed, for as long as you like.
+class Orbit(base.SyntheticDataset):
+  """An object on a circle, at constant speed, in clips of any length.
 
   Attributes:
-    periods: The least and the most frames in a turn.
+    periods: Smallest and largest period, in frames.
   """
 
   def __init__(
@@ -59,32 +59,35 @@ class Orbit(variant.SyntheticDataset):
     seed: int = 0,
     periods: tuple[int, int] = (16, 32),
   ):
-    """Describes the world; `periods` are the least and the most frames a turn.
+    """Makes the dataset.
+
+    Args: as those of `base.SyntheticDataset`, and
+      periods: Smallest and largest period, in frames.
 
     Raises:
-      ValueError: If a turn has less than 4 frames, or `periods` fall.
+      ValueError: If a period is below 4, or the first is above the second.
     """
     super().__init__(clip_shape, split, num_clips, seed)
-    variant.check_range('periods[0]', periods[0], 4, periods[1])
+    checks.in_range('config.data.periods[0]', periods[0], 4, periods[1])
     self.periods = tuple(periods)
 
   def __getitem__(self, index: int) -> Clip:
     draws = self.rng(index).random(12)
     t, h, w, c = self.clip_shape
-    period, center_p2 = self._turn(draws)
-    video_phwc = variant.grey_ground(draws[:4], (period, h, w, c))
-    color_c = source.COLORS[variant.pick(draws[5], variant.COLORS)]
-    shape = variant.pick(draws[4], variant.SHAPES)
-    variant.paint(video_phwc, shape, _RADIUS * self.side, center_p2, color_c)
-    return {'video': variant.finish(video_phwc)[np.arange(t) % period]}
+    period, center_p2 = self._revolution(draws)
+    video_phwc = drawing.gray_background(draws[:4], (period, h, w, c))
+    color_c = drawing.COLORS[base.choose(draws[5], drawing.COLOR_NAMES)]
+    shape = base.choose(draws[4], drawing.SHAPES)
+    drawing.paint(video_phwc, shape, _RADIUS * self.side, center_p2, color_c)
+    return {'video': drawing.to_uint8(video_phwc)[np.arange(t) % period]}
 
   def truth(self, index: int) -> Truth:
     """Returns the orbit of clip `index`."""
     draws = self.rng(index).random(12)
     t = self.clip_shape[0]
-    period, center_p2 = self._turn(draws)
+    period, center_p2 = self._revolution(draws)
     center_t2 = center_p2[np.arange(t) % period]
-    radius, shape = _RADIUS * self.side, variant.pick(draws[4], variant.SHAPES)
+    radius, shape = _RADIUS * self.side, base.choose(draws[4], drawing.SHAPES)
     middle_2, distance = self._circle(draws)
     return Truth(
       period=period,
@@ -94,26 +97,27 @@ class Orbit(variant.SyntheticDataset):
       center_t2=center_t2,
       radius=radius,
       shape=shape,
-      color=variant.pick(draws[5], variant.COLORS),
+      color=base.choose(draws[5], drawing.COLOR_NAMES),
       alpha_thw=drawing.coverage(
         shape, radius, center_t2, self.clip_shape[1:3]
       ),
     )
 
-  def _turn(self, draws: np.ndarray) -> tuple[int, np.ndarray]:
-    """Returns the period, and the centres `[period, 2]` of one turn."""
+  def _revolution(self, draws: np.ndarray) -> tuple[int, np.ndarray]:
+    """Returns the period, and the centres `[period, 2]` of a revolution."""
     low, high = self.periods
     period = low + int(draws[6] * (high - low + 1))
-    sense = 1 if draws[7] < 0.5 else -1  # As y goes down, 1 is clockwise.
-    turn_p = draws[8] + sense * np.arange(period) / period
-    angle_p = 2 * math.pi * turn_p
+    sign = 1 if draws[7] < 0.5 else -1  # As y points down, 1 is clockwise.
+    phase_p = draws[8] + sign * np.arange(period) / period
+    angle_p = 2 * math.pi * phase_p
     middle_2, distance = self._circle(draws)
     unit_p2 = np.stack([np.cos(angle_p), np.sin(angle_p)], axis=1)
     return period, middle_2 + distance * unit_p2
 
   def _circle(self, draws: np.ndarray) -> tuple[np.ndarray, float]:
+    """Returns centre (x, y) and radius of the orbit."""
     _, h, w, _ = self.clip_shape
-    distance = variant.between(draws[9], 0.25, 0.33) * self.side
+    distance = base.interpolate(draws[9], 0.25, 0.33) * self.side
     margin = distance + _RADIUS * self.side
-    room_2 = np.array([w - 1, h - 1]) - 2 * margin
-    return margin + draws[10:] * room_2, distance
+    free_2 = np.array([w - 1, h - 1]) - 2 * margin
+    return margin + draws[10:] * free_2, distance

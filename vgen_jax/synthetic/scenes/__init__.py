@@ -1,1 +1,1 @@
-"""Clips with named scenes and known cuts."""
+"""Clips of named scenes with known cuts."""

@@ -1,18 +1,20 @@
-"""Named places, one after the other: what a cut, a caption or a tour is about.
+"""Named scenes, for models of cuts and of captions.
 
-A scene has a sky, a ground and something that crosses the sky, each of its own
-colour. A clip shows one scene, or several shots with a hard cut between them.
+A scene has a sky, a ground and an object that crosses the sky, each in its own
+colour. A clip shows one scene, or several shots with hard cuts between them.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
+from vgen_jax.core import checks
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
-from vgen_jax.synthetic.world import variant
+from vgen_jax.synthetic import base
+from vgen_jax.synthetic import drawing
 
-# Colours of (sky, ground, what moves).
+# Colours of (sky, ground, object).
 SCENES = {
   'beach': ((120, 200, 250), (235, 210, 150), (255, 120, 60)),
   'forest': ((150, 190, 160), (30, 100, 40), (110, 60, 30)),
@@ -24,20 +26,20 @@ SCENES = {
   'night': ((15, 20, 60), (20, 30, 30), (240, 240, 230)),
 }
 NAMES = tuple(SCENES)
-_RADIUS = 0.08  # Of what moves, in sides of a frame.
-_WAY = 0.5  # How far it goes in a shot.
+_RADIUS = 0.08  # Of the object, in sides of a frame.
+_DISTANCE = 0.5  # Covered by the object in a shot, in sides of a frame.
 
 
 class Truth(NamedTuple):
-  """What no pixel says outright about a clip.
+  """Ground truth of a clip.
 
   Attributes:
-    scenes: Name of the scene of each shot, in their order.
-    cuts: The first frame of each shot but the first.
-    scene_t: Number of the scene of each frame, as in NAMES.
-    horizon_t: Where the ground begins, in pixels from the top.
-    center_t2: Of what moves, (x, y).
-    radius: Half of its width.
+    scenes: Name of the scene of each shot, in order.
+    cuts: First frame of each shot except the first.
+    scene_t: Index in NAMES of the scene of each frame.
+    horizon_t: Distance from the top to the ground, in pixels.
+    center_t2: The object's centre in each frame, (x, y).
+    radius: Half of the object's width.
   """
 
   scenes: tuple[str, ...]
@@ -48,12 +50,12 @@ class Truth(NamedTuple):
   radius: float
 
 
-class Scenes(variant.SyntheticDataset):
-  """Shots of different places; with one shot a clip, labels tell the place.
+class Scenes(base.SyntheticDataset):
+  """Shots of different scenes; with one shot in a clip, the label is the scene.
 
   Attributes:
-    num_shots: Shots in a clip; no place is shown twice.
-    num_scenes: How many of NAMES there are, from the first.
+    num_shots: Number of shots in a clip; no scene occurs twice.
+    num_scenes: Number of scenes that occur, the first of NAMES.
   """
 
   def __init__(
@@ -65,75 +67,80 @@ class Scenes(variant.SyntheticDataset):
     num_shots: int = 1,
     num_scenes: int = len(NAMES),
   ):
-    """Describes the world; arguments are the attributes.
+    """Makes the dataset.
+
+    Args: as those of `base.SyntheticDataset`, and the attributes.
 
     Raises:
-      ValueError: If there are fewer places than shots, or frames than for two
-        a shot.
+      ValueError: If there are more shots than scenes, or fewer than two frames
+        for each shot.
     """
     super().__init__(clip_shape, split, num_clips, seed)
-    variant.check_range('num_scenes', num_scenes, 1, len(NAMES))
-    most = min(num_scenes, clip_shape[0] // 2)
-    variant.check_range('num_shots', num_shots, 1, most)
+    checks.in_range('config.data.num_scenes', num_scenes, 1, len(NAMES))
+    max_shots = min(num_scenes, clip_shape[0] // 2)
+    checks.in_range('config.data.num_shots', num_shots, 1, max_shots)
     self.num_shots = num_shots
     self.num_scenes = num_scenes
     self.class_names = NAMES[:num_scenes] if num_shots == 1 else ()
 
   def __getitem__(self, index: int) -> Clip:
-    truth, draws_s4 = self._draw(index)
+    truth, draws_s4 = self._sample(index)
     t, h, w, _ = self.clip_shape
     video_thwc = np.empty(self.clip_shape, np.float32)
     edges = (0, *truth.cuts, t)
     for shot, scene in enumerate(truth.scenes):
-      sky, ground, thing = (np.array(c, np.float32) for c in SCENES[scene])
+      sky, ground, color = (np.array(c, np.float32) for c in SCENES[scene])
       frames = slice(edges[shot], edges[shot + 1])
       horizon = truth.horizon_t[edges[shot]]
-      # The pixel on the horizon has its share of both.
+      # The pixel on the horizon is a mixture of both.
       ground_h11 = np.clip(np.arange(h) + 0.5 - horizon, 0, 1)[:, None, None]
       shade = 1 + 0.06 * np.cos(6.3 * (np.arange(w) / w + draws_s4[shot, 3]))
       picture_hwc = (sky + ground_h11 * (ground - sky)) * shade[:, None]
       video_thwc[frames] = np.minimum(picture_hwc, 255)
-      variant.paint(
+      drawing.paint(
         video_thwc[frames],
         'circle',
         truth.radius,
         truth.center_t2[frames],
-        thing,
+        color,
       )
-    clip = {'video': variant.finish(video_thwc)}
+    clip = {'video': drawing.to_uint8(video_thwc)}
     if self.num_shots == 1:
       clip['label'] = np.int32(truth.scene_t[0])
     return clip
 
   def caption(self, index: int) -> str:
-    """Returns clip `index` in words: its places, in their order."""
+    """Returns a description of clip `index`: its scenes, in order."""
     names = [f'a {name}' for name in self.truth(index).scenes]
     return ', then '.join(names)
 
   def truth(self, index: int) -> Truth:
-    """Returns which places clip `index` shows, and when."""
-    return self._draw(index)[0]
+    """Returns the scenes of clip `index`, their cuts and motion."""
+    return self._sample(index)[0]
 
-  def _draw(self, index: int) -> tuple[Truth, np.ndarray]:
+  def _sample(self, index: int) -> tuple[Truth, np.ndarray]:
+    """Returns the truth, and four uniform numbers of each shot."""
     t, h, w, _ = self.clip_shape
     rng = self.rng(index)
     order = np.argsort(rng.random(self.num_scenes))[: self.num_shots]
-    # Each shot has half of an equal share of the frames, or more.
-    spare = t - self.num_shots * max(2, t // (2 * self.num_shots))
+    # Each shot is at least half as long as the mean shot.
+    min_length = max(2, t // (2 * self.num_shots))
+    spare = t - self.num_shots * min_length
     extra = np.sort((rng.random(self.num_shots - 1) * (spare + 1)).astype(int))
-    shortest = max(2, t // (2 * self.num_shots))
-    cuts = extra + shortest * np.arange(1, self.num_shots)
+    cuts = extra + min_length * np.arange(1, self.num_shots)
     shot_t = np.searchsorted(cuts, np.arange(t), 'right')
     lengths = np.diff([0, *cuts, t])
     draws_s4 = rng.random((self.num_shots, 4))
     radius = _RADIUS * self.side
-    horizon_s = variant.between(draws_s4[:, 0], 0.5, 0.7) * h
+    horizon_s = base.interpolate(draws_s4[:, 0], 0.5, 0.7) * h
     since_t = np.arange(t) - np.array([0, *cuts])[shot_t]
-    part_t = since_t / (lengths[shot_t] - 1)
-    room = w - 1 - 2 * radius
-    way = min(_WAY * self.side, room)
-    x_t = radius + draws_s4[shot_t, 1] * (room - way) + part_t * way
-    y_s = variant.between(draws_s4[:, 2], radius, 0.5 * h - radius - 1)
+    progress_t = since_t / (lengths[shot_t] - 1)
+    free = w - 1 - 2 * radius
+    distance = min(_DISTANCE * self.side, free)
+    x_t = (
+      radius + draws_s4[shot_t, 1] * (free - distance) + progress_t * distance
+    )
+    y_s = base.interpolate(draws_s4[:, 2], radius, 0.5 * h - radius - 1)
     truth = Truth(
       scenes=tuple(NAMES[i] for i in order),
       cuts=tuple(int(cut) for cut in cuts),

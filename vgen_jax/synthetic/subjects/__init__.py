@@ -1,1 +1,1 @@
-"""Subjects whose looks are held out, with reference clips."""
+"""Subjects of held-out appearance, with reference clips."""

@@ -1,8 +1,8 @@
-"""Figures whose looks are their own: those of a split are in no other.
+"""Figures of individual appearance; no subject is in two splits.
 
-A subject has a colour and a texture of its body and a colour of its head; a
-clip shows it in motion, and `layout` (0 ground, 1 body, 2 head) tells its pose,
-not its looks. These are to be had from reference clips of the same subject.
+A subject has a colour and a texture of its body, and a colour of its head. A
+clip shows it in motion; `layout` (0 background, 1 body, 2 head) determines its
+pose but not its appearance, which reference clips of the same subject show.
 """
 
 import colorsys
@@ -11,29 +11,30 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vgen_jax.core import checks
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
-from vgen_jax.synthetic.world import drawing
-from vgen_jax.synthetic.world import variant
+from vgen_jax.synthetic import base
+from vgen_jax.synthetic import drawing
 
-SEGMENTS = ('ground', 'body', 'head')
+SEGMENTS = ('background', 'body', 'head')
 _BODY, _HEAD = 0.075, 0.05  # Radii, in sides of a frame.
-_NECK = _BODY + _HEAD  # From the middle of the body to that of the head.
-_WAY = 0.56  # Of the body in a clip, in sides of a frame.
+_NECK = _BODY + _HEAD  # Distance of the centres of body and head.
+_DISTANCE = 0.56  # Covered by the body in a clip, in sides of a frame.
 _GOLDEN = (math.sqrt(5) - 1) / 2
-# Of six subjects in a row of hues four are trained on: those held out have
-# looks between theirs.
+# Of six subjects of successive hues four are for training; the held-out ones
+# have hues between theirs.
 _SPLIT_OF_SIX = ('train', 'train', 'validation', 'train', 'train', 'test')
 
 
-class Looks(NamedTuple):
-  """How a subject looks, in all its clips.
+class Appearance(NamedTuple):
+  """Appearance of a subject in all its clips.
 
   Attributes:
     body_3: Colour of the body, from 0 to 255.
-    head_3: Colour of the head.
-    stripes_2: (x, y), turns of the stripes of the body per pixel; they darken
-      it by up to a third.
+    head_3: Colour of the head, from 0 to 255.
+    stripes_2: Frequency (x, y) of the stripes of the body, in periods per
+      pixel; they darken it by up to a third.
   """
 
   body_3: np.ndarray
@@ -42,33 +43,33 @@ class Looks(NamedTuple):
 
 
 class Truth(NamedTuple):
-  """What no pixel says outright about a clip.
+  """Ground truth of a clip.
 
   Attributes:
-    subject: Its number, over all splits.
-    looks: Of the subject.
+    subject: Number of the subject, over all splits.
+    appearance: Appearance of the subject.
     body_t2: Centre of the body in each frame, (x, y).
-    head_t2: Centre of the head in each frame.
-    pose_t: Angle of the head about the body, in radians; 0 is to the right,
-      and a quarter turn downwards.
-    alpha_2thw: Share of each pixel that body and head cover, in [0, 1].
+    head_t2: Centre of the head in each frame, (x, y).
+    pose_t: Angle of the head around the body, in radians; 0 is to the right,
+      pi / 2 is below.
+    alpha_2thw: Fraction of each pixel that body and head cover, in [0, 1].
   """
 
   subject: int
-  looks: Looks
+  appearance: Appearance
   body_t2: np.ndarray
   head_t2: np.ndarray
   pose_t: np.ndarray
   alpha_2thw: np.ndarray
 
 
-class Subjects(variant.SyntheticDataset):
-  """Clips of figures, with layouts; subjects are split, not only clips.
+class Subjects(base.SyntheticDataset):
+  """Clips of figures, with layouts; no subject is in two splits.
 
   Attributes:
-    num_subjects: In all splits together; two thirds are for training.
-    subjects: The numbers of those in this split.
-    num_references: Reference clips to come with a clip, as `reference` uint8
+    num_subjects: Number of subjects in all splits; two thirds are for training.
+    subjects: Numbers of the subjects in this split.
+    num_references: Number of reference clips of a clip, as `reference` uint8
       `[k, t, h, w, c]` and `reference_layout` int32 `[k, t, h, w]`.
   """
 
@@ -81,14 +82,17 @@ class Subjects(variant.SyntheticDataset):
     num_subjects: int = 60,
     num_references: int = 0,
   ):
-    """Describes the world; arguments are the attributes.
+    """Makes the dataset.
+
+    Args: as those of `base.SyntheticDataset`, and the attributes.
 
     Raises:
-      ValueError: If a split would be without subjects, or subjects alike.
+      ValueError: If there are too few subjects for all splits, or so many that
+        they look alike.
     """
     super().__init__(clip_shape, split, num_clips, seed)
-    variant.check_range('num_subjects', num_subjects, 6, 120)
-    variant.check_range('num_references', num_references, 0, 100)
+    checks.in_range('config.data.num_subjects', num_subjects, 6, 120)
+    checks.in_range('config.data.num_references', num_references, 0, 100)
     self.num_subjects = num_subjects
     self.num_references = num_references
     self.subjects = tuple(
@@ -103,51 +107,53 @@ class Subjects(variant.SyntheticDataset):
       clip['reference_layout'] = np.stack([other['layout'] for other in others])
     return clip
 
-  def references(self, index: int, number: int) -> list[Clip]:
-    """Returns `number` clips of the subject of clip `index`, none of them it.
+  def references(self, index: int, num_references: int) -> list[Clip]:
+    """Returns other clips of the subject of clip `index`.
 
-    They are in no split by themselves, and the same whenever asked for.
+    They are deterministic, and are not among the clips of any split.
     """
-    return [self._clip(index, stream) for stream in range(1, number + 1)]
+    return [self._clip(index, 1 + i) for i in range(num_references)]
 
   def subject(self, index: int) -> int:
     """Returns the number of the subject of clip `index`."""
-    return variant.pick(self.rng(index).random(), self.subjects)
+    return base.choose(self.rng(index).random(), self.subjects)
 
-  def looks(self, subject: int) -> Looks:
-    """Returns how subject number `subject` looks."""
+  def appearance(self, subject: int) -> Appearance:
+    """Returns the appearance of subject number `subject`."""
     hue = subject / self.num_subjects
-    other = subject * _GOLDEN % 1
+    head_hue = subject * _GOLDEN % 1
     angle = math.pi * (subject * _GOLDEN**2 % 1)
-    turns = 1 / (1.2 * _BODY * self.side)
-    return Looks(
+    frequency = 1 / (1.2 * _BODY * self.side)
+    return Appearance(
       _rgb(hue, 1.0),
-      _rgb(other, 0.8),
-      turns * np.array([math.cos(angle), math.sin(angle)]),
+      _rgb(head_hue, 0.8),
+      frequency * np.array([math.cos(angle), math.sin(angle)]),
     )
 
   def truth(self, index: int, reference: int | None = None) -> Truth:
-    """Returns the subject of clip `index`, and its poses.
+    """Returns the subject of a clip, and its poses.
 
     Args:
-      index: Of the clip.
-      reference: Which of its references, from 0, to tell of; None tells of the
-        clip itself.
+      index: Index of the clip.
+      reference: Index of one of its reference clips, whose truth to return;
+        None returns that of the clip itself.
     """
     stream = 0 if reference is None else reference + 1
-    _, subject, body_t2, head_t2, pose_t = self._draw(index, stream)
+    _, subject, body_t2, head_t2, pose_t = self._sample(index, stream)
     alphas = [
       drawing.coverage('circle', r * self.side, c_t2, self.clip_shape[1:3])
       for r, c_t2 in ((_BODY, body_t2), (_HEAD, head_t2))
     ]
-    looks = self.looks(subject)
-    return Truth(subject, looks, body_t2, head_t2, pose_t, np.stack(alphas))
+    appearance = self.appearance(subject)
+    return Truth(
+      subject, appearance, body_t2, head_t2, pose_t, np.stack(alphas)
+    )
 
   def _clip(self, index: int, stream: int) -> Clip:
-    ground_4, subject, body_t2, head_t2, _ = self._draw(index, stream)
-    looks = self.looks(subject)
+    background_4, subject, body_t2, head_t2, _ = self._sample(index, stream)
+    appearance = self.appearance(subject)
     t, h, w, _ = self.clip_shape
-    video_thwc = variant.grey_ground(ground_4, self.clip_shape)
+    video_thwc = drawing.gray_background(background_4, self.clip_shape)
     layout_thw = np.zeros((t, h, w), np.int32)
     body_thw = drawing.coverage('circle', _BODY * self.side, body_t2, (h, w))
     head_thw = drawing.coverage('circle', _HEAD * self.side, head_t2, (h, w))
@@ -155,36 +161,41 @@ class Subjects(variant.SyntheticDataset):
     layout_thw[head_thw >= 0.5] = SEGMENTS.index('head')
     frame, y, x = np.nonzero(body_thw)
     offset_k2 = np.stack([x, y], axis=1) - body_t2[frame]
-    wave_k = np.cos(2 * math.pi * offset_k2 @ looks.stripes_2)
-    color_kc = (5 / 6 + wave_k / 6)[:, None] * looks.body_3
+    wave_k = np.cos(2 * math.pi * offset_k2 @ appearance.stripes_2)
+    color_kc = (5 / 6 + wave_k / 6)[:, None] * appearance.body_3
     alpha_k1 = body_thw[frame, y, x][:, None]
-    ground_kc = video_thwc[frame, y, x]
-    video_thwc[frame, y, x] = ground_kc + alpha_k1 * (color_kc - ground_kc)
-    variant.paint(
-      video_thwc, 'circle', _HEAD * self.side, head_t2, looks.head_3
+    background_kc = video_thwc[frame, y, x]
+    video_thwc[frame, y, x] = background_kc + alpha_k1 * (
+      color_kc - background_kc
     )
-    return {'video': variant.finish(video_thwc), 'layout': layout_thw}
+    drawing.paint(
+      video_thwc, 'circle', _HEAD * self.side, head_t2, appearance.head_3
+    )
+    return {'video': drawing.to_uint8(video_thwc), 'layout': layout_thw}
 
-  def _draw(self, index: int, stream: int) -> tuple:
-    """Returns draws, subject, centres of body and head `[t, 2]`, and poses."""
+  def _sample(self, index: int, stream: int) -> tuple:
+    """Returns numbers of the background, subject, centres, and poses.
+
+    The centres are those of body and head, `[t, 2]` each.
+    """
     t, h, w, _ = self.clip_shape
     draws = self.rng(index, stream).random(10)
     subject = self.subject(index)
-    reach = (_NECK + _HEAD) * self.side  # Of the head, wherever it turns.
-    room_2 = np.array([w - 1, h - 1]) - 2 * reach
+    reach = (_NECK + _HEAD) * self.side  # Of the head, at any pose.
+    free_2 = np.array([w - 1, h - 1]) - 2 * reach
     if draws[9] < 0.5:
-      room_2 = room_2[::-1]
-    ahead, side = room_2  # Along its way, and across.
-    way = min(_WAY * self.side, ahead)
-    start = draws[5] * (ahead - way)
-    along_t = reach + start + way * np.arange(t) / (t - 1)
+      free_2 = free_2[::-1]
+    free_along, free_across = free_2  # Along and across the path.
+    distance = min(_DISTANCE * self.side, free_along)
+    start = draws[5] * (free_along - distance)
+    along_t = reach + start + distance * np.arange(t) / (t - 1)
     if draws[6] < 0.5:
       along_t = along_t[::-1]
-    across_t = np.full(t, reach + draws[7] * side)
+    across_t = np.full(t, reach + draws[7] * free_across)
     pair = (across_t, along_t) if draws[9] < 0.5 else (along_t, across_t)
     body_t2 = np.stack(pair, axis=1)
-    turn = variant.between(draws[8], -1, 1)  # In a clip.
-    pose_t = 2 * math.pi * (draws[4] + turn * np.arange(t) / t)
+    revolutions = base.interpolate(draws[8], -1, 1)  # In a clip.
+    pose_t = 2 * math.pi * (draws[4] + revolutions * np.arange(t) / t)
     unit_t2 = np.stack([np.cos(pose_t), np.sin(pose_t)], axis=1)
     head_t2 = body_t2 + _NECK * self.side * unit_t2
     return draws[:4], subject, body_t2, head_t2, pose_t

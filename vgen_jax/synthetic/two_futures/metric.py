@@ -7,9 +7,9 @@ import numpy as np
 from vgen_jax.evaluation.metrics import base
 from vgen_jax.evaluation.metrics import results
 from vgen_jax.synthetic import metric as metric_lib
+from vgen_jax.synthetic import saturation
 from vgen_jax.synthetic.two_futures import source as futures_source
 from vgen_jax.synthetic.two_futures import verifier
-from vgen_jax.synthetic.world import spots
 
 _Info = metric_lib.ValueInfo
 VALUES = {
@@ -34,11 +34,13 @@ class FuturesExtractor(base.FeatureExtractor):
 
   def __init__(self, world: verifier.Forked):
     self.name = 'futures'
-    self.protocol = {'code': base.code_digest(verifier, spots)}
+    self.protocol = {'code': base.code_digest(verifier, saturation)}
     self._world = world
 
   def __call__(self, clips: base.Clips) -> base.Features:
-    branch_bn = verifier.shown(self._world, clips['index'], clips['video'])
+    branch_bn = verifier.compute_features(
+      self._world, clips['index'], clips['video']
+    )
     return {'branch': branch_bn, 'index': clips['index']}
 
 
@@ -57,7 +59,7 @@ class FuturesMetric(base.Metric):
     self, features: Mapping[str, base.Features], rng: np.random.Generator
   ) -> base.Findings:
     arrays = features[base.PREDICTED]
-    numbers = verifier.summary(self._world, arrays['index'], arrays['branch'])
+    numbers = verifier.summarize(self._world, arrays['index'], arrays['branch'])
     num_samples = arrays['branch'].shape[1]
     protocol = self.extractor.protocol | {'num_samples': num_samples}
     values = {}

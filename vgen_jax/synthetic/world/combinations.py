@@ -1,4 +1,4 @@
-"""Which values the factors of a made-up world take, and which together."""
+"""Selection of the values of factors, and of their combinations."""
 
 from collections.abc import Mapping, Sequence
 import itertools
@@ -6,72 +6,76 @@ import itertools
 from vgen_jax.core import checks
 
 
-def kept(
+def select_values(
   factors: Mapping[str, tuple[str, ...]],
-  only: Mapping[str, str | tuple[str, ...]],
+  selection: Mapping[str, str | tuple[str, ...]],
   name: str = 'only',
 ) -> dict[str, tuple[str, ...]]:
-  """Returns the values that may occur of each factor, in their order.
+  """Returns the selected values of each factor, in their original order.
 
   Args:
-    factors: All values of each.
-    only: Those to keep, of some factors; the others keep theirs.
-    name: What `only` is called in a config.
+    factors: All values of each factor.
+    selection: Value or values to keep of some factors; the others keep all.
+    name: Name of `selection` in `config.data`, for errors.
 
   Raises:
-    ValueError: If `only` names what is not there.
+    ValueError: If a factor or a value is unknown, or no value is left.
   """
-  found = dict(factors)
-  for factor, values in only.items():
-    if factor not in factors:
-      raise ValueError(
-        f'{name} has {factor!r}.{checks.hint(factor, list(factors))}'
-      )
+  selected = dict(factors)
+  for factor, values in selection.items():
+    checks.known_key(f'config.data.{name}', factor, factors)
     values = (values,) if isinstance(values, str) else tuple(values)
     for value in values:
-      if value not in factors[factor]:
-        known = checks.hint(value, list(factors[factor]))
-        raise ValueError(f'{name}[{factor!r}] has {value!r}.{known}')
+      checks.one_of(f'config.data.{name}[{factor!r}]', value, factors[factor])
     if not values:
-      raise ValueError(f'{name}[{factor!r}] is empty; it must keep a value.')
-    found[factor] = tuple(v for v in factors[factor] if v in values)
-  return found
+      raise ValueError(
+        f'config.data.{name}[{factor!r}] is empty; it must keep a value.'
+      )
+    selected[factor] = tuple(v for v in factors[factor] if v in values)
+  return selected
 
 
-def parted(
+def list_combinations(
   factors: Mapping[str, tuple[str, ...]],
   held_out: Sequence[Mapping[str, str | tuple[str, ...]]],
-  shows_them: bool,
+  *,
+  return_held_out: bool,
 ) -> list[dict[str, str]]:
   """Returns all combinations of values that are held out, or all others.
 
   Args:
-    factors: Values of each.
-    held_out: Kinds of combinations, {factor: value or values}.
-    shows_them: Whether to return those that are of such a kind.
+    factors: Values of each factor.
+    held_out: Held-out combinations, {factor: value or values} each; factors
+      that are not named may have any value.
+    return_held_out: Whether to return the held-out combinations.
 
   Returns:
-    {factor: value} for each; [] if nothing is held out, and all are alike.
+    {factor: value} for each combination; [] if `held_out` is empty.
 
   Raises:
-    ValueError: If a name is unknown, or nothing is left.
+    ValueError: If a name is unknown, or no combination is left.
   """
-  kinds = [kept(factors, some, 'held_out') for some in held_out]
-  if not kinds:
+  patterns = [select_values(factors, one, 'held_out') for one in held_out]
+  if not patterns:
     return []
-  every = [
+  combinations = [
     dict(zip(factors, values, strict=True))
     for values in itertools.product(*factors.values())
   ]
-  found = [
-    one
-    for one in every
-    if shows_them
-    == any(all(one[k] in values for k, values in x.items()) for x in kinds)
-  ]
-  if not found:
-    raise ValueError(
-      f'held_out is {list(held_out)}, of which `only` leaves'
-      f' {"nothing" if shows_them else "nothing else"}; change one of them.'
+
+  def is_held_out(combination):
+    return any(
+      all(combination[key] in values for key, values in pattern.items())
+      for pattern in patterns
     )
-  return found
+
+  selected = [
+    one for one in combinations if is_held_out(one) == return_held_out
+  ]
+  if not selected:
+    raise ValueError(
+      f'config.data.held_out is {list(held_out)}; with config.data.only,'
+      f' {"none" if return_held_out else "all"} of the combinations are held'
+      ' out. Change one of them.'
+    )
+  return selected

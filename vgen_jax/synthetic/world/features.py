@@ -1,8 +1,9 @@
-"""What a judge sees in a clip, as numbers, and as a place in judge space.
+"""Features of clips of `World`, and a Frechet distance in their space.
 
-In judge space, 27 numbers a clip, each in units of what one can just see, the
-Frechet distance of two sets of clips knows motion, permanence and shape, to all
-of which distances in features of generic networks are nearly blind.
+The feature space has 27 numbers for each clip, each in units of a difference
+that is just visible. The Frechet distance of two sets of clips in this space
+responds to motion, permanence and shape, to which distances in features of
+generic networks hardly respond.
 """
 
 import dataclasses
@@ -10,6 +11,7 @@ import dataclasses
 import numpy as np
 
 from vgen_jax.evaluation.scores import frechet_finite
+from vgen_jax.synthetic import drawing
 from vgen_jax.synthetic.world import motion
 from vgen_jax.synthetic.world import source as world_lib
 from vgen_jax.synthetic.world import tracking
@@ -33,7 +35,7 @@ class ClipFeatures:
       usual size.
     shape_switch_fraction_b: Fraction of frames that resemble another shape than
       the first frame does.
-    path_error_b, ..., color_drift_b: Values that a `verifier.Tier` limits,
+    path_error_b, ..., color_drift_b: Values that a `tiers.Tier` limits,
       under the names of its fields.
   """
 
@@ -64,12 +66,17 @@ class ClipFeatures:
 
 
 def of_track(track: tracking.Track, world: world_lib.World) -> ClipFeatures:
-  """Returns what a track says of the clip as a whole."""
-  usual_b1 = np.percentile(track.area_bt, 75, axis=1, keepdims=True)
-  ratio_bt = track.area_bt / np.maximum(usual_b1, 1e-3)
-  seen_bt = (ratio_bt > 0.5) & (ratio_bt < 1.6)
+  """Returns the features of clips.
+
+  Args:
+    track: Position and appearance of the object in each frame.
+    world: Dataset that defines the rules.
+  """
+  usual_area_b1 = np.percentile(track.area_bt, 75, axis=1, keepdims=True)
+  ratio_bt = track.area_bt / np.maximum(usual_area_b1, 1e-3)
+  visible_bt = (ratio_bt > 0.5) & (ratio_bt < 1.6)
   size_bt = track.radius_bt / track.usual_radius_b[:, None]
-  moves = motion.fit(track, seen_bt, world)
+  moves = motion.fit(track, visible_bt, world)
   factors = {
     'shape': track.shape_b,
     'color': track.color_b,
@@ -77,13 +84,14 @@ def of_track(track: tracking.Track, world: world_lib.World) -> ClipFeatures:
     'direction': moves.direction_b,
     'speed': moves.speed_b,
   }
-  every = world_lib.FACTORS['shape']
-  kept = np.array([every.index(s) for s in world.factors_kept['shape']])
-  kind_b11 = kept[track.shape_b][:, None, None]
-  iou_bt = np.take_along_axis(track.iou_btk, kind_b11, 2)[..., 0]
+  kept = np.array(
+    [drawing.SHAPES.index(s) for s in world.factors_kept['shape']]
+  )
+  shape_b11 = kept[track.shape_b][:, None, None]
+  iou_bt = np.take_along_axis(track.iou_btk, shape_b11, 2)[..., 0]
   nearest_bt = track.iou_btk.argmax(2)
-  wanted_b3 = tracking.palette(world)[track.color_b]
-  color_error_bt = np.linalg.norm(track.tint_bt3 - wanted_b3[:, None], axis=-1)
+  nominal_b3 = tracking.relative_colors(world)[track.color_b]
+  color_error_bt = np.linalg.norm(track.tint_bt3 - nominal_b3[:, None], axis=-1)
   return ClipFeatures(
     factors=factors,
     label_b=_label(factors, world),
@@ -93,7 +101,7 @@ def of_track(track: tracking.Track, world: world_lib.World) -> ClipFeatures:
     radius_b=track.radius_bt.mean(1),
     shape_iou_bk=track.iou_btk.mean(1),
     shape_iou_b=iou_bt.mean(1),
-    object_presence_b=seen_bt.mean(1),
+    object_presence_b=visible_bt.mean(1),
     shape_switch_fraction_b=(nearest_bt != nearest_bt[:, :1]).mean(1),
     path_error_b=moves.path_error_b,
     step_error_b=moves.step_error_b,
@@ -112,59 +120,61 @@ def of_track(track: tracking.Track, world: world_lib.World) -> ClipFeatures:
   )
 
 
-def judge_space(measured: ClipFeatures, world: world_lib.World) -> np.ndarray:
-  """Returns each clip's place in judge space, float64 `[b, 27]`, all finite.
+def feature_space(features: ClipFeatures, world: world_lib.World) -> np.ndarray:
+  """Returns each clip as a vector, float64 `[b, 27]`, all finite.
 
-  Units are about what one just sees of a difference, so that clips a few apart
-  look different, and one number does not drown the others.
+  The unit of each number is about the smallest visible difference, so that
+  clips a few units apart look different and no number dominates.
   """
-  side = min(world.clip_shape[1:3])
-  slow = world_lib.SPEEDS['slowly'] * side / world.clip_shape[0]
+  slow = world_lib.SPEEDS['slowly'] * world.side / world.clip_shape[0]
   return np.column_stack(
     [
-      measured.center_b2 / (0.25 * side),
-      measured.velocity_b2 / slow,
-      measured.tint_b3 / 50,
-      measured.radius_b / (0.05 * side),
-      measured.shape_iou_bk / 0.1,
-      (1 - measured.object_presence_b) / 0.05,
-      measured.shape_switch_fraction_b / 0.05,
-      measured.path_error_b / 0.2,
-      measured.step_error_b / 0.2,
-      measured.size_error_b / 0.05,
-      measured.size_change_b / 0.05,
-      measured.speed_error_b / 0.1,
-      measured.speed_drift_b / 0.1,
-      measured.angle_error_b / 5,
-      measured.stalled_fraction_b / 0.05,
-      measured.shape_mismatch_b / 0.05,
-      measured.residual_rms_b / 2,
-      measured.residual_patch_b / 8,
-      measured.color_error_b / 15,
-      measured.color_drift_b / 15,
+      features.center_b2 / (0.25 * world.side),
+      features.velocity_b2 / slow,
+      features.tint_b3 / 50,
+      features.radius_b / (0.05 * world.side),
+      features.shape_iou_bk / 0.1,
+      (1 - features.object_presence_b) / 0.05,
+      features.shape_switch_fraction_b / 0.05,
+      features.path_error_b / 0.2,
+      features.step_error_b / 0.2,
+      features.size_error_b / 0.05,
+      features.size_change_b / 0.05,
+      features.speed_error_b / 0.1,
+      features.speed_drift_b / 0.1,
+      features.angle_error_b / 5,
+      features.stalled_fraction_b / 0.05,
+      features.shape_mismatch_b / 0.05,
+      features.residual_rms_b / 2,
+      features.residual_patch_b / 8,
+      features.color_error_b / 15,
+      features.color_drift_b / 15,
     ]
   ).astype(np.float64)
 
 
-def judge_distance(
+def feature_distance(
   a: ClipFeatures, b: ClipFeatures, world: world_lib.World
 ) -> frechet_finite.Estimate:
-  """Returns the Frechet distance of two sets of clips in judge space.
+  """Returns the Frechet distance of two sets of clips in the feature space.
 
-  It depends on how many clips there are; two sets of real ones tell how much of
-  it is by chance. Covariances are divided by n - 1. In reports it is called
-  `verifier_frechet`; it compares to no distance of other features.
+  It depends on the number of clips; the distance between two sets of real clips
+  shows which part of it is due to chance. Covariances are divided by n - 1.
+  Reports call it `verifier_frechet`. It cannot be compared with distances of
+  other features.
 
   Raises:
     ValueError: If a set has fewer than four clips.
   """
-  return frechet_finite.estimate(judge_space(a, world), judge_space(b, world))
+  return frechet_finite.estimate(
+    feature_space(a, world), feature_space(b, world)
+  )
 
 
 def _label(
   factors: dict[str, np.ndarray], world: world_lib.World
 ) -> np.ndarray:
-  """Returns the class that the factors make; -1 if one is unknown."""
+  """Returns the class of the factors; -1 if a factor of it is unknown."""
   label_b = np.zeros(len(factors['shape']), int)
   known_b = np.full(len(label_b), bool(world.label))
   for factor in world.label:

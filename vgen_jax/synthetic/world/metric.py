@@ -9,8 +9,11 @@ import numpy as np
 from vgen_jax.evaluation.metrics import base
 from vgen_jax.evaluation.metrics import distances
 from vgen_jax.evaluation.metrics import results
+from vgen_jax.synthetic import bounces
 from vgen_jax.synthetic import metric as metric_lib
+from vgen_jax.synthetic import saturation
 from vgen_jax.synthetic.world import features as features_lib
+from vgen_jax.synthetic.world import ideal_objects
 from vgen_jax.synthetic.world import motion
 from vgen_jax.synthetic.world import source as world_lib
 from vgen_jax.synthetic.world import tracking
@@ -64,11 +67,12 @@ class ClipFeaturesExtractor(base.FeatureExtractor):
 
   def __init__(self, verifier: verifier_lib.Verifier):
     self.name = 'verifier'
-    self.protocol = {'code': base.code_digest(features_lib, motion, tracking)}
+    modules = (bounces, saturation, features_lib, ideal_objects, motion)
+    self.protocol = {'code': base.code_digest(*modules, tracking)}
     self._verifier = verifier
 
   def __call__(self, clips: base.Clips) -> base.Features:
-    arrays = dataclasses.asdict(self._verifier.measure(clips['video']))
+    arrays = dataclasses.asdict(self._verifier.features(clips['video']))
     factors = arrays.pop('factors')
     arrays |= {f'{_FACTORS}{key}': x for key, x in factors.items()}
     return arrays | {k: clips[k] for k in ('label', 'index') if k in clips}
@@ -135,8 +139,8 @@ class VerifierMetric(base.Metric):
     findings.add(
       distances.frechet(
         'verifier_frechet',
-        features_lib.judge_space(generated, self.verifier.world),
-        features_lib.judge_space(real, self.verifier.world),
+        features_lib.feature_space(generated, self.verifier.world),
+        features_lib.feature_space(real, self.verifier.world),
         rng,
         self.extractor.protocol | {'space': "the verifier's features"},
         infinity=self._infinity,

@@ -1,4 +1,4 @@
-"""What every made-up world keeps: by number, split, picklable, fast, moving."""
+"""Tests of all synthetic datasets: determinism, splits, pickling, speed."""
 
 import pickle
 import time
@@ -10,7 +10,7 @@ from vgen_jax.config import build
 from vgen_jax.data import pipeline
 
 SHAPE = (16, 32, 32, 3)
-WORLDS = (
+DATASETS = (
   {'name': 'synthetic.two_futures.source.TwoFutures'},
   {'name': 'synthetic.two_futures.source.ThreeFutures'},
   {'name': 'synthetic.bounce.source.Bounce'},
@@ -21,7 +21,7 @@ WORLDS = (
   {'name': 'synthetic.mirror.source.Mirror'},
   {'name': 'synthetic.degraded.source.Degraded'},
   {'name': 'synthetic.orbit.source.Orbit'},
-  {'name': 'synthetic.crowd.source.Crowd', 'share': 0.0},
+  {'name': 'synthetic.crowd.source.Crowd', 'anomaly_rate': 0.0},
   {'name': 'synthetic.scenes.source.Scenes'},
 )
 KEYS = {
@@ -35,19 +35,19 @@ KEYS = {
 }
 MOVING = [
   spec
-  for spec in WORLDS
+  for spec in DATASETS
   if spec['name'].split('.')[1] not in ('face', 'degraded', 'scenes')
 ]
 by_name = lambda spec: spec['name'].split('.')[-1]
-each_world = pytest.mark.parametrize('spec', WORLDS, ids=by_name)
+each_dataset = pytest.mark.parametrize('spec', DATASETS, ids=by_name)
 
 
 def same(a: dict, b: dict) -> bool:
   return a.keys() == b.keys() and all(np.array_equal(a[k], b[k]) for k in a)
 
 
-@each_world
-def test_clips_are_what_the_schema_says(spec):
+@each_dataset
+def test_clips_match_the_schema(spec):
   world = build.source(spec, SHAPE)
   assert tuple(world.schema.clip_shape) == SHAPE
   labels = set()
@@ -68,8 +68,8 @@ def test_clips_are_what_the_schema_says(spec):
   assert len(world.schema.class_names) == world.schema.num_classes
 
 
-@each_world
-def test_a_clip_is_the_same_everywhere_and_in_one_split(spec):
+@each_dataset
+def test_clips_are_deterministic_and_in_one_split(spec):
   worlds = [
     build.source(spec, SHAPE, split=split)
     for split in ('train', 'validation', 'test')
@@ -87,17 +87,17 @@ def test_a_clip_is_the_same_everywhere_and_in_one_split(spec):
       again.truth(index)
 
 
-@each_world
-def test_truth_does_not_hang_on_what_was_asked_before(spec):
+@each_dataset
+def test_truth_does_not_depend_on_earlier_calls(spec):
   world = build.source(spec, SHAPE)
   first = pickle.dumps(world.truth(4))
-  world[4]['video'][:] = 0  # A clip is its receiver's to spoil.
+  world[4]['video'][:] = 0  # Clips may be overwritten.
   world.truth(3)
   assert pickle.dumps(world.truth(4)) == first
 
 
-def test_worlds_go_through_the_pipeline():
-  for spec in WORLDS[3:7]:
+def test_datasets_work_in_the_pipeline():
+  for spec in DATASETS[3:7]:
     world = build.source(spec, SHAPE)
     with pipeline.evaluation_batches(world, 4) as batches:
       batch = next(batches)
@@ -106,8 +106,8 @@ def test_worlds_go_through_the_pipeline():
 
 
 @pytest.mark.parametrize('spec', MOVING, ids=by_name)
-def test_a_median_over_time_forgets_the_objects(spec, look):
-  # Else a still background would still hold them, and masks mean little.
+def test_a_median_over_time_removes_the_objects(spec, look):
+  # Otherwise objects would be part of the static background.
   world = build.source(spec, SHAPE)
   kept, still = [], []
   for i in range(30):
@@ -116,16 +116,16 @@ def test_a_median_over_time_forgets_the_objects(spec, look):
       median = look.saturation(np.median(clip, axis=0)) > 60
       seen = (look.saturation(video[:1]) > 60).sum()
       kept_k.append(median.sum() / seen)
-  # Who is told to stay where it is does; there are few.
+  # With actions, some objects rest.
   most = 0.2 if by_name(spec) == 'Actions' else 0.05
   assert np.mean(kept) <= most
-  assert np.mean(still) == 1  # A clip that stands still is found out.
+  assert np.mean(still) == 1  # Static clips are detected.
 
 
 @pytest.mark.parametrize(
   'spec', [*MOVING[:4], {'name': 'synthetic.orbit.source.Orbit'}], ids=by_name
 )
-def test_an_object_goes_further_than_two_of_its_widths(spec, look):
+def test_an_object_moves_further_than_two_of_its_widths(spec, look):
   world = build.source(spec, SHAPE)
   for i in range(60):
     center_t2 = look.track(world[i]['video'])
@@ -133,21 +133,21 @@ def test_an_object_goes_further_than_two_of_its_widths(spec, look):
     assert np.linalg.norm(steps_tt2, axis=-1).max() > 4 * world.truth(i).radius
 
 
-@each_world
+@each_dataset
 def test_sources_are_fast(spec):
   world = build.source({'name': spec['name']}, SHAPE)
   world[0]
   start = time.process_time()
   for i in range(30):
     world[i]
-  # 600 to 5,000 were measured on a busy core.
+  # 600 to 5,000 were measured on a shared core.
   assert 30 / (time.process_time() - start) > 200
 
 
 @pytest.mark.parametrize(
   ('spec', 'message'),
   [
-    ({'split': 'tests'}, "split is 'tests'. Did you mean 'test'"),
+    ({'split': 'tests'}, "split is 'tests'; .* Did you mean 'test'"),
     ({'num_clips': 0}, 'num_clips is 0; it must be from 1'),
     ({'seed': -1}, 'seed is -1'),
     ({'num_objects': 7}, 'num_objects is 7; it must be from 1 to 6'),
@@ -160,7 +160,7 @@ def test_sources_are_fast(spec):
         'name': 'synthetic.two_futures.source.TwoFutures',
         'weights': (0.5, 0.6),
       },
-      '2 numbers, 0 or more, that add up to 1',
+      '2 numbers, each at least 0, that add up to 1',
     ),
     (
       {'name': 'synthetic.layouts.source.Layouts', 'texture': 'wave'},
@@ -191,7 +191,7 @@ def test_sources_are_fast(spec):
     ),
   ],
 )
-def test_wrong_values_are_named(spec, message):
+def test_invalid_values_are_rejected(spec, message):
   with pytest.raises(ValueError, match=message):
     build.source({'name': 'synthetic.bounce.source.Bounce'} | spec, SHAPE)
 
@@ -199,6 +199,8 @@ def test_wrong_values_are_named(spec, message):
 @pytest.mark.parametrize(
   'shape', [(2, 32, 32, 3), (16, 8, 32, 3), (16, 32, 32, 1)]
 )
-def test_a_clip_has_room_to_show_something(shape):
-  with pytest.raises(ValueError, match='Bounce needs 3 channels, 4 frames'):
+def test_clips_that_are_too_small_are_rejected(shape):
+  with pytest.raises(
+    ValueError, match='Bounce needs 3 channels and at least 4 frames'
+  ):
     build.source({'name': 'synthetic.bounce.source.Bounce'}, shape)

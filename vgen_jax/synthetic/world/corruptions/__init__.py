@@ -1,0 +1,1 @@
+"""Corruptions of clips of `World`, which test metrics of video."""

@@ -1,0 +1,85 @@
+"""Corruptions that change the pixels of frames."""
+
+import numpy as np
+
+from vgen_jax.synthetic.world import drawing
+from vgen_jax.synthetic.world.corruptions import frames
+from vgen_jax.synthetic.world.corruptions import rerendering
+
+Clips, Rng = rerendering.Clips, rerendering.Rng
+
+
+def blur(clips: Clips, deviation: float, rng: Rng) -> np.ndarray:
+  """Blurs frames with a Gaussian kernel along both axes."""
+  video = clips.video_bthwc.astype(np.float32)
+  for axis in (2, 3):
+    position = np.arange(video.shape[axis], dtype=np.float32)
+    weight_xy = np.exp(-0.5 * ((position - position[:, None]) / deviation) ** 2)
+    weight_xy /= weight_xy.sum(1, keepdims=True)
+    video = np.moveaxis(np.moveaxis(video, axis, -1) @ weight_xy.T, -1, axis)
+  return _to_uint8(video)
+
+
+def pixelate(clips: Clips, width: float, rng: Rng) -> np.ndarray:
+  """Replaces squares of pixels by their mean."""
+  b, t, h, w, c = clips.video_bthwc.shape
+  k = int(width)
+  shape = (b, t, h // k, k, w // k, k, c)
+  mean = clips.video_bthwc.reshape(shape).mean((3, 5), keepdims=True)
+  return _to_uint8(np.broadcast_to(mean, shape).reshape(b, t, h, w, c))
+
+
+def noise(clips: Clips, deviation: float, rng: Rng) -> np.ndarray:
+  """Adds Gaussian noise."""
+  noise_bthwc = rng.standard_normal(clips.video_bthwc.shape, np.float32)
+  return _to_uint8(clips.video_bthwc + deviation * noise_bthwc)
+
+
+def gradient(clips: Clips, height: float, rng: Rng) -> np.ndarray:
+  """Makes frames brighter from left to right."""
+  ramp_w1 = np.linspace(0, height, clips.video_bthwc.shape[3])[:, None]
+  return _to_uint8(clips.video_bthwc + ramp_w1)
+
+
+def checkerboard(clips: Clips, height: float, rng: Rng) -> np.ndarray:
+  """Adds a checkerboard, whose cells are a sixteenth of a side wide."""
+  h, w = clips.video_bthwc.shape[2:4]
+  y_hw, x_hw = np.indices((h, w)) // max(1, min(h, w) // 16)
+  sign_hw1 = np.where((y_hw + x_hw) % 2, 0.5, -0.5)[..., None]
+  return _to_uint8(clips.video_bthwc + height * sign_hw1)
+
+
+def flash(clips: Clips, height: float, rng: Rng) -> np.ndarray:
+  """Makes one frame brighter."""
+  flash_bt = frames.frames_since_event(clips, 1, rng) == 1
+  return _to_uint8(clips.video_bthwc + height * flash_bt[..., None, None, None])
+
+
+def trail(clips: Clips, fraction: float, rng: Rng) -> np.ndarray:
+  """Lets earlier frames fade out, keeping a fraction from frame to frame."""
+  video = clips.video_bthwc - float(drawing.BACKGROUND)
+  for t in range(1, video.shape[1]):
+    old, new = fraction * video[:, t - 1], video[:, t]
+    video[:, t] = np.where(np.abs(new) >= np.abs(old), new, old)
+  return _to_uint8(video + drawing.BACKGROUND)
+
+
+def ghost(clips: Clips, strength: float, rng: Rng) -> np.ndarray:
+  """Adds the object of the next clip, transparently."""
+  other = np.roll(clips.video_bthwc, -1, 0) - float(drawing.BACKGROUND)
+  return _to_uint8(clips.video_bthwc + strength * other)
+
+
+def random(clips: Clips, level: float, rng: Rng) -> np.ndarray:
+  """Shows uniform noise instead of the clips."""
+  return rng.integers(0, 256, clips.video_bthwc.shape, np.uint8)
+
+
+def mean(clips: Clips, level: float, rng: Rng) -> np.ndarray:
+  """Shows the mean of all clips."""
+  mean_thwc = np.rint(clips.video_bthwc.mean(0)).astype(np.uint8)
+  return np.repeat(mean_thwc[None], len(clips.video_bthwc), 0)
+
+
+def _to_uint8(video: np.ndarray) -> np.ndarray:
+  return np.rint(np.clip(video, 0, 255)).astype(np.uint8)
