@@ -20,6 +20,7 @@ def on_files(files, config):
     'reference/config.md': config_page(),
     'reference/commands.md': commands_page(),
     'reference/metrics.md': metrics_page(),
+    'reference/conditions.md': conditions_page(),
     **api_pages(),
   }
   for uri, content in pages.items():
@@ -96,6 +97,38 @@ def metrics_page() -> str:
       _cell(kind.__doc__.splitlines()[0]),
       ', '.join(kind.sources),
       ', '.join(f'`{cls.__name__}`' for cls in kind.datasets) or 'any',
+    )
+    lines.append(f'| {" | ".join(cells)} |')
+  return '\n'.join(lines) + '\n'
+
+
+def conditions_page() -> str:
+  """Returns the table of all conditions, from core/modalities.py."""
+  modalities = importlib.import_module(f'{_PACKAGE}.core.modalities')
+  lines = [
+    '# Conditions',
+    '',
+    'Every condition is a row of `core/modalities.py`. The shape has one letter'
+    ' per axis: b clips, t frames, h rows, w columns, c channels, n tokens or'
+    ' clips.',
+    '',
+    '| key | kind | dtype | shape | mask | size | the sampler takes it from |',
+    '|---|---|---|---|---|---|---|',
+  ]
+  origins = {
+    'choice': 'the user, or all values in order',
+    'data': 'a clip of the data',
+    'target': 'the known part of the clip to generate',
+  }
+  for row in modalities.TABLE:
+    cells = (
+      f'`{row.key}`',
+      row.kind,
+      row.dtype,
+      f'[{", ".join(row.axes)}]',
+      row.mask and f'`{row.mask}`',
+      row.size and f'`{row.size}`',
+      origins[row.origin],
     )
     lines.append(f'| {" | ".join(cells)} |')
   return '\n'.join(lines) + '\n'

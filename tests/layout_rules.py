@@ -30,7 +30,7 @@ INDEPENDENT = ({'models', 'families'}, {'config', 'nn'})
 MAX_LINES = {PACKAGE: 300, 'tests': 300, 'experiments': 300, 'configs': 80}
 MAX_FILES = 14
 MANY_FILES = {'models', 'cli'}  # One file per network, or per command.
-MAX_PARAMETERS = 10
+MAX_PARAMETERS = 8
 VAGUE_NAMES = {'utils', 'util', 'common', 'helpers', 'helper', 'misc'}
 # Not installed everywhere, or slow to import: imported where they are used.
 LAZY = {

@@ -5,6 +5,15 @@ import sys
 
 import pytest
 
+from vgen_jax.cli import data_bench
+from vgen_jax.cli import data_encode
+from vgen_jax.cli import data_prepare
+from vgen_jax.cli import encode_dataset
+from vgen_jax.cli import prepare_dataset
+from vgen_jax.cli import time_pipeline
+from vgen_jax.data.prepare import public_datasets
+from vgen_jax.data.tfds import storage
+
 SLOW = ('jax', 'numpy', 'scipy', 'sklearn', 'grain', 'orbax', 'av', 'PIL')
 CODE = """
 import sys
@@ -31,7 +40,20 @@ def imported(*argv: str) -> str:
 
 @pytest.mark.parametrize(
   'command',
-  ['', 'train', 'sample', 'evaluate', 'report', 'ablate', 'data', 'demo'],
+  [
+    '',
+    'train',
+    'sample',
+    'evaluate',
+    'report',
+    'ablate',
+    'demo',
+    'data',
+    'data prepare',
+    'data encode',
+    'data inspect',
+    'data bench',
+  ],
 )
 def test_help_imports_nothing_slow(command: str):
   assert imported(*command.split(), '--help') == '[]'
@@ -45,3 +67,15 @@ def test_a_slow_import_is_noticed():
     check=True,
   )
   assert "'jax'" in done.stdout.splitlines()[-1]
+
+
+def test_flags_name_what_the_implementations_accept():
+  assert set(data_bench.FORMATS) == set(time_pipeline.FORMATS)
+  assert data_encode.DTYPES == encode_dataset.DTYPES
+
+
+def test_data_prepare_names_what_it_can_prepare():
+  assert data_prepare.DATASETS == prepare_dataset.DATASETS
+  assert data_prepare.FORMATS == storage.FORMATS
+  layouts = data_prepare._LAYOUTS.splitlines()
+  assert public_datasets.__doc__.splitlines()[2:8] == layouts[2:8]

@@ -58,7 +58,7 @@ def luma(video: np.ndarray) -> np.ndarray:
     video: Array whose last axis has 3 channels, on the host. The result has no
       such axis.
   """
-  return video.astype(np.float32) @ np.float32(LUMA)
+  return video.astype(np.float32) @ np.asarray(LUMA, np.float32)
 
 
 def psnr(square_error: jax.Array, peak: float = 1.0) -> jax.Array:
