@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 import functools
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -100,11 +100,11 @@ def prepare(batch: Batch, step: int | Array) -> Batch:
   num_clips = len(jax.tree.leaves(dict(batch))[0])
   position_b = jnp.arange(num_clips)
   step_b = jnp.full(num_clips, step, jnp.int32)
-  batch = {**batch, 'position': position_b, 'step': step_b}
+  arrays: dict[str, Any] = {**batch, 'position': position_b, 'step': step_b}
   for key in ('video', *modalities.keys('data')):
-    if key in batch and batch[key].dtype == jnp.uint8:
-      batch[key] = pixels.to_float(batch[key])
-  return batch
+    if key in arrays and arrays[key].dtype == jnp.uint8:
+      arrays[key] = pixels.to_float(arrays[key])
+  return cast(Batch, arrays)
 
 
 def _apply_if_due(
