@@ -78,6 +78,26 @@ def test_pixels_depend_on_the_whole_frame():
   assert np.abs(gradient[1]).max() == 0
 
 
+def test_recurrent_training_uses_predict_all(monkeypatch):
+  def fail(*args, **kwargs):
+    raise AssertionError('Frames are predicted one by one.')
+
+  monkeypatch.setattr(world_transformer.WorldTransformer, '__call__', fail)
+  model = recurrent.Recurrent((T, 4, 6, 3), NETWORK, action_width=2)
+  batch = {'video': VIDEO, 'action': ACTION}
+  rngs = {'noise': jax.random.key(0), 'params': jax.random.key(1)}
+  jax.eval_shape(model.init, rngs, batch)
+  slow = model.clone(scheduled_sampling=1.0)
+  batch['step'] = jnp.zeros(B, jnp.int32)
+  with pytest.raises(AssertionError, match='one by one'):
+    jax.eval_shape(
+      lambda batch: slow.init(
+        rngs, batch, player='predictor', train=True, method='loss'
+      ),
+      batch,
+    )
+
+
 def test_losses_and_gradients_are_equal_with_predict_all_and_scan():
   """`predict_all` is the faster way."""
   fields = dict(residual=True, action_width=2)

@@ -15,7 +15,7 @@ from vgen_jax.nn.convolution import recurrent
 _CELLS = {'lstm': recurrent.ConvLSTM, 'gru': recurrent.ConvGRU}
 
 
-class ConvLSTM(nn.Module):
+class ConvLSTM(recurrent.Predictor):
   """A stack of convolutional recurrent cells over patches of frames.
 
   As in the paper, a frame is split into patches, whose pixels become channels.

@@ -14,7 +14,7 @@ from vgen_jax.nn.convolution import recurrent
 _CELLS = {'lstm': nn.OptimizedLSTMCell, 'gru': nn.GRUCell}
 
 
-class RNN(nn.Module):
+class RNN(recurrent.Predictor):
   """A simple network that predicts the next frame from a state vector.
 
   Attributes:

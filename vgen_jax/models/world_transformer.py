@@ -24,6 +24,7 @@ from vgen_jax.nn import remat
 from vgen_jax.nn.attention import cache
 from vgen_jax.nn.attention import multi_head
 from vgen_jax.nn.attention import transformer
+from vgen_jax.nn.convolution import recurrent
 
 TENSOR_RULES = transformer.TENSOR_RULES
 
@@ -31,7 +32,7 @@ TENSOR_RULES = transformer.TENSOR_RULES
 Carry = tuple[cache.KeyValues, Array]
 
 
-class WorldTransformer(nn.Module):
+class WorldTransformer(recurrent.Predictor):
   """A causal space-time transformer over patches of frames.
 
   It is a predictor of families/prediction/recurrent.py. Patches of a frame are
@@ -54,6 +55,8 @@ class WorldTransformer(nn.Module):
   those of Bruce et al., "Genie: Generative Interactive Environments", 2024,
   https://arxiv.org/abs/2402.15391; here actions are given, not learned.
   """
+
+  has_predict_all = True
 
   width: int
   depth: int

@@ -12,6 +12,7 @@ import pytest
 from vgen_jax.families.prediction import recurrent
 from vgen_jax.models import convlstm
 from vgen_jax.models import rnn
+from vgen_jax.nn.convolution import recurrent as predictors
 
 NETWORKS = {
   'convlstm': convlstm.ConvLSTM((3,), 3),
@@ -23,7 +24,7 @@ SHAPE = (5, 8, 8, 1)
 KEY_B = jax.random.split(jax.random.key(1), 3)
 
 
-class Mover(nn.Module):
+class Mover(predictors.Predictor):
   """Predicts that pixels keep changing at the same rate."""
 
   def initial_carry(self, shape_bhw):
@@ -180,7 +181,7 @@ def test_scheduled_sampling_uses_generated_frames_in_later_steps():
   np.testing.assert_allclose(context, teacher, rtol=1e-5)
 
 
-class Forgetful(nn.Module):
+class Forgetful(predictors.Predictor):
   """A wrong predictor: its input is the last frame only."""
 
   network: nn.Module

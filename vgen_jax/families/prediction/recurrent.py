@@ -2,7 +2,6 @@
 
 import math
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -38,9 +37,8 @@ class Recurrent(VideoModel):
 
   Attributes:
     predictor: `(carry, frame_bhwc, action_ba, num_outputs=..., train=...) ->
-      (carry, output_bhwp)`, with `initial_carry(shape_bhw) -> carry`. If it
-      also has `predict_all(video_bthwc, action_bta, ...) -> output_bthwp`, this
-      is used in training where all inputs are real frames.
+      (carry, output_bhwp)`, a `Predictor` of nn/convolution/recurrent.py. If it
+      has `predict_all`, this is used where all inputs are real frames.
     num_context: Number of first frames that are given in training and, unless
       the condition states otherwise, in sampling.
     likelihood: One of `LIKELIHOODS`.
@@ -55,7 +53,7 @@ class Recurrent(VideoModel):
     action_width: Width of an action; 0 for a model without actions.
   """
 
-  predictor: nn.Module
+  predictor: recurrent.Predictor
   num_context: int = 2
   likelihood: str = 'gaussian'
   sigma: float = 0.1
@@ -92,7 +90,7 @@ class Recurrent(VideoModel):
     del player  # There is only one.
     video_bthwc, key_b = batch['video'], self.clip_keys(batch)
     action_bta = self._actions(batch, video_bthwc)
-    if hasattr(self.predictor, 'predict_all') and not (
+    if self.predictor.has_predict_all and not (
       train and self.scheduled_sampling
     ):
       outputs = self._predict_all(video_bthwc, action_bta, train)

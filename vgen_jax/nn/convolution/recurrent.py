@@ -13,6 +13,40 @@ from vgen_jax.nn.convolution import conv
 Carry = Any  # A tree of arrays `[b, ...]`.
 
 
+class Predictor(nn.Module):
+  """The base class of networks that predict the next frame.
+
+  A subclass defines `initial_carry`, and `__call__` as `(carry, frame_bhwc,
+  action_ba, *, num_outputs, train) -> (carry, output_bhwp)`. It may also define
+  `predict_all`, and then sets `has_predict_all`.
+  """
+
+  # Whether `predict_all` is defined; a class attribute, not a field.
+  has_predict_all = False
+
+  def initial_carry(self, shape_bhw: tuple[int, int, int]) -> Carry:
+    """Returns the carry before the first frame of clips of this shape."""
+    raise NotImplementedError
+
+  def predict_all(
+    self,
+    video_bthwc: Array,
+    action_bta: Array | None = None,
+    *,
+    num_outputs: int,
+    train: bool = False,
+  ) -> Array:
+    """Returns the outputs of `__call__` after each frame, in one pass.
+
+    Args:
+      video_bthwc: Clips, in [-1, 1].
+      action_bta: Action taken at each frame; None for no actions.
+      num_outputs: Channels of the result.
+      train: Whether dropout is on.
+    """
+    raise NotImplementedError
+
+
 def scan_rollout(
   cell: Callable[..., tuple[Carry, Array, Any]],
   module: nn.Module,
