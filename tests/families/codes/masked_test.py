@@ -204,6 +204,7 @@ def test_choice_temperature_adds_noise_in_early_steps(temperature, fraction):
     num_steps=2,
     temperature=0.0,
     choice_temperature=temperature,
+    label_smoothing=0.0,
   )
   codes = generate(model, jax.random.split(jax.random.key(5), 1500)).reshape(
     -1, 2

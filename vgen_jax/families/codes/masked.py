@@ -42,7 +42,8 @@ class Masked(code_model.CodeModel):
     schedule: Fraction of codes that are masked, a name in masks.SCHEDULES.
     tasks: {name in masks.TASKS: relative frequency in training}.
     label_smoothing: Fraction of the target probability that is spread over all
-      codes evenly, in [0, 1).
+      codes evenly, in [0, 1). The network learns it, so sampling subtracts it
+      again; otherwise the same fraction of the codes would be random.
     num_steps: Number of sampling steps.
     choice_temperature: Scale of the Gumbel noise that is added to the
       log-probabilities of codes before the most confident ones are kept; it
@@ -51,7 +52,7 @@ class Masked(code_model.CodeModel):
   Reference: Chang et al., "MaskGIT: Masked Generative Image Transformer", 2022,
   https://arxiv.org/abs/2202.04200; tasks as in Yu et al., "MAGVIT: Masked
   Generative Video Transformer", 2022, https://arxiv.org/abs/2212.05199, but
-  known codes are inputs without a mask.
+  known codes are inputs without a mask. Neither paper subtracts the smoothing.
   """
 
   schedule: str = 'cosine'
@@ -130,6 +131,7 @@ class Masked(code_model.CodeModel):
       )
       if is_guided:
         logits_bthwk = self.apply_guidance(logits_bthwk)
+      logits_bthwk = self._without_smoothing(logits_bthwk)
       sampled_bthw = token_sampling.sample(
         random.fold_in(step_key_b, _CODE),
         token_sampling.filtered(
@@ -153,6 +155,17 @@ class Masked(code_model.CodeModel):
 
     codes_bthw, _ = lax.scan(step, start_bthw, jnp.arange(self.num_steps))
     return codes_bthw.astype(jnp.int32)
+
+  def _without_smoothing(self, logits: Array) -> Array:
+    """Returns logits of the distribution before label smoothing.
+
+    Codes whose probability is at most that of the smoothing get none.
+    """
+    if not self.label_smoothing:
+      return logits
+    uniform = self.label_smoothing / self.num_codes
+    excess = jax.nn.softmax(logits.astype(jnp.float32)) - uniform
+    return jnp.log(jnp.maximum(excess, 0))
 
   def _stays_masked(
     self, confidence_bthw: Array, unknown_b: Array, number: Array
