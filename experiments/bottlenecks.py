@@ -2,10 +2,10 @@
 
 FSQ with 8 x 8 x 8 levels, LFQ and BSQ with 9 bits, and codebooks of 512 vectors
 of 16 numbers that are updated by means (EMAVQ) or by gradients (VQ) are
-compared, with the tokenizer and the data of configs/fsq_world.py, but with Adam,
-for 600 steps of 32 clips and 2 seeds. The criterion is the PSNR of 512
-validation clips, reconstructed by the averaged parameters. The fraction of codes
-in use and their perplexity are measured as well.
+compared, with the tokenizer and the data of configs/fsq_world.py, but with
+Adam, for 600 steps of 32 clips and 2 seeds. The criterion is the PSNR of 512
+validation clips, reconstructed by the averaged parameters. The fraction of
+codes in use and their perplexity are measured as well.
 
   vgen ablate --experiment=experiments/bottlenecks.py --workdir=runs/bottlenecks
 """
