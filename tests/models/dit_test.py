@@ -184,7 +184,7 @@ def test_scan_equals_a_loop_over_blocks():
 
   class Unrolled(dit.VideoDiT):
     def _blocks(self, x_btsd, cond_bd, angles, train):
-      turn = dit._Turn(
+      group = dit._BlockGroup(
         ('space', 'time'),
         dict(
           num_heads=2,
@@ -199,7 +199,7 @@ def test_scan_equals_a_loop_over_blocks():
       )
       for i in order:
         block = jax.tree.map(lambda x, i=i: x[i], params['params']['blocks'])
-        x_btsd, _ = turn.apply({'params': block}, x_btsd, cond_bd, angles)
+        x_btsd, _ = group.apply({'params': block}, x_btsd, cond_bd, angles)
       return x_btsd
 
   unrolled = Unrolled(width=16, depth=4, num_heads=2)

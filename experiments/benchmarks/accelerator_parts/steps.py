@@ -26,8 +26,16 @@ _CONFIGS = pathlib.Path(__file__).resolve().parents[3] / 'configs'
 def settings_of(
   name: str, size: str, overrides: Mapping[str, Any] | None = None
 ) -> settings_lib.Settings:
-  """Returns the settings of a file of configs/, at one of its sizes."""
+  """Returns the settings of a file of configs/, at one of its sizes.
+
+  A frozen part has the spec of the config that trains it. Its parameters need
+  not be trained, since speeds do not depend on them.
+  """
   config = config_lib.load(f'{_CONFIGS / name}.py:{size}')
+  for part, workdir in config.get('frozen', {}).items():
+    trained = pathlib.Path(workdir).name
+    spec = config_lib.load(f'{_CONFIGS / trained}.py:{size}').model[part]
+    config.model[part] = spec
   return settings_lib.read(config_lib.replace(config, overrides or {}))
 
 
