@@ -91,7 +91,7 @@ def test_parameter_count_of_default_widths():
   [
     (lambda: frames(widths=(4, 4, 4, 4)), 'multiples of 16'),
     (lambda: clip(time_strides=(2, 2, 2)), 'multiples of 8'),
-    (lambda: clip(time_strides=(1, 2)), 'each convolution needs one of both'),
+    (lambda: clip(time_strides=(1, 2)), 'needs one entry of each'),
     (lambda: clip().latent_shape((6, 8, 8, 3)), r'is built for \(4, 8'),
     (lambda: frames().latent_shape((4, 8, 16, 3)), r'is built for \(4, 8'),
   ],

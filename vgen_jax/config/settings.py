@@ -174,7 +174,7 @@ SECTIONS = {
 
 
 def read(config: ConfigDict | Mapping[str, Any]) -> Settings:
-  """Returns the settings of a config, once every field has been checked.
+  """Returns the settings of a config, after a check of every field.
 
   Raises:
     ValueError: If a field is unknown, missing, or out of range.
@@ -230,14 +230,14 @@ def changeable_on_load() -> list[str]:
 
 
 def plain(config: ConfigDict | Mapping[str, Any]) -> dict[str, Any]:
-  """Returns a copy of plain dicts and tuples, for JSON has no tuples."""
+  """Returns a copy of plain dicts and tuples, because JSON has no tuples."""
   if isinstance(config, ConfigDict):
     config = config.to_dict()
   return _with_tuples(config)
 
 
 def _checked(cls: Any, values: Mapping[str, Any], path: str) -> Any:
-  """Returns the section of these values, once their names and types fit."""
+  """Returns the section of these values, after a check of names and types."""
   known = {f.name: f for f in dataclasses.fields(cls)}
   for key, value in values.items():
     if key not in known:

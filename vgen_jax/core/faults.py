@@ -116,5 +116,5 @@ class Tally:
       raise RuntimeError(
         f'{self.num_substituted} of {self.num_clips} clips could not be read;'
         f' config.faults.limit is {self._limit:g}. The log names the files:'
-        ' repair or remove them, or raise the limit.'
+        ' repair or remove them, or increase the limit.'
       )

@@ -25,7 +25,7 @@ class Rule:
   Attributes:
     unit: Unit of the value, such as 'steps'; '' if it has none.
     least: Smallest allowed value; None for no limit.
-    most: Largest allowed value, next to `least`; None for no limit.
+    most: Largest allowed value, used together with `least`; None for no limit.
     one_of: Allowed values; () for no such list.
     allowed: Further description of the allowed values, for the documentation.
     on_resume: Whether the value may change when a run is resumed. A tuple names

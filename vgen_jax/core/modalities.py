@@ -33,15 +33,15 @@ class Modality:
     dtype: Dtype in a clip of the data. uint8 stands for pixels, which models
       are given as float32 in [-1, 1].
     axes: Shape in a batch, one letter per axis; see core/shapes.py.
-    size: Size that models need of it: a field of Schema, or a name in
-      `Schema.sizes`. It is the name of a parameter of families and networks. ''
-      if the shape of a clip determines it.
+    size: Name of the size that models need: a field of Schema, or a name in
+      `Schema.sizes`. Families and networks have a parameter of this name. ''
+      if the shape of a clip determines the size.
     mask: Key of the bool array that states which entries are valid; '' if it
       has none.
     mask_axes: Shape of the mask.
-    origin: Where the sampler takes it from: 'choice', it can be chosen freely,
-      as classes in turn; 'data', from a clip of the data; 'target', from the
-      known part of the clip to generate.
+    origin: Where the sampler takes it from: 'choice', any valid value, such as
+      class i for clip i; 'data', a clip of the data; 'target', the known part
+      of the clip to generate.
     null: Value that stands for "none" when the condition is dropped, in
       training and in guidance: 'size', the number after the last one; 'mask', a
       mask of False; '' if models cannot drop it.
@@ -155,12 +155,12 @@ def keys(*origins: str) -> tuple[str, ...]:
 
 
 def timed() -> tuple[str, ...]:
-  """Returns the keys whose entries belong to a frame each."""
+  """Returns the keys of entries that have one value per frame."""
   return tuple(key for x in TABLE if x.kind == 'frame' for key in x.keys)
 
 
 def untimed() -> tuple[str, ...]:
-  """Returns the keys that have neither frames nor pixels, as labels."""
+  """Returns the keys without an axis of frames or pixels, such as label."""
   return tuple(
     key
     for x in TABLE

@@ -202,7 +202,7 @@ class Encoded:
         raise faults_lib.ClipError(
           str(file),
           f'it is not a shard of {count} clips; repeat the vgen data encode'
-          ' command that wrote it, which will write it again.',
+          ' command that wrote it, which writes it again.',
         )
       self._shards[shard] = records
     return self._shards[shard]

@@ -2,8 +2,8 @@
 
 A chunk is a file `<extractor>_<source>_<hash>/<first>_<num>.npz`. The hash is
 that of everything the features depend on, so that features of another network
-or other clips are never taken for them; `identity.json` in the same folder
-lists it.
+or of other clips are never used in their place; `identity.json` in the same
+folder lists it.
 """
 
 from collections.abc import Mapping

@@ -34,7 +34,7 @@ class ClipProvider:
   """Clips of one source, by index.
 
   Attributes:
-    read: Returns clips first, ..., first + num - 1, when given (first, num).
+    read: Function (first, num) -> clips first, ..., first + num - 1.
       All hosts read clips of the model together; only the first host reads the
       others.
     identity: Everything that the clips depend on, as plain JSON values.
@@ -157,7 +157,7 @@ def _parts(
 def _counts(
   metric: base.Metric, providers: Mapping[str, ClipProvider], num_clips: int
 ) -> dict[str, int]:
-  """Returns {source: clips that a metric gets}, at most what there are."""
+  """Returns {source: number of clips for a metric}, limited by the source."""
   return {
     source: min(count, providers[source].num_clips or count)
     for source, count in metric.counts(num_clips).items()
@@ -183,7 +183,7 @@ def _missing(
 def _first_chunks(
   parts: Mapping[tuple[str, str], _Part], missing: list[tuple[str, int, int]]
 ) -> list[tuple[str, int, int]]:
-  """Returns first chunks that are not missing, to show their clips."""
+  """Returns the first chunks that are read only to show their clips."""
   first = {(part.source, *part.spans[0]): None for part in parts.values()}
   return [chunk for chunk in first if chunk not in missing]
 

@@ -166,7 +166,7 @@ class VideoModel(nn.Module):
     raise NotImplementedError
 
   def sample_unclipped(self, key_b: Array, condition: Condition) -> Array:
-    """Returns what `sample` does, before values are clipped to [-1, 1].
+    """Returns the clips of `sample` before they are clipped to [-1, 1].
 
     A prior over latents is sampled in this way, since latents are not pixels.
     """
@@ -208,7 +208,7 @@ class VideoModel(nn.Module):
         raise ValueError(f"condition['known'] is {dtype}; it must be bool.")
 
   def check_dropout(self, condition: Condition, class_dropout: float) -> None:
-    """Checks that a model trained with conditions only is given one.
+    """Checks that a model trained only with conditions gets a condition.
 
     Raises:
       ValueError: If `condition` has none of the keys that can be dropped, and

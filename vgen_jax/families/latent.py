@@ -28,7 +28,7 @@ class Latent(VideoModel):
   collected. Generated latents are quantized to the codebook, if there is one.
 
   A prior over codes can be conditioned on known pixels (`known_video` where
-  `known` is True). It is given the codes all of whose pixels are known; the
+  `known` is True). It is given those codes whose pixels are all known; the
   tokenizer encodes the clip with each unknown pixel at its last known value.
   Known pixels are returned unchanged. A prior that generates more frames than a
   clip has continues the known frames.

@@ -22,7 +22,7 @@ from vgen_jax.runtime import writers
 from vgen_jax.training import setup as setup_lib
 from vgen_jax.training.state import TrainState
 
-_PREFIX = 'evaluation/'  # Of the names of logged values.
+_PREFIX = 'evaluation/'  # Prefix of the names of logged values.
 _NUM_SHOWN = 16  # Clips on the page of a result.
 
 

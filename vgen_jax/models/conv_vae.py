@@ -1,7 +1,7 @@
 """Small convolutional autoencoders with one latent per frame or per clip.
 
-The encoder has convolutions of 4 x 4 with stride 2 down to a few pixels, then
-comes a dense bottleneck, and the decoder mirrors the encoder. This is as in
+The encoder has convolutions of 4 x 4 with stride 2 down to a few pixels. A
+dense bottleneck follows, and the decoder mirrors the encoder. This is as in
 DCGAN (Radford et al., 2015, https://arxiv.org/abs/1511.06434), but without
 batch norm.
 """
@@ -105,7 +105,7 @@ class ClipVAE(FrameVAE):
     if len(self.time_strides) != len(self.widths):
       raise ValueError(
         f'time_strides are {self.time_strides} and widths {self.widths}; each'
-        ' convolution needs one of both.'
+        ' convolution needs one entry of each.'
       )
     _halved(self.clip_shape[:1], self.time_strides)
 

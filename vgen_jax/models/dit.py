@@ -38,7 +38,7 @@ class VideoDiT(nn.Module):
   A patch should hold no more numbers (frames * side * side * channels) than
   `width`. Information that the first layer drops cannot be recovered, and a
   network that predicts noise, or a velocity, which is half noise, then does not
-  train. A prediction of the clean clip suffers less.
+  train. A network that predicts the clean clip is affected less.
 
   Attributes:
     width: Size of a token; a multiple of num_heads.

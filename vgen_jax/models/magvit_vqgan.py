@@ -5,7 +5,7 @@ https://arxiv.org/abs/2212.05199; layers are those of the released code,
 https://github.com/google-research/magvit. With `causal`, tokens do not depend
 on later frames, and the first frame has its own tokens, as in Yu et al.,
 "Language Model Beats Diffusion", 2023, https://arxiv.org/abs/2310.05737;
-different from theirs, the padding before the first frame is zero.
+unlike in that paper, the padding before the first frame is zero.
 """
 
 import functools

@@ -1,11 +1,11 @@
 """MaskGIT's bidirectional transformer over the codes of a clip.
 
 Chang et al., "MaskGIT: Masked Generative Image Transformer", 2022,
-https://arxiv.org/abs/2202.04200. As there, position embeddings are learned, and
-logits are products with the embeddings of the codes, after one more layer. This
-one differs as follows. Norms come first in a block and are conditioned on
-labels, which are not tokens. Positions are those of time, height and width.
-Text is added.
+https://arxiv.org/abs/2202.04200. As in the paper, position embeddings are
+learned, and logits are products with the embeddings of the codes, after one
+more layer. This one differs as follows. Norms come first in a block and are
+conditioned on labels, which are not tokens. Positions are those of time, height
+and width. Text is added.
 """
 
 import flax.linen as nn

@@ -103,7 +103,7 @@ class Generator(nn.Module):
   def from_codes(
     self, codes: Codes, condition: Condition, *, train: bool
   ) -> Array:
-    """Returns the clips of codes, with as many frames as `noise_btd`.
+    """Returns the clips generated from codes, with the frames of `noise_btd`.
 
     Args:
       codes: Content and motion codes.

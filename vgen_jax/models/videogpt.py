@@ -1,12 +1,12 @@
 """VideoGPT's transformer: it predicts the codes of a clip in raster order.
 
 Yan et al., "VideoGPT: Video Generation using VQ-VAE and Transformers", 2021,
-https://arxiv.org/abs/2104.10157. As there, norms are conditioned on labels,
-positions are embedded by time, height and width, there is a start token, and
-logits are zero before training. This one differs as follows. Codes have their
-own embeddings instead of the tokenizer's. Attention weights have no dropout.
-Known first frames condition the others as the codes before them, without a
-separate network. Text and rotary positions are added.
+https://arxiv.org/abs/2104.10157. As in the paper, norms are conditioned on
+labels, positions are embedded by time, height and width, there is a start
+token, and logits are zero before training. This one differs as follows. Codes
+have their own embeddings instead of the tokenizer's. Attention weights have no
+dropout. Known first frames condition the others as the codes before them,
+without a separate network. Text and rotary positions are added.
 """
 
 import flax.linen as nn
@@ -136,7 +136,7 @@ class VideoGPT(nn.Module):
     """
     if num_frames > grid[0] and self.positions != 'rotary':
       raise ValueError(
-        f'{num_frames} frames of codes are asked for, but positions are'
+        f'{num_frames} frames of codes are requested, but positions are'
         f' {self.positions!r} for {grid[0]} frames; build with positions'
         " 'rotary', or generate in parts, where the end of a part is known at"
         ' the start of the next.'

@@ -80,7 +80,7 @@ def of(file: BinaryIO) -> Identity:
 def check(
   found: Identity, allowed: Iterable[Identity], path: str | os.PathLike
 ) -> None:
-  """Raises WrongFileError unless a file has one of some identities.
+  """Raises WrongFileError unless a file has an allowed identity.
 
   Args:
     found: Identity of the file, as returned by `of`.

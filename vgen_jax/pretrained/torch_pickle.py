@@ -39,7 +39,9 @@ class Sealed:
     return self.value(*args)
 
   def __setstate__(self, state: Any):
-    raise pickle.UnpicklingError('it changes a value that it must not change.')
+    raise pickle.UnpicklingError(
+      'it would change a value that must not change.'
+    )
 
 
 class Unpickler(pickle.Unpickler):
@@ -50,8 +52,8 @@ class Unpickler(pickle.Unpickler):
 
     Args:
       file: File to read from.
-      load: Returns the storage, sealed, for a dtype and the other parts of its
-        persistent id; None refuses storages.
+      load: Function that returns the storage, as `Sealed`, for a dtype and the
+        other parts of its persistent id. With None, storages are refused.
     """
     super().__init__(file)
     self._load = load

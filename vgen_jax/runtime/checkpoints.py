@@ -75,8 +75,8 @@ class Checkpoints:
         result has.
 
     Raises:
-      ValueError: If the checkpoint has another tree, whose first difference is
-        named, or cannot be read.
+      ValueError: If the tree of the checkpoint differs (the message names the
+        first difference), or the checkpoint cannot be read.
     """
     step = self.latest_step()
     if step is None:

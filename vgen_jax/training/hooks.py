@@ -108,7 +108,7 @@ class WriteMetrics(Hook):
   def writer(self) -> writers.Writer:
     """Writer of the run; it is opened by `on_start`."""
     if self._writer is None:
-      raise RuntimeError('WriteMetrics has not been started.')
+      raise RuntimeError('WriteMetrics has no writer; call on_start first.')
     return self._writer
 
   def on_start(self, run: Run, state: TrainState) -> None:

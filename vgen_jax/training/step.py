@@ -93,7 +93,7 @@ def prepare(batch: Batch, step: int | Array) -> Batch:
     step: Number of steps made before.
 
   Returns:
-    The batch with float32 `video` in [-1, 1], as other pixels of it, and for
+    The batch with `video` and its other pixels as float32 in [-1, 1], and for
     each clip its `position` in the batch and `step`, for losses that change
     over time.
   """

@@ -1,4 +1,4 @@
-"""Segments: videos, or parts of them, and where clips lie in them.
+"""Segments: videos, or parts of them, and the positions of clips in them.
 
 A position in a video is a time in seconds after its first frame if clips are
 sampled at a rate, or else the index of a frame.
@@ -80,7 +80,7 @@ class ClipSpec:
     return (self.num_frames - 1) * frame_interval
 
   def describe(self, length: float) -> str:
-    """Returns how much video lies between two frames, both included."""
+    """Returns the duration of a distance between two frames, in words."""
     if self.is_timed:
       return f'{length + self.frame_interval:.4g} s'
     return f'{length + 1:g} frames'
@@ -121,7 +121,7 @@ class Segment:
     return max(self.last - self.first - span, 0)
 
   def fits(self, span: float) -> bool:
-    """Returns whether a clip of length `span` lies in the segment."""
+    """Returns whether a clip of length `span` fits in the segment."""
     return self.last - self.first >= span
 
   def frames(self, position_t: np.ndarray) -> np.ndarray:

@@ -56,7 +56,7 @@ def write(
 
   Returns:
     The folder of the dataset, and the number of skipped videos; with Beam, -1,
-    since its counters have this number.
+    because the counters of Beam contain this number.
 
   Raises:
     FileExistsError: If the dataset exists already.

@@ -153,11 +153,11 @@ class Metric(abc.ABC):
 
   @classmethod
   def value_name(cls, inputs: MetricInputs, protocol: str = '') -> str:
-    """Returns the name of the value that stands in if weights are missing."""
+    """Returns the name of the entry that reports missing weights."""
     return cls.name
 
   def counts(self, num_clips: int) -> dict[str, int]:
-    """Returns {source: clips that it needs} if the model makes `num_clips`."""
+    """Returns {source: number of clips}, if the model makes `num_clips`."""
     return dict.fromkeys(self.sources, num_clips)
 
   @abc.abstractmethod

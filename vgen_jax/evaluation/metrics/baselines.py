@@ -144,7 +144,8 @@ class VideoTexture:
   def loop(self, num_frames: int) -> tuple[list[int], float]:
     """Returns the cheapest loop of frames, and its cost.
 
-    The first frame follows the last one. It begins with its smallest frame.
+    The first frame of the list follows the last one again. The list starts at
+    its smallest frame index.
     """
     paths = self._paths(num_frames)
     start = int(paths[-1].diagonal().argmin())

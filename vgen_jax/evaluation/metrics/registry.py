@@ -41,7 +41,7 @@ _NEEDS = {
 
 
 class _Variant(NamedTuple):
-  """What one name on the command line stands for."""
+  """The metric, protocol and clips that a name on the command line selects."""
 
   kind: type[base.Metric]
   protocol: str
@@ -55,7 +55,7 @@ class _Variant(NamedTuple):
     return tuple(map(_reconstructed, self.kind.sources))
 
   def value_name(self, inputs: base.MetricInputs) -> str:
-    """Returns the name of the value that stands in if weights are missing."""
+    """Returns the name of the entry that reports missing weights."""
     name = self.kind.value_name(inputs, self.protocol)
     return f'r{name}' if self.reconstructed else name
 
@@ -168,7 +168,7 @@ def _build(
 
 
 def _variants() -> dict[str, _Variant]:
-  """Returns {name on the command line: what it stands for}."""
+  """Returns {name on the command line: variant}."""
   found, reconstructed = {}, {}
   for name, kind in classes().items():
     for protocol in ('', *kind.protocols):

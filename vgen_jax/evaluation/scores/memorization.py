@@ -7,9 +7,9 @@ flips, reversed clips, or an object that is copied to another background. For
 frames of 16 pixels a box is one pixel, so it does not find shifts by a pixel.
 
 Clips held out from training, which cannot be copies, define which distance is
-small: a generated clip is a copy if it is nearer to its nearest training clip
-than all but 1 % of the held-out clips are to theirs. So about 1 % of the clips
-of a model that copies nothing are flagged.
+small: a generated clip is a copy if its distance to the nearest training clip
+is below that of 99 % of the held-out clips. So about 1 % of the clips of a
+model that copies nothing are flagged.
 """
 
 from typing import NamedTuple

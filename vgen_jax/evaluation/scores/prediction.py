@@ -9,10 +9,10 @@ number of these can mislead:
 
 * A blurry mean of all futures has the best `psnr_sample_mean`. Compare the best
   of N, above all its `_worst_decile`, and `diversity`, which is 0 for it.
-* A model that always generates the same future is good only where that one
-  comes true; this too lowers `_worst_decile`.
-* A model that sees the future, such as one that samples its posterior, has a
-  large `_leak_z`, which is computed if another future of the same past is
+* A model that always generates the same future is good only where that future
+  is the true one; this, too, lowers `_worst_decile`.
+* A model that has access to the future, such as one that samples its posterior,
+  has a large `_leak_z`, which is computed if another future of the same past is
   available.
 """
 

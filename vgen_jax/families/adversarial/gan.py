@@ -62,8 +62,8 @@ class GAN(VideoModel):
     loss_kind: One of `gan_losses.KINDS`.
     penalty_kind: Penalty on the gradient of a clip's mean logit: 'none'; 'r1',
       zero-centred on real clips; 'r2', the same on generated clips; 'gp',
-      one-centred in between, for 'wasserstein'. With batch norm, clips have no
-      gradients of their own, so do not combine the two.
+      one-centred on points between both, for 'wasserstein'. With batch norm,
+      clips have no gradients of their own, so do not combine the two.
     penalty_weight: Gamma of 'r1' and 'r2', which is halved; lambda of 'gp'.
     penalty_every: 1 adds the penalty to the critic's loss. With more, the
       penalty is an update of its own every so many steps, and its weight is
@@ -72,7 +72,7 @@ class GAN(VideoModel):
       https://arxiv.org/abs/1912.04958).
     num_critic_updates: Updates of each critic in a step; they share the batch.
     simultaneous: Whether all updates use the parameters from before the step,
-      instead of each the results of those before it.
+      instead of the results of earlier updates of the step.
     augment: Names of `augment.POLICIES`, applied to all inputs of critics.
     fake_labels: Where the labels of generated clips come from during training:
       'batch', those of the real clips; 'uniform', random. `sample` without a
@@ -195,7 +195,7 @@ class GAN(VideoModel):
     return _Clips(video_bthwc, self._condition(batch))
 
   def _fake(self, batch: Batch, key_b: Array, train: bool) -> _Clips:
-    """Returns as many generated clips, augmented."""
+    """Returns one generated clip for each real clip, augmented."""
     condition = self._condition(batch)
     if self.num_classes and self.fake_labels == 'uniform':
       condition = {**condition, 'label': self._random_labels(key_b)}

@@ -33,7 +33,9 @@ class _Likelihood(nn.Module):
   def __post_init__(self):
     super().__post_init__()
     if self.scale <= 0:
-      raise ValueError(f'scale is {self.scale}; it must be positive, as 0.1.')
+      raise ValueError(
+        f'scale is {self.scale}; it must be positive, such as 0.1.'
+      )
 
   @nn.compact
   def log_scale(self) -> Array:

@@ -148,7 +148,7 @@ class Diffusion(base.VideoModel):
     return self.path.first_time() if self.prediction == 'noise' else 0.0
 
   def _condition(self, batch: Batch, drop_key_b: Array | None) -> Condition:
-    """Returns the denoiser's condition; given keys, some labels are dropped."""
+    """Returns the denoiser's condition; with keys, some labels are dropped."""
     if not self.num_classes:
       return {}
     if 'label' not in batch:

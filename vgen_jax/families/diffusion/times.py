@@ -105,4 +105,4 @@ class LogNormal:
 
 def _check_std(std: float, owner: str) -> None:
   if std <= 0:
-    raise ValueError(f'{owner}: std is {std}; it must be positive, as 1.')
+    raise ValueError(f'{owner}: std is {std}; it must be positive, such as 1.')

@@ -47,9 +47,9 @@ class Recurrent(VideoModel):
     residual: Whether the network outputs the change of the frame; only with
       'gaussian'.
     temperature: Temperature of generated frames; 0 takes the most likely ones.
-    scheduled_sampling: Time scale, in steps, in which generated frames replace
-      real ones after the context in training (nn/convolution/recurrent.py,
-      `inverse_sigmoid`); 0 for real frames always.
+    scheduled_sampling: Time scale, in steps, over which generated frames
+      replace real ones after the context in training
+      (nn/convolution/recurrent.py, `inverse_sigmoid`); 0 for real frames only.
     action_width: Width of an action; 0 for a model without actions.
   """
 

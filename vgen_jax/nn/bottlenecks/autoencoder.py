@@ -112,7 +112,7 @@ class Autoencoder(nn.Module):
     return self._standardized(self.bottleneck.lookup(codes_bthw))
 
   def from_latents(self, latent_bthwd: Array) -> Array:
-    """Returns the clips of standardized latents.
+    """Returns the clips that standardized latents are decoded to.
 
     If there is a codebook, latents are quantized first, because the decoder is
     trained on quantized latents only. This is as in Rombach et al.,
@@ -140,7 +140,7 @@ class Autoencoder(nn.Module):
     return output.codes_bthw
 
   def from_codes(self, codes_bthw: Array) -> Array:
-    """Returns the clips of codes."""
+    """Returns the clips that codes are decoded to, `[b, t, h, w, c]`."""
     return self.decode(self.bottleneck.lookup(codes_bthw))
 
   def _standardized(self, latent_bthwd: Array) -> Array:
@@ -155,7 +155,10 @@ class _Moments(nn.Module):
   def __call__(
     self, latent_bthwd: Array, *, update: bool
   ) -> tuple[Array, Array]:
-    """Returns (mean, std) so far, `[1, 1, 1, 1, d]`; 0 and 1 initially."""
+    """Returns the mean and std of all latents so far; 0 and 1 if none.
+
+    Both have shape `[1, 1, 1, 1, d]`.
+    """
     width = latent_bthwd.shape[-1]
     state = lambda name, shape: self.variable(
       'latent_moments', name, jnp.zeros, shape

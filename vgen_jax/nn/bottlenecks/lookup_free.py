@@ -25,7 +25,7 @@ class FSQ(quantize.Quantizer):
   """Finite scalar quantization: each number of a latent is rounded separately.
 
   Numbers are bounded, then rounded to one of `levels[i]` levels. A code is the
-  integer whose digits are these levels; the first digit counts ones. Features
+  integer whose digits are these levels, the least significant first. Features
   should be normalized: if they are large, all are rounded to the outermost
   levels, and few codes occur.
 
@@ -100,8 +100,9 @@ class FSQ(quantize.Quantizer):
 class _Binary(quantize.Quantizer):
   """Base class of LFQ and BSQ: a latent is a row of signs, a code its bits.
 
-  The first bit counts ones. The probability of a code is the softmax of minus
-  its squared distance divided by the temperature. So bits are independent.
+  The first bit is the least significant. The probability of a code is the
+  softmax of minus its squared distance divided by the temperature. So bits are
+  independent.
 
   Attributes:
     num_bits: Size of a latent, 1 to 20; there are 2**num_bits codes.

@@ -65,8 +65,8 @@ def scan_rollout(
     module: Module whose parameters the cell uses, the same at all times.
     carry: Initial carry.
     inputs: Given inputs, `[b, t, ...]`; values under a False mask are ignored.
-    teacher_mask_bt: Whether the input at a time is the given one, else it is
-      the `next_input` of the time before. It must be True at the first time.
+    teacher_mask_bt: True at times whose input is the given one; elsewhere it
+      is the `next_input` of the time before. It must be True at the first time.
     extras: Tree of further inputs `[b, t, ...]` of the cell, such as actions,
       random keys and latents.
 

@@ -20,7 +20,7 @@ VALUES = {
 
 
 class ActionStepsExtractor(base.FeatureExtractor):
-  """Computes the motion of each step, and the motion that its action asks."""
+  """Computes the motion of each step, and that which its action requests."""
 
   def __init__(self, world: actions_source.Actions):
     self.name = 'actions'

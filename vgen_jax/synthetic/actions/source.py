@@ -18,7 +18,7 @@ from vgen_jax.synthetic import drawing
 
 _RADIUS = 0.08  # In sides of a frame.
 _DISTANCE = 1.0  # Sides of a frame covered by t actions of length 1.
-_MAX_TRIES = 100  # Random walks until one moves far enough; mostly two do.
+_MAX_TRIES = 100  # Random walks to try; two are usually enough.
 _PERSISTENCE = 0.6  # Probability that an action repeats the previous one.
 MOVES = ((0, 0), (1, 0), (0, 1), (-1, 0), (0, -1))  # (right, down).
 

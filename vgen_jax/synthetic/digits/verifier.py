@@ -18,7 +18,7 @@ from vgen_jax.synthetic.digits import appearance
 from vgen_jax.synthetic.digits import source as digits_lib
 
 _BATCH = 16  # Clips at a time, to bound the memory.
-# Limits of valid clips; real ones are far within.
+# Limits of valid clips; real clips are far within them.
 _MIN_SIMILARITY = 0.93
 _MIN_CONSTANCY = 0.96
 _MAX_BACKGROUND_RMS = 20  # Levels of 255.

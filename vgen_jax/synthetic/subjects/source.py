@@ -23,7 +23,7 @@ _NECK = _BODY + _HEAD  # Distance of the centres of body and head.
 _DISTANCE = 0.56  # Covered by the body in a clip, in sides of a frame.
 _GOLDEN = (math.sqrt(5) - 1) / 2
 # Of six subjects of successive hues four are for training; the held-out ones
-# have hues between theirs.
+# have hues between those.
 _SPLIT_OF_SIX = ('train', 'train', 'validation', 'train', 'train', 'test')
 
 

@@ -6,7 +6,7 @@ whether any video could be one of them.
 
 Lengths are proportional to the frame and speeds to the duration, so 8x16x16 and
 16x64x64 show the same motion at different resolutions. Use `only` to leave out
-values that cannot be told apart at a small size.
+values that cannot be distinguished at a small size.
 """
 
 from collections.abc import Mapping, Sequence

@@ -19,7 +19,7 @@ class Tier:
       in the same form.
     size_error: Difference of the mean radius from that of the nearest size,
       relative to the latter.
-    size_change: Largest radius minus the smallest, relative to the same.
+    size_change: Largest minus smallest radius, relative to the nearest size.
     speed_error: Difference from the nearest speed, relative to it.
     speed_drift: Difference of the speed of either half of a clip from the speed
       of the whole, relative to the latter.

@@ -171,7 +171,7 @@ def _find_color(
   mean_btc = (pixels_btcs @ weight_bthw.reshape(b, t, h * w, 1))[..., 0]
   similarity_btk = mean_btc @ (colors_k3 / length_k[:, None]).T
   color_bt = similarity_btk.argmax(-1)
-  # Frames vote with the weight of their visible pixels.
+  # Frames are weighted by their visible pixels.
   votes_btk = np.eye(len(colors_k3))[color_bt]
   votes_btk = votes_btk * weight_bthw.sum((2, 3))[..., None]
   ray_k3 = (colors_k3 / np.square(length_k)[:, None]).astype(np.float32)
