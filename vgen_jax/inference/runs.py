@@ -273,4 +273,6 @@ def _check_overrides(overrides: Mapping[str, Any], workdir: str) -> None:
     if path == 'batch_size':
       why += ' To sample in smaller batches, use --batch_size.'
     fields = ', '.join(allowed)
-    raise ValueError(f'config.{path} {why} Fields that can be: {fields}.')
+    raise ValueError(
+      f'config.{path} {why} Fields that can be overridden: {fields}.'
+    )

@@ -80,7 +80,7 @@ class ClipSpec:
     return (self.num_frames - 1) * frame_interval
 
   def describe(self, length: float) -> str:
-    """Returns the duration of a distance between two frames, in words."""
+    """Returns the duration of a clip of this length, as a text."""
     if self.is_timed:
       return f'{length + self.frame_interval:.4g} s'
     return f'{length + 1:g} frames'

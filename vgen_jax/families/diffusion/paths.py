@@ -151,12 +151,12 @@ class LinearBeta(Path):
       raise ValueError(
         'families.diffusion.paths.LinearBeta: beta_min is'
         f' {self.beta_min} and beta_max {self.beta_max}; they must be positive'
-        ' and increasing, as 0.1 and 20.'
+        ' and increasing, such as 0.1 and 20.'
       )
     if not 0 < self.margin < 1:
       raise ValueError(
         f'families.diffusion.paths.LinearBeta: margin is {self.margin}; it must'
-        ' lie between 0 and 1, as 0.001.'
+        ' lie between 0 and 1, such as 0.001.'
       )
 
   def scales(self, time: Array) -> tuple[Array, Array]:
@@ -198,7 +198,7 @@ class VarianceExploding(Path):
       raise ValueError(
         'families.diffusion.paths.VarianceExploding: sigma_min is'
         f' {self.sigma_min} and sigma_max {self.sigma_max}; they must be'
-        ' positive and increasing, as 0.002 and 80.'
+        ' positive and increasing, such as 0.002 and 80.'
       )
     if self.rho <= 0:
       raise ValueError(
