@@ -39,7 +39,7 @@ class ShuffledSource:
     return {**clip, 'index': np.int64(index)}
 
   def clips(self, first: int, num: int) -> dict[str, np.ndarray]:
-    """Returns clips first, ..., first + num - 1; the first follows the last."""
+    """Returns clips first, ..., first + num - 1, modulo the number of clips."""
     clips = [self[i % len(self)] for i in range(first, first + num)]
     return {key: np.stack([clip[key] for clip in clips]) for key in clips[0]}
 

@@ -197,7 +197,7 @@ class _Block(nn.Module):
     angle_tp: Array,
     time: Array | int,
   ) -> tuple[Array, cache.KeyValues | None]:
-    """Returns tokens, and this layer's cache with frame `time` if given one."""
+    """Returns tokens, and the updated cache of this layer if there is one."""
     b, s = shapes.sizes('bs', x_btsd=x_btsd)
     small = transformer.depth_scaled(self.width, self.depth)
     attention = functools.partial(

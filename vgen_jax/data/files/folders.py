@@ -56,7 +56,7 @@ def original_names(
 def class_names(names: Sequence[pathlib.Path]) -> tuple[str, ...]:
   """Returns the sorted first folders of all paths, if they are classes.
 
-  They are if there are two or more, and no file lies outside of them.
+  They are classes if there are two or more, and no file is outside of them.
   """
   folders = {name.parts[0] for name in names if len(name.parts) > 1}
   are_classes = len(folders) > 1 and all(len(name.parts) > 1 for name in names)

@@ -112,7 +112,7 @@ class Cosine(Path):
     if not 0 < self.offset < 1:
       raise ValueError(
         f'families.diffusion.paths.Cosine: offset is {self.offset}; it must lie'
-        ' between 0 and 1, as 0.008 in the paper.'
+        ' between 0 and 1, such as 0.008 in the paper.'
       )
 
   def scales(self, time: Array) -> tuple[Array, Array]:
@@ -203,7 +203,7 @@ class VarianceExploding(Path):
     if self.rho <= 0:
       raise ValueError(
         f'families.diffusion.paths.VarianceExploding: rho is {self.rho}; it'
-        ' must be positive, as 7 in the paper.'
+        ' must be positive, such as 7 in the paper.'
       )
 
   @property
