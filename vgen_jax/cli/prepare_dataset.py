@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
       num_threads=args.num_threads,
       beam_options=args.beam,
     )
-  info = compat.load().builder_from_directory(folder).info
+  info = compat.from_directory(folder).info
   report = {
     'data_dir': folder,
     'examples': {name: x.num_examples for name, x in info.splits.items()},

@@ -108,7 +108,9 @@ def test_a_video_without_a_rate_is_an_error(video_thwc, monkeypatch):
 
   kept = storage.encode('mp4', video_thwc[:2], 8.0)
   real = storage.av.open
-  monkeypatch.setattr(storage.av, 'open', lambda f: Container(real(f)))
+  monkeypatch.setattr(
+    storage.av, 'open', lambda f, **kwargs: Container(real(f, **kwargs))
+  )
   with pytest.raises(ValueError, match='does not state its frame rate'):
     storage.read_mp4(kept, np.arange)
 

@@ -6,6 +6,7 @@ a frame that fills the memory. Everything that goes wrong raises `ClipError`.
 
 from collections.abc import Iterator
 import contextlib
+import io
 import os
 import threading
 
@@ -15,6 +16,13 @@ import numpy as np
 from vgen_jax.core import faults
 
 MAX_PIXELS = 2**25  # Per frame; 8K television has fewer, 7680 x 4320.
+# Only these demuxers of FFmpeg are used. Others, such as those of playlists and
+# session descriptions, open further files or sockets.
+FORMATS = ('mov', 'mp4', 'matroska', 'webm', 'avi', 'gif', 'mpegts', 'mpeg')
+_OPTIONS = {
+  'protocol_whitelist': 'file',
+  'format_whitelist': ','.join(FORMATS),
+}
 
 # Metadata need not be UTF-8. PyAV accepts other bytes from version 19 on, and
 # before that only with this option.
@@ -24,14 +32,14 @@ LENIENT = {'metadata_errors': 'replace'} if _MAJOR < 19 else {}
 
 @contextlib.contextmanager
 def opened(
-  path: str, kind: str = 'video', max_pixels: int = MAX_PIXELS
+  source: str | bytes, kind: str = 'video', max_pixels: int = MAX_PIXELS
 ) -> Iterator[tuple]:
   """Yields an open file and its first stream of a kind.
 
   Errors of FFmpeg within the block are raised as `ClipError`.
 
   Args:
-    path: Local file.
+    source: Path of a local file, or the content of a file.
     kind: 'video' or 'audio'. A cover picture does not count as video.
     max_pixels: Largest allowed number of pixels of a frame. A larger frame is
       not decoded, and takes no memory.
@@ -39,12 +47,12 @@ def opened(
   Raises:
     ClipError: If the file cannot be opened, or has no such stream.
   """
+  path = source if isinstance(source, str) else '<bytes>'
   if os.path.exists(path) and not os.path.isfile(path):
     raise faults.ClipError(path, 'it is not a file; remove it.')
+  file = source if isinstance(source, str) else io.BytesIO(source)
   try:
-    # A playlist may contain any address: only files are opened.
-    options = {'protocol_whitelist': 'file'}
-    with av.open(path, options=options, **LENIENT) as container:
+    with av.open(file, options=_OPTIONS, **LENIENT) as container:
       cover = av.stream.Disposition.attached_pic
       streams = [
         stream

@@ -21,8 +21,11 @@ import sys
 import types
 from typing import Any
 
+from etils import epath
 import numpy as np
 from PIL import Image
+
+from vgen_jax.data.tfds import trusted_features
 
 _FEATURE = 'tensorflow_datasets.core.features.feature'
 _VIDEO = 'tensorflow_datasets.core.features.video_feature'
@@ -55,7 +58,23 @@ def builder(name: str, data_dir: str | None = None) -> Any:
   tfds = load()
   # TFDS only knows the names of datasets whose modules have been imported.
   importlib.import_module('tensorflow_datasets.video')
+  if data_dir is not None:
+    stem = name.partition(':')[0].partition('/')[0]
+    trusted_features.check_all(epath.Path(data_dir) / stem)
   return tfds.builder(name, data_dir=data_dir, try_gcs=False)
+
+
+def from_directory(folder: str) -> Any:
+  """Returns the builder of a dataset in a folder that is not trusted.
+
+  Args:
+    folder: Folder of a version of the dataset, with dataset_info.json.
+
+  Raises:
+    ValueError: If its features would run code; see trusted_features.py.
+  """
+  trusted_features.check_folder(folder)
+  return load().builder_from_directory(folder)
 
 
 def patch_video_init() -> None:

@@ -149,7 +149,7 @@ def _builder(name: str | None, data_dir: str | None) -> Any:
   )
   try:
     if name is None:
-      return tfds.builder_from_directory(data_dir)
+      return compat.from_directory(data_dir)
     return compat.builder(name, data_dir)
   except absent as error:
     reason = str(error).strip().partition('\n')[0]

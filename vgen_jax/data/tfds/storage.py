@@ -20,6 +20,8 @@ import av
 import numpy as np
 from PIL import Image
 
+from vgen_jax.core import faults
+from vgen_jax.data.files import containers
 from vgen_jax.data.tfds import compat
 
 FORMATS = ('mp4', 'jpeg', 'raw')
@@ -84,11 +86,7 @@ def read_mp4(data: bytes, choose: Choose) -> tuple[np.ndarray, np.ndarray]:
     ValueError: If the video cannot be decoded, or a frame is missing.
   """
   try:
-    with av.open(io.BytesIO(data)) as container:
-      if not container.streams.video:
-        raise ValueError('it has no video stream')
-      stream = container.streams.video[0]
-      stream.thread_type = 'NONE'  # Clips are short: threads cost more.
+    with containers.opened(data) as (container, stream):
       if stream.average_rate is None:
         raise ValueError('it does not state its frame rate')
       number_t = choose(stream.frames)
@@ -97,8 +95,8 @@ def read_mp4(data: bytes, choose: Choose) -> tuple[np.ndarray, np.ndarray]:
       if wanted[0] >= _KEY_FRAME_EVERY:
         container.seek(int(wanted[0] / rate), stream=stream)
       images = _frames(container.decode(stream), wanted, rate)
-  except av.error.FFmpegError as error:
-    raise ValueError(f'it cannot be decoded ({error.strerror})') from error
+  except faults.ClipError as error:
+    raise ValueError(f'it cannot be decoded ({error.reason})') from error
   if len(images) < len(wanted):
     raise ValueError(f'its frame {wanted[len(images)]} cannot be decoded')
   in_order = np.array_equal(row_t, np.arange(len(images)))
