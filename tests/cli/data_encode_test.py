@@ -201,7 +201,7 @@ def test_latents_and_another_config(tmp_path, capsys):
     (['--batch=0'], '--batch is 0; it must be at least 1'),
     (['--dtype=float8'], "--dtype is 'float8'; it must be one of"),
     (['--config.model.width=3'], '--config.model.width=3 has no effect on'),
-    (['--split=tset'], "split is 'tset'. Did you mean 'test'?"),
+    (['--split=tset'], "split is 'tset'; it must be one of"),
     (
       ['--num', '3', '--shards=2'],
       "Unknown flag '--shards'. Did you mean '--shard'?",
