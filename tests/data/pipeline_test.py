@@ -124,7 +124,7 @@ def test_worker_processes_yield_the_same_and_a_killed_one_is_an_error():
     os.kill(workers.pop().pid, signal.SIGKILL)
     with pytest.raises(RuntimeError, match='Worker process was terminated'):
       take_from(batches, 100)  # Some batches were read before the kill.
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
 
 
 @pytest.mark.parametrize('count', [2, 4])
