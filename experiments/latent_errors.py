@@ -10,8 +10,7 @@ for
 * errors in 1, 2 or 4 of the about 20 codes of 64 that show the object: one
   digit off by one, one digit off by two, or a random code.
 
-  vgen ablate --experiment=experiments/latent_errors.py \\
-      --workdir=runs/latent_errors
+  vgen ablate --experiment=experiments/latent_errors.py --workdir=runs/errors
 """
 
 import math

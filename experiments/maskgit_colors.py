@@ -8,8 +8,7 @@ steps. The criterion is the fraction of valid clips (loose tier). `drift` is the
 mean change of colour, in levels of 255; a clip with more than 40 is invalid.
 
   vgen train --config=configs/fsq_world.py --workdir=runs/fsq_world
-  vgen ablate --experiment=experiments/maskgit_colors.py \\
-      --workdir=runs/maskgit_colors
+  vgen ablate --experiment=experiments/maskgit_colors.py --workdir=runs/colors
 """
 
 from vgen_jax.ablation.sweep import param

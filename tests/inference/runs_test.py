@@ -193,7 +193,7 @@ def test_a_stopped_evaluation_continues_with_the_same_result(run, monkeypatch):
     raise KeyboardInterrupt
 
   with monkeypatch.context() as patch:  # Killed in the middle of a chunk.
-    patch.setattr(pixels.Changes, '__call__', killed)
+    patch.setattr(pixels.FrameChanges, '__call__', killed)
     with pytest.raises(KeyboardInterrupt):
       run.evaluate(METRICS, 12, batch_size=4)
   assert len(partial()) == 5

@@ -289,9 +289,9 @@ def test_actions_of_a_wrong_shape_are_errors(shape):
 @pytest.mark.parametrize(
   ('network', 'message'),
   [
-    (convlstm.ConvLSTM(patch=3), 'multiples of 3'),
+    (convlstm.ConvLSTM(patch=3), 'patch size, 3 x 3'),
     (convlstm.ConvLSTM(cell='rnn'), "cell is 'rnn'"),
-    (rnn.RNN(patch=3), 'multiples of 6'),
+    (rnn.RNN(patch=3), 'patch size, 6 x 6'),
     (rnn.RNN(cell='rnn'), "cell is 'rnn'"),
   ],
 )
