@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     ' take the same arguments. Default: %(default)s.',
   )
   parser.add_argument(
-    '--tiny', action='store_true', help='Use sizes for a processor.'
+    '--tiny', action='store_true', help='Use sizes for a CPU.'
   )
   args = parser.parse_args(argv)
   files = part_files(args.parts.split(','))
@@ -132,10 +132,10 @@ def run_part(
 
   Args:
     file: Python file to run.
-    seconds: After this time the process group is killed. The part is told to
-      finish a little earlier.
+    seconds: After this time the process group is killed. The part itself
+      is given a slightly earlier deadline.
     out: Directory of results and logs.
-    tiny: Whether the part should use sizes for a processor.
+    tiny: Whether the part should use sizes for a CPU.
     on_poll: Called several times per second while the part runs.
 
   Returns:

@@ -15,7 +15,8 @@ def standard() -> tuple[hooks.Hook, ...]:
 
   Hooks keep files open, so each run needs its own hooks.
   """
-  return hooks.WriteMetrics(), SampleClips(), Evaluate()
+  samples = SampleClips()
+  return hooks.WriteMetrics(), samples, Evaluate(samples)
 
 
 class SampleClips(hooks.Hook):
@@ -31,8 +32,12 @@ class SampleClips(hooks.Hook):
     self._sample: sampling.Sampler | None = None
 
   def on_setup(self, setup: setup_lib.Setup, workdir: str) -> None:
-    average = setup.settings.sample_from
-    self._sample = sampling.make_sampler(setup.model, average, setup.mesh)
+    self._sample = _sampler(setup)
+
+  @property
+  def sampler(self) -> sampling.Sampler | None:
+    """The jitted sampler of the run; None before `on_setup`."""
+    return self._sample
 
   def on_start(self, run: hooks.Run, state: TrainState) -> None:
     self._run = run
@@ -59,15 +64,21 @@ class SampleClips(hooks.Hook):
 
 
 class Evaluate(hooks.Hook):
-  """Evaluates every `config.evaluate_every` steps and at the end."""
+  """Evaluates every `config.evaluate_every` steps and at the end.
 
-  def __init__(self):
+  Attributes:
+    samples: Hook before this one whose sampler is used, too, so that equal
+      batches are compiled once. None creates another sampler.
+  """
+
+  def __init__(self, samples: SampleClips | None = None):
+    self.samples = samples
     self._run: hooks.Run | None = None
     self._evaluations: evaluations.Evaluations | None = None
 
   def on_setup(self, setup: setup_lib.Setup, workdir: str) -> None:
-    average = setup.settings.sample_from
-    sample = sampling.make_sampler(setup.model, average, setup.mesh)
+    shared = self.samples.sampler if self.samples is not None else None
+    sample = _sampler(setup) if shared is None else shared
     self._evaluations = evaluations.Evaluations.of(setup, sample, workdir)
 
   def on_start(self, run: hooks.Run, state: TrainState) -> None:
@@ -82,3 +93,8 @@ class Evaluate(hooks.Hook):
     every = self._run.setup.settings.evaluate_every
     if every and not stopping and (last or step % every == 0):
       self._run.evaluate(step, self._evaluations.log(state))
+
+
+def _sampler(setup: setup_lib.Setup) -> sampling.Sampler:
+  average = setup.settings.sample_from
+  return sampling.make_sampler(setup.model, average, setup.mesh)
