@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from etils import epath
 import numpy as np
 
 from vgen_jax.ablation import sweep
+from vgen_jax.core import file_paths
 from vgen_jax.runtime import writers
 
 
@@ -30,7 +30,7 @@ def read_run(workdir: str, overrides: sweep.Overrides) -> Run:
   metrics: dict[str, float] = {}
   for line in writers.read_metrics(workdir):
     metrics |= line
-  return Run(epath.Path(workdir).name, overrides, metrics)
+  return Run(file_paths.read(workdir).name, overrides, metrics)
 
 
 def markdown(

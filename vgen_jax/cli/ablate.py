@@ -20,6 +20,7 @@ from typing import Any
 
 from vgen_jax.cli import cluster
 from vgen_jax.core import checks
+from vgen_jax.core import file_paths
 
 _log = logging.getLogger(__name__)
 _REQUIRED = ('BASE', 'SWEEP', 'ROWS', 'VALUE')
@@ -27,10 +28,16 @@ _REQUIRED = ('BASE', 'SWEEP', 'ROWS', 'VALUE')
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
-    '--experiment', required=True, help='File of experiments/.'
+    '--experiment',
+    type=file_paths.argument,
+    required=True,
+    help='File of experiments/.',
   )
   parser.add_argument(
-    '--workdir', required=True, help='Directory of all runs of the experiment.'
+    '--workdir',
+    type=file_paths.argument,
+    required=True,
+    help='Directory of all runs of the experiment.',
   )
   parser.add_argument(
     '--only',
@@ -86,8 +93,6 @@ def _write_table(
   say: Callable[[str], None],
 ) -> None:
   """Writes table and plot if all runs are finished, else lists the others."""
-  from etils import epath
-
   from vgen_jax.ablation import plot
   from vgen_jax.ablation import table
 
@@ -107,7 +112,7 @@ def _write_table(
     return
   rows, value = experiment['ROWS'], experiment['VALUE']
   text = table.markdown(runs, rows=rows, value=value)
-  folder = epath.Path(workdir)
+  folder = file_paths.read(workdir)
   (folder / 'table.md').write_text(text)
   plot.save(folder / 'plot.png', workdirs, entries, rows=rows, value=value)
   say(text)
@@ -120,13 +125,12 @@ def _measure(
   """Adds the experiment's own metrics to those of a finished run, once."""
   if measure is None:
     return
-  from etils import epath
   import jax
 
   from vgen_jax.inference import runs
   from vgen_jax.runtime import writers
 
-  marker = epath.Path(workdir) / 'measured.json'
+  marker = file_paths.read(workdir) / 'measured.json'
   if marker.exists():
     return
   loaded = runs.load(workdir)
@@ -138,10 +142,9 @@ def _measure(
 
 
 def _load(path: str) -> dict[str, Any]:
-  from etils import epath
 
-  if not epath.Path(path).exists():
-    names = [str(p) for p in epath.Path(path).parent.glob('*.py')]
+  if not file_paths.read(path).exists():
+    names = [str(p) for p in file_paths.read(path).parent.glob('*.py')]
     raise ValueError(f'No such file: {path}.{checks.hint(path, names)}')
   experiment = runpy.run_path(path)
   for name in _REQUIRED:

@@ -21,15 +21,21 @@ flips in training.
 import argparse
 
 from vgen_jax.cli import cluster
+from vgen_jax.core import file_paths
 
 DTYPES = ('float16', 'float32')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
-    '--workdir', required=True, help='Directory of the run of the tokenizer.'
+    '--workdir',
+    type=file_paths.argument,
+    required=True,
+    help='Directory of the run of the tokenizer.',
   )
-  parser.add_argument('--out', required=True, help='Folder of datasets.')
+  parser.add_argument(
+    '--out', type=file_paths.argument, required=True, help='Folder of datasets.'
+  )
   parser.add_argument(
     '--step',
     type=int,
@@ -39,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   add = parser.add_argument_group('clips').add_argument
   add(
     '--data',
+    type=file_paths.argument,
     default=None,
     help='Config of the clips (default: the config of the tokenizer).',
   )

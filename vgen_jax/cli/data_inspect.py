@@ -10,16 +10,24 @@ output is JSON. The speed is measured by reading clips one by one in one thread.
 
 import argparse
 
+from vgen_jax.core import file_paths
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
-    '--data_dir', default=None, help='Folder of a TFDS dataset.'
+    '--data_dir',
+    type=file_paths.argument,
+    default=None,
+    help='Folder of a TFDS dataset.',
   )
   parser.add_argument(
     '--dataset', default=None, help='Name in the TFDS catalogue.'
   )
   parser.add_argument(
-    '--config', default=None, help='Config whose data are inspected.'
+    '--config',
+    type=file_paths.argument,
+    default=None,
+    help='Config whose data are inspected.',
   )
   parser.add_argument('--split', default='train', help='Split to inspect.')
   parser.add_argument(
@@ -35,7 +43,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help='Number of examples to read, evenly spaced.',
   )
   parser.add_argument(
-    '--out', default='sheet.png', help='File of the image of clips.'
+    '--out',
+    type=file_paths.argument,
+    default='sheet.png',
+    help='File of the image of clips.',
   )
 
 

@@ -16,6 +16,8 @@ The last line of the output is JSON with its folder and its size.
 
 import argparse
 
+from vgen_jax.core import file_paths
+
 DATASETS = (
   'ucf101', 'kinetics', 'bair', 'moving_mnist', 'sky_timelapse',
   'something_something', 'video_folder', 'shapes_world', 'moving_digits',
@@ -41,9 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     'dataset', help=f'Dataset to prepare, one of: {", ".join(DATASETS)}.'
   )
   parser.add_argument(
-    '--source', default=None, help='Folder of the unpacked original dataset.'
+    '--source',
+    type=file_paths.argument,
+    default=None,
+    help='Folder of the unpacked original dataset.',
   )
-  parser.add_argument('--out', required=True, help='Folder of datasets.')
+  parser.add_argument(
+    '--out', type=file_paths.argument, required=True, help='Folder of datasets.'
+  )
   add = parser.add_argument_group('storage').add_argument
   add(
     '--format',
@@ -78,6 +85,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   add('--name', default=None, help='Name of a dataset from video_folder.')
   add(
     '--table',
+    type=file_paths.argument,
     default=None,
     help='Table of annotations for video_folder, CSV or JSONL'
     ' (data/prepare/video_folder.py).',

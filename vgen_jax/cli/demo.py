@@ -15,6 +15,8 @@ import json
 import time
 from typing import Any
 
+from vgen_jax.core import file_paths
+
 _DATASET = 'synthetic.world.source.World'
 _NUM_REAL = 512
 _NUM_SHOWN = 8  # Generated clips, and real clips, in the picture.
@@ -29,10 +31,16 @@ _ROWS = {  # Values of the verifier, and their names in the table.
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
-    '--config', default='configs/demo.py', help='Config to train.'
+    '--config',
+    type=file_paths.argument,
+    default='configs/demo.py',
+    help='Config to train.',
   )
   parser.add_argument(
-    '--workdir', default='runs/demo', help='Directory of the run.'
+    '--workdir',
+    type=file_paths.argument,
+    default='runs/demo',
+    help='Directory of the run.',
   )
   parser.add_argument(
     '--num', type=int, default=64, help='Number of clips to generate.'
@@ -100,12 +108,11 @@ def _write(
   workdir: str, source: Any, video: Any, real: Any, table: str
 ) -> dict[str, str]:
   """Writes clips and table to WORKDIR/demo; returns the paths."""
-  from etils import epath
   import numpy as np
 
   from vgen_jax.runtime import writers
 
-  folder = epath.Path(workdir) / 'demo'
+  folder = file_paths.read(workdir) / 'demo'
   speed = source.schema.frames_per_second
   files = writers.save_clips(folder, 'generated', video, speed)
   shown = np.concatenate([video[:_NUM_SHOWN], real[:_NUM_SHOWN]])

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import dataclasses
 import inspect
 import json
-import pathlib
 import time
 from typing import Any
 
@@ -23,6 +22,7 @@ from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.core import checks
 from vgen_jax.core import digests
+from vgen_jax.core import file_paths
 from vgen_jax.data import encoded
 from vgen_jax.data import pipeline
 from vgen_jax.data.prepare import encodings
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
     clip_shape=tuple(config.clip_shape),
     schema=dataclasses.asdict(source.schema),
   )
-  folder = pathlib.Path(args.out).expanduser() / manifest.key
+  folder = file_paths.local(args.out) / manifest.key
   devices = jax.local_device_count()
   written = encodings.write(
     str(folder),

@@ -19,11 +19,15 @@ import sys
 from typing import Any
 
 from vgen_jax.cli import cluster
+from vgen_jax.core import file_paths
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
-    '--workdir', default=None, help='Directory of the run to evaluate.'
+    '--workdir',
+    type=file_paths.argument,
+    default=None,
+    help='Directory of the run to evaluate.',
   )
   parser.add_argument(
     '--metrics',

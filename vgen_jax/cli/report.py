@@ -10,10 +10,16 @@ same seed side by side. The page is one file that needs no network.
 import argparse
 import json
 
+from vgen_jax.core import file_paths
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
-    'runs', nargs='+', metavar='RUN', help='Directories of evaluated runs.'
+    'runs',
+    type=file_paths.argument,
+    nargs='+',
+    metavar='RUN',
+    help='Directories of evaluated runs.',
   )
   parser.add_argument(
     '--step',
@@ -21,11 +27,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     default=None,
     help='Checkpoint step to report (default: the latest evaluated step).',
   )
-  parser.add_argument('--out', default='report.html', help='File to write.')
+  parser.add_argument(
+    '--out',
+    type=file_paths.argument,
+    default='report.html',
+    help='File to write.',
+  )
 
 
 def run(args: argparse.Namespace) -> int:
-  from etils import epath
 
   from vgen_jax.evaluation.metrics import results
   from vgen_jax.evaluation.report import page
@@ -40,7 +50,7 @@ def run(args: argparse.Namespace) -> int:
     ],
     [writers.read_metrics(workdir) for workdir in args.runs],
   )
-  out = epath.Path(args.out)
+  out = file_paths.read(args.out)
   out.parent.mkdir(parents=True, exist_ok=True)
   out.write_bytes(html.encode())
   runs = [{'run': result.run, 'step': result.step} for result in found]

@@ -12,11 +12,15 @@ import json
 from typing import Any
 
 from vgen_jax.cli import cluster
+from vgen_jax.core import file_paths
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
-    '--workdir', required=True, help='Directory of the run to sample from.'
+    '--workdir',
+    type=file_paths.argument,
+    required=True,
+    help='Directory of the run to sample from.',
   )
   parser.add_argument(
     '--num', type=int, default=16, help='Number of clips to generate.'
@@ -50,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   )
   parser.add_argument(
     '--out',
+    type=file_paths.argument,
     default=None,
     help='Directory to write to (default: WORKDIR/generated).',
   )

@@ -12,17 +12,20 @@ import argparse
 import shlex
 
 from vgen_jax.cli import cluster
+from vgen_jax.core import file_paths
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     '--config',
+    type=file_paths.argument,
     default=None,
     help='Config file, FILE.py or FILE.py:SIZE, or the config.json of a run'
     ' (default: that of the workdir).',
   )
   parser.add_argument(
     '--workdir',
+    type=file_paths.argument,
     required=True,
     help='Directory of the run: checkpoints, metrics and samples.',
   )
@@ -42,7 +45,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-  from etils import epath
 
   from vgen_jax.config import loading as config_lib
   from vgen_jax.inference import hooks
@@ -50,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
 
   cluster.join(args)
   path = args.config or f'{args.workdir}/config.json'
-  if args.config is None and not epath.Path(path).exists():
+  if args.config is None and not file_paths.read(path).exists():
     raise ValueError(
       f'{args.workdir} holds no run to resume; give a --config to start one.'
     )

@@ -19,6 +19,7 @@ from typing import Any
 import flax.linen as nn
 
 from vgen_jax.core import checks
+from vgen_jax.core import file_paths
 from vgen_jax.core import modalities
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Schema
@@ -71,6 +72,26 @@ def source(spec: Mapping[str, Any], clip_shape: ClipShape, **context) -> Any:
   return _build(_DATA_PACKAGES, spec, context, 'config.data')
 
 
+def annotations(section: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns the annotations of the arguments that a spec may have.
+
+  Args:
+    section: 'data' or 'model', the section of the config with the spec.
+    spec: Spec, whose `name` is that of a class.
+
+  Returns:
+    {argument: annotation}; {} if the name is missing or that of no class, which
+    raises an error when the object is built.
+  """
+  packages = _DATA_PACKAGES if section == 'data' else _MODEL_PACKAGES
+  try:
+    cls = _resolve(packages, spec.get('name', ''), f'config.{section}')
+  except ValueError:
+    return {}
+  parameters = inspect.signature(cls).parameters
+  return {name: p.annotation for name, p in parameters.items()}
+
+
 def _build(
   packages: tuple[str, ...],
   spec: Mapping[str, Any],
@@ -102,6 +123,10 @@ def _build(
       raise ValueError(
         f'{path}: {spec["name"]} has no argument {key!r}.{known}'
       )
+  for key, value in kwargs.items():
+    is_path = 'path' in _marks(parameters[key].annotation)
+    if is_path and isinstance(value, str):
+      kwargs[key] = file_paths.expanded(value)
   kwargs = {k: v for k, v in context.items() if k in parameters} | kwargs
   missing = [
     k for k, p in parameters.items() if p.default is p.empty and k not in kwargs
@@ -111,6 +136,12 @@ def _build(
       f'{path}: {spec["name"]} also requires {missing}; add them.'
     )
   return cls(**kwargs)
+
+
+def _marks(annotation: Any) -> set[str]:
+  """Returns the marks in an annotation, such as 'path' of `types.PathText`."""
+  found = set(getattr(annotation, '__metadata__', ()))
+  return found.union(*map(_marks, getattr(annotation, '__args__', ())))
 
 
 def _value(

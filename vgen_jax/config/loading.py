@@ -1,6 +1,5 @@
 """Functions that load configs, change fields of them, and compare them."""
 
-import ast
 from collections.abc import Iterable, Mapping
 import dataclasses
 import difflib
@@ -9,11 +8,12 @@ import pathlib
 import runpy
 from typing import Any, NamedTuple
 
-from etils import epath
 from ml_collections import ConfigDict
 
+from vgen_jax.config import kinds
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.core import checks
+from vgen_jax.core import file_paths
 
 
 class Difference(NamedTuple):
@@ -40,6 +40,7 @@ def load(path: str) -> ConfigDict:
   Raises:
     ValueError: If there is no such file or size.
   """
+  path = file_paths.expanded(path)
   if path.endswith('.json'):
     return _load_json(path)
   file, _, size = path.rpartition('.py')
@@ -100,15 +101,22 @@ def replace(config: ConfigDict, overrides: Mapping[str, Any]) -> ConfigDict:
       raise ValueError(
         f'{where} has no field {leaf!r}.{checks.hint(leaf, sorted(known))}'
       )
-    node[leaf] = _converted(value, node.get(leaf), f'config.{path}')
+    old, name = node.get(leaf), f'config.{path}'
+    if isinstance(value, kinds.Text):
+      value = kinds.parse(value, kinds.of_field(node, parents, leaf), old)
+    node[leaf] = kinds.converted(value, old, name)
   return ConfigDict(plain)
 
 
 def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
-  """Returns {path: value} for texts 'path=value'.
+  """Returns {path: value} for texts 'path=value' of a command line.
+
+  The values are `kinds.Text`; `replace` reads them as the kinds of their fields
+  require. A field of text takes a value as it is, and others take a Python
+  literal.
 
   Args:
-    texts: Texts whose values are Python literals; anything else is a string.
+    texts: Texts such as 'optim.schedule.peak=1e-3'.
 
   Raises:
     ValueError: If a text has no path or no '='.
@@ -118,7 +126,7 @@ def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
     path, equals, value = text.partition('=')
     if not equals or not path:
       raise ValueError(f'{text!r} is not an override; write path=value.')
-    overrides[path] = _literal(value)
+    overrides[path] = kinds.Text(value)
   return overrides
 
 
@@ -147,7 +155,7 @@ def shipped() -> dict[str, pathlib.Path]:
 
 
 def _load_json(path: str) -> ConfigDict:
-  file = epath.Path(path)
+  file = file_paths.read(path)
   if not file.exists():
     raise ValueError(
       f'No such file: {path} (relative to {pathlib.Path.cwd()}).'
@@ -163,7 +171,7 @@ def _load_json(path: str) -> ConfigDict:
 
 
 def _check_exists(path: str) -> None:
-  file = epath.Path(path)
+  file = file_paths.read(path)
   if file.exists():
     return
   siblings = [p.name for p in file.parent.glob('*.py')]
@@ -196,48 +204,3 @@ def _sections() -> set[str]:
   fields = dataclasses.fields(settings_lib.Settings)
   dicts = {f.name for f in fields if str(f.type).startswith('dict')}
   return dicts | set(settings_lib.SECTIONS)
-
-
-def _converted(new: Any, old: Any, path: str) -> Any:
-  """Returns `new` with the type of `old`.
-
-  A string may replace a tuple and the reverse, as an argument may take one name
-  or several. A float may replace an int if it is a whole number.
-
-  Raises:
-    ValueError: If the types do not fit.
-  """
-  if old is None or new is None:
-    return new
-  texts, numbers = (str, tuple), (int, float)
-  if isinstance(new, list):
-    new = tuple(new)
-  if isinstance(old, bool) or isinstance(new, bool):
-    fits = isinstance(old, bool) and isinstance(new, bool)
-  elif isinstance(old, texts):
-    new = str(new) if isinstance(new, numbers) else new
-    fits = isinstance(new, texts)
-  elif isinstance(old, numbers):
-    fits = isinstance(new, numbers)
-    if isinstance(new, numbers):
-      if isinstance(old, int) and float(new).is_integer():
-        new = int(new)
-      elif isinstance(old, float):
-        new = float(new)
-  else:
-    fits = isinstance(new, Mapping)
-  if not fits:
-    raise ValueError(
-      f'{path} is {old!r}; {new!r} must be of the same type,'
-      f' {type(old).__name__}.'
-    )
-  return new
-
-
-def _literal(text: str) -> Any:
-  if text.lower() in ('true', 'false'):
-    return text.lower() == 'true'
-  try:
-    return ast.literal_eval(text)
-  except (ValueError, SyntaxError):
-    return text

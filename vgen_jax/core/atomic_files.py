@@ -11,6 +11,8 @@ import os
 
 from etils import epath
 
+from vgen_jax.core import file_paths
+
 SUFFIX = '.new'  # A temporary file has the name of the target and this suffix.
 
 
@@ -27,7 +29,7 @@ def replacing(path: epath.PathLike) -> Generator[epath.Path]:
   Raises:
     FileNotFoundError: If the block has not written the temporary file.
   """
-  path = epath.Path(path)
+  path = file_paths.read(path)
   temporary = path.parent / (path.name + SUFFIX)
   try:
     yield temporary

@@ -1,7 +1,7 @@
 """Types of arrays, batches, conditions and schemas."""
 
 import dataclasses
-from typing import Any, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import jax
 import numpy as np
@@ -11,6 +11,8 @@ Clip = dict[str, np.ndarray]  # One clip of a Batch on a host, without axis b.
 ClipShape = tuple[int, int, int, int]  # (t, h, w, c)
 Metrics = dict[str, Array]  # {name: float32 scalar}
 Params = dict[str, Any]  # {part: tree of arrays}
+# Text of a path in a config; `~` in it stands for the home directory.
+PathText = Annotated[str, 'path']
 
 
 class Batch(TypedDict):

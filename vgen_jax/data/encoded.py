@@ -24,8 +24,10 @@ from vgen_jax.config import build
 from vgen_jax.config import settings
 from vgen_jax.core import digests
 from vgen_jax.core import faults as faults_lib
+from vgen_jax.core import file_paths
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
+from vgen_jax.core.types import PathText
 from vgen_jax.core.types import Schema
 from vgen_jax.data import pipeline
 
@@ -120,7 +122,7 @@ class Encoded:
   def __init__(
     self,
     clip_shape: ClipShape,
-    folder: str,
+    folder: PathText,
     split: str = 'train',
     faults: str = 'raise',
   ):
@@ -137,7 +139,7 @@ class Encoded:
       ValueError: If the split does not exist or is incomplete, or its clips
         have another shape.
     """
-    root = pathlib.Path(folder).expanduser()
+    root = file_paths.local(folder)
     if not (root / split / MANIFEST).exists():
       found = sorted(path.parent.name for path in root.glob(f'*/{MANIFEST}'))
       raise ValueError(

@@ -10,7 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from vgen_jax.core import file_paths
 from vgen_jax.core.types import Clip
+from vgen_jax.core.types import PathText
 
 
 class Tokenizer(Protocol):
@@ -77,9 +79,9 @@ class SentencePiece:
     length: Number of tokens of a caption, including the end.
   """
 
-  def __init__(self, path: str, length: int = 128):
+  def __init__(self, path: PathText, length: int = 128):
     _check_length(length)
-    self.path = path
+    self.path = path = file_paths.expanded(path)
     self.length = length
     self.vocab_size = _vocabulary(path).get_piece_size()
     if _vocabulary(path).eos_id() < 0:

@@ -5,12 +5,12 @@ import dataclasses
 import datetime
 from typing import Any
 
-from etils import epath
 import jax
 from jax.experimental import multihost_utils
 import numpy as np
 
 from vgen_jax.config import settings as settings_lib
+from vgen_jax.core import file_paths
 from vgen_jax.evaluation import evaluator
 from vgen_jax.evaluation import output
 from vgen_jax.evaluation.metrics import base
@@ -55,7 +55,7 @@ class Evaluations:
     """
     self.options = options
     self._setup = setup
-    self._workdir = epath.Path(workdir)
+    self._workdir = file_paths.read(workdir)
     self._providers = clip_providers.ClipProviders(setup, sample, options)
     inputs = base.MetricInputs(
       self._providers.real.source,

@@ -9,13 +9,13 @@ import dataclasses
 import functools
 from typing import Any
 
-from etils import epath
 from ml_collections import ConfigDict
 import numpy as np
 
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.core import checks
+from vgen_jax.core import file_paths
 from vgen_jax.data import pipeline
 from vgen_jax.evaluation.metrics import results
 from vgen_jax.families.base import VideoModel
@@ -231,13 +231,14 @@ def load(
     ValueError: If there is no run or no such checkpoint, or an override is of
       a field that only affects training.
   """
-  file = epath.Path(workdir) / 'config.json'
+  workdir = file_paths.expanded(workdir)
+  file = file_paths.read(workdir) / 'config.json'
   if not file.exists():
-    folder = epath.Path(workdir).parent
+    folder = file.parent.parent
     others = [p.parent.name for p in folder.glob('*/config.json')]
     raise ValueError(
       f'{workdir} has no run (no config.json).'
-      f'{checks.hint(epath.Path(workdir).name, sorted(others))}'
+      f'{checks.hint(file.parent.name, sorted(others))}'
     )
   # The number of devices may differ from that of the training.
   config = config_lib.replace(

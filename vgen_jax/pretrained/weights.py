@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from vgen_jax.core import checks
+from vgen_jax.core import file_paths
 from vgen_jax.pretrained import identity
 from vgen_jax.pretrained import torch_files
 from vgen_jax.pretrained import weight_files
@@ -71,7 +72,7 @@ def default_folders() -> tuple[pathlib.Path, ...]:
   """
   named = os.environ.get(VARIABLE)
   if named:
-    return tuple(map(pathlib.Path, named.split(os.pathsep)))
+    return tuple(map(file_paths.local, named.split(os.pathsep)))
   cache = pathlib.Path.home() / '.cache'
   return (cache / 'vgen_jax/weights', cache / 'torch/hub/checkpoints')
 
@@ -99,7 +100,9 @@ def load(
   if folders is None:
     folders = default_folders()
   paths = [
-    pathlib.Path(folder) / name for folder in folders for name in entry.names
+    file_paths.local(folder) / name
+    for folder in folders
+    for name in entry.names
   ]
   path = next((path for path in paths if path.is_file()), None)
   if path is None:

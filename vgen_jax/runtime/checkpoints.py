@@ -10,6 +10,7 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
+from vgen_jax.core import file_paths
 from vgen_jax.runtime import mismatch
 from vgen_jax.runtime import sharding
 
@@ -255,7 +256,7 @@ def _item(workdir: str, step: int | None) -> epath.Path:
 
 
 def _folder(workdir: str) -> epath.Path:
-  path = epath.Path(workdir)
+  path = file_paths.read(workdir)
   if '://' not in workdir:  # `resolve` would make a bucket a local folder.
     path = path.resolve()
   return path / 'checkpoints'

@@ -2,13 +2,13 @@
 
 import dataclasses
 
-from etils import epath
 import jax
 from jax.experimental import multihost_utils
 
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.core import atomic_files
+from vgen_jax.core import file_paths
 from vgen_jax.runtime import checkpoints as checkpoints_lib
 
 
@@ -24,7 +24,7 @@ def claim(workdir: str, settings: settings_lib.Settings) -> None:
   Raises:
     ValueError: If a field that cannot change on resume has changed.
   """
-  folder = epath.Path(workdir)
+  folder = file_paths.read(workdir)
   folder.mkdir(parents=True, exist_ok=True)
   file = folder / 'config.json'
   new = dataclasses.asdict(settings)

@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from vgen_jax.core import atomic_files
+from vgen_jax.core import file_paths
 from vgen_jax.core import pixels
 from vgen_jax.data.files import video_writers
 from vgen_jax.runtime import loggers
@@ -58,7 +59,7 @@ class Writer:
     Raises:
       ImportError: If `wandb` is set, but the package is not installed.
     """
-    self.workdir = epath.Path(workdir)
+    self.workdir = file_paths.read(workdir)
     self._frames_per_second = frames_per_second
     self._writes = jax.process_index() == 0
     self._loggers: list[loggers.TensorBoard | loggers.Wandb] = []
@@ -144,7 +145,7 @@ def save_clips(
   Returns:
     {'mp4': path, 'gif': path, 'png': path}.
   """
-  folder = epath.Path(folder)
+  folder = file_paths.read(folder)
   folder.mkdir(parents=True, exist_ok=True)
   video_bthwc = to_rgb(video_bthwc)
   scale = _scale(video_bthwc.shape)
@@ -162,7 +163,7 @@ def save_clips(
 
 def read_metrics(workdir: str) -> list[dict[str, float]]:
   """Returns the lines of `metrics.jsonl` of a run; [] if there is none yet."""
-  file = epath.Path(workdir) / _METRICS
+  file = file_paths.read(workdir) / _METRICS
   lines = file.read_text().splitlines() if file.exists() else []
   parsed = [entry for line in lines if (entry := _parse(line))]
   return [{k: float(x) for k, x in entry.items()} for entry in parsed]

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
-from etils import epath
 import jax
 from jax.experimental import multihost_utils
 import numpy as np
@@ -13,6 +12,7 @@ from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.core import checks
 from vgen_jax.core import digests
+from vgen_jax.core import file_paths
 from vgen_jax.data import encoded
 from vgen_jax.data import pipeline
 from vgen_jax.runtime import checkpoints
@@ -153,9 +153,9 @@ def _run_settings(part: str, workdir: str) -> settings_lib.Settings:
   Raises:
     ValueError: If there is no such run.
   """
-  file = epath.Path(workdir) / 'config.json'
+  file = file_paths.read(workdir) / 'config.json'
   if not file.exists():
-    name = epath.Path(workdir).name
+    name = file_paths.read(workdir).name
     shipped = name in config_lib.shipped()
     config = f'configs/{name}.py' if shipped else '<its config>'
     raise ValueError(

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 import contextlib
 import logging
 
-from etils import epath
 import jax
 from ml_collections import ConfigDict
 
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.core import checks
+from vgen_jax.core import file_paths
 from vgen_jax.core.types import Metrics
 from vgen_jax.data import batch_iterator
 from vgen_jax.data import pipeline
@@ -67,7 +67,7 @@ def train(
     OSError: If checkpoints cannot be written, or another process trains in
       the workdir.
   """
-  workdir = str(epath.Path(workdir).expanduser())
+  workdir = file_paths.expanded(workdir)
   setup = setup_lib.make(settings_lib.read(config))
   settings = setup.settings
   setup_lib.check_batch_size(setup)

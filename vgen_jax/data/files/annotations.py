@@ -19,6 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from vgen_jax.core import file_paths
+
 _COLUMNS = {'file', 'caption', 'action'}
 
 
@@ -44,7 +46,7 @@ def read(path: str) -> dict[str, Annotation]:
     FileNotFoundError: If there is no such table.
     ValueError: If a line is wrong. The message states its number.
   """
-  file = pathlib.Path(path)
+  file = file_paths.local(path)
   if file.suffix.lower() not in ('.csv', '.jsonl') or not file.is_file():
     raise FileNotFoundError(
       f"config.data.annotations is '{path}'; it must be an existing file whose"

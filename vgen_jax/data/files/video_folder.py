@@ -5,14 +5,15 @@ first folder of the path of a video is its label.
 """
 
 from collections.abc import Sequence
-import pathlib
 
 import numpy as np
 
 from vgen_jax.core import checks
 from vgen_jax.core import faults as faults_lib
+from vgen_jax.core import file_paths
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
+from vgen_jax.core.types import PathText
 from vgen_jax.core.types import Schema
 from vgen_jax.data import clips
 from vgen_jax.data import text as text_lib
@@ -79,7 +80,7 @@ class VideoFolder:
   def __init__(
     self,
     clip_shape: ClipShape,
-    folder: str,
+    folder: PathText,
     split: str = 'train',
     frames_per_second: float | None = None,
     stride: int | Sequence[int] = 1,
@@ -90,7 +91,7 @@ class VideoFolder:
     flips: bool = False,
     num_windows: int | None = None,
     num_views: int = 1,
-    annotations: str | None = None,
+    annotations: PathText | None = None,
     text: text_lib.Tokenizer | None = None,
     audio: audio_lib.LogMel | bool = False,
     validation: float = 0.1,
@@ -125,7 +126,7 @@ class VideoFolder:
     self._action_width = annotations_lib.action_width(self._annotations)
     self._check_actions()
     found = folder_splits.find(
-      pathlib.Path(folder),
+      file_paths.local(folder),
       split,
       {'validation': validation, 'test': test},
       self.clip_spec,

@@ -4,9 +4,10 @@ import fractions
 import io
 
 import av
-from etils import epath
 import numpy as np
 from PIL import Image
+
+from vgen_jax.core import file_paths
 
 
 def write_mp4(
@@ -41,7 +42,7 @@ def write_mp4(
       frame = av.VideoFrame.from_ndarray(image_hwc, format='rgb24')
       container.mux(stream.encode(frame))
     container.mux(stream.encode())
-  epath.Path(path).write_bytes(file.getvalue())
+  file_paths.read(path).write_bytes(file.getvalue())
 
 
 def write_gif(
@@ -77,7 +78,7 @@ def write_gif(
     duration=max(20, 10 * round(100 / frames_per_second)),
     loop=0,
   )
-  epath.Path(path).write_bytes(file.getvalue())
+  file_paths.read(path).write_bytes(file.getvalue())
 
 
 def _enlarged(video_thwc: np.ndarray, scale: int) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 
 from vgen_jax.core import atomic_files
 from vgen_jax.core import faults as faults_lib
+from vgen_jax.core import file_paths
 from vgen_jax.core.types import Clip
 from vgen_jax.data import encoded
 from vgen_jax.data import host_shards
@@ -57,7 +58,7 @@ def write(
     ClipError: If a clip cannot be read and is not substituted.
   """
   host = host or host_shards.Host.current()
-  split_folder = pathlib.Path(folder).expanduser() / manifest.split
+  split_folder = file_paths.local(folder) / manifest.split
   _write_manifest(split_folder, manifest, is_writer=host.index == 0)
   first, _ = faults.read(source.__getitem__, 0, len(source))
   dtype = record_dtype(manifest, first)

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from vgen_jax.core import file_paths
 from vgen_jax.data.prepare import raw_videos
 from vgen_jax.data.prepare import tables
 from vgen_jax.data.prepare import unpacked
@@ -44,7 +45,7 @@ def ucf101(source: str, fold: int = 1) -> tables.Table:
     source: Folder with `UCF-101/` and `ucfTrainTestlist/`.
     fold: 1, 2 or 3.
   """
-  root = pathlib.Path(source)
+  root = file_paths.local(source)
   lists = unpacked.folder(root, 'ucfTrainTestlist', 'the official splits')
   videos = unpacked.folder(root, 'UCF-101', 'the videos')
   names = [line.split()[1] for line in unpacked.lines(lists / 'classInd.txt')]
@@ -75,7 +76,7 @@ def kinetics(source: str) -> tables.Table:
       the tables `train.csv`, `validate.csv` (or `val.csv`) and `test.csv`, with
       columns label, youtube_id, time_start and time_end.
   """
-  root = pathlib.Path(source)
+  root = file_paths.local(source)
   found = unpacked.videos(root)
   splits = {}
   for table in sorted(root.rglob('*.csv')):
@@ -122,7 +123,7 @@ def bair(source: str) -> tables.Table:
     source: Folder `softmotion30_44k/`, or the folder that contains it.
   """
   root = unpacked.folder(
-    pathlib.Path(source), 'softmotion30_44k', 'the records'
+    file_paths.local(source), 'softmotion30_44k', 'the records'
   )
   splits = {
     split: [
@@ -142,7 +143,7 @@ def moving_mnist(source: str) -> tables.Table:
   Args:
     source: File `mnist_test_seq.npy`, or its folder.
   """
-  path = pathlib.Path(source)
+  path = file_paths.local(source)
   path = path / 'mnist_test_seq.npy' if path.is_dir() else path
   if not path.is_file():
     raise FileNotFoundError(
@@ -171,7 +172,7 @@ def sky_timelapse(source: str) -> tables.Table:
   Args:
     source: Folder with `sky_train/` and `sky_test/`.
   """
-  root = pathlib.Path(source)
+  root = file_paths.local(source)
   splits = {
     split: [
       tables.Row(
@@ -199,7 +200,7 @@ def something_something(source: str) -> tables.Table:
       `train.json` and `validation.json`, all in any sub-folders. The names of
       the files may begin with `something-something-v2-`.
   """
-  root = pathlib.Path(source)
+  root = file_paths.local(source)
   found = unpacked.videos(root)
   numbers = json.loads(_table(root, 'labels').read_text())
   names = sorted(numbers, key=lambda name: int(numbers[name]))

@@ -13,6 +13,7 @@ import struct
 from typing import Any
 
 from vgen_jax.core import faults
+from vgen_jax.core import file_paths
 
 _INFO = 'dataset_info.json'
 _HEADER = 12  # Bytes: the length, and its checksum.
@@ -81,7 +82,7 @@ def convert(source: str, out: str) -> dict[str, int]:
     ValueError: If `source` is not a dataset in TFRecord, or its numbers of
       examples differ from those in `dataset_info.json`.
   """
-  source, out = pathlib.Path(source), pathlib.Path(out)
+  source, out = file_paths.local(source), file_paths.local(out)
   info = _info(source)
   if out.exists():
     raise FileExistsError(

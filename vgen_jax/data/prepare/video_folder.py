@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 
 from vgen_jax.core import checks
+from vgen_jax.core import file_paths
 from vgen_jax.data import splits as splits_lib
 from vgen_jax.data.files import video_folder
 from vgen_jax.data.prepare import raw_videos
@@ -58,12 +59,12 @@ def table(
     ValueError: If the table is wrong.
     FileNotFoundError: If the folder, the table or a video does not exist.
   """
-  folder = pathlib.Path(source)
+  folder = file_paths.local(source)
   if not folder.is_dir():
     raise FileNotFoundError(
       f'{source} is not a folder; give the path of a folder of videos.'
     )
-  lines = _lines(pathlib.Path(file)) if file else _found(folder)
+  lines = _lines(file_paths.local(file)) if file else _found(folder)
   if not lines:
     raise FileNotFoundError(f'{file or source} contains no video.')
   columns = _columns(lines, file)

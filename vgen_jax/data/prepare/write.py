@@ -13,13 +13,13 @@ import functools
 import io
 import logging
 import os
-import pathlib
 import tempfile
 from typing import Any
 
 import numpy as np
 
 from vgen_jax.core import faults
+from vgen_jax.core import file_paths
 from vgen_jax.data.prepare import raw_videos
 from vgen_jax.data.prepare import tables
 from vgen_jax.data.tfds import compat
@@ -63,7 +63,8 @@ def write(
     ClipError: If a video cannot be read.
     RuntimeError: If too many videos cannot be read.
   """
-  folder = pathlib.Path(out) / table.name / VERSION
+  out = file_paths.expanded(out)
+  folder = file_paths.local(out) / table.name / VERSION
   if folder.exists():
     raise FileExistsError(
       f'{folder} exists already; remove it, or choose another --out.'

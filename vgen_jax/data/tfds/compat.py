@@ -21,10 +21,10 @@ import sys
 import types
 from typing import Any
 
-from etils import epath
 import numpy as np
 from PIL import Image
 
+from vgen_jax.core import file_paths
 from vgen_jax.data.tfds import trusted_features
 
 _FEATURE = 'tensorflow_datasets.core.features.feature'
@@ -60,7 +60,8 @@ def builder(name: str, data_dir: str | None = None) -> Any:
   importlib.import_module('tensorflow_datasets.video')
   if data_dir is not None:
     stem = name.partition(':')[0].partition('/')[0]
-    trusted_features.check_all(epath.Path(data_dir) / stem)
+    data_dir = file_paths.expanded(data_dir)
+    trusted_features.check_all(file_paths.read(data_dir) / stem)
   return tfds.builder(name, data_dir=data_dir, try_gcs=False)
 
 
@@ -74,7 +75,7 @@ def from_directory(folder: str) -> Any:
     ValueError: If its features would run code; see trusted_features.py.
   """
   trusted_features.check_folder(folder)
-  return load().builder_from_directory(folder)
+  return load().builder_from_directory(file_paths.expanded(folder))
 
 
 def patch_video_init() -> None:

@@ -13,8 +13,10 @@ import numpy as np
 
 from vgen_jax.core import checks
 from vgen_jax.core import faults
+from vgen_jax.core import file_paths
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
+from vgen_jax.core.types import PathText
 from vgen_jax.core.types import Schema
 from vgen_jax.data import clips
 from vgen_jax.data import text
@@ -60,7 +62,7 @@ class TFDSVideo:
     self,
     clip_shape: ClipShape,
     dataset: str | None = None,
-    data_dir: str | None = None,
+    data_dir: PathText | None = None,
     split: str = 'train',
     keys: Sequence[str] = ('label', 'action'),
     tokenizer: text.Tokenizer | None = None,
@@ -78,7 +80,7 @@ class TFDSVideo:
       checks.known_key('config.data.keys', key, adapters.ENTRIES)
     self.clip_shape = tuple(clip_shape)
     self.dataset = dataset
-    self.data_dir = data_dir
+    self.data_dir = file_paths.expanded(data_dir) if data_dir else data_dir
     self.frames_per_second = frames_per_second
     self.stride = stride
     self.tokenizer = tokenizer

@@ -11,6 +11,8 @@ from typing import Any
 
 from etils import epath
 
+from vgen_jax.core import file_paths
+
 _FILE = 'features.json'
 _ALLOWED = 'tensorflow_datasets.core.features.'
 # Names of the field with the class: in JSON, in protobuf, in old datasets.
@@ -28,7 +30,7 @@ def check_folder(folder: epath.PathLike) -> None:
     ValueError: If a feature has a class that is not one of TFDS, or the file
       cannot be parsed.
   """
-  file = epath.Path(folder) / _FILE
+  file = file_paths.read(folder) / _FILE
   if not file.exists():
     return
   try:
@@ -50,7 +52,7 @@ def check_folder(folder: epath.PathLike) -> None:
 def check_all(folder: epath.PathLike) -> None:
   """Checks the features of all versions of a dataset, of all its configs."""
   for pattern in (f'*/{_FILE}', f'*/*/{_FILE}'):
-    for file in epath.Path(folder).glob(pattern):
+    for file in file_paths.read(folder).glob(pattern):
       check_folder(file.parent)
 
 

@@ -14,6 +14,7 @@ from etils import epath
 import numpy as np
 
 from vgen_jax.core import checks
+from vgen_jax.core import file_paths
 
 STATUSES = ('ok', 'weights-missing', 'undefined')
 BETTER = ('higher', 'lower', '')
@@ -173,7 +174,7 @@ class Result:
 
 def steps(workdir: epath.PathLike) -> list[int]:
   """Returns the evaluated steps of a run, ascending."""
-  files = (epath.Path(workdir) / FOLDER).glob('*.json')
+  files = (file_paths.read(workdir) / FOLDER).glob('*.json')
   return sorted(int(file.stem) for file in files if file.stem.isdecimal())
 
 
@@ -199,7 +200,7 @@ def read(workdir: epath.PathLike, step: int | None = None) -> Result:
       f'Step {step} of {workdir} was not evaluated; steps {known} were.'
       f' Evaluate it with: vgen evaluate --workdir={workdir} --step={step}'
     )
-  file = epath.Path(workdir) / FOLDER / f'{step}.json'
+  file = file_paths.read(workdir) / FOLDER / f'{step}.json'
   try:
     return Result.from_json(json.loads(file.read_text()))
   except (ValueError, TypeError, AttributeError) as error:
@@ -219,7 +220,7 @@ def read_clips(
     {'generated': uint8 [n, t, h, w, c], 'real': the same, 'title': str [n],
     'seed': int [n]}; {} if there is no such file.
   """
-  file = epath.Path(workdir) / FOLDER / result.clips
+  file = file_paths.read(workdir) / FOLDER / result.clips
   if not result.clips or not file.exists():
     return {}
   with file.open('rb') as opened, np.load(opened) as arrays:
