@@ -78,7 +78,17 @@ setuptools.setup(
   long_description_content_type='text/markdown',
   license='Apache-2.0',
   python_requires='>=3.11',
-  packages=setuptools.find_packages(include=['vgen_jax', 'vgen_jax.*']),
+  # Configs and experiments are installed within the package, where
+  # vgen_jax/config/shipped.py finds them by name.
+  packages=[
+    *setuptools.find_packages(include=['vgen_jax', 'vgen_jax.*']),
+    'vgen_jax.configs',
+    'vgen_jax.experiments',
+  ],
+  package_dir={
+    'vgen_jax.configs': 'configs',
+    'vgen_jax.experiments': 'experiments',
+  },
   package_data={
     'vgen_jax': ['py.typed'],
     'vgen_jax.evaluation.report': ['*.html', '*.css', '*.js'],

@@ -1,6 +1,6 @@
 """A causal video autoencoder with 16 channels per 4 x 8 x 8 pixels.
 
-  vgen train --config=configs/causal_vae_world.py --workdir=runs/causal_vae
+  vgen train --config=causal_vae_world --workdir=runs/causal_vae
 
 The data are the synthetic dataset with one moving object. Layers, losses and
 their weights are those of large video models: critics of frames and of clips
@@ -16,6 +16,7 @@ processor cores; `smoke`, for tests.
 from ml_collections import ConfigDict
 
 SIZES = ('base', 'cpu', 'smoke')
+NEEDS_ACCELERATOR = ('base',)
 
 
 def get_config(size: str = 'base') -> ConfigDict:

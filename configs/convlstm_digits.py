@@ -1,6 +1,6 @@
 """A convolutional LSTM that predicts moving digits, frame by frame.
 
-  vgen train --config=configs/convlstm_digits.py --workdir=runs/convlstm_digits
+  vgen train --config=convlstm_digits --workdir=runs/convlstm_digits
 
 Two handwritten digits move in each clip. Ten frames are given and ten are
 predicted, as with the moving digits of Shi et al., "Convolutional LSTM Network:
@@ -15,6 +15,7 @@ Sizes: `base`, for one accelerator; `smoke`, for tests.
 from ml_collections import ConfigDict
 
 SIZES = ('base', 'smoke')
+NEEDS_ACCELERATOR = ('base',)
 
 
 def get_config(size: str = 'base') -> ConfigDict:

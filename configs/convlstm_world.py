@@ -1,6 +1,6 @@
 """A convolutional LSTM that predicts a moving object, frame by frame.
 
-  vgen train --config=configs/convlstm_world.py --workdir=runs/convlstm
+  vgen train --config=convlstm_world --workdir=runs/convlstm
 
 The data are the synthetic dataset with one moving object. Two frames determine
 its motion, so the mean of a Gaussian likelihood is sharp. In training, a
@@ -14,6 +14,7 @@ for two processor cores; `smoke`, for tests.
 from ml_collections import ConfigDict
 
 SIZES = ('base', 'cpu', 'smoke')
+NEEDS_ACCELERATOR = ('base',)
 
 
 def get_config(size: str = 'base') -> ConfigDict:

@@ -1,6 +1,6 @@
 """Flow matching with a video DiT, on a folder of your own videos.
 
-  vgen train --config=configs/dit_video_folder.py --workdir=runs/mine \
+  vgen train --config=dit_video_folder --workdir=runs/mine \
       --config.data.folder=path/to/videos
 
 Videos may have any length, size and frame rate. If they are in subfolders, the
@@ -13,6 +13,7 @@ videos on two processor cores, in about 20 minutes; `smoke`, for tests.
 from ml_collections import ConfigDict
 
 SIZES = ('base', 'cpu', 'smoke')
+NEEDS_ACCELERATOR = ('base',)
 
 
 def get_config(size: str = 'base') -> ConfigDict:

@@ -1,6 +1,6 @@
 """Flow matching with a video DiT, on a synthetic dataset.
 
-  vgen train --config=configs/dit_world.py --workdir=runs/dit_world
+  vgen train --config=dit_world --workdir=runs/dit_world
 
 Each clip shows one moving object; the label is the direction of motion. Patches
 hold 2 x 4 x 4 x 3 = 96 numbers, fewer than the width; networks with larger
@@ -21,6 +21,7 @@ _DIT = {
   'smoke': (16, 2, 2),
 }
 SIZES = tuple(_DIT)
+NEEDS_ACCELERATOR = SIZES[:-1]
 
 
 def get_config(size: str = 'base') -> ConfigDict:
@@ -30,9 +31,8 @@ def get_config(size: str = 'base') -> ConfigDict:
 
   config = ConfigDict()
   config.seed = 0
-  config.clip_shape = pick(
-    base=(16, 64, 64, 3), smoke=(4, 16, 16, 3)
-  )  # t h w c
+  # t h w c
+  config.clip_shape = pick(base=(16, 64, 64, 3), smoke=(4, 16, 16, 3))
   config.batch_size = pick(base=64, smoke=8)  # Clips, over all devices.
   config.num_steps = pick(base=50_000, smoke=4)
 

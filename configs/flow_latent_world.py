@@ -1,7 +1,7 @@
 """Flow matching with a small DiT over the latents of a tokenizer.
 
-  vgen train --config=configs/fsq_world.py --workdir=runs/fsq_world
-  vgen train --config=configs/flow_latent_world.py --workdir=runs/flow_latent
+  vgen train --config=fsq_world --workdir=runs/fsq_world
+  vgen train --config=flow_latent_world --workdir=runs/flow_latent
 
 A tokenizer maps a clip of the synthetic dataset with one moving object to
 4 x 4 x 4 latents of three numbers. Generated latents are quantized to the

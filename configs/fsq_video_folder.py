@@ -1,6 +1,6 @@
 """A tokenizer of your own videos, for models over its codes.
 
-  vgen train --config=configs/fsq_video_folder.py \
+  vgen train --config=fsq_video_folder \
       --workdir=runs/fsq_video_folder --config.data.folder=path/to/videos
 
 Each patch of 2 frames of 4 x 4 pixels becomes one of 1,000 codes. Samples show
@@ -15,6 +15,7 @@ videos on two processor cores; `smoke`, for tests.
 from ml_collections import ConfigDict
 
 SIZES = ('base', 'cpu', 'smoke')
+NEEDS_ACCELERATOR = ('base',)
 
 
 def get_config(size: str = 'base') -> ConfigDict:

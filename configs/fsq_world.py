@@ -1,6 +1,6 @@
 """A tokenizer of a synthetic dataset that trains in minutes on a laptop.
 
-  vgen train --config=configs/fsq_world.py --workdir=runs/fsq_world
+  vgen train --config=fsq_world --workdir=runs/fsq_world
 
 It maps a clip of 8 frames of 16 x 16 pixels, as in configs/demo.py, to
 4 x 4 x 4 codes out of 512. The models of videogpt_world.py, maskgit_world.py

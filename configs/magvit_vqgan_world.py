@@ -1,6 +1,6 @@
 """MAGVIT's tokenizer, a 3-D VQGAN, on a synthetic dataset.
 
-  vgen train --config=configs/magvit_vqgan_world.py \
+  vgen train --config=magvit_vqgan_world \
     --workdir=runs/magvit_vqgan_world
 
 Critic and autoencoder are updated at the same time. Samples show clips of the
@@ -15,6 +15,7 @@ weights of the losses); `smoke`, for tests.
 from ml_collections import ConfigDict
 
 SIZES = ('base', 'paper', 'smoke')
+NEEDS_ACCELERATOR = ('base', 'paper')
 
 
 def get_config(size: str = 'base') -> ConfigDict:

@@ -1,7 +1,7 @@
 """MaskGIT on a synthetic dataset: it predicts masked codes of clips.
 
-  vgen train --config=configs/fsq_world.py --workdir=runs/fsq_world
-  vgen train --config=configs/maskgit_world.py --workdir=runs/maskgit_world
+  vgen train --config=fsq_world --workdir=runs/fsq_world
+  vgen train --config=maskgit_world --workdir=runs/maskgit_world
 
 A tokenizer maps a clip to 4 x 4 x 4 codes out of 512. A small transformer is
 trained to predict masked codes from the others. Sampling starts with all or

@@ -2,7 +2,7 @@
 
 The critics have no batch norm and are regularized with R1 on real clips.
 
-  vgen train --config=configs/mocogan_world.py --workdir=runs/mocogan
+  vgen train --config=mocogan_world --workdir=runs/mocogan
 
 Sizes: `base`, for one accelerator; `smoke`, for tests; `paper`, with the layers
 of the paper, for comparison.
@@ -11,6 +11,7 @@ of the paper, for comparison.
 from ml_collections import ConfigDict
 
 SIZES = ('base', 'paper', 'smoke')
+NEEDS_ACCELERATOR = ('base', 'paper')
 
 
 def get_config(size: str = 'base') -> ConfigDict:

@@ -3,7 +3,7 @@
 Each clip shows one moving handwritten digit (from scikit-learn); its label is
 the digit. The objective is flow matching with prediction of the clean clip.
 
-  vgen train --config=configs/unet3d_digits.py --workdir=runs/unet3d_digits
+  vgen train --config=unet3d_digits --workdir=runs/unet3d_digits
 
 Sizes: `base`, for one accelerator; `smoke`, for tests.
 """
@@ -11,6 +11,7 @@ Sizes: `base`, for one accelerator; `smoke`, for tests.
 from ml_collections import ConfigDict
 
 SIZES = ('base', 'smoke')
+NEEDS_ACCELERATOR = ('base',)
 
 
 def get_config(size: str = 'base') -> ConfigDict:

@@ -1,6 +1,6 @@
 """A variational autoencoder of whole clips that trains in minutes on a laptop.
 
-  vgen train --config=configs/vae_world.py --workdir=runs/vae_world
+  vgen train --config=vae_world --workdir=runs/vae_world
 
 A latent of 6 numbers represents a clip of 8 frames of 16 x 16 pixels, as in
 configs/demo.py: the start, the direction and the color of a disc. One run

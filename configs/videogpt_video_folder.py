@@ -1,8 +1,8 @@
 """VideoGPT on a folder of your own videos: it predicts codes in order.
 
-  vgen train --config=configs/fsq_video_folder.py \
+  vgen train --config=fsq_video_folder \
       --workdir=runs/fsq_video_folder --config.data.folder=path/to/videos
-  vgen train --config=configs/videogpt_video_folder.py --workdir=runs/mine \
+  vgen train --config=videogpt_video_folder --workdir=runs/mine \
       --config.data.folder=path/to/videos
 
 The second run uses the tokenizer of the first. Subfolders are classes.
@@ -13,6 +13,7 @@ Sizes: `base`, for one accelerator; `cpu`, for two cores; `smoke`, for tests.
 from ml_collections import ConfigDict
 
 SIZES = ('base', 'cpu', 'smoke')
+NEEDS_ACCELERATOR = ('base',)
 
 
 def get_config(size: str = 'base') -> ConfigDict:

@@ -1,6 +1,6 @@
 """VideoGPT's tokenizer, a 3-D VQ-VAE, on a synthetic dataset.
 
-  vgen train --config=configs/videogpt_vqvae_world.py \
+  vgen train --config=videogpt_vqvae_world \
     --workdir=runs/videogpt_vqvae_world
 
 Samples show clips of the data above their reconstructions.
@@ -13,6 +13,7 @@ Transformers", 2021, https://arxiv.org/abs/2104.10157; `smoke`, for tests.
 from ml_collections import ConfigDict
 
 SIZES = ('base', 'paper', 'smoke')
+NEEDS_ACCELERATOR = ('base', 'paper')
 
 
 def get_config(size: str = 'base') -> ConfigDict:

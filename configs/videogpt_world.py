@@ -1,7 +1,7 @@
 """VideoGPT on a synthetic dataset: it predicts codes of clips in order.
 
-  vgen train --config=configs/fsq_world.py --workdir=runs/fsq_world
-  vgen train --config=configs/videogpt_world.py --workdir=runs/videogpt_world
+  vgen train --config=fsq_world --workdir=runs/fsq_world
+  vgen train --config=videogpt_world --workdir=runs/videogpt_world
 
 A tokenizer maps a clip to 4 x 4 x 4 codes out of 512. A small transformer is
 trained to predict each code from those before it, and generates codes with a KV

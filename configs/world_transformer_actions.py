@@ -1,6 +1,6 @@
 """A world model: a causal transformer that predicts frames from actions.
 
-  vgen train --config=configs/world_transformer_actions.py --workdir=runs/act
+  vgen train --config=world_transformer_actions --workdir=runs/act
 
 The clips are those of synthetic/actions/source.py: an action moves the object,
 and walls stop it. Training predicts all frames in parallel. Sampling generates
@@ -14,6 +14,7 @@ Sizes: `base`, for one accelerator; `cpu`, for two processor cores, in minutes;
 from ml_collections import ConfigDict
 
 SIZES = ('base', 'cpu', 'smoke')
+NEEDS_ACCELERATOR = ('base',)
 
 
 def get_config(size: str = 'base') -> ConfigDict:

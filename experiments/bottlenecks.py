@@ -7,7 +7,7 @@ Adam, for 600 steps of 32 clips and 2 seeds. The criterion is the PSNR of 512
 validation clips, reconstructed by the averaged parameters. The fraction of
 codes in use and their perplexity are measured as well.
 
-  vgen ablate --experiment=experiments/bottlenecks.py --workdir=runs/bottlenecks
+  vgen ablate --experiment=bottlenecks --workdir=runs/bottlenecks
 """
 
 from vgen_jax.ablation.sweep import param
@@ -22,7 +22,7 @@ def _measure(run: runs.Run) -> dict[str, float]:
   return {f'validation/{x}': measured[f'autoencoder/{x}'] for x in _NUMBERS}
 
 
-BASE = 'configs/fsq_world.py'
+BASE = 'fsq_world'
 SWEEP = product(
   param(
     'model.autoencoder.bottleneck',

@@ -10,7 +10,7 @@ for
 * errors in 1, 2 or 4 of the about 20 codes of 64 that show the object: one
   digit off by one, one digit off by two, or a random code.
 
-  vgen ablate --experiment=experiments/latent_errors.py --workdir=runs/errors
+  vgen ablate --experiment=latent_errors --workdir=runs/errors
 """
 
 import math
@@ -95,7 +95,7 @@ def _with_errors(codes, visible, levels, by, count, rng) -> np.ndarray:
   return (digits * worth).sum(-1).astype(np.int32)
 
 
-BASE = 'configs/fsq_world.py'
+BASE = 'fsq_world'
 _FSQ = dict(name='nn.bottlenecks.lookup_free.FSQ', levels=(8, 8, 8))
 SWEEP = product(
   zipped(

@@ -7,8 +7,8 @@ with the smoothing subtracted as in `families/codes/masked.py`; in 32 and in 12
 steps. The criterion is the fraction of valid clips (loose tier). `drift` is the
 mean change of colour, in levels of 255; a clip with more than 40 is invalid.
 
-  vgen train --config=configs/fsq_world.py --workdir=runs/fsq_world
-  vgen ablate --experiment=experiments/maskgit_colors.py --workdir=runs/colors
+  vgen train --config=fsq_world --workdir=runs/fsq_world
+  vgen ablate --experiment=maskgit_colors --workdir=runs/colors
 """
 
 from vgen_jax.ablation.sweep import param
@@ -41,7 +41,7 @@ def _measure(run: runs.Run) -> dict[str, float]:
   return found
 
 
-BASE = 'configs/maskgit_world.py'
+BASE = 'maskgit_world'
 SWEEP = product(
   param('model.prior.label_smoothing', 0.1, 0.0),
   param('num_steps', 700),

@@ -5,7 +5,7 @@ the model and data of the demo, for 300 steps and 3 seeds. The criterion is the
 loss of the averaged parameters on 512 validation clips, with the same clips and
 noise for all runs.
 
-  vgen ablate --experiment=experiments/muon_or_adamw.py --workdir=runs/muon
+  vgen ablate --experiment=muon_or_adamw --workdir=runs/muon
 """
 
 from vgen_jax.ablation.sweep import param
@@ -22,7 +22,7 @@ def _measure(run: runs.Run) -> dict[str, float]:
   return {'validation/loss': run.validate(512)['denoiser/loss']}
 
 
-BASE = 'configs/demo.py'
+BASE = 'demo'
 SWEEP = product(
   param(
     'optim',

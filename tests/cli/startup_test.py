@@ -48,6 +48,7 @@ def imported(*argv: str) -> str:
     'report',
     'ablate',
     'demo',
+    'configs',
     'data',
     'data prepare',
     'data encode',

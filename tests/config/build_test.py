@@ -1,5 +1,7 @@
 """Tests of config/build.py: specs become objects, and mistakes are named."""
 
+import sys
+
 import pytest
 
 from vgen_jax.config import build
@@ -120,3 +122,58 @@ def test_the_wrong_part_of_a_name_is_reported(name: str, message: str):
 def test_a_name_without_its_package_gets_a_suggestion():
   with pytest.raises(ValueError, match=r'mean models\.dit\.VideoDiT'):
     build.model(diffusion(denoiser={'name': 'dit.VideoDiT'}), SCHEMA)
+
+
+@pytest.fixture
+def _own_package(tmp_path, monkeypatch):
+  """A package outside vgen_jax, with a network and with something else."""
+  (tmp_path / 'mypkg').mkdir()
+  (tmp_path / 'mypkg' / '__init__.py').write_text('')
+  (tmp_path / 'mypkg' / 'mynet.py').write_text(
+    'import subprocess\n'
+    'import flax.linen as nn\n'
+    'from vgen_jax.families.diffusion import solvers\n'
+    'class MyNet(nn.Module):\n'
+    '  width: int\n'
+    '  num_classes: int = 0\n'
+    'class MySolver(solvers.Euler):\n'
+    '  """Ours."""\n'
+    'class MyCommand(subprocess.Popen):\n'
+    '  """Would run a program."""\n'
+  )
+  (tmp_path / 'mypkg' / 'broken.py').write_text('import no_such_module\n')
+  monkeypatch.syspath_prepend(tmp_path)
+  yield
+  for name in [n for n in sys.modules if n.partition('.')[0] == 'mypkg']:
+    del sys.modules[name]
+
+
+@pytest.mark.usefixtures('_own_package')
+def test_classes_of_other_packages_are_built():
+  net = {'name': 'mypkg.mynet.MyNet', 'width': 4}
+  solver = {'name': 'mypkg.mynet.MySolver', 'num_steps': 3}
+  model = build.model(diffusion(denoiser=net, solver=solver), SCHEMA)
+  assert type(model.denoiser).__module__ == 'mypkg.mynet'
+  assert (model.denoiser.width, model.denoiser.num_classes) == (4, 3)
+  assert model.solver.num_steps == 3
+
+
+@pytest.mark.usefixtures('_own_package')
+@pytest.mark.parametrize(
+  ('name', 'message'),
+  [
+    ('mypkg.mynet.MyNte', "no class 'MyNte' in mypkg.mynet. Did you .*'MyNet'"),
+    ('mypkg.mynte.MyNet', 'or one that Python finds: install it, or add its'),
+    ('mypgk.mynet.MyNet', 'or one that Python finds: install it, or add its'),
+    ('mypkg.broken.Net', "import of mypkg.broken fails: No module named 'no_s"),
+    ('mypkg.mynet.MyCommand', 'must derive from flax.linen.Module or from a'),
+    ('subprocess.Popen', 'must derive from flax.linen.Module or from a class'),
+    ('vgen_jax.models.dit.VideoDiT', r'mean models\.dit\.VideoDiT\?'),
+    ('synthetic.world.source.World', "package is one of .'families', 'models'"),
+    ('mypkg..MyNet', 'must be .package.file.Class.'),
+    ('.mypkg.MyNet', 'must be .package.file.Class.'),
+  ],
+)
+def test_other_classes_are_refused(name: str, message: str):
+  with pytest.raises(ValueError, match=message):
+    build.model(diffusion(denoiser={'name': name}), SCHEMA)

@@ -7,6 +7,7 @@ import pytest
 
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
+from vgen_jax.config import shipped
 
 
 def make(**fields) -> ConfigDict:
@@ -148,7 +149,7 @@ def test_an_unknown_size_is_reported_with_all_sizes(tmp_path):
 
 
 @pytest.mark.parametrize(
-  'path', config_lib.shipped().values(), ids=lambda path: path.stem
+  'path', shipped.configs().values(), ids=lambda path: path.stem
 )
 def test_every_size_of_a_config_can_be_loaded(path):
   sizes = runpy.run_path(str(path))['SIZES']

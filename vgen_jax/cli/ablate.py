@@ -1,6 +1,6 @@
 """Runs an experiment: one training run per entry of its sweep, then a table.
 
-  vgen ablate --experiment=experiments/x.py --workdir=runs/x
+  vgen ablate --experiment=x --workdir=runs/x
 
 The runs are written to WORKDIR/000, 001, ..., the table to WORKDIR/table.md and
 the plot to WORKDIR/plot.png. An experiment may add metrics of its finished runs
@@ -19,6 +19,7 @@ import runpy
 from typing import Any
 
 from vgen_jax.cli import cluster
+from vgen_jax.config import shipped
 from vgen_jax.core import checks
 from vgen_jax.core import file_paths
 
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     '--experiment',
     type=file_paths.argument,
     required=True,
-    help='File of experiments/.',
+    help='Name of an experiment that ships with vgen_jax, or FILE.py.',
   )
   parser.add_argument(
     '--workdir',
@@ -143,7 +144,9 @@ def _measure(
 
 def _load(path: str) -> dict[str, Any]:
 
-  if not file_paths.read(path).exists():
+  if shipped.is_name(path):
+    path = str(shipped.find('experiments', path))
+  elif not file_paths.read(path).exists():
     names = [str(p) for p in file_paths.read(path).parent.glob('*.py')]
     raise ValueError(f'No such file: {path}.{checks.hint(path, names)}')
   experiment = runpy.run_path(path)

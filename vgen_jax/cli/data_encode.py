@@ -3,7 +3,7 @@
   vgen data encode --workdir=runs/fsq_world --out=datasets
   vgen data encode --workdir=runs/fsq_world --out=datasets --split=validation
   vgen data encode --workdir=runs/fsq_world --out=datasets \\
-      --data=configs/maskgit_world.py --config.data.num_clips=10000
+      --data=maskgit_world --config.data.num_clips=10000
 
 The tokenizer is that of a run, with the average that the run samples from. The
 clips are those of its training data, or those of another config. If the
@@ -47,7 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     '--data',
     type=file_paths.argument,
     default=None,
-    help='Config of the clips (default: the config of the tokenizer).',
+    help='Name or file of the config of the clips (default: the config of the'
+    ' tokenizer).',
   )
   add(
     '--split',

@@ -2,7 +2,7 @@
 
   vgen data inspect --data_dir=datasets/ucf101/1.0.0
   vgen data inspect --dataset=bair_robot_pushing_small --split=test
-  vgen data inspect --config=configs/dit_world.py --out=sheet.png
+  vgen data inspect --config=dit_world --out=sheet.png
 
 Writes an image of clips, with a row of frames per clip. The last line of the
 output is JSON. The speed is measured by reading clips one by one in one thread.
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     '--config',
     type=file_paths.argument,
     default=None,
-    help='Config whose data are inspected.',
+    help='Name or file of a config whose data are inspected.',
   )
   parser.add_argument('--split', default='train', help='Split to inspect.')
   parser.add_argument(

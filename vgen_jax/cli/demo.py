@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     '--config',
     type=file_paths.argument,
-    default='configs/demo.py',
-    help='Config to train.',
+    default='demo',
+    help='Name or file of the config.',
   )
   parser.add_argument(
     '--workdir',

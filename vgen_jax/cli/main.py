@@ -1,6 +1,6 @@
 """The command `vgen`: runs a sub-command and prints errors as one line.
 
-  vgen train --config=configs/dit_world.py --workdir=runs/dit
+  vgen train --config=dit_world --workdir=runs/dit
   vgen sample --workdir=runs/dit --num=16
 
 `vgen COMMAND --help` lists the flags of a command. With --debug, errors are
@@ -23,6 +23,7 @@ _COMMANDS = {
   'sample': 'Generate clips with a trained model.',
   'evaluate': 'Generate clips and compute metrics.',
   'report': 'Write a page with the evaluations of one or several runs.',
+  'configs': 'List the configs that ship with vgen_jax, or copy one.',
   'data': 'Prepare, encode, inspect and time datasets.',
   'demo': 'Train, sample and verify a small model in minutes.',
   'ablate': 'Run an experiment: several runs, then a table and a plot.',

@@ -1,10 +1,10 @@
 """Trains a model.
 
-  vgen train --config=configs/dit_world.py --workdir=runs/dit
+  vgen train --config=dit_world --workdir=runs/dit
 
 Any field of the config can be set by its path, as in
 --config.optim.schedule.peak=1e-3, and a size is selected as in
---config=configs/dit_world.py:smoke. To resume a run, repeat its command, or
+--config=dit_world:smoke. To resume a run, repeat its command, or
 give its workdir only. SIGTERM and Ctrl-C save a checkpoint and stop the run.
 """
 
@@ -20,8 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     '--config',
     type=file_paths.argument,
     default=None,
-    help='Config file, FILE.py or FILE.py:SIZE, or the config.json of a run'
-    ' (default: that of the workdir).',
+    help='NAME or NAME:SIZE of a config that `vgen configs` lists, FILE.py or'
+    ' FILE.py:SIZE, or the config.json of a run (default: that of the'
+    ' workdir).',
   )
   parser.add_argument(
     '--workdir',

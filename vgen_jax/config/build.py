@@ -3,7 +3,9 @@
 A spec is a dict of a 'name', the path of a class within vgen_jax, and keyword
 arguments of that class: `{'name': 'models.dit.VideoDiT', 'width': 64}` stands
 for `vgen_jax.models.dit.VideoDiT(width=64)`. There is no registry: the name is
-the path of the file.
+the path of the file. A class outside the package is named in the same way,
+'mypkg.mynet.MyNet', if Python finds the module `mypkg` and the class derives
+from `flax.linen.Module` or from a class of vgen_jax.
 
 If a class has a parameter `clip_shape`, or one with the name of a size in
 core/modalities.py (`num_classes`, `vocab_size`, ...), and its spec does not set
@@ -12,6 +14,7 @@ it, it is set from the data.
 
 from collections.abc import Mapping
 import importlib
+import importlib.util
 import inspect
 import pkgutil
 from typing import Any
@@ -165,10 +168,7 @@ def _resolve(packages: tuple[str, ...], name: str, path: str) -> type:
   """Returns the class at the path `name`, 'package.file.Class'."""
   *files, cls = name.split('.')
   if not files or files[0] not in packages:
-    raise ValueError(
-      f"{path}.name is {name!r}; it must be 'package.file.Class', where the"
-      f' package is one of {list(packages)}.{_with_package(packages, name)}'
-    )
+    return _external(packages, name, path)
   module_name = _ROOT
   for file in files:
     known = _files(module_name)
@@ -178,7 +178,57 @@ def _resolve(packages: tuple[str, ...], name: str, path: str) -> type:
         f' {module_name}.{checks.hint(file, known)}'
       )
     module_name = f'{module_name}.{file}'
-  module = importlib.import_module(module_name)
+  return _class(module_name, cls, path, name)
+
+
+def _external(packages: tuple[str, ...], name: str, path: str) -> type:
+  """Returns a class outside the package; only networks and subclasses of ours.
+
+  A config.json can name no other classes, whose construction might do anything.
+  """
+  *files, cls = name.split('.')
+  known = (_ROOT, *_MODEL_PACKAGES, *_DATA_PACKAGES)
+  module_name = '.'.join(files)
+  try:
+    is_found = (
+      bool(files)
+      and all(part.isidentifier() for part in (*files, cls))
+      and files[0] not in known
+      and importlib.util.find_spec(module_name) is not None
+    )
+  except ImportError:  # The first of the files does not exist.
+    is_found = False
+  if not is_found:
+    raise ValueError(
+      f"{path}.name is {name!r}; it must be 'package.file.Class', where the"
+      f' package is one of {list(packages)} or one that Python finds: install'
+      ' it, or add its folder to PYTHONPATH.'
+      f'{_with_package(packages, name)}'
+    )
+  found = _class(module_name, cls, path, name)
+  if not any(
+    base is nn.Module or base.__module__.startswith(f'{_ROOT}.')
+    for base in found.__mro__
+  ):
+    raise ValueError(
+      f'{path}.name is {name!r}; a class outside {_ROOT} must derive from'
+      f' flax.linen.Module or from a class of {_ROOT}.'
+    )
+  return found
+
+
+def _class(module_name: str, cls: str, path: str, name: str) -> type:
+  """Returns a public class of a module, after importing the module.
+
+  Raises:
+    ValueError: If the import fails, or the module defines no such class.
+  """
+  try:
+    module = importlib.import_module(module_name)
+  except ImportError as error:
+    raise ValueError(
+      f'{path}.name is {name!r}: the import of {module_name} fails: {error}.'
+    ) from error
   classes = [
     name
     for name, value in inspect.getmembers(module, inspect.isclass)
@@ -199,7 +249,10 @@ def _files(package: str) -> list[str]:
 
 
 def _with_package(packages: tuple[str, ...], name: str) -> str:
-  """Returns ' Did you mean ...?' if `name` only lacks its package."""
+  """Returns ' Did you mean ...?' for the path of a file in the wrong form."""
+  name = name.removeprefix(f'{_ROOT}.')
+  if name.partition('.')[0] in packages:
+    return f' Did you mean {name}?'
   for package in packages:
     paths = importlib.import_module(f'{_ROOT}.{package}').__path__
     for module in pkgutil.walk_packages(paths, f'{package}.'):

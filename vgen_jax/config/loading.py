@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 
 from vgen_jax.config import kinds
 from vgen_jax.config import settings as settings_lib
+from vgen_jax.config import shipped
 from vgen_jax.core import checks
 from vgen_jax.core import file_paths
 
@@ -34,18 +35,17 @@ def load(path: str) -> ConfigDict:
   """Returns a config.
 
   Args:
-    path: 'configs/file.py', 'configs/file.py:size', or the 'config.json' in the
-      workdir of a run.
+    path: Name of a config that ships with vgen_jax, 'name' or 'name:size'; the
+      path of another one, 'file.py' or 'file.py:size'; or the 'config.json' in
+      the workdir of a run.
 
   Raises:
-    ValueError: If there is no such file or size.
+    ValueError: If there is no such config, file or size.
   """
   path = file_paths.expanded(path)
   if path.endswith('.json'):
     return _load_json(path)
-  file, _, size = path.rpartition('.py')
-  file, size = (f'{file}.py', size[1:]) if file else (path, '')
-  _check_exists(file)
+  file, size = split(path)
   names = runpy.run_path(file)
   get_config, sizes = names.get('get_config'), names.get('SIZES')
   if get_config is None or not sizes:
@@ -62,6 +62,25 @@ def load(path: str) -> ConfigDict:
       f'{file} gives no value for {error} in the size {size or "base"!r}; give'
       ' one in each call of pick(...).'
     ) from error
+
+
+def split(path: str) -> tuple[str, str]:
+  """Returns the file and the size of a config; the size is '' if none is given.
+
+  Args:
+    path: 'name', 'name:size', 'file.py' or 'file.py:size'.
+
+  Raises:
+    ValueError: If there is no such config.
+  """
+  path = file_paths.expanded(path)
+  name, _, size = path.partition(':')
+  if shipped.is_name(name):
+    return str(shipped.find('configs', name)), size
+  file, _, size = path.rpartition('.py')
+  file, size = (f'{file}.py', size[1:]) if file else (path, '')
+  _check_exists(file)
+  return file, size
 
 
 def replace(config: ConfigDict, overrides: Mapping[str, Any]) -> ConfigDict:
@@ -148,12 +167,6 @@ def differences(one: Mapping, two: Mapping, path: str = '') -> list[Difference]:
   return found
 
 
-def shipped() -> dict[str, pathlib.Path]:
-  """Returns the configs that ship with vgen_jax, {name: file}."""
-  folder = pathlib.Path(__file__).parents[2] / 'configs'
-  return {file.stem: file for file in sorted(folder.glob('*.py'))}
-
-
 def _load_json(path: str) -> ConfigDict:
   file = file_paths.read(path)
   if not file.exists():
@@ -177,8 +190,9 @@ def _check_exists(path: str) -> None:
   siblings = [p.name for p in file.parent.glob('*.py')]
   raise ValueError(
     f'No such file: {path} (relative to {pathlib.Path.cwd()}).'
-    f'{_did_you_mean(file.name, siblings)} Configs that ship with vgen_jax:'
-    f' {", ".join(shipped())}.'
+    f'{_did_you_mean(file.name, siblings)} Configs that ship with vgen_jax are'
+    f" found by name, such as --config=demo; 'vgen configs' lists them:"
+    f' {", ".join(shipped.configs())}.'
   )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
+from vgen_jax.config import shipped
 from vgen_jax.core import checks
 from vgen_jax.core import digests
 from vgen_jax.core import file_paths
@@ -156,8 +157,7 @@ def _run_settings(part: str, workdir: str) -> settings_lib.Settings:
   file = file_paths.read(workdir) / 'config.json'
   if not file.exists():
     name = file_paths.read(workdir).name
-    shipped = name in config_lib.shipped()
-    config = f'configs/{name}.py' if shipped else '<its config>'
+    config = name if name in shipped.configs() else '<its config>'
     raise ValueError(
       f'config.frozen.{part} is {workdir!r}, but there is no run in it (no'
       f' config.json). Train it first: vgen train --config={config}'

@@ -1,0 +1,94 @@
+"""Lists the configs that ship with vgen_jax, or copies one.
+
+  vgen configs
+  vgen configs copy dit_world
+  vgen configs copy dit_world my_configs
+
+The list shows for each config its sizes, the first of which is the default, and
+what it needs: an accelerator, a folder of videos, or other runs that must be
+trained first. Train with --config=NAME or --config=NAME:SIZE, in any directory.
+
+`copy NAME [DIR]` writes NAME.py to a directory, by default the current one, to
+be changed there and used as --config=DIR/NAME.py.
+"""
+
+import argparse
+import json
+import pathlib
+
+_COMMANDS = ('list', 'copy')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  parser.add_argument(
+    'command',
+    nargs='?',
+    default='list',
+    help=f'One of: {", ".join(_COMMANDS)}.',
+  )
+  parser.add_argument(
+    'name', nargs='?', default=None, help='Name of the config to copy.'
+  )
+  parser.add_argument(
+    'folder', nargs='?', default='.', help='Directory to copy it to.'
+  )
+  parser.add_argument(
+    '--json', action='store_true', help='Print the list as one JSON object.'
+  )
+
+
+def run(args: argparse.Namespace) -> int:
+  from vgen_jax.config import shipped
+  from vgen_jax.core import checks
+
+  checks.one_of('COMMAND of vgen configs', args.command, _COMMANDS)
+  if args.command == 'copy':
+    return _copy(args.name, args.folder)
+  if args.name is not None:
+    raise ValueError(
+      f'vgen configs list takes no name; {args.name!r} is superfluous.'
+    )
+  entries = [shipped.describe(name) for name in shipped.configs()]
+  if args.json:
+    print(json.dumps({'configs': {x.name: _row(x) for x in entries}}))
+    return 0
+  for entry in entries:
+    row = _row(entry)
+    print(f'{entry.name}: {entry.title}.')
+    print(f'  sizes: {", ".join(row["sizes"])}')
+    print(f'  needs: {"; ".join(row["needs"]) or "nothing"}')
+  print('Train one with: vgen train --config=NAME:SIZE --workdir=runs/NAME')
+  return 0
+
+
+def _row(entry) -> dict[str, list[str]]:
+  """Returns the sizes of a config, and what it needs, in words."""
+  needs = []
+  if entry.accelerator_sizes:
+    sizes = ', '.join(entry.accelerator_sizes)
+    needs.append(f'an accelerator (GPU or TPU) for {sizes}')
+  if entry.needs_folder:
+    needs.append('a folder of videos: --config.data.folder=FOLDER')
+  for workdir in entry.frozen:
+    name = pathlib.PurePath(workdir).name
+    needs.append(
+      f'a trained tokenizer: vgen train --config={name} --workdir={workdir}'
+    )
+  return {'sizes': list(entry.sizes), 'needs': needs}
+
+
+def _copy(name: str | None, folder: str) -> int:
+  from vgen_jax.config import shipped
+
+  if name is None:
+    raise ValueError('vgen configs copy needs the NAME of a config.')
+  file = shipped.find('configs', name)
+  target = pathlib.Path(folder).expanduser() / file.name
+  if target.exists():
+    raise ValueError(
+      f'{target} exists already; remove it, or copy to another directory.'
+    )
+  target.parent.mkdir(parents=True, exist_ok=True)
+  target.write_bytes(file.read_bytes())
+  print(f'Wrote {target}. Train with: vgen train --config={target}')
+  return 0
