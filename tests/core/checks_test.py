@@ -77,5 +77,5 @@ def test_multiples_of_checks_every_number():
 
 def test_hint_suggests_one_name_or_lists_all():
   assert checks.hint('Dit', ['dit', 'gan']) == " Did you mean 'dit'?"
-  assert checks.hint('zz', ['dit', 'gan']) == ' Available: dit, gan.'
-  assert checks.hint('zz', []) == ' Available: none.'
+  assert checks.hint('zz', ['dit', 'gan']) == ' Choose from dit, gan.'
+  assert checks.hint('zz', []) == ' There is none.'

@@ -18,16 +18,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     '--coordinator',
     default=None,
     metavar='HOST:PORT',
-    help='Address of process 0.',
+    help='Address of process 0 (default: found by JAX).',
   )
   group.add_argument(
-    '--num_processes', type=int, default=None, help='Number of processes.'
+    '--num_processes',
+    type=int,
+    default=None,
+    help='Number of processes (default: found by JAX).',
   )
   group.add_argument(
     '--process_id',
     type=int,
     default=None,
-    help='Index of this process, starting at 0.',
+    help='Index of this process, starting at 0 (default: found by JAX).',
   )
 
 

@@ -16,6 +16,8 @@ import argparse
 import json
 import pathlib
 
+from vgen_jax.core import file_paths
+
 _COMMANDS = ('list', 'copy')
 
 
@@ -30,7 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     'name', nargs='?', default=None, help='Name of the config to copy.'
   )
   parser.add_argument(
-    'folder', nargs='?', default='.', help='Directory to copy it to.'
+    'folder',
+    type=file_paths.argument,
+    nargs='?',
+    default='.',
+    help='Directory to copy it to.',
   )
   parser.add_argument(
     '--json', action='store_true', help='Print the list as one JSON object.'
@@ -83,7 +89,7 @@ def _copy(name: str | None, folder: str) -> int:
   if name is None:
     raise ValueError('vgen configs copy needs the NAME of a config.')
   file = shipped.find('configs', name)
-  target = pathlib.Path(folder).expanduser() / file.name
+  target = pathlib.Path(folder) / file.name
   if target.exists():
     raise ValueError(
       f'{target} exists already; remove it, or copy to another directory.'

@@ -18,16 +18,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     '--data_dir',
     type=file_paths.argument,
     default=None,
-    help='Folder of a TFDS dataset.',
+    help='Folder of a TFDS dataset; one of --data_dir, --dataset and --config'
+    ' is required.',
   )
   parser.add_argument(
-    '--dataset', default=None, help='Name in the TFDS catalogue.'
+    '--dataset',
+    default=None,
+    help='Name in the TFDS catalogue; required without the other two.',
   )
   parser.add_argument(
     '--config',
     type=file_paths.argument,
     default=None,
-    help='Name or file of a config whose data are inspected.',
+    help='Name or file of a config whose data are inspected; required'
+    ' without the other two.',
   )
   parser.add_argument('--split', default='train', help='Split to inspect.')
   parser.add_argument(

@@ -46,7 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     '--source',
     type=file_paths.argument,
     default=None,
-    help='Folder of the unpacked original dataset.',
+    help='Folder of the unpacked original dataset; required, except for'
+    ' synthetic datasets.',
   )
   parser.add_argument(
     '--out', type=file_paths.argument, required=True, help='Folder of datasets.'
@@ -82,13 +83,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help='CRF for mp4 (default: 16), or 1 to 100 for jpeg (default: 95).',
   )
   add = parser.add_argument_group('contents').add_argument
-  add('--name', default=None, help='Name of a dataset from video_folder.')
+  add(
+    '--name',
+    default=None,
+    help='Name of a dataset from video_folder (default: video_folder).',
+  )
   add(
     '--table',
     type=file_paths.argument,
     default=None,
     help='Table of annotations for video_folder, CSV or JSONL'
-    ' (data/prepare/video_folder.py).',
+    ' (default: none; all videos of the folder).',
   )
   add(
     '--validation',
@@ -104,7 +109,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   )
   add('--fold', type=int, default=1, help='Official split of UCF-101, 1 to 3.')
   add(
-    '--clip_shape', default=None, help='t,h,w,c of clips of synthetic datasets.'
+    '--clip_shape',
+    default=None,
+    help='t,h,w,c of clips of synthetic datasets (default: that of the'
+    ' dataset).',
   )
   add(
     '--num_clips',
@@ -126,7 +134,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     default=None,
     metavar='FLAG',
     help='Write with Apache Beam and this flag, such as'
-    " '--runner=DirectRunner'. May be repeated.",
+    " '--runner=DirectRunner'; may be repeated (default: no Beam).",
   )
 
 

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     '--workdir',
     type=file_paths.argument,
     default=None,
-    help='Directory of the run to evaluate.',
+    help='Directory of the run to evaluate; required, except with --list.',
   )
   parser.add_argument(
     '--metrics',
@@ -60,7 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     default=[],
     action='extend',
     metavar='PATH=VALUE',
-    help='Config fields to change, such as evaluation.context=4.',
+    help='Config fields to change, such as evaluation.context=4 (default:'
+    ' none).',
   )
   parser.add_argument(
     '--json', action='store_true', help='Print only the JSON object.'

@@ -3,8 +3,9 @@
   vgen train --config=dit_world --workdir=runs/dit
   vgen sample --workdir=runs/dit --num=16
 
-`vgen COMMAND --help` lists the flags of a command. With --debug, errors are
-shown with their traceback. `vgen --version` prints the version.
+`vgen COMMAND --help` or `vgen help COMMAND` lists the flags of a command. With
+--debug, errors are shown with their traceback. `vgen --version` prints the
+version.
 """
 
 # The modules of commands import JAX and the rest of the package inside `run`,
@@ -12,7 +13,9 @@ shown with their traceback. `vgen --version` prints the version.
 
 import argparse
 import importlib
+import itertools
 import logging
+import pathlib
 import sys
 
 import vgen_jax
@@ -33,10 +36,13 @@ _COMMANDS = {
 def main(argv: list[str] | None = None) -> int:
   """Runs a command and returns the exit status."""
   argv = sys.argv[1:] if argv is None else argv
+  if len(argv) > 1 and argv[0] == 'help':
+    argv = [*argv[1:], '--help']
   if not argv or argv[0] in ('-h', '--help', 'help'):
     print(__doc__)
     for name, what in _COMMANDS.items():
       print(f'  {name:8} {what}')
+    print('\n`vgen configs` shows what can be trained.')
     return 0 if argv else 2
   if argv[0] == '--version':
     print(f'vgen_jax {vgen_jax.__version__}')
@@ -85,7 +91,8 @@ class Formatter(
 
   def _get_help_string(self, action: argparse.Action) -> str | None:
     text = action.help or ''
-    if action.default in (None, False, []) or '(default' in text:
+    is_unset = any(action.default is x for x in (None, False))  # Not 0.
+    if is_unset or action.default == [] or '(default' in text:
       return text
     return super()._get_help_string(action)
 
@@ -105,9 +112,12 @@ class _Parser(argparse.ArgumentParser):
         word += '=' + next(words, '')
       overrides.append(word.removeprefix('--config.'))
     # A misspelt flag is reported as such, not as the absence of another one.
-    if not any(a.nargs == argparse.REMAINDER for a in self._actions):
-      for word in rest:
-        self._check_flag(word)
+    checked = rest
+    if any(a.nargs == argparse.REMAINDER for a in self._actions):
+      is_flag = lambda word: word.startswith('-')
+      checked = list(itertools.takewhile(is_flag, rest))
+    for word in checked:
+      self._check_flag(word)
     args, unknown = self.parse_known_args(rest)
     if unknown:
       self._check_flag(unknown[0], always=True)
@@ -138,5 +148,20 @@ def _set_up_logging(debug: bool) -> None:
     logging.getLogger('absl').setLevel(logging.ERROR)
 
 
+def run_as_module() -> int:
+  """Runs `main` for `python -m`, with the module path of the command `vgen`.
+
+  Python puts the current directory in front of the path of a module that it
+  runs. Code there, such as that of a downloaded run, could then replace modules
+  or be named by a config.json. It is kept only if vgen_jax itself is there.
+  """
+  here = pathlib.Path.cwd()
+  first = pathlib.Path(sys.path[0]).resolve()
+  root = pathlib.Path(vgen_jax.__file__).resolve().parents[1]
+  if first == here != root and not sys.flags.safe_path:
+    del sys.path[0]
+  return main()
+
+
 if __name__ == '__main__':
-  sys.exit(main())
+  sys.exit(run_as_module())

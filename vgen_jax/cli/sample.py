@@ -50,7 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     default=[],
     action='extend',
     metavar='PATH=VALUE',
-    help='Config fields to change for sampling, such as model.guidance=2.',
+    help='Config fields to change for sampling, such as model.guidance=2'
+    ' (default: none).',
   )
   parser.add_argument(
     '--out',

@@ -34,13 +34,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     '--stop_at',
     type=int,
     default=None,
-    help='Stop after this step, as if preempted; schedules are unchanged.',
+    help='Stop after this step, as if preempted; schedules are unchanged'
+    ' (default: the last step of the config).',
   )
   parser.add_argument(
     '--profile',
     default=None,
     metavar='FIRST,LAST',
-    help='Trace these steps with jax.profiler into WORKDIR/profile.',
+    help='Trace these steps with jax.profiler into WORKDIR/profile (default:'
+    ' none).',
   )
   cluster.add_arguments(parser)
 

@@ -108,13 +108,13 @@ def hint(word: str, known: Iterable[str]) -> str:
     known: Names that exist.
 
   Returns:
-    " Did you mean 'name'?" with the closest name, or ' Available: ...' with all
-    names if none is close. It begins with a space, to follow a sentence.
+    " Did you mean 'name'?" with the closest name, or ' Choose from a, b.' with
+    all names if none is close. It begins with a space, to follow a sentence.
   """
   known = list(known)
   close = _closest(word, known)
   if close is None:
-    return f' Available: {", ".join(known) or "none"}.'
+    return f' Choose from {", ".join(known)}.' if known else ' There is none.'
   return f' Did you mean {close!r}?'
 
 

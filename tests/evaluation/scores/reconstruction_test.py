@@ -185,7 +185,7 @@ def test_diversity_is_the_mean_over_all_pairs():
 @pytest.mark.parametrize(
   ('name', 'shape', 'words'),
   [
-    ('ssim', (1, 1, 16, 16, 3), 'Available: psnr, ssim-gaussian11-rgb'),
+    ('ssim', (1, 1, 16, 16, 3), 'Choose from psnr, ssim-gaussian11-rgb'),
     ('ssim-gaussian11-rgb', (1, 1, 10, 16, 3), 'smaller window'),
     ('ssim-uniform7-luma', (1, 1, 10, 16, 2), '2 channels'),
     ('ms-ssim-gaussian11-rgb', (1, 1, 175, 200, 3), 'needs 176'),

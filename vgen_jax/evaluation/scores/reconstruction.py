@@ -84,7 +84,7 @@ def frame_metric(
   """
   if name not in FRAME_METRICS:
     raise ValueError(
-      f'Unknown metric {name!r}. Available: {", ".join(FRAME_METRICS)}.'
+      f'Unknown metric {name!r}. Choose from {", ".join(FRAME_METRICS)}.'
     )
   shapes.sizes('', video_bthwc=video_bthwc, truth_bthwc=truth_bthwc)
   return FRAME_METRICS[name](
