@@ -1,5 +1,6 @@
 """Settings of all tests: eight CPU devices and strict JAX; shared fixtures."""
 
+import os
 import pathlib
 
 import jax
@@ -21,6 +22,9 @@ jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
 # Most of the time is spent on compilation; steps are few and small.
 jax.config.update('jax_disable_most_optimizations', True)
 
+
+# Tests write nothing into the home of the user.
+os.environ['VGEN_CACHE'] = ''
 
 _STEP_FIELDS = ('optim', 'num_steps', 'ema', 'accumulate', 'guard')
 _STEPS = {}  # Compiled steps, by everything that they depend on.

@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
   if args.label is not None:
     name += '_' + args.label.replace(' ', '-')
   folder = args.out or f'{args.workdir}/generated'
-  speed = loaded.source.schema.frames_per_second
+  speed = loaded.schema.frames_per_second
   files = writers.save_clips(folder, name, video, speed)
   written = {kind: str(path) for kind, path in files.items()}
   if args.real:

@@ -76,6 +76,8 @@ class Schema:
     audio_bands: Number of mel bands of the audio; 0 if clips have none.
     sizes: Sizes of further modalities, ((name, size), ...), as
       core/modalities.py names them.
+    vocabulary: Name that identifies the vocabulary of the text; '' if clips
+      have no text.
   """
 
   clip_shape: ClipShape
@@ -86,3 +88,4 @@ class Schema:
   action_width: int = 0
   audio_bands: int = 0
   sizes: tuple[tuple[str, int], ...] = ()
+  vocabulary: str = ''

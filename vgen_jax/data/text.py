@@ -5,7 +5,11 @@ and a mask that is False for padding. It is picklable and fast to create, since
 every process that reads data has one.
 """
 
+from collections.abc import Iterable
 import functools
+import hashlib
+import logging
+import pathlib
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +18,8 @@ from vgen_jax.core import file_paths
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import PathText
 
+_log = logging.getLogger(__name__)
+
 
 class Tokenizer(Protocol):
   """Maps captions to tokens, and tokens to captions.
@@ -21,10 +27,19 @@ class Tokenizer(Protocol):
   Attributes:
     length: Number of tokens of a caption, n.
     vocab_size: Size of the vocabulary; tokens are 0 to `vocab_size` - 1.
+    vocabulary: Name that identifies the vocabulary: equal names give equal
+      tokens.
   """
 
   length: int
   vocab_size: int
+
+  @property
+  def vocabulary(self) -> str: ...
+
+  def num_tokens(self, text: str) -> int:
+    """Returns the length at which a text is not truncated."""
+    ...
 
   def encode(self, text: str) -> tuple[np.ndarray, np.ndarray]:
     """Returns tokens int32 `[n]` and mask bool `[n]` of a text.
@@ -51,10 +66,14 @@ class Bytes:
 
   PAD, BEGIN, END = range(3)
   vocab_size = 3 + 256
+  vocabulary = 'bytes'
 
   def __init__(self, length: int = 128):
     _check_length(length)
     self.length = length
+
+  def num_tokens(self, text: str) -> int:
+    return len(text.encode()) + 2
 
   def encode(self, text: str) -> tuple[np.ndarray, np.ndarray]:
     data = text.encode()[: self.length - 2]
@@ -90,6 +109,14 @@ class SentencePiece:
         ' one, such as that of T5.'
       )
 
+  @property
+  def vocabulary(self) -> str:
+    return f'sentencepiece {_digest(self.path)}'
+
+  def num_tokens(self, text: str) -> int:
+    pieces = _vocabulary(self.path)
+    return len(pieces.encode(text)) + 1 + (pieces.bos_id() >= 0)
+
   def encode(self, text: str) -> tuple[np.ndarray, np.ndarray]:
     pieces = _vocabulary(self.path)
     begin = [pieces.bos_id()] if pieces.bos_id() >= 0 else []
@@ -105,10 +132,67 @@ class SentencePiece:
     return pieces.decode([x for x in tokens if x not in marks])
 
 
-def entries(tokenizer: Tokenizer, caption: str) -> Clip:
-  """Returns the entries of a clip for a caption: `text` and `text_mask`."""
+def entries(
+  tokenizer: Tokenizer, caption: str, *, is_counted: bool = False
+) -> Clip:
+  """Returns the entries of a clip for a caption: `text` and `text_mask`.
+
+  Args:
+    tokenizer: Tokenizer of the source.
+    caption: Caption of the clip.
+    is_counted: Whether the source has counted the captions that are truncated.
+      Otherwise a line of the log tells of the first of them.
+  """
   token_n, mask_n = tokenizer.encode(caption)
+  # A mask without False may belong to a caption that just fits.
+  if not is_counted and mask_n.all():
+    _warn_once(tokenizer, caption)
   return {'text': token_n, 'text_mask': mask_n}
+
+
+def truncation(tokenizer: Tokenizer, captions: Iterable[str]) -> str:
+  """Returns a sentence about captions that are truncated; '' if none is.
+
+  Args:
+    tokenizer: Tokenizer of the captions.
+    captions: Captions of all videos.
+  """
+  captions = list(captions)
+  counts = [tokenizer.num_tokens(caption) for caption in captions]
+  long = [n for n in counts if n > tokenizer.length]
+  if not long:
+    return ''
+  different = set(captions)
+  remaining = {tuple(tokenizer.encode(x)[0].tolist()) for x in different}
+  merged = ''
+  if len(remaining) < len(different):
+    merged = (
+      f' This makes {len(remaining)} of {len(different)} different captions.'
+    )
+  kind = type(tokenizer).__name__
+  return (
+    f'{len(long)} of {len(captions)} captions are longer than'
+    f' {tokenizer.length} tokens and are truncated.{merged} With'
+    f' length={max(counts)} in the spec of the tokenizer, data.text.{kind}, no'
+    ' caption is truncated.'
+  )
+
+
+@functools.cache
+def _digest(path: str) -> str:
+  """Returns 16 hexadecimal digits that identify the content of a file."""
+  return hashlib.sha256(pathlib.Path(path).read_bytes()).hexdigest()[:16]
+
+
+_warned: set[tuple[str, int]] = set()  # Tokenizers that were warned of.
+
+
+def _warn_once(tokenizer: Tokenizer, caption: str) -> None:
+  """Logs a line about a truncated caption, once for each kind and length."""
+  key = type(tokenizer).__name__, tokenizer.length
+  if key not in _warned and (sentence := truncation(tokenizer, [caption])):
+    _warned.add(key)
+    _log.warning('A caption is truncated, perhaps others, too. %s', sentence)
 
 
 @functools.lru_cache(maxsize=8)

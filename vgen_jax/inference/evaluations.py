@@ -183,7 +183,7 @@ class Evaluations:
       'num_real': min(num_real, len(self._providers.real)),
       'real_split': self._providers.real_split,
       'clip_shape': list(settings.clip_shape),
-      'frames_per_second': self._setup.source.schema.frames_per_second,
+      'frames_per_second': self._setup.schema.frames_per_second,
       'sample_from': settings.sample_from,
       'seed': options.seed,
       'condition': self._providers.conditioning(),

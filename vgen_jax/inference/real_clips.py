@@ -9,6 +9,8 @@ from vgen_jax.config import build
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.core.types import Clip
 from vgen_jax.data import pipeline
+from vgen_jax.data import run_data
+from vgen_jax.data import run_schema
 from vgen_jax.training import setup as setup_lib
 
 
@@ -58,17 +60,25 @@ def other_split(
     Source of the split; None if the data has no splits or the config sets one.
 
   Raises:
-    ValueError: If the data has no split of this name.
+    ValueError: If the data has no split of this name, or the split has other
+      classes or widths than the training clips.
   """
   parameters = inspect.signature(type(source)).parameters
   if 'split' not in parameters or 'split' in settings.data:
     return None
-  return build.source(
+  found = build.source(
     settings.data,
     settings.clip_shape,
     split=split,
     faults=settings.faults.policy,
   )
+  run_schema.RunSchema(source.schema, {}).check(
+    found.schema,
+    'The training clips have',
+    f'the split {split!r} of {run_data.describe(settings)}',
+    rate=False,
+  )
+  return found
 
 
 def comparison_split(

@@ -16,11 +16,13 @@ from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.core import checks
 from vgen_jax.core import file_paths
+from vgen_jax.core.types import Schema
 from vgen_jax.data import pipeline
 from vgen_jax.evaluation.metrics import results
 from vgen_jax.families.base import VideoModel
 from vgen_jax.inference import evaluations
 from vgen_jax.inference import real_clips
+from vgen_jax.inference import run_setup
 from vgen_jax.inference import sampling
 from vgen_jax.inference import validation
 from vgen_jax.runtime import checkpoints
@@ -60,8 +62,19 @@ class Run:
     return self._setup.model
 
   @property
+  def schema(self) -> Schema:
+    """Schema of the clips that the model was trained on."""
+    return self._setup.schema
+
+  @property
   def source(self) -> pipeline.Source:
-    """Source of the training data, with pixels also if it has only codes."""
+    """Source of the training data, with pixels also if it has only codes.
+
+    The data is opened when this is first used.
+
+    Raises:
+      ValueError: If the data has another schema than that of the training.
+    """
     return self._setup.over_pixels().source
 
   def sample(
@@ -197,10 +210,10 @@ class Run:
     Returns:
       Such as {'label': int32 [b]}; {} for a model without conditions.
     """
-    source = self._setup.source
     if isinstance(label, str):
-      label = sampling.class_id(source.schema, label)
-    return dict(sampling.conditions(self.model, source, num_clips, label))
+      label = sampling.class_id(self.schema, label)
+    data = self._setup.data
+    return dict(sampling.conditions(self.model, data, num_clips, label))
 
   @functools.cached_property
   def _losses(self) -> validation.Losses:
@@ -246,7 +259,7 @@ def load(
     {'mesh.data': 1, 'mesh.fsdp': -1, 'mesh.tensor': 1, **(overrides or {})},
   )
   _check_overrides(overrides or {}, workdir)
-  setup = setup_lib.make(settings_lib.read(config))
+  setup = run_setup.make(settings_lib.read(config), workdir)
   shapes = setup.state_shapes()
   wanted = {
     'step': shapes.step,

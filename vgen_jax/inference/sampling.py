@@ -17,6 +17,7 @@ from vgen_jax.core.types import Array
 from vgen_jax.core.types import Condition
 from vgen_jax.core.types import Schema
 from vgen_jax.data import pipeline
+from vgen_jax.data import run_data
 from vgen_jax.families.base import VideoModel
 from vgen_jax.runtime import sharding
 from vgen_jax.training.state import TrainState
@@ -164,9 +165,11 @@ def _from_clips(
   condition = {}
   for key in keys:
     if key not in clips[0]:
+      is_data = isinstance(source, run_data.RunData)
+      name = type(source.source if is_data else source).__name__
       raise ValueError(
         f'{type(model).__name__} is conditioned on {key!r}, but clips of'
-        f' {type(source).__name__} have {sorted(clips[0])}; use data that has'
+        f' {name} have {sorted(clips[0])}; use data that has'
         f' {key!r}, or build the model without it.'
       )
     value = np.stack([clip[key] for clip in clips])

@@ -24,9 +24,29 @@ def claim(workdir: str, settings: settings_lib.Settings) -> None:
   Raises:
     ValueError: If a field that cannot change on resume has changed.
   """
+  check(workdir, settings)
   folder = file_paths.read(workdir)
   folder.mkdir(parents=True, exist_ok=True)
   file = folder / 'config.json'
+  text = config_lib.to_json(dataclasses.asdict(settings))
+  if jax.process_count() > 1:  # All processes have read the old file by then.
+    multihost_utils.sync_global_devices('config.json')
+  is_writer = jax.process_index() == 0
+  if is_writer and (not file.exists() or file.read_text() != text):
+    atomic_files.write_text(file, text)
+
+
+def check(workdir: str, settings: settings_lib.Settings) -> None:
+  """Checks that a run may be started or resumed in a workdir; writes nothing.
+
+  Args:
+    workdir: Local or gs:// directory, which need not exist.
+    settings: Settings of the run to start or to resume.
+
+  Raises:
+    ValueError: If a field that cannot change on resume has changed.
+  """
+  file = file_paths.read(workdir) / 'config.json'
   new = dataclasses.asdict(settings)
   if file.exists() and checkpoints_lib.steps(workdir):
     old = settings_lib.read(config_lib.load(str(file)))
@@ -44,9 +64,3 @@ def claim(workdir: str, settings: settings_lib.Settings) -> None:
         f' or resume with --config={file}.'
         + (f' Also changed: {others}.' if others else '')
       )
-  text = config_lib.to_json(new)
-  if jax.process_count() > 1:  # All processes have read the old file by then.
-    multihost_utils.sync_global_devices('config.json')
-  is_writer = jax.process_index() == 0
-  if is_writer and (not file.exists() or file.read_text() != text):
-    atomic_files.write_text(file, text)

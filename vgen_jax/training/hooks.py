@@ -116,7 +116,7 @@ class WriteMetrics(Hook):
     self._writer = writers.Writer(
       run.workdir,
       run.first_step,
-      frames_per_second=run.setup.source.schema.frames_per_second,
+      frames_per_second=run.setup.schema.frames_per_second,
       tensorboard=settings.tensorboard,
       wandb=settings.wandb,
     )

@@ -6,13 +6,15 @@ from typing import Any
 
 import jax
 from jax.sharding import Mesh
-import numpy as np
 import optax
 
 from vgen_jax.config import build
 from vgen_jax.config import settings as settings_lib
+from vgen_jax.core.types import Schema
 from vgen_jax.data import encoded
 from vgen_jax.data import pipeline
+from vgen_jax.data import run_data
+from vgen_jax.data import run_schema
 from vgen_jax.families.base import VideoModel
 from vgen_jax.runtime import sharding
 from vgen_jax.training import averages
@@ -28,7 +30,7 @@ class Setup:
 
   Attributes:
     settings: Settings of the run.
-    source: Source of the clips to train on.
+    data: Clips to train on, with their schema.
     model: Family with its networks.
     optimizers: {player: optimizer}.
     rates: {player: function from step to learning rate}.
@@ -40,7 +42,7 @@ class Setup:
   """
 
   settings: settings_lib.Settings
-  source: pipeline.Source
+  data: run_data.RunData
   model: VideoModel
   optimizers: dict[str, optax.GradientTransformation]
   rates: dict[str, optax.Schedule]
@@ -48,6 +50,16 @@ class Setup:
   init: Callable[[], state_lib.TrainState]
   layout: Any
   batch: dict[str, jax.ShapeDtypeStruct]
+
+  @property
+  def source(self) -> pipeline.Source:
+    """Source of the clips to train on; it is opened when it is first used."""
+    return self.data.source
+
+  @property
+  def schema(self) -> Schema:
+    """Schema of the clips that the model is for."""
+    return self.data.schema
 
   def over_pixels(self) -> 'Setup':
     """Returns the same setup with pixels where the data has only codes."""
@@ -58,9 +70,16 @@ class Setup:
     if 'split' in self.settings.data:
       data['split'] = manifest.split
     settings = dataclasses.replace(self.settings, data=data)
-    return dataclasses.replace(
-      self, settings=settings, source=self.source.original
+    original = self.source.original
+    record = self.data.record
+    record.check(
+      original.schema,
+      'Clips were encoded with',
+      run_data.describe(settings),
+      rate=False,
     )
+    data = run_data.RunData.of(settings, original, record)
+    return dataclasses.replace(self, settings=settings, data=data)
 
   def train_step(self) -> jax.stages.Wrapped:
     """Returns the jitted step; a call donates the buffers of the old state."""
@@ -112,39 +131,39 @@ class Setup:
     )
 
 
-def make(settings: settings_lib.Settings) -> Setup:
+def make(
+  settings: settings_lib.Settings,
+  recorded: run_schema.RunSchema | None = None,
+  workdir: str = '',
+) -> Setup:
   """Returns the setup of a run; the first state is traced, not computed.
+
+  Args:
+    settings: Settings of the run.
+    recorded: Schema from the workdir of a run that has been trained. With it,
+      no data is opened. None opens the data and takes their schema.
+    workdir: Directory of the run, for messages.
 
   Raises:
     ValueError: If fields contradict each other or do not fit the devices.
   """
   settings = frozen.with_tokenizer(settings)
   mesh = sharding.make_mesh(settings.mesh)
-  faults = settings.faults
-  source = build.source(
-    settings.data, settings.clip_shape, faults=faults.policy
-  )
-  clip, _ = faults.read(source.__getitem__, 0, len(source))
-  if 'video' not in clip and frozen.TOKENIZER not in settings.frozen:
+  data = run_data.RunData(settings, recorded, workdir)
+  batch = data.record.batch(settings.batch_size)
+  if 'video' not in batch and frozen.TOKENIZER not in settings.frozen:
     raise ValueError(
-      f'config.data has clips with {sorted(clip)}, without video; they are for'
+      f'config.data has clips with {sorted(batch)}, without video; they are for'
       ' a model with a frozen tokenizer. Name the run of the tokenizer in'
       f' config.frozen.{frozen.TOKENIZER}.'
     )
-  model = build.model(settings.model, source.schema)
+  model = build.model(settings.model, data.schema)
   averages.check(settings.ema)
   players, steps = model.players, settings.num_steps
   updates, starts = optim.updates_per_step(model.updates), model.start_steps
   optimizers = optim.make(settings.optim, players, steps, updates, starts)
   rates = optim.schedules(settings.optim, players, steps, starts)
-  batch = {
-    key: jax.ShapeDtypeStruct((settings.batch_size, *np.shape(x)), x.dtype)
-    for key, x in clip.items()
-  }
-  small_batch = {
-    k: jax.ShapeDtypeStruct((2, *x.shape[1:]), x.dtype)
-    for k, x in batch.items()
-  }
+  small_batch = data.record.batch(2)
 
   def init() -> state_lib.TrainState:
     return state_lib.create(
@@ -159,7 +178,7 @@ def make(settings: settings_lib.Settings) -> Setup:
     mesh, jax.eval_shape(init), sharding.rules_of(model)
   )
   return Setup(
-    settings, source, model, optimizers, rates, mesh, init, layout, batch
+    settings, data, model, optimizers, rates, mesh, init, layout, batch
   )
 
 

@@ -9,6 +9,7 @@ from vgen_jax.core import faults as faults_lib
 from vgen_jax.data import splits
 from vgen_jax.data.files import annotations as annotations_lib
 from vgen_jax.data.files import folders
+from vgen_jax.data.files import scan_cache
 from vgen_jax.data.files import segments as segments_lib
 
 
@@ -63,9 +64,11 @@ def find(
   splits.check(split, proportions)
   chosen = splits.by_name(keys, 'all' if by_time else split, proportions)
 
+  cache = scan_cache.of(folder, max_pixels)
+
   def segment(i: int) -> segments_lib.Segment | faults_lib.ClipError:
     try:
-      index = folders.scan(paths[i], max_pixels)
+      index = cache.scan(paths[i])
       annotation = _annotation(annotations, names[i].as_posix())
       whole = segments_lib.whole(index, spec, names[i].parts[0], annotation)
       if by_time:
@@ -76,8 +79,11 @@ def find(
         raise
       return error
 
-  with futures.ThreadPoolExecutor() as pool:
-    found = list(pool.map(segment, chosen))
+  try:
+    with futures.ThreadPoolExecutor() as pool:
+      found = list(pool.map(segment, chosen))
+  finally:  # Also what was scanned before an error or an interruption.
+    cache.save({name.as_posix() for name in names})
   return FolderSplit(found, folders.class_names(names))
 
 

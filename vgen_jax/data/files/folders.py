@@ -1,11 +1,7 @@
-"""Folders of videos: their files, classes, and the indices of frames."""
+"""Folders of videos: their files and classes."""
 
 from collections.abc import Sequence
-import functools
 import pathlib
-
-from vgen_jax.core import faults
-from vgen_jax.data.files import codecs
 
 EXTENSIONS = ('.avi', '.gif', '.mkv', '.mov', '.mp4', '.webm')
 
@@ -61,27 +57,6 @@ def class_names(names: Sequence[pathlib.Path]) -> tuple[str, ...]:
   folders = {name.parts[0] for name in names if len(name.parts) > 1}
   are_classes = len(folders) > 1 and all(len(name.parts) > 1 for name in names)
   return tuple(sorted(folders)) if are_classes else ()
-
-
-def scan(path: pathlib.Path, max_pixels: int) -> codecs.Index:
-  """Returns the index of a video; repeated calls for a file scan it once.
-
-  Raises:
-    ClipError: If the file cannot be read.
-  """
-  try:
-    stat = path.stat()
-  except OSError as error:  # Such as a broken link.
-    raise faults.ClipError(str(path), f'{error.strerror}.') from error
-  return _scan_once(str(path), max_pixels, stat.st_mtime_ns, stat.st_size)
-
-
-@functools.lru_cache(maxsize=100_000)
-def _scan_once(
-  path: str, max_pixels: int, mtime_ns: int, size: int
-) -> codecs.Index:
-  del mtime_ns, size  # They are keys of the cache: a changed file is new.
-  return codecs.scan(path, max_pixels)
 
 
 def _identity(path: pathlib.Path) -> tuple[int, int] | str:

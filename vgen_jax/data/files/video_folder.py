@@ -5,6 +5,7 @@ first folder of the path of a video is its label.
 """
 
 from collections.abc import Sequence
+import logging
 
 import numpy as np
 
@@ -24,6 +25,8 @@ from vgen_jax.data.files import containers
 from vgen_jax.data.files import folder_splits
 from vgen_jax.data.files import folders
 from vgen_jax.data.files import segments
+
+_log = logging.getLogger(__name__)
 
 EXTENSIONS = folders.EXTENSIONS  # Endings of the names of videos.
 
@@ -115,14 +118,16 @@ class VideoFolder:
     self.num_views = num_views
     self.audio = audio_lib.LogMel() if audio is True else audio or None
     self._annotations = annotations_lib.read(annotations) if annotations else {}
-    has_captions = any(x.caption for x in self._annotations.values())
-    self.text = (text or text_lib.Bytes()) if has_captions else None
-    if text and not has_captions:
+    captions = [x.caption for x in self._annotations.values() if x.caption]
+    self.text = (text or text_lib.Bytes()) if captions else None
+    if text and not captions:
       raise ValueError(
         'config.data.text is given, but config.data.annotations,'
         f' {annotations!r}, has no captions; give a table with captions'
         ' (data/files/annotations.py), or remove config.data.text.'
       )
+    if self.text and (sentence := text_lib.truncation(self.text, captions)):
+      _log.warning('%s: %s', annotations, sentence)
     self._action_width = annotations_lib.action_width(self._annotations)
     self._check_actions()
     found = folder_splits.find(
@@ -155,6 +160,7 @@ class VideoFolder:
       self._class_names,
       self.clip_spec.frames_per_second or float(np.median(rates)),
       vocab_size=self.text.vocab_size if self.text else 0,
+      vocabulary=self.text.vocabulary if self.text else '',
       action_width=self._action_width,
       audio_bands=self.audio.num_bands if self.audio else 0,
     )
@@ -261,7 +267,8 @@ class VideoFolder:
     if self._class_names:
       clip['label'] = np.int32(self._class_names.index(segment.label))
     if self.text:
-      clip |= text_lib.entries(self.text, segment.annotation.caption or '')
+      caption = segment.annotation.caption or ''
+      clip |= text_lib.entries(self.text, caption, is_counted=True)
     if self._action_width:
       action_na = segment.annotation.action_na
       clip['action'] = action_na[np.minimum(number_t, len(action_na) - 1)]

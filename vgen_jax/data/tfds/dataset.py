@@ -124,6 +124,7 @@ class TFDSVideo:
       class_names=names,
       frames_per_second=rate or 8.0,
       vocab_size=self.tokenizer.vocab_size if self.tokenizer else 0,
+      vocabulary=self.tokenizer.vocabulary if self.tokenizer else '',
       action_width=self._opened.action_width if 'action' in self.keys else 0,
     )
 

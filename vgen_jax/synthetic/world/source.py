@@ -146,6 +146,7 @@ class World(base.SyntheticDataset):
       class_names=tuple(names),
       frames_per_second=8.0,
       vocab_size=self.text.vocab_size if self.text else 0,
+      vocabulary=self.text.vocabulary if self.text else '',
     )
 
   def __getitem__(self, index: int) -> Clip:
