@@ -181,3 +181,55 @@ def test_holding_out_combinations_keeps_other_factors_uniform():
 def test_held_out_errors(held_out, message):
   with pytest.raises(ValueError, match=message):
     world_lib.World(SHAPE, held_out=(held_out,))
+
+
+HEAD = 'A person in a dark coat walks slowly along a street, then turns '
+
+
+@pytest.mark.parametrize(
+  ('length', 'expected'),
+  [
+    (80, ''),
+    (
+      72,
+      '1 of 3 captions are longer than 72 tokens and are truncated. With'
+      ' length=73 in the spec of the tokenizer, data.text.Bytes, no caption is'
+      ' truncated.',
+    ),
+    (
+      60,
+      '3 of 3 captions are longer than 60 tokens and are truncated. This makes'
+      ' 1 of 3 different captions. With length=73 in',
+    ),
+  ],
+)
+def test_truncated_captions_are_counted(length, expected):
+  captions = [HEAD + 'left.', HEAD + 'right.', HEAD + 'around.']
+  assert len((HEAD + 'around.').encode()) + 2 == 73
+  found = text_lib.truncation(text_lib.Bytes(length), captions)
+  assert found.startswith(expected)
+  assert bool(found) == bool(expected)
+
+
+def test_the_stated_length_is_that_of_all_captions():
+  captions = ['é' * 50, 'e' * 70, '走进屋里' * 9]
+  longest = max(text_lib.Bytes().num_tokens(x) for x in captions)
+  assert f'length={longest} ' in text_lib.truncation(
+    text_lib.Bytes(20), captions
+  )
+  assert text_lib.truncation(text_lib.Bytes(longest), captions) == ''
+  for caption in captions:
+    tokens, _ = text_lib.Bytes(longest).encode(caption)
+    assert text_lib.Bytes(longest).decode(tokens) == caption
+
+
+def test_a_source_that_does_not_count_tells_of_the_first(caplog, monkeypatch):
+  monkeypatch.setattr(text_lib, '_warned', set())
+  text_lib.entries(text_lib.Bytes(9), 'exactly')  # It fits.
+  assert caplog.records == []
+  for _ in range(3):
+    text_lib.entries(text_lib.Bytes(9), 'too long for it')
+  [record] = caplog.records
+  assert 'length=17 ' in record.getMessage()
+  text_lib.entries(text_lib.Bytes(8), 'too long for it', is_counted=True)
+  assert len(caplog.records) == 1

@@ -190,7 +190,8 @@ def test_written_files_can_be_read(tmp_path):
     'generated': video,
     'real': video,
     'title': np.array(['left', 'right']),
-    'seed': np.arange(2),
+    'clip': np.arange(2),
+    'seed': np.zeros(2, int),
   }
   full = output.write(folder, result(fvd=2.0, bad=np.nan), clips)
   assert full.clips == '7_clips.npz'

@@ -43,17 +43,11 @@ def model(spec: Mapping[str, Any], schema: Schema) -> Any:
     ValueError: If a name or an argument does not exist, or a required argument
       is missing.
   """
-  num_classes = spec.get('num_classes', schema.num_classes)
-  if num_classes not in (0, schema.num_classes):
-    raise ValueError(
-      f'config.model.num_classes is {num_classes}; the data has'
-      f' {schema.num_classes} classes. Leave the field out, or set it to 0 to'
-      ' ignore the classes.'
-    )
+  sizes = modalities.sizes(schema)
+  _check_sizes(spec, sizes, 'config.model')
   context = {
     'clip_shape': tuple(schema.clip_shape),
-    **modalities.sizes(schema),
-    'num_classes': num_classes,
+    **{name: spec.get(name, size) for name, size in sizes.items()},
   }
   return _build(_MODEL_PACKAGES, spec, context, 'config.model')
 
@@ -145,6 +139,23 @@ def _marks(annotation: Any) -> set[str]:
   """Returns the marks in an annotation, such as 'path' of `types.PathText`."""
   found = set(getattr(annotation, '__metadata__', ()))
   return found.union(*map(_marks, getattr(annotation, '__args__', ())))
+
+
+def _check_sizes(
+  spec: Mapping[str, Any], sizes: Mapping[str, int], path: str
+) -> None:
+  """Raises ValueError if a spec asks for a condition that the data lacks."""
+  for key, value in spec.items():
+    if isinstance(value, Mapping):
+      _check_sizes(value, sizes, f'{path}.{key}')
+    elif key in sizes and value not in (0, sizes[key]):
+      of_data = f'{key} {sizes[key]}'
+      if key == 'num_classes':
+        of_data = f'{sizes[key]} classes'
+      raise ValueError(
+        f'{path}.{key} is {value}; the data has {of_data}. Leave the field out,'
+        ' or set it to 0 so that the model does not use them.'
+      )
 
 
 def _value(

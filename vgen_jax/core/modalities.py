@@ -45,6 +45,8 @@ class Modality:
     null: Value that stands for "none" when the condition is dropped, in
       training and in guidance: 'size', the number after the last one; 'mask', a
       mask of False; '' if models cannot drop it.
+    asked_by: Arguments of sources that ask for it: if a config sets one of
+      them, a model that does not use the condition is an error.
   """
 
   key: str
@@ -56,6 +58,7 @@ class Modality:
   mask_axes: str = ''
   origin: str = 'data'
   null: str = ''
+  asked_by: tuple[str, ...] = ()
 
   def __post_init__(self):
     row = f'modality {self.key!r}'
@@ -100,9 +103,12 @@ TABLE = (
     mask='text_mask',
     mask_axes='bn',
     null='mask',
+    asked_by=('text', 'tokenizer'),
   ),
   Modality('action', 'frame', 'float32', 'bta', size='action_width'),
-  Modality('audio', 'frame', 'float32', 'btf', size='audio_bands'),
+  Modality(
+    'audio', 'frame', 'float32', 'btf', size='audio_bands', asked_by=('audio',)
+  ),
   # A class for each pixel, as of synthetic/layouts and synthetic/subjects.
   Modality('layout', 'pixel', 'int32', 'bthw'),
   # Clips to restore, as of synthetic/degraded.

@@ -27,6 +27,7 @@ from vgen_jax.core import faults as faults_lib
 from vgen_jax.core import file_paths
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
+from vgen_jax.core.types import Contents
 from vgen_jax.core.types import PathText
 from vgen_jax.core.types import Schema
 from vgen_jax.data import pipeline
@@ -181,6 +182,20 @@ class Encoded:
 
   def __len__(self) -> int:
     return self.manifest.num_clips
+
+  def contents(self) -> Contents:
+    """Returns the numbers of clips of all encoded splits, and by class."""
+    manifests = sorted(self._folder.parent.glob(f'*/{MANIFEST}'))
+    found = {x.parent.name: Manifest.read(x.parent) for x in manifests}
+    counts = None
+    if number := self.schema.num_classes:
+      counts = np.zeros(number, int)
+      for shard in range(self.manifest.num_shards):
+        labels = self._records(shard)['label']
+        counts += np.bincount(labels, minlength=number)
+    return Contents(
+      {split: x.num_clips for split, x in found.items()}, 'clips', counts
+    )
 
   def __getitem__(self, index: int) -> Clip:
     if not 0 <= index < len(self):

@@ -1,6 +1,7 @@
 """The data of a run, opened when a clip is read for the first time."""
 
 import functools
+import inspect
 from typing import Self
 
 from vgen_jax.config import build
@@ -62,6 +63,12 @@ class RunData:
   def schema(self) -> Schema:
     """Schema of the clips of the run."""
     return self.record.schema
+
+  @property
+  def split(self) -> str:
+    """Split that the clips come from; '' if the data has no splits."""
+    has_splits = 'split' in inspect.signature(type(self.source)).parameters
+    return self._settings.data.get('split', 'train' if has_splits else '')
 
   @functools.cached_property
   def source(self) -> pipeline.Source:

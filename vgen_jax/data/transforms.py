@@ -22,6 +22,7 @@ from vgen_jax.core import checks
 from vgen_jax.core import modalities
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
+from vgen_jax.core.types import Contents
 from vgen_jax.core.types import Schema
 from vgen_jax.data import clips
 from vgen_jax.data import colors
@@ -104,6 +105,14 @@ class Transformed:
 
   def __len__(self) -> int:
     return len(self.source) * self.num_windows * self.num_views
+
+  def contents(self) -> Contents:
+    """Returns the contents of the source, with the number of views."""
+    found = getattr(self.source, 'contents', Contents)()
+    if found.clips_per_class is None:
+      return found
+    counts = found.clips_per_class * self.num_windows * self.num_views
+    return dataclasses.replace(found, clips_per_class=counts)
 
   def __getitem__(self, index: int) -> Clip:
     if not 0 <= index < len(self):

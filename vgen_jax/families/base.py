@@ -120,6 +120,11 @@ class VideoModel(nn.Module):
     return ()
 
   @property
+  def batch_keys(self) -> tuple[str, ...]:
+    """Keys of a Batch that the losses use: the target and the conditions."""
+    return (self.input_key, *modalities.without_target(self.condition_keys))
+
+  @property
   def num_known(self) -> int:
     """Number of first frames that `sample` must be given; 0 for none."""
     return 0

@@ -65,6 +65,11 @@ class Latent(VideoModel):
     return (*keys, *known)
 
   @property
+  def batch_keys(self) -> tuple[str, ...]:
+    # The loss encodes pixels, unless a batch is encoded already.
+    return ('video', 'codes', 'latents', *self.prior.batch_keys)
+
+  @property
   def supported_tasks(self) -> tuple[str, ...]:
     predicts = ('predict',) if self._is_discrete else ()
     return ('generate', *predicts, 'reconstruct')

@@ -22,7 +22,7 @@ from vgen_jax.runtime import sharding
 from vgen_jax.training import setup as setup_lib
 from vgen_jax.training.state import TrainState
 
-_NUM_CANDIDATES = 128  # Real clips among which one of a class is searched.
+_NUM_CANDIDATES = 1024  # Real clips among which those of a class are searched.
 _MAX_BYTES = 1 << 28  # Size of the real clips that are held at a time.
 
 
@@ -127,43 +127,44 @@ class ClipProviders:
       return 'labels in turn' if condition else 'nothing'
     return f'{", ".join(sorted(condition))} of real clips'
 
-  def matching_real(self, clips: base.Clips) -> tuple[np.ndarray, list[str]]:
+  def matching_real(self, clips: base.Clips) -> dict[str, np.ndarray]:
     """Returns a real clip for each given clip, and titles.
 
     A real clip is the one that the condition comes from, or else one of the
-    same class if there is one among the first clips.
+    same class. A clip of a model without classes has any real clip.
 
     Args:
       clips: Clips of the model.
 
     Returns:
-      Real clips, uint8 `[b, t, h, w, c]`, and the caption or the class of each,
-      '' if there is none.
+      {'real': uint8 `[b, t, h, w, c]`; 'has_real': bool `[b]`, False where no
+      clip of the class was found; 'title': the caption or the class of each
+      clip, '' if there is none}.
     """
     n, names = len(clips['video']), self.real.schema.class_names
     source = self.real.source
     if 'index' in clips:
       real = [source[int(i)]['video'] for i in clips['index']]
+    elif 'label' in clips:
+      real = real_clips.of_classes(
+        [self.real, self._train], clips['label'], _NUM_CANDIDATES
+      )
     else:
-      real = self._of_classes(clips.get('label', np.zeros(n, int)))
+      real = [self.real[i % len(self.real)]['video'] for i in range(n)]
     titles = [''] * n
     if 'index' in clips and hasattr(source, 'caption'):
       titles = [source.caption(int(i)) for i in clips['index']]
-    elif 'label' in clips and names:
-      titles = [names[int(label)] for label in clips['label']]
-    return np.stack(real), titles
-
-  def _of_classes(self, label_b: np.ndarray) -> list[np.ndarray]:
-    """Returns a real clip of each label; clips are not repeated if possible."""
-    num = min(len(self.real), _NUM_CANDIDATES)
-    candidates = [self.real[i] for i in range(num)]
-    videos = []
-    for label in label_b:
-      same = [k for k, x in enumerate(candidates) if x.get('label', 0) == label]
-      is_found = same and len(candidates) > 1
-      chosen = candidates.pop(same[0]) if is_found else candidates[0]
-      videos.append(chosen['video'])
-    return videos
+    elif 'label' in clips:
+      titles = [
+        names[int(label)] if names else f'class {label}'
+        for label in clips['label']
+      ]
+    blank = np.zeros(self.real.schema.clip_shape, np.uint8)
+    return {
+      'real': np.stack([blank if video is None else video for video in real]),
+      'has_real': np.array([video is not None for video in real]),
+      'title': np.array(titles),
+    }
 
   def _generated(self, state: TrainState, first: int, num: int) -> base.Clips:
     condition = self._condition(first, num)

@@ -202,12 +202,11 @@ class Evaluations:
     video = (
       video[:, 0] if video.ndim == 6 else video
     )  # One of several predictions.
-    real, titles = self._providers.matching_real(shown[0])
     return {
       'generated': video,
-      'real': real,
-      'title': np.array(titles),
-      'seed': np.arange(len(video)),
+      **self._providers.matching_real(shown[0]),
+      'clip': np.arange(len(video)),
+      'seed': np.full(len(video), self.options.seed),
     }
 
 

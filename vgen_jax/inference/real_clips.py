@@ -1,6 +1,9 @@
 """Real clips of an evaluation, in a random order that is always the same."""
 
+import collections
+from collections.abc import Sequence
 import inspect
+import itertools
 
 import grain
 import numpy as np
@@ -44,6 +47,40 @@ class ShuffledSource:
     """Returns clips first, ..., first + num - 1, modulo the number of clips."""
     clips = [self[i % len(self)] for i in range(first, first + num)]
     return {key: np.stack([clip[key] for clip in clips]) for key in clips[0]}
+
+
+def of_classes(
+  sources: Sequence[ShuffledSource], label_b: np.ndarray, num_candidates: int
+) -> list[np.ndarray | None]:
+  """Returns a real clip of each label, uint8 `[t, h, w, c]`.
+
+  Clips of a class are repeated only if there are not enough.
+
+  Args:
+    sources: Sources of real clips; a later one is used for the classes of which
+      earlier ones have no clip.
+    label_b: Labels, int `[b]`.
+    num_candidates: Number of clips of each source that are read at most.
+
+  Returns:
+    Clips; None for a label of which no clip was found.
+  """
+  wanted = collections.Counter(int(label) for label in label_b)
+  found: dict[int, list[np.ndarray]] = {}
+  for source in sources:
+    missing = wanted.keys() - found.keys()
+    for position in range(min(len(source), num_candidates)):
+      if all(len(found.get(x, ())) >= wanted[x] for x in missing):
+        break
+      clip = source[position]
+      label = int(clip['label']) if 'label' in clip else -1
+      if label in missing and len(found.get(label, ())) < wanted[label]:
+        found.setdefault(label, []).append(clip['video'])
+  turns = {label: itertools.cycle(videos) for label, videos in found.items()}
+  return [
+    next(turns[int(label)]) if int(label) in turns else None
+    for label in label_b
+  ]
 
 
 def other_split(

@@ -1,6 +1,7 @@
 """Workdirs: each holds one run, with the config that it was started with."""
 
 import dataclasses
+import logging
 
 import jax
 from jax.experimental import multihost_utils
@@ -9,7 +10,10 @@ from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.core import atomic_files
 from vgen_jax.core import file_paths
+from vgen_jax.data import run_schema
 from vgen_jax.runtime import checkpoints as checkpoints_lib
+
+_log = logging.getLogger(__name__)
 
 
 def claim(workdir: str, settings: settings_lib.Settings) -> None:
@@ -64,3 +68,25 @@ def check(workdir: str, settings: settings_lib.Settings) -> None:
         f' or resume with --config={file}.'
         + (f' Also changed: {others}.' if others else '')
       )
+
+
+def recorded_schema(workdir: str) -> run_schema.RunSchema | None:
+  """Returns the schema of the run to resume; None if there is none.
+
+  A line of the log says so if the run has checkpoints and no schema.
+
+  Raises:
+    ValueError: If the file is damaged.
+  """
+  if not checkpoints_lib.steps(workdir):
+    return None  # A run that has no checkpoint starts from the beginning.
+  recorded = run_schema.read(workdir)
+  if recorded is None:
+    _log.warning(
+      '%s has checkpoints, but no %s, because an older version wrote it. The'
+      ' file is now written from the data. It cannot be checked that labels'
+      ' mean the same classes as before.',
+      workdir,
+      run_schema.FILE,
+    )
+  return recorded

@@ -13,6 +13,7 @@ import numpy as np
 from vgen_jax.core import checks
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
+from vgen_jax.core.types import Contents
 from vgen_jax.core.types import Schema
 
 SPLITS = ('train', 'validation', 'test')
@@ -89,6 +90,10 @@ class SyntheticDataset(abc.ABC):
 
   def __len__(self) -> int:
     return self.num_clips
+
+  def contents(self) -> Contents:
+    """Returns the number of clips of each split."""
+    return Contents(dict.fromkeys(SPLITS, self.num_clips))
 
   @abc.abstractmethod
   def __getitem__(self, index: int) -> Clip:

@@ -12,6 +12,7 @@ from vgen_jax.core import checks
 from vgen_jax.core import file_paths
 from vgen_jax.core.types import Metrics
 from vgen_jax.data import batch_iterator
+from vgen_jax.data import data_report
 from vgen_jax.data import pipeline
 from vgen_jax.data import run_schema
 from vgen_jax.runtime import checkpoints as checkpoints_lib
@@ -71,8 +72,9 @@ def train(
   workdir = file_paths.expanded(workdir)
   settings = frozen.with_tokenizer(settings_lib.read(config))
   workdir_lib.check(workdir, settings)
-  setup = setup_lib.make(settings, _recorded(workdir), workdir)
-  _ = setup.source
+  recorded = workdir_lib.recorded_schema(workdir)
+  setup = setup_lib.make(settings, recorded, workdir)
+  data_report.log(settings.data, setup.data, setup.model)
   setup_lib.check_batch_size(setup)
   _check_best(setup)
   for hook in hooks:
@@ -181,22 +183,6 @@ def batches_from(setup: setup_lib.Setup, first: int) -> batch_iterator.Batches:
     faults=setup.settings.faults,
     sharding=sharding.of_batch(setup.mesh),
   )
-
-
-def _recorded(workdir: str) -> run_schema.RunSchema | None:
-  """Returns the schema of the run to resume; None if there is none."""
-  if not checkpoints_lib.steps(workdir):
-    return None  # A run that has no checkpoint starts from the beginning.
-  recorded = run_schema.read(workdir)
-  if recorded is None:
-    _log.warning(
-      '%s has checkpoints, but no %s, because an older version wrote it. The'
-      ' file is now written from the data. It cannot be checked that labels'
-      ' mean the same classes as before.',
-      workdir,
-      run_schema.FILE,
-    )
-  return recorded
 
 
 def _check_best(setup: setup_lib.Setup) -> None:

@@ -52,11 +52,27 @@ def test_equal_real_clips_are_shown_once(clips):
   assert labels(html) == ['a', 'b', 'real', 'real'] * 3
 
 
-def test_clips_of_a_seed_are_side_by_side(clips):
+def test_clips_with_the_same_noise_are_side_by_side(clips):
   late = {key: x[1:] for key, x in clips.items()}
   html = clips_lib.rows(['a', 'b'], [clips, late], [8, 8])
   rows = html.split('<figure>')[1:]
   assert [row.count('<canvas') for row in rows] == [2, 3, 3]
+  other = clips | {'seed': clips['seed'] + 1}
+  html = clips_lib.rows(['a', 'b'], [clips, other], [8, 8])
+  assert html.count('<figure>') == 6
+
+
+def test_captions_state_the_number_of_a_clip_and_its_seed(clips):
+  html = clips_lib.rows(['a'], [clips], [8])
+  captions = re.findall(r'<figcaption.*?</b>(.*?)</figcaption>', html)
+  assert captions == [f' clip {i} of seed 7' for i in range(3)]
+
+
+def test_a_real_clip_of_another_class_is_not_shown(clips):
+  some = clips | {'has_real': np.array([True, False, True])}
+  html = clips_lib.rows(['a'], [some], [8])
+  rows = html.split('<figure>')[1:]
+  assert [row.count('title="real"') for row in rows] == [1, 0, 1]
 
 
 def test_large_clips_are_compressed(clips, monkeypatch):

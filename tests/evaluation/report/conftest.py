@@ -66,7 +66,9 @@ def clips():
     'generated': video[:3],
     'real': video[3:],
     'title': np.array(['up', 'down', NASTY]),
-    'seed': np.arange(3),
+    'has_real': np.ones(3, bool),
+    'clip': np.arange(3),
+    'seed': np.full(3, 7),
   }
 
 

@@ -7,6 +7,7 @@ a frame that fills the memory. Everything that goes wrong raises `ClipError`.
 from collections.abc import Iterator
 import contextlib
 import io
+import logging
 import os
 import threading
 
@@ -14,6 +15,8 @@ import av
 import numpy as np
 
 from vgen_jax.core import faults
+
+_log = logging.getLogger(__name__)
 
 MAX_PIXELS = 2**25  # Per frame; 8K television has fewer, 7680 x 4320.
 # Only these demuxers of FFmpeg are used. Others, such as those of playlists and
@@ -69,6 +72,7 @@ def opened(
       if kind == 'video':
         _limit(path, stream, max_pixels)
       stream.thread_type = 'NONE'  # Clips are short: threads cost more.
+      _warn_of_hdr(path, stream)
       yield container, stream
   except av.error.FFmpegError as error:
     raise faults.ClipError(path, f'{error.strerror}.') from error
@@ -84,6 +88,25 @@ def rgb(frame: av.VideoFrame, height: int, width: int) -> np.ndarray:
   if num_turns := round(frame.rotation / 90) % 4:
     image_hwc = np.rot90(image_hwc, num_turns)  # Both are anticlockwise.
   return image_hwc
+
+
+# Transfer characteristics of ITU-T H.273 for a high dynamic range.
+_HDR = {16: 'PQ', 18: 'HLG'}
+_warned: set[str] = set()  # Transfers that were warned of.
+
+
+def _warn_of_hdr(path: str, stream: av.stream.Stream) -> None:
+  """Logs a line about the first file with a high dynamic range."""
+  transfer = _HDR.get(getattr(stream.codec_context, 'color_trc', None))
+  if transfer and transfer not in _warned:
+    _warned.add(transfer)
+    _log.warning(
+      '%s is HDR video (%s). There is no tone mapping, so the pixels of such'
+      ' files look grey and dark: white is about 150 to 190 of 255. Convert'
+      ' them to SDR if their brightness matters.',
+      path,
+      transfer,
+    )
 
 
 # A converter is slow to create, and can only be used by one thread.

@@ -22,10 +22,13 @@ class FolderSplit:
       video that cannot be read.
     class_names: Names of the first sub-folders, the same for all splits; () if
       they are not classes.
+    num_videos: {split: number of videos} of all splits; each video of a small
+      folder is in all of them.
   """
 
   segments: list[segments_lib.Segment | faults_lib.ClipError]
   class_names: tuple[str, ...]
+  num_videos: dict[str, int]
 
 
 def find(
@@ -84,7 +87,18 @@ def find(
       found = list(pool.map(segment, chosen))
   finally:  # Also what was scanned before an error or an interruption.
     cache.save({name.as_posix() for name in names})
-  return FolderSplit(found, folders.class_names(names))
+  sizes = {
+    name: len(splits.by_name(keys, 'all' if by_time else name, proportions))
+    for name in _splits(split, proportions)
+  }
+  return FolderSplit(found, folders.class_names(names), sizes)
+
+
+def _splits(split: str, proportions: Mapping[str, float]) -> list[str]:
+  """Returns the names of the splits that are not empty."""
+  if split == 'all':
+    return [split]
+  return [x for x in splits.SPLITS if x != 'all' and proportions.get(x, 1) > 0]
 
 
 def _annotation(

@@ -30,7 +30,6 @@ from vgen_jax.core import digests
 from vgen_jax.core import faults
 from vgen_jax.core import file_paths
 from vgen_jax.data.files import codecs
-from vgen_jax.data.files import containers
 
 VARIABLE = 'VGEN_CACHE'
 
@@ -101,8 +100,8 @@ class ScanCache:
     """Writes the file, if files were scanned since it was written.
 
     Args:
-      names: Names of all videos in the folder; others are removed from the
-        cache. None removes none.
+      names: Names of videos that exist; others are removed from the cache if
+        they do not exist. None removes none.
     """
     with self._lock:
       self._saved_at = time.monotonic()
@@ -111,7 +110,8 @@ class ScanCache:
       num_scanned = self.num_scanned
       if names is not None:
         for name in self._entries.keys() - set(names):
-          del self._entries[name]
+          if not (self._folder / name).exists():
+            del self._entries[name]
       lines = []
       for name, (size, mtime_ns, index) in list(self._entries.items()):
         text = index if isinstance(index, str) else _encoded(index)
@@ -178,8 +178,8 @@ def _file(folder: pathlib.Path, max_pixels: int) -> pathlib.Path | None:
 
 @functools.cache
 def _code() -> str:
-  """Returns a digest of the code that scans files."""
-  files = [pathlib.Path(module.__file__) for module in (codecs, containers)]
+  """Returns a digest of the code that scans files, all code of this folder."""
+  files = sorted(pathlib.Path(__file__).parent.glob('*.py'))
   code = [file.read_text() for file in files]
   versions = [av.__version__, str(sorted(av.library_versions.items()))]
   return digests.text('\n'.join(code + versions))

@@ -14,6 +14,7 @@ from vgen_jax.core import faults as faults_lib
 from vgen_jax.core import file_paths
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
+from vgen_jax.core.types import Contents
 from vgen_jax.core.types import PathText
 from vgen_jax.core.types import Schema
 from vgen_jax.data import clips
@@ -140,6 +141,7 @@ class VideoFolder:
       faults=faults,
     )
     self._segments = found.segments
+    self._num_videos = found.num_videos
     self._class_names = found.class_names if has_labels else ()
     self._ends_n = np.cumsum([self._num_clips(x) for x in self._segments])
 
@@ -167,6 +169,19 @@ class VideoFolder:
 
   def __len__(self) -> int:
     return int(self._ends_n[-1])
+
+  def contents(self) -> Contents:
+    """Returns the numbers of videos by split, and of clips by class."""
+    labels = [
+      self._class_names.index(segment.label)
+      for segment in self._segments
+      if self._class_names and isinstance(segment, segments.Segment)
+      for _ in range(self._num_clips(segment))
+    ]
+    counts = np.bincount(labels, minlength=len(self._class_names))
+    return Contents(
+      self._num_videos, 'videos', counts if self._class_names else None
+    )
 
   def __getitem__(self, index: int) -> Clip:
     video, number = self._video_of(index)

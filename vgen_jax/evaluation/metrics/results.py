@@ -217,8 +217,10 @@ def read_clips(
     result: Result of one of its evaluations.
 
   Returns:
-    {'generated': uint8 [n, t, h, w, c], 'real': the same, 'title': str [n],
-    'seed': int [n]}; {} if there is no such file.
+    {'generated': uint8 [n, t, h, w, c], 'real': the same, 'has_real': bool
+    [n], False where there is no real clip of the class; 'title': str [n];
+    'clip' and 'seed': int [n], the number of each clip and the seed of its
+    noise}; {} if there is no such file.
   """
   file = file_paths.read(workdir) / FOLDER / result.clips
   if not result.clips or not file.exists():

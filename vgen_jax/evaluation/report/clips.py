@@ -29,7 +29,7 @@ def rows(
 ) -> markup.Markup | None:
   """Returns rows of clips and the controls that play them; None if none.
 
-  A row has the clips of one seed, one for each run, and a real clip.
+  A row has clips of equal noise, one for each run, and a real clip.
 
   Args:
     names: Names of the runs.
@@ -44,13 +44,12 @@ def rows(
   is_exact = sum(map(len, sheets.values())) <= _MAX_BYTES
   if not is_exact:
     sheets = {key: sheet(video, exact=False) for key, video in videos.items()}
-  figures = [
-    _figure(title, seed, row, sheets) for (seed, title), row in tiles.items()
-  ]
+  figures = [_figure(key, row, sheets) for key, row in tiles.items()]
   lead = (
     'Each clip is next to a real one.'
     if len(names) == 1
-    else 'Clips of one seed are side by side, next to a real one.'
+    else 'Clips with the same number and seed are side by side, next to a real'
+    ' one.'
   )
   loss = '' if is_exact else ' Clips are compressed: colours are approximate.'
   return markup.join(
@@ -105,15 +104,17 @@ def columns(num_frames: int) -> int:
 
 # Caption of a tile, its clip, frame rate, and index of its colour.
 _Tile = tuple[str, np.ndarray, float, int | None]
+# Title, number and seed of the clips in a row.
+_Name = tuple[str, int, int]
 
 
 def _tiles(
   names: Sequence[str],
   clips: Sequence[Clips],
   frames_per_second: Sequence[float],
-) -> dict[tuple[int, str], list[_Tile]]:
-  """Returns {(seed, title): tiles}; equal real clips are shown once."""
-  rows: dict[tuple[int, str], list[_Tile]] = {}
+) -> dict[_Name, list[_Tile]]:
+  """Returns the tiles of each row; equal real clips are shown once."""
+  rows: dict[_Name, list[_Tile]] = {}
   for kind in ('generated', 'real'):
     for number, (name, found) in enumerate(zip(names, clips, strict=True)):
       if len(names) == 1:
@@ -122,13 +123,13 @@ def _tiles(
         color = number
       else:
         name, color = 'real', None
-      for video, seed, title in zip(
-        found.get(kind, ()),
-        found.get('seed', ()),
-        found.get('title', ()),
-        strict=False,
-      ):
-        row = rows.setdefault((int(seed), str(title)), [])
+      videos = found.get(kind, ())
+      has_clip = found.get('has_real', ()) if kind == 'real' else ()
+      for i, video in enumerate(videos):
+        if len(has_clip) and not has_clip[i]:
+          continue
+        title, numbers = str(found['title'][i]), (found['clip'], found['seed'])
+        row = rows.setdefault((title, *(int(x[i]) for x in numbers)), [])
         if kind == 'generated' or not any(
           tile[0] == 'real' and np.array_equal(tile[1], video) for tile in row
         ):
@@ -137,8 +138,10 @@ def _tiles(
 
 
 def _figure(
-  title: str, seed: int, row: Sequence[_Tile], sheets: Mapping[int, bytes]
+  key: _Name, row: Sequence[_Tile], sheets: Mapping[int, bytes]
 ) -> markup.Markup:
+  title, number, seed = key
+  which = f'clip {number} of seed {seed}'
   # A row of four or more clips has its own line, which it fills.
   side = (_WIDTH + _GAP) / len(row) - _GAP if len(row) > 3 else _SIDE
   tiles = [
@@ -159,10 +162,10 @@ def _figure(
       tiles,
       type='button',
       class_='tiles',
-      aria_label=f'Enlarge {title}, seed {seed}',
+      aria_label=f'Enlarge {title}, {which}',
     ),
     markup.element(
-      'figcaption', markup.element('b', title), f' seed {seed}', title=title
+      'figcaption', markup.element('b', title), f' {which}', title=title
     ),
   )
 
