@@ -18,6 +18,7 @@ from vgen_jax.config import build
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.core import digests as digests_lib
+from vgen_jax.core import modalities
 from vgen_jax.data import pipeline
 from vgen_jax.inference import hooks
 from vgen_jax.inference import sampling
@@ -93,9 +94,15 @@ def test_base_size_can_be_traced(path: pathlib.Path, clips, tmp_path):
     settings_lib.read(config_lib.replace(config, overrides))
   )
   setup_lib.check_batch_size(setup)
+  # What the model declares to use is all that it uses, and it uses all of it.
+  batch = {k: x for k, x in setup.batch.items() if k in setup.model.batch_keys}
   state, metrics = jax.eval_shape(
-    setup.pure_step(), setup.state_shapes(), setup.batch
+    setup.pure_step(), setup.state_shapes(), batch
   )
+  for key in batch.keys() & set(modalities.keys('choice', 'data')):
+    fewer = {k: x for k, x in batch.items() if k != key}
+    with pytest.raises((KeyError, ValueError), match=key):
+      jax.eval_shape(setup.pure_step(), setup.state_shapes(), fewer)
   assert jax.tree.map(np.shape, state) == jax.tree.map(
     np.shape, setup.state_shapes()
   )

@@ -141,7 +141,7 @@ def entries(
     tokenizer: Tokenizer of the source.
     caption: Caption of the clip.
     is_counted: Whether the source has counted the captions that are truncated.
-      Otherwise a line of the log tells of the first of them.
+      Otherwise the log names the first of them.
   """
   token_n, mask_n = tokenizer.encode(caption)
   # A mask without False may belong to a caption that just fits.

@@ -14,8 +14,8 @@ def make(settings: settings_lib.Settings, workdir: str) -> setup_lib.Setup:
   """Returns the setup of a run, without opening its data if possible.
 
   The model is built from the schema in the workdir. A run without this file,
-  which an older version wrote, needs its data. A line of the log says so, and
-  another one says if clips have another shape than in training.
+  which an older version wrote, needs its data. The log warns of that, and of
+  clips of another shape than in training.
 
   Args:
     settings: Settings of the run, with overrides.

@@ -102,7 +102,7 @@ class Run:
     """
     checks.at_least('num_clips', num_clips, 1)
     checks.at_least('batch_size', batch_size, 1)
-    return sampling.generate(
+    video_bthwc = sampling.generate(
       self._sampler,
       self.state,
       self._setup.mesh,
@@ -111,6 +111,8 @@ class Run:
       seed=seed,
       batch_size=min(batch_size, num_clips),
     )
+    run_setup.warn_of_shape(video_bthwc.shape[1:], self.schema.clip_shape)
+    return video_bthwc
 
   def evaluate(
     self,

@@ -73,7 +73,7 @@ def check(workdir: str, settings: settings_lib.Settings) -> None:
 def recorded_schema(workdir: str) -> run_schema.RunSchema | None:
   """Returns the schema of the run to resume; None if there is none.
 
-  A line of the log says so if the run has checkpoints and no schema.
+  The log warns of a run that has checkpoints and no schema.
 
   Raises:
     ValueError: If the file is damaged.

@@ -72,6 +72,17 @@ def source_of(folder: str, t: int = 8, **kwargs) -> dataset.TFDSVideo:
   return dataset.TFDSVideo((t, 16, 24, 3), data_dir=folder, **kwargs)
 
 
+def test_contents_by_split_and_by_class(folders, monkeypatch):
+  source = source_of(folders[KINDS[0]])
+  assert source.contents().splits == {'train': 40, 'test': 4}
+  assert list(source.contents().clips_per_class) == [20, 20]
+  assert (
+    source_of(folders[KINDS[0]], keys=()).contents().clips_per_class is None
+  )
+  monkeypatch.setattr(dataset, '_MAX_COUNTED', 39)
+  assert source.contents().clips_per_class is None
+
+
 @pytest.mark.parametrize('kind', KINDS)
 def test_a_clip_has_the_middle_frames(folders, kind):
   source = source_of(folders[kind], split='all')

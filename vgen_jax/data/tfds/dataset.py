@@ -16,6 +16,7 @@ from vgen_jax.core import faults
 from vgen_jax.core import file_paths
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
+from vgen_jax.core.types import Contents
 from vgen_jax.core.types import PathText
 from vgen_jax.core.types import Schema
 from vgen_jax.data import clips
@@ -24,6 +25,8 @@ from vgen_jax.data.files import segments
 from vgen_jax.data.tfds import adapters
 from vgen_jax.data.tfds import examples
 from vgen_jax.data.tfds import storage
+
+_MAX_COUNTED = 1000  # Examples that are parsed to count their classes.
 
 
 class TFDSVideo:
@@ -130,6 +133,18 @@ class TFDSVideo:
 
   def __len__(self) -> int:
     return len(self._records)
+
+  def contents(self) -> Contents:
+    """Returns the numbers of examples by split, and by class if there are few.
+
+    To count classes, all examples are parsed, which takes long for many.
+    """
+    counts, number = None, self.schema.num_classes
+    if number and len(self) <= _MAX_COUNTED:
+      label = self._opened.adapter.label
+      labels = np.array([self._parsed(i)[label] for i in range(len(self))], int)
+      counts = np.bincount(labels[labels >= 0], minlength=number)
+    return Contents(self._opened.num_examples, 'examples', counts)
 
   def __getitem__(self, index: int) -> Clip:
     return self._clip(index, lambda slack: slack / 2, (0.5, 0.5))

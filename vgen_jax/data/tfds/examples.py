@@ -26,6 +26,7 @@ class Examples:
     name: Name of the dataset.
     adapter: Paths of its features.
     splits: Names of its splits; () if it was not prepared.
+    num_examples: {split: number of examples}.
   """
 
   def __init__(
@@ -38,6 +39,10 @@ class Examples:
     features = builder.info.features
     self.name = builder.name
     self.splits = tuple(builder.info.splits)
+    self.num_examples = {
+      name: int(split.num_examples)
+      for name, split in builder.info.splits.items()
+    }
     self.adapter = adapters.adapter(self.name, features, paths)
     self._builder = builder
     self._features = {
