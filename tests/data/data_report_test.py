@@ -37,7 +37,8 @@ class Source:
     }
     self._clip = {'video': np.zeros(SHAPE, np.uint8)}
     self._clip |= {key: kinds[key] for key in entries}
-    self.schema = Schema(SHAPE, len(classes), tuple(classes))
+    classes = tuple(classes)
+    self.schema = Schema(SHAPE, len(classes), classes)
     self._counts = counts
 
   def __len__(self):
@@ -47,7 +48,7 @@ class Source:
     return self._clip
 
   def contents(self):
-    counts = None if self._counts is None else np.array(self._counts)
+    counts = None if self._counts is None else np.array(list(self._counts))
     return Contents({'train': 8, 'test': 2}, 'videos', counts)
 
 
