@@ -6,37 +6,35 @@ Each clip shows one moving object; the label is the direction of motion. Patches
 hold 2 x 4 x 4 x 3 = 96 numbers, fewer than the width; networks with larger
 patches do not learn to predict velocities.
 
-Sizes: `base`, for one accelerator; `S`, `B`, `L`, `XL`, as in DiT; `smoke`.
+Sizes: `base`, for one accelerator; `S`, `B`, `L`, `XL`, as in DiT; `small`,
+discs of the size of configs/demo.py, for two CPU cores; `smoke`, for tests.
 """
 
 from ml_collections import ConfigDict
 
 # Width, depth, heads: Peebles & Xie, 2022, https://arxiv.org/abs/2212.09748.
-_DIT = {
-  'base': (384, 12, 6),
-  'S': (384, 12, 6),
-  'B': (768, 12, 12),
-  'L': (1024, 24, 16),
-  'XL': (1152, 28, 16),
-  'smoke': (16, 2, 2),
-}
+_DIT = dict(base=(384, 12, 6), S=(384, 12, 6), B=(768, 12, 12))
+_DIT |= dict(L=(1024, 24, 16), XL=(1152, 28, 16))
+_DIT |= dict(small=(128, 4, 4), smoke=(16, 2, 2))
 SIZES = tuple(_DIT)
-NEEDS_ACCELERATOR = SIZES[:-1]
+NEEDS_ACCELERATOR = ('base', 'S', 'B', 'L', 'XL')
+_DISCS = dict(shape=('circle',), size=('large',), speed=('quickly',))
 
 
 def get_config(size: str = 'base') -> ConfigDict:
   """Returns the config of a run; see the docstring of this file for sizes."""
-  pick = lambda **sizes: sizes['smoke' if size == 'smoke' else 'base']
+  pick = lambda **sizes: sizes.get(size, sizes['base'])
   width, depth, heads = _DIT[size]
 
   config = ConfigDict()
   config.seed = 0
-  # t h w c
-  config.clip_shape = pick(base=(16, 64, 64, 3), smoke=(4, 16, 16, 3))
-  config.batch_size = pick(base=64, smoke=8)  # Clips, over all devices.
-  config.num_steps = pick(base=50_000, smoke=4)
+  shape = pick(base=(16, 64, 64), small=(8, 16, 16), smoke=(4, 16, 16))
+  config.clip_shape = (*shape, 3)  # t h w c
+  config.batch_size = pick(base=64, small=16, smoke=8)  # Over all devices.
+  config.num_steps = pick(base=50_000, small=2_000, smoke=4)
 
   config.data = dict(name='synthetic.world.source.World', label='direction')
+  config.data.only = pick(base={}, small=_DISCS)
 
   config.model = dict(
     name='families.diffusion.denoising.Diffusion',
@@ -45,36 +43,38 @@ def get_config(size: str = 'base') -> ConfigDict:
       width=width,
       depth=depth,
       num_heads=heads,
-      patch_size=pick(base=(2, 4, 4), smoke=(2, 4, 4)),
-      attention='factorised',
+      patch_size=(2, 4, 4),
+      attention=pick(base='factorised', small='full'),
+      positions=pick(base='rotary', small='both'),
       remat='full' if size in ('L', 'XL') else 'none',
-      dtype=pick(base='bfloat16', smoke='float32'),
+      dtype=pick(base='bfloat16', small='float32', smoke='float32'),
     ),
-    prediction='velocity',
-    time_density=dict(name='families.diffusion.times.LogitNormal'),
+    prediction=pick(base='velocity', small='x0'),
+    weight=pick(base='unit', small='velocity'),
+    time_density=dict(
+      name='families.diffusion.times.LogitNormal',
+      mean=pick(base=0.0, small=-1.0),
+    ),
     class_dropout=0.1,
-    guidance=1.5,
+    guidance=pick(base=1.5, small=2.0),
     solver=dict(
       name='families.diffusion.solvers.Euler', num_steps=pick(base=50, smoke=2)
     ),
   )
-
+  peak, warmup = pick(base=(3e-4, 1_000), small=(0.02, 50), smoke=(3e-4, 1))
+  adamw = dict(name='adamw', b2=0.99, weight_decay=0.01)
   config.optim = dict(
-    name='adamw',
-    schedule=dict(
-      name='warmup_cosine', peak=3e-4, warmup_steps=pick(base=1_000, smoke=1)
-    ),
+    **pick(base=adamw, small=dict(name='muon', adam_ratio=0.1)),
+    schedule=dict(name='warmup_cosine', peak=peak, warmup_steps=warmup),
     clip_norm=1.0,
-    b2=0.99,
-    weight_decay=0.01,
   )
-  config.ema = dict(slow=dict(decay=0.9999, warmup=True))
+  config.ema = dict(slow=dict(decay=pick(base=0.9999, small=0.99), warmup=True))
 
   # Periods, in steps.
-  config.num_samples = pick(base=8, smoke=2)
-  config.log_every = pick(base=100, smoke=1)
-  config.sample_every = pick(base=5_000, smoke=4)
-  config.evaluate_every = pick(base=5_000, smoke=4)
+  config.num_samples = pick(base=8, small=16, smoke=2)
+  config.log_every = pick(base=100, small=50, smoke=1)
+  config.sample_every = pick(base=5_000, small=1_000, smoke=4)
+  config.evaluate_every = pick(base=5_000, small=1_000, smoke=4)
   config.evaluation = dict(num_clips=pick(base=64, smoke=4))
-  config.checkpoint_every = pick(base=5_000, smoke=2)
+  config.checkpoint_every = pick(base=5_000, small=500, smoke=2)
   return config
