@@ -1,28 +1,30 @@
-"""Flow matching with a small DiT over the latents of a tokenizer.
+"""Flow matching over the latents of a tokenizer, on a synthetic dataset.
 
-  vgen train --config=fsq_world --workdir=runs/fsq_world
-  vgen train --config=flow_latent_world --workdir=runs/flow_latent
+  vgen train --config=gaussian_world --workdir=runs/gaussian_world
+  vgen train --config=flow_latent_world --workdir=runs/flow
 
-A tokenizer maps a clip of the synthetic dataset with one moving object to
-4 x 4 x 4 latents of three numbers. Generated latents are quantized to the
-codebook before they are decoded.
+A tokenizer maps a clip of the synthetic dataset with one moving object to a
+grid of latents, and a small U-Net with attention is trained to denoise them.
+With `--config.frozen.autoencoder=runs/fsq_world`, they are the latents of
+fsq_world.py, which are quantized to the codebook before they are decoded.
 
-Sizes: `base`, for two processor cores; `smoke`, for tests.
+Sizes: `base` and `small`, which are the same, for two CPU cores; `smoke`, for
+tests.
 """
 
 from ml_collections import ConfigDict
 
-SIZES = ('base', 'smoke')
+SIZES = ('base', 'small', 'smoke')
 
 
 def get_config(size: str = 'base') -> ConfigDict:
-  """Returns the config of a run of `size` 'base' or 'smoke'."""
-  pick = lambda **sizes: sizes[size]
+  """Returns the config of a run of `size` 'base', 'small' or 'smoke'."""
+  pick = lambda **sizes: {'small': sizes['base'], **sizes}[size]
 
   config = ConfigDict()
   config.seed = 0
   config.clip_shape = pick(base=(8, 16, 16, 3), smoke=(4, 8, 8, 3))  # t h w c
-  config.batch_size = pick(base=32, smoke=8)  # Clips, over all devices.
+  config.batch_size = pick(base=16, smoke=8)  # Clips, over all devices.
   config.num_steps = pick(base=1_000, smoke=4)
 
   config.data = dict(
@@ -36,15 +38,14 @@ def get_config(size: str = 'base') -> ConfigDict:
     prior=dict(
       name='families.diffusion.denoising.Diffusion',
       denoiser=dict(
-        name='models.dit.VideoDiT',
-        width=pick(base=128, smoke=16),
-        depth=pick(base=4, smoke=2),
-        num_heads=pick(base=4, smoke=2),
-        patch_size=(1, 1, 1),
-        attention='full',
-        positions='both',
+        name='models.patch_unet.PatchUNet',
+        width=pick(base=96, smoke=16),
+        multipliers=(1,),  # All convolutions and attention on the same grid.
+        patch_size=1,
       ),
-      prediction='velocity',
+      prediction='x0',
+      weight='velocity',
+      time_density=dict(name='families.diffusion.times.LogitNormal', mean=-0.5),
       class_dropout=0.1,
       guidance=1.5,
       solver=dict(
@@ -53,7 +54,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     ),
   )
   # The tokenizer is that of this run, which must be trained first.
-  config.frozen = dict(autoencoder='runs/fsq_world')
+  config.frozen = dict(autoencoder='runs/gaussian_world')
 
   config.optim = dict(
     name='muon',
@@ -61,7 +62,6 @@ def get_config(size: str = 'base') -> ConfigDict:
       name='warmup_cosine', peak=0.02, warmup_steps=pick(base=50, smoke=1)
     ),
     adam_ratio=0.1,
-    weight_decay=0.01,
     clip_norm=1.0,
   )
   config.ema = dict(fast=dict(decay=0.99, warmup=True))
@@ -70,5 +70,5 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.num_samples = pick(base=16, smoke=2)
   config.log_every = pick(base=50, smoke=1)
   config.sample_every = pick(base=1_000, smoke=4)
-  config.checkpoint_every = pick(base=1_000, smoke=2)
+  config.checkpoint_every = pick(base=500, smoke=2)
   return config

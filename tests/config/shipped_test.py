@@ -44,7 +44,7 @@ def test_a_file_hides_nothing_and_a_path_is_not_a_name(tmp_path, monkeypatch):
     ('dmo', r"'dmo' is not one of the configs that ship .*mean 'demo'\?"),
     ('mine', r'Choose from .*dit_world.*needs its path, such as \./mine\.py'),
     ('dit_wrld:smoke', "mean 'dit_world'"),
-    ('dit_world:smok', "'base', 'S', 'B', 'L', 'XL', 'smoke'.*mean 'smoke'"),
+    ('dit_world:smok', "'L', 'XL', 'small', 'smoke'.*mean 'smoke'"),
     ('mine.py', "found by name, such as --config=demo; 'vgen configs'"),
   ],
 )

@@ -1,0 +1,1 @@
+"""Results of trained models, and a comparison of families."""

@@ -1,0 +1,81 @@
+"""Tests of the comparison of families at equal compute."""
+
+import json
+
+import pytest
+
+from experiments.zoo import equal_compute
+from vgen_jax.config import loading
+from vgen_jax.config import settings
+
+
+class Trainer:
+  """Trains nothing; a run costs 50 CPU-seconds and some for each step."""
+
+  def __init__(self, **per_step: float):
+    self.per_step = per_step
+    self.calls = []
+
+  def __call__(self, config, workdir, overrides) -> float:
+    self.calls.append((config, workdir, dict(overrides)))
+    return 50 + self.per_step[config.split(':')[0]] * overrides['num_steps']
+
+
+@pytest.mark.parametrize('family', equal_compute.FAMILIES)
+def test_all_configs_have_the_same_data(family):
+  reference = loading.load('demo')
+  for name in equal_compute.FAMILIES[family]:
+    config = loading.load(name)
+    settings.read(config)
+    assert config.clip_shape == reference.clip_shape
+    data = {**config.data.to_dict(), 'label': None}
+    assert data == {**reference.data.to_dict(), 'label': None}
+
+
+def test_a_family_gets_steps_for_its_budget(tmp_path):
+  trainer = Trainer(demo=0.5)
+  workdirs, row = equal_compute.train(
+    'patch U-Net', 3, 100.0, tmp_path, trainer
+  )
+  assert row['steps'] == '200'  # Start and compilation are not counted.
+  assert row['cpu_seconds'] == 50 + 0.5 * 200
+  assert trainer.calls[-1][1] == workdirs[-1]
+  assert trainer.calls[-1][2]['seed'] == 3
+
+
+def test_a_tokenizer_gets_half_of_the_budget_and_is_frozen(tmp_path):
+  trainer = Trainer(fsq_world=1.0, videogpt_world=0.25)
+  workdirs, row = equal_compute.train('VideoGPT', 0, 100.0, tmp_path, trainer)
+  assert row['steps'] == '50 + 200'
+  assert row['cpu_seconds'] == 100 + 50 + 50
+  tokenizers = [x for _, _, x in trainer.calls if 'frozen.autoencoder' not in x]
+  priors = [x for _, _, x in trainer.calls if 'frozen.autoencoder' in x]
+  assert len(tokenizers) == len(priors) == 3
+  assert {x['frozen.autoencoder'] for x in priors} == {str(workdirs[0])}
+
+
+@pytest.mark.parametrize(
+  ('costs', 'budget', 'message'),
+  [((9.0, 9.0), 100.0, 'must increase'), ((1.0, 501.0), 5.0, 'one step costs')],
+)
+def test_impossible_budgets_are_errors(costs, budget, message):
+  with pytest.raises(ValueError, match=message):
+    equal_compute.affordable_steps(budget, costs)
+
+
+def test_the_table_starts_with_the_best_and_skips_torn_lines(tmp_path, capsys):
+  rows = [
+    {'family': 'A', 'seed': 0, 'validity_loose': 0.25, 'coverage': 0.5},
+    {'family': 'B', 'seed': 0, 'validity_loose': 0.75},
+  ]
+  path = tmp_path / 'rows.jsonl'
+  path.write_text('\n'.join([*map(json.dumps, rows), '{"family": "C", "see']))
+  read = equal_compute.read_rows(path)
+  assert read == rows
+  assert 'left out' in capsys.readouterr().err
+  lines = equal_compute.table(read).splitlines()
+  assert lines[2].startswith('| B | 0 |')
+  assert lines[3].startswith('| A | 0 |')
+  assert '0.75' in lines[2]
+  assert '0.25' in lines[3]
+  assert len({line.count('|') for line in lines}) == 1
