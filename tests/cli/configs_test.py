@@ -18,7 +18,7 @@ def test_the_list_has_sizes_and_needs(capsys, tmp_path, monkeypatch):
   entry = text[text.index('dit_world: ') :].split('\n')[:3]
   assert entry == [
     'dit_world: Flow matching with a video DiT, on a synthetic dataset.',
-    '  sizes: base, S, B, L, XL, smoke',
+    '  sizes: base, S, B, L, XL, small, smoke',
     '  needs: an accelerator (GPU or TPU) for base, S, B, L, XL',
   ]
   assert cli.main(['configs', '--json']) == 0
