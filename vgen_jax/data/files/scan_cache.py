@@ -15,6 +15,7 @@ import fractions
 import functools
 import json
 import logging
+import math
 import os
 import pathlib
 import socket
@@ -33,7 +34,8 @@ from vgen_jax.data.files import codecs
 
 VARIABLE = 'VGEN_CACHE'
 
-_SAVE_EVERY_S = 60.0  # A scan that is stopped loses no more than this.
+_SAVE_EVERY_S = 60.0  # A scan that is killed loses about this much.
+_MOST_SAVING = 0.05  # Proportion of the time that may be spent on saving.
 _FIELDS = tuple(f.name for f in dataclasses.fields(codecs.Index))
 
 _log = logging.getLogger(__name__)
@@ -68,7 +70,7 @@ class ScanCache:
     self._max_pixels = max_pixels
     self._entries: dict[str, _Entry] = self._read()
     self._num_saved = 0
-    self._saved_at = time.monotonic()
+    self._save_at = time.monotonic() + _SAVE_EVERY_S
     self._lock = threading.Lock()
 
   def scan(self, path: pathlib.Path) -> codecs.Index:
@@ -92,7 +94,8 @@ class ScanCache:
     elif isinstance(index, str):
       index = _decoded(str(path), json.loads(index))
     self._entries[name] = (*key, index)
-    if time.monotonic() - self._saved_at > _SAVE_EVERY_S:
+    if time.monotonic() > self._save_at:
+      self._save_at = math.inf  # No other thread saves at the same time.
       self.save()
     return index
 
@@ -104,7 +107,7 @@ class ScanCache:
         they do not exist. None removes none.
     """
     with self._lock:
-      self._saved_at = time.monotonic()
+      start = time.monotonic()
       if self.file is None or self.num_scanned == self._num_saved:
         return
       num_scanned = self.num_scanned
@@ -136,6 +139,8 @@ class ScanCache:
         )
         self.file = None
       self._num_saved = num_scanned
+      now = time.monotonic()
+      self._save_at = now + max(_SAVE_EVERY_S, (now - start) / _MOST_SAVING)
 
   def _read(self) -> dict[str, _Entry]:
     """Returns the entries in the file; {} if there are none that are valid."""
@@ -195,7 +200,7 @@ def _encoded(index: codecs.Index) -> str | None:
         return None
       # Times of frames are evenly spaced, so that differences compress well.
       steps = np.diff(value, axis=0, prepend=np.zeros_like(value[:1]))
-      data = base64.b85encode(zlib.compress(steps.tobytes(), 1)).decode()
+      data = base64.b64encode(zlib.compress(steps.tobytes(), 1)).decode()
       values[name] = {'shape': value.shape, 'steps': data}
     elif isinstance(value, fractions.Fraction):
       values[name] = {'fraction': str(value)}
@@ -213,7 +218,7 @@ def _decoded(path: str, values: dict[str, Any]) -> codecs.Index:
     if isinstance(value, dict) and 'fraction' in value:
       value = fractions.Fraction(value['fraction'])
     elif isinstance(value, dict):
-      data = zlib.decompress(base64.b85decode(value['steps']))
+      data = zlib.decompress(base64.b64decode(value['steps']))
       steps = np.frombuffer(data, np.int64).reshape(value['shape'])
       value = np.cumsum(steps, axis=0)
     fields[name] = value
