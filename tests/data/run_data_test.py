@@ -48,7 +48,7 @@ def settings(**changes) -> settings_lib.Settings:
     'clip_shape': SHAPE,
     'batch_size': 2,
     'num_steps': 1,
-    'data': {'name': 'data.a.Source', 'folder': 'videos'},
+    'data': {'name': 'data.files.video_folder.VideoFolder', 'folder': 'videos'},
     'model': {},
     'optim': {},
   }
@@ -75,6 +75,24 @@ def test_data_with_a_record_is_opened_when_a_clip_is_read(opened):
   assert data[1]['video'][0, 0, 0, 0] == 1
   assert data.split == 'train'
   assert opened[0] == [1]
+
+
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
+    ({'foldr': 'x'}, r"no argument 'foldr'. Did you mean 'folder'"),
+    ({'name': 'data.files.video_folder.Folder'}, "no class 'Folder'"),
+    (
+      {'audio': {'name': 'data.files.audio.LogMel', 'bands': 2}},
+      r"config\.data\.audio: .*no argument 'bands'",
+    ),
+  ],
+)
+def test_misspelt_fields_are_errors_without_opening(opened, change, message):
+  data = settings().data | change
+  with pytest.raises(ValueError, match=message):
+    run_data.RunData(settings(data=data), RECORD, 'runs/x')
+  assert opened[0] == []
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,22 @@ def source(spec: Mapping[str, Any], clip_shape: ClipShape, **context) -> Any:
   return _build(_DATA_PACKAGES, spec, context, 'config.data')
 
 
+def check_source(spec: Mapping[str, Any], path: str = 'config.data') -> None:
+  """Checks names and arguments in the spec of a source, which is not opened.
+
+  Args:
+    spec: Spec of the source, as in `config.data`.
+    path: Path of the spec, for messages.
+
+  Raises:
+    ValueError: If a name or an argument does not exist.
+  """
+  _class_of(_DATA_PACKAGES, spec, path)
+  for key, value in spec.items():
+    if isinstance(value, Mapping) and 'name' in value:
+      check_source(value, f'{path}.{key}')
+
+
 def annotations(section: str, spec: Mapping[str, Any]) -> dict[str, Any]:
   """Returns the annotations of the arguments that a spec may have.
 
@@ -99,27 +115,12 @@ def _build(
 
   Entries of `context` are passed where the class has such parameters.
   """
-  if 'name' not in spec:
-    raise ValueError(
-      f"{path} has no 'name'; add the path of a class, 'package.file.Class'."
-    )
+  cls, parameters = _class_of(packages, spec, path)
   kwargs = {
     k: _value(v, context, f'{path}.{k}', packages)
     for k, v in spec.items()
     if k != 'name'
   }
-  cls = _resolve(packages, spec['name'], path)
-  parameters = {
-    k: p
-    for k, p in inspect.signature(cls).parameters.items()
-    if not (issubclass(cls, nn.Module) and k in ('parent', 'name'))
-  }
-  for key in kwargs:
-    if key not in parameters:
-      known = checks.hint(key, list(parameters))
-      raise ValueError(
-        f'{path}: {spec["name"]} has no argument {key!r}.{known}'
-      )
   for key, value in kwargs.items():
     is_path = 'path' in _marks(parameters[key].annotation)
     if is_path and isinstance(value, str):
@@ -133,6 +134,29 @@ def _build(
       f'{path}: {spec["name"]} also requires {missing}; add them.'
     )
   return cls(**kwargs)
+
+
+def _class_of(
+  packages: tuple[str, ...], spec: Mapping[str, Any], path: str
+) -> tuple[type, dict[str, inspect.Parameter]]:
+  """Returns the class of `spec` and its parameters, which include all keys."""
+  if 'name' not in spec:
+    raise ValueError(
+      f"{path} has no 'name'; add the path of a class, 'package.file.Class'."
+    )
+  cls = _resolve(packages, spec['name'], path)
+  parameters = {
+    k: p
+    for k, p in inspect.signature(cls).parameters.items()
+    if not (issubclass(cls, nn.Module) and k in ('parent', 'name'))
+  }
+  for key in spec:
+    if key != 'name' and key not in parameters:
+      known = checks.hint(key, list(parameters))
+      raise ValueError(
+        f'{path}: {spec["name"]} has no argument {key!r}.{known}'
+      )
+  return cls, parameters
 
 
 def _marks(annotation: Any) -> set[str]:

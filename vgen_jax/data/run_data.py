@@ -44,7 +44,8 @@ class RunData:
     self.is_recorded = recorded is not None
     if recorded is None:
       self.record = run_schema.RunSchema.of(self.source, settings.faults)
-    else:
+    else:  # Misspelt fields are errors, also if the data is not needed.
+      build.check_source(settings.data)
       self.record = recorded.with_clip_shape(settings.clip_shape)
 
   @classmethod
