@@ -165,7 +165,7 @@ def clips(workdir: pathlib.Path, num_clips: int) -> dict[str, Any]:
   begun = time.monotonic()
   video = run.sample(num_clips)  # As many as the evaluation, at a time.
   seconds = time.monotonic() - begun
-  rate = run.source.schema.frames_per_second
+  rate = run.schema.frames_per_second
   shown = video[:_NUM_SHOWN]
   files = writers.save_clips(workdir / 'samples', str(run.step), shown, rate)
   return {
