@@ -14,6 +14,7 @@ import pytest
 from vgen_jax.core import faults
 from vgen_jax.data import encoded
 from vgen_jax.data import host_shards
+from vgen_jax.data import identity
 from vgen_jax.data import pipeline
 from vgen_jax.data.prepare import encodings
 from vgen_jax.synthetic.digits import source as digits
@@ -40,6 +41,8 @@ MANIFEST = encoded.Manifest(
   split='train',
   clip_shape=CLIP_SHAPE,
   schema=dataclasses.asdict(SOURCE.schema),
+  identity=identity.of(SOURCE).plain(),
+  num_codes=4096,
 )
 
 
@@ -96,8 +99,8 @@ def test_each_clip_has_its_codes_and_its_other_entries(whole):
 def test_shards_are_small(whole):
   sizes = [len(x) for x in contents(whole).values()]
   record = encodings.record_dtype(MANIFEST, SOURCE[0])
-  assert record.itemsize == 4 * 2 + SOURCE[0]['label'].nbytes
-  assert sum(sizes) < 23 * record.itemsize + 5 * 256 + 1024
+  assert record.itemsize == 4 * 2 + SOURCE[0]['label'].nbytes + 4
+  assert sum(sizes) < 23 * record.itemsize + 5 * 256 + 1536
 
 
 def test_batches_are_those_of_the_source(whole):
@@ -235,7 +238,12 @@ def test_a_broken_manifest_is_an_error(tmp_path):
 
 def test_latents_that_overflow_are_an_error(tmp_path):
   manifest = dataclasses.replace(
-    MANIFEST, kind='latents', shape=(1, 1, 1, 3), dtype='float16', num_clips=3
+    MANIFEST,
+    kind='latents',
+    shape=(1, 1, 1, 3),
+    dtype='float16',
+    num_clips=3,
+    num_codes=0,
   )
   latents = lambda video: np.full((len(video), 1, 1, 1, 3), 1 / 3, np.float32)
   write(tmp_path, encode=latents, manifest=manifest)

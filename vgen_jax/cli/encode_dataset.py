@@ -24,6 +24,7 @@ from vgen_jax.core import checks
 from vgen_jax.core import digests
 from vgen_jax.core import file_paths
 from vgen_jax.data import encoded
+from vgen_jax.data import identity
 from vgen_jax.data import pipeline
 from vgen_jax.data.prepare import encodings
 from vgen_jax.families.base import VideoModel
@@ -60,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
     split=split,
     clip_shape=tuple(config.clip_shape),
     schema=dataclasses.asdict(source.schema),
+    identity=identity.of(source).plain(),
   )
   folder = file_paths.local(args.out) / manifest.key
   devices = jax.local_device_count()
@@ -163,7 +165,7 @@ def _source(
 def _stored(
   model: VideoModel, clip_shape: tuple[int, ...], dtype: str
 ) -> dict[str, Any]:
-  """Returns kind, shape and dtype of the codes or latents of a clip."""
+  """Returns the fields of a manifest about the codes or latents of a clip."""
   if 'reconstruct' not in model.supported_tasks:
     raise ValueError(
       f'--workdir contains a run of {type(model).__name__}, which has no'
@@ -172,6 +174,8 @@ def _stored(
   shape = tuple(model.autoencoder.latent_shape(clip_shape))
   num_codes = model.apply({}, method=lambda model: model.autoencoder.num_codes)
   if not num_codes:
-    return {'kind': 'latents', 'shape': shape, 'dtype': dtype}
+    latents = {'kind': 'latents', 'shape': shape, 'dtype': dtype}
+    return latents | {'num_codes': 0}
   smallest = np.min_scalar_type(num_codes - 1).name
-  return {'kind': 'codes', 'shape': shape[:3], 'dtype': smallest}
+  codes = {'kind': 'codes', 'shape': shape[:3], 'dtype': smallest}
+  return codes | {'num_codes': num_codes}

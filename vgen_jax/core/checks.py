@@ -9,6 +9,13 @@ from collections.abc import Iterable, Sequence
 import difflib
 
 
+class NotApplicableError(ValueError):
+  """Something that was asked for does not apply to this model or these clips.
+
+  Whoever asks for everything that applies catches it, and no other error.
+  """
+
+
 def one_of(name: str, value: object, allowed: Iterable[object]) -> None:
   """Raises ValueError unless `value` is one of `allowed`.
 

@@ -3,8 +3,10 @@
 All are based on SHA-256. They are stored in files, so they must never change.
 """
 
+import functools
 import hashlib
 import os
+import pathlib
 from typing import Any
 
 import jax
@@ -14,6 +16,12 @@ import numpy as np
 def text(content: str, num_digits: int = 16) -> str:
   """Returns the first hexadecimal digits of the SHA-256 of a text."""
   return hashlib.sha256(content.encode()).hexdigest()[:num_digits]
+
+
+def file(path: os.PathLike) -> str:
+  """Returns 16 hexadecimal digits that identify the content of a file."""
+  with open(path, 'rb') as opened:
+    return hashlib.file_digest(opened, 'sha256').hexdigest()[:16]
 
 
 def tree(arrays: Any) -> str:
@@ -29,6 +37,27 @@ def tree(arrays: Any) -> str:
     name, array = jax.tree_util.keystr(path), np.asarray(array)
     sha.update(f'{name} {array.dtype.str} {array.shape}'.encode())
     sha.update(np.ascontiguousarray(array).view(np.uint8).data)
+  return sha.hexdigest()[:16]
+
+
+@functools.cache
+def code(*folders: str) -> str:
+  """Returns 16 hexadecimal digits that identify source code of vgen_jax.
+
+  Results that are stored and used again depend on the code that computed them,
+  so this digest is a part of their identity.
+
+  Args:
+    *folders: Folders in `vgen_jax` whose Python files count, such as 'data';
+      the whole package if there are none.
+  """
+  root = pathlib.Path(__file__).parents[1]
+  sha = hashlib.sha256()
+  for folder in sorted(folders) or ['.']:
+    for file in sorted((root / folder).rglob('*.py')):
+      content = file.read_bytes()
+      name = file.relative_to(root).as_posix()
+      sha.update(f'{name} {len(content)}\n'.encode() + content)
   return sha.hexdigest()[:16]
 
 

@@ -36,9 +36,10 @@ def to_uint8(video: np.ndarray) -> np.ndarray:
 
   Args:
     video: Float array of any shape, on the host. Values outside [-1, 1] are
-      clipped, and NaN becomes 0 (black).
+      clipped. The first axis of a batch counts clips.
 
   Raises:
+    FloatingPointError: If a value is NaN or infinite, which is no color.
     TypeError: If `video` is not a float array.
   """
   video = np.asarray(video)
@@ -47,8 +48,22 @@ def to_uint8(video: np.ndarray) -> np.ndarray:
       f'The video has dtype {video.dtype}; pixels to convert to uint8 must be'
       ' floats in [-1, 1]. Leave out the conversion if they are uint8 already.'
     )
-  level = np.clip(np.rint((video + 1) * 127.5), 0, 255)
-  return np.nan_to_num(level, nan=0.0).astype(np.uint8)
+  if num := num_not_finite(video):
+    raise FloatingPointError(
+      f'{num} of {len(video)} clips have pixels that are NaN or infinite, which'
+      ' are no colors.'
+    )
+  return np.clip(np.rint((video + 1) * 127.5), 0, 255).astype(np.uint8)
+
+
+def num_not_finite(video: np.ndarray) -> int:
+  """Returns how many clips have a value that is NaN or infinite.
+
+  Args:
+    video: Float array on the host; its first axis counts clips.
+  """
+  is_finite = np.isfinite(video).reshape(len(video), -1).all(-1)
+  return int((~is_finite).sum())
 
 
 def luma(video: np.ndarray) -> np.ndarray:

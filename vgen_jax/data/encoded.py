@@ -3,9 +3,11 @@
 `vgen data encode` writes them. A folder belongs to one tokenizer and one
 dataset, and its name is a digest of both. For each split it has a folder with
 
-  manifest.json   the contents of the shards and their origin (`Manifest`)
+  manifest.json   the contents of the shards and their origin (`Manifest`),
+                  with a digest
   00000.npy, ...  structured arrays with a row per clip: its codes or latents,
-                  and the other entries of the clip, such as its label
+                  the other entries of the clip, such as its label, and a
+                  checksum (data/encoded_rows.py)
 
 The stored clips are those of `source[i]`, without the random windows, crops and
 flips of `source.random_view`. If a training needs these, let the model encode
@@ -15,6 +17,7 @@ clips in each step.
 import dataclasses
 import functools
 import json
+import logging
 import pathlib
 from typing import Any, Self
 
@@ -30,10 +33,17 @@ from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Contents
 from vgen_jax.core.types import PathText
 from vgen_jax.core.types import Schema
+from vgen_jax.data import encoded_rows
+from vgen_jax.data import identity as identity_lib
 from vgen_jax.data import pipeline
 
 MANIFEST = 'manifest.json'
 KINDS = ('codes', 'latents')  # Keys of a Batch.
+_REPEAT = (
+  'repeat the vgen data encode command that wrote it, which writes it again.'
+)
+
+_log = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +64,9 @@ class Manifest:
     split: Split of the source.
     clip_shape: (t, h, w, c) of the clips that were encoded.
     schema: Schema of the source, as a dict.
+    identity: Identity of the data that was encoded, as a dict
+      (data/identity.py).
+    num_codes: Size of the codebook; 0 for latents.
   """
 
   kind: str
@@ -69,18 +82,25 @@ class Manifest:
   split: str
   clip_shape: ClipShape
   schema: dict[str, Any]
+  identity: dict[str, Any]
+  num_codes: int
 
   @classmethod
   def read(cls, folder: pathlib.Path) -> Self:
     """Returns the manifest in the folder of a split.
 
     Raises:
-      ValueError: If the file is not a manifest.
+      ValueError: If the file is not a manifest, or is damaged.
     """
     file = folder / MANIFEST
     try:
-      return cls(**settings.plain(json.loads(file.read_text())))
-    except (TypeError, ValueError) as error:
+      content = settings.plain(json.loads(file.read_text()))
+      digest = content.pop('digest', '')
+      found = cls(**content)
+      if digest != found.digest:
+        raise ValueError('it is damaged: its digest is that of another content')
+      return found
+    except (AttributeError, TypeError, ValueError) as error:
       raise ValueError(
         f'{file} is not a manifest of encoded clips ({error}). Remove {folder},'
         ' and create it again with vgen data encode.'
@@ -88,11 +108,21 @@ class Manifest:
 
   def to_json(self) -> str:
     """Returns the content of the file."""
-    return json.dumps(dataclasses.asdict(self), indent=2) + '\n'
+    content = dataclasses.asdict(self) | {'digest': self.digest}
+    return json.dumps(content, indent=2) + '\n'
+
+  @property
+  def digest(self) -> str:
+    """Digest of all fields."""
+    return digests.text(json.dumps(dataclasses.asdict(self), sort_keys=True))
 
   @property
   def key(self) -> str:
-    """12 hexadecimal digits that identify tokenizer, data and precision."""
+    """12 hexadecimal digits that identify tokenizer, data and precision.
+
+    They do not depend on the identity of the files, which differs by split;
+    that is compared when a split is written or its clips are shown.
+    """
     origin = [self.tokenizer, self.autoencoder, self.data, self.clip_shape]
     text = json.dumps([*origin, self.kind, self.dtype], sort_keys=True)
     return digests.text(text, 12)
@@ -164,21 +194,52 @@ class Encoded:
         ' its vgen data encode command, which will write the others.'
       )
     self._faults = faults
+    self._sizes = encoded_rows.sizes(self.schema, self.manifest.num_codes)
     self._shards: dict[int, np.ndarray] = {}
 
   @property
   def schema(self) -> Schema:
     return Schema(**self.manifest.schema)
 
+  @property
+  def splits(self) -> tuple[str, ...]:
+    """Names of the splits that are encoded."""
+    found = self._folder.parent.glob(f'*/{MANIFEST}')
+    return tuple(sorted(path.parent.name for path in found))
+
+  def files(self) -> dict[str, pathlib.Path]:
+    """Returns the files of the split, {name: path}."""
+    shards = map(file_name, range(self.manifest.num_shards))
+    return {name: self._folder / name for name in (MANIFEST, *shards)}
+
   @functools.cached_property
   def original(self) -> pipeline.Source:
-    """Source of the clips that were encoded, with pixels."""
-    return build.source(
+    """Source of the clips that were encoded, with pixels.
+
+    Raises:
+      ValueError: If its files are not those that were encoded.
+    """
+    source = build.source(
       self.manifest.data,
       self.manifest.clip_shape,
       split=self.manifest.split,
       faults=self._faults,
     )
+    now, then = identity_lib.of(source).plain(), self.manifest.identity
+    if now['content'] != then['content']:
+      raise ValueError(
+        f'The clips of {self._folder} were encoded from {then["num_files"]}'
+        f' files; config.data now has {now["num_files"]}, with other names or'
+        ' sizes. Remove that folder and encode the clips again with vgen data'
+        ' encode.'
+      )
+    if now['times'] != then['times']:
+      _log.warning(
+        'The files from which %s was encoded were changed or copied since. If'
+        ' their content is another, encode the clips again.',
+        self._folder,
+      )
+    return source
 
   def __len__(self) -> int:
     return self.manifest.num_clips
@@ -202,9 +263,16 @@ class Encoded:
       raise IndexError(f'Clip {index} of {len(self)} does not exist.')
     shard, row = divmod(index, self.manifest.shard_clips)
     record = self._records(shard)[row]
-    clip = {key: np.array(record[key]) for key in record.dtype.names}
-    if 'codes' in clip:
-      clip['codes'] = clip['codes'].astype(np.int32)
+    file = str(self._folder / file_name(shard))
+    if not encoded_rows.is_intact(record, index):
+      raise faults_lib.ClipError(
+        file,
+        f'clip {index} in it is damaged: its checksum is that of another'
+        f' content; {_REPEAT}',
+      )
+    clip = encoded_rows.clip(record)
+    if fault := encoded_rows.fault(clip, self._sizes):
+      raise faults_lib.ClipError(file, f'{fault} in clip {index}; {_REPEAT}')
     return clip
 
   def __getstate__(self) -> dict[str, Any]:
@@ -215,11 +283,9 @@ class Encoded:
     if shard not in self._shards:
       file = self._folder / file_name(shard)
       count = len(self.manifest.clips(shard))
-      if (records := read_shard(file, count)) is None:
+      if (records := encoded_rows.read_shard(file, count)) is None:
         raise faults_lib.ClipError(
-          str(file),
-          f'it is not a shard of {count} clips; repeat the vgen data encode'
-          ' command that wrote it, which writes it again.',
+          str(file), f'it is not a shard of {count} clips; {_REPEAT}'
         )
       self._shards[shard] = records
     return self._shards[shard]
@@ -228,12 +294,3 @@ class Encoded:
 def file_name(shard: int) -> str:
   """Returns the name of the file of a shard."""
   return f'{shard:05}.npy'
-
-
-def read_shard(file: pathlib.Path, num_clips: int) -> np.ndarray | None:
-  """Returns a shard, mapped into memory; None if it is missing or broken."""
-  try:
-    records = np.load(file, mmap_mode='r')
-  except (OSError, ValueError, EOFError):
-    return None
-  return records if records.shape == (num_clips,) else None

@@ -35,7 +35,8 @@ class Source(Protocol):
   A source may also have `random_view(index, rng) -> Clip`, which returns a
   random view of example `index` (window, crop, flip) with random numbers from
   `rng`, a `np.random.Generator`. Training then uses it instead of
-  `__getitem__`.
+  `__getitem__`. It may have `splits`, the names of its splits that have clips,
+  and `files() -> {name: path}`, the files that its clips depend on.
 
   Attributes:
     schema: Properties that all clips have in common.

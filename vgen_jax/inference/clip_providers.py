@@ -199,6 +199,7 @@ class ClipProviders:
     rows = np.minimum(np.arange(-(-num // shards) * shards), num - 1)
     video = jax.device_put(truth[rows], sharding.of_batch(self._setup.mesh))
     video, codes = jax.device_get(self._reconstruct(state, video))
+    sampling.check_finite(video[:num], 'reconstructed')
     found = {**clips, 'truth': truth, 'video': pixels.to_uint8(video[:num])}
     return found if codes is None else found | {'codes': codes[:num]}
 

@@ -50,13 +50,18 @@ class SampleClips(hooks.Hook):
       self._run.clips(step, self._clips(state))
 
   def _clips(self, state: TrainState) -> np.ndarray:
-    """Returns float32 `[b, t, h, w, c]` in [-1, 1]."""
+    """Returns float32 `[b, t, h, w, c]` in [-1, 1].
+
+    Raises:
+      FloatingPointError: If values are NaN or infinite.
+    """
     setup = self._run.setup
     num = setup.settings.num_samples
     key_b = sampling.clip_keys(setup.settings.seed, num)
     condition = sampling.conditions(setup.model, setup.source, num)
     samples = self._sample(state, key_b, condition)
     video_bthwc = np.asarray(jax.device_get(samples))
+    sampling.check_finite(video_bthwc)
     if 'known_video' in condition:
       known_bthwc = condition['known_video']
       video_bthwc = np.concatenate([known_bthwc, video_bthwc], axis=2)

@@ -97,11 +97,10 @@ def other_split(
     Source of the split; None if the data has no splits or the config sets one.
 
   Raises:
-    ValueError: If the data has no split of this name, or the split has other
-      classes or widths than the training clips.
+    ValueError: If the data has no split of this name, it cannot be read, or it
+      has other classes or widths than the training clips.
   """
-  parameters = inspect.signature(type(source)).parameters
-  if 'split' not in parameters or 'split' in settings.data:
+  if not has_splits(settings, source):
     return None
   found = build.source(
     settings.data,
@@ -118,6 +117,14 @@ def other_split(
   return found
 
 
+def has_splits(
+  settings: settings_lib.Settings, source: pipeline.Source
+) -> bool:
+  """Returns whether `other_split` can return another split of the data."""
+  parameters = inspect.signature(type(source)).parameters
+  return 'split' in parameters and 'split' not in settings.data
+
+
 def comparison_split(
   setup: setup_lib.Setup, split: str
 ) -> tuple[pipeline.Source, str]:
@@ -129,18 +136,16 @@ def comparison_split(
       training data otherwise.
 
   Raises:
-    ValueError: If the data has no split of this name.
+    ValueError: If the data has no split of this name, or it cannot be read.
   """
   settings, source = setup.settings, setup.source
   training = source, settings.data.get('split', 'train')
   if split == training[1]:
     return training
-  try:
-    found = other_split(settings, source, split or 'validation')
-  except ValueError:
-    if split:
-      raise
-    return training  # The data has no other split.
+  known = getattr(source, 'splits', ('validation',))
+  if not split and 'validation' not in known:
+    return training
+  found = other_split(settings, source, split or 'validation')
   if found is None and split:
     own = settings.data.get('split', 'no splits')
     raise ValueError(

@@ -25,7 +25,7 @@ from vgen_jax.inference import real_clips
 from vgen_jax.inference import run_setup
 from vgen_jax.inference import sampling
 from vgen_jax.inference import validation
-from vgen_jax.runtime import checkpoints
+from vgen_jax.runtime import checkpoint_parts
 from vgen_jax.training import setup as setup_lib
 from vgen_jax.training.state import TrainState
 
@@ -270,7 +270,7 @@ def load(
     'stats': shapes.stats,
     'rng': shapes.rng,
   }
-  found = checkpoints.read(
+  found = checkpoint_parts.read(
     workdir, {k: v for k, v in wanted.items() if v != {}}, step
   )
   state = TrainState(**({'ema': {}, 'stats': {}} | found), opt={}, guard={})

@@ -31,7 +31,8 @@ def make_sampler(model: VideoModel, average: str, mesh: Mesh) -> Sampler:
   """Returns the function `(state, key_b, condition) -> video_bthwc`, jitted.
 
   Clips are split among devices if their number allows it. All processes receive
-  all clips, float32 in [-1, 1].
+  all clips, float32 in [-1, 1]. Values that are infinite before they are
+  clipped are NaN, so that `check_finite` finds them.
 
   Args:
     model: Model to sample from.
@@ -44,8 +45,11 @@ def make_sampler(model: VideoModel, average: str, mesh: Mesh) -> Sampler:
       key_b, condition = jax.lax.with_sharding_constraint(
         (key_b, condition), sharding.of_batch(mesh)
       )
-    return model.apply(
-      state.variables(average), key_b, condition, method='sample'
+    video_bthwc = model.apply(
+      state.variables(average), key_b, condition, method='sample_unclipped'
+    )
+    return jnp.where(
+      jnp.isfinite(video_bthwc), video_bthwc.clip(-1, 1), jnp.nan
     )
 
   return jax.jit(sample, out_shardings=NamedSharding(mesh, P()))
@@ -77,18 +81,38 @@ def generate(
     seed: Seed of the noise.
     batch_size: Number of clips to generate at a time; it is rounded up to a
       multiple of the number of batch shards.
+
+  Raises:
+    FloatingPointError: If clips have values that are NaN or infinite; the
+      message states how many.
   """
   shards = sharding.num_batch_shards(mesh)
   batch_size = -(-batch_size // shards) * shards
-  parts = []
+  parts, num_wrong = [], 0
   for first in range(0, len(number_b), batch_size):
     # The last batch is filled with copies, so that all have the same shape.
     rows = np.minimum(first + np.arange(batch_size), len(number_b) - 1)
     part = {key: np.asarray(x)[rows] for key, x in condition.items()}
     # The sampler shards the keys: some devices may belong to other hosts.
     key_b = _keys(seed, number_b[rows])
-    parts.append(pixels.to_uint8(jax.device_get(sample(state, key_b, part))))
-  return np.concatenate(parts)[: len(number_b)]
+    video_bthwc = np.asarray(jax.device_get(sample(state, key_b, part)))
+    video_bthwc = video_bthwc[: len(number_b) - first]
+    num_wrong += pixels.num_not_finite(video_bthwc)
+    if not num_wrong:  # Otherwise the others are only counted.
+      parts.append(pixels.to_uint8(video_bthwc))
+  _check_none(num_wrong, len(number_b), 'generated')
+  return np.concatenate(parts)
+
+
+def check_finite(video_bthwc: np.ndarray, kind: str = 'generated') -> None:
+  """Raises FloatingPointError if clips of a model have NaN or infinite values.
+
+  Args:
+    video_bthwc: Clips of the model as floats, on the host.
+    kind: What the clips are, for the message.
+  """
+  num_wrong = pixels.num_not_finite(video_bthwc)
+  _check_none(num_wrong, len(video_bthwc), kind)
 
 
 def conditions(
@@ -183,6 +207,17 @@ def _from_clips(
       known_t[None, :, None, None, None], (*video_bthwc.shape[:4], 1)
     )
   return condition
+
+
+def _check_none(num_wrong: int, num_clips: int, kind: str) -> None:
+  """Raises FloatingPointError if some clips are not numbers."""
+  if num_wrong:
+    raise FloatingPointError(
+      f'{num_wrong} of {num_clips} {kind} clips have pixels that are NaN or'
+      ' infinite; none was saved. Use less guidance (model.guidance), another'
+      ' solver, or float32 (dtype of the network); if the clips of earlier'
+      ' checkpoints are finite, the training has diverged.'
+    )
 
 
 def _keys(seed: int, number_b: np.ndarray) -> Array:

@@ -64,7 +64,7 @@ def fvd(
   """
   key, method = _lookup('protocol of FVD', name, FVD)
   if frames < i3d.MIN_FRAMES:
-    raise ValueError(
+    raise checks.NotApplicableError(
       f'FVD was requested for clips of {frames} frames; I3D needs'
       f' {i3d.MIN_FRAMES} or more. Use longer clips, or FID of frames.'
     )

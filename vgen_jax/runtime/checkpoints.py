@@ -11,13 +11,12 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from vgen_jax.core import file_paths
+from vgen_jax.runtime import damage
 from vgen_jax.runtime import mismatch
-from vgen_jax.runtime import sharding
 
 _log = logging.getLogger(__name__)
 
 PyTree = Any
-_ITEM = 'default'  # Orbax's name of the folder with the arrays of a step.
 
 
 class Checkpoints:
@@ -39,7 +38,7 @@ class Checkpoints:
       best: Metric whose best checkpoint is kept, too; '' for none. The lowest
         value is best; with a '-' in front of the name, the highest.
     """
-    self.folder = _folder(workdir)
+    self.folder = folder_of(workdir)
     self._best = best.removeprefix('-')
     policies = [preservation_policy.LatestN(keep)]
     best_fn = None
@@ -77,16 +76,33 @@ class Checkpoints:
 
     Raises:
       ValueError: If the tree of the checkpoint differs (the message names the
-        first difference), or the checkpoint cannot be read.
+        first difference), the checkpoint cannot be read, or its values are not
+        those that were saved (the message names the first array, and the
+        checkpoints that are intact).
     """
     step = self.latest_step()
     if step is None:
       return state
     try:
-      mismatch.check_same_tree(
-        self._manager.item_metadata(step), state, self._at(step)
-      )
-      return self._manager.restore(step, args=ocp.args.StandardRestore(state))
+      return self._restored(step, state)
+    except mismatch.MismatchError:
+      raise
+    except ValueError as error:
+      raise ValueError(f'{error}{self._remedy(step, state)}') from error
+
+  def _restored(self, step: int, state: PyTree) -> PyTree:
+    """Returns a checkpoint after all checks.
+
+    Raises:
+      MismatchError: If its tree differs.
+      ValueError: If it cannot be read or is damaged.
+    """
+    try:
+      metadata = self._manager.item_metadata(step)
+      if getattr(metadata, 'tree', metadata) is None:
+        raise ValueError('The metadata of its arrays is missing.')
+      mismatch.check_same_tree(metadata, state, self._at(step))
+      found = self._manager.restore(step, args=ocp.args.StandardRestore(state))
     except mismatch.MismatchError:
       raise
     except Exception as error:
@@ -95,7 +111,11 @@ class Checkpoints:
           f'{self._at(step)} belongs to a run with another optimizer. Use the'
           ' config.json of that workdir, or another workdir.'
         ) from error
-      raise ValueError(self._unreadable(step, error)) from error
+      raise ValueError(
+        f'The checkpoint {self._at(step)} cannot be read: {first_line(error)}'
+      ) from error
+    damage.check(self.folder / str(step), found)
+    return found
 
   def save(
     self, step: int, state: PyTree, metrics: Mapping[str, float]
@@ -125,7 +145,11 @@ class Checkpoints:
       kept = {self._best: value} if math.isfinite(value) else {}
     try:
       self._manager.save(
-        step, args=ocp.args.StandardSave(state), metrics=kept, force=True
+        step,
+        args=ocp.args.StandardSave(state),
+        metrics=kept,
+        custom_metadata=damage.metadata(state),
+        force=True,
       )
       self._manager.check_for_errors()
     except Exception as error:
@@ -159,110 +183,47 @@ class Checkpoints:
     )
     return (
       f'A checkpoint could not be written to {self.folder}:'
-      f' {_first_line(error)} The checkpoints of steps {complete} are complete.'
+      f' {first_line(error)} The checkpoints of steps {complete} are complete.'
       ' Free some disk space, then repeat the command to resume.'
     )
 
-  def _unreadable(self, step: int, error: Exception) -> str:
+  def _remedy(self, step: int, state: PyTree) -> str:
+    """Returns what to do about a checkpoint that cannot be used."""
+
+    def is_intact(other: int) -> bool:
+      try:
+        self._restored(other, state)
+      except ValueError:
+        return False
+      return True
+
     older = [s for s in self._manager.all_steps() if s < step]
+    if jax.process_count() == 1:  # An error may be that of one process only.
+      older = [s for s in older if is_intact(s)]
     first = f'step {max(older)}' if older else 'the start'
     return (
-      f'The checkpoint {self._at(step)} cannot be read: {_first_line(error)}'
-      f' Delete that folder to resume from {first}.'
+      f' Older checkpoints that are intact: {older or "none"}. Delete'
+      f' {self._at(step)} to resume from {first}.'
     )
 
 
 def steps(workdir: str) -> list[int]:
   """Returns the steps of all complete checkpoints of a workdir, sorted."""
-  folder = _folder(workdir)
+  folder = folder_of(workdir)
   if not folder.exists():
     return []
   return sorted(ocp.utils.checkpoint_steps(folder))
 
 
-def tree(workdir: str) -> dict[str, Any]:
-  """Returns the tree of the latest checkpoint, {'params': {...}, ...}.
-
-  Its leaves are Orbax's metadata of the arrays; an empty dict is a leaf, too.
-
-  Raises:
-    ValueError: If there is no checkpoint, or it cannot be read.
-  """
-  at = _item(workdir, None)
-  try:
-    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-      metadata = checkpointer.metadata(at)
-  except Exception as error:
-    raise ValueError(f'{at} cannot be read: {_first_line(error)}') from error
-  return dict(metadata.item_metadata.tree)
-
-
-def read(workdir: str, wanted: Any, step: int | None = None) -> Any:
-  """Returns a part of a checkpoint, for example without the optimizer.
-
-  Args:
-    workdir: Local or gs:// directory of the run.
-    wanted: Subtree of the state, {'params': {...}, ...}, of shapes with
-      shardings.
-    step: Step of the checkpoint; None reads the latest.
-
-  Raises:
-    ValueError: If there is no such checkpoint, or it lacks a wanted array.
-  """
-  at = _item(workdir, step)
-  try:
-    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-      found = checkpointer.restore(
-        at,
-        args=ocp.args.PyTreeRestore(
-          item=wanted,
-          restore_args=ocp.checkpoint_utils.construct_restore_args(wanted),
-          partial_restore=True,
-        ),
-      )
-  except Exception as error:
-    raise ValueError(
-      f'{at} does not have the arrays that its config.json describes, or cannot'
-      f' be read: {_first_line(error)}'
-    ) from error
-  lacking = [  # Orbax returns the shapes of arrays that it does not find.
-    sharding.path_name(path)
-    for path, leaf in jax.tree_util.tree_leaves_with_path(found)
-    if isinstance(leaf, jax.ShapeDtypeStruct)
-  ]
-  if lacking:
-    raise mismatch.MismatchError(
-      f'{at} has no {lacking[0]}, which this config needs ({len(lacking)}'
-      ' arrays are missing); the run there has another model. Name another'
-      ' workdir.'
-    )
-  return found
-
-
-def _item(workdir: str, step: int | None) -> epath.Path:
-  """Returns the folder of the arrays of a checkpoint; None is the latest step.
-
-  Raises:
-    ValueError: If there is no such checkpoint.
-  """
-  known = steps(workdir)
-  if not known or (step is not None and step not in known):
-    asked = 'no checkpoint' if step is None else f'no checkpoint of step {step}'
-    raise ValueError(
-      f'{workdir} has {asked}; it has checkpoints of steps {known}. Train'
-      ' first, or name another workdir.'
-    )
-  return _folder(workdir) / str(known[-1] if step is None else step) / _ITEM
-
-
-def _folder(workdir: str) -> epath.Path:
+def folder_of(workdir: str) -> epath.Path:
+  """Returns the folder of the checkpoints of a workdir."""
   path = file_paths.read(workdir)
   if '://' not in workdir:  # `resolve` would make a bucket a local folder.
     path = path.resolve()
   return path / 'checkpoints'
 
 
-def _first_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
   """Returns the original cause of an error in one line."""
   while error.__cause__ is not None:
     error = error.__cause__

@@ -181,9 +181,10 @@ def to_rgb(video_bthwc: Any) -> np.ndarray:
 
   Args:
     video_bthwc: Clips as uint8 or as floats in [-1, 1]; other values are
-      clipped, and NaN becomes black.
+      clipped.
 
   Raises:
+    FloatingPointError: If values are NaN or infinite.
     ValueError: If the rank is not 5, or there are neither 1 nor 3 channels.
   """
   video_bthwc = np.asarray(video_bthwc)

@@ -34,6 +34,7 @@ class SyntheticDataset(abc.ABC):
       sound.
     min_frames: Fewest frames of a clip.
     min_side: Shortest side of a frame, in pixels.
+    splits: Names of all splits.
   """
 
   class_names: tuple[str, ...] = ()
@@ -41,6 +42,7 @@ class SyntheticDataset(abc.ABC):
   audio_bands: int = 0
   min_frames: int = 4
   min_side: int = 12
+  splits: tuple[str, ...] = SPLITS
 
   def __init__(
     self,

@@ -16,7 +16,7 @@ from vgen_jax.core import digests
 from vgen_jax.core import file_paths
 from vgen_jax.data import encoded
 from vgen_jax.data import pipeline
-from vgen_jax.runtime import checkpoints
+from vgen_jax.runtime import checkpoint_parts
 from vgen_jax.training.state import TrainState
 
 TOKENIZER = 'autoencoder'  # The part that encodes clips.
@@ -95,7 +95,7 @@ def restore(
       lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding),
       wanted,
     )
-    found = checkpoints.read(workdir, shapes)
+    found = checkpoint_parts.read(workdir, shapes)
     own = found['params'] if average == 'params' else found['ema'][average]
     stats = {
       kind: {**parts, **found.get('stats', {}).get(kind, {})}
@@ -189,7 +189,7 @@ def _average(part: str, workdir: str, settings: settings_lib.Settings) -> str:
   Raises:
     ValueError: If the run has no such part.
   """
-  held = checkpoints.tree(workdir)
+  held = checkpoint_parts.tree(workdir)
   if part not in held['params']:
     raise ValueError(
       f'config.frozen.{part} is {workdir!r}, whose model,'

@@ -10,6 +10,7 @@ from vgen_jax.evaluation import evaluator
 from vgen_jax.evaluation import metrics as metrics_package
 from vgen_jax.evaluation.metrics import base
 from vgen_jax.evaluation.metrics import registry
+from vgen_jax.pretrained import protocols
 from vgen_jax.synthetic.digits import source as digits
 from vgen_jax.synthetic.world import source as world
 
@@ -210,3 +211,16 @@ def test_two_metrics_of_one_name_are_an_error(tmp_path, monkeypatch):
       registry.available()
   finally:
     sys.modules.pop('vgen_jax.evaluation.metrics.toy_twice', None)
+
+
+def test_all_leaves_out_only_what_does_not_apply(monkeypatch):
+  """A fault in a metric that applies, such as of its weights, is an error."""
+
+  def broken(*args, **kwargs):
+    raise ValueError('The file of weights is damaged.')
+
+  monkeypatch.setattr(protocols, 'fvd', broken)
+  with pytest.raises(ValueError, match='file of weights is damaged'):
+    registry.build([registry.ALL], inputs())
+  metrics, _ = registry.build([registry.ALL], inputs(sources=(base.PREDICTED,)))
+  assert {metric.name for metric in metrics} == {'prediction'}

@@ -59,3 +59,22 @@ def test_log_likelihood():
   np.testing.assert_allclose(
     token_sampling.log_likelihood(logits, codes), np.log([[0.4, 0.3]]), 1e-6
   )
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+@pytest.mark.parametrize('temperature', [0.0, 1.0])
+def test_logits_that_are_not_numbers_give_no_code(value, temperature):
+  logits = jnp.stack([LOGITS, LOGITS.at[2].set(value), LOGITS])
+  key_b = jax.random.split(jax.random.key(0), 3)
+  for kwargs in ({}, {'top_k': 2}, {'top_p': 0.5}):
+    kept = token_sampling.filtered(logits, temperature, **kwargs)
+    codes = token_sampling.sample(key_b, kept)
+    assert codes.tolist()[1] == token_sampling.NOT_A_CODE
+    assert min(codes[0], codes[2]) >= 0
+
+
+def test_impossible_codes_are_no_fault():
+  logits = jnp.full((1, 4), -jnp.inf).at[0, 3].set(0)
+  key_b = jax.random.split(jax.random.key(0), 1)
+  found = token_sampling.sample(key_b, token_sampling.filtered(logits))
+  assert found.tolist() == [3]

@@ -1,11 +1,13 @@
 """The segments of videos in a folder that belong to a split."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent import futures
 import dataclasses
 import pathlib
+from typing import Any
 
 from vgen_jax.core import faults as faults_lib
+from vgen_jax.core import file_paths
 from vgen_jax.data import splits
 from vgen_jax.data.files import annotations as annotations_lib
 from vgen_jax.data.files import folders
@@ -99,6 +101,31 @@ def _splits(split: str, proportions: Mapping[str, float]) -> list[str]:
   if split == 'all':
     return [split]
   return [x for x in splits.SPLITS if x != 'all' and proportions.get(x, 1) > 0]
+
+
+def files(
+  segments: Sequence[segments_lib.Segment | faults_lib.ClipError],
+  folder: pathlib.Path,
+  annotations: str | None,
+  text: Any,
+) -> dict[str, pathlib.Path]:
+  """Returns the files that clips depend on, {name: path}.
+
+  Args:
+    segments: Segments of the videos.
+    folder: Folder of the videos.
+    annotations: Path of their annotations, or None.
+    text: Tokenizer of captions, whose vocabulary may be a file, or None.
+  """
+  paths = [
+    pathlib.Path(
+      x.path if isinstance(x, faults_lib.ClipError) else x.index.path
+    )
+    for x in segments
+  ]
+  found = {path.relative_to(folder).as_posix(): path for path in paths}
+  tables = {'annotations': annotations, 'text': getattr(text, 'path', None)}
+  return found | {k: file_paths.local(x) for k, x in tables.items() if x}
 
 
 def _annotation(

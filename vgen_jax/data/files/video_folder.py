@@ -6,6 +6,7 @@ first folder of the path of a video is its label.
 
 from collections.abc import Sequence
 import logging
+import pathlib
 
 import numpy as np
 
@@ -131,8 +132,9 @@ class VideoFolder:
       _log.warning('%s: %s', annotations, sentence)
     self._action_width = annotations_lib.action_width(self._annotations)
     self._check_actions()
+    self._origin = file_paths.local(folder), annotations, text
     found = folder_splits.find(
-      file_paths.local(folder),
+      self._origin[0],
       split,
       {'validation': validation, 'test': test},
       self.clip_spec,
@@ -142,6 +144,7 @@ class VideoFolder:
     )
     self._segments = found.segments
     self._num_videos = found.num_videos
+    self.splits = tuple(found.num_videos)
     self._class_names = found.class_names if has_labels else ()
     self._ends_n = np.cumsum([self._num_clips(x) for x in self._segments])
 
@@ -166,6 +169,10 @@ class VideoFolder:
       action_width=self._action_width,
       audio_bands=self.audio.num_bands if self.audio else 0,
     )
+
+  def files(self) -> dict[str, pathlib.Path]:
+    """Returns the files that the clips depend on, {name: path}."""
+    return folder_splits.files(self._segments, *self._origin)
 
   def __len__(self) -> int:
     return int(self._ends_n[-1])
@@ -257,14 +264,9 @@ class VideoFolder:
   def _positions(
     self, segment: segments.Segment, start: float, frame_interval: float
   ) -> np.ndarray:
-    return clips.positions(
-      start,
-      self.clip_spec.num_frames,
-      frame_interval,
-      segment.first,
-      segment.last,
-      self.clip_spec.short,
-    )
+    num, short = self.clip_spec.num_frames, self.clip_spec.short
+    first, last = segment.first, segment.last
+    return clips.positions(start, num, frame_interval, first, last, short)
 
   def _clip(
     self,

@@ -15,12 +15,16 @@ from vgen_jax.core import atomic_files
 from vgen_jax.core import faults as faults_lib
 from vgen_jax.core import file_paths
 from vgen_jax.core.types import Clip
+from vgen_jax.core.types import Schema
 from vgen_jax.data import encoded
+from vgen_jax.data import encoded_rows
 from vgen_jax.data import host_shards
 from vgen_jax.data import pipeline
 
 _log = logging.getLogger(__name__)
 _RAISE = faults_lib.Faults()
+# Fields that may differ from those of an existing manifest.
+_UNCOMPARED = ('workdir', 'step', 'identity')
 
 # Maps video uint8 `[b, t, h, w, c]` to codes or latents `[b, ...]`.
 Encode = Callable[[np.ndarray], np.ndarray]
@@ -53,8 +57,8 @@ def write(
     host: Host that writes; None is this process.
 
   Raises:
-    ValueError: If the folder has other contents, or a latent is not finite in
-      the precision in which it is stored.
+    ValueError: If the folder has other contents, a latent is not finite in the
+      precision in which it is stored, or a code or label is out of range.
     ClipError: If a clip cannot be read and is not substituted.
   """
   host = host or host_shards.Host.current()
@@ -79,9 +83,10 @@ def write(
   )
   start, done = time.perf_counter(), 0
   with batches:
-    parts = (_records(x, manifest.kind, encode, dtype) for x in batches)
+    parts = (_records(x, manifest, encode, dtype) for x in batches)
     sizes = [len(manifest.clips(shard)) for shard in missing]
     for shard, rows in zip(missing, _regrouped(parts, sizes), strict=True):
+      encoded_rows.add_checksums(rows, manifest.clips(shard).start)
       _save(split_folder / encoded.file_name(shard), rows)
       done += len(rows)
       speed = done / (time.perf_counter() - start)
@@ -99,7 +104,7 @@ def record_dtype(manifest: encoded.Manifest, clip: Clip) -> np.dtype:
   for key, value in sorted(clip.items()):
     if key != 'video':
       fields.append((key, value.dtype, np.shape(value)))
-  return np.dtype(fields)
+  return np.dtype([*fields, encoded_rows.CHECKSUM])
 
 
 class _Subset:
@@ -126,8 +131,9 @@ def _write_manifest(
   if file.exists():
     # The location of the tokenizer may differ: it is for information only.
     existing = encoded.Manifest.read(folder)
+    _check_same_files(folder, existing, manifest, is_writer)
     for name, value in vars(existing).items():
-      if name not in ('workdir', 'step') and value != getattr(manifest, name):
+      if name not in _UNCOMPARED and value != getattr(manifest, name):
         raise ValueError(
           f'{folder} was written with {name} {value!r}, not'
           f' {getattr(manifest, name)!r}. Use the same value, or remove that'
@@ -137,28 +143,61 @@ def _write_manifest(
     atomic_files.write_text(file, manifest.to_json())
 
 
+def _check_same_files(
+  folder: pathlib.Path,
+  existing: encoded.Manifest,
+  manifest: encoded.Manifest,
+  is_writer: bool,
+) -> None:
+  """Raises ValueError if the data is not that of the existing shards.
+
+  Hosts may have copies of the data, whose times differ.
+  """
+  keys = set(manifest.identity) - (set() if is_writer else {'times'})
+  changed = [
+    key
+    for key in sorted(keys)
+    if existing.identity.get(key) != manifest.identity[key]
+  ]
+  if changed:
+    raise ValueError(
+      f'{folder} was encoded from other data or by other code: the identity of'
+      f' the data has another {changed}. Remove that folder to encode the clips'
+      ' again, or choose another --out.'
+    )
+
+
 def _is_complete(
   folder: pathlib.Path, manifest: encoded.Manifest, shard: int, dtype: np.dtype
 ) -> bool:
-  file, count = folder / encoded.file_name(shard), len(manifest.clips(shard))
-  records = encoded.read_shard(file, count)
-  return records is not None and records.dtype == dtype
+  """Returns whether a shard exists and is not damaged."""
+  file, clips = folder / encoded.file_name(shard), manifest.clips(shard)
+  records = encoded_rows.read_shard(file, len(clips))
+  if records is None or records.dtype != dtype:
+    return False
+  rows = zip(records, clips, strict=True)
+  return all(encoded_rows.is_intact(row, index) for row, index in rows)
 
 
 def _records(
-  batch: Clip, kind: str, encode: Encode, dtype: np.dtype
+  batch: Clip, manifest: encoded.Manifest, encode: Encode, dtype: np.dtype
 ) -> np.ndarray:
-  """Returns the rows of a batch."""
+  """Returns the rows of a batch, without checksums."""
+  kind = manifest.kind
   batch = {**batch, kind: encode(batch['video'])}
   records = np.empty(len(batch['video']), dtype)
   with np.errstate(over='ignore'):  # Infinity raises an error below.
-    for key in dtype.names:
+    for key in dtype.names[:-1]:
       records[key] = batch[key]
   if not np.isfinite(records[kind]).all():
     raise ValueError(
       f'A latent is not finite as {dtype[kind].base}. If that is float16, use'
       ' float32; otherwise check the tokenizer.'
     )
+  entries = {key: batch[key] for key in dtype.names[:-1]}
+  sizes = encoded_rows.sizes(Schema(**manifest.schema), manifest.num_codes)
+  if fault := encoded_rows.fault(entries, sizes):
+    raise ValueError(f'A clip cannot be stored: {fault}.')
   return records
 
 

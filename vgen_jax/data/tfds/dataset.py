@@ -7,6 +7,7 @@ clip of 16 of 300 JPEG frames takes about a twelfth of the time of all frames.
 
 from collections.abc import Callable, Mapping, Sequence
 import functools
+import pathlib
 from typing import Any
 
 import numpy as np
@@ -130,6 +131,18 @@ class TFDSVideo:
       vocabulary=self.tokenizer.vocabulary if self.tokenizer else '',
       action_width=self._opened.action_width if 'action' in self.keys else 0,
     )
+
+  @property
+  def splits(self) -> tuple[str, ...]:
+    """Names of the splits of the dataset that have an example."""
+    return self._opened.existing_splits()
+
+  def files(self) -> dict[str, pathlib.Path]:
+    """Returns the files of the dataset, {name: path}, if they are local."""
+    found = self._opened.files()
+    if path := getattr(self.tokenizer, 'path', None):
+      found['text'] = pathlib.Path(path)
+    return found
 
   def __len__(self) -> int:
     return len(self._records)

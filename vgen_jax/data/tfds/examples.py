@@ -7,6 +7,7 @@ are decoded.
 
 from collections.abc import Mapping, Sequence
 import dataclasses
+import pathlib
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,19 @@ class Examples:
         ' with file_format=array_record, or convert it: vgen data prepare'
         ' tfrecord --source=... --out=...'
       ) from error
+
+  def existing_splits(self) -> tuple[str, ...]:
+    """Returns the names of the splits that have an example."""
+    splits = self._builder.info.splits
+    return tuple(name for name in self.splits if splits[name].num_examples)
+
+  def files(self) -> dict[str, pathlib.Path]:
+    """Returns the files of the dataset, {name: path}; {} if it is remote."""
+    folder = str(self._builder.data_dir)
+    if '://' in folder:
+      return {}
+    paths = sorted(pathlib.Path(folder).rglob('*'))
+    return {path.name: path for path in paths if path.is_file()}
 
   def classes(self) -> tuple[tuple[str, ...], int]:
     """Returns the names of the classes (or ()), and their number."""

@@ -146,7 +146,7 @@ class Metric(abc.ABC):
       protocol: One of `protocols`, or `default_protocol`.
 
     Raises:
-      ValueError: If the metric does not fit the run.
+      checks.NotApplicableError: If the metric does not fit the run.
       weights.WeightsMissingError: If a network has no weights.
     """
     return cls(inputs.dataset) if cls.datasets else cls()

@@ -5,6 +5,7 @@ from typing import Self
 
 import numpy as np
 
+from vgen_jax.core import checks
 from vgen_jax.evaluation.metrics import base
 from vgen_jax.evaluation.metrics import baselines
 from vgen_jax.evaluation.metrics import frame_metrics
@@ -65,7 +66,7 @@ class Prediction(base.Metric):
   def from_inputs(cls, inputs: base.MetricInputs, protocol: str = '') -> Self:
     t = inputs.clip_shape[0]
     if not 1 <= inputs.context < t:
-      raise ValueError(
+      raise checks.NotApplicableError(
         f'config.evaluation.context is {inputs.context}; metric {cls.name!r} of'
         f' clips of {t} frames needs 1 to {t - 1} known frames.'
       )

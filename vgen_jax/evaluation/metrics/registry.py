@@ -122,7 +122,7 @@ def build(
           note=str(error),
           protocol=about,
         )
-      except ValueError:
+      except checks.NotApplicableError:
         if name != ALL:
           raise
   return metrics, missing
@@ -152,14 +152,14 @@ def _build(
 ) -> base.Metric:
   for source in variant.sources:  # Before weights are looked for.
     if source not in inputs.sources:
-      raise ValueError(f'Metric {name!r} {_NEEDS[source]}')
+      raise checks.NotApplicableError(f'Metric {name!r} {_NEEDS[source]}')
   datasets = variant.kind.datasets
   if datasets and not isinstance(inputs.dataset, datasets):
     known = ' or '.join(
       f'{cls.__module__.removeprefix("vgen_jax.")}.{cls.__name__}'
       for cls in datasets
     )
-    raise ValueError(
+    raise checks.NotApplicableError(
       f'Metric {name!r} applies to {known} only; the data is'
       f' {type(inputs.dataset).__name__}. Choose a metric for any data, such as'
       ' flicker or memorization.'

@@ -163,13 +163,16 @@ class GAN(VideoModel):
     return self.penalty_every * penalty, {'penalty': penalty}
 
   def sample(self, key_b: Array, condition: Condition) -> Array:
+    return self.sample_unclipped(key_b, condition).clip(-1, 1)
+
+  def sample_unclipped(self, key_b: Array, condition: Condition) -> Array:
     self.check_condition(condition)
     if self.num_classes and 'label' not in condition:
       condition = {**condition, 'label': self._random_labels(key_b)}
     video_bthwc = self.generator(
       random.fold_in(key_b, _GENERATE), condition, train=False
     )
-    return video_bthwc.astype(jnp.float32).clip(-1, 1)
+    return video_bthwc.astype(jnp.float32)
 
   def _generator_loss(
     self, fake: _Clips, key_b: Array, train: bool

@@ -140,6 +140,9 @@ class Autoencoding(VideoModel):
     return loss + self.bottleneck_weight * bottleneck.loss, terms
 
   def sample(self, key_b: Array, condition: Condition) -> Array:
+    return self.sample_unclipped(key_b, condition).clip(-1, 1)
+
+  def sample_unclipped(self, key_b: Array, condition: Condition) -> Array:
     """Returns reconstructions of `known_video`; `known` and keys are ignored.
 
     Raises:
@@ -153,7 +156,7 @@ class Autoencoding(VideoModel):
         ' cannot generate them: give it clips, or train a prior on its latents.'
       )
     video_bthwc, _ = self.autoencoder(condition['known_video'], train=False)
-    return video_bthwc.clip(-1, 1)
+    return video_bthwc
 
   def _distance(
     self, video_bthwc: Array, reconstructed_bthwc: Array

@@ -5,11 +5,17 @@ import jax.numpy as jnp
 
 from vgen_jax.core.types import Array
 
+# Stands for a code whose logits are NaN; autoencoders decode it to NaN.
+NOT_A_CODE = -1
+
 
 def filtered(
   logits: Array, temperature: float = 1.0, top_k: int = 0, top_p: float = 1.0
 ) -> Array:
   """Returns logits `[..., k]` with those of excluded codes set to -inf.
+
+  Logits that give no distribution, because one is NaN or the largest is
+  infinite, all become NaN.
 
   Args:
     logits: Logits of all codes, on the last axis.
@@ -24,9 +30,14 @@ def filtered(
   Reference for `top_p`: Holtzman et al., "The Curious Case of Neural Text
   Degeneration", 2019, https://arxiv.org/abs/1904.09751
   """
+  # The maximum is NaN if any is.
+  logits = jnp.where(
+    jnp.isfinite(logits.max(-1, keepdims=True)), logits, jnp.nan
+  )
   if temperature == 0:
     best = jax.nn.one_hot(logits.argmax(-1), logits.shape[-1], dtype=bool)
-    return jnp.where(best, 0.0, -jnp.inf)
+    kept = jnp.where(best, 0.0, -jnp.inf)
+    return jnp.where(jnp.isnan(logits), jnp.nan, kept)
   logits = logits / temperature
   if 0 < top_k < logits.shape[-1]:
     least = jax.lax.top_k(logits, top_k)[0][..., -1:]
@@ -43,8 +54,12 @@ def filtered(
 
 
 def sample(key_b: Array, logits: Array) -> Array:
-  """Samples int32 codes `[b, ...]` by logits `[b, ..., k]`, one key a clip."""
-  return jax.vmap(jax.random.categorical)(key_b, logits).astype(jnp.int32)
+  """Samples int32 codes `[b, ...]` by logits `[b, ..., k]`, one key a clip.
+
+  A code is NOT_A_CODE if its logits are NaN.
+  """
+  codes = jax.vmap(jax.random.categorical)(key_b, logits).astype(jnp.int32)
+  return jnp.where(jnp.isnan(logits.max(-1)), NOT_A_CODE, codes)
 
 
 def log_likelihood(logits: Array, codes: Array) -> Array:

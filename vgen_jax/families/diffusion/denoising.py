@@ -188,7 +188,9 @@ def _clip(clean_bthwc: Array, how: str) -> Array:
   if how == 'off':
     return clean_bthwc
   if how == 'static':
-    return clean_bthwc.clip(-1, 1)
+    # Clipping must not turn infinite values into valid pixels.
+    clipped_bthwc = clean_bthwc.clip(-1, 1)
+    return jnp.where(jnp.isfinite(clean_bthwc), clipped_bthwc, jnp.nan)
   size_b1111 = jnp.quantile(
     jnp.abs(clean_bthwc), _QUANTILE, axis=(1, 2, 3, 4), keepdims=True
   )

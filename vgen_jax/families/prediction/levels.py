@@ -15,6 +15,8 @@ def sample(
 ) -> Array:
   """Returns frames `[b, h, w, c]` in [-1, 1], sampled from outputs.
 
+  Values whose logits are NaN or infinite are NaN.
+
   Args:
     key_b: Keys, one for each clip.
     output_bhwp: Outputs of the network.
@@ -28,7 +30,10 @@ def sample(
     )
   else:
     level_bhwc = logits_bhwcl.argmax(-1)
-  return level_bhwc * (2 / (num_levels - 1)) - 1
+  frame_bhwc = level_bhwc * (2 / (num_levels - 1)) - 1
+  # Logits that are not numbers would give a valid level.
+  is_number_bhwc = jnp.isfinite(logits_bhwcl.max(-1))
+  return jnp.where(is_number_bhwc, frame_bhwc, jnp.nan)
 
 
 def nats(output_bthwp: Array, target_bthwc: Array, num_levels: int) -> Array:

@@ -115,6 +115,9 @@ class Recurrent(VideoModel):
     return nats, {'bits_per_dim': bits, 'bits_per_frame': bits * num_values}
 
   def sample(self, key_b: Array, condition: Condition) -> Array:
+    return self.sample_unclipped(key_b, condition).clip(-1, 1)
+
+  def sample_unclipped(self, key_b: Array, condition: Condition) -> Array:
     """Generates the next frames of each clip; see the base class.
 
     Args:
@@ -159,7 +162,7 @@ class Recurrent(VideoModel):
       known,
       video_bthwc,
       jnp.concatenate([video_bthwc[:, :1], frames_bthwc], axis=1),
-    ).clip(-1, 1)
+    )
 
   def _roll_out(
     self,

@@ -122,7 +122,10 @@ class Autoencoder(nn.Module):
     mean, std = self.moments(latent_bthwd, update=False)
     latent_bthwd = latent_bthwd * std + mean
     if self.num_codes:
-      return self.from_codes(self.bottleneck.nearest(latent_bthwd))
+      codes_bthw = self.bottleneck.nearest(latent_bthwd)
+      # A code is near to NaN, too.
+      is_number_bthw = jnp.isfinite(latent_bthwd).all(-1)
+      return self.from_codes(jnp.where(is_number_bthw, codes_bthw, -1))
     return self.decode(latent_bthwd)
 
   def codes(self, video_bthwc: Array) -> Array:
@@ -140,8 +143,15 @@ class Autoencoder(nn.Module):
     return output.codes_bthw
 
   def from_codes(self, codes_bthw: Array) -> Array:
-    """Returns the clips that codes are decoded to, `[b, t, h, w, c]`."""
-    return self.decode(self.bottleneck.lookup(codes_bthw))
+    """Returns the clips that codes are decoded to, `[b, t, h, w, c]`.
+
+    Clips with a code that does not exist are NaN, such as those of a prior that
+    could not sample one. Indexing would take another code instead.
+    """
+    video_bthwc = self.decode(self.bottleneck.lookup(codes_bthw))
+    exists_bthw = (codes_bthw >= 0) & (codes_bthw < self.num_codes)
+    exists_b = exists_bthw.all((1, 2, 3))[:, None, None, None, None]
+    return jnp.where(exists_b, video_bthwc, jnp.nan)
 
   def _standardized(self, latent_bthwd: Array) -> Array:
     mean, std = self.moments(latent_bthwd, update=False)

@@ -64,6 +64,7 @@ class MovingDigits:
     checks.at_least('config.data.num_clips', num_clips, 1)
     self.clip_shape = tuple(clip_shape)
     self.split = split
+    self.splits = tuple(_SPLITS)
     self.num_digits = num_digits
     self.num_clips = num_clips
     self.side = side

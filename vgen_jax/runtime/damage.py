@@ -1,0 +1,75 @@
+"""Digests stored with a checkpoint, and the comparison with what was read."""
+
+from collections.abc import Mapping
+import json
+import logging
+from typing import Any
+
+from etils import epath
+
+from vgen_jax.runtime import leaf_digests
+
+_log = logging.getLogger(__name__)
+_METADATA = '_CHECKPOINT_METADATA'  # Orbax's file about a step.
+_KEY = 'leaf_digests'
+
+
+class DamagedError(ValueError):
+  """A checkpoint has other values than those that were saved."""
+
+
+def metadata(state: Any) -> dict[str, dict[str, str]]:
+  """Returns the metadata to save with a state: the digest of each leaf."""
+  return {_KEY: leaf_digests.of(state)}
+
+
+def check(step_folder: epath.Path, found: Any) -> None:
+  """Raises DamagedError unless a state has the values that were saved.
+
+  A checkpoint of an earlier version has no digests. It is accepted, and a
+  warning says that it could not be checked.
+
+  Args:
+    step_folder: Folder of the checkpoint, `checkpoints/<step>`.
+    found: State that was read, or a part of it.
+
+  Raises:
+    DamagedError: If a leaf differs, or the digests are damaged.
+  """
+  stored = _stored(step_folder)
+  if stored is None:
+    _log.warning(
+      '%s has no digests, because an earlier version wrote it; it was read'
+      ' without a check for damage.',
+      step_folder,
+    )
+    return
+  own = leaf_digests.of(found)
+  wrong = [name for name in own if own[name] != stored.get(name)]
+  if wrong:
+    name = wrong[0]
+    raise DamagedError(
+      f'{step_folder} is damaged: {name} was saved as'
+      f' {stored.get(name, "nothing")} (dtype, shape, digest), and is read as'
+      f' {own[name]} ({len(wrong)} of {len(own)} arrays differ).'
+    )
+
+
+def _stored(step_folder: epath.Path) -> Mapping[str, str] | None:
+  """Returns the digests of a checkpoint; None if it was written without."""
+  try:
+    content = json.loads((step_folder / _METADATA).read_text())
+    custom = content.get('custom_metadata')
+  except (OSError, ValueError, AttributeError) as error:
+    raise DamagedError(
+      f'{step_folder} is damaged: {_METADATA} in it cannot be read'
+      f' ({type(error).__name__}: {str(error)[:100]}).'
+    ) from error
+  if not custom:
+    return None
+  stored = custom.get(_KEY) if isinstance(custom, Mapping) else None
+  if not isinstance(stored, Mapping):
+    raise DamagedError(
+      f'{step_folder} is damaged: {_METADATA} in it has no {_KEY!r}.'
+    )
+  return stored
