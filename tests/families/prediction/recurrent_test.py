@@ -9,7 +9,6 @@ import numpy as np
 import optax
 import pytest
 
-from vgen_jax.families.prediction import levels
 from vgen_jax.families.prediction import recurrent
 from vgen_jax.models import convlstm
 from vgen_jax.models import rnn
@@ -299,12 +298,3 @@ def test_actions_of_a_wrong_shape_are_errors(shape):
 def test_wrong_networks(network, message):
   with pytest.raises(ValueError, match=message):
     applied(recurrent.Recurrent(SHAPE, network), ramps(3))
-
-
-@pytest.mark.parametrize('temperature', [0.0, 1.0])
-def test_levels_of_logits_that_are_not_numbers_are_nan(temperature):
-  output = jnp.zeros((3, 1, 2, 4)).at[1, 0, 1, 2].set(jnp.nan)
-  output = output.at[2, 0, 0, 0].set(jnp.inf)
-  found = levels.sample(KEY_B, output, 4, temperature)
-  wanted = [[False, False], [False, True], [True, False]]
-  assert jnp.isnan(found)[:, 0, :, 0].tolist() == wanted
