@@ -2,14 +2,15 @@
 
 import types
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vgen_jax.config import settings as settings_lib
 from vgen_jax.families import base
 from vgen_jax.inference import hooks
 from vgen_jax.inference import sampling
+from vgen_jax.runtime import sharding
 from vgen_jax.training import state as state_lib
 
 SHAPE = (2, 3, 3, 1)
@@ -31,7 +32,7 @@ class Ramp(base.VideoModel):
 
 
 def generate(values, batch_size=4):
-  mesh = jax.make_mesh((1, 1), ('data', 'fsdp'), devices=jax.devices()[:1])
+  mesh = sharding.make_mesh(settings_lib.Mesh(data=1, fsdp=1, tensor=1))
   model = Ramp(SHAPE)
   state = state_lib.TrainState(jnp.int32(0), {}, {}, {}, {}, {}, None)
   return sampling.generate(
