@@ -1,5 +1,6 @@
 """The base class of model families, and the updates of a train step."""
 
+from collections.abc import Callable
 import dataclasses
 from typing import Any
 
@@ -17,6 +18,9 @@ from vgen_jax.core.types import Metrics
 
 # What a family can be asked for, see `VideoModel.supported_tasks`.
 TASKS = ('generate', 'predict', 'reconstruct')
+
+# `(params, stats, step) -> params`, of one player; see `Update.constraint`.
+Constraint = Callable[[Any, Any, Any], Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +41,10 @@ class Update:
     with_previous: Whether the loss uses the same parameters of other parts as
       the update before it, instead of its result: the two updates are
       simultaneous. The player's own parameters are always the latest.
+    constraint: Projection of the player's parameters after the update, such as
+      weight clipping; None for none. Its arguments are the parameters, the
+      player's statistics {collection: tree}, and the number of steps made
+      before.
   """
 
   player: str
@@ -45,6 +53,7 @@ class Update:
   times: int = 1
   with_previous: bool = False
   start: int = 0
+  constraint: Constraint | None = None
 
   def __post_init__(self):
     for field, least in (('start', 0), ('every', 1), ('times', 1)):

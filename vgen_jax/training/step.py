@@ -72,7 +72,7 @@ def make_train_step(
             accumulate,
           )
           state, terms = _apply(
-            optimizers[update.player], update.player, state, result, spike
+            optimizers[update.player], update, state, result, spike
           )
         return state, {f'{update.name}/{k}': x for k, x in terms.items()}
 
@@ -156,7 +156,7 @@ def _every_nth(batch: Batch, i: int, n: int) -> Batch:
 
 def _apply(
   optimizer: optax.GradientTransformation,
-  player: str,
+  update: Update,
   state: TrainState,
   result: gradients_lib.Gradients,
   spike: float,
@@ -167,12 +167,16 @@ def _apply(
   or its gradient norm is a spike.
   """
   loss, terms, stats, grads = result
+  player = update.player
   own_params = state.params[player]
   norm = optax.global_norm(grads)
   updates, opt = optimizer.update(grads, state.opt[player], own_params)
   finite = jnp.isfinite(loss + norm + optax.global_norm(updates))
   accepted, guard = _check_update(state.guard[player], finite, norm, spike)
   params = optax.apply_updates(own_params, updates)
+  if update.constraint:
+    own_stats = {kind: x[player] for kind, x in stats.items() if player in x}
+    params = update.constraint(params, own_stats, state.step)
   keep = lambda new, old: jax.tree.map(
     lambda a, b: jnp.where(accepted, a, b), new, old
   )

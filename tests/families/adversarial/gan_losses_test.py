@@ -75,6 +75,22 @@ def test_only_the_saturating_loss_has_no_gradient_for_a_certain_critic():
     assert slope(kind) < -0.99  # Towards "real".
 
 
+def test_relativistic_loss_compares_pairs():
+  """Values by hand; a constant added to all logits changes nothing."""
+  critic = gan_losses.critic('relativistic', REAL, FAKE)
+  assert critic == pytest.approx((LOG(0.5 - 2) + LOG(-3 + 1)) / 2)
+  generator = gan_losses.generator('relativistic', FAKE, REAL)
+  assert generator == pytest.approx((LOG(2 - 0.5) + LOG(-1 + 3)) / 2)
+  shifted = gan_losses.critic('relativistic', REAL + 5, FAKE + 5)
+  assert shifted == pytest.approx(float(critic))
+  # Pairs in another order are other pairs.
+  assert gan_losses.critic('relativistic', REAL[::-1], FAKE) != critic
+  with pytest.raises(ValueError, match='needs real_logit'):
+    gan_losses.generator('relativistic', FAKE)
+  with pytest.raises(ValueError, match=r'\(1,\) and \(2,\)'):
+    gan_losses.critic('relativistic', REAL, FAKE[:1])
+
+
 def test_logits_of_any_shape_and_dtype():
   patches = jnp.tile(REAL[:, None, None], (1, 4, 5)).astype(jnp.bfloat16)
   loss = gan_losses.critic('logistic', patches, FAKE)

@@ -6,125 +6,52 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.families.adversarial import players
 from vgen_jax.core import random
 from vgen_jax.families.adversarial import gan
 from vgen_jax.families.base import Update
 from vgen_jax.nn import spectral
 
-SHAPE = (2, 1, 1, 1)
-NOISE = {'noise': jax.random.key(7)}
-
-
-class Constant(nn.Module):
-  """Makes clips of one grey level: a parameter plus a tenth of the label."""
-
-  start: float = 0.5
-
-  @nn.compact
-  def __call__(self, key_b, condition, *, train):
-    grey = self.param('grey', nn.initializers.constant(self.start), ())
-    grey_b = jnp.full(len(key_b), grey)
-    if 'label' in condition:
-      grey_b += condition['label'] / 10
-    return jnp.broadcast_to(
-      grey_b[:, None, None, None, None], (len(key_b), *SHAPE)
-    )
-
-
-class Slope(nn.Module):
-  """The logit is a parameter times the mean grey; counts training calls."""
-
-  start: float = 2.0
-
-  @nn.compact
-  def __call__(self, video_bthwc, condition, key_b, *, train):
-    slope = self.param('slope', nn.initializers.constant(self.start), ())
-    calls = self.variable('batch_stats', 'calls', lambda: jnp.zeros(()))
-    calls.value += train
-    return slope * video_bthwc.mean(axis=(1, 2, 3, 4))[:, None]
-
-
-class Reader(nn.Module):
-  """The logit is the given label; the predicted class ten times the grey."""
-
-  sure: float = 50.0
-
-  def __call__(self, video_bthwc, condition, key_b, *, train):
-    digit_b = jnp.round(10 * video_bthwc.mean(axis=(1, 2, 3, 4)))
-    class_logit_bk = self.sure * (digit_b[:, None] == jnp.arange(4)[None])
-    label_b = condition.get('label', jnp.zeros(len(video_bthwc)))
-    return label_b.astype(jnp.float32), class_logit_bk
-
-
-def make(critic=None, **fields) -> gan.GAN:
-  generator = fields.pop('generator', Constant())
-  return gan.GAN(SHAPE, generator, critic or {'clip': Slope()}, **fields)
-
-
-def batch_of(grey_b, **more):
-  grey = jnp.asarray(grey_b, jnp.float32)[:, None, None, None, None]
-  return {'video': jnp.broadcast_to(grey, (len(grey), *SHAPE)), **more}
-
-
-def run(model, batch, player, method='loss', train=True):
-  """Returns the loss, its terms, its gradients, and the new statistics."""
-  variables = model.init({'params': jax.random.key(0), **NOISE}, batch)
-  stats = variables.get('batch_stats', {})
-
-  def loss_fn(params):
-    (loss, terms), changed = model.apply(
-      {'params': params, 'batch_stats': stats},
-      batch,
-      player=player,
-      train=train,
-      method=method,
-      rngs=NOISE,
-      mutable=['batch_stats'],
-    )
-    return loss, (terms, changed)
-
-  grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
-  (loss, (terms, changed)), grads = grad_fn(variables.get('params', {}))
-  return loss, terms, grads, changed
-
-
-def softplus(x):
-  return float(np.log1p(np.exp(x)))
-
 
 def test_losses_by_hand():
-  batch = batch_of([0.1, 0.3])  # Real: logits 0.2 and 0.6; generated: 1.
-  loss, terms, grads, _ = run(make(), batch, 'critic_clip')
-  real = (softplus(-0.2) + softplus(-0.6)) / 2
-  assert loss == pytest.approx(real + softplus(1))
+  batch = players.batch_of(
+    [0.1, 0.3]
+  )  # Real: logits 0.2 and 0.6; generated: 1.
+  loss, terms, grads, _ = players.run(players.make(), batch, 'critic_clip')
+  real = (players.softplus(-0.2) + players.softplus(-0.6)) / 2
+  assert loss == pytest.approx(real + players.softplus(1))
   assert terms['real_logit'] == pytest.approx(0.4)
   assert terms['real_accuracy'] == 1
   assert terms['fake_accuracy'] == 0
   assert grads['critic_clip']['slope'] > 0  # Generated clips are brighter.
 
-  loss, _, grads, _ = run(make(), batch, 'generator')
-  assert loss == pytest.approx(softplus(-1))
+  loss, _, grads, _ = players.run(players.make(), batch, 'generator')
+  assert loss == pytest.approx(players.softplus(-1))
   sigmoid = 1 / (1 + np.e)
   assert grads['generator']['grey'] == pytest.approx(-2 * sigmoid)
 
 
 def test_generator_loss_sums_over_critics():
-  model = make({'a': Slope(2.0), 'b': Slope(-1.0)}, loss_kind='wasserstein')
-  loss, terms, _, _ = run(model, batch_of([0.1]), 'generator')
+  model = players.make(
+    {'a': players.Slope(2.0), 'b': players.Slope(-1.0)}, loss_kind='wasserstein'
+  )
+  loss, terms, _, _ = players.run(model, players.batch_of([0.1]), 'generator')
   assert terms == {'adversarial_a': -1.0, 'adversarial_b': 0.5}
   assert loss == pytest.approx(-0.5)
-  _, terms, _, _ = run(model, batch_of([0.1]), 'critic_b')
+  _, terms, _, _ = players.run(model, players.batch_of([0.1]), 'critic_b')
   assert terms['gap'] == pytest.approx(-0.1 + 0.5)
 
 
 def test_updates():
-  two = {'a': Slope(), 'b': Slope()}
-  assert make(two).updates == (
+  two = {'a': players.Slope(), 'b': players.Slope()}
+  assert players.make(two).updates == (
     Update('critic_a'),
     Update('critic_b'),
     Update('generator'),
   )
-  lazy = make(two, penalty_kind='r1', penalty_every=4, num_critic_updates=3)
+  lazy = players.make(
+    two, penalty_kind='r1', penalty_every=4, num_critic_updates=3
+  )
   assert lazy.updates == (
     Update('critic_a', times=3),
     Update('critic_a', 'penalty', every=4),
@@ -132,7 +59,7 @@ def test_updates():
     Update('critic_b', 'penalty', every=4),
     Update('generator'),
   )
-  eager = make(penalty_kind='r1', simultaneous=True)
+  eager = players.make(penalty_kind='r1', simultaneous=True)
   assert eager.updates == (
     Update('critic_clip'),
     Update('generator', with_previous=True),
@@ -147,16 +74,16 @@ def test_updates():
 def test_lazy_penalties_have_the_weight_of_penalties_in_every_step(
   kind: str, value: float
 ):
-  batch = batch_of([0.1, 0.3])
+  batch = players.batch_of([0.1, 0.3])
   fields = dict(penalty_kind=kind, penalty_weight=3.0)
-  plain, _, _, _ = run(make(), batch, 'critic_clip')
-  eager, terms, _, _ = run(make(**fields), batch, 'critic_clip')
+  plain, _, _, _ = players.run(players.make(), batch, 'critic_clip')
+  eager, terms, _, _ = players.run(players.make(**fields), batch, 'critic_clip')
   assert terms['penalty'] == pytest.approx(3 * value, rel=1e-5)
   assert eager - plain == pytest.approx(3 * value, rel=1e-5)
 
-  model = make(**fields, penalty_every=8)
-  assert run(model, batch, 'critic_clip')[0] == pytest.approx(plain)
-  lazy, _, grads, _ = run(model, batch, 'critic_clip', 'penalty')
+  model = players.make(**fields, penalty_every=8)
+  assert players.run(model, batch, 'critic_clip')[0] == pytest.approx(plain)
+  lazy, _, grads, _ = players.run(model, batch, 'critic_clip', 'penalty')
   assert lazy == pytest.approx(8 * 3 * value, rel=1e-5)
   # The derivative of r1, slope^2 / 4, at slope 2 is 1.
   expected = {'r1': 1.0, 'r2': 1.0, 'gp': 2 * (2**0.5 - 1) * 2**-0.5}[kind]
@@ -164,9 +91,9 @@ def test_lazy_penalties_have_the_weight_of_penalties_in_every_step(
 
 
 def test_penalties_do_not_change_statistics():
-  batch = batch_of([0.1, 0.3])
-  model = make(penalty_kind='gp', penalty_every=2)
-  calls = lambda *args, **kwargs: run(model, batch, *args, **kwargs)[3][
+  batch = players.batch_of([0.1, 0.3])
+  model = players.make(penalty_kind='gp', penalty_every=2)
+  calls = lambda *args, **kwargs: players.run(model, batch, *args, **kwargs)[3][
     'batch_stats'
   ]['critic_clip']['calls']
   assert calls('critic_clip') == 2  # Real and generated clips.
@@ -184,73 +111,75 @@ def test_penalty_includes_spectral_norm():
       layer = nn.Dense(1, kernel_init=nn.initializers.constant(5.0))
       return spectral.apply(layer, x_bd, train=train)
 
-  model = make({'clip': Normed()}, penalty_kind='gp', penalty_every=2)
-  loss, _, _, changed = run(
-    model, batch_of([0.1, 0.3]), 'critic_clip', 'penalty'
+  model = players.make({'clip': Normed()}, penalty_kind='gp', penalty_every=2)
+  loss, _, _, changed = players.run(
+    model, players.batch_of([0.1, 0.3]), 'critic_clip', 'penalty'
   )
   assert loss == pytest.approx(0, abs=1e-6)
   assert changed['batch_stats']['critic_clip']
 
 
 def test_real_and_generated_clips_are_augmented_independently():
-  batch = batch_of(np.full(400, 0.5))
+  batch = players.batch_of(np.full(400, 0.5))
   fields = dict(loss_kind='wasserstein')
-  _, terms, _, _ = run(make(**fields), batch, 'critic_clip')
+  _, terms, _, _ = players.run(players.make(**fields), batch, 'critic_clip')
   assert terms['real_logit'] == terms['fake_logit'] == 1
-  model = make(**fields, augment=('brightness',))
-  _, terms, _, _ = run(model, batch, 'critic_clip')
+  model = players.make(**fields, augment=('brightness',))
+  _, terms, _, _ = players.run(model, batch, 'critic_clip')
   assert terms['real_logit'] != terms['fake_logit']
   for logit in (terms['real_logit'], terms['fake_logit']):
     assert logit != 1
     assert logit == pytest.approx(1, abs=0.1)
-  loss, _, grads, _ = run(model, batch, 'generator')
+  loss, _, grads, _ = players.run(model, batch, 'generator')
   assert loss != -1
   assert grads['generator']['grey'] == pytest.approx(-2, rel=1e-4)
 
 
 def test_parts_are_conditioned_on_labels():
   label_b = jnp.array([0, 1, 2, 3] * 10)
-  batch = batch_of(label_b / 10, label=label_b)
-  fields = dict(num_classes=4, generator=Constant(start=0.0))
+  batch = players.batch_of(label_b / 10, label=label_b)
+  fields = dict(num_classes=4, generator=players.Constant(start=0.0))
   fields['loss_kind'] = 'wasserstein'
-  model = make({'clip': Reader()}, **fields)
-  loss, terms, _, _ = run(model, batch, 'critic_clip')
+  model = players.make({'clip': players.Reader()}, **fields)
+  loss, terms, _, _ = players.run(model, batch, 'critic_clip')
   assert terms['real_logit'] == terms['fake_logit'] == 1.5
   assert terms['class_accuracy'] == 1
   assert loss == pytest.approx(0, abs=1e-5)
   # The generator depends on the label, so its clips are classified right; ...
-  loss, terms, _, _ = run(model, batch, 'generator')
+  loss, terms, _, _ = players.run(model, batch, 'generator')
   assert terms['class_accuracy_clip'] == 1
   assert terms['class_loss_clip'] == pytest.approx(0, abs=1e-5)
   # ... those of another generator are not, nor real ones with wrong labels.
-  fields['generator'] = Constant(start=0.1)
-  wrong_generator = make({'clip': Reader()}, class_weight=0.1, **fields)
-  loss, terms, _, _ = run(wrong_generator, batch, 'generator')
+  fields['generator'] = players.Constant(start=0.1)
+  wrong_generator = players.make(
+    {'clip': players.Reader()}, class_weight=0.1, **fields
+  )
+  loss, terms, _, _ = players.run(wrong_generator, batch, 'generator')
   assert terms['class_accuracy_clip'] == 0
   assert loss == pytest.approx(-1.5 + 0.1 * float(terms['class_loss_clip']))
   wrong = batch | {'label': (label_b + 1) % 4}
-  assert run(model, wrong, 'critic_clip')[1]['class_accuracy'] == 0
+  assert players.run(model, wrong, 'critic_clip')[1]['class_accuracy'] == 0
 
 
 def test_uniform_labels_of_generated_clips():
   ones = jnp.ones(40, jnp.int32)
-  batch = batch_of(ones / 10, label=ones)
-  model = make(
-    {'clip': Reader()},
+  batch = players.batch_of(ones / 10, label=ones)
+  model = players.make(
+    {'clip': players.Reader()},
     num_classes=4,
-    generator=Constant(start=0.0),
+    generator=players.Constant(start=0.0),
     loss_kind='wasserstein',
     fake_labels='uniform',
   )
-  _, terms, _, _ = run(model, batch, 'critic_clip')
+  _, terms, _, _ = players.run(model, batch, 'critic_clip')
   assert terms['real_logit'] == 1
   assert terms['fake_logit'] != 1
-  _, terms, _, _ = run(model, batch, 'generator')
+  _, terms, _, _ = players.run(model, batch, 'generator')
   assert terms['class_accuracy_clip'] == 1
 
 
 def test_samples():
-  model = make(num_classes=4, generator=Constant(start=0.0))
+  model = players.make(num_classes=4, generator=players.Constant(start=0.0))
   variables = {'params': {'generator': {'grey': jnp.zeros(())}}}
   key_b = random.keys(jax.random.key(1), jnp.arange(40))
   sample = lambda key_b, condition: model.apply(
@@ -264,7 +193,7 @@ def test_samples():
   with pytest.raises(ValueError, match='text'):
     sample(key_b, {'text': labelled})
   with pytest.raises(ValueError, match='label'):
-    make().apply(variables, key_b, {'label': labelled}, method='sample')
+    players.make().apply(variables, key_b, {'label': labelled}, method='sample')
 
 
 @pytest.mark.parametrize(
@@ -275,17 +204,26 @@ def test_samples():
     (dict(penalty_every=0), 'penalty_every is 0'),
     (dict(augment=('cutot',)), "Did you mean 'cutout'"),
     (dict(fake_labels='real'), "fake_labels is 'real'"),
+    (dict(class_source='fake'), "class_source is 'fake'"),
+    (dict(constraint_kind='clip'), "constraint_kind is 'clip'"),
+    (dict(num_context=2), 'num_context is 2'),
   ],
 )
 def test_wrong_fields(fields: dict, match: str):
   with pytest.raises(ValueError, match=match):
-    make(**fields)
+    players.make(**fields)
 
 
 def test_wrong_parts_and_batches():
   with pytest.raises(ValueError, match='critic is empty'):
-    gan.GAN(SHAPE, Constant(), {})
+    gan.GAN(players.SHAPE, players.Constant(), {})
   with pytest.raises(ValueError, match="no 'label'"):
-    run(make(num_classes=4), batch_of([0.1]), 'generator')
+    players.run(
+      players.make(num_classes=4), players.batch_of([0.1]), 'generator'
+    )
   with pytest.raises(ValueError, match='Reader classifies clips'):
-    run(make({'clip': Reader()}), batch_of([0.1]), 'generator')
+    players.run(
+      players.make({'clip': players.Reader()}),
+      players.batch_of([0.1]),
+      'generator',
+    )

@@ -7,6 +7,7 @@ train)`. It returns logits of any shape, or `(logits, class_logits_bk)`.
 """
 
 from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -16,6 +17,20 @@ from vgen_jax.core.types import Condition
 from vgen_jax.core.types import Metrics
 
 _PREFIX = 'critic_'
+
+
+class Clips(NamedTuple):
+  """Clips that a critic classifies.
+
+  Attributes:
+    video_bthwc: Clips, in [-1, 1] before augmentation.
+    condition: What the critic is conditioned on.
+    terms: Further terms of the generator's loss, {name: scalar}.
+  """
+
+  video_bthwc: Array
+  condition: Condition
+  terms: Metrics = {}  # noqa: RUF012
 
 
 def players(critic: Mapping[str, nn.Module]) -> tuple[str, ...]:
@@ -28,8 +43,12 @@ def of_player(critic: Mapping[str, nn.Module], player: str) -> nn.Module:
   return critic[player.removeprefix(_PREFIX)]
 
 
-def split(output: Array | tuple[Array, Array]) -> tuple[Array, Array | None]:
-  """Returns a critic's logits, and its logits of classes or None."""
+def split(output: Array | tuple[Array, Any]) -> tuple[Array, Any]:
+  """Returns the array of a network's output, and what comes with it or None.
+
+  With the logits of a critic come logits of classes; with the clips of a
+  generator, penalties.
+  """
   return output if isinstance(output, tuple) else (output, None)
 
 

@@ -11,13 +11,22 @@ losses are computed in float32.
 | hinge         | relu(1 - real) + relu(1 + fake)           | -fake           |
 | least_squares | (real - 1)^2 + fake^2                     | (fake - 1)^2    |
 | wasserstein   | fake - real; needs a Lipschitz constraint | -fake           |
+| relativistic  | softplus(fake - real), for each pair      | softplus(real - |
+|               |                                           | fake)           |
+
+The relativistic loss compares each generated clip with the real clip at the
+same position of the batch, so its generator also needs the real logits.
 
 References: `logistic` and `saturating`, Goodfellow et al., "Generative
 Adversarial Nets", 2014, https://arxiv.org/abs/1406.2661; `hinge`, Lim and Ye,
 "Geometric GAN", 2017, https://arxiv.org/abs/1705.02894; `least_squares`, Mao et
 al., "Least Squares Generative Adversarial Networks", 2016,
 https://arxiv.org/abs/1611.04076, without its factor 1/2; `wasserstein`,
-Arjovsky et al., "Wasserstein GAN", 2017, https://arxiv.org/abs/1701.07875.
+Arjovsky et al., "Wasserstein GAN", 2017, https://arxiv.org/abs/1701.07875;
+`relativistic`, Jolicoeur-Martineau, "The relativistic discriminator", 2018,
+https://arxiv.org/abs/1807.00734, and with R1 and R2 Huang et al., "The GAN is
+dead; long live the GAN! A Modern GAN Baseline", 2024,
+https://arxiv.org/abs/2501.05441.
 """
 
 import jax
@@ -25,8 +34,13 @@ import jax.numpy as jnp
 
 from vgen_jax.core import checks
 from vgen_jax.core.types import Array
+from vgen_jax.core.types import Metrics
+from vgen_jax.families.adversarial import critics
 
-KINDS = ('logistic', 'saturating', 'hinge', 'least_squares', 'wasserstein')
+KINDS = (
+  'logistic', 'saturating', 'hinge', 'least_squares', 'wasserstein',
+  'relativistic',
+)  # fmt: skip
 
 
 def critic(kind: str, real_logit: Array, fake_logit: Array) -> Array:
@@ -35,10 +49,11 @@ def critic(kind: str, real_logit: Array, fake_logit: Array) -> Array:
   Args:
     kind: One of KINDS.
     real_logit: Logits of real clips.
-    fake_logit: Logits of generated clips; their shape may differ.
+    fake_logit: Logits of generated clips; their shape may differ, except for
+      'relativistic'.
 
   Raises:
-    ValueError: If `kind` is not in KINDS.
+    ValueError: If `kind` is not in KINDS, or shapes differ that must not.
   """
   check(kind)
   real, fake = _float(real_logit), _float(fake_logit)
@@ -51,13 +66,33 @@ def critic(kind: str, real_logit: Array, fake_logit: Array) -> Array:
       return jnp.square(real - 1).mean() + jnp.square(fake).mean()
     case 'wasserstein':
       return fake.mean() - real.mean()
+    case 'relativistic':
+      return jax.nn.softplus(_difference(fake, real)).mean()
 
 
-def generator(kind: str, fake_logit: Array) -> Array:
-  """Returns the generator's loss, a scalar; arguments as in `critic`."""
+def generator(
+  kind: str, fake_logit: Array, real_logit: Array | None = None
+) -> Array:
+  """Returns the generator's loss, a scalar; arguments as in `critic`.
+
+  Args:
+    kind: One of KINDS.
+    fake_logit: Logits of generated clips.
+    real_logit: Logits of real clips; only if `needs_real(kind)`.
+
+  Raises:
+    ValueError: If `kind` is not in KINDS, or real logits are needed and missing
+      or of another shape.
+  """
   check(kind)
   fake = _float(fake_logit)
   match kind:
+    case 'relativistic':
+      if real_logit is None:
+        raise ValueError(
+          "The generator's loss of kind 'relativistic' needs real_logit."
+        )
+      return jax.nn.softplus(_difference(_float(real_logit), fake)).mean()
     case 'logistic':
       return jax.nn.softplus(-fake).mean()
     case 'saturating':  # log(1 - D) has no slope where the critic is certain.
@@ -68,14 +103,37 @@ def generator(kind: str, fake_logit: Array) -> Array:
       return jnp.square(fake - 1).mean()
 
 
+def needs_real(kind: str) -> bool:
+  """Returns whether the generator's loss depends on real logits, too."""
+  check(kind)
+  return kind == 'relativistic'
+
+
 def boundary(kind: str) -> float | None:
   """Returns the logit between "generated" and "real"; None if there is none.
 
-  Wasserstein critics are defined up to a constant, so only differences between
-  their logits are meaningful.
+  Wasserstein and relativistic critics are defined up to a constant, so only
+  differences between their logits are meaningful.
   """
   check(kind)
-  return {'least_squares': 0.5, 'wasserstein': None}.get(kind, 0.0)
+  if kind in ('wasserstein', 'relativistic'):
+    return None
+  return 0.5 if kind == 'least_squares' else 0.0
+
+
+def logit_terms(kind: str, real_logit: Array, fake_logit: Array) -> Metrics:
+  """Returns mean logits and the critic's accuracies, for logs.
+
+  Without a boundary the difference of the means, 'gap', stands for accuracies.
+  """
+  terms = critics.mean_logits(real_logit, fake_logit)
+  limit = boundary(kind)
+  if limit is None:
+    return terms | {'gap': terms['real_logit'] - terms['fake_logit']}
+  return terms | {
+    'real_accuracy': (real_logit > limit).mean(),
+    'fake_accuracy': (fake_logit < limit).mean(),
+  }
 
 
 def classification(class_logit_bk: Array, label_b: Array) -> Array:
@@ -87,6 +145,15 @@ def classification(class_logit_bk: Array, label_b: Array) -> Array:
 def check(kind: str) -> None:
   """Raises ValueError if `kind` is not in KINDS."""
   checks.one_of('loss_kind', kind, KINDS)
+
+
+def _difference(one: Array, other: Array) -> Array:
+  if one.shape != other.shape:
+    raise ValueError(
+      f'Logits have the shapes {one.shape} and {other.shape}; the relativistic'
+      ' loss compares real and generated clips in pairs, so they must be equal.'
+    )
+  return one - other
 
 
 def _float(x: Array) -> Array:

@@ -13,6 +13,9 @@ import jax.numpy as jnp
 from vgen_jax.core import random
 from vgen_jax.core.types import Array
 
+# Penalties that a GAN can name; 'r1+r2' is the sum of both.
+KINDS = ('none', 'r1', 'r2', 'r1+r2', 'gp')
+
 Score = Callable[[Array], Array]
 
 

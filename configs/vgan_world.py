@@ -1,0 +1,71 @@
+"""VGAN on a synthetic dataset, conditioned on the direction of motion.
+
+  vgen train --config=configs/vgan_world.py --workdir=runs/vgan
+
+Sizes: `base`, for one accelerator; `small`, for a CPU in about 15 minutes;
+`smoke`, for tests; `paper`, with the layers and the optimizer of the paper, for
+comparison.
+"""
+
+from ml_collections import ConfigDict
+
+SIZES = ('base', 'paper', 'small', 'smoke')
+
+
+def get_config(size: str = 'base') -> ConfigDict:
+  """Returns the config of a run of a `size` in SIZES."""
+  pick = lambda **sizes: {'paper': sizes['base'], **sizes}[size]
+  width = pick(base=64, small=32, smoke=4)
+  kernel_init = pick(
+    base='lecun', small='lecun', smoke='lecun', paper='normal_0.01'
+  )
+
+  config = ConfigDict()
+  config.seed = 0
+  config.clip_shape = pick(  # t h w c
+    base=(16, 32, 32, 3),
+    small=(8, 16, 16, 3),
+    smoke=(4, 8, 8, 3),
+    paper=(32, 64, 64, 3),
+  )
+  config.batch_size = pick(base=64, small=32, smoke=8)  # Over all devices.
+  config.num_steps = pick(base=20_000, small=2_000, smoke=4)
+
+  config.data = dict(name='synthetic.world.source.World', label='direction')
+
+  config.model = dict(
+    name='families.adversarial.gan.GAN',
+    generator=dict(
+      name='models.vgan.Generator',
+      width=width,
+      latent_width=pick(base=100, small=32, smoke=4),
+      kernel_init=kernel_init,
+    ),
+    critic=dict(
+      clip=dict(
+        name='models.conv_critic.ConvCritic',
+        width=width,
+        norm='batch',
+        conditioning='concat',
+        kernel_init=kernel_init,
+      ),
+    ),
+  )
+
+  config.optim = dict(
+    name='adam',
+    schedule=dict(
+      name='constant',
+      peak=pick(base=2e-4, small=5e-4, smoke=5e-4),
+    ),
+    b1=0.5,
+    b2=0.999,
+  )
+  config.ema = dict(slow=dict(decay=0.999, warmup=True))
+
+  # Periods, in steps.
+  config.num_samples = pick(base=16, small=16, smoke=2)
+  config.log_every = pick(base=100, small=100, smoke=1)
+  config.sample_every = pick(base=2_000, small=500, smoke=4)
+  config.checkpoint_every = pick(base=2_000, small=500, smoke=2)
+  return config

@@ -1,0 +1,90 @@
+"""Tests of further objectives and conditions of gan.py."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.families.adversarial import players
+from vgen_jax.core import random
+
+
+def test_relativistic_generator_is_compared_with_real_clips():
+  batch = players.batch_of([0.1, 0.3])  # Real logits 0.2 and 0.6; generated: 1.
+  model = players.make(loss_kind='relativistic')
+  loss, terms, _, _ = players.run(model, batch, 'critic_clip')
+  assert loss == pytest.approx(
+    (players.softplus(0.8) + players.softplus(0.4)) / 2
+  )
+  assert terms['gap'] == pytest.approx(0.4 - 1)
+  loss, _, grads, _ = players.run(model, batch, 'generator')
+  assert loss == pytest.approx(
+    (players.softplus(-0.8) + players.softplus(-0.4)) / 2
+  )
+  assert grads['generator']['grey'] < 0
+  with pytest.raises(ValueError, match=r'set model\.fake_labels'):
+    players.make(loss_kind='relativistic', num_classes=4, fake_labels='uniform')
+
+
+def test_r1_and_r2_are_added():
+  batch = players.batch_of([0.1, 0.3])
+  value = lambda kind: players.run(
+    players.make({'clip': players.Squared()}, penalty_kind=kind),
+    batch,
+    'critic_clip',
+  )[1]['penalty']
+  assert value('r1') > 0
+  assert value('r2') > value('r1')  # Generated clips are brighter.
+  assert value('r1+r2') == pytest.approx(float(value('r1') + value('r2')))
+
+
+def test_classes_that_only_the_generator_knows():
+  """The critic learns to classify generated clips; data has no labels."""
+  model = players.make(
+    {'clip': players.Reader()},
+    num_classes=4,
+    generator=players.Constant(start=0.0),
+    loss_kind='wasserstein',
+    class_source='generated',
+  )
+  _, terms, _, _ = players.run(
+    model, players.batch_of(np.full(40, 0.9)), 'critic_clip'
+  )
+  assert terms['class_accuracy'] == 1
+  assert terms['real_logit'] == 0  # Real clips have no label.
+  assert 1 < terms['fake_logit'] < 2  # Generated ones have random labels.
+  # On real clips the classifier would be wrong.
+  labels = jnp.ones(40, jnp.int32)
+  model = model.clone(class_source='real')
+  batch = players.batch_of(np.full(40, 0.9), label=labels)
+  _, terms, _, _ = players.run(model, batch, 'critic_clip')
+  assert terms['class_accuracy'] == 0
+
+
+def test_known_frames_condition_the_generator():
+  model = players.make(
+    generator=players.Continued(), num_context=1, context_weight=10.0
+  )
+  assert model.condition_keys == ('known_video', 'known')
+  assert model.num_known == 1
+  assert model.supported_tasks == ('generate', 'predict')
+  video = players.batch_of([0.1, 0.3])['video'].at[:, 1:].set(9.0)
+  loss, terms, _, _ = players.run(model, {'video': video}, 'generator')
+  # The generator adds 0.5 to the first frame that it is given, and sees no
+  # other frame.
+  assert terms['context'] == pytest.approx(0.5)
+  assert terms['shift'] == pytest.approx(0.25)
+  adversarial = (players.softplus(-1.2) + players.softplus(-1.6)) / 2
+  assert loss == pytest.approx(adversarial + 10 * 0.5 + 0.25)
+  _, critic_terms, _, _ = players.run(model, {'video': video}, 'critic_clip')
+  assert 'context' not in critic_terms
+
+  params = {'params': {'generator': {'shift': jnp.array(0.5)}}}
+  known = jnp.zeros((2, *players.SHAPE[:3], 1), bool).at[:, 0].set(True)
+  keys = random.keys(jax.random.key(1), jnp.arange(2))
+  condition = {'known_video': video, 'known': known}
+  clips = model.apply(params, keys, condition, method='sample')
+  np.testing.assert_allclose(clips[:, 0, 0, 0, 0], [0.1, 0.3])
+  np.testing.assert_allclose(clips[:, 1, 0, 0, 0], [0.6, 0.8])
+  with pytest.raises(ValueError, match="no 'known_video'"):
+    model.apply(params, keys, {}, method='sample')

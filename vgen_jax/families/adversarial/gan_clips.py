@@ -1,0 +1,153 @@
+"""The clips that the critics of a GAN compare, and their conditions."""
+
+from collections.abc import Mapping
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from vgen_jax.core import checks
+from vgen_jax.core import random
+from vgen_jax.core.types import Array
+from vgen_jax.core.types import Batch
+from vgen_jax.core.types import Condition
+from vgen_jax.families.adversarial import augment
+from vgen_jax.families.adversarial import critics
+from vgen_jax.families.base import VideoModel
+
+# Purposes of a clip's key.
+GENERATE, CRITIC, LABEL, AUGMENT_REAL, AUGMENT_FAKE, INTERPOLATE = range(6)
+
+_FAKE_LABELS = ('batch', 'uniform')
+_CLASS_SOURCES = ('real', 'generated')
+
+
+class GANClips(VideoModel):
+  """Real and generated clips with their conditions, for a GAN.
+
+  With `num_context`, the generator continues clips: `condition['known_video']`
+  has the first `num_context` frames, `[b, num_context, h, w, c]`, and the
+  critics compare whole clips.
+
+  Attributes:
+    generator: `(key_b, condition, *, train) -> video_bthwc`, in [-1, 1], or
+      `(video_bthwc, {name: penalty_b})` with terms to add to its own loss.
+    critic: Networks `(video_bthwc, condition, key_b, *, train) -> logits`, of
+      any shape; a positive logit means "real". The critic under key 'image' is
+      player 'critic_image'.
+    num_classes: Number of labels that the parts are conditioned on, as
+      `condition['label']`; 0 for unconditional parts.
+    augment: Names of `augment.POLICIES`, applied to all inputs of critics.
+    fake_labels: Where the labels of generated clips come from during training:
+      'batch', those of the real clips; 'uniform', random. `sample` without a
+      label takes uniform random ones.
+    class_source: Clips on which a critic learns to classify: 'real', by their
+      labels; 'generated', by the random labels that they were generated from.
+      The second needs no labels of data: classes are whatever the critic can
+      tell apart (Chen et al., "InfoGAN", 2016,
+      https://arxiv.org/abs/1606.03657).
+    num_context: Number of first frames of a clip that the generator is given;
+      0 for a generator of whole clips.
+  """
+
+  generator: nn.Module
+  critic: Mapping[str, nn.Module]
+  num_classes: int = 0
+  augment: tuple[str, ...] = ()
+  fake_labels: str = 'batch'
+  class_source: str = 'real'
+  num_context: int = 0
+
+  def __post_init__(self):
+    super().__post_init__()
+    augment.check(self.augment)
+    if not self.critic:
+      raise ValueError(
+        "model.critic is empty; a GAN needs one critic or more, as {'image':"
+        ' network}.'
+      )
+    checks.one_of('model.fake_labels', self.fake_labels, _FAKE_LABELS)
+    checks.one_of('model.class_source', self.class_source, _CLASS_SOURCES)
+    checks.in_range(
+      'model.num_context', self.num_context, 0, self.clip_shape[0] - 1
+    )
+
+  @property
+  def condition_keys(self) -> tuple[str, ...]:
+    label = ('label',) if self.num_classes else ()
+    return (*label, 'known_video', 'known') if self.num_context else label
+
+  @property
+  def num_known(self) -> int:
+    return self.num_context
+
+  @property
+  def supported_tasks(self) -> tuple[str, ...]:
+    return ('generate', 'predict') if self.num_context else ('generate',)
+
+  def real_clips(self, batch: Batch, key_b: Array) -> critics.Clips:
+    """Returns the batch's clips, augmented."""
+    video_bthwc = augment.augment(
+      random.fold_in(key_b, AUGMENT_REAL), batch['video'], self.augment
+    )
+    return critics.Clips(video_bthwc, self._condition(batch))
+
+  def fake_clips(
+    self, batch: Batch, key_b: Array, train: bool
+  ) -> critics.Clips:
+    """Returns one generated clip for each real clip, augmented.
+
+    Its terms are the means of the generator's own penalties, and the error of
+    the known frames as 'context'.
+    """
+    condition = self._condition(batch)
+    if self.has_random_labels:
+      condition = {**condition, 'label': self.random_labels(key_b)}
+    video_bthwc, penalties = critics.split(
+      self.generator(random.fold_in(key_b, GENERATE), condition, train=train)
+    )
+    terms = {name: x.mean() for name, x in (penalties or {}).items()}
+    if self.num_context:
+      error_bthwc = (
+        video_bthwc[:, : self.num_context] - condition['known_video']
+      )
+      terms['context'] = jnp.abs(error_bthwc).mean()
+    video_bthwc = augment.augment(
+      random.fold_in(key_b, AUGMENT_FAKE), video_bthwc, self.augment
+    )
+    return critics.Clips(video_bthwc, condition, terms)
+
+  def _condition(self, batch: Batch) -> Condition:
+    """Returns what the real clips of a batch are conditioned on."""
+    condition = self.known_frames({'known_video': batch['video']})
+    if self.num_classes and self.class_source == 'real':
+      if 'label' not in batch:
+        raise ValueError(
+          "The batch has no 'label', but model.num_classes of this GAN is"
+          f' {self.num_classes}; train on a source with labels, or set it to 0.'
+        )
+      condition['label'] = batch['label']
+    return condition
+
+  def known_frames(self, condition: Condition) -> Condition:
+    """Returns {'known_video': the first frames}; {} without `num_context`."""
+    if not self.num_context:
+      return {}
+    if 'known_video' not in condition:
+      raise ValueError(
+        f"condition has no 'known_video', but model.num_context of this GAN is"
+        f' {self.num_context}; give it clips whose first frames are known.'
+      )
+    return {'known_video': condition['known_video'][:, : self.num_context]}
+
+  @property
+  def has_random_labels(self) -> bool:
+    """Whether generated clips have random labels in training."""
+    random_labels = self.fake_labels == 'uniform'
+    return bool(self.num_classes) and (
+      random_labels or self.class_source == 'generated'
+    )
+
+  def random_labels(self, key_b: Array) -> Array:
+    sample = lambda key: jax.random.randint(key, (), 0, self.num_classes)
+    return jax.vmap(sample)(random.fold_in(key_b, LABEL))
