@@ -27,10 +27,10 @@ demo: $(STAMP)
 	$(BIN)/vgen demo $(DEMO_FLAGS)
 
 test: lint
-	$(BIN)/python -m pytest -n $(WORKERS) --durations=10 $(TEST_FLAGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=10 $(TEST_FLAGS)
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) --durations=10 -m slow $(TEST_FLAGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=10 -m slow $(TEST_FLAGS)
 
 # Style of all files, types of the packages that pyproject.toml lists.
 lint: $(STAMP)

@@ -71,7 +71,7 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.ema = dict(slow=dict(decay=pick(base=0.9999, small=0.99), warmup=True))
 
   # Periods, in steps.
-  config.num_samples = pick(base=8, small=16, smoke=2)
+  config.num_samples = pick(base=8, small=16, smoke=4)
   config.log_every = pick(base=100, small=50, smoke=1)
   config.sample_every = pick(base=5_000, small=1_000, smoke=4)
   config.evaluate_every = pick(base=5_000, small=1_000, smoke=4)

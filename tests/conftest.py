@@ -1,5 +1,6 @@
 """Settings of all tests: eight CPU devices and strict JAX; shared fixtures."""
 
+from collections.abc import Iterator
 import os
 import pathlib
 
@@ -12,17 +13,29 @@ from vgen_jax.training import compilation
 
 _ROOT = pathlib.Path(__file__).parents[1]
 
-jax.config.update('jax_platforms', 'cpu')
-jax.config.update('jax_num_cpu_devices', 8)
-# Adding [b] to [b, 1] is usually a bug, so ranks must agree.
-jax.config.update('jax_numpy_rank_promotion', 'raise')
-# Tests compile much and compute little, so compiled programs are cached.
-jax.config.update('jax_compilation_cache_dir', str(_ROOT / '.cache/jax'))
-jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
-# Most of the time is spent on compilation; steps are few and small.
-jax.config.update('jax_disable_most_optimizations', True)
-
-
+# Also the settings of all processes that tests start, which are cheaper when
+# they find their programs in the same cache.
+SETTINGS = {
+  'jax_platforms': 'cpu',
+  'jax_num_cpu_devices': 8,
+  # Adding [b] to [b, 1] is usually a bug, so ranks must agree.
+  'jax_numpy_rank_promotion': 'raise',
+  # Tests compile much and compute little, so compiled programs are cached.
+  'jax_compilation_cache_dir': os.environ.get(
+    'JAX_COMPILATION_CACHE_DIR', str(_ROOT / '.cache/jax')
+  ),
+  'jax_persistent_cache_min_compile_time_secs': 0,
+  # Most of the time is spent on compilation; steps are few and small.
+  'jax_disable_most_optimizations': True,
+}
+for _name, _value in SETTINGS.items():
+  jax.config.update(_name, _value)
+  os.environ[_name.upper()] = str(_value)
+# XLA reads the flags when its first backend starts. The older emitters compile
+# the steps of the configs in a third to a half of the time.
+os.environ['XLA_FLAGS'] = ' '.join(
+  [os.environ.get('XLA_FLAGS', ''), '--xla_cpu_use_fusion_emitters=false']
+).strip()
 # Tests write nothing into the home of the user.
 os.environ['VGEN_CACHE'] = ''
 
@@ -30,12 +43,12 @@ _STEP_FIELDS = ('optim', 'num_steps', 'ema', 'accumulate', 'guard')
 _STEPS = {}  # Compiled steps, by everything that they depend on.
 
 
-@pytest.fixture
-def compiles_once(monkeypatch) -> None:
+@pytest.fixture(scope='module')
+def compiles_once() -> Iterator[None]:
   """Lets the runs of one process share compiled steps that are equal.
 
-  Tests that change what a step computes by other means than the config must not
-  use this fixture.
+  A test may replace the losses or updates of a family. Tests that change what a
+  step computes by other means must not use this fixture.
   """
   compile_step = compilation.compile_step
 
@@ -44,12 +57,15 @@ def compiles_once(monkeypatch) -> None:
       setup.model, setup.mesh, setup.batch, setup.state_shapes(),
       *(getattr(setup.settings, field) for field in _STEP_FIELDS),
     )  # fmt: skip
-    key = repr(parts)
+    family = type(setup.model)
+    key = (repr(parts), family.loss, family.updates)
     if key not in _STEPS:
       _STEPS[key] = compile_step(setup)
     return _STEPS[key]
 
-  monkeypatch.setattr(compilation, 'compile_step', shared)
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(compilation, 'compile_step', shared)
+    yield
 
 
 @pytest.fixture(scope='session')

@@ -71,11 +71,13 @@ def files(folder: pathlib.Path) -> dict[str, bytes]:
   }
 
 
-def run_contract(copy: pathlib.Path) -> str:
+def run_contract(copy: pathlib.Path, tests: str) -> str:
+  """Returns the end of the output of `tests`, an expression of pytest."""
   done = subprocess.run(
     [
       sys.executable, '-m', 'pytest', 'tests/configs_test.py',
-      'tests/layout_test.py', '-n', '0', '-k', 'toy or repository',
+      'tests/layout_test.py', '-n', '0', '-m', 'slow or not slow',
+      '-k', tests,
     ],
     cwd=copy,
     env={**os.environ, 'PYTHONPATH': str(copy)},
@@ -96,7 +98,7 @@ def test_a_model_is_one_file_and_one_config(tmp_path):
   (copy / 'vgen_jax/models/toy.py').write_text(MODEL)
   (copy / 'configs/toy.py').write_text(CONFIG)
 
-  output = run_contract(copy)
+  output = run_contract(copy, 'toy or repository')
   assert 'failed' not in output, output
   assert ' passed' in output, output
   after = files(copy)
@@ -115,7 +117,7 @@ def test_a_model_is_one_file_and_one_config(tmp_path):
   )
   random += '\n\nNOISE = int.from_bytes(os.urandom(2), "big") / 65536\n'
   (copy / 'vgen_jax/models/toy.py').write_text(random)
-  output = run_contract(copy)
+  output = run_contract(copy, 'toy and killed')
   assert (
     'test_a_killed_and_resumed_run_equals_an_uninterrupted_one[toy]' in output
   ), output

@@ -21,6 +21,7 @@ from vgen_jax.training import hooks as training_hooks
 from vgen_jax.training import loop
 
 ROOT = pathlib.Path(__file__).parents[2]
+pytestmark = pytest.mark.usefixtures('compiles_once')
 
 
 @pytest.fixture(scope='module')
@@ -33,7 +34,7 @@ def config() -> ConfigDict:
 
 
 @pytest.fixture(scope='module')
-def done(config, tmp_path_factory):
+def done(config, tmp_path_factory, compiles_once):
   """A finished run: its workdir and its last state."""
   workdir = tmp_path_factory.mktemp('done')
   return workdir, loop.train(config, str(workdir), hooks=hooks.standard())
@@ -92,12 +93,12 @@ def test_unreadable_clips_are_counted_under_substitute(
     return read(self, index)
 
   monkeypatch.setattr(source.World, '__getitem__', broken)
-  config = config_lib.replace(config, {'data.num_clips': 4, 'num_steps': 2})
+  config = config_lib.replace(config, {'data.num_clips': 4})
   with pytest.raises(faults.ClipError, match=r'0.mp4: it is broken'):
     loop.train(config, str(tmp_path / 'stopped'), hooks=hooks.standard())
   settings = {'faults.policy': 'substitute'}
   config = config_lib.replace(config, settings)
-  loop.train(config, str(tmp_path / 'on'), hooks=hooks.standard())
+  loop.train(config, str(tmp_path / 'on'), stop_at=2, hooks=hooks.standard())
   entries = writers.read_metrics(str(tmp_path / 'on'))
   counts = [entry['data/substituted'] for entry in entries]
   assert counts == [config.batch_size / 2, config.batch_size]
