@@ -204,7 +204,7 @@ def append(results: pathlib.Path, line: Mapping[str, Any]) -> None:
 
 
 class Table:
-  """Writes results.md anew whenever results.jsonl has grown."""
+  """Rewrites results.md whenever results.jsonl has grown."""
 
   def __init__(self, results: pathlib.Path, title: str):
     self._results, self._title = results, title

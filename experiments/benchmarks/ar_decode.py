@@ -37,9 +37,9 @@ def main() -> None:
   parser.add_argument('--codes', type=int, default=1024)
   parser.add_argument('--grid', default='4,8,8', help='Codes along t, h, w.')
   parser.add_argument('--dtype', default='', help="'' fits the device.")
-  parser.add_argument('--turns', type=int, default=5)
+  parser.add_argument('--repeats', type=int, default=5)
   parser.add_argument(
-    '--passes', type=int, default=4, help='Recomputed codes a turn.'
+    '--passes', type=int, default=4, help='Recomputed codes per repeat.'
   )
   args = parser.parse_args()
   gpu = jax.default_backend() == 'gpu'
@@ -57,10 +57,10 @@ def main() -> None:
   )
   copy = Copy()
   draws = {b: Draws(options, b) for b in batches}
-  for _ in range(args.turns):
-    copy.turn()
+  for _ in range(args.repeats):
+    copy.measure()
     for draw in draws.values():
-      draw.turn()
+      draw.measure()
 
   device, bandwidth = jax.devices()[0], copy.bandwidth()
   rows = {b: draw.row(bandwidth) for b, draw in draws.items()}
@@ -90,7 +90,7 @@ class Options(NamedTuple):
     heads: Attention heads of a block.
     grid: Codes along t, h and w of a clip.
     dtype: Of matrix products.
-    passes: Codes that a turn makes by recomputing.
+    passes: Codes that each repeat makes by recomputing.
   """
 
   codes: int = 1024
@@ -103,16 +103,16 @@ class Options(NamedTuple):
 
 
 class Copy:
-  """An update of a large array, and the seconds of each of its turns."""
+  """An update of a large array, and the seconds of each repeat."""
 
   def __init__(self):
     self._array = jnp.zeros(_COPY_BYTES // 4, jnp.float32)
     self._run = jax.jit(lambda x: x + 1, donate_argnums=0)
     self._seconds: list[float] = []
-    self.turn()
+    self.measure()
     self._seconds.clear()
 
-  def turn(self) -> None:
+  def measure(self) -> None:
     begun = time.perf_counter()
     self._array = jax.block_until_ready(self._run(self._array))
     self._seconds.append(time.perf_counter() - begun)
@@ -123,7 +123,7 @@ class Copy:
 
 
 class Draws:
-  """Both ways to draw a batch of clips, and the seconds of their turns."""
+  """Both ways to draw a batch of clips, and the seconds of each repeat."""
 
   def __init__(self, options: Options, batch_size: int):
     grid = options.grid
@@ -158,10 +158,10 @@ class Draws:
 
     self._recomputed = jax.jit(recompute)
     self._seconds: list[tuple[float, float]] = []  # Of one code of each clip.
-    self.turn()
+    self.measure()
     self._seconds.clear()
 
-  def turn(self) -> None:
+  def measure(self) -> None:
     cached = _seconds(self._cached, self._variables, self._key_b)
     recomputed = _seconds(self._recomputed, self._variables, self._codes)
     num = math.prod(self._grid)

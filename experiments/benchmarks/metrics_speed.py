@@ -58,10 +58,10 @@ def main() -> None:
     sets = rng.standard_normal((2, 2 * width, width))
     one, other = map(frechet.of_features, sets)
     rows[f'Frechet distance, {width} wide'] = speed(
-      lambda one=one, other=other: frechet.distance(one, other), 1, turns=1
+      lambda one=one, other=other: frechet.distance(one, other), 1, repeats=1
     )
   if args.i3d_clips:
-    rows['I3D, 16 frames'] = i3d_speed(args.i3d_clips, turns=1)
+    rows['I3D, 16 frames'] = i3d_speed(args.i3d_clips, repeats=1)
 
   device = jax.devices()[0].device_kind
   print(f'{device}, JAX {jax.__version__}\n')
@@ -72,24 +72,24 @@ def main() -> None:
   print(json.dumps({'metrics_speed': {'device': device, **rows}}))
 
 
-def i3d_speed(num_clips: int, turns: int) -> dict[str, float]:
+def i3d_speed(num_clips: int, repeats: int) -> dict[str, float]:
   """Returns how many clips of 16 frames I3D does a second, as `speed` does."""
   network = i3d.I3D(batch_norm_eps=1e-3)
   video = jnp.zeros((num_clips, 16, i3d.SIDE, i3d.SIDE, 3))
   variables = jax.jit(network.init)(jax.random.key(0), video[:1])
   apply = jax.jit(network.apply)
   call = lambda: jax.block_until_ready(apply(variables, video))
-  return speed(call, num_clips, turns)
+  return speed(call, num_clips, repeats)
 
 
-def speed(call: Callable[[], object], count: int, turns: int = 5) -> dict:
+def speed(call: Callable[[], object], count: int, repeats: int = 5) -> dict:
   """Returns how many of `count` a call does a second, once it is compiled."""
   call()
   cpu, wall = time.processspeed(), time.perf_counter()
-  for _ in range(turns):
+  for _ in range(repeats):
     call()
   cpu, wall = time.processspeed() - cpu, time.perf_counter() - wall
-  return {'per_cpu_s': count * turns / cpu, 'per_s': count * turns / wall}
+  return {'per_cpu_s': count * repeats / cpu, 'per_s': count * repeats / wall}
 
 
 if __name__ == '__main__':

@@ -59,7 +59,7 @@ def test_two_machines_share_a_sweep(tmp_path, capsys, compiles_once):
   assert told['ablation']['table'] == f'{tmp_path}/table.md'
 
   before = [writers.read_metrics(str(tmp_path / f'00{i}')) for i in range(2)]
-  assert run(tmp_path) == 0  # All is done: nothing is trained or measured anew.
+  assert run(tmp_path) == 0  # Nothing is trained or measured again.
   after = [writers.read_metrics(str(tmp_path / f'00{i}')) for i in range(2)]
   assert before == after
 

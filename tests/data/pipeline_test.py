@@ -19,13 +19,16 @@ from vgen_jax.core import digests as digests_lib
 from vgen_jax.core.types import Schema
 from vgen_jax.data import host_shards
 from vgen_jax.data import pipeline
+from vgen_jax.data import sources
 from vgen_jax.synthetic.world import source as world
 
 
 def make_source(num_clips: int = 10, **attributes):
   """A source whose `label` is the index of the clip."""
 
-  class Numbers:  # In a function, so that worker processes get a copy.
+  class Numbers(
+    sources.HasRandomViews
+  ):  # In a function, so that worker processes get a copy.
     schema = Schema((1, 2, 2, 1), num_clips)
     reads = 0
     lock = attributes.get('lock')

@@ -143,13 +143,13 @@ def test_a_smaller_batch_is_tried_only_when_memory_is_short(
     assert tried == expected
 
 
-def test_calls_are_as_many_as_fill_a_turn():
-  assert timing.calls_per_turn(0.01, 0.1) == 10
-  assert timing.calls_per_turn(5.0, 0.1) == 1
-  assert timing.calls_per_turn(0.0, 0.1) == 2_000
+def test_calls_are_as_many_as_fill_a_repeat():
+  assert timing.calls_per_repeat(0.01, 0.1) == 10
+  assert timing.calls_per_repeat(5.0, 0.1) == 1
+  assert timing.calls_per_repeat(0.0, 0.1) == 2_000
 
 
-def test_runs_take_turns():
+def test_runs_are_repeated_alternately():
   order = []
   runs = {name: lambda n, name=name: order.append((name, n)) for name in 'ab'}
   times = timing.interleaved(runs, 3, 2)

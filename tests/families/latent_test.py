@@ -274,6 +274,7 @@ def test_the_first_code_of_a_causal_tokenizer_is_of_one_frame():
   )
   prior = masked.Masked(CLIP_SHAPE, maskgit.MaskGIT(4, 8, 1, 2))
   model = latent.Latent((9, 4, 4, 1), autoencoder, prior)
+  assert autoencoder.encodes_first_frame_alone
   for first, end, codes in (
     (0, 3, [1, 0, 0]),
     (0, 5, [1, 1, 0]),

@@ -128,6 +128,18 @@ def test_critic_logits_depend_only_on_their_clip():
   assert changed[1] != logits[1]
 
 
+@pytest.mark.parametrize('causal', [False, True])
+def test_the_first_latent_is_declared_to_encode_one_frame(causal: bool):
+  """It does if and only if a single frame has a latent of its own."""
+  model = small(causal=causal)
+  assert model.encodes_first_frame_alone == causal
+  if causal:
+    assert model.latent_shape((1, 8, 8, 3))[0] == 1
+  else:
+    with pytest.raises(ValueError, match='number of frames a multiple of'):
+      model.latent_shape((1, 8, 8, 3))
+
+
 def test_invalid_shapes_and_fields_raise():
   with pytest.raises(ValueError, match='one entry for each'):
     small(halves_time=(True,))

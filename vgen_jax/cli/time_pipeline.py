@@ -15,6 +15,7 @@ from vgen_jax.core import checks
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
 from vgen_jax.data import pipeline
+from vgen_jax.data import sources
 from vgen_jax.data.prepare import raw_videos
 from vgen_jax.data.prepare import tables
 from vgen_jax.data.prepare import write
@@ -75,8 +76,6 @@ class _Counted:
     self._source = source
     self.schema = source.schema
     self.num_read = itertools.count()
-    if hasattr(source, 'random_view'):
-      self.random_view = self._random_view
 
   def __len__(self) -> int:
     return max(len(self._source), _NUM_SHUFFLED)
@@ -85,7 +84,11 @@ class _Counted:
     next(self.num_read)  # It is thread-safe.
     return self._source[index % len(self._source)]
 
-  def _random_view(self, index: int, rng: np.random.Generator) -> Clip:
+
+class _CountedViews(_Counted, sources.HasRandomViews):
+  """A counted source with random views."""
+
+  def random_view(self, index: int, rng: np.random.Generator) -> Clip:
     next(self.num_read)
     return self._source.random_view(index % len(self._source), rng)
 
@@ -170,7 +173,8 @@ def _pipeline_rate(
   source: Any, seed: int, seconds: float, num_threads: int
 ) -> float:
   """Returns the speed of the pipeline, in clips per CPU-second."""
-  counted = _Counted(source)
+  has_views = isinstance(source, sources.HasRandomViews)
+  counted = (_CountedViews if has_views else _Counted)(source)
   size = max(1, min(32, _BATCH_BYTES // int(np.prod(source.clip_shape))))
   reader = pipeline.Reader(num_threads=num_threads)
   start = time.process_time()

@@ -24,6 +24,7 @@ from vgen_jax.core.types import Clip
 from vgen_jax.core.types import Schema
 from vgen_jax.data import batch_iterator
 from vgen_jax.data import host_shards
+from vgen_jax.data import sources
 
 _RAISE = faults_lib.Faults()
 _SUBSTITUTED = batch_iterator.SUBSTITUTED
@@ -32,11 +33,9 @@ _SUBSTITUTED = batch_iterator.SUBSTITUTED
 class Source(Protocol):
   """A dataset: clips by index. Sources are fast to create and picklable.
 
-  A source may also have `random_view(index, rng) -> Clip`, which returns a
-  random view of example `index` (window, crop, flip) with random numbers from
-  `rng`, a `np.random.Generator`. Training then uses it instead of
-  `__getitem__`. It may have `splits`, the names of its splits that have clips,
-  and `files() -> {name: path}`, the files that its clips depend on.
+  A source may also derive from the classes of data/sources.py, which declare
+  random views and captions. It may have `splits`, the names of its splits that
+  have clips, and `files() -> {name: path}`, the files that its clips depend on.
 
   Attributes:
     schema: Properties that all clips have in common.
@@ -164,9 +163,9 @@ class _RandomView(grain.transforms.RandomMap):
 
   def random_map(self, index: int, rng: np.random.Generator) -> Clip:
     # Grain reuses `rng`: a source may use it here, but must not keep it.
-    random_view = getattr(self._source, 'random_view', None)
-    if random_view is None:
+    if not isinstance(self._source, sources.HasRandomViews):
       return _clip(self._source, self._source.__getitem__, index, self._faults)
+    random_view = self._source.random_view
     start = rng.bit_generator.state
 
     def view(index: int) -> Clip:

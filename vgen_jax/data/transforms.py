@@ -26,9 +26,10 @@ from vgen_jax.core.types import Contents
 from vgen_jax.core.types import Schema
 from vgen_jax.data import clips
 from vgen_jax.data import colors
+from vgen_jax.data import sources
 
 
-class Transformed:
+class Transformed(sources.HasRandomViews):
   """Source of views of the clips of another source.
 
   `source[i]` takes the first stride and the centre window and crop, without
@@ -135,8 +136,10 @@ class Transformed:
     if not 0 <= index < len(self):
       raise IndexError(f'Clip {index} of {len(self)} does not exist.')
     index //= self.num_windows * self.num_views
-    view = getattr(self.source, 'random_view', None)
-    clip = self.source[index] if view is None else view(index, rng)
+    if isinstance(self.source, sources.HasRandomViews):
+      clip = self.source.random_view(index, rng)
+    else:
+      clip = self.source[index]
     stride = int(rng.choice(self.strides))
     start = rng.integers(self._last_start(stride), endpoint=True)
     position_t = start + stride * np.arange(self.clip_shape[0])

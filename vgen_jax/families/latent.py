@@ -156,7 +156,7 @@ class Latent(VideoModel):
     clip_shape = (t, *sides, self.clip_shape[3])
     grid = self.autoencoder.latent_shape(clip_shape)[:3]
     num_codes = grid[0]
-    if self._encodes_single_frames() and num_codes > 1:
+    if self.autoencoder.encodes_first_frame_alone and num_codes > 1:
       # The first code has one frame; repeat it to the length of other codes.
       more = (t - 1) // (num_codes - 1) - 1
       first_b1hwc = known_bthwc[:, :1]
@@ -170,14 +170,6 @@ class Latent(VideoModel):
         )
       shape += [codes, pixels // codes]
     return known_bthwc.reshape(shape).all((2, 4, 6))
-
-  def _encodes_single_frames(self) -> bool:
-    """Whether a single frame is a code, as for a causal tokenizer."""
-    try:
-      shape = self.autoencoder.latent_shape((1, *self.clip_shape[1:]))
-    except ValueError:
-      return False
-    return shape[0] == 1
 
 
 def _forward_filled(video_bthwc: Array, known_bthwc: Array) -> Array:

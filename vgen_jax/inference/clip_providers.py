@@ -13,6 +13,7 @@ from vgen_jax.core import modalities
 from vgen_jax.core import pixels
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Condition
+from vgen_jax.data import sources
 from vgen_jax.evaluation import evaluator
 from vgen_jax.evaluation.metrics import base
 from vgen_jax.families.base import VideoModel
@@ -152,7 +153,7 @@ class ClipProviders:
     else:
       real = [self.real[i % len(self.real)]['video'] for i in range(n)]
     titles = [''] * n
-    if 'index' in clips and hasattr(source, 'caption'):
+    if 'index' in clips and isinstance(source, sources.Captioned):
       titles = [source.caption(int(i)) for i in clips['index']]
     elif 'label' in clips:
       titles = [

@@ -86,6 +86,10 @@ class MagvitVQGAN(autoencoder.Autoencoder):
     t = (t - self.causal) // frames + self.causal
     return t, h // side, w // side, self.bottleneck.width
 
+  @property
+  def encodes_first_frame_alone(self) -> bool:
+    return self.causal
+
   def encode(self, video_bthwc: Array, *, train: bool = False) -> Array:
     del train  # Training and inference are the same.
     self.latent_shape(shapes.sizes('thwc', video_bthwc=video_bthwc))

@@ -102,6 +102,10 @@ class VAE3D(autoencoder.Autoencoder):
       )
     return 1 + (t - 1) // n, h // side, w // side, self.bottleneck.width
 
+  @property
+  def encodes_first_frame_alone(self) -> bool:
+    return True
+
   def encode(self, video_bthwc: Array, *, train: bool = False) -> Array:
     del train  # Training and inference are the same.
     t, *rest = shapes.sizes('thwc', video_bthwc=video_bthwc)

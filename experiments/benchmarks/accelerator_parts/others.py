@@ -111,8 +111,8 @@ def decoding(options: ar_decode.Options, batch_size: int) -> dict[str, float]:
   copy = ar_decode.Copy()
   draws = ar_decode.Draws(options, batch_size)
   for _ in range(3):
-    copy.turn()
-    draws.turn()
+    copy.measure()
+    draws.measure()
   return draws.row(copy.bandwidth())
 
 
@@ -140,7 +140,7 @@ def autoencoder(size: str, batch_size: int) -> dict[str, float]:
 
 def i3d(batch_size: int) -> dict[str, float]:
   """Returns the clips per second of I3D with random weights."""
-  row = metrics_speed.i3d_speed(batch_size, turns=5)
+  row = metrics_speed.i3d_speed(batch_size, repeats=5)
   return {'batch_size': batch_size, 'clips_per_s': row['per_s']}
 
 

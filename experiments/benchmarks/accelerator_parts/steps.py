@@ -205,9 +205,11 @@ def measure(
   trainer.run(2)
   begun = time.perf_counter()
   trainer.run(1)
-  turns = 3
-  count = timing.calls_per_turn(time.perf_counter() - begun, seconds / turns)
-  step_s = timing.interleaved({'': trainer.run}, count, turns)['']
+  repeats = 3
+  count = timing.calls_per_repeat(
+    time.perf_counter() - begun, seconds / repeats
+  )
+  step_s = timing.interleaved({'': trainer.run}, count, repeats)['']
   rate = useful_flops(model.settings) / step_s
   stated = flops_lib.peak_flops(device)
   return {

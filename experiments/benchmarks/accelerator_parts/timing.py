@@ -13,42 +13,42 @@ _MAX_CALLS = 2_000
 
 
 def seconds_per_call(
-  call: Callable[[], Any], *, seconds: float = 0.5, turns: int = 3
+  call: Callable[[], Any], *, seconds: float = 0.5, repeats: int = 3
 ) -> float:
-  """Returns the median over turns of the seconds that a call takes.
+  """Returns the median over repeats of the seconds that a call takes.
 
-  A turn sends off many calls and waits for the last one, so that the time to
-  send a call off does not count unless it is longer than the call itself.
+  Each repeat dispatches many calls and waits for the last one, so that the time
+  to dispatch a call does not count unless it is longer than the call itself.
 
   Args:
     call: Returns arrays; is called twice before it counts.
-    seconds: Length of all turns together, at least one call each.
-    turns: Number of turns.
+    seconds: Length of all repeats together; each has at least one call.
+    repeats: Number of repeats.
   """
   jax.block_until_ready(call())
   begun = time.perf_counter()
   jax.block_until_ready(call())
-  count = calls_per_turn(time.perf_counter() - begun, seconds / turns)
-  return statistics.median(_turn(call, count) for _ in range(turns))
+  count = calls_per_repeat(time.perf_counter() - begun, seconds / repeats)
+  return statistics.median(_repeat(call, count) for _ in range(repeats))
 
 
-def calls_per_turn(call_s: float, turn_s: float) -> int:
-  """Returns how many calls of a length fill a turn; 1 at least."""
-  return int(min(max(turn_s / max(call_s, 1e-9), 1), _MAX_CALLS))
+def calls_per_repeat(call_s: float, repeat_s: float) -> int:
+  """Returns how many calls of a length fill a repeat; 1 at least."""
+  return int(min(max(repeat_s / max(call_s, 1e-9), 1), _MAX_CALLS))
 
 
 def interleaved(
-  runs: Mapping[str, Callable[[int], None]], calls: int, turns: int
+  runs: Mapping[str, Callable[[int], None]], calls: int, repeats: int
 ) -> dict[str, float]:
-  """Returns the median seconds per call of runs that take turns.
+  """Returns the median seconds per call of runs that are repeated alternately.
 
   Args:
     runs: {name: function that does so many calls, and waits for them}.
-    calls: Calls per turn.
-    turns: Turns of each run.
+    calls: Calls per repeat.
+    repeats: Repeats of each run.
   """
   times: dict[str, list[float]] = {name: [] for name in runs}
-  for _ in range(turns):
+  for _ in range(repeats):
     for name, run in runs.items():
       begun = time.perf_counter()
       run(calls)
@@ -110,7 +110,7 @@ class Peak:
     return after / GIB
 
 
-def _turn(call: Callable[[], Any], count: int) -> float:
+def _repeat(call: Callable[[], Any], count: int) -> float:
   begun = time.perf_counter()
   for _ in range(count):
     result = call()

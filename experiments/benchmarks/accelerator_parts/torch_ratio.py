@@ -1,7 +1,7 @@
 """The train step of the video DiT against the same model in PyTorch.
 
 First a twin with the weights of the Flax model must give its outputs and
-gradients in float32. Then both train in bfloat16, by turns, the twin by
+gradients in float32. Then both train in bfloat16, alternately, the twin by
 torch.compile.
 """
 
@@ -120,7 +120,7 @@ def compare(case: train_step.Case, tiny: bool) -> dict[str, Any]:
 
 
 def race(case: train_step.Case, tiny: bool) -> dict[str, Any]:
-  """Returns the times of the train steps of both, which take turns."""
+  """Returns the times of the train steps of both, repeated alternately."""
   import torch
 
   from experiments.benchmarks.accelerator_parts import torch_step
@@ -156,9 +156,9 @@ def race(case: train_step.Case, tiny: bool) -> dict[str, Any]:
   begun = time.perf_counter()
   trainer.run(1)
   call_s = time.perf_counter() - begun
-  count = timing.calls_per_turn(call_s, 0.05 if tiny else 0.5)
+  count = timing.calls_per_repeat(call_s, 0.05 if tiny else 0.5)
   runs = {'jax': trainer.run, 'torch': runner.run}
-  times = timing.interleaved(runs, count, turns=3)
+  times = timing.interleaved(runs, count, repeats=3)
   return values | {
     'jax_ms': 1e3 * times['jax'],
     'torch_ms': 1e3 * times['torch'],

@@ -23,6 +23,7 @@ class Chain(nn.Module):
   """Predicts a Markov chain of codes; label l makes code l more likely."""
 
   num_codes: int = 3
+  dtype: str = 'float32'
 
   def _logits(self, before, is_first, condition):
     probability = jnp.where(

@@ -45,7 +45,10 @@ def test_with_rate_0_there_are_no_anomalies(look):
   for i in range(15):
     assert not detect_anomalies(look, world[i]['video']).any()
     assert not world.truth(i).anomalous_t.any()
-    assert (world.truth(i).anomaly, world.truth(i).culprit) == (None, -1)
+    assert (world.truth(i).anomaly, world.truth(i).anomalous_object) == (
+      None,
+      -1,
+    )
 
 
 def test_each_anomaly_changes_what_its_name_says():
@@ -57,7 +60,9 @@ def test_each_anomaly_changes_what_its_name_says():
       frame = int(truth.anomalous_t.argmax())
       assert truth.anomalous_t.sum() == 1
       step_nt = np.diff(truth.center_nt2[..., 0], axis=1)
-      before, at, after = step_nt[truth.culprit, [frame - 2, frame - 1, frame]]
+      before, at, after = step_nt[
+        truth.anomalous_object, [frame - 2, frame - 1, frame]
+      ]
       recolored = (np.diff(truth.color_nt3, axis=1) != 0).any(-1)
       if kind == 'reverse':
         np.testing.assert_allclose([at, after], -before)
@@ -67,9 +72,9 @@ def test_each_anomaly_changes_what_its_name_says():
       else:
         np.testing.assert_allclose([at, after], before)
       wanted = np.zeros_like(recolored)
-      wanted[truth.culprit, frame - 1] = kind == 'color'
+      wanted[truth.anomalous_object, frame - 1] = kind == 'color'
       np.testing.assert_array_equal(recolored, wanted)
-      others = np.delete(step_nt, truth.culprit, axis=0)
+      others = np.delete(step_nt, truth.anomalous_object, axis=0)
       np.testing.assert_allclose(others, others[:, :1].repeat(15, 1))
       assert len(np.unique(np.sign(others))) == 1  # All in one direction.
 

@@ -19,6 +19,7 @@ from vgen_jax.core.types import Contents
 from vgen_jax.core.types import PathText
 from vgen_jax.core.types import Schema
 from vgen_jax.data import clips
+from vgen_jax.data import sources
 from vgen_jax.data import text as text_lib
 from vgen_jax.data.files import annotations as annotations_lib
 from vgen_jax.data.files import audio as audio_lib
@@ -33,7 +34,7 @@ _log = logging.getLogger(__name__)
 EXTENSIONS = folders.EXTENSIONS  # Endings of the names of videos.
 
 
-class VideoFolder:
+class VideoFolder(sources.HasRandomViews):
   """Clips of the videos in a folder; a long video holds many of them.
 
   `source[i]` cuts each video into consecutive clips and takes the centre crop.

@@ -16,6 +16,7 @@ from PIL import Image
 from vgen_jax.core import checks
 from vgen_jax.core import faults
 from vgen_jax.data import clips
+from vgen_jax.data import sources
 from vgen_jax.data.files import codecs
 from vgen_jax.data.prepare import tfrecords
 from vgen_jax.data.tfds import storage
@@ -166,7 +167,7 @@ class Clip:
   def pieces(self, options: Options) -> Iterator[dict[str, Any]]:
     clip = self.source[self.index]
     known = {k: clip[k] for k in ('label', 'action') if k in clip}
-    if hasattr(self.source, 'caption'):
+    if isinstance(self.source, sources.Captioned):
       known['caption'] = self.source.caption(self.index)
     rate = self.source.schema.frames_per_second
     for piece in _pieces(clip['video'], rate, options):

@@ -21,6 +21,7 @@ from vgen_jax.core.types import Contents
 from vgen_jax.core.types import PathText
 from vgen_jax.core.types import Schema
 from vgen_jax.data import clips
+from vgen_jax.data import sources
 from vgen_jax.data import text
 from vgen_jax.data.files import segments
 from vgen_jax.data.tfds import adapters
@@ -30,7 +31,7 @@ from vgen_jax.data.tfds import storage
 _MAX_COUNTED = 1000  # Examples that are parsed to count their classes.
 
 
-class TFDSVideo:
+class TFDSVideo(sources.Captioned, sources.HasRandomViews):
   """Clips of a TFDS dataset, one clip per example.
 
   `source[i]` takes the middle frames and the centre crop of example i;

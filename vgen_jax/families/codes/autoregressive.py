@@ -39,7 +39,7 @@ class Autoregressive(code_model.CodeModel):
   Attributes:
     transformer: `(codes_bthw, condition, train=..., window=...) ->
       logits_bthwk`, of each code given the last `window` before it; with
-      `init_cache` and `decode_step` as in models/videogpt.py.
+      `init_cache`, `decode_step` and `dtype` as in models/videogpt.py.
     num_frames: Number of frames of codes to generate; 0 for those of a clip.
     window: Number of frames of codes that attention covers in each layer; 0 for
       those of a clip.
@@ -79,7 +79,7 @@ class Autoregressive(code_model.CodeModel):
     b, grid = len(key_b), self.sample_grid
     known_codes, known = self.known_codes(condition, b)
     transformer, variables = self.transformer.unbind()  # For use under scan.
-    variables = _cast(variables, getattr(transformer, 'dtype', 'float32'))
+    variables = _cast(variables, transformer.dtype)
     is_guided = self.is_guided(condition)
     context, memory = transformer.apply(
       variables,

@@ -62,6 +62,14 @@ class Autoencoder(nn.Module):
     """
     raise NotImplementedError
 
+  @property
+  def encodes_first_frame_alone(self) -> bool:
+    """Whether the first latent encodes the first frame only, and no others do.
+
+    Each other latent then encodes the same number of frames.
+    """
+    return False
+
   def encode(self, video_bthwc: Array, *, train: bool = False) -> Array:
     """Returns the input of the bottleneck, `[b, t, h, w, e]`."""
     raise NotImplementedError

@@ -24,7 +24,7 @@ class Truth(NamedTuple):
 
   Attributes:
     anomaly: One of ANOMALIES, or None.
-    culprit: Index of the anomalous object; -1 if there is none.
+    anomalous_object: Index of the anomalous object; -1 if there is none.
     anomalous_t: Whether the anomaly is between the previous frame and this one.
     center_nt2: Each object's centre in each frame, (x, y).
     color_nt3: Each object's colour in each frame, from 0 to 255.
@@ -33,7 +33,7 @@ class Truth(NamedTuple):
   """
 
   anomaly: str | None
-  culprit: int
+  anomalous_object: int
   anomalous_t: np.ndarray
   center_nt2: np.ndarray
   color_nt3: np.ndarray
@@ -100,14 +100,14 @@ class Crowd(base.SyntheticDataset):
 
   def truth(self, index: int) -> Truth:
     """Returns the motion of the objects of clip `index`, and its anomaly."""
-    _, anomaly, culprit, frame, centers, colors = self._sample(index)
+    _, anomaly, anomalous_object, frame, centers, colors = self._sample(index)
     alphas = [
       drawing.coverage('circle', self.radius, c_t2, self.clip_shape[1:3])
       for c_t2 in centers
     ]
     return Truth(
       anomaly=anomaly,
-      culprit=culprit,
+      anomalous_object=anomalous_object,
       anomalous_t=np.arange(self.clip_shape[0]) == frame,
       center_nt2=np.stack(centers),
       color_nt3=np.stack(colors),
@@ -118,17 +118,18 @@ class Crowd(base.SyntheticDataset):
   def _sample(self, index: int) -> tuple:
     """Returns the anomaly of a clip, and the motion of its objects.
 
-    The items are numbers of the background, anomaly, culprit, frame of the
-    anomaly, and each object's path `[t, 2]` and colours `[t, 3]`.
+    The items are numbers of the background, the anomaly, the index of the
+    anomalous object, the frame of the anomaly, and each object's path `[t, 2]`
+    and colours `[t, 3]`.
     """
     t = self.clip_shape[0]
     rng = self.rng(index)
     draws = rng.random(11)
     draws_n2 = rng.random((self.num_objects, 2))
-    anomaly, culprit, frame = None, -1, -1
+    anomaly, anomalous_object, frame = None, -1, -1
     if draws[4] < self.anomaly_rate:
       anomaly = base.choose(draws[5], self.anomalies)
-      culprit = int(draws[6] * self.num_objects)
+      anomalous_object = int(draws[6] * self.num_objects)
       # From this frame on, an object that reverses stays within the frame.
       first = -(-t // 4) + 1
       frame = first + int(draws[7] * (3 * t // 4 + 1 - first))
@@ -138,7 +139,7 @@ class Crowd(base.SyntheticDataset):
     for n, draws_2 in enumerate(draws_n2):
       center_t2 = self._path(n, draws_2, leftwards=draws[9] < 0.5)
       color_t = np.full(t, color + n)
-      if n == culprit:
+      if n == anomalous_object:
         if anomaly == 'color':
           color_t[frame:] += 1 + int(draws[10] * (len(color_k3) - 1))
         else:
@@ -146,7 +147,7 @@ class Crowd(base.SyntheticDataset):
           center_t2 = change(center_t2, frame, draws[10])
       centers.append(center_t2)
       colors.append(color_k3[color_t % len(color_k3)])
-    return draws[:4], anomaly, culprit, frame, centers, colors
+    return draws[:4], anomaly, anomalous_object, frame, centers, colors
 
   def _path(
     self, lane: int, draws_2: np.ndarray, *, leftwards: bool

@@ -11,6 +11,7 @@ import numpy as np
 from vgen_jax.core import checks
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
+from vgen_jax.data import sources
 from vgen_jax.synthetic import base
 from vgen_jax.synthetic import drawing
 
@@ -50,7 +51,7 @@ class Truth(NamedTuple):
   radius: float
 
 
-class Scenes(base.SyntheticDataset):
+class Scenes(base.SyntheticDataset, sources.Captioned):
   """Shots of different scenes; with one shot in a clip, the label is the scene.
 
   Attributes:

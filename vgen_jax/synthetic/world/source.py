@@ -19,6 +19,7 @@ from vgen_jax.core import checks
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Schema
+from vgen_jax.data import sources
 from vgen_jax.data import text as text_lib
 from vgen_jax.synthetic import base
 from vgen_jax.synthetic import bounces
@@ -63,7 +64,7 @@ class Truth(NamedTuple):
   alpha_thw: np.ndarray
 
 
-class World(base.SyntheticDataset):
+class World(base.SyntheticDataset, sources.Captioned):
   """Clips of one moving object.
 
   All combinations of factors are equally likely, and so are all starts from
