@@ -43,9 +43,9 @@ def get_config(size: str = 'base') -> ConfigDict:
         width=pick(base=16, cpu=8, smoke=2),
       ),
       width=pick(base=64, cpu=16, smoke=4),
-      multipliers=pick(base=(1, 2, 4, 4), cpu=(1, 2, 2), smoke=(1, 1, 1)),
+      multipliers=pick(base=(1, 2, 4, 4), cpu=(1, 2, 2), smoke=(1, 1)),
       halves_time=pick(
-        base=(False, True, True), cpu=(True,) * 2, smoke=(True,) * 2
+        base=(False, True, True), cpu=(True,) * 2, smoke=(True,)
       ),
       num_blocks=pick(base=2, cpu=0, smoke=0),
       dtype=pick(base='bfloat16', cpu='float32', smoke='float32'),

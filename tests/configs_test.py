@@ -1,5 +1,6 @@
 """Tests of every config; each file in configs/ is tested without more code."""
 
+from collections.abc import Callable
 import dataclasses
 import functools
 import pathlib
@@ -46,13 +47,24 @@ KILLED = (
   'mocogan_world',
   'world_transformer_actions',
 )
-each_killed = pytest.mark.parametrize(
-  'path',
-  [
-    pytest.param(path, marks=() if path.stem in KILLED else pytest.mark.slow)
+# Tracing their base size takes 20 seconds or more. `make test-slow` does it;
+# `make test` trains their smoke size.
+LARGE = ('causal_vae_world', 'magvit_vqgan_world', 'unet3d_digits')
+
+
+def marked(slow: Callable[[str], bool]) -> list:
+  """Returns all configs; those for whose name `slow` holds are marked slow."""
+  return [
+    pytest.param(path, marks=pytest.mark.slow if slow(path.stem) else ())
     for path in CONFIGS
-  ],
-  ids=lambda p: p.stem,
+  ]
+
+
+each_traced = pytest.mark.parametrize(
+  'path', marked(lambda name: name in LARGE), ids=lambda p: p.stem
+)
+each_killed = pytest.mark.parametrize(
+  'path', marked(lambda name: name not in KILLED), ids=lambda p: p.stem
 )
 
 
@@ -100,7 +112,7 @@ def trained(name: str, clips) -> Trained:
   return Trained(workdir, state)
 
 
-@each_config
+@each_traced
 def test_base_size_can_be_traced(path: pathlib.Path, clips, tmp_path):
   """The step and the sampler of the full size are traced, not computed.
 

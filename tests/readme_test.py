@@ -17,6 +17,7 @@ DOCUMENTS = [
   ROOT / 'README.md',
   ROOT / 'CONTRIBUTING.md',
   ROOT / 'experiments/README.md',
+  ROOT / 'experiments/results/README.md',
 ]
 PAGES = sorted((ROOT / 'docs').glob('*.md'))
 SOURCES = [*ROOT.glob('configs/*.py'), *ROOT.glob('experiments/*.py')]
@@ -66,7 +67,9 @@ def test_there_are_commands_to_check():
     )
 
 
-@pytest.mark.parametrize('path', DOCUMENTS, ids=lambda p: p.name)
+@pytest.mark.parametrize(
+  'path', DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT))
+)
 def test_links_lead_somewhere(path):
   text = path.read_text()
   for link in re.findall(r'\]\(([^)#]+)', text) + re.findall(
@@ -76,9 +79,9 @@ def test_links_lead_somewhere(path):
 
 
 def test_the_map_of_the_tree_is_the_tree():
-  text = DOCUMENTS[0].read_text()
+  text = (ROOT / 'CONTRIBUTING.md').read_text()
   block = re.search(r'```\n(vgen_jax/\n.*?)```', text, re.S)
-  assert block, 'The README has no map.'
+  assert block, 'CONTRIBUTING.md has no map.'
   named = re.findall(r'^(  )?(\S+?)/?(?=\s)', block.group(1), re.M)
   for indent, name in named:
     folder = ROOT / 'vgen_jax' if indent else ROOT

@@ -92,7 +92,7 @@ def _layers(recorder: recording.Recorder, reserve: float) -> None:
 
 
 def _merged(one: list[Any], other: list[Any]) -> list[Any]:
-  """Returns the entries of two lists alternately, then the rest of the longer."""
+  """Returns entries of two lists alternately, then the rest of the longer."""
   merged = []
   for i in range(max(len(one), len(other))):
     merged += [*one[i : i + 1], *other[i : i + 1]]
