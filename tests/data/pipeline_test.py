@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from vgen_jax.core import digests as digests_lib
+from vgen_jax.core import sources
 from vgen_jax.core.types import Schema
 from vgen_jax.data import host_shards
 from vgen_jax.data import pipeline
-from vgen_jax.data import sources
 from vgen_jax.synthetic.world import source as world
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from vgen_jax.core import checks
+from vgen_jax.core import sources
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
 from vgen_jax.data import pipeline
-from vgen_jax.data import sources
 from vgen_jax.data.prepare import raw_videos
 from vgen_jax.data.prepare import tables
 from vgen_jax.data.prepare import write

@@ -20,11 +20,11 @@ import jax
 import numpy as np
 
 from vgen_jax.core import faults as faults_lib
+from vgen_jax.core import sources
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import Schema
 from vgen_jax.data import batch_iterator
 from vgen_jax.data import host_shards
-from vgen_jax.data import sources
 
 _RAISE = faults_lib.Faults()
 _SUBSTITUTED = batch_iterator.SUBSTITUTED
@@ -33,7 +33,7 @@ _SUBSTITUTED = batch_iterator.SUBSTITUTED
 class Source(Protocol):
   """A dataset: clips by index. Sources are fast to create and picklable.
 
-  A source may also derive from the classes of data/sources.py, which declare
+  A source may also derive from the classes of core/sources.py, which declare
   random views and captions. It may have `splits`, the names of its splits that
   have clips, and `files() -> {name: path}`, the files that its clips depend on.
 

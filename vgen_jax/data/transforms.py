@@ -20,13 +20,13 @@ import numpy as np
 
 from vgen_jax.core import checks
 from vgen_jax.core import modalities
+from vgen_jax.core import sources
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Contents
 from vgen_jax.core.types import Schema
 from vgen_jax.data import clips
 from vgen_jax.data import colors
-from vgen_jax.data import sources
 
 
 class Transformed(sources.HasRandomViews):

@@ -11,9 +11,9 @@ import numpy as np
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.core import modalities
 from vgen_jax.core import pixels
+from vgen_jax.core import sources
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Condition
-from vgen_jax.data import sources
 from vgen_jax.evaluation import evaluator
 from vgen_jax.evaluation.metrics import base
 from vgen_jax.families.base import VideoModel

@@ -13,13 +13,13 @@ import numpy as np
 from vgen_jax.core import checks
 from vgen_jax.core import faults as faults_lib
 from vgen_jax.core import file_paths
+from vgen_jax.core import sources
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Contents
 from vgen_jax.core.types import PathText
 from vgen_jax.core.types import Schema
 from vgen_jax.data import clips
-from vgen_jax.data import sources
 from vgen_jax.data import text as text_lib
 from vgen_jax.data.files import annotations as annotations_lib
 from vgen_jax.data.files import audio as audio_lib

@@ -15,8 +15,8 @@ from PIL import Image
 
 from vgen_jax.core import checks
 from vgen_jax.core import faults
+from vgen_jax.core import sources
 from vgen_jax.data import clips
-from vgen_jax.data import sources
 from vgen_jax.data.files import codecs
 from vgen_jax.data.prepare import tfrecords
 from vgen_jax.data.tfds import storage

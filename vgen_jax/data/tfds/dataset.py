@@ -15,13 +15,13 @@ import numpy as np
 from vgen_jax.core import checks
 from vgen_jax.core import faults
 from vgen_jax.core import file_paths
+from vgen_jax.core import sources
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Contents
 from vgen_jax.core.types import PathText
 from vgen_jax.core.types import Schema
 from vgen_jax.data import clips
-from vgen_jax.data import sources
 from vgen_jax.data import text
 from vgen_jax.data.files import segments
 from vgen_jax.data.tfds import adapters

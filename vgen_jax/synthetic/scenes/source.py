@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from vgen_jax.core import checks
+from vgen_jax.core import sources
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
-from vgen_jax.data import sources
 from vgen_jax.synthetic import base
 from vgen_jax.synthetic import drawing
 

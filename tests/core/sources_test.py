@@ -1,13 +1,13 @@
-"""Tests of data/sources.py: sources declare captions and random views."""
+"""Tests of core/sources.py: sources declare captions and random views."""
 
 import ast
 import pathlib
 
 import numpy as np
 
+from vgen_jax.core import sources
 from vgen_jax.core.types import Schema
 from vgen_jax.data import pipeline
-from vgen_jax.data import sources
 from vgen_jax.data.prepare import raw_videos
 
 PACKAGE = pathlib.Path(__file__).parents[2] / 'vgen_jax'
