@@ -65,8 +65,8 @@ def _source(args: argparse.Namespace) -> Any:
 
 
 def _lengths(source: Any, chosen: list[int]) -> dict[str, Any]:
-  """Returns the durations of examples, if the source can read whole videos."""
-  if not hasattr(source, 'frames'):
+  """Returns the durations of examples, if the source reads whole videos."""
+  if not isinstance(source, dataset.TFDSVideo):
     return {}
   frames, seconds = [], []
   for index in chosen:
