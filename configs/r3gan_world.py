@@ -5,7 +5,7 @@ generated and real clips in pairs and is regularized with R1 and R2 (Huang et
 al., "The GAN is dead; long live the GAN! A Modern GAN Baseline", 2024,
 https://arxiv.org/abs/2501.05441); their networks for images are not used.
 
-  vgen train --config=configs/r3gan_world.py --workdir=runs/r3gan
+  vgen train --config=r3gan_world --workdir=runs/r3gan
 
 Sizes: `base`, for one accelerator; `small`, for a CPU in about 25 minutes;
 `smoke`, for tests.
@@ -14,6 +14,7 @@ Sizes: `base`, for one accelerator; `small`, for a CPU in about 25 minutes;
 from ml_collections import ConfigDict
 
 SIZES = ('base', 'small', 'smoke')
+NEEDS_ACCELERATOR = ('base',)
 
 
 def get_config(size: str = 'base') -> ConfigDict:

@@ -3,7 +3,7 @@
 The critic is trained with the Wasserstein loss; the singular values of its
 kernels are clipped every 5 steps.
 
-  vgen train --config=configs/tgan_world.py --workdir=runs/tgan
+  vgen train --config=tgan_world --workdir=runs/tgan
 
 Sizes: `base`, for one accelerator; `small`, for a CPU in about 15 minutes;
 `smoke`, for tests; `paper`, with the layers and the optimizer of the paper, for
@@ -13,6 +13,7 @@ comparison.
 from ml_collections import ConfigDict
 
 SIZES = ('base', 'paper', 'small', 'smoke')
+NEEDS_ACCELERATOR = ('base', 'paper')
 
 
 def get_config(size: str = 'base') -> ConfigDict:

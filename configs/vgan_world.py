@@ -1,6 +1,6 @@
 """VGAN on a synthetic dataset, conditioned on the direction of motion.
 
-  vgen train --config=configs/vgan_world.py --workdir=runs/vgan
+  vgen train --config=vgan_world --workdir=runs/vgan
 
 Sizes: `base`, for one accelerator; `small`, for a CPU in about 15 minutes;
 `smoke`, for tests; `paper`, with the layers and the optimizer of the paper, for
@@ -10,6 +10,7 @@ comparison.
 from ml_collections import ConfigDict
 
 SIZES = ('base', 'paper', 'small', 'smoke')
+NEEDS_ACCELERATOR = ('base', 'paper')
 
 
 def get_config(size: str = 'base') -> ConfigDict:
