@@ -10,7 +10,7 @@ import numpy as np
 
 from vgen_jax.ablation import sweep
 from vgen_jax.ablation import table
-from vgen_jax.core import file_paths
+from vgen_jax.core import atomic_files
 from vgen_jax.runtime import writers
 
 Curve = dict[float, list[float]]  # {step: values of the runs that have one}
@@ -75,7 +75,7 @@ def save(
     left.legend(title=rows if isinstance(rows, str) else ', '.join(rows))
   buffer = io.BytesIO()
   picture.savefig(buffer, format='png', dpi=120)
-  file_paths.read(path).write_bytes(buffer.getvalue())
+  atomic_files.write_bytes(path, buffer.getvalue())
 
 
 def curves(

@@ -20,6 +20,7 @@ from typing import Any
 
 from vgen_jax.cli import cluster
 from vgen_jax.config import shipped
+from vgen_jax.core import atomic_files
 from vgen_jax.core import checks
 from vgen_jax.core import file_paths
 
@@ -58,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
   from vgen_jax.config import loading as config_lib
   from vgen_jax.config import settings as settings_lib
   from vgen_jax.inference import hooks
+  from vgen_jax.runtime import preemption
   from vgen_jax.training import loop
 
   cluster.join(args)
@@ -71,13 +73,16 @@ def run(args: argparse.Namespace) -> int:
     settings_lib.read(config)
   workdirs = [f'{args.workdir}/{i:03d}' for i in range(len(entries))]
 
+  preempted = preemption.Preemption()
   for i in _indices(args.only, len(entries)):
     _log.info('Run %d of %d: %s', i, len(entries), entries[i])
-    state = loop.train(configs[i], workdirs[i], hooks=hooks.standard())
-    if int(state.step) < configs[i].num_steps:
+    state = loop.train(
+      configs[i], workdirs[i], hooks=hooks.standard(), preempted=preempted
+    )
+    if preempted.has_stopped or int(state.step) < configs[i].num_steps:
       say(f'Run {i} stopped at step {int(state.step)}; repeat to resume.')
       print(json.dumps({'ablation': {'open': workdirs[i:]}}))
-      return 0
+      return preempted.status
     _measure(experiment.get('MEASURE'), workdirs[i])
 
   if jax.process_index() == 0:
@@ -114,7 +119,7 @@ def _write_table(
   rows, value = experiment['ROWS'], experiment['VALUE']
   text = table.markdown(runs, rows=rows, value=value)
   folder = file_paths.read(workdir)
-  (folder / 'table.md').write_text(text)
+  atomic_files.write_text(folder / 'table.md', text)
   plot.save(folder / 'plot.png', workdirs, entries, rows=rows, value=value)
   say(text)
   print(json.dumps({'ablation': {'table': f'{folder}/table.md'}}))
@@ -129,6 +134,7 @@ def _measure(
   import jax
 
   from vgen_jax.inference import runs
+  from vgen_jax.runtime import workdir as workdir_lib
   from vgen_jax.runtime import writers
 
   marker = file_paths.read(workdir) / 'measured.json'
@@ -136,10 +142,16 @@ def _measure(
     return
   loaded = runs.load(workdir)
   values = measure(loaded)
-  with writers.Writer(workdir, loaded.step, tensorboard=False) as writer:
-    writer.write_metrics(loaded.step, values)
-  if jax.process_index() == 0:
-    marker.write_text(json.dumps(values) + '\n')
+  with (
+    workdir_lib.locked(workdir),
+    writers.Writer(workdir, loaded.step, tensorboard=False) as writer,
+  ):
+    # A process that was killed here may have written the line already.
+    lines = [x for x in writers.read_metrics(workdir) if set(values) <= set(x)]
+    if loaded.step not in [line['step'] for line in lines]:
+      writer.write_metrics(loaded.step, values)
+    if jax.process_index() == 0:
+      atomic_files.write_text(marker, json.dumps(values) + '\n')
 
 
 def _load(path: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import json
 import time
 from typing import Any
 
+from vgen_jax.core import atomic_files
 from vgen_jax.core import file_paths
 
 _DATASET = 'synthetic.world.source.World'
@@ -51,7 +52,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
   from vgen_jax.config import loading as config_lib
   from vgen_jax.inference import hooks
+  from vgen_jax.inference import names
   from vgen_jax.inference import runs
+  from vgen_jax.runtime import preemption
   from vgen_jax.synthetic.world import verifier as verifier_lib
   from vgen_jax.training import loop
 
@@ -64,10 +67,13 @@ def run(args: argparse.Namespace) -> int:
       f'{args.config} trains on {config.data.name}; the demo needs {_DATASET},'
       ' the dataset that its verifier knows.'
     )
-  state = loop.train(config, args.workdir, hooks=hooks.standard())
-  if int(state.step) < config.num_steps:
+  preempted = preemption.Preemption()
+  state = loop.train(
+    config, args.workdir, hooks=hooks.standard(), preempted=preempted
+  )
+  if preempted.has_stopped:
     print(f'Stopped at step {int(state.step)}; repeat the command to resume.')
-    return 0
+    return preempted.status
   trained = runs.load(args.workdir)
   video = trained.sample(args.num, seed=args.seed)
   label_b = trained.condition(args.num).get('label')
@@ -78,7 +84,9 @@ def run(args: argparse.Namespace) -> int:
   reference = verifier.report(real, real_label_b)
   table = _table(generated, reference, args.num)
   print(table)
-  files = _write(args.workdir, trained.source, video, real, table)
+  name = names.of_samples(trained.step, args.seed, args.num)
+  folder = file_paths.read(args.workdir) / 'demo'
+  files = _write(folder / name, trained.source, video, real, table)
   summary = {
     'valid': generated['validity_loose'],
     'class_accuracy': generated.get('class_accuracy_all'),
@@ -105,21 +113,20 @@ def _real_clips(config: Any, num: int) -> tuple[Any, Any]:
 
 
 def _write(
-  workdir: str, source: Any, video: Any, real: Any, table: str
+  folder: Any, source: Any, video: Any, real: Any, table: str
 ) -> dict[str, str]:
-  """Writes clips and table to WORKDIR/demo; returns the paths."""
+  """Writes clips and table to a folder; returns the paths."""
   import numpy as np
 
   from vgen_jax.runtime import writers
 
-  folder = file_paths.read(workdir) / 'demo'
   speed = source.schema.frames_per_second
   files = writers.save_clips(folder, 'generated', video, speed)
   shown = np.concatenate([video[:_NUM_SHOWN], real[:_NUM_SHOWN]])
   name = 'generated_above_real'
   grid = writers.save_clips(folder, name, shown, speed)['png']
   report = folder / 'report.md'
-  report.write_text(table)
+  atomic_files.write_text(report, table)
   print(f'video: {files["mp4"]}\ngrid: {grid}\nreport: {report}')
   return {'video': str(files['mp4']), 'grid': str(grid)}
 

@@ -5,15 +5,18 @@ r"""Generates clips with a trained model and computes metrics.
       --set model.guidance=2 evaluation.infinity=True
   vgen evaluate --list
 
-Writes WORKDIR/evaluation/STEP.json, with all values, their intervals and the
-protocol, and STEP.html to open in a browser. SIGTERM and Ctrl-C keep what has
-been computed; repeat the command to resume. The last line of output is one JSON
+Writes WORKDIR/evaluation/NAME.json, with all values, their intervals and the
+protocol, and NAME.html to open in a browser. NAME has the step, the number of
+clips and a digest of the protocol. Evaluations by the same protocol are merged;
+those by other ones, such as another seed or guidance, are kept beside each
+other, and `vgen report ONE.json TWO.json` compares them. SIGTERM and Ctrl-C keep what has
+been computed; the exit status is then 143 or 130, and the same command resumes
+the evaluation. The last line of output is one JSON
 object. A metric whose weights are missing has no value; if it was named in
 --metrics, the exit status is 1.
 """
 
 import argparse
-import itertools
 import json
 import sys
 from typing import Any
@@ -88,22 +91,22 @@ def run(args: argparse.Namespace) -> int:
   metrics = registry.check_names(args.metrics.split(','))
   overrides = config_lib.parse_overrides([*args.set, *args.overrides])
   loaded = runs.load(args.workdir, step=args.step, overrides=overrides)
-  polls = itertools.count(1)
   with preemption.Preemption() as preempted:
     result = loaded.evaluate(
       metrics,
       args.num,
       seed=args.seed,
       batch_size=args.batch_size,
-      stop=lambda: preempted.should_stop(next(polls)),
+      stop=preempted.should_stop,
     )
+    preempted.has_stopped = result is None and preempted.should_stop()
   if jax.process_index():
-    return 0
+    return preempted.status
   if result is None:
     print('Stopped; repeat the command to resume.', file=sys.stderr)
     summary = {'step': loaded.step, 'workdir': args.workdir, 'stopped': True}
     print(json.dumps({'evaluate': summary}))
-    return 0
+    return preempted.status
   missing = _print_result(result, args)
   return 1 if missing and set(metrics) != {registry.ALL} else 0
 
@@ -125,8 +128,8 @@ def _print_result(result: Any, args: argparse.Namespace) -> dict[str, str]:
   summary = {
     'step': result.step,
     'workdir': args.workdir,
-    'json': f'{folder}/{result.step}.json',
-    'html': f'{folder}/{result.step}.html',
+    'json': f'{folder}/{result.name}.json',
+    'html': f'{folder}/{result.name}.html',
     'metrics': {name: value.value for name, value in result.metrics.items()},
     'weights_missing': list(missing),
   }

@@ -6,6 +6,9 @@
 `vgen COMMAND --help` or `vgen help COMMAND` lists the flags of a command. With
 --debug, errors are shown with their traceback. `vgen --version` prints the
 version.
+
+The exit status is 0 if the command has done its work, 1 after an error, 143 if
+SIGTERM stopped it early, and 130 if Ctrl-C did.
 """
 
 # The modules of commands import JAX and the rest of the package inside `run`,
@@ -16,10 +19,12 @@ import importlib
 import itertools
 import logging
 import pathlib
+import signal
 import sys
 
 import vgen_jax
 from vgen_jax.core import checks
+from vgen_jax.core import signals
 
 _COMMANDS = {
   'train': 'Train a model, or resume its training.',
@@ -65,10 +70,14 @@ def main(argv: list[str] | None = None) -> int:
       '--debug', action='store_true', help='Show tracebacks of errors.'
     )
     module.add_arguments(parser)
-    return module.run(parser.parse(rest)) or 0
+    with signals.raising():
+      return module.run(parser.parse(rest)) or 0
   except KeyboardInterrupt:
-    print('vgen: interrupted', file=sys.stderr)
-    return 130
+    print(f'vgen {name}: stopped by Ctrl-C', file=sys.stderr)
+    return signals.status(signal.SIGINT)
+  except signals.Stopped as stopped:
+    print(f'vgen {name}: stopped by SIGTERM', file=sys.stderr)
+    return stopped.code
   except Exception as error:
     if debug:
       raise

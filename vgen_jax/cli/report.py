@@ -1,6 +1,7 @@
 """Writes a page with the evaluations of one or several runs.
 
   vgen report runs/dit runs/mocogan --out=report.html
+  vgen report runs/dit/evaluation/4_64clips_*.json
 
 For one run, the page shows metrics with their intervals, generated clips next
 to real ones, and training curves. Several runs are compared, with clips of the
@@ -10,6 +11,7 @@ same seed side by side. The page is one file that needs no network.
 import argparse
 import json
 
+from vgen_jax.core import atomic_files
 from vgen_jax.core import file_paths
 
 
@@ -19,7 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     type=file_paths.argument,
     nargs='+',
     metavar='RUN',
-    help='Directories of evaluated runs.',
+    help='Directories of evaluated runs, or .json files of evaluations. A'
+    ' directory stands for its latest evaluation.',
   )
   parser.add_argument(
     '--step',
@@ -48,11 +51,11 @@ def run(args: argparse.Namespace) -> int:
       results.read_clips(workdir, result)
       for workdir, result in zip(args.runs, found, strict=True)
     ],
-    [writers.read_metrics(workdir) for workdir in args.runs],
+    [writers.read_metrics(str(results.run_folder(x))) for x in args.runs],
   )
   out = file_paths.read(args.out)
   out.parent.mkdir(parents=True, exist_ok=True)
-  out.write_bytes(html.encode())
+  atomic_files.write_bytes(out, html.encode())
   runs = [{'run': result.run, 'step': result.step} for result in found]
   print(json.dumps({'report': {'path': str(out), 'runs': runs}}))
   return 0

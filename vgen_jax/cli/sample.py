@@ -3,8 +3,11 @@ r"""Generates clips with a trained model.
   vgen sample --workdir=runs/dit --num=16 --label=left \
       --set model.solver.num_steps=20
 
-Writes NAME.mp4 and NAME.gif, which show the clips side by side, and NAME.png,
-which shows their frames. Clip i of a seed does not depend on --num.
+Writes NAME.mp4 and NAME.gif, which show the clips side by side, NAME.png, which
+shows their frames, and NAME.json, which states how they were generated. NAME
+has the step, the seed, the number of clips, the label, and a digest of the
+fields that --set changes, so that other clips are not overwritten. Clip i of a
+seed does not depend on --num.
 """
 
 import argparse
@@ -71,6 +74,8 @@ def run(args: argparse.Namespace) -> int:
   import jax
 
   from vgen_jax.config import loading as config_lib
+  from vgen_jax.core import atomic_files
+  from vgen_jax.inference import names
   from vgen_jax.inference import runs
   from vgen_jax.runtime import writers
 
@@ -82,9 +87,8 @@ def run(args: argparse.Namespace) -> int:
   )
   if jax.process_index():
     return 0
-  name = f'step{loaded.step}_seed{args.seed}'
-  if args.label is not None:
-    name += '_' + args.label.replace(' ', '-')
+  changed = loaded.overrides
+  name = names.of_samples(loaded.step, args.seed, args.num, args.label, changed)
   folder = args.out or f'{args.workdir}/generated'
   speed = loaded.schema.frames_per_second
   files = writers.save_clips(folder, name, video, speed)
@@ -93,6 +97,10 @@ def run(args: argparse.Namespace) -> int:
     real = _real_clips(loaded.source, args.num)
     files = writers.save_clips(folder, f'{name}_real', real, speed)
     written |= {f'real_{kind}': str(path) for kind, path in files.items()}
+  made = {'step': loaded.step, 'seed': args.seed, 'num': args.num}
+  made |= {'label': args.label, 'set': changed}
+  text = json.dumps(made, indent=2, default=str) + '\n'
+  atomic_files.write_text(file_paths.read(folder) / f'{name}.json', text)
   summary = {'step': loaded.step, 'num': args.num, **written}
   print(json.dumps({'sample': summary}))
   return 0

@@ -4,8 +4,10 @@
 
 Any field of the config can be set by its path, as in
 --config.optim.schedule.peak=1e-3, and a size is selected as in
---config=dit_world:smoke. To resume a run, repeat its command, or
-give its workdir only. SIGTERM and Ctrl-C save a checkpoint and stop the run.
+--config=dit_world:smoke. To resume a run, repeat its command, or give its
+workdir only. SIGTERM and Ctrl-C save a checkpoint and stop the run, and the
+exit status is 143 or 130. Samples and evaluations that were due then are made
+when the run is resumed.
 """
 
 import argparse
@@ -51,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
   from vgen_jax.config import loading as config_lib
   from vgen_jax.inference import hooks
+  from vgen_jax.runtime import preemption
   from vgen_jax.training import loop
 
   cluster.join(args)
@@ -62,17 +65,19 @@ def run(args: argparse.Namespace) -> int:
   config = config_lib.replace(
     config_lib.load(path), config_lib.parse_overrides(args.overrides)
   )
+  preempted = preemption.Preemption()
   state = loop.train(
     config,
     args.workdir,
     stop_at=args.stop_at,
     profile=_profile(args.profile),
     hooks=hooks.standard(),
+    preempted=preempted,
   )
-  if int(state.step) < config.num_steps:
+  if preempted.has_stopped or int(state.step) < config.num_steps:
     command = shlex.join(['vgen', 'train', f'--workdir={args.workdir}'])
     print(f'Stopped at step {int(state.step)}. Resume with: {command}')
-  return 0
+  return preempted.status
 
 
 def _profile(text: str | None) -> tuple[int, int] | None:

@@ -17,20 +17,25 @@ SUFFIX = '.new'  # A temporary file has the name of the target and this suffix.
 
 
 @contextlib.contextmanager
-def replacing(path: epath.PathLike) -> Generator[epath.Path]:
+def replacing(
+  path: epath.PathLike, *, is_shared: bool = False
+) -> Generator[epath.Path]:
   """Yields a temporary path; on exit, the file there replaces `path`.
 
   If the block raises, the temporary file is removed and `path` is unchanged.
-  Only one process may write a given path at a time.
 
   Args:
     path: File to write. Its folder must exist.
+    is_shared: Whether several processes may write the path at the same time;
+      the last one to finish wins. A process that is killed then leaves a
+      temporary file that the next one does not replace.
 
   Raises:
     FileNotFoundError: If the block has not written the temporary file.
   """
   path = file_paths.read(path)
-  temporary = path.parent / (path.name + SUFFIX)
+  own = f'.{os.getpid()}' if is_shared else ''
+  temporary = path.parent / (path.name + own + SUFFIX)
   try:
     yield temporary
     _flush(temporary)

@@ -19,6 +19,7 @@ import grain
 import jax
 import numpy as np
 
+from vgen_jax.core import children
 from vgen_jax.core import faults as faults_lib
 from vgen_jax.core import sources
 from vgen_jax.core.types import Clip
@@ -253,6 +254,9 @@ def _prefetched(shard: grain.MapDataset, reader: Reader) -> grain.IterDataset:
     if not flags.FLAGS.is_parsed():  # Grain reads flags; notebooks have none.
       flags.FLAGS.mark_as_parsed()
     dataset = dataset.mp_prefetch(
-      grain.MultiprocessingOptions(reader.num_workers, per_worker_buffer_size=1)
+      grain.MultiprocessingOptions(
+        reader.num_workers, per_worker_buffer_size=1
+      ),
+      worker_init_fn=children.follow_parent,
     )
   return dataset

@@ -74,10 +74,12 @@ class Chunks:
     self.folder.mkdir(parents=True, exist_ok=True)
     identity = self.folder / 'identity.json'
     if not identity.exists():
-      identity.write_text(self._identity)
+      atomic_files.write_text(identity, self._identity)
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
-    atomic_files.write_bytes(self._file(first, num), buffer.getvalue())
+    file = self._file(first, num)  # Two evaluations may share real features.
+    with atomic_files.replacing(file, is_shared=True) as temporary:
+      temporary.write_bytes(buffer.getvalue())
 
   def joined(
     self, spans: list[tuple[int, int]], num_clips: int

@@ -4,11 +4,13 @@ An interrupted evaluation resumes: chunks whose features are on disk are not
 computed again. The result is equal, bit for bit, to that of an evaluation
 without interruption.
 
-  <workdir>/evaluation/<step>.json        values with intervals and protocol
-  <workdir>/evaluation/<step>_clips.npz   a few clips to look at
-  <workdir>/evaluation/<step>.html        both as a page
-  <workdir>/evaluation/<step>.partial/    features so far; deleted at the end
+  <workdir>/evaluation/<name>.json        values with intervals and protocol
+  <workdir>/evaluation/<name>_clips.npz   a few clips to look at
+  <workdir>/evaluation/<name>.html        both as a page
+  <workdir>/evaluation/<name>.partial/    features so far; deleted at the end
   <workdir>/evaluation/real/              features of real clips, for next time
+
+The name has the step, the number of clips and a digest of the protocol.
 """
 
 from collections.abc import Callable, Mapping, Sequence

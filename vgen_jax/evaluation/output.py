@@ -12,6 +12,9 @@ from vgen_jax.core import atomic_files
 from vgen_jax.evaluation.metrics import results
 from vgen_jax.evaluation.report import page
 
+# The number of real clips depends on the metrics, and metrics are merged.
+_NUM_REAL = 'num_real'
+
 
 def write(
   folder: epath.Path,
@@ -21,8 +24,8 @@ def write(
 ) -> results.Result:
   """Writes a result, its clips, and the page that shows both.
 
-  The file keeps values of an earlier evaluation with the same protocol that
-  this one did not compute.
+  The files are named after the result. They keep values of an earlier
+  evaluation with the same protocol that this one did not compute.
 
   Args:
     folder: Folder `<workdir>/evaluation`.
@@ -37,14 +40,14 @@ def write(
   if clips:
     buffer = io.BytesIO()
     np.savez_compressed(buffer, **clips)
-    result = dataclasses.replace(result, clips=f'{result.step}_clips.npz')
+    result = dataclasses.replace(result, clips=f'{result.name}_clips.npz')
     atomic_files.write_bytes(folder / result.clips, buffer.getvalue())
-  file = folder / f'{result.step}.json'
+  file = folder / f'{result.name}.json'
   full = _with_earlier(file, result)
   text = json.dumps(full.to_json(), indent=2, allow_nan=False) + '\n'
   atomic_files.write_text(file, text)
   html = page.render([full], [clips], [training])
-  atomic_files.write_text(folder / f'{result.step}.html', html)
+  atomic_files.write_text(folder / f'{result.name}.html', html)
   return result
 
 
@@ -54,11 +57,14 @@ def _with_earlier(file: epath.Path, result: results.Result) -> results.Result:
     return result
   old = results.Result.from_json(json.loads(file.read_text()))
   plain = results.Result.from_json(result.to_json())
-  if old.protocol != plain.protocol:
+  one, two = dict(old.protocol), dict(plain.protocol)
+  num_real = [x.pop(_NUM_REAL, None) or 0 for x in (one, two)]
+  if one != two:
     return result
   known = {k: v for k, v in result.metrics.items() if v.value is not None}
   return dataclasses.replace(
     result,
+    protocol={**result.protocol, _NUM_REAL: max(num_real)},
     metrics={**result.metrics, **old.metrics, **known},
     curves={**old.curves, **result.curves},
     groups={**old.groups, **result.groups},

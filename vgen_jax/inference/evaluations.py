@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping
 import dataclasses
 import datetime
+import json
 from typing import Any
 
 import jax
-from jax.experimental import multihost_utils
 import numpy as np
 
 from vgen_jax.config import settings as settings_lib
+from vgen_jax.core import digests
 from vgen_jax.core import file_paths
 from vgen_jax.evaluation import evaluator
 from vgen_jax.evaluation import output
@@ -18,6 +19,7 @@ from vgen_jax.evaluation.metrics import registry
 from vgen_jax.evaluation.metrics import results
 from vgen_jax.inference import clip_providers
 from vgen_jax.inference import sampling
+from vgen_jax.runtime import workdir as workdir_lib
 from vgen_jax.runtime import writers
 from vgen_jax.training import setup as setup_lib
 from vgen_jax.training.state import TrainState
@@ -56,6 +58,7 @@ class Evaluations:
     self.options = options
     self._setup = setup
     self._workdir = file_paths.read(workdir)
+    self._folder = self._workdir / results.FOLDER
     self._providers = clip_providers.ClipProviders(setup, sample, options)
     inputs = base.MetricInputs(
       self._providers.real.source,
@@ -88,35 +91,43 @@ class Evaluations:
       raise ValueError(f'Metric {name!r}: {value.note}')
     return found
 
-  def log(self, state: TrainState) -> dict[str, float]:
+  def log(
+    self, state: TrainState, stop: Callable[[], bool] = lambda: False
+  ) -> dict[str, float] | None:
     """Returns the values of a state for the log, {'evaluation/...': value}.
 
-    Only features of real clips are written. Processes other than 0 get {}.
+    Only features are written. An interrupted evaluation continues where it was.
+    Processes other than 0 get {}.
+
+    Args:
+      state: State whose parameters generate the clips.
+      stop: Function that returns whether to stop; it is called before each
+        chunk of clips.
+
+    Returns:
+      The values; None if the evaluation was stopped before its end.
     """
-    findings = self._measure(state)
+    # Not the folder of `result`, which another process may be using.
+    partial = self._folder / f'{self.name(state)}.training.partial'
+    findings = self._measure(state, model_features=partial, stop=stop)
+    if findings is None:
+      return None
+    if jax.process_index() == 0 and partial.exists():
+      partial.rmtree()
     return {
       f'{_PREFIX}{name}': value.value
       for name, value in findings.values.items()
       if value.value is not None
     }
 
-  def is_missing(self, step: int) -> bool:
-    """Returns whether the log has no evaluation of a step that is due.
-
-    It is missing if the run was stopped in that step.
-    """
-    every = self._setup.settings.evaluate_every
-    if not step or step % every:
-      return False
-    has = any(
+  def is_logged(self, step: int) -> bool:
+    """Returns whether the log has an evaluation of a step."""
+    return any(
       name.startswith(_PREFIX)
       for line in writers.read_metrics(str(self._workdir))
       if line['step'] == step
       for name in line
     )
-    if jax.process_count() > 1:  # Only process 0 writes the log.
-      has = multihost_utils.broadcast_one_to_all(np.array(has))
-    return not has
 
   def result(
     self,
@@ -125,8 +136,9 @@ class Evaluations:
   ) -> results.Result | None:
     """Evaluates a state, and writes the result with its page.
 
-    An interrupted evaluation continues where it was. All processes must call
-    this at the same point; only process 0 writes and has the values.
+    The files are `<workdir>/evaluation/<name>.*`; see the method `name`. An
+    interrupted evaluation continues where it was. All processes must call this
+    at the same point; only process 0 writes and has the values.
 
     Args:
       state: State whose parameters generate the clips.
@@ -136,32 +148,50 @@ class Evaluations:
     Returns:
       The result; None if the evaluation was stopped before its end.
     """
-    folder = self._workdir / results.FOLDER
-    partial = folder / f'{int(state.step)}.partial'
-    findings = self._measure(
-      state, model_features=partial, stop=stop, num_shown=_NUM_SHOWN
-    )
-    if findings is None:
-      return None
-    result = results.Result(
-      run=self._workdir.name,
-      workdir=str(self._workdir),
-      step=int(state.step),
-      date=datetime.datetime.now().astimezone().isoformat(timespec='seconds'),
-      config=_dotted(dataclasses.asdict(self._setup.settings)),
-      protocol=self._protocol(),
-      metrics=findings.values | self.missing,
-      curves=findings.curves,
-      groups=findings.groups,
-    )
-    if jax.process_index():
-      return result
-    training = writers.read_metrics(str(self._workdir))
-    clips = self._shown(findings.clips)
-    result = output.write(folder, result, clips, training)
-    if partial.exists():
-      partial.rmtree()
+    name, is_first = self.name(state), jax.process_index() == 0
+    with workdir_lib.locked(str(self._folder), f'.{name}.lock'):
+      partial = self._folder / f'{name}.partial'
+      findings = self._measure(
+        state, model_features=partial, stop=stop, num_shown=_NUM_SHOWN
+      )
+      if findings is None:
+        return None
+      result = results.Result(
+        run=self._workdir.name,
+        workdir=str(self._workdir),
+        step=int(state.step),
+        date=datetime.datetime.now().astimezone().isoformat(timespec='seconds'),
+        config=_dotted(dataclasses.asdict(self._setup.settings)),
+        protocol=self._protocol(),
+        metrics=findings.values | self.missing,
+        curves=findings.curves,
+        groups=findings.groups,
+        name=name,
+      )
+      if is_first:
+        training = writers.read_metrics(str(self._workdir))
+        clips = self._shown(findings.clips)
+        result = output.write(self._folder, result, clips, training)
+        if partial.exists():
+          partial.rmtree()
     return result
+
+  def name(self, state: TrainState) -> str:
+    """Returns the name of the files of the result of a state.
+
+    It has the step, the number of clips, and a digest of everything else on
+    which values depend. Evaluations of the same name are merged. The metrics
+    and the batch size are not part of it.
+    """
+    clips = {
+      kind: {k: v for k, v in x.identity.items() if k != 'batch_size'}
+      for kind, x in self._providers.for_state(state).items()
+    }
+    context = [self._providers.context, self.options.num_samples]
+    protocol = {**self._protocol(), 'num_real': None}  # Depends on the metrics.
+    text = json.dumps([clips, context, protocol], sort_keys=True, default=str)
+    num = self.options.num_clips
+    return f'{int(state.step)}_{num}clips_{digests.text(text, 8)}'
 
   def _measure(self, state: TrainState, **kwargs) -> base.Findings | None:
     return evaluator.evaluate(
@@ -169,7 +199,7 @@ class Evaluations:
       self._providers.for_state(state),
       self.options.num_clips,
       seed=self.options.seed,
-      data_features=self._workdir / results.FOLDER / 'real',
+      data_features=self._folder / 'real',
       **kwargs,
     )
 

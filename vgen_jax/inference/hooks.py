@@ -1,10 +1,12 @@
 """Hooks that generate clips and evaluate them during training."""
 
 import jax
+from jax.experimental import multihost_utils
 import numpy as np
 
 from vgen_jax.inference import evaluations
 from vgen_jax.inference import sampling
+from vgen_jax.runtime import writers
 from vgen_jax.training import hooks
 from vgen_jax.training import setup as setup_lib
 from vgen_jax.training.state import TrainState
@@ -30,23 +32,40 @@ class SampleClips(hooks.Hook):
   def __init__(self):
     self._run: hooks.Run | None = None
     self._sample: sampling.Sampler | None = None
+    self._every = 0
+    self._workdir = ''
 
   def on_setup(self, setup: setup_lib.Setup, workdir: str) -> None:
     self._sample = _sampler(setup)
+    self._every = setup.settings.sample_every
+    self._workdir = workdir
 
   @property
   def sampler(self) -> sampling.Sampler | None:
     """The jitted sampler of the run; None before `on_setup`."""
     return self._sample
 
+  def is_due(self, step: int, *, last: bool) -> bool:
+    return _is_due(self._every, step, last)
+
+  def is_behind(self, step: int, *, last: bool) -> bool:
+    return self.is_due(step, last=last) and not _on_all_hosts(
+      writers.has_clips(self._workdir, step)
+    )
+
   def on_start(self, run: hooks.Run, state: TrainState) -> None:
+    """Generates the clips of the restored step if the run was stopped there."""
     self._run = run
+    step = run.first_step
+    is_behind = self.is_behind(step, last=step == run.final_step)
+    if is_behind and not run.should_stop():
+      run.clips(step, self._clips(state))
 
   def on_step(
     self, step: int, state: TrainState, *, last: bool, stopping: bool
   ) -> None:
-    every = self._run.setup.settings.sample_every
-    if every and not stopping and (last or step % every == 0):
+    is_due = self.is_due(step, last=last)
+    if is_due and not stopping and not self._run.should_stop():
       self._run.clips(step, self._clips(state))
 
   def _clips(self, state: TrainState) -> np.ndarray:
@@ -80,26 +99,54 @@ class Evaluate(hooks.Hook):
     self.samples = samples
     self._run: hooks.Run | None = None
     self._evaluations: evaluations.Evaluations | None = None
+    self._every = 0
 
   def on_setup(self, setup: setup_lib.Setup, workdir: str) -> None:
     shared = self.samples.sampler if self.samples is not None else None
     sample = _sampler(setup) if shared is None else shared
+    self._every = setup.settings.evaluate_every
     self._evaluations = evaluations.Evaluations.of(setup, sample, workdir)
+
+  def is_due(self, step: int, *, last: bool) -> bool:
+    return _is_due(self._every, step, last)
+
+  def is_behind(self, step: int, *, last: bool) -> bool:
+    return self.is_due(step, last=last) and not _on_all_hosts(
+      self._evaluations.is_logged(step)
+    )
 
   def on_start(self, run: hooks.Run, state: TrainState) -> None:
     """Evaluates the restored state if the run was stopped before it could."""
     self._run = run
-    if self._evaluations and self._evaluations.is_missing(run.first_step):
-      run.evaluate(run.first_step, self._evaluations.log(state))
+    step = run.first_step
+    if self.is_behind(step, last=step == run.final_step):
+      self._evaluate(step, state)
 
   def on_step(
     self, step: int, state: TrainState, *, last: bool, stopping: bool
   ) -> None:
-    every = self._run.setup.settings.evaluate_every
-    if every and not stopping and (last or step % every == 0):
-      self._run.evaluate(step, self._evaluations.log(state))
+    if self.is_due(step, last=last) and not stopping:
+      self._evaluate(step, state)
+
+  def _evaluate(self, step: int, state: TrainState) -> None:
+    """Evaluates a state, unless a signal stops the evaluation."""
+    numbers = self._evaluations.log(state, self._run.should_stop)
+    if numbers is not None:
+      self._run.evaluate(step, numbers)
 
 
 def _sampler(setup: setup_lib.Setup) -> sampling.Sampler:
   average = setup.settings.sample_from
   return sampling.make_sampler(setup.model, average, setup.mesh)
+
+
+def _is_due(every: int, step: int, last: bool) -> bool:
+  """Returns whether what happens every few steps and at the end is due."""
+  return bool(every and step) and (last or step % every == 0)
+
+
+def _on_all_hosts(value: bool) -> bool:
+  """Returns the value of the first host, which writes the files of a run."""
+  if jax.process_count() == 1:
+    return value
+  return bool(multihost_utils.broadcast_one_to_all(np.array(value)))

@@ -57,6 +57,18 @@ class Run:
     self._setup = setup
 
   @property
+  def overrides(self) -> dict[str, Any]:
+    """Fields that `load` changed and clips depend on, {dotted path: value}."""
+    file = file_paths.read(self.workdir) / 'config.json'
+    stored = settings_lib.read(config_lib.load(str(file)))
+    found = config_lib.differences(
+      dataclasses.asdict(stored),
+      dataclasses.asdict(settings_lib.read(self.config)),
+    )
+    sections = ('clip_shape', 'data', 'model', 'sample_from')
+    return {x.path: x.two for x in found if x.path.startswith(sections)}
+
+  @property
   def model(self) -> VideoModel:
     """Family with its networks."""
     return self._setup.model
@@ -124,7 +136,9 @@ class Run:
     stop: Callable[[], bool] = lambda: False,
     **options: Any,
   ) -> results.Result | None:
-    """Evaluates generated clips, and writes `<workdir>/evaluation/<step>.*`.
+    """Evaluates generated clips, and writes `<workdir>/evaluation/<name>.*`.
+
+    The name has the step, the number of clips and a digest of the protocol.
 
     An interrupted evaluation continues where it was. Metrics whose weights are
     missing are in the result, without a value.

@@ -4,9 +4,12 @@ import logging
 import signal
 import threading
 from types import FrameType
+from typing import Any
 
 import jax
 from jax.experimental import multihost_utils
+
+from vgen_jax.core import signals
 
 _log = logging.getLogger(__name__)
 
@@ -17,30 +20,49 @@ class Preemption:
   Within the context, the first signal is recorded and does not end the process;
   a second Ctrl-C ends it. This holds for runs of one process. With
   `jax.distributed`, the service of JAX receives SIGTERM and makes all processes
-  agree on the step after which they stop, so that none waits for another;
-  Ctrl-C then ends the process.
+  agree on the call of `should_stop` after which they stop, so that none waits
+  for another; Ctrl-C then ends the process.
+
+  Attributes:
+    has_stopped: Whether the work was stopped before its end; `status` then is
+      that of the signal. The owner of the work sets it.
   """
 
   def __init__(self):
+    self.has_stopped = False
     self._signal: int | None = None
-    self._old: dict[int, object] = {}
+    self._num_calls = 0
+    self._old: dict[int, Any] = {}
 
   def __enter__(self) -> 'Preemption':
     if threading.current_thread() is threading.main_thread():
       is_single = jax.process_count() == 1
-      signals = [signal.SIGINT, signal.SIGTERM] if is_single else []
-      self._old = {s: signal.signal(s, self._record) for s in signals}
+      numbers = [signal.SIGINT, signal.SIGTERM] if is_single else []
+      self._old = {s: signal.signal(s, self._record) for s in numbers}
     return self
 
   def __exit__(self, *error: object) -> None:
     for number, handler in self._old.items():
       signal.signal(number, handler)
+    self._old = {}
 
-  def should_stop(self, step: int) -> bool:
-    """Returns whether to stop after `step`; it is equal on all processes."""
-    if jax.process_count() > 1:
-      return multihost_utils.reached_preemption_sync_point(step)
+  def should_stop(self) -> bool:
+    """Returns whether to stop; it is equal on all processes.
+
+    All processes must call it the same number of times, at the same points of
+    the work. After the first True, all results are True.
+    """
+    if self._signal is None and jax.process_count() > 1:
+      self._num_calls += 1
+      if multihost_utils.reached_preemption_sync_point(self._num_calls):
+        self._signal = signal.SIGTERM
     return self._signal is not None
+
+  @property
+  def status(self) -> int:
+    """Exit status of the command: 0, or that of the signal that stopped it."""
+    number = self._signal or signal.SIGTERM
+    return signals.status(number) if self.has_stopped else 0
 
   def _record(self, number: int, frame: FrameType | None) -> None:
     del frame
@@ -48,5 +70,5 @@ class Preemption:
       raise KeyboardInterrupt
     self._signal = number
     _log.warning(
-      '%s: saving a checkpoint, then stopping.', signal.Signals(number).name
+      '%s: saving what is done, then stopping.', signal.Signals(number).name
     )

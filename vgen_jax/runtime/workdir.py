@@ -1,19 +1,55 @@
 """Workdirs: each holds one run, with the config that it was started with."""
 
+from collections.abc import Generator
+import contextlib
 import dataclasses
 import logging
 
 import jax
 from jax.experimental import multihost_utils
+import numpy as np
 
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.core import atomic_files
 from vgen_jax.core import file_paths
 from vgen_jax.data import run_schema
+from vgen_jax.core import locks
 from vgen_jax.runtime import checkpoints as checkpoints_lib
 
 _log = logging.getLogger(__name__)
+
+
+@contextlib.contextmanager
+def locked(folder: str, name: str = locks.NAME) -> Generator[None]:
+  """Holds the lock of a folder; the processes of a pod hold it together.
+
+  All processes of a pod must enter the context at the same point. Process 0
+  writes the file.
+
+  Args:
+    folder: Local or gs:// directory, such as a workdir.
+    name: Name of the file of the lock.
+
+  Raises:
+    locks.LockedError: If another run is using the folder.
+  """
+  with contextlib.ExitStack() as stack:
+    error = None
+    if jax.process_index() == 0:
+      try:
+        stack.enter_context(locks.held(folder, name))
+      except OSError as refused:
+        error = refused
+    if jax.process_count() > 1:
+      has_failed = np.array(error is not None)
+      if multihost_utils.broadcast_one_to_all(has_failed) and error is None:
+        error = locks.LockedError(
+          f'Process 0 did not get the lock of {folder}; its message says why.'
+        )
+    if error is not None:
+      raise error
+    yield
 
 
 def claim(workdir: str, settings: settings_lib.Settings) -> None:

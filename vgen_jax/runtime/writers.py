@@ -25,6 +25,7 @@ from vgen_jax.data.files import video_writers
 from vgen_jax.runtime import loggers
 
 _METRICS = 'metrics.jsonl'
+_KINDS = ('mp4', 'gif', 'png')  # Files of the same clips.
 _SIDE = 1200  # Pixels of the longer side up to which images are enlarged.
 
 
@@ -150,15 +151,22 @@ def save_clips(
   video_bthwc = to_rgb(video_bthwc)
   scale = _scale(video_bthwc.shape)
   sheet_thwc = _tile(video_bthwc)
-  files = {kind: folder / f'{name}.{kind}' for kind in ('mp4', 'gif', 'png')}
+  files = {kind: folder / f'{name}.{kind}' for kind in _KINDS}
   video_writers.write_mp4(
     files['mp4'], sheet_thwc, frames_per_second, scale=scale
   )
   video_writers.write_gif(
     files['gif'], sheet_thwc, frames_per_second, scale=scale
   )
-  files['png'].write_bytes(_png(_enlarged(grid(video_bthwc))))
+  image = _png(_enlarged(grid(video_bthwc)))
+  atomic_files.write_bytes(files['png'], image)
   return files
+
+
+def has_clips(workdir: str, step: int) -> bool:
+  """Returns whether the samples of a step have been written completely."""
+  folder = file_paths.read(workdir) / 'samples'
+  return all((folder / f'{step}.{kind}').exists() for kind in _KINDS)
 
 
 def read_metrics(workdir: str) -> list[dict[str, float]]:

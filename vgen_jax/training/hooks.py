@@ -5,7 +5,7 @@ were given. It does not import evaluation or inference; the caller composes what
 it wants, for example `inference.hooks.standard()`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 from typing import Any
 
@@ -30,6 +30,28 @@ class Hook:
       ValueError: If the hook does not fit the config.
     """
 
+  def is_due(self, step: int, *, last: bool) -> bool:
+    """Returns whether `on_step` has much to do after a step.
+
+    A checkpoint of the step is saved first, so that nothing is lost if the
+    process is ended meanwhile. All processes must give the same answer.
+
+    Args:
+      step: Number of steps made so far.
+      last: Whether this is the last step that was asked for.
+    """
+    return False
+
+  def is_behind(self, step: int, *, last: bool) -> bool:
+    """Returns whether the workdir lacks what was due after a step.
+
+    It does if a signal stopped the run in that step. `on_start` then does the
+    work, with the restored state, also in a run that has made all its steps.
+    All processes must give the same answer. The arguments are those of
+    `is_due`.
+    """
+    return False
+
   def on_start(self, run: 'Run', state: TrainState) -> None:
     """Called once before the first step, with the fresh or restored state."""
 
@@ -39,7 +61,10 @@ class Hook:
   def on_step(
     self, step: int, state: TrainState, *, last: bool, stopping: bool
   ) -> None:
-    """Called after each step, after `on_log` and before the checkpoint.
+    """Called after each step, after `on_log` and the checkpoint.
+
+    A hook that takes long calls `Run.should_stop` regularly, and leaves its
+    work to the next start if that returns True.
 
     Args:
       step: Number of steps made so far.
@@ -47,7 +72,7 @@ class Hook:
         must not keep it.
       last: Whether this is the last step that was asked for.
       stopping: Whether the run stops after this step because of a signal. A
-        hook should then be quick.
+        hook should then be quick, and leave its work to the next start.
     """
 
   def on_clips(self, step: int, video_bthwc: Array) -> None:
@@ -68,15 +93,20 @@ class Run:
     workdir: Local or gs:// directory.
     setup: Objects that the run consists of.
     first_step: Number of steps made before this call of `train`.
+    final_step: Number of the last step that was asked for.
     hooks: All hooks of the run.
     progress: Console output.
+    should_stop: Function that returns whether a signal asks the run to stop.
+      All processes must call it at the same points.
   """
 
   workdir: str
   setup: setup_lib.Setup
   first_step: int
+  final_step: int
   hooks: Sequence[Hook]
   progress: progress_lib.Progress
+  should_stop: Callable[[], bool]
 
   def log(self, step: int, metrics: Mapping[str, float]) -> None:
     """Passes training metrics to all hooks."""

@@ -1,6 +1,6 @@
 """The training loop, for every family, on one device or on a pod."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 import contextlib
 import logging
 
@@ -23,6 +23,7 @@ from vgen_jax.runtime import sharding
 from vgen_jax.runtime import workdir as workdir_lib
 from vgen_jax.training import compilation
 from vgen_jax.training import frozen
+from vgen_jax.training import guard
 from vgen_jax.training import hooks as hooks_lib
 from vgen_jax.training import setup as setup_lib
 from vgen_jax.training import state as state_lib
@@ -37,14 +38,18 @@ def train(
   stop_at: int | None = None,
   profile: tuple[int, int] | None = None,
   hooks: Sequence[hooks_lib.Hook] = (),
+  preempted: preemption.Preemption | None = None,
 ) -> state_lib.TrainState:
   """Trains the model that `config` describes, and returns the final state.
 
   The order of operations is guaranteed: build the objects; create the first
   state, sharded; restore the latest checkpoint; then for each step: get a
-  batch, update, log, check that all values are finite, call the hooks, save a
-  checkpoint; finally save a last checkpoint. All processes of a pod must call
-  this function at the same point; only process 0 writes metrics and clips.
+  batch, update, log, check that all values are finite, save a checkpoint, call
+  the hooks. A checkpoint is also saved before a hook has much to do, such as an
+  evaluation, and at the end. A signal stops the run after the step, and
+  evaluations between two batches of clips; what was due then is done when the
+  run is resumed. All processes of a pod must call this function at the same
+  point; only process 0 writes metrics and clips.
 
   Args:
     config: Config as a file of configs/ returns it.
@@ -57,6 +62,8 @@ def train(
     hooks: What the run does in addition to training, such as writing metrics
       and evaluating; `vgen train` uses `inference.hooks.standard()`. Without
       hooks only checkpoints are written.
+    preempted: Receives signals; its `has_stopped` is set if one of them stopped
+      the run before its end. None creates an object of this call.
 
   Returns:
     State after the last step; its `step` is smaller than `num_steps` if the run
@@ -66,8 +73,8 @@ def train(
     ValueError: If fields of the config contradict each other or do not fit the
       devices or the workdir.
     FloatingPointError: If the guard against harmful updates stops the run.
-    OSError: If checkpoints cannot be written, or another process trains in
-      the workdir.
+    OSError: If checkpoints cannot be written, or another run is using the
+      workdir.
   """
   workdir = file_paths.expanded(workdir)
   settings = frozen.with_tokenizer(settings_lib.read(config))
@@ -79,41 +86,51 @@ def train(
   _check_best(setup)
   for hook in hooks:
     hook.on_setup(setup, workdir)
-  workdir_lib.claim(workdir, settings)
-  if not setup.data.is_recorded:
-    run_schema.write(workdir, setup.data.record)
   final = settings.num_steps
   final = final if stop_at is None else min(stop_at, final)
 
   with contextlib.ExitStack() as stack:
+    stack.enter_context(workdir_lib.locked(workdir))
+    workdir_lib.claim(workdir, settings)
+    if not setup.data.is_recorded:
+      run_schema.write(workdir, setup.data.record)
     # Closed last, so that a signal does not interrupt the last write.
-    preempted = stack.enter_context(preemption.Preemption())
+    preempted = stack.enter_context(preempted or preemption.Preemption())
     checkpoints = checkpoints_lib.Checkpoints(
       workdir, settings.keep, settings.best
     )
     stack.callback(checkpoints.close)
     state = restore_or_init(setup, checkpoints)
     first = int(state.step)
-    if first >= final:
+    is_behind = _is_behind(hooks, first, final)
+    if first >= final and not is_behind:
       _log.info('The run in %s is complete at step %d.', workdir, first)
       return state
-    skipped = _skipped(state)
-    train_step, cost = compilation.compile_step(setup)
-    _log.info('%s', cost)
-    _log.info('Training from step %d to %d in %s.', first, final, workdir)
+    compiled = compilation.compile_step(setup) if first < final else None
+    flops = compiled[1].flops if compiled else 0.0
     progress = stack.enter_context(
       progress_lib.Progress(
-        first, final, settings.batch_size, cost.flops, setup.mesh.size
+        first, final, settings.batch_size, flops, setup.mesh.size
       )
     )
+    run = hooks_lib.Run(
+      workdir, setup, first, final, hooks, progress, preempted.should_stop
+    )
+    for hook in hooks:
+      stack.callback(hook.close)
+      hook.on_start(run, state)
+    stopping = is_behind and preempted.should_stop()
+    if compiled is None or stopping:
+      _stop(preempted, hooks, first, final, stopping)
+      return state
+    train_step, cost = compiled
+    _log.info('%s', cost)
+    _log.info('Training from step %d to %d in %s.', first, final, workdir)
+    skipped = guard.num_skipped(state)
     batches = stack.enter_context(
       contextlib.closing(batches_from(setup, first))
     )
     trace = stack.enter_context(profiling.Trace(workdir, profile))
-    run = hooks_lib.Run(workdir, setup, first, hooks, progress)
-    for hook in hooks:
-      stack.callback(hook.close)
-      hook.on_start(run, state)
     metrics: dict[str, float] = {}
     for step in range(first + 1, final + 1):
       with trace.step(step):
@@ -121,22 +138,43 @@ def train(
       trace.after(step, device_metrics)
       progress.advance(step)
 
-      stopping, last = preempted.should_stop(step), step == final
+      stopping, last = preempted.should_stop(), step == final
+      is_due = any([hook.is_due(step, last=last) for hook in hooks])
       logs = last or step % settings.log_every == 0
       saves = last or stopping or step % settings.checkpoint_every == 0
+      saves = saves or is_due
       if logs or saves:  # The guard must be checked before each checkpoint.
         metrics = _read(setup, step, device_metrics, batches)
         run.log(step, metrics | progress.speed())
         progress.show(step, metrics)
-        _check_guard(settings, state, step, skipped)
+        guard.check(settings.guard, state, step, skipped)
+      if saves:  # Before the hooks, which may take longer than a signal allows.
+        checkpoints.save(step, state, metrics)
       for hook in hooks:
         hook.on_step(step, state, last=last, stopping=stopping)
-      if saves:
-        checkpoints.save(step, state, metrics)
-      if stopping and not last:
-        _log.warning('Stopped after step %d because of a signal.', step)
+      if stopping or (is_due and preempted.should_stop()):
+        _stop(preempted, hooks, step, final, True)
         break
   return state
+
+
+def _is_behind(hooks: Sequence[hooks_lib.Hook], step: int, final: int) -> bool:
+  """Returns whether a hook has not done what was due after a step."""
+  # All hooks are asked, because their processes may communicate.
+  return any([hook.is_behind(step, last=step == final) for hook in hooks])
+
+
+def _stop(
+  preempted: preemption.Preemption,
+  hooks: Sequence[hooks_lib.Hook],
+  step: int,
+  final: int,
+  stopping: bool,
+) -> None:
+  """Records that a signal has stopped the run, unless it is complete."""
+  if stopping and (step < final or _is_behind(hooks, step, final)):
+    preempted.has_stopped = True
+    _log.warning('Stopped after step %d because of a signal.', step)
 
 
 def restore_or_init(
@@ -222,37 +260,3 @@ def _read(
   if setup.settings.faults.policy == 'substitute':
     values['data/substituted'] = float(batches.num_substituted)
   return values
-
-
-def _skipped(state: state_lib.TrainState) -> dict[str, int]:
-  """Returns the number of skipped updates of the run, {player: number}."""
-  guard = jax.device_get(state.guard)
-  return {player: int(entry['skipped']) for player, entry in guard.items()}
-
-
-def _check_guard(
-  settings: settings_lib.Settings,
-  state: state_lib.TrainState,
-  step: int,
-  before: Mapping[str, int],
-) -> None:
-  """Raises FloatingPointError if the guard does not allow the skipped updates.
-
-  Args:
-    settings: Settings with the guard.
-    state: State after the step.
-    step: Number of the step, for the message.
-    before: Updates skipped before this call of `train`, {player: number}.
-  """
-  for player, total in _skipped(state).items():
-    skipped = total - before[player]
-    streak = int(state.guard[player]['streak'])
-    raises = skipped and settings.guard.policy == 'raise'
-    if raises or streak > settings.guard.max_skips:
-      raise FloatingPointError(
-        f'{skipped} updates of {player} up to step {step} had a loss or'
-        ' gradient that was not finite, or a gradient norm above'
-        ' config.guard.spike; none of them was applied. The latest checkpoint'
-        ' is valid. Lower the learning rate, or set'
-        " config.guard.policy='skip' to continue after a few of them."
-      )

@@ -7,7 +7,7 @@ import av
 import numpy as np
 from PIL import Image
 
-from vgen_jax.core import file_paths
+from vgen_jax.core import atomic_files
 
 
 def write_mp4(
@@ -42,7 +42,7 @@ def write_mp4(
       frame = av.VideoFrame.from_ndarray(image_hwc, format='rgb24')
       container.mux(stream.encode(frame))
     container.mux(stream.encode())
-  file_paths.read(path).write_bytes(file.getvalue())
+  atomic_files.write_bytes(path, file.getvalue())
 
 
 def write_gif(
@@ -78,7 +78,7 @@ def write_gif(
     duration=max(20, 10 * round(100 / frames_per_second)),
     loop=0,
   )
-  file_paths.read(path).write_bytes(file.getvalue())
+  atomic_files.write_bytes(path, file.getvalue())
 
 
 def _enlarged(video_thwc: np.ndarray, scale: int) -> np.ndarray:

@@ -14,6 +14,7 @@ import numpy as np
 from vgen_jax.core import atomic_files
 from vgen_jax.core import faults as faults_lib
 from vgen_jax.core import file_paths
+from vgen_jax.core import locks
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import Schema
 from vgen_jax.data import encoded
@@ -60,9 +61,34 @@ def write(
     ValueError: If the folder has other contents, a latent is not finite in the
       precision in which it is stored, or a code or label is out of range.
     ClipError: If a clip cannot be read and is not substituted.
+    LockedError: If another process is writing the shards of this host.
   """
   host = host or host_shards.Host.current()
   split_folder = file_paths.local(folder) / manifest.split
+  with locks.held(split_folder, f'.lock-{host.index}'):
+    return _write(
+      split_folder,
+      manifest,
+      source,
+      encode,
+      batch_size,
+      num_threads,
+      faults,
+      host,
+    )
+
+
+def _write(
+  split_folder: pathlib.Path,
+  manifest: encoded.Manifest,
+  source: pipeline.Source,
+  encode: Encode,
+  batch_size: int,
+  num_threads: int,
+  faults: faults_lib.Faults,
+  host: host_shards.Host,
+) -> int:
+  """Writes the missing shards; the arguments are those of `write`."""
   _write_manifest(split_folder, manifest, is_writer=host.index == 0)
   first, _ = faults.read(source.__getitem__, 0, len(source))
   dtype = record_dtype(manifest, first)

@@ -14,6 +14,7 @@ from typing import Any
 
 from vgen_jax.core import faults
 from vgen_jax.core import file_paths
+from vgen_jax.core import locks
 
 _INFO = 'dataset_info.json'
 _HEADER = 12  # Bytes: the length, and its checksum.
@@ -88,6 +89,14 @@ def convert(source: str, out: str) -> dict[str, int]:
     raise FileExistsError(
       f'{out} exists already; remove it, or choose another --out.'
     )
+  with locks.held(out.parent, f'.{out.name}.lock'):
+    return _convert(source, out, info)
+
+
+def _convert(
+  source: pathlib.Path, out: pathlib.Path, info: dict[str, Any]
+) -> dict[str, int]:
+  """Copies the records; the arguments are those of `convert`."""
   incomplete = out.with_name(out.name + '.incomplete')
   shutil.rmtree(incomplete, ignore_errors=True)
   incomplete.mkdir(parents=True)

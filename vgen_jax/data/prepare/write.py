@@ -13,6 +13,7 @@ import functools
 import io
 import logging
 import os
+import shutil
 import tempfile
 from typing import Any
 
@@ -20,6 +21,7 @@ import numpy as np
 
 from vgen_jax.core import faults
 from vgen_jax.core import file_paths
+from vgen_jax.core import locks
 from vgen_jax.data.prepare import raw_videos
 from vgen_jax.data.prepare import tables
 from vgen_jax.data.tfds import compat
@@ -60,6 +62,7 @@ def write(
 
   Raises:
     FileExistsError: If the dataset exists already.
+    LockedError: If another process is writing the dataset.
     ClipError: If a video cannot be read.
     RuntimeError: If too many videos cannot be read.
   """
@@ -88,9 +91,13 @@ def write(
     config = _beam_config(beam_options)
   builder = _builder_class()(table, options.format, read, out)
   with (
+    locks.held(folder.parent, f'.{VERSION}.lock'),
     contextlib.redirect_stdout(io.StringIO()),  # TFDS reports downloads, ...
     tempfile.TemporaryDirectory() as downloads,  # ... and needs a folder.
   ):
+    # A process that was killed leaves such a folder.
+    for incomplete in folder.parent.glob(f'{VERSION}.incomplete*'):
+      shutil.rmtree(incomplete)
     builder.download_and_prepare(
       download_dir=downloads,
       download_config=tfds.download.DownloadConfig(

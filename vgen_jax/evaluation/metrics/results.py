@@ -1,6 +1,10 @@
-"""Results of evaluations, and the files `<workdir>/evaluation/<step>.json`.
+"""Results of evaluations, and the files `<workdir>/evaluation/<name>.json`.
 
 result = results.read('runs/dit')       # The latest step.
+
+The name of a result starts with its step. It also has the number of clips and a
+digest of everything else on which the values depend, so that evaluations of one
+step by different protocols are kept side by side.
 result.metrics['fvd-stylegan-v_16f'].value
 """
 
@@ -135,6 +139,7 @@ class Result:
     groups: {title: {group: {'value': float | None, 'num': clips in it}}}.
     clips: Name of the .npz file in the same folder that `read_clips` reads; ''
       for none.
+    name: Name of the files of this result without extension; '' is the step.
   """
 
   run: str
@@ -149,8 +154,11 @@ class Result:
     default_factory=dict
   )
   clips: str = ''
+  name: str = ''
 
   def __post_init__(self):
+    if not self.name:
+      object.__setattr__(self, 'name', str(self.step))
     for name in ('config', 'protocol', 'groups'):
       object.__setattr__(self, name, _plain(getattr(self, name)))
 
@@ -174,21 +182,31 @@ class Result:
 
 def steps(workdir: epath.PathLike) -> list[int]:
   """Returns the evaluated steps of a run, ascending."""
-  files = (file_paths.read(workdir) / FOLDER).glob('*.json')
-  return sorted(int(file.stem) for file in files if file.stem.isdecimal())
+  return sorted(_files(workdir))
 
 
 def read(workdir: epath.PathLike, step: int | None = None) -> Result:
   """Returns the result of the evaluation of a run.
 
+  If a step was evaluated by several protocols, the latest evaluation is
+  returned.
+
   Args:
-    workdir: Directory of the run, local or gs://.
+    workdir: Directory of the run, local or gs://, or the .json file of one of
+      its evaluations.
     step: Step; None takes the latest evaluated one.
 
   Raises:
     ValueError: If the run, or this step of it, was not evaluated.
   """
-  known = steps(workdir)
+  path = file_paths.read(workdir)
+  if path.suffix == '.json':
+    found = _from_file(path)
+    if step not in (None, found.step):
+      raise ValueError(f'{path} is of step {found.step}, not of step {step}.')
+    return found
+  files = _files(workdir)
+  known = sorted(files)
   if not known:
     raise ValueError(
       f'{workdir} has no evaluation ({FOLDER}/<step>.json). Evaluate it with:'
@@ -200,7 +218,28 @@ def read(workdir: epath.PathLike, step: int | None = None) -> Result:
       f'Step {step} of {workdir} was not evaluated; steps {known} were.'
       f' Evaluate it with: vgen evaluate --workdir={workdir} --step={step}'
     )
-  file = file_paths.read(workdir) / FOLDER / f'{step}.json'
+  return max(map(_from_file, files[step]), key=lambda result: result.date)
+
+
+def run_folder(path: epath.PathLike) -> epath.Path:
+  """Returns the directory of a run, given that or one of its evaluations."""
+  path = file_paths.read(path)
+  return path.parent.parent if path.suffix == '.json' else path
+
+
+def _files(workdir: epath.PathLike) -> dict[int, list[epath.Path]]:
+  """Returns the files of the evaluations of a run, {step: files}."""
+  found: dict[int, list[epath.Path]] = {}
+  for file in sorted((file_paths.read(workdir) / FOLDER).glob('*.json')):
+    step = file.stem.partition('_')[0]
+    if step.isdecimal():
+      found.setdefault(int(step), []).append(file)
+  return found
+
+
+def _from_file(file: epath.Path) -> Result:
+  if not file.exists():
+    raise ValueError(f'No such evaluation: {file}')
   try:
     return Result.from_json(json.loads(file.read_text()))
   except (ValueError, TypeError, AttributeError) as error:
@@ -213,7 +252,7 @@ def read_clips(
   """Returns the clips of a result that were stored for the report.
 
   Args:
-    workdir: Directory of the run.
+    workdir: Directory of the run, or the .json file of an evaluation.
     result: Result of one of its evaluations.
 
   Returns:
@@ -222,7 +261,7 @@ def read_clips(
     'clip' and 'seed': int [n], the number of each clip and the seed of its
     noise}; {} if there is no such file.
   """
-  file = file_paths.read(workdir) / FOLDER / result.clips
+  file = run_folder(workdir) / FOLDER / result.clips
   if not result.clips or not file.exists():
     return {}
   with file.open('rb') as opened, np.load(opened) as arrays:
