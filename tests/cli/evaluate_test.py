@@ -84,10 +84,10 @@ def test_a_signal_stops_it_and_a_second_call_goes_on(
   out, err = capsys.readouterr()
   assert json.loads(out.splitlines()[-1])['evaluate']['stopped']
   assert 'repeat the command to resume' in err
-  assert list(workdir.glob('evaluation/2.partial/*/0_4.npz'))
+  assert list(workdir.glob('evaluation/2_6clips_*.partial/*/0_4.npz'))
   monkeypatch.undo()
   assert evaluate(workdir, *flags) == 0
-  assert not list(workdir.glob('evaluation/2.partial'))
+  assert not list(workdir.glob('evaluation/*.partial'))
 
 
 @pytest.mark.parametrize(

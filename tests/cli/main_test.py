@@ -1,7 +1,9 @@
 """Tests of the command line: what is wrong is told in one line."""
 
 import json
+import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -10,6 +12,8 @@ import pytest
 import vgen_jax
 from vgen_jax.cli import cluster
 from vgen_jax.cli import main as cli
+from vgen_jax.core import locks
+from vgen_jax.inference import sampling
 
 ROOT = pathlib.Path(__file__).parents[2]
 SMOKE = f'--config={ROOT}/configs/mocogan_world.py:smoke'
@@ -36,6 +40,42 @@ def test_train_then_sample(workdir, capsys, tmp_path):
   assert told['step'] == 2
   for kind in ('mp4', 'gif', 'png', 'real_mp4', 'real_gif', 'real_png'):
     assert pathlib.Path(told[kind]).stat().st_size > 100
+
+
+def test_other_samples_are_written_beside_each_other(workdir, capsys):
+  found = []
+  for flags in (['--num=3'], ['--num=2'], ['--seed=1'], ['--label=up']):
+    flags = ['--num=3', *flags]
+    assert cli.main(['sample', f'--workdir={workdir}', *flags]) == 0
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])['sample']
+    found.append(pathlib.Path(told['mp4']))
+  assert len(set(found)) == 4
+  made = json.loads(found[-1].with_suffix('.json').read_text())
+  assert made == {'step': 2, 'seed': 0, 'num': 3, 'label': 'up', 'set': {}}
+
+
+def test_sampling_that_is_stopped_writes_nothing(
+  workdir, capsys, tmp_path, monkeypatch
+):
+  def stopped(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGTERM)
+
+  monkeypatch.setattr(sampling, 'generate', stopped)
+  out = tmp_path / 'out'
+  assert cli.main(['sample', f'--workdir={workdir}', f'--out={out}']) == 143
+  assert not out.exists()
+  assert 'stopped by SIGTERM' in capsys.readouterr().err
+
+
+def test_a_second_run_is_refused_before_it_writes(workdir, capsys):
+  before = sorted((p, p.stat().st_mtime_ns) for p in workdir.rglob('*.*'))
+  with locks.held(workdir):
+    assert cli.main(['train', f'--workdir={workdir}']) == 1
+    (workdir / locks.NAME).stat()
+  assert f'in use by process {os.getpid()}' in capsys.readouterr().err
+  assert before == sorted(
+    (p, p.stat().st_mtime_ns) for p in workdir.rglob('*.*')
+  )
 
 
 def test_a_workdir_alone_goes_on(workdir, capsys):

@@ -1,6 +1,7 @@
 """Tests of inference/runs.py: clips, losses and evaluations of a run."""
 
 import pathlib
+import re
 
 import jax
 import numpy as np
@@ -156,7 +157,9 @@ def test_evaluate_writes_values_and_protocol(run):
   assert protocol['seed'] == 3
   assert result.config['model.generator.width'] > 0
   folder = pathlib.Path(run.workdir) / results.FOLDER
-  assert {'4.json', '4.html', '4_clips.npz', 'real'} == {
+  name = result.name
+  assert re.fullmatch('4_10clips_[0-9a-f]{8}', name)
+  assert {f'{name}.json', f'{name}.html', f'{name}_clips.npz', 'real'} == {
     path.name for path in folder.iterdir()
   }
   read = results.read(run.workdir)
@@ -183,7 +186,7 @@ def test_averages_and_parameters_give_different_values(workdir):
 def test_a_stopped_evaluation_continues_with_the_same_result(run, monkeypatch):
   straight = run.evaluate(METRICS, 12, batch_size=4)
   folder = pathlib.Path(run.workdir) / results.FOLDER
-  partial = lambda: list(folder.glob('4.partial/*/*.npz'))
+  partial = lambda: list(folder.glob('4_12clips_*.partial/*/*.npz'))
   polls = iter([False, False] + [True] * 9)
   stop = lambda: next(polls)
   assert run.evaluate(METRICS, 12, batch_size=4, stop=stop) is None
@@ -216,3 +219,48 @@ def test_a_stopped_evaluation_continues_with_the_same_result(run, monkeypatch):
   read.clear()
   run.evaluate(METRICS, 12, seed=2, batch_size=4)
   assert read == [(0, 4), (4, 4), (8, 4)]
+
+
+def test_evaluations_by_different_protocols_are_kept_side_by_side(workdir):
+  """And evaluations by the same protocol are merged."""
+  flicker = ('flicker',)
+  run = runs.load(workdir)
+  first = run.evaluate(flicker, 8, batch_size=8)
+  folder = pathlib.Path(workdir) / results.FOLDER
+  texts = {p.name: p.read_bytes() for p in folder.glob(f'{first.name}*')}
+  assert len(texts) == 3
+  names = {first.name}
+  for changes in (
+    {'num_clips': 4},
+    {'seed': 1},
+    {'real_split': 'train'},
+    {'context': 1},
+    {'num_samples': 3},
+  ):
+    other = run.evaluate(
+      flicker, **{'num_clips': 8, 'batch_size': 8, **changes}
+    )
+    names.add(other.name)
+  for override in ({'sample_from': 'params'}, {'model.loss_kind': 'hinge'}):
+    other = runs.load(workdir, overrides=override)
+    names.add(other.evaluate(flicker, 8, batch_size=8).name)
+  assert len(names) == 8
+  for name, content in texts.items():
+    assert (folder / name).read_bytes() == content, name
+  assert {file.stem for file in folder.glob('*.json')} >= names
+
+  more = run.evaluate(('diversity',), 8, batch_size=4)
+  assert more.name == first.name
+  merged = results.read(folder / f'{first.name}.json')
+  assert {*first.metrics, *more.metrics} <= set(merged.metrics)
+  assert results.read(workdir).name == first.name  # The latest.
+  assert results.read_clips(folder / f'{first.name}.json', merged)
+
+
+def test_only_fields_that_clips_depend_on_are_overrides(workdir):
+  load = lambda **overrides: runs.load(workdir, overrides=overrides).overrides
+  assert load() == {}
+  assert load(sample_from='params') == {'sample_from': 'params'}
+  assert load(**{'evaluation.seed': 3, 'model.loss_kind': 'hinge'}) == {
+    'model.loss_kind': 'hinge'
+  }

@@ -9,9 +9,9 @@ Writes WORKDIR/evaluation/NAME.json, with all values, their intervals and the
 protocol, and NAME.html to open in a browser. NAME has the step, the number of
 clips and a digest of the protocol. Evaluations by the same protocol are merged;
 those by other ones, such as another seed or guidance, are kept beside each
-other, and `vgen report ONE.json TWO.json` compares them. SIGTERM and Ctrl-C keep what has
-been computed; the exit status is then 143 or 130, and the same command resumes
-the evaluation. The last line of output is one JSON
+other, and `vgen report ONE.json TWO.json` compares them. SIGTERM and Ctrl-C
+keep what has been computed; the exit status is then 143 or 130, and the same
+command resumes the evaluation. The last line of output is one JSON
 object. A metric whose weights are missing has no value; if it was named in
 --metrics, the exit status is 1.
 """

@@ -160,7 +160,7 @@ class Evaluations:
         run=self._workdir.name,
         workdir=str(self._workdir),
         step=int(state.step),
-        date=datetime.datetime.now().astimezone().isoformat(timespec='seconds'),
+        date=datetime.datetime.now().astimezone().isoformat(),
         config=_dotted(dataclasses.asdict(self._setup.settings)),
         protocol=self._protocol(),
         metrics=findings.values | self.missing,
