@@ -160,6 +160,10 @@ def differences(one: Mapping, two: Mapping, path: str = '') -> list[Difference]:
   for key in sorted({*one, *two}):
     here = f'{path}.{key}' if path else str(key)
     a, b = one.get(key), two.get(key)
+    if a is None and key not in one and isinstance(b, Mapping) and b:
+      a = {}  # Compared entry by entry.
+    if b is None and key not in two and isinstance(a, Mapping) and a:
+      b = {}
     if isinstance(a, Mapping) and isinstance(b, Mapping):
       found += differences(a, b, here)
     elif a != b:

@@ -2,16 +2,20 @@
 
 from collections.abc import Mapping
 import dataclasses
+import fnmatch
 from typing import Any
 
 from ml_collections import ConfigDict
 
+from vgen_jax.config import initial
 from vgen_jax.core import checks
 from vgen_jax.core import faults as faults_lib
 from vgen_jax.core import fields
 from vgen_jax.core.types import ClipShape
 
 Spec = dict[str, Any]
+# Keys of config.optim that may change on resume.
+_RATES = ('schedule', 'clip_norm', 'players.*.schedule', 'players.*.clip_norm')
 _SIZES = '1 or more; -1 in one of the axes stands for all remaining devices'
 
 
@@ -47,7 +51,9 @@ class Guard:
   """
 
   policy: str = fields.field('raise', one_of=('raise', 'skip'), on_resume=True)
-  spike: float = fields.field(0.0, unit='times the average norm', least=0)
+  spike: float = fields.field(
+    0.0, unit='times the average norm', least=0, on_resume=True
+  )
   max_skips: int = fields.field(20, unit='updates', least=0, on_resume=True)
 
   def __post_init__(self):
@@ -98,7 +104,8 @@ class Settings:
   Attributes:
     clip_shape: (t, h, w, c) of a clip.
     batch_size: Clips in each step, over all devices.
-    num_steps: Length of the run; schedules end there.
+    num_steps: Length of the run; schedules end there, also if it is changed
+      when the run is resumed.
     data: Spec of the source of clips, a class of `data/` or `synthetic/`.
     model: Spec of the family with its networks.
     optim: Spec of the optimizers (training/optimizers.py).
@@ -109,6 +116,7 @@ class Settings:
     sample_from: Name of the average to sample from, or 'params'; may be left
       out unless there are several averages.
     frozen: {part: workdir} of parts that were trained by other runs.
+    init: Weights of another run to start from (config/initial.py).
     mesh: Number of devices along each axis.
     guard: What happens to harmful updates.
     faults: What happens to clips that cannot be read (core/faults.py).
@@ -133,10 +141,10 @@ class Settings:
     on_load=True,
   )
   batch_size: int = fields.field(unit='clips', least=1)
-  num_steps: int = fields.field(unit='steps', least=1)
+  num_steps: int = fields.field(unit='steps', least=1, on_resume=True)
   data: Spec = fields.field(on_resume=('folder',), on_load=True)
   model: Spec = fields.field(on_load=True)
-  optim: Spec = fields.field()
+  optim: Spec = fields.field(on_resume=_RATES)
   seed: int = fields.field(0, least=0)
   accumulate: int = fields.field(1, unit='micro-batches', least=1)
   ema: dict[str, Spec] = fields.field(
@@ -144,6 +152,7 @@ class Settings:
   )
   sample_from: str = fields.field('', on_resume=True, on_load=True)
   frozen: dict[str, str] = fields.field(default_factory=dict, on_resume=True)
+  init: initial.Init = fields.field(initial.Init(), on_resume=True)
   mesh: Mesh = fields.field(Mesh(), on_resume=True, on_load=True)
   guard: Guard = fields.field(Guard())
   faults: faults_lib.Faults = fields.field(
@@ -217,7 +226,11 @@ def may_change_on_resume(path: str) -> bool:
   name, _, inner = path.partition('.')
   allowed = fields.rules(Settings)[name].on_resume
   if isinstance(allowed, tuple):
-    return inner.partition('.')[0] in allowed
+    return any(
+      fnmatch.fnmatch(inner, pattern + end)
+      for pattern in allowed
+      for end in ('', '.*')
+    )
   if not allowed and inner and name in SECTIONS:
     return bool(fields.rules(SECTIONS[name])[inner].on_resume)
   return allowed

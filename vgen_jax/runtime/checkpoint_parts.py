@@ -14,15 +14,19 @@ from vgen_jax.runtime import sharding
 _ITEM = 'default'  # Orbax's name of the folder with the arrays of a step.
 
 
-def tree(workdir: str) -> dict[str, Any]:
-  """Returns the tree of the latest checkpoint, {'params': {...}, ...}.
+def tree(workdir: str, step: int | None = None) -> dict[str, Any]:
+  """Returns the tree of a checkpoint, {'params': {...}, ...}.
 
   Its leaves are Orbax's metadata of the arrays; an empty dict is a leaf, too.
+
+  Args:
+    workdir: Local or gs:// directory of the run.
+    step: Step of the checkpoint; None takes the latest.
 
   Raises:
     ValueError: If there is no checkpoint, or it cannot be read.
   """
-  at = _step_folder(workdir, None) / _ITEM
+  at = _step_folder(workdir, step) / _ITEM
   try:
     with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
       metadata = checkpointer.metadata(at)

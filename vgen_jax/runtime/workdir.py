@@ -52,7 +52,9 @@ def locked(folder: str, name: str = locks.NAME) -> Generator[None]:
     yield
 
 
-def claim(workdir: str, settings: settings_lib.Settings) -> None:
+def claim(
+  workdir: str, settings: settings_lib.Settings
+) -> settings_lib.Settings | None:
   """Writes `config.json`, unless the workdir holds a run of another config.
 
   The file has all fields, also those whose values are defaults.
@@ -61,10 +63,15 @@ def claim(workdir: str, settings: settings_lib.Settings) -> None:
     workdir: Local or gs:// directory; it is created if it does not exist.
     settings: Settings of the run to start or to resume.
 
+  Returns:
+    The settings with which the run has been trained so far; None if it has no
+    checkpoint.
+
   Raises:
-    ValueError: If a field that cannot change on resume has changed.
+    ValueError: If a field that cannot change on resume has changed, or the run
+      has made more steps than the settings allow.
   """
-  check(workdir, settings)
+  old = check(workdir, settings)
   folder = file_paths.read(workdir)
   folder.mkdir(parents=True, exist_ok=True)
   file = folder / 'config.json'
@@ -74,21 +81,31 @@ def claim(workdir: str, settings: settings_lib.Settings) -> None:
   is_writer = jax.process_index() == 0
   if is_writer and (not file.exists() or file.read_text() != text):
     atomic_files.write_text(file, text)
+  return old
 
 
-def check(workdir: str, settings: settings_lib.Settings) -> None:
+def check(
+  workdir: str, settings: settings_lib.Settings
+) -> settings_lib.Settings | None:
   """Checks that a run may be started or resumed in a workdir; writes nothing.
 
   Args:
     workdir: Local or gs:// directory, which need not exist.
     settings: Settings of the run to start or to resume.
 
+  Returns:
+    The settings with which the run has been trained so far; None if it has no
+    checkpoint.
+
   Raises:
-    ValueError: If a field that cannot change on resume has changed.
+    ValueError: If a field that cannot change on resume has changed, or the run
+      has made more steps than the settings allow.
   """
   file = file_paths.read(workdir) / 'config.json'
   new = dataclasses.asdict(settings)
-  if file.exists() and checkpoints_lib.steps(workdir):
+  steps = checkpoints_lib.steps(workdir)
+  old = None
+  if file.exists() and steps:
     old = settings_lib.read(config_lib.load(str(file)))
     changed = [
       field
@@ -104,6 +121,12 @@ def check(workdir: str, settings: settings_lib.Settings) -> None:
         f' or resume with --config={file}.'
         + (f' Also changed: {others}.' if others else '')
       )
+    if settings.num_steps < steps[-1]:
+      raise ValueError(
+        f'config.num_steps is {settings.num_steps}, but the run in {workdir}'
+        f' has made {steps[-1]} steps; it must be at least {steps[-1]}.'
+      )
+  return old
 
 
 def recorded_schema(workdir: str) -> run_schema.RunSchema | None:

@@ -72,7 +72,8 @@ def restore(
     if part not in parts:
       raise ValueError(
         f'config.frozen names {part!r}, which is not a part of this model that'
-        f' can be frozen.{checks.hint(part, parts)}'
+        f' can be frozen.{checks.hint(part, parts)} To start from the weights'
+        ' of another run and train them further, set config.init.workdir.'
       )
     settings = _run_settings(part, workdir)
     _check_same_spec(part, workdir, settings.model, model or {})

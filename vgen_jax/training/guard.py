@@ -37,6 +37,7 @@ def check(
         f'{skipped} updates of {player} up to step {step} had a loss or'
         ' gradient that was not finite, or a gradient norm above'
         ' config.guard.spike; none of them was applied. The latest checkpoint'
-        ' is valid. Lower the learning rate, or set'
+        ' is valid. Resume from it with a lower learning rate'
+        ' (--config.optim.schedule.peak=...), or set'
         " config.guard.policy='skip' to continue after a few of them."
       )

@@ -25,6 +25,7 @@ from vgen_jax.training import compilation
 from vgen_jax.training import frozen
 from vgen_jax.training import guard
 from vgen_jax.training import hooks as hooks_lib
+from vgen_jax.training import initial_weights
 from vgen_jax.training import setup as setup_lib
 from vgen_jax.training import state as state_lib
 
@@ -91,7 +92,7 @@ def train(
 
   with contextlib.ExitStack() as stack:
     stack.enter_context(workdir_lib.locked(workdir))
-    workdir_lib.claim(workdir, settings)
+    before = workdir_lib.claim(workdir, settings)
     if not setup.data.is_recorded:
       run_schema.write(workdir, setup.data.record)
     # Closed last, so that a signal does not interrupt the last write.
@@ -126,6 +127,8 @@ def train(
     train_step, cost = compiled
     _log.info('%s', cost)
     _log.info('Training from step %d to %d in %s.', first, final, workdir)
+    for change in setup_lib.rate_changes(setup, before, first):
+      _log.info('%s', change)
     skipped = guard.num_skipped(state)
     batches = stack.enter_context(
       contextlib.closing(batches_from(setup, first))
@@ -184,22 +187,23 @@ def restore_or_init(
 
   Raises:
     ValueError: If a frozen part or the tokenizer of encoded clips is not that
-      of the config, or a part is neither trained nor frozen.
+      of the config, a part is neither trained nor frozen, or the weights that
+      config.init names do not fit.
   """
   if checkpoints.latest_step() is not None:
     state = checkpoints.restore(setup.state_shapes())
     frozen.check_source(setup.source, state)
     return state
-  state = setup.first_state()
+  settings = setup.settings
+  state, given = initial_weights.restore(setup.first_state(), settings.init)
   untrained = [p for p in state.params if p not in setup.model.players]
-  missing = set(untrained) - set(setup.settings.frozen)
+  missing = set(untrained) - set(settings.frozen) - set(given)
   if missing:
     raise ValueError(
       f'{type(setup.model).__name__} does not train its parts'
       f' {sorted(missing)}, and config.frozen does not name runs that have'
       ' trained them; add {part: workdir} for each.'
     )
-  settings = setup.settings
   state = frozen.restore(state, settings.frozen, settings.model)
   frozen.check_source(setup.source, state)
   return state

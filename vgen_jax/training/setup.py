@@ -205,3 +205,44 @@ def check_batch_size(setup: Setup) -> None:
         f' each time with other clips, on {devices} devices, in {accumulate}'
         ' micro-batches.'
       )
+
+
+def rate_changes(
+  setup: Setup, before: settings_lib.Settings | None, step: int
+) -> list[str]:
+  """Returns sentences on learning rates that a resumed run changes.
+
+  A schedule depends on config.num_steps, where it ends. So the learning rate of
+  a finished run may rise again if the run is made longer.
+
+  Args:
+    setup: Setup of the run.
+    before: Settings with which the run has been trained so far; None for a new
+      run.
+    step: Number of steps made before.
+  """
+  now, model = setup.settings, setup.model
+  if before is None or (before.optim, before.num_steps) == (
+    now.optim,
+    now.num_steps,
+  ):
+    return []
+  old = optim.schedules(
+    before.optim, model.players, before.num_steps, model.start_steps
+  )
+  lines = []
+  if before.num_steps != now.num_steps:
+    lines.append(
+      f'config.num_steps is {now.num_steps} instead of {before.num_steps};'
+      ' schedules of the learning rate end there now.'
+    )
+  for player, rate in setup.rates.items():
+    if step <= model.start_steps[player]:
+      continue
+    at = lambda f, step: float(jax.numpy.asarray(f(step)))
+    last, following = at(old[player], step - 1), at(rate, step)
+    lines.append(
+      f'The learning rate of {player} was {last:.4g} in step {step} and is'
+      f' {following:.4g} in step {step + 1}.'
+    )
+  return lines
