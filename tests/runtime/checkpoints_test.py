@@ -166,6 +166,20 @@ except OSError as error:
 """
 
 
+def test_a_full_disk_is_the_reason_that_is_reported(tmp_path, monkeypatch):
+  checkpoints = save(tmp_path, 1)
+
+  def full(*args, **kwargs):
+    raise ValueError('Traceback\n' * 300 + 'OS error 28: ENOSPC')
+
+  monkeypatch.setattr(checkpoints._manager, 'save', full)
+  with pytest.raises(
+    OSError, match=r'written to \S+: The disk is full'
+  ) as error:
+    checkpoints.save(2, make(), {})
+  assert len(str(error.value)) < 400
+
+
 def test_a_full_disk_keeps_complete_checkpoints(tmp_path):
   """Files are limited to 100 kB while a checkpoint of 640 kB is saved."""
   done = subprocess.run(

@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
   from vgen_jax.runtime import preemption
   from vgen_jax.training import loop
 
-  cluster.join(args)
+  cluster.join(args, polls=True)
   say = (lambda text: None) if args.json else print
   experiment = _load(args.experiment)
   base = config_lib.load(experiment['BASE'])

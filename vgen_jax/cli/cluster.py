@@ -2,6 +2,12 @@
 
 import argparse
 import os
+import sys
+from typing import Any
+
+from vgen_jax.core import signals
+
+_PEERS: list[Any] = []  # The watch over other processes; one or none.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,8 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   )
 
 
-def join(args: argparse.Namespace) -> None:
+def join(args: argparse.Namespace, *, polls: bool = False) -> None:
   """Initialises `jax.distributed` if the flags or the environment ask for it.
+
+  Args:
+    args: Flags of the command.
+    polls: Whether the command asks regularly for signals
+      (runtime/preemption.py). If not, SIGTERM ends it, in a pod, too.
 
   Raises:
     ValueError: If --coordinator is given without the other two flags.
@@ -46,17 +57,68 @@ def join(args: argparse.Namespace) -> None:
         f'--coordinator is {args.coordinator}; it requires --num_processes and'
         ' --process_id.'
       )
-    import jax
-
-    jax.distributed.initialize(
-      args.coordinator, args.num_processes, args.process_id
-    )
+    _initialize(args.coordinator, args.num_processes, args.process_id)
   elif args.distributed == 'on' or (
     args.distributed == 'auto' and has_several_processes()
   ):
-    import jax
+    _initialize()
+  else:
+    return
+  if not polls:  # The service of JAX has replaced the handler.
+    signals.install()
 
-    jax.distributed.initialize()
+
+def finish() -> None:
+  """Ends the watch over other processes, after the work is done."""
+  if _PEERS:
+    _PEERS.pop().finish()
+
+
+def failed(status: int) -> int:
+  """Returns the exit status of a command that has not done its work.
+
+  A process of a pod tells the others, and ends here, because JAX would wait for
+  them.
+  """
+  if _PEERS:
+    _PEERS.pop().fail()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+  return status
+
+
+def is_watching() -> bool:
+  """Returns whether this process watches over others of a pod."""
+  return bool(_PEERS)
+
+
+def wait_for_verdict(error: BaseException) -> None:
+  """Waits for the name of a lost process, if an error may be due to one."""
+  if _PEERS and 'RuntimeError' in type(error).__name__:
+    _PEERS[0].wait_for_verdict()
+
+
+def _initialize(*address: Any) -> None:
+  import jax
+
+  from vgen_jax.runtime import peers
+
+  jax.distributed.initialize(*address)
+  client = distributed_client()
+  if jax.process_count() > 1 and client is not None:
+    _PEERS.append(peers.Peers(client, jax.process_index(), jax.process_count()))
+    _PEERS[0].start()
+
+
+def distributed_client() -> Any:
+  """Returns the client of JAX's key-value store; None if JAX has moved it."""
+  try:
+    from jax._src import distributed
+
+    return distributed.global_state.client
+  except (ImportError, AttributeError):
+    return None
 
 
 def has_several_processes(environment: dict[str, str] | None = None) -> bool:

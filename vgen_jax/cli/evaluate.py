@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
   from vgen_jax.inference import runs
   from vgen_jax.runtime import preemption
 
-  cluster.join(args)
+  cluster.join(args, polls=True)
   # Checked before anything is read.
   metrics = registry.check_names(args.metrics.split(','))
   overrides = config_lib.parse_overrides([*args.set, *args.overrides])

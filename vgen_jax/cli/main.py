@@ -21,9 +21,12 @@ import logging
 import pathlib
 import signal
 import sys
+import traceback
 
 import vgen_jax
+from vgen_jax.cli import cluster
 from vgen_jax.core import checks
+from vgen_jax.core import disk
 from vgen_jax.core import signals
 
 _COMMANDS = {
@@ -52,7 +55,11 @@ def main(argv: list[str] | None = None) -> int:
   if argv[0] == '--version':
     print(f'vgen_jax {vgen_jax.__version__}')
     return 0
-  name, *rest = argv
+  return _status(*argv)
+
+
+def _status(name: str, *rest: str) -> int:
+  """Runs a command, prints its error, and returns the exit status."""
   debug = '--debug' in rest
   _set_up_logging(debug)
   try:
@@ -71,23 +78,32 @@ def main(argv: list[str] | None = None) -> int:
     )
     module.add_arguments(parser)
     with signals.raising():
-      return module.run(parser.parse(rest)) or 0
+      status = module.run(parser.parse(list(rest))) or 0
+    cluster.finish()
+    return status
   except KeyboardInterrupt:
     print(f'vgen {name}: stopped by Ctrl-C', file=sys.stderr)
-    return signals.status(signal.SIGINT)
+    return cluster.failed(signals.status(signal.SIGINT))
   except signals.Stopped as stopped:
     print(f'vgen {name}: stopped by SIGTERM', file=sys.stderr)
-    return stopped.code
+    return cluster.failed(stopped.code)
   except Exception as error:
-    if debug:
+    cluster.wait_for_verdict(error)
+    if debug and not cluster.is_watching():
       raise
+    if debug:  # A process of a pod ends in `cluster.failed`.
+      traceback.print_exc()
     print(f'vgen {name}: {one_line(error)}', file=sys.stderr)
-    return 1
+    return cluster.failed(1)
 
 
 def one_line(error: BaseException) -> str:
   """Returns an error as one line, with its type if that is informative."""
   text = ' '.join(str(error).split())
+  if disk.is_full(error) and disk.FULL not in text:
+    file = getattr(error, 'filename', None)
+    where = f' File: {file}.' if file else ''
+    return f'{disk.FULL}{where} Free some space, then repeat the command.'
   if isinstance(error, ValueError | FloatingPointError | OSError) and text:
     return text
   return f'{type(error).__name__}: {text} (--debug shows the traceback)'

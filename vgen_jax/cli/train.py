@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
   from vgen_jax.runtime import preemption
   from vgen_jax.training import loop
 
-  cluster.join(args)
+  cluster.join(args, polls=True)
   path = args.config or f'{args.workdir}/config.json'
   if args.config is None and not file_paths.read(path).exists():
     raise ValueError(

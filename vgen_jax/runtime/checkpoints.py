@@ -10,6 +10,7 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
+from vgen_jax.core import disk
 from vgen_jax.core import file_paths
 from vgen_jax.runtime import damage
 from vgen_jax.runtime import mismatch
@@ -225,6 +226,8 @@ def folder_of(workdir: str) -> epath.Path:
 
 def first_line(error: BaseException) -> str:
   """Returns the original cause of an error in one line."""
+  if disk.is_full(error):
+    return disk.FULL
   while error.__cause__ is not None:
     error = error.__cause__
   text = str(error).strip().splitlines() or ['']

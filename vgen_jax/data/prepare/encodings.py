@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 import logging
 import pathlib
 import time
+from typing import BinaryIO
 
 import numpy as np
 
@@ -246,4 +247,12 @@ def _save(file: pathlib.Path, records: np.ndarray) -> None:
     atomic_files.replacing(file) as temporary,
     temporary.open('wb') as stream,
   ):
-    np.save(stream, records)
+    # NumPy writes to a file without the reason of an error, so it gets none.
+    np.save(_Writable(stream), records)
+
+
+class _Writable:
+  """An object that only has the method `write` of a file."""
+
+  def __init__(self, file: BinaryIO):
+    self.write = file.write
