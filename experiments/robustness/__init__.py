@@ -1,0 +1,1 @@
+"""Loops that interrupt runs and compare what they leave."""

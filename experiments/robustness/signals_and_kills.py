@@ -1,0 +1,291 @@
+"""Interrupts commands at random moments, and compares what they leave.
+
+  python experiments/robustness/signals_and_kills.py --out=/tmp/robustness
+
+Each trial starts a command, sends SIGTERM, SIGINT or SIGKILL at a random
+moment, checks the exit status and that no process is left, repeats the command
+until it has done its work, and compares all files and the state of the run, bit
+for bit, with those of a command that was not interrupted. The processes are
+forks of this one, which has imported JAX and not started it. The table is
+written to OUT/table.md.
+"""
+
+import argparse
+import collections
+import json
+import os
+import pathlib
+import random
+import shutil
+import signal
+import sys
+import time
+
+import grain  # noqa: F401
+import jax
+import orbax.checkpoint  # noqa: F401
+
+from experiments.robustness import tasks
+from vgen_jax.cli import main as cli
+from vgen_jax.core import digests
+from vgen_jax.inference import hooks  # noqa: F401
+from vgen_jax.inference import runs
+from vgen_jax.training import loop  # noqa: F401
+
+# {task: (signals, kills)}
+TRIALS = {
+  'train': (15, 11),
+  'train with workers': (2, 3),
+  'sample': (5, 3),
+  'evaluate': (7, 5),
+  'prepare': (4, 4),
+  'encode': (5, 4),
+  'ablate': (5, 4),
+}
+_MAX_REPEATS = 3
+
+
+def main() -> int:
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument('--out', type=pathlib.Path, required=True)
+  parser.add_argument('--seed', type=int, default=0)
+  parser.add_argument('--only', default='', help='Tasks, with commas.')
+  args = parser.parse_args()
+  jax.config.update('jax_platforms', 'cpu')
+  jax.config.update('jax_disable_most_optimizations', True)
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 0)
+  base = args.out / 'base'
+  if not (base / 'done').exists():
+    _prepare(base)
+  log = args.out / 'trials.jsonl'
+  names = args.only.split(',') if args.only else list(TRIALS)
+  for name in names:
+    task = tasks.Task(name, base, workers=2 if 'workers' in name else 0)
+    _run_trials(task, args.out, log, random.Random(f'{args.seed} {name}'))
+  text = _table([json.loads(line) for line in log.read_text().splitlines()])
+  (args.out / 'table.md').write_text(text)
+  print(text)
+  return 0
+
+
+def _prepare(base: pathlib.Path) -> None:
+  """Trains the runs that the commands need."""
+  base.mkdir(parents=True, exist_ok=True)
+  (base / 'experiment.py').write_text(tasks.EXPERIMENT)
+  task = tasks.Task('train', base)
+  _expect(_Child(lambda: cli.main(task.argv(base)), base / 'log').wait(), 0)
+  tokenizer = [
+    'train', f'--config={tasks.ROOT}/configs/fsq_world.py:smoke',
+    f'--workdir={base}/tokenizer', *tasks.QUICK, '--config.sample_every=0',
+    '--config.evaluate_every=0', '--config.num_steps=1',
+  ]  # fmt: skip
+  _expect(_Child(lambda: cli.main(tokenizer), base / 'log').wait(), 0)
+  (base / 'done').touch()
+
+
+def _run_trials(
+  task: tasks.Task, out: pathlib.Path, log: pathlib.Path, rng: random.Random
+) -> None:
+  """Runs all trials of a task, and appends their outcomes to a file."""
+  reference = _fresh(task, out / 'reference' / task.name.replace(' ', '_'), out)
+  start = time.monotonic()
+  status = _Child(_command(task, reference), reference / 'log').wait()
+  seconds = time.monotonic() - start
+  _expect(status, 0)
+  wanted = _state(reference) | task.results(reference)
+  num_signals, num_kills = TRIALS[task.name]
+  numbers = [signal.SIGKILL] * num_kills
+  numbers += [
+    signal.SIGTERM if i % 2 else signal.SIGINT for i in range(num_signals)
+  ]
+  rng.shuffle(numbers)
+  for i, number in enumerate(numbers):
+    folder = _fresh(task, out / 'trials' / f'{task.name} {i}', out)
+    outcome = _trial(task, folder, number, rng.uniform(0.05, 1.0) * seconds)
+    there = _state(folder) | task.results(folder)
+    outcome['missing'] = len(set(wanted) - set(there))
+    outcome['different'] = [
+      name for name in wanted if there.get(name, wanted[name]) != wanted[name]
+    ]
+    outcome['extra'] = [name for name in there if name not in wanted]
+    with log.open('a') as file:
+      file.write(json.dumps(outcome) + '\n')
+    print(outcome, flush=True)
+    if not outcome['missing'] and not outcome['different']:
+      shutil.rmtree(folder)
+
+
+def _trial(
+  task: tasks.Task, folder: pathlib.Path, number: int, delay: float
+) -> dict:
+  """Interrupts a command once, and repeats it until it has done its work."""
+  before = _shared_memory()
+  child = _Child(_command(task, folder), folder / 'log')
+  time.sleep(delay)
+  is_running = child.poll() is None
+  if is_running:
+    os.kill(child.pid, number)
+  status = child.wait()
+  orphans = child.group()
+  logged, saved = _steps(folder)
+  is_signal = number != signal.SIGKILL
+  allowed = (0, 128 + number) if is_signal else (0, -number)
+  status_is_right = status in allowed
+  repeats, last = 0, status
+  while last != 0 and repeats < _MAX_REPEATS:
+    last = _Child(_command(task, folder), folder / 'log').wait()
+    repeats += 1
+  return {
+    'task': task.name,
+    'signal': signal.Signals(number).name,
+    'after': round(delay, 2),
+    'stopped': status != 0,
+    'status': status,
+    'status_is_right': status_is_right,
+    'orphans': len(orphans),
+    'shared_memory': len(_shared_memory() - before),
+    'steps_lost': max(0, logged - saved) if is_signal else 0,
+    'finished': last == 0,
+    'repeats': repeats,
+  }
+
+
+def _command(task: tasks.Task, folder: pathlib.Path):
+  return lambda: cli.main(task.argv(folder))
+
+
+def _fresh(
+  task: tasks.Task, folder: pathlib.Path, out: pathlib.Path
+) -> pathlib.Path:
+  """Returns an empty folder, with a copy of the finished run if it is needed.
+
+  The name of the folder has the same length, and is not stored in results.
+  """
+  shutil.rmtree(folder, ignore_errors=True)
+  folder.mkdir(parents=True)
+  if task.needs_run:
+    shutil.copytree(out / 'base/run', folder / 'run')
+  return folder
+
+
+class _Child:
+  """A fork that calls a function; its output goes to a file."""
+
+  def __init__(self, function, log: pathlib.Path):
+    self.pid = os.fork()
+    if self.pid == 0:
+      status = 99
+      try:
+        os.setsid()
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        status = function()
+      except SystemExit as error:
+        status = error.code
+      finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    self._status = None
+
+  def poll(self) -> int | None:
+    if self._status is None:
+      pid, status = os.waitpid(self.pid, os.WNOHANG)
+      self._status = os.waitstatus_to_exitcode(status) if pid else None
+    return self._status
+
+  def wait(self) -> int:
+    while self.poll() is None:
+      time.sleep(0.02)
+    return self._status
+
+  def group(self) -> list[int]:
+    """Returns the processes of the session that are left after some seconds."""
+    for _ in range(100):
+      found = []
+      for stat in pathlib.Path('/proc').glob('[0-9]*/stat'):
+        try:
+          fields = stat.read_text().rpartition(')')[2].split()
+        except OSError:
+          continue
+        if fields[3] == str(self.pid) and fields[0] not in ('Z', 'X'):
+          found.append(int(stat.parent.name))
+      if not found:
+        return []
+      time.sleep(0.1)
+    return found
+
+
+def _steps(folder: pathlib.Path) -> tuple[int, int]:
+  """Returns the last step in the log, and that of the latest checkpoint."""
+  file = folder / 'run/metrics.jsonl'
+  lines = file.read_text().splitlines() if file.exists() else []
+  logged = max((json.loads(line)['step'] for line in lines), default=0)
+  saved = [
+    int(path.name)
+    for path in (folder / 'run/checkpoints').glob('*')
+    if path.name.isdigit()
+  ]
+  return logged, max(saved, default=0)
+
+
+def _state(folder: pathlib.Path) -> dict[str, str]:
+  """Returns digests of the final states of all runs in a folder."""
+  found = {}
+  for file in sorted((folder / 'run').rglob('checkpoints')):
+    output = folder / 'digest'
+    load = lambda: runs.load(str(file.parent)).state  # noqa: B023
+    child = _Child(
+      lambda: output.write_text(_digest(load())) and 0,  # noqa: B023
+      folder / 'log',
+    )
+    _expect(child.wait(), 0)
+    found[f'{file.parent.relative_to(folder)} state'] = output.read_text()
+  return found
+
+
+def _digest(state) -> str:
+  return digests.tree(state.replace(rng=jax.random.key_data(state.rng)))
+
+
+def _shared_memory() -> set[str]:
+  names = os.listdir('/dev/shm') if os.path.isdir('/dev/shm') else []
+  return {name for name in names if name.startswith('psm_')}
+
+
+def _expect(status: int, wanted: int) -> None:
+  if status != wanted:
+    raise RuntimeError(f'A command ended with {status}, not {wanted}.')
+
+
+def _table(trials: list[dict]) -> str:
+  """Returns the number of trials and of faults, by task and signal."""
+  rows = collections.defaultdict(list)
+  for trial in trials:
+    kind = 'kill' if trial['signal'] == 'SIGKILL' else 'signal'
+    rows[trial['task'], kind].append(trial)
+  lines = [
+    '| command | sent | trials | stopped early | wrong status | steps lost'
+    ' | files missing | files or states that differ | processes left'
+    ' | not finished |',
+    '|---|---|---|---|---|---|---|---|---|---|',
+  ]
+  for (task, kind), found in sorted(rows.items()):
+    count = lambda key, found=found: sum(map(key, found))
+    cells = [
+      len(found),
+      count(lambda x: x['stopped']),
+      count(lambda x: not x['status_is_right']),
+      count(lambda x: x['steps_lost']),
+      count(lambda x: x['missing']),
+      count(lambda x: len(x['different'])),
+      count(lambda x: x['orphans'] + x['shared_memory']),
+      count(lambda x: not x['finished']),
+    ]
+    lines.append(f'| {task} | {kind} | ' + ' | '.join(map(str, cells)) + ' |')
+  return '\n'.join(lines) + '\n'
+
+
+if __name__ == '__main__':
+  sys.exit(main())
