@@ -1,11 +1,14 @@
 """Tests of `vgen ablate`: shares, goes on, measures once, writes the table."""
 
 import json
+import os
 import pathlib
+import signal
 
 import pytest
 
 from vgen_jax.ablation import table
+from vgen_jax.cli import ablate
 from vgen_jax.cli import main as cli
 from vgen_jax.runtime import writers
 from vgen_jax.training import loop
@@ -77,6 +80,22 @@ def test_a_run_that_is_interrupted_is_not_measured(
   assert 'Run 0 stopped at step 0' in capsys.readouterr().out
   assert not list(tmp_path.rglob('measured.json'))
   assert not (tmp_path / '001').exists(), 'The sweep stops there.'
+
+
+def test_measuring_that_is_stopped_is_repeated_and_logged_once(
+  tmp_path, monkeypatch, compiles_once
+):
+  """Also if the process was ended between the log and the marker."""
+  with monkeypatch.context() as patch:
+    stop = lambda *args: os.kill(os.getpid(), signal.SIGTERM)
+    patch.setattr(ablate, '_measure', stop)
+    assert run(tmp_path, '--only=0/2') == 143
+  assert not list(tmp_path.rglob('measured.json'))
+  for _ in range(2):
+    assert run(tmp_path, '--only=0/2') == 0
+    (tmp_path / '000/measured.json').unlink()
+  lines = writers.read_metrics(str(tmp_path / '000'))
+  assert ['seed_again' in line for line in lines].count(True) == 1
 
 
 def test_what_is_wrong_is_told(tmp_path, capsys):

@@ -1,13 +1,16 @@
 """Tests of `vgen data encode`: from a tokenizer to a run over its codes."""
 
 import json
+import os
 import pathlib
+import signal
 import types
 
 import jax
 import numpy as np
 import pytest
 
+from vgen_jax.cli import encode_dataset
 from vgen_jax.cli import main as cli
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
@@ -21,6 +24,7 @@ from vgen_jax.training import step as step_lib
 
 CONFIGS = pathlib.Path(__file__).parents[2] / 'configs'
 NUM = 40
+FLAGS = (f'--num={NUM}', '--shard=16', '--batch=8')
 
 
 def smoke(name, **overrides):
@@ -105,7 +109,7 @@ def fsq(tmp_path_factory):
 def test_training_on_codes_has_the_loss_of_training_on_clips(
   fsq, name, tmp_path, capsys
 ):
-  flags = (f'--num={NUM}', '--shard=16', '--batch=8')
+  flags = FLAGS
   report = encode(capsys, fsq, tmp_path, *flags)
   assert report['codes'] == [2, 2, 2]
   assert (report['dtype'], report['clips']) == ('uint16', NUM)
@@ -213,3 +217,35 @@ def test_an_error_names_the_flag(fsq, tmp_path, capsys, flags, message):
   assert cli.main(argv) == 1
   assert message in capsys.readouterr().err
   assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_encoding_that_is_stopped_keeps_its_shards(
+  fsq, tmp_path, capsys, monkeypatch, number
+):
+  whole = encode(capsys, fsq, tmp_path / 'whole', *FLAGS)
+  encoder, calls = encode_dataset.encoder, []
+
+  def stopping(*args):
+    apply = encoder(*args)
+
+    def stop(video):
+      calls.append(len(video))
+      if len(calls) == 4:
+        os.kill(os.getpid(), number)
+      return apply(video)
+
+    return stop
+
+  argv = ['data', 'encode', f'--workdir={fsq}', f'--out={tmp_path}/cut', *FLAGS]
+  with monkeypatch.context() as patch:
+    patch.setattr(encode_dataset, 'encoder', stopping)
+    assert cli.main(argv) == 128 + number
+  folder = tmp_path / 'cut' / pathlib.Path(whole['folder']).name
+  names = sorted(path.name for path in folder.rglob('*') if path.is_file())
+  assert names == ['00000.npy', 'manifest.json']
+  again = encode(capsys, fsq, tmp_path / 'cut', *FLAGS)
+  assert again['written'] == whole['shards'] - 1
+  for file in pathlib.Path(whole['folder']).rglob('*.npy'):
+    other = folder / file.relative_to(whole['folder'])
+    assert other.read_bytes() == file.read_bytes()

@@ -1,13 +1,17 @@
 """Tests of `vgen data`: from videos to clips by the command line."""
 
 import json
+import os
 import pathlib
+import signal
 
 import numpy as np
 from PIL import Image
 import pytest
 
 from vgen_jax.cli import main as cli
+from vgen_jax.core import locks
+from vgen_jax.data.prepare import tables
 from vgen_jax.data.tfds import dataset
 
 
@@ -113,3 +117,38 @@ def test_an_error_is_one_line(argv, message, capsys):
   [line] = capsys.readouterr().err.splitlines()
   assert line.startswith('vgen data: ')
   assert message in line
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_preparing_that_is_stopped_leaves_nothing_and_can_be_repeated(
+  clips, tmp_path, capsys, monkeypatch, number
+):
+  argv = ['data', 'prepare', 'video_folder', f'--source={clips}']
+  argv += [f'--out={tmp_path}', '--size=16', '--num_threads=1']
+  stopped, examples = [], tables.examples
+
+  def stop(row, *args):
+    stopped.append(row)
+    if len(stopped) == 4:
+      os.kill(os.getpid(), number)
+    return examples(row, *args)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(tables, 'examples', stop)
+    assert cli.main(argv) == 128 + number
+  folder = tmp_path / 'video_folder'
+  assert os.listdir(folder) == []
+  assert 'stopped by' in capsys.readouterr().err
+  # A killed process leaves such a folder.
+  (folder / '1.0.0.incompleteABCDEF').mkdir()
+  assert report(capsys, *argv[1:])['skipped'] == 0
+  assert os.listdir(folder) == ['1.0.0']
+
+
+def test_two_processes_do_not_prepare_the_same_dataset(clips, tmp_path, capsys):
+  folder = tmp_path / 'video_folder'
+  argv = ['prepare', 'video_folder', f'--source={clips}', f'--out={tmp_path}']
+  with locks.held(folder, '.1.0.0.lock'):
+    assert cli.main(['data', *argv]) == 1
+    assert os.listdir(folder) == ['.1.0.0.lock']
+  assert f'in use by process {os.getpid()}' in capsys.readouterr().err
