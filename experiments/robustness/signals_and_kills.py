@@ -43,6 +43,7 @@ TRIALS = {
   'ablate': (5, 4),
 }
 _MAX_REPEATS = 3
+_LIMIT = 240.0  # Seconds after which a command counts as hanging.
 
 
 def main() -> int:
@@ -123,9 +124,11 @@ def _trial(
   child = _Child(_command(task, folder), folder / 'log')
   time.sleep(delay)
   is_running = child.poll() is None
+  sent = time.monotonic()
   if is_running:
     os.kill(child.pid, number)
   status = child.wait()
+  took = time.monotonic() - sent
   orphans = child.group()
   logged, saved = _steps(folder)
   is_signal = number != signal.SIGKILL
@@ -139,6 +142,7 @@ def _trial(
     'task': task.name,
     'signal': signal.Signals(number).name,
     'after': round(delay, 2),
+    'took': round(took, 2),
     'stopped': status != 0,
     'status': status,
     'status_is_right': status_is_right,
@@ -196,8 +200,12 @@ class _Child:
     return self._status
 
   def wait(self) -> int:
+    end = time.monotonic() + _LIMIT
     while self.poll() is None:
       time.sleep(0.02)
+      if time.monotonic() > end:
+        os.killpg(self.pid, signal.SIGKILL)
+        end += _LIMIT
     return self._status
 
   def group(self) -> list[int]:
