@@ -25,6 +25,7 @@ import grain  # noqa: F401
 import jax
 import orbax.checkpoint  # noqa: F401
 
+from experiments.robustness import forks
 from experiments.robustness import tasks
 from vgen_jax.cli import main as cli
 from vgen_jax.core import digests
@@ -43,7 +44,6 @@ TRIALS = {
   'ablate': (5, 4),
 }
 _MAX_REPEATS = 3
-_LIMIT = 240.0  # Seconds after which a command counts as hanging.
 
 
 def main() -> int:
@@ -74,13 +74,15 @@ def _prepare(base: pathlib.Path) -> None:
   base.mkdir(parents=True, exist_ok=True)
   (base / 'experiment.py').write_text(tasks.EXPERIMENT)
   task = tasks.Task('train', base)
-  _expect(_Child(lambda: cli.main(task.argv(base)), base / 'log').wait(), 0)
+  _expect(
+    forks.Child(lambda: cli.main(task.argv(base)), base / 'log').wait(), 0
+  )
   tokenizer = [
     'train', f'--config={tasks.ROOT}/configs/fsq_world.py:smoke',
     f'--workdir={base}/tokenizer', *tasks.QUICK, '--config.sample_every=0',
     '--config.evaluate_every=0', '--config.num_steps=1',
   ]  # fmt: skip
-  _expect(_Child(lambda: cli.main(tokenizer), base / 'log').wait(), 0)
+  _expect(forks.Child(lambda: cli.main(tokenizer), base / 'log').wait(), 0)
   (base / 'done').touch()
 
 
@@ -90,7 +92,7 @@ def _run_trials(
   """Runs all trials of a task, and appends their outcomes to a file."""
   reference = _fresh(task, out / 'reference' / task.name.replace(' ', '_'), out)
   start = time.monotonic()
-  status = _Child(_command(task, reference), reference / 'log').wait()
+  status = forks.Child(_command(task, reference), reference / 'log').wait()
   seconds = time.monotonic() - start
   _expect(status, 0)
   wanted = _state(reference) | task.results(reference)
@@ -120,8 +122,8 @@ def _trial(
   task: tasks.Task, folder: pathlib.Path, number: int, delay: float
 ) -> dict:
   """Interrupts a command once, and repeats it until it has done its work."""
-  before = _shared_memory()
-  child = _Child(_command(task, folder), folder / 'log')
+  before = forks.shared_memory()
+  child = forks.Child(_command(task, folder), folder / 'log')
   time.sleep(delay)
   is_running = child.poll() is None
   sent = time.monotonic()
@@ -136,7 +138,7 @@ def _trial(
   status_is_right = status in allowed
   repeats, last = 0, status
   while last != 0 and repeats < _MAX_REPEATS:
-    last = _Child(_command(task, folder), folder / 'log').wait()
+    last = forks.Child(_command(task, folder), folder / 'log').wait()
     repeats += 1
   return {
     'task': task.name,
@@ -147,7 +149,7 @@ def _trial(
     'status': status,
     'status_is_right': status_is_right,
     'orphans': len(orphans),
-    'shared_memory': len(_shared_memory() - before),
+    'shared_memory': len(forks.shared_memory() - before),
     'steps_lost': max(0, logged - saved) if is_signal else 0,
     'finished': last == 0,
     'repeats': repeats,
@@ -172,59 +174,6 @@ def _fresh(
   return folder
 
 
-class _Child:
-  """A fork that calls a function; its output goes to a file."""
-
-  def __init__(self, function, log: pathlib.Path):
-    self.pid = os.fork()
-    if self.pid == 0:
-      status = 99
-      try:
-        os.setsid()
-        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-        os.dup2(file, 1)
-        os.dup2(file, 2)
-        status = function()
-      except SystemExit as error:
-        status = error.code
-      finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-    self._status = None
-
-  def poll(self) -> int | None:
-    if self._status is None:
-      pid, status = os.waitpid(self.pid, os.WNOHANG)
-      self._status = os.waitstatus_to_exitcode(status) if pid else None
-    return self._status
-
-  def wait(self) -> int:
-    end = time.monotonic() + _LIMIT
-    while self.poll() is None:
-      time.sleep(0.02)
-      if time.monotonic() > end:
-        os.killpg(self.pid, signal.SIGKILL)
-        end += _LIMIT
-    return self._status
-
-  def group(self) -> list[int]:
-    """Returns the processes of the session that are left after some seconds."""
-    for _ in range(100):
-      found = []
-      for stat in pathlib.Path('/proc').glob('[0-9]*/stat'):
-        try:
-          fields = stat.read_text().rpartition(')')[2].split()
-        except OSError:
-          continue
-        if fields[3] == str(self.pid) and fields[0] not in ('Z', 'X'):
-          found.append(int(stat.parent.name))
-      if not found:
-        return []
-      time.sleep(0.1)
-    return found
-
-
 def _steps(folder: pathlib.Path) -> tuple[int, int]:
   """Returns the last step in the log, and that of the latest checkpoint."""
   file = folder / 'run/metrics.jsonl'
@@ -244,7 +193,7 @@ def _state(folder: pathlib.Path) -> dict[str, str]:
   for file in sorted((folder / 'run').rglob('checkpoints')):
     output = folder / 'digest'
     load = lambda: runs.load(str(file.parent)).state  # noqa: B023
-    child = _Child(
+    child = forks.Child(
       lambda: output.write_text(_digest(load())) and 0,  # noqa: B023
       folder / 'log',
     )
@@ -255,11 +204,6 @@ def _state(folder: pathlib.Path) -> dict[str, str]:
 
 def _digest(state) -> str:
   return digests.tree(state.replace(rng=jax.random.key_data(state.rng)))
-
-
-def _shared_memory() -> set[str]:
-  names = os.listdir('/dev/shm') if os.path.isdir('/dev/shm') else []
-  return {name for name in names if name.startswith('psm_')}
 
 
 def _expect(status: int, wanted: int) -> None:

@@ -126,8 +126,8 @@ class Settings:
     sample_every: Period of generated clips; 0 for none.
     evaluate_every: Period of evaluations; 0 for none.
     evaluation: What evaluations compute.
-    checkpoint_every: Period of checkpoints. One is also saved before samples and
-      evaluations, and when a signal stops the run.
+    checkpoint_every: Period of checkpoints. One is also saved before samples
+      and evaluations, and when a signal stops the run.
     keep: Number of latest checkpoints to keep.
     best: Metric by which one more checkpoint, the best one, is kept, such as
       'denoiser/loss'; '' for none. The lowest value is best; with a '-' in
