@@ -6,6 +6,7 @@ import pathlib
 import signal
 import sys
 import time
+import traceback
 
 _LIMIT = 240.0  # Seconds after which a command counts as hanging.
 
@@ -23,8 +24,10 @@ class Child:
         os.dup2(file, 1)
         os.dup2(file, 2)
         status = function()
-      except SystemExit as error:
-        status = error.code
+      except KeyboardInterrupt:  # Before the command handles signals.
+        status = 128 + signal.SIGINT
+      except BaseException:
+        traceback.print_exc()
       finally:
         sys.stdout.flush()
         sys.stderr.flush()

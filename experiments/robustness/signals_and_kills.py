@@ -134,7 +134,9 @@ def _trial(
   orphans = child.group()
   logged, saved = _steps(folder)
   is_signal = number != signal.SIGKILL
-  allowed = (0, 128 + number) if is_signal else (0, -number)
+  # Before the command has installed its handlers, a signal ends the process;
+  # shells then report the same status.
+  allowed = (0, -number, 128 + number) if is_signal else (0, -number)
   status_is_right = status in allowed
   repeats, last = 0, status
   while last != 0 and repeats < _MAX_REPEATS:
