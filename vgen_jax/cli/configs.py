@@ -89,7 +89,7 @@ def _copy(name: str | None, folder: str) -> int:
   if name is None:
     raise ValueError('vgen configs copy needs the NAME of a config.')
   file = shipped.find('configs', name)
-  target = pathlib.Path(folder) / file.name
+  target = file_paths.local(folder) / file.name
   if target.exists():
     raise ValueError(
       f'{target} exists already; remove it, or copy to another directory.'

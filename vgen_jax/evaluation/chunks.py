@@ -74,12 +74,10 @@ class Chunks:
     self.folder.mkdir(parents=True, exist_ok=True)
     identity = self.folder / 'identity.json'
     if not identity.exists():
-      atomic_files.write_text(identity, self._identity)
+      self._write(identity, self._identity.encode())
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
-    file = self._file(first, num)  # Two evaluations may share real features.
-    with atomic_files.replacing(file, is_shared=True) as temporary:
-      temporary.write_bytes(buffer.getvalue())
+    self._write(self._file(first, num), buffer.getvalue())
 
   def joined(
     self, spans: list[tuple[int, int]], num_clips: int
@@ -95,6 +93,11 @@ class Chunks:
       key: np.concatenate([part[key] for part in parts])[:num_clips]
       for key in parts[0]
     }
+
+  def _write(self, file: epath.Path, content: bytes) -> None:
+    # Two evaluations may compute the same features of real clips.
+    with atomic_files.replacing(file, is_shared=True) as temporary:
+      temporary.write_bytes(content)
 
   def _file(self, first: int, num: int) -> epath.Path:
     return self.folder / f'{first}_{num}.npz'
