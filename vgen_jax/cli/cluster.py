@@ -95,8 +95,12 @@ def is_watching() -> bool:
 
 def wait_for_verdict(error: BaseException) -> None:
   """Waits for the name of a lost process, if an error may be due to one."""
-  if _PEERS and 'RuntimeError' in type(error).__name__:
-    _PEERS[0].wait_for_verdict()
+  cause: BaseException | None = error
+  while _PEERS and cause is not None:
+    if type(cause).__name__ in ('JaxRuntimeError', 'XlaRuntimeError'):
+      _PEERS[0].wait_for_verdict()
+      return
+    cause = cause.__cause__ or cause.__context__
 
 
 def _initialize(*address: Any) -> None:
