@@ -44,7 +44,7 @@ def done(config, tmp_path_factory):
   return workdir, loop.train(config, str(workdir), hooks=hooks.standard())
 
 
-def start(config, workdir, **init):
+def start(config, workdir, /, **init):
   """Returns the first state of a run with these fields of config.init."""
   overrides = {f'init.{name}': value for name, value in init.items()}
   config = config_lib.replace(config, {'seed': 7, **overrides})
