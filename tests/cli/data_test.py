@@ -10,7 +10,7 @@ from PIL import Image
 import pytest
 
 from vgen_jax.cli import main as cli
-from vgen_jax.core import locks
+from vgen_jax.core.processes import locks
 from vgen_jax.data.prepare import tables
 from vgen_jax.data.tfds import dataset
 

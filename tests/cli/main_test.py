@@ -12,7 +12,7 @@ import pytest
 import vgen_jax
 from vgen_jax.cli import cluster
 from vgen_jax.cli import main as cli
-from vgen_jax.core import locks
+from vgen_jax.core.processes import locks
 from vgen_jax.inference import sampling
 
 ROOT = pathlib.Path(__file__).parents[2]

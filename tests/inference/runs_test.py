@@ -12,6 +12,7 @@ from vgen_jax.evaluation.metrics import pixels
 from vgen_jax.evaluation.metrics import results
 from vgen_jax.inference import clip_providers
 from vgen_jax.inference import hooks
+from vgen_jax.inference import names
 from vgen_jax.inference import runs
 from vgen_jax.synthetic.world import verifier as verifier_lib
 from vgen_jax.training import loop
@@ -229,7 +230,7 @@ def test_evaluations_by_different_protocols_are_kept_side_by_side(workdir):
   folder = pathlib.Path(workdir) / results.FOLDER
   texts = {p.name: p.read_bytes() for p in folder.glob(f'{first.name}*')}
   assert len(texts) == 3
-  names = {first.name}
+  found = {first.name}
   for changes in (
     {'num_clips': 4},
     {'seed': 1},
@@ -240,14 +241,14 @@ def test_evaluations_by_different_protocols_are_kept_side_by_side(workdir):
     other = run.evaluate(
       flicker, **{'num_clips': 8, 'batch_size': 8, **changes}
     )
-    names.add(other.name)
+    found.add(other.name)
   for override in ({'sample_from': 'params'}, {'model.loss_kind': 'hinge'}):
     other = runs.load(workdir, overrides=override)
-    names.add(other.evaluate(flicker, 8, batch_size=8).name)
-  assert len(names) == 8
+    found.add(other.evaluate(flicker, 8, batch_size=8).name)
+  assert len(found) == 8
   for name, content in texts.items():
     assert (folder / name).read_bytes() == content, name
-  assert {file.stem for file in folder.glob('*.json')} >= names
+  assert {file.stem for file in folder.glob('*.json')} >= found
 
   more = run.evaluate(('diversity',), 8, batch_size=4)
   assert more.name == first.name
@@ -258,7 +259,10 @@ def test_evaluations_by_different_protocols_are_kept_side_by_side(workdir):
 
 
 def test_only_fields_that_clips_depend_on_are_overrides(workdir):
-  load = lambda **overrides: runs.load(workdir, overrides=overrides).overrides
+  def load(**overrides):
+    run = runs.load(workdir, overrides=overrides)
+    return names.changed_fields(run.workdir, run.config)
+
   assert load() == {}
   assert load(sample_from='params') == {'sample_from': 'params'}
   assert load(**{'evaluation.seed': 3, 'model.loss_kind': 'hinge'}) == {

@@ -5,7 +5,7 @@ import os
 import sys
 from typing import Any
 
-from vgen_jax.core import signals
+from vgen_jax.core.processes import signals
 
 _PEERS: list[Any] = []  # The watch over other processes; one or none.
 

@@ -27,7 +27,7 @@ import vgen_jax
 from vgen_jax.cli import cluster
 from vgen_jax.core import checks
 from vgen_jax.core import disk
-from vgen_jax.core import signals
+from vgen_jax.core.processes import signals
 
 _COMMANDS = {
   'train': 'Train a model, or resume its training.',

@@ -87,7 +87,7 @@ def run(args: argparse.Namespace) -> int:
   )
   if jax.process_index():
     return 0
-  changed = loaded.overrides
+  changed = names.changed_fields(args.workdir, loaded.config)
   name = names.of_samples(loaded.step, args.seed, args.num, args.label, changed)
   folder = args.out or f'{args.workdir}/generated'
   speed = loaded.schema.frames_per_second

@@ -19,9 +19,9 @@ import grain
 import jax
 import numpy as np
 
-from vgen_jax.core import children
 from vgen_jax.core import faults as faults_lib
 from vgen_jax.core import sources
+from vgen_jax.core.processes import children
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import Schema
 from vgen_jax.data import batch_iterator

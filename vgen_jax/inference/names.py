@@ -1,11 +1,20 @@
 """Names of files with generated clips: other clips have other names."""
 
 from collections.abc import Mapping
+import dataclasses
 import json
 import re
 from typing import Any
 
+from ml_collections import ConfigDict
+
+from vgen_jax.config import loading as config_lib
+from vgen_jax.config import settings as settings_lib
 from vgen_jax.core import digests
+from vgen_jax.core import file_paths
+
+# Sections of the config on which generated clips depend.
+_SECTIONS = ('clip_shape', 'data', 'model', 'sample_from')
 
 
 def of_samples(
@@ -37,3 +46,22 @@ def of_samples(
     text = json.dumps(dict(changed), sort_keys=True, default=str)
     name += f'_set-{digests.text(text, 8)}'
   return name
+
+
+def changed_fields(workdir: str, config: ConfigDict) -> dict[str, Any]:
+  """Returns fields that clips depend on and that differ from those of the run.
+
+  Args:
+    workdir: Directory of the run.
+    config: Config with which the run was loaded.
+
+  Returns:
+    {dotted path: value in `config`}.
+  """
+  file = file_paths.read(workdir) / 'config.json'
+  stored, own = (
+    dataclasses.asdict(settings_lib.read(x))
+    for x in (config_lib.load(str(file)), config)
+  )
+  found = config_lib.differences(stored, own)
+  return {x.path: x.two for x in found if x.path.startswith(_SECTIONS)}

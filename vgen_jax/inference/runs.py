@@ -57,18 +57,6 @@ class Run:
     self._setup = setup
 
   @property
-  def overrides(self) -> dict[str, Any]:
-    """Fields that `load` changed and clips depend on, {dotted path: value}."""
-    file = file_paths.read(self.workdir) / 'config.json'
-    stored = settings_lib.read(config_lib.load(str(file)))
-    found = config_lib.differences(
-      dataclasses.asdict(stored),
-      dataclasses.asdict(settings_lib.read(self.config)),
-    )
-    sections = ('clip_shape', 'data', 'model', 'sample_from')
-    return {x.path: x.two for x in found if x.path.startswith(sections)}
-
-  @property
   def model(self) -> VideoModel:
     """Family with its networks."""
     return self._setup.model

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 from jax.experimental import multihost_utils
 
-from vgen_jax.core import signals
+from vgen_jax.core.processes import signals
 
 _log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.core import atomic_files
 from vgen_jax.core import file_paths
+from vgen_jax.core.processes import locks
 from vgen_jax.data import run_schema
-from vgen_jax.core import locks
 from vgen_jax.runtime import checkpoints as checkpoints_lib
 
 _log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ import numpy as np
 from vgen_jax.core import atomic_files
 from vgen_jax.core import faults as faults_lib
 from vgen_jax.core import file_paths
-from vgen_jax.core import locks
+from vgen_jax.core.processes import locks
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import Schema
 from vgen_jax.data import encoded

@@ -14,7 +14,7 @@ from typing import Any
 
 from vgen_jax.core import faults
 from vgen_jax.core import file_paths
-from vgen_jax.core import locks
+from vgen_jax.core.processes import locks
 
 _INFO = 'dataset_info.json'
 _HEADER = 12  # Bytes: the length, and its checksum.

@@ -21,7 +21,7 @@ import numpy as np
 
 from vgen_jax.core import faults
 from vgen_jax.core import file_paths
-from vgen_jax.core import locks
+from vgen_jax.core.processes import locks
 from vgen_jax.data.prepare import raw_videos
 from vgen_jax.data.prepare import tables
 from vgen_jax.data.tfds import compat

@@ -9,9 +9,9 @@ import threading
 
 import pytest
 
-from vgen_jax.core import locks
+from vgen_jax.core.processes import locks
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +141,7 @@ def test_a_file_system_without_hard_links(tmp_path, monkeypatch):
 
 RACE = """
 import sys, time
-from vgen_jax.core import locks
+from vgen_jax.core.processes import locks
 while time.time() < float(sys.argv[2]):
   pass
 try:

@@ -9,11 +9,11 @@ import time
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[2]
+ROOT = pathlib.Path(__file__).parents[3]
 PARENT = """
 import multiprocessing, sys, time
 from multiprocessing import shared_memory
-from vgen_jax.core import children
+from vgen_jax.core.processes import children
 
 
 def child(ready):

@@ -7,7 +7,7 @@ import pytest
 
 from vgen_jax.cli import main as cli
 from vgen_jax.cli import report
-from vgen_jax.core import signals
+from vgen_jax.core.processes import signals
 
 
 def test_sigterm_raises_within_the_context():

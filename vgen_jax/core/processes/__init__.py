@@ -1,0 +1,1 @@
+"""Processes: signals that stop them, locks between them, their children."""
