@@ -12,6 +12,7 @@ import pytest
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.inference import hooks
+from vgen_jax.runtime import checkpoint_parts
 from vgen_jax.runtime import checkpoints
 from vgen_jax.runtime import writers
 from vgen_jax.training import loop
@@ -73,7 +74,7 @@ def test_step_average_and_parts_can_be_chosen(config, done, tmp_path):
   init = {'workdir': str(done[0]), 'average': 'params', 'step': 2}
   state = start(config, tmp_path / 'a', parts=('generator',), **init)
   shapes = {'params': {'generator': state.params['generator']}}
-  there = checkpoints.read(str(done[0]), shapes, 2)['params']['generator']
+  there = checkpoint_parts.read(str(done[0]), shapes, 2)['params']['generator']
   assert equal(state.params['generator'], there)
   assert not equal(there, done[1].params['generator'])
   fresh = start(config, tmp_path / 'b')
