@@ -13,6 +13,7 @@ from vgen_jax.data.prepare import raw_videos
 PACKAGE = pathlib.Path(__file__).parents[2] / 'vgen_jax'
 DECLARED_BY = {
   'caption': sources.Captioned.__name__,
+  'contents': sources.HasContents.__name__,
   'random_view': sources.HasRandomViews.__name__,
 }
 

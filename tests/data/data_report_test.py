@@ -8,7 +8,7 @@ import pytest
 
 from vgen_jax.config import build
 from vgen_jax.config import settings as settings_lib
-from vgen_jax.core.types import Contents
+from vgen_jax.core import sources
 from vgen_jax.core.types import Schema
 from vgen_jax.data import data_report
 from vgen_jax.data import encoded
@@ -22,7 +22,7 @@ from vgen_jax.synthetic.world import source as world
 SHAPE = (4, 8, 8, 3)
 
 
-class Source:
+class Source(sources.HasContents):
   """Two clips with these entries; the counts are those of `classes`."""
 
   def __init__(self, entries=('label',), classes=(), counts=None):
@@ -49,7 +49,7 @@ class Source:
 
   def contents(self):
     counts = None if self._counts is None else np.array(list(self._counts))
-    return Contents({'train': 8, 'test': 2}, 'videos', counts)
+    return sources.Contents({'train': 8, 'test': 2}, 'videos', counts)
 
 
 class Model(base.VideoModel):

@@ -5,10 +5,27 @@ every source has.
 """
 
 import abc
+from collections.abc import Mapping
+import dataclasses
 
 import numpy as np
 
 from vgen_jax.core.types import Clip
+
+
+@dataclasses.dataclass(frozen=True)
+class Contents:
+  """Numbers of clips in a source; unknown ones are left out.
+
+  Attributes:
+    splits: {split: number of examples} of the whole dataset.
+    unit: What an example is: 'clips', 'videos'.
+    clips_per_class: Number of clips of each label, int `[num_classes]`.
+  """
+
+  splits: Mapping[str, int] = dataclasses.field(default_factory=dict)
+  unit: str = 'clips'
+  clips_per_class: np.ndarray | None = None
 
 
 class Captioned(abc.ABC):
@@ -17,6 +34,14 @@ class Captioned(abc.ABC):
   @abc.abstractmethod
   def caption(self, index: int) -> str:
     """Returns the caption of clip `index`; '' if this clip has none."""
+
+
+class HasContents(abc.ABC):
+  """Base class of sources that know what they contain, without decoding."""
+
+  @abc.abstractmethod
+  def contents(self) -> Contents:
+    """Returns the numbers of clips of splits and of classes."""
 
 
 class HasRandomViews(abc.ABC):

@@ -1,6 +1,5 @@
 """Types of arrays, batches, conditions and schemas."""
 
-from collections.abc import Mapping
 import dataclasses
 from typing import Annotated, Any, NotRequired, TypedDict
 
@@ -90,18 +89,3 @@ class Schema:
   audio_bands: int = 0
   sizes: tuple[tuple[str, int], ...] = ()
   vocabulary: str = ''
-
-
-@dataclasses.dataclass(frozen=True)
-class Contents:
-  """Numbers of clips in a source; unknown ones are left out.
-
-  Attributes:
-    splits: {split: number of examples} of the whole dataset.
-    unit: What an example is: 'clips', 'videos'.
-    clips_per_class: Number of clips of each label, int `[num_classes]`.
-  """
-
-  splits: Mapping[str, int] = dataclasses.field(default_factory=dict)
-  unit: str = 'clips'
-  clips_per_class: np.ndarray | None = None

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from vgen_jax.core import modalities
-from vgen_jax.core.types import Contents
+from vgen_jax.core import sources
 from vgen_jax.data import pipeline
 from vgen_jax.data import run_data
 from vgen_jax.families.base import VideoModel
@@ -136,10 +136,10 @@ def check_asked(
       )
 
 
-def _contents(source: pipeline.Source) -> Contents:
+def _contents(source: pipeline.Source) -> sources.Contents:
   """Returns the contents of a source; all unknown if it does not state them."""
-  find = getattr(source, 'contents', None)
-  return Contents() if find is None else find()
+  is_known = isinstance(source, sources.HasContents)
+  return source.contents() if is_known else sources.Contents()
 
 
 def _asking(
@@ -158,7 +158,7 @@ def _name(data: run_data.RunData, label: int) -> str:
   return repr(names[label]) if names else str(label)
 
 
-def _classes(data: run_data.RunData, found: Contents) -> str:
+def _classes(data: run_data.RunData, found: sources.Contents) -> str:
   number = data.schema.num_classes
   counts = found.clips_per_class
   if counts is None:

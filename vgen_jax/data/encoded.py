@@ -28,9 +28,9 @@ from vgen_jax.config import settings
 from vgen_jax.core import digests
 from vgen_jax.core import faults as faults_lib
 from vgen_jax.core import file_paths
+from vgen_jax.core import sources
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
-from vgen_jax.core.types import Contents
 from vgen_jax.core.types import PathText
 from vgen_jax.core.types import Schema
 from vgen_jax.data import encoded_rows
@@ -138,7 +138,7 @@ class Manifest:
     return range(first, min(first + self.shard_clips, self.num_clips))
 
 
-class Encoded:
+class Encoded(sources.HasContents):
   """Source of clips that have `codes` or `latents` instead of `video`.
 
   `codes` are int32 `[t, h, w]`, `latents` float16 or float32 `[t, h, w, d]`,
@@ -244,7 +244,7 @@ class Encoded:
   def __len__(self) -> int:
     return self.manifest.num_clips
 
-  def contents(self) -> Contents:
+  def contents(self) -> sources.Contents:
     """Returns the numbers of clips of all encoded splits, and by class."""
     manifests = sorted(self._folder.parent.glob(f'*/{MANIFEST}'))
     found = {x.parent.name: Manifest.read(x.parent) for x in manifests}
@@ -254,7 +254,7 @@ class Encoded:
       for shard in range(self.manifest.num_shards):
         labels = self._records(shard)['label']
         counts += np.bincount(labels, minlength=number)
-    return Contents(
+    return sources.Contents(
       {split: x.num_clips for split, x in found.items()}, 'clips', counts
     )
 

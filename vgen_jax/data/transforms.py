@@ -23,13 +23,12 @@ from vgen_jax.core import modalities
 from vgen_jax.core import sources
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
-from vgen_jax.core.types import Contents
 from vgen_jax.core.types import Schema
 from vgen_jax.data import clips
 from vgen_jax.data import colors
 
 
-class Transformed(sources.HasRandomViews):
+class Transformed(sources.HasContents, sources.HasRandomViews):
   """Source of views of the clips of another source.
 
   `source[i]` takes the first stride and the centre window and crop, without
@@ -107,9 +106,11 @@ class Transformed(sources.HasRandomViews):
   def __len__(self) -> int:
     return len(self.source) * self.num_windows * self.num_views
 
-  def contents(self) -> Contents:
+  def contents(self) -> sources.Contents:
     """Returns the contents of the source, with the number of views."""
-    found = getattr(self.source, 'contents', Contents)()
+    if not isinstance(self.source, sources.HasContents):
+      return sources.Contents()
+    found = self.source.contents()
     if found.clips_per_class is None:
       return found
     counts = found.clips_per_class * self.num_windows * self.num_views

@@ -11,15 +11,15 @@ import abc
 import numpy as np
 
 from vgen_jax.core import checks
+from vgen_jax.core import sources
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
-from vgen_jax.core.types import Contents
 from vgen_jax.core.types import Schema
 
 SPLITS = ('train', 'validation', 'test')
 
 
-class SyntheticDataset(abc.ABC):
+class SyntheticDataset(sources.HasContents):
   """Clips by index; clip i is the same on every machine, and in one split only.
 
   Attributes:
@@ -93,9 +93,9 @@ class SyntheticDataset(abc.ABC):
   def __len__(self) -> int:
     return self.num_clips
 
-  def contents(self) -> Contents:
+  def contents(self) -> sources.Contents:
     """Returns the number of clips of each split."""
-    return Contents(dict.fromkeys(SPLITS, self.num_clips))
+    return sources.Contents(dict.fromkeys(SPLITS, self.num_clips))
 
   @abc.abstractmethod
   def __getitem__(self, index: int) -> Clip:

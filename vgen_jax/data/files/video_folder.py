@@ -16,7 +16,6 @@ from vgen_jax.core import file_paths
 from vgen_jax.core import sources
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
-from vgen_jax.core.types import Contents
 from vgen_jax.core.types import PathText
 from vgen_jax.core.types import Schema
 from vgen_jax.data import clips
@@ -34,7 +33,7 @@ _log = logging.getLogger(__name__)
 EXTENSIONS = folders.EXTENSIONS  # Endings of the names of videos.
 
 
-class VideoFolder(sources.HasRandomViews):
+class VideoFolder(sources.HasContents, sources.HasRandomViews):
   """Clips of the videos in a folder; a long video holds many of them.
 
   `source[i]` cuts each video into consecutive clips and takes the centre crop.
@@ -178,7 +177,7 @@ class VideoFolder(sources.HasRandomViews):
   def __len__(self) -> int:
     return int(self._ends_n[-1])
 
-  def contents(self) -> Contents:
+  def contents(self) -> sources.Contents:
     """Returns the numbers of videos by split, and of clips by class."""
     labels = [
       self._class_names.index(segment.label)
@@ -187,7 +186,7 @@ class VideoFolder(sources.HasRandomViews):
       for _ in range(self._num_clips(segment))
     ]
     counts = np.bincount(labels, minlength=len(self._class_names))
-    return Contents(
+    return sources.Contents(
       self._num_videos, 'videos', counts if self._class_names else None
     )
 

@@ -18,7 +18,6 @@ from vgen_jax.core import file_paths
 from vgen_jax.core import sources
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
-from vgen_jax.core.types import Contents
 from vgen_jax.core.types import PathText
 from vgen_jax.core.types import Schema
 from vgen_jax.data import clips
@@ -31,7 +30,7 @@ from vgen_jax.data.tfds import storage
 _MAX_COUNTED = 1000  # Examples that are parsed to count their classes.
 
 
-class TFDSVideo(sources.Captioned, sources.HasRandomViews):
+class TFDSVideo(sources.Captioned, sources.HasContents, sources.HasRandomViews):
   """Clips of a TFDS dataset, one clip per example.
 
   `source[i]` takes the middle frames and the centre crop of example i;
@@ -148,7 +147,7 @@ class TFDSVideo(sources.Captioned, sources.HasRandomViews):
   def __len__(self) -> int:
     return len(self._records)
 
-  def contents(self) -> Contents:
+  def contents(self) -> sources.Contents:
     """Returns the numbers of examples by split, and by class if there are few.
 
     To count classes, all examples are parsed, which takes long for many.
@@ -158,7 +157,7 @@ class TFDSVideo(sources.Captioned, sources.HasRandomViews):
       label = self._opened.adapter.label
       labels = np.array([self._parsed(i)[label] for i in range(len(self))], int)
       counts = np.bincount(labels[labels >= 0], minlength=number)
-    return Contents(self._opened.num_examples, 'examples', counts)
+    return sources.Contents(self._opened.num_examples, 'examples', counts)
 
   def __getitem__(self, index: int) -> Clip:
     return self._clip(index, lambda slack: slack / 2, (0.5, 0.5))
