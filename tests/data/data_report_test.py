@@ -1,5 +1,6 @@
 """Tests of data/data_report.py: what a run says of its data at its start."""
 
+import dataclasses
 import logging
 import re
 
@@ -195,7 +196,8 @@ def test_encoded_clips_are_counted_by_class(tmp_path):
     manifest = encoded.Manifest(
       kind='codes', shape=(1,), dtype='uint8', num_clips=len(labels),
       shard_clips=3, tokenizer='', autoencoder={}, workdir='', step=0, data={},
-      split=split, clip_shape=SHAPE, schema=vars(schema),
+      split=split, clip_shape=SHAPE, schema=dataclasses.asdict(schema),
+      identity={}, num_codes=9,
     )  # fmt: skip
     (tmp_path / split).mkdir()
     (tmp_path / split / encoded.MANIFEST).write_text(manifest.to_json())
@@ -205,3 +207,13 @@ def test_encoded_clips_are_counted_by_class(tmp_path):
   found = encoded.Encoded(SHAPE, str(tmp_path)).contents()
   assert found.splits == {'test': 1, 'train': 5}
   assert list(found.clips_per_class) == [2, 0, 3]
+
+  # Damage is an error when a clip is read, not when a run starts.
+  records = np.load(tmp_path / f'train/{encoded.file_name(0)}')
+  records['label'] = [-2_000_000_000, 2_000_000_000, 1]
+  np.save(tmp_path / f'train/{encoded.file_name(0)}', records)
+  (tmp_path / f'train/{encoded.file_name(1)}').write_text('')
+  (tmp_path / 'test' / encoded.MANIFEST).write_text('{}')
+  found = encoded.Encoded(SHAPE, str(tmp_path)).contents()
+  assert found.splits == {'train': 5}
+  assert list(found.clips_per_class) == [0, 1, 0]

@@ -14,6 +14,7 @@ flips of `source.random_view`. If a training needs these, let the model encode
 clips in each step.
 """
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -245,18 +246,20 @@ class Encoded(sources.HasContents):
     return self.manifest.num_clips
 
   def contents(self) -> sources.Contents:
-    """Returns the numbers of clips of all encoded splits, and by class."""
-    manifests = sorted(self._folder.parent.glob(f'*/{MANIFEST}'))
-    found = {x.parent.name: Manifest.read(x.parent) for x in manifests}
+    """Returns the numbers of clips; what is damaged is not counted."""
+    splits = {}
+    for file in sorted(self._folder.parent.glob(f'*/{MANIFEST}')):
+      with contextlib.suppress(ValueError):
+        splits[file.parent.name] = Manifest.read(file.parent).num_clips
     counts = None
     if number := self.schema.num_classes:
       counts = np.zeros(number, int)
       for shard in range(self.manifest.num_shards):
-        labels = self._records(shard)['label']
-        counts += np.bincount(labels, minlength=number)
-    return sources.Contents(
-      {split: x.num_clips for split, x in found.items()}, 'clips', counts
-    )
+        with contextlib.suppress(faults_lib.ClipError):
+          labels = self._records(shard)['label']
+          is_valid = (labels >= 0) & (labels < number)
+          counts += np.bincount(labels[is_valid], minlength=number)
+    return sources.Contents(splits, 'clips', counts)
 
   def __getitem__(self, index: int) -> Clip:
     if not 0 <= index < len(self):

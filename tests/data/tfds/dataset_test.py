@@ -79,6 +79,9 @@ def test_contents_by_split_and_by_class(folders, monkeypatch):
   assert (
     source_of(folders[KINDS[0]], keys=()).contents().clips_per_class is None
   )
+  record = source.record
+  monkeypatch.setattr(source, 'record', lambda i: record(i) if i else b'?')
+  assert source.contents().clips_per_class.sum() == 39
   monkeypatch.setattr(dataset, '_MAX_COUNTED', 39)
   assert source.contents().clips_per_class is None
 
