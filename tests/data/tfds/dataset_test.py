@@ -12,6 +12,7 @@ import pytest
 from vgen_jax.config import build
 from vgen_jax.core import digests as digests_lib
 from vgen_jax.core import faults
+from vgen_jax.core import sources
 from vgen_jax.data import pipeline
 from vgen_jax.data import text
 from vgen_jax.data.prepare import raw_videos
@@ -26,7 +27,7 @@ NUM_FRAMES = 30
 KINDS = storage.FORMATS
 
 
-class Counting:
+class Counting(sources.Captioned):
   """A source whose pixels are the index of the frame and of the clip."""
 
   def __init__(self, num_frames: int = NUM_FRAMES):
