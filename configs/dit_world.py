@@ -7,7 +7,7 @@ hold 2 x 4 x 4 x 3 = 96 numbers, fewer than the width; networks with larger
 patches do not learn to predict velocities.
 
 Sizes: `base`, for one accelerator; `S`, `B`, `L`, `XL`, as in DiT; `small`,
-discs of the size of configs/demo.py, for two CPU cores; `smoke`, for tests.
+the discs of demo.py, for two CPU cores, not yet trained; `smoke`, for tests.
 """
 
 from ml_collections import ConfigDict

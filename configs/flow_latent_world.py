@@ -8,8 +8,8 @@ grid of latents, and a small U-Net with attention is trained to denoise them.
 With `--config.frozen.autoencoder=runs/fsq_world`, they are the latents of
 fsq_world.py, which are quantized to the codebook before they are decoded.
 
-Sizes: `base` and `small`, which are the same, for two CPU cores; `smoke`, for
-tests.
+Sizes: `base` and `small`, which are the same, for two CPU cores, and have not
+been trained to the end yet; `smoke`, for tests.
 """
 
 from ml_collections import ConfigDict
