@@ -1,0 +1,96 @@
+"""Checks that the mask of a trained VGAN detects the moving object.
+
+  python experiments/zoo/vgan_layers.py --workdir=runs/vgan --num=256
+
+Generated clips of the synthetic dataset have a grey background, so the pixels
+of the object are those with colour. The script prints the intersection over
+union (IoU) of `mask > 0.5` and these pixels, over all clips, and the mean of
+the mask. The same numbers of masks that cheat are printed beside: a mask of
+ones, which is a generator of one stream; a mask of zeros; the masks of other
+clips; and a mask that is the same in all frames. A mask passes with an IoU of
+at least 0.6 and a mean of at most 0.2.
+"""
+
+import argparse
+
+import jax.numpy as jnp
+import numpy as np
+
+from vgen_jax.core import random
+from vgen_jax.inference import runs
+from vgen_jax.inference import sampling
+from vgen_jax.nn import compositing
+from vgen_jax.synthetic import saturation
+
+LEAST_IOU = 0.6
+LARGEST_MEAN = 0.2
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  parser.add_argument('--workdir', required=True, help='Workdir of the run.')
+  parser.add_argument('--num', type=int, default=256, help='Generated clips.')
+  args = parser.parse_args()
+  video_bthwc, mask_bthw = generate(args.workdir, args.num)
+  print('| mask | IoU | mean | passes |')
+  print('|---|---|---|---|')
+  for name, mask in {'generated': mask_bthw, **cheats(mask_bthw)}.items():
+    iou, mean = numbers(mask, video_bthwc)
+    print(f'| {name} | {iou:.2f} | {mean:.3f} | {passes(iou, mean)} |')
+
+
+def generate(workdir: str, num: int) -> tuple[np.ndarray, np.ndarray]:
+  """Returns clips of a run in [-1, 1], and their masks `[b, t, h, w]`."""
+  run = runs.load(workdir)
+  network = run.model.generator
+  average = run.config.sample_from
+  variables = run.state.variables(average)
+  own = {
+    kind: parts['generator']
+    for kind, parts in variables.items()
+    if 'generator' in parts
+  }
+  latent_bd = random.normal(sampling.clip_keys(0, num), (network.latent_width,))
+  condition = {k: jnp.asarray(x) for k, x in run.condition(num).items()}
+  layers = network.apply(
+    own, latent_bd, condition, train=False, method='layers'
+  )
+  return np.asarray(compositing.blend(*layers)), np.asarray(layers.mask_bthw)
+
+
+def numbers(
+  mask_bthw: np.ndarray, video_bthwc: np.ndarray
+) -> tuple[float, float]:
+  """Returns the IoU of a mask with the coloured pixels, and its mean.
+
+  Args:
+    mask_bthw: Mask, from 0 to 1.
+    video_bthwc: Clips in [-1, 1], whose objects have colour.
+  """
+  shown_bthw = saturation.saturation(video_bthwc) > 0
+  inside_bthw = mask_bthw > 0.5
+  union = (inside_bthw | shown_bthw).sum()
+  iou = (inside_bthw & shown_bthw).sum() / max(union, 1)
+  return float(iou), float(mask_bthw.mean())
+
+
+def passes(iou: float, mean: float) -> bool:
+  """Returns whether a mask detects the object and nothing else."""
+  return iou >= LEAST_IOU and mean <= LARGEST_MEAN
+
+
+def cheats(mask_bthw: np.ndarray) -> dict[str, np.ndarray]:
+  """Returns masks that must not pass, {name: mask}."""
+  still = np.broadcast_to(mask_bthw[:, :1], mask_bthw.shape)
+  return {
+    'ones': np.ones_like(mask_bthw),
+    'zeros': np.zeros_like(mask_bthw),
+    'of other clips': np.roll(mask_bthw, 1, axis=0),
+    'of the first frame': still,
+  }
+
+
+if __name__ == '__main__':
+  main()
