@@ -105,13 +105,13 @@ def test_each_entry_is_in_the_table_with_its_use(monkeypatch, used):
 def test_a_run_logs_the_table_and_warns_of_what_is_ignored(monkeypatch, caplog):
   data = data_of(monkeypatch, Source(('label', 'text', 'text_mask')))
   with caplog.at_level(logging.INFO):
-    data_report.log({}, data, Model(SHAPE, ('label',)))
+    data_report.log(data, Model(SHAPE, ('label',)))
   table, warning = caplog.records
   assert 'label' in table.getMessage()
   assert table.levelno == logging.INFO
   assert 'Model does not use text: it is trained as if' in warning.getMessage()
   caplog.clear()
-  data_report.log({}, data, Model(SHAPE, ('label', 'text', 'text_mask')))
+  data_report.log(data, Model(SHAPE, ('label', 'text', 'text_mask')))
   assert [x for x in caplog.records if x.levelno > logging.INFO] == []
 
 

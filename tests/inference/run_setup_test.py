@@ -117,9 +117,12 @@ def test_labels_keep_their_meaning(place, change):
     _ = run.source
   with pytest.raises(ValueError, match=message):
     run.evaluate(('flicker',), 2)
-  config = config_lib.load(f'{place}/run/config.json')
+  file = place / 'run/config.json'
+  before = file.read_text()
+  config = config_lib.replace(config_lib.load(str(file)), {'num_samples': 3})
   with pytest.raises(ValueError, match=message):
     loop.train(config, str(place / 'run'), stop_at=2)
+  assert file.read_text() == before
 
 
 def test_other_data_may_be_named_but_must_fit(trained, place, capsys):

@@ -19,12 +19,10 @@ _MAX_CLASSES = 10  # Classes whose numbers of clips are listed.
 _TARGETS = dict.fromkeys(('video', 'codes', 'latents'), 'target')
 
 
-def log(
+def check(
   spec: Mapping[str, Any], data: run_data.RunData, model: VideoModel
 ) -> None:
-  """Opens the data, and logs what it contains and what the model uses.
-
-  Only process 0 logs.
+  """Opens the data of a training, before anything is written.
 
   Args:
     spec: Spec of the data, as in `config.data`.
@@ -36,6 +34,11 @@ def log(
       the data is not that of the run to resume.
   """
   check_asked(spec, model, data.record.entries)
+  _ = data.source  # It is compared with the schema of the run.
+
+
+def log(data: run_data.RunData, model: VideoModel) -> None:
+  """Logs what the data contains and what the model uses, on process 0."""
   lines = summary(data) + usage(data, model)
   warnings = problems(data)
   if ignored := unused(data, model):

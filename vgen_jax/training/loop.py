@@ -82,6 +82,7 @@ def train(
   workdir_lib.check(workdir, settings)
   recorded = workdir_lib.recorded_schema(workdir)
   setup = setup_lib.make(settings, recorded, workdir)
+  data_report.check(settings.data, setup.data, setup.model)
   setup_lib.check_batch_size(setup)
   _check_best(setup)
   for hook in hooks:
@@ -94,7 +95,7 @@ def train(
     before = workdir_lib.claim(workdir, settings)
     if not setup.data.is_recorded:
       run_schema.write(workdir, setup.data.record)
-    data_report.log(settings.data, setup.data, setup.model)
+    data_report.log(setup.data, setup.model)
     # Closed last, so that a signal does not interrupt the last write.
     preempted = stack.enter_context(preempted or preemption.Preemption())
     checkpoints = checkpoints_lib.Checkpoints(
