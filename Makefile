@@ -10,9 +10,10 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 DEMO_FLAGS ?=
 TEST_FLAGS ?=
+MUTANT_FLAGS ?=
 SOURCES := $(wildcard vgen_jax tests configs experiments docs setup.py)
 
-.PHONY: venv demo test test-slow lint format docs clean
+.PHONY: venv demo test test-slow mutants lint format docs clean
 .DEFAULT_GOAL := test
 
 venv: $(STAMP)
@@ -31,6 +32,10 @@ test: lint
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=10 -m slow $(TEST_FLAGS)
+
+# Changes one line at a time and runs its tests; takes hours. tests/README.md.
+mutants: $(STAMP)
+	PYTHONPATH=. $(BIN)/python tests/mutants.py $(MUTANT_FLAGS)
 
 # Style of all files, types of the packages that pyproject.toml lists.
 lint: $(STAMP)

@@ -1,5 +1,6 @@
 """Tests of inference/runs.py: clips, losses and evaluations of a run."""
 
+import dataclasses
 import pathlib
 import re
 
@@ -8,12 +9,15 @@ import numpy as np
 import pytest
 
 from vgen_jax.config import loading as config_lib
+from vgen_jax.core import types
+from vgen_jax.evaluation.metrics import base
 from vgen_jax.evaluation.metrics import pixels
 from vgen_jax.evaluation.metrics import results
 from vgen_jax.inference import clip_providers
 from vgen_jax.inference import hooks
 from vgen_jax.inference import names
 from vgen_jax.inference import runs
+from vgen_jax.inference import sampling
 from vgen_jax.synthetic.world import verifier as verifier_lib
 from vgen_jax.training import loop
 
@@ -268,3 +272,38 @@ def test_only_fields_that_clips_depend_on_are_overrides(workdir):
   assert load(**{'evaluation.seed': 3, 'model.loss_kind': 'hinge'}) == {
     'model.loss_kind': 'hinge'
   }
+
+
+def test_chunks_of_an_evaluation_equal_one_draw(run):
+  """The second chunk has noise and labels of its own: 6 clips, 4 at a time."""
+
+  def generated(batch_size, spans):
+    options = dataclasses.replace(
+      run._setup.settings.evaluation, num_clips=6, batch_size=batch_size, seed=5
+    )
+    providers = clip_providers.ClipProviders(run._setup, run._sampler, options)
+    read = providers.for_state(run.state)[base.GENERATED].read
+    return [read(*span) for span in spans]
+
+  (once,) = generated(6, [(0, 6)])
+  parts = generated(4, [(0, 4), (4, 2)])
+  video = np.concatenate([part['video'] for part in parts])
+  label_b = np.concatenate([part['label'] for part in parts])
+  assert np.abs(video.astype(int) - once['video']).max() <= 1  # Rounding.
+  np.testing.assert_array_equal(label_b, once['label'])
+  assert len(set(label_b.tolist())) == 6
+  gap = np.abs(video[4:].astype(int) - video[:2]).max((1, 2, 3, 4))
+  assert gap.min() > 1  # Clips 4 and 5 are not clips 0 and 1 again.
+
+
+def test_classes_without_names_are_given_by_their_numbers():
+  schema = types.Schema((2, 8, 8, 3), num_classes=12)
+  for label in (0, 3, 11):
+    assert sampling.class_id(schema, str(label)) == label
+  for wrong in ('12', '-1', 'left', '', '1.0'):
+    with pytest.raises(ValueError, match=f"There is no class '{wrong}'"):
+      sampling.class_id(schema, wrong)
+  named = types.Schema((2, 8, 8, 3), num_classes=3, class_names=('1', 'b', '0'))
+  assert [sampling.class_id(named, x) for x in ('1', 'b', '0', '2')] == [
+    0, 1, 2, 2
+  ]  # fmt: skip

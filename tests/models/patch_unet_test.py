@@ -111,3 +111,29 @@ def test_errors_name_the_wrong_field():
     random_params(make(num_heads=3))
   with pytest.raises(ValueError, match='temporal_kernel is 2; it must be odd'):
     random_params(make(temporal_kernel=2))
+
+
+def test_multipliers_set_the_width_of_each_level():
+  """A kernel has 3 x 3 pixels times the width of its level, twice."""
+
+  def widths(**kwargs):
+    shapes = jax.eval_shape(
+      lambda: make(**kwargs).init(
+        jax.random.key(0), VIDEO, TIME, {}, train=False
+      )
+    )['params']
+    return {
+      name: block['space']['kernel'].shape[-1]
+      for name, block in shapes.items()
+      if 'space' in block
+    }
+
+  found = widths(width=8, multipliers=(1, 3), middle_blocks=1)
+  assert found == {
+    'down_0_0': 8,
+    'down_1_0': 24,
+    'middle_0': 24,
+    'up_1_0': 24,
+    'up_0_0': 8,
+    'last': 8,
+  }

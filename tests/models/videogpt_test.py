@@ -196,3 +196,13 @@ def test_absolute_positions_limit_the_number_of_frames():
     ValueError, match=r"4 frames .* build with positions 'rot"
   ):
     init_cache(4)
+
+
+def test_logits_depend_on_the_order_of_words():
+  model = make(**TOLD)
+  condition = {'text': jnp.array([[1, 2], [4, 3]])}
+  params = random_params(model, condition)
+  logits = full(model, params, condition=condition)
+  swapped = full(model, params, condition={'text': condition['text'][:, ::-1]})
+  assert jnp.isfinite(logits).all()
+  assert (jnp.abs(swapped - logits).max((1, 2, 3, 4)) > 1e-3).all()

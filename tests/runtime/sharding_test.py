@@ -11,6 +11,7 @@ import pytest
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.core import random
 from vgen_jax.families import base
+from vgen_jax.nn import batch_sharding
 from vgen_jax.runtime import sharding
 from vgen_jax.training import state as state_lib
 from vgen_jax.training import step as step_lib
@@ -33,9 +34,10 @@ class Net(nn.Module):
 
   @nn.compact
   def __call__(self, video_bd, *, train):
+    video_bd = batch_sharding.constrain(video_bd)
     hidden = nn.silu(nn.Dense(64, name='wide')(video_bd))
     hidden = nn.BatchNorm(use_running_average=not train)(hidden)
-    return nn.Dense(48, name='narrow')(hidden)
+    return batch_sharding.constrain(nn.Dense(48, name='narrow')(hidden))
 
 
 class Denoise(base.VideoModel):
@@ -68,14 +70,14 @@ def train(name: str, accumulate: int = 1, steps: int = 4):
     mesh, jax.eval_shape(init), sharding.rules_of(model)
   )
   state = jax.jit(init, out_shardings=layout)()
+  step = step_lib.make_train_step(
+    model,
+    optimizers,
+    averages={'slow': {'decay': 0.9}},
+    accumulate=accumulate,
+  )
   step = jax.jit(
-    step_lib.make_train_step(
-      model,
-      optimizers,
-      averages={'slow': {'decay': 0.9}},
-      accumulate=accumulate,
-    ),
-    out_shardings=(layout, None),
+    batch_sharding.on_mesh(mesh, step), out_shardings=(layout, None)
   )
   batch = jax.device_put(batch, sharding.of_batch(mesh))
   for _ in range(steps):

@@ -29,6 +29,7 @@ from vgen_jax.data import pipeline
 from vgen_jax.data.prepare import encodings
 from vgen_jax.families.base import VideoModel
 from vgen_jax.inference import runs
+from vgen_jax.nn import batch_sharding
 from vgen_jax.training import frozen
 from vgen_jax.training import step as step_lib
 
@@ -116,7 +117,11 @@ def encoder(
     video_bthwc = step_lib.prepare({'video': video_bthwc}, 0)['video']
     return getattr(model.autoencoder, kind)(video_bthwc)
 
-  apply = jax.jit(lambda *args: model.apply(*args, method=encode))
+  apply = jax.jit(
+    batch_sharding.on_mesh(
+      mesh, lambda *args: model.apply(*args, method=encode)
+    )
+  )
   variables = jax.device_put(variables, replicated)
   return lambda video: jax.device_get(
     apply(variables, jax.device_put(video, sharded))

@@ -19,6 +19,7 @@ from vgen_jax.evaluation.metrics import base
 from vgen_jax.families.base import VideoModel
 from vgen_jax.inference import real_clips
 from vgen_jax.inference import sampling
+from vgen_jax.nn import batch_sharding
 from vgen_jax.runtime import sharding
 from vgen_jax.training import setup as setup_lib
 from vgen_jax.training.state import TrainState
@@ -234,8 +235,11 @@ class ClipProviders:
       video_bthwc = pixels.to_float(video_bthwc)
       return model.apply(state.variables(average), video_bthwc, method=call)
 
-    replicated = NamedSharding(self._setup.mesh, P())
-    return jax.jit(reconstruct, out_shardings=replicated)
+    mesh = self._setup.mesh
+    return jax.jit(
+      batch_sharding.on_mesh(mesh, reconstruct),
+      out_shardings=NamedSharding(mesh, P()),
+    )
 
 
 def _needs_no_clips(condition: Condition) -> bool:

@@ -222,7 +222,7 @@ class Run:
   @functools.cached_property
   def _losses(self) -> validation.Losses:
     average = self._setup.settings.sample_from
-    return validation.make_losses(self.model, average)
+    return validation.make_losses(self.model, average, self._setup.mesh)
 
   @functools.cached_property
   def _sampler(self) -> sampling.Sampler:

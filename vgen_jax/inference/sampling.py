@@ -19,6 +19,7 @@ from vgen_jax.core.types import Schema
 from vgen_jax.data import pipeline
 from vgen_jax.data import run_data
 from vgen_jax.families.base import VideoModel
+from vgen_jax.nn import batch_sharding
 from vgen_jax.runtime import sharding
 from vgen_jax.training.state import TrainState
 
@@ -52,7 +53,10 @@ def make_sampler(model: VideoModel, average: str, mesh: Mesh) -> Sampler:
       jnp.isfinite(video_bthwc), video_bthwc.clip(-1, 1), jnp.nan
     )
 
-  return jax.jit(sample, out_shardings=NamedSharding(mesh, P()))
+  return jax.jit(
+    batch_sharding.on_mesh(mesh, sample),
+    out_shardings=NamedSharding(mesh, P()),
+  )
 
 
 def clip_keys(seed: int, num_clips: int, first: int = 0) -> Array:

@@ -4,6 +4,7 @@ import collections
 from collections.abc import Callable
 
 import jax
+from jax.sharding import Mesh
 import numpy as np
 
 from vgen_jax.config import settings as settings_lib
@@ -11,6 +12,7 @@ from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
 from vgen_jax.data import pipeline
 from vgen_jax.families.base import VideoModel
+from vgen_jax.nn import batch_sharding
 from vgen_jax.training import step as step_lib
 from vgen_jax.training.state import TrainState
 
@@ -18,12 +20,13 @@ from vgen_jax.training.state import TrainState
 Losses = Callable[[TrainState, Batch, np.ndarray, Array], dict[str, Array]]
 
 
-def make_losses(model: VideoModel, average: str) -> Losses:
+def make_losses(model: VideoModel, average: str, mesh: Mesh) -> Losses:
   """Returns a jitted function that computes the losses of all players.
 
   Args:
     model: Family with its networks.
     average: Name of the average of the parameters to use, or 'params'.
+    mesh: Mesh of the state.
   """
 
   def losses(
@@ -44,7 +47,7 @@ def make_losses(model: VideoModel, average: str) -> Losses:
       values |= {f'{player}/{name}': x for name, x in terms.items()}
     return values
 
-  return jax.jit(losses)
+  return jax.jit(batch_sharding.on_mesh(mesh, losses))
 
 
 def mean_losses(

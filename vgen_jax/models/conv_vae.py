@@ -14,6 +14,7 @@ import jax.numpy as jnp
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
+from vgen_jax.nn import batch_sharding
 from vgen_jax.nn.bottlenecks import autoencoder
 from vgen_jax.nn.convolution import conv
 
@@ -132,9 +133,10 @@ class _Encoder(nn.Module):
         width, taps, (stride, 2, 2), dtype=self.dtype, name=f'half_{i}'
       )
       x_bthwc = nn.silu(layer(x_bthwc))
-    x_bd = x_bthwc.reshape(len(x_bthwc), -1)
+    x_bd = batch_sharding.constrain(x_bthwc.reshape(len(x_bthwc), -1))
     for i, width in enumerate(self.dense_widths):
       x_bd = nn.silu(nn.Dense(width, dtype=self.dtype, name=f'dense_{i}')(x_bd))
+      x_bd = batch_sharding.constrain(x_bd)
     return x_bd
 
 
@@ -151,8 +153,10 @@ class _Decoder(nn.Module):
     x_bd = latent_bd
     for i, width in reversed(list(enumerate(self.dense_widths))):
       x_bd = nn.silu(nn.Dense(width, dtype=self.dtype, name=f'dense_{i}')(x_bd))
+      x_bd = batch_sharding.constrain(x_bd)
     num_features = math.prod(self.inner_thw) * self.widths[-1]
     x_bd = nn.Dense(num_features, dtype=self.dtype, name='in')(x_bd)
+    x_bd = batch_sharding.constrain(x_bd)
     x_bthwc = x_bd.reshape(-1, *self.inner_thw, self.widths[-1])
     widths = (self.num_channels, *self.widths)
     for i in reversed(range(len(self.widths))):

@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 from einops import rearrange
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
+from vgen_jax.nn import batch_sharding
 from vgen_jax.nn.convolution import conv
 from vgen_jax.nn.convolution import recurrent
 
@@ -90,7 +92,7 @@ class ConvLSTM(recurrent.Predictor):
       x = jnp.concatenate([x, action], axis=-1)
     hiddens, carries = [], []
     for cell, state in zip(self.cells, carry, strict=True):
-      state, x = cell(state, x)
+      state, x = jax.tree.map(batch_sharding.constrain, cell(state, x))
       carries.append(state)
       hiddens.append(x)
     # As in the paper, the outputs of all cells go through a 1 x 1 convolution.

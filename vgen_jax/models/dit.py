@@ -18,6 +18,7 @@ from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Condition
+from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import embeddings
 from vgen_jax.nn import remat
 from vgen_jax.nn.attention import multi_head
@@ -94,7 +95,7 @@ class VideoDiT(nn.Module):
     patches = 'b (t r) (h p) (w q) c -> b t (h w) (r p q c)'
     x_btsd = rearrange(video_bthwc, patches, **sides)
     x_btsd = nn.Dense(self.width, dtype=self.dtype, name='in')(x_btsd)
-    x_btsd = x_btsd.astype(jnp.float32)
+    x_btsd = batch_sharding.constrain(x_btsd.astype(jnp.float32))
     if self.positions != 'rotary':
       position_nd = embeddings.sincos_grid(grid, self.width)
       x_btsd += position_nd.reshape(1, grid[0], -1, self.width)
@@ -108,7 +109,10 @@ class VideoDiT(nn.Module):
       patch_numbers, kernel_init=_zeros, dtype=self.dtype, name='out'
     )
     pixels = 'b t (h w) (r p q c) -> b (t r) (h p) (w q) c'
-    video = rearrange(out(x_btsd), pixels, h=grid[1], **sides)
+    x_btsd = out(batch_sharding.constrain(x_btsd))
+    video = rearrange(
+      batch_sharding.constrain(x_btsd), pixels, h=grid[1], **sides
+    )
     return video.astype(jnp.float32)
 
   def _blocks(self, x_btsd, cond_bd, angles, train: bool) -> Array:
@@ -221,11 +225,16 @@ class _Block(nn.Module):
     shift_a, scale_a, gate_a, shift_m, scale_m, gate_m = _modulation(
       cond_bd, 6, d, self.dtype
     )
+    x_bgnd = batch_sharding.constrain(x_bgnd)
     y_bgnd = _norm(x_bgnd) * (1 + scale_a) + shift_a
     x_bgnd += gate_a * drop(attention(y_bgnd, angle_np=angle_np))
+    x_bgnd = batch_sharding.constrain(x_bgnd)
     y_bgnd = _norm(x_bgnd) * (1 + scale_m) + shift_m
     y_bgnd = nn.gelu(dense(int(self.mlp_ratio * d), name='mlp_in')(y_bgnd))
-    return x_bgnd + gate_m * drop(dense(d, name='mlp_out')(y_bgnd))
+    y_bgnd = dense(d, name='mlp_out')(batch_sharding.constrain(y_bgnd))
+    return batch_sharding.constrain(
+      x_bgnd + gate_m * drop(batch_sharding.constrain(y_bgnd))
+    )
 
 
 def _norm(x_bgnd: Array) -> Array:
@@ -238,5 +247,8 @@ def _modulation(cond_bd: Array, count: int, d: int, dtype: str) -> list[Array]:
   dense = nn.Dense(
     count * d, kernel_init=_zeros, dtype=dtype, name='modulation'
   )
-  out = dense(cond_bd).astype(jnp.float32)
-  return jnp.split(out[:, None, None], count, axis=-1)
+  out = batch_sharding.constrain(
+    dense(batch_sharding.constrain(cond_bd)).astype(jnp.float32)
+  )
+  parts = jnp.split(out[:, None, None], count, axis=-1)
+  return [batch_sharding.constrain(part) for part in parts]

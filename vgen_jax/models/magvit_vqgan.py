@@ -18,6 +18,7 @@ from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Condition
+from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import norm
 from vgen_jax.nn.bottlenecks import autoencoder
 from vgen_jax.nn.convolution import conv
@@ -130,9 +131,10 @@ class Critic(nn.Module):
       y = act(layer(x.shape[-1], (3, 3, 3), name=f'near_{i}')(x))
       y = act(layer(features, (3, 3, 3), name=f'wide_{i}')(_halve(y)))
       x = dense(features, use_bias=False, name=f'skip_{i}')(_halve(x))
-      x = (x + y) * 0.5**0.5
+      x = batch_sharding.constrain((x + y) * 0.5**0.5)
     x = act(layer(x.shape[-1], (3, 3, 3), name='last')(x))
     x = act(dense(x.shape[-1], name='flat')(x.reshape(len(x), -1)))
+    x = batch_sharding.constrain(x)
     return dense(1, name='out')(x).astype(jnp.float32)
 
 
@@ -206,7 +208,7 @@ class _Block(nn.Module):
       x_bthwc = nn.Dense(
         self.features, use_bias=False, dtype=self.dtype, name='skip'
       )(x_bthwc)
-    return x_bthwc + y
+    return batch_sharding.constrain(x_bthwc + y)
 
 
 _xavier = nn.initializers.xavier_uniform()

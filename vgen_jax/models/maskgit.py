@@ -14,6 +14,8 @@ import jax.numpy as jnp
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Condition
+from vgen_jax.nn import batch_sharding
+from vgen_jax.nn import embeddings
 from vgen_jax.nn.attention import conditioning
 from vgen_jax.nn.attention import transformer
 
@@ -73,10 +75,11 @@ class MaskGIT(nn.Module):
       name='told',
     )(condition, b, (t, h, w))
     small = nn.initializers.normal(0.02)
-    table = nn.Embed(
+    table = embeddings.Embed(
       self.num_codes + 1, self.width, embedding_init=small, name='code'
     )
-    x_bnd = table(codes_bthw.reshape(b, -1)) + context.position_nd[None]
+    code_bnd = batch_sharding.constrain(table(codes_bthw.reshape(b, -1)))
+    x_bnd = code_bnd + context.position_nd[None]
     x_bnd = transformer.Blocks(
       self.width,
       self.depth,
@@ -95,8 +98,10 @@ class MaskGIT(nn.Module):
       x_bnd, context.label_b
     )
     x_bnd = nn.gelu(nn.Dense(self.width, dtype=self.dtype, name='last')(x_bnd))
-    x_bnd = nn.LayerNorm(name='last_norm')(x_bnd.astype(jnp.float32))
+    x_bnd = batch_sharding.constrain(x_bnd.astype(jnp.float32))
+    x_bnd = nn.LayerNorm(name='last_norm')(x_bnd)
     bias_k = self.param('bias', nn.initializers.zeros_init(), (self.num_codes,))
     codes_kd = table.embedding[: self.num_codes].astype(self.dtype)
-    logits_bnk = (x_bnd.astype(self.dtype) @ codes_kd.T).astype(jnp.float32)
-    return (logits_bnk + bias_k[None, None]).reshape(b, t, h, w, -1)
+    logits_bnk = batch_sharding.constrain(x_bnd.astype(self.dtype) @ codes_kd.T)
+    logits_bnk = logits_bnk.astype(jnp.float32) + bias_k[None, None]
+    return logits_bnk.reshape(b, t, h, w, -1)

@@ -24,6 +24,7 @@ from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Condition
+from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import spectral
 from vgen_jax.nn.convolution import conv
 
@@ -120,7 +121,9 @@ class Generator(nn.Module):
       jnp.concatenate([codes.noise_btd, *to_motion], axis=-1),
       initial_carry=codes.start_bd,
     )
-    code_btd = jnp.concatenate([content_btd, motion_btd, *to_frames], axis=-1)
+    code_btd = batch_sharding.constrain(
+      jnp.concatenate([content_btd, motion_btd, *to_frames], axis=-1)
+    )
     frames_bhwc = self._decode(rearrange(code_btd, 'b t d -> (b t) d'), train)
     return rearrange(frames_bhwc, '(b t) h w c -> b t h w c', t=t)
 
@@ -210,7 +213,7 @@ class ImageCritic(_Critic):
     pick = lambda key, video_thwc: jax.lax.dynamic_index_in_dim(
       video_thwc, jax.random.randint(key, (), 0, t), keepdims=False
     )
-    x_bhwc = jax.vmap(pick)(key_b, video_bthwc)
+    x_bhwc = batch_sharding.constrain(jax.vmap(pick)(key_b, video_bthwc))
     halve = functools.partial(
       self._make,
       conv.Conv2D,

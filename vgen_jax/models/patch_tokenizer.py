@@ -16,6 +16,7 @@ from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
+from vgen_jax.nn import batch_sharding
 from vgen_jax.nn.bottlenecks import autoencoder
 from vgen_jax.nn.convolution import conv
 
@@ -86,7 +87,7 @@ class _Encoder(nn.Module):
     x = nn.gelu(
       nn.Dense(self.width, dtype=self.dtype, name='in')(patches_bthwc)
     )
-    x = _blocks(x, self.num_blocks, self.dtype)
+    x = _blocks(batch_sharding.constrain(x), self.num_blocks, self.dtype)
     return nn.LayerNorm(dtype=self.dtype, name='norm')(x)
 
 
@@ -99,8 +100,11 @@ class _Decoder(nn.Module):
   @nn.compact
   def __call__(self, latent_bthwd: Array) -> Array:
     dense = nn.Dense(self.width, dtype=self.dtype, name='in')
-    x = _blocks(nn.gelu(dense(latent_bthwd)), self.num_blocks, self.dtype)
-    return nn.Dense(self.patch, dtype=self.dtype, name='out')(x)
+    x = batch_sharding.constrain(nn.gelu(dense(latent_bthwd)))
+    x = _blocks(x, self.num_blocks, self.dtype)
+    return batch_sharding.constrain(
+      nn.Dense(self.patch, dtype=self.dtype, name='out')(x)
+    )
 
 
 def _blocks(x_bthwd: Array, num_blocks: int, dtype: str) -> Array:
@@ -109,4 +113,5 @@ def _blocks(x_bthwd: Array, num_blocks: int, dtype: str) -> Array:
   layer = functools.partial(conv.Conv3D, width, (3, 3, 3), dtype=dtype)
   for i in range(num_blocks):
     x_bthwd += nn.gelu(layer(name=f'near_{i}')(x_bthwd))
+    x_bthwd = batch_sharding.constrain(x_bthwd)
   return x_bthwd

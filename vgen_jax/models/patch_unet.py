@@ -21,6 +21,7 @@ from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Condition
+from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import embeddings
 from vgen_jax.nn.attention import multi_head
 from vgen_jax.nn.convolution import conv
@@ -101,7 +102,8 @@ class PatchUNet(nn.Module):
       )
 
     patches = einops.rearrange(video_bthwc, _SPLIT, **patch)
-    x = _Position(name='place')(dense(self.width, name='in')(patches))
+    x = batch_sharding.constrain(dense(self.width, name='in')(patches))
+    x = _Position(name='place')(x)
     last = len(self.multipliers) - 1
     skips = []
     for level, multiplier in enumerate(self.multipliers):
@@ -125,14 +127,16 @@ class PatchUNet(nn.Module):
         x = block(level, f'up_{level}_{i}')(x)
       if level:
         finer = 4 * self.width * self.multipliers[level - 1]
-        x = dense(finer, name=f'double_{level}')(x)
+        x = batch_sharding.constrain(dense(finer, name=f'double_{level}')(x))
         x = einops.rearrange(x, _JOIN, **square)
     x = block(0, 'last')(x)
 
     x = nn.silu(_norm(self.dtype, name='out_norm')(x))
     # The input itself shows best what is noise.
     x = jnp.concatenate([x, patches.astype(x.dtype)], axis=-1)
-    x = dense(c * self.patch_size**2, kernel_init=_zeros, name='out')(x)
+    x = dense(c * self.patch_size**2, kernel_init=_zeros, name='out')(
+      batch_sharding.constrain(x)
+    )
     return einops.rearrange(x, _JOIN, **patch).astype(jnp.float32)
 
   def _check(self, h: int, w: int):
@@ -179,9 +183,13 @@ class _Block(nn.Module):
   def __call__(self, x_bthwc: Array, cond_bd: Array) -> Array:
     conv3d = functools.partial(conv.Conv3D, self.features, dtype=self.dtype)
     dense = functools.partial(nn.Dense, dtype=self.dtype)
-    scale_bc, shift_bc = jnp.split(
-      dense(2 * self.features, name='modulation')(cond_bd), 2, axis=-1
+    style_bc = batch_sharding.constrain(
+      dense(2 * self.features, name='modulation')(cond_bd)
     )
+    scale_bc, shift_bc = map(
+      batch_sharding.constrain, jnp.split(style_bc, 2, axis=-1)
+    )
+    x_bthwc = batch_sharding.constrain(x_bthwc)
     y = nn.silu(_norm(self.dtype, name='norm_0')(x_bthwc))
     y = conv3d((1, 3, 3), name='space')(y)
     y = _norm(self.dtype, name='norm_1')(y)
@@ -190,7 +198,7 @@ class _Block(nn.Module):
     y = conv3d(taps, kernel_init=_zeros, name='time')(nn.silu(y))
     if x_bthwc.shape[-1] != self.features:
       x_bthwc = dense(self.features, name='skip')(x_bthwc)
-    return x_bthwc + y
+    return batch_sharding.constrain(x_bthwc + y)
 
 
 class _Attention(nn.Module):
@@ -215,7 +223,9 @@ class _Attention(nn.Module):
     y_bnc = nn.LayerNorm(dtype=self.dtype, name='norm')(
       x_bthwc.reshape(b, -1, c)
     )
-    return x_bthwc + attention(y_bnc).reshape(x_bthwc.shape)
+    return batch_sharding.constrain(
+      x_bthwc + attention(y_bnc).reshape(x_bthwc.shape)
+    )
 
 
 def _norm(dtype: str, name: str) -> nn.Module:

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
+from vgen_jax.nn import batch_sharding
 from vgen_jax.nn.convolution import conv
 from vgen_jax.nn.convolution import recurrent
 
@@ -76,14 +77,16 @@ class RNN(recurrent.Predictor):
     x = jax.nn.silu(conv.Conv2D(c, (3, 3))(x))
     x = jax.nn.silu(conv.Conv2D(2 * c, (4, 4), strides=(2, 2))(x))
     _, h, w, _ = x.shape
-    code = nn.Dense(self.width)(x.reshape(len(x), -1))
+    code = batch_sharding.constrain(nn.Dense(self.width)(x.reshape(len(x), -1)))
     if action_ba is not None:
       code = jnp.concatenate([code, action_ba], axis=-1)
     carries = []
     for cell, state in zip(self.cells, carry, strict=True):
-      state, code = cell(state, code)
+      state, code = jax.tree.map(batch_sharding.constrain, cell(state, code))
       carries.append(state)
-    x = nn.Dense(h * w * 2 * c)(code).reshape(-1, h, w, 2 * c)
+    x = batch_sharding.constrain(nn.Dense(h * w * 2 * c)(code)).reshape(
+      -1, h, w, 2 * c
+    )
     x = jax.nn.silu(conv.ConvTranspose2D(c, (4, 4), strides=(2, 2))(x))
     out = conv.Conv2D(p * p * num_outputs, (3, 3), name='head')(x)
     out_bhwp = rearrange(out, 'b h w (p q c) -> b (h p) (w q) c', p=p, q=p)

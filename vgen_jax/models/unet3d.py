@@ -21,6 +21,7 @@ from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Condition
+from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import embeddings
 from vgen_jax.nn import norm
 from vgen_jax.nn import remat
@@ -184,7 +185,10 @@ class _Stage(nn.Module):
     modulation = nn.Dense(
       2 * self.features, dtype=self.dtype, name='modulation'
     )
-    scale_bc, shift_bc = jnp.split(modulation(cond_bd), 2, axis=-1)
+    style_bc = batch_sharding.constrain(modulation(cond_bd))
+    scale_bc, shift_bc = map(
+      batch_sharding.constrain, jnp.split(style_bc, 2, axis=-1)
+    )
 
     y = nn.silu(_Norm(name='norm_0')(x_bthwc))
     y = conv3d((1, 3, 3), name='conv_0')(y)
@@ -193,7 +197,7 @@ class _Stage(nn.Module):
     y = conv3d((1, 3, 3), kernel_init=_zeros, name='conv_1')(y)
     if x_bthwc.shape[-1] != self.features:
       x_bthwc = nn.Dense(self.features, dtype=self.dtype, name='skip')(x_bthwc)
-    x_bthwc += y
+    x_bthwc = batch_sharding.constrain(x_bthwc + y)
 
     if self.temporal_kernel > 1:
       y = nn.silu(_Norm(name='norm_2')(x_bthwc))
@@ -204,7 +208,7 @@ class _Stage(nn.Module):
       x_bthwc = attention(across='pixels', name='space')(x_bthwc)
     if self.attends_to_frames:
       x_bthwc = attention(across='frames', name='time')(x_bthwc)
-    return x_bthwc
+    return batch_sharding.constrain(x_bthwc)
 
 
 class _Attention(nn.Module):
@@ -222,6 +226,7 @@ class _Attention(nn.Module):
 
   @nn.compact
   def __call__(self, x_bthwc: Array) -> Array:
+    x_bthwc = batch_sharding.constrain(x_bthwc)
     b, t, h, w, c = shapes.sizes('bthwc', x_bthwc=x_bthwc)
     checks.multiple_of(
       'The number of channels of a level with attention',

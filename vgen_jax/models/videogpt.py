@@ -15,6 +15,8 @@ import jax.numpy as jnp
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Condition
+from vgen_jax.nn import batch_sharding
+from vgen_jax.nn import embeddings
 from vgen_jax.nn.attention import conditioning
 from vgen_jax.nn.attention import transformer
 
@@ -56,7 +58,9 @@ class VideoGPT(nn.Module):
   dtype: str = 'float32'
 
   def setup(self):
-    self.code = nn.Embed(self.num_codes, self.width, embedding_init=_small)
+    self.code = embeddings.Embed(
+      self.num_codes, self.width, embedding_init=_small
+    )
     self.start = self.param('start', _small, (self.width,))
     # The attribute names are parts of parameter paths.
     self.told = conditioning.Conditioning(
@@ -107,7 +111,9 @@ class VideoGPT(nn.Module):
     """
     b, t, h, w = shapes.sizes('bthw', codes_bthw=codes_bthw)
     context = self.told(condition, b, (t, h, w))
-    code_bnd = self.code(codes_bthw.reshape(b, -1)[:, :-1])
+    code_bnd = batch_sharding.constrain(
+      self.code(codes_bthw.reshape(b, -1)[:, :-1])
+    )
     start_b1d = jnp.tile(self.start.reshape(1, 1, -1), (b, 1, 1))
     x_bnd = jnp.concatenate([start_b1d, code_bnd], axis=1)
     x_bnd += context.position_nd[None]
@@ -168,5 +174,5 @@ class VideoGPT(nn.Module):
     return self._logits(x_b1d, context)[:, 0], kv_cache
 
   def _logits(self, x_bnd: Array, context: conditioning.Context) -> Array:
-    x_bnd = self.norm(x_bnd, context.label_b)
-    return self.out(x_bnd).astype(jnp.float32)
+    x_bnd = self.norm(batch_sharding.constrain(x_bnd), context.label_b)
+    return batch_sharding.constrain(self.out(x_bnd).astype(jnp.float32))

@@ -15,6 +15,7 @@ from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
+from vgen_jax.nn import batch_sharding
 from vgen_jax.nn.attention import multi_head
 from vgen_jax.nn.bottlenecks import autoencoder
 from vgen_jax.nn.convolution import conv
@@ -139,8 +140,10 @@ class _Block(nn.Module):
     y = nn.relu(_norm(train, self.dtype, 'norm_1')(y))
     y = layer(self.width, (1, 1, 1), name='mix')(y)
     y = nn.relu(_norm(train, self.dtype, 'norm_2')(y))
-    return x_bthwc + sum(
-      self._attention(y, axis, name) for name, axis in _AXES.items()
+    y = batch_sharding.constrain(y)
+    return batch_sharding.constrain(
+      x_bthwc
+      + sum(self._attention(y, axis, name) for name, axis in _AXES.items())
     )
 
   def _attention(self, x_bthwc: Array, axis: int, name: str) -> Array:

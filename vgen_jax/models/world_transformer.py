@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
+from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import embeddings
 from vgen_jax.nn import remat
 from vgen_jax.nn.attention import cache
@@ -145,9 +146,13 @@ class WorldTransformer(recurrent.Predictor):
     x_btsd = dense(self.width, name='in')(
       rearrange(video_bthwc, 'b t (h p) (w q) c -> b t (h w) (p q c)', **sides)
     ).astype(jnp.float32)
+    x_btsd = batch_sharding.constrain(x_btsd)
     x_btsd += embeddings.sincos_grid(grid, self.width)[None, None]
     if action_bta is not None:
-      x_btsd += dense(self.width, name='action')(action_bta)[:, :, None]
+      action_btd = batch_sharding.constrain(
+        dense(self.width, name='action')(action_bta)
+      )
+      x_btsd += action_btd[:, :, None]
 
     speed_p = embeddings.rotary_grid((2,), self.width // self.num_heads)[1]
     angle_tp = (time + jnp.arange(t))[:, None] * speed_p[None]
@@ -168,7 +173,7 @@ class WorldTransformer(recurrent.Predictor):
       x_btsd, cached, angle_tp, time
     )
 
-    x_btsd = nn.LayerNorm(name='norm')(x_btsd)
+    x_btsd = nn.LayerNorm(name='norm')(batch_sharding.constrain(x_btsd))
     out = dense(self.patch**2 * num_outputs, name='head')(x_btsd)
     pixels = 'b t (h w) (p q c) -> b t (h p) (w q) c'
     video = rearrange(out, pixels, h=grid[0], **sides)
@@ -209,6 +214,7 @@ class _Block(nn.Module):
       dtype=self.dtype,
     )
     norm = lambda name: nn.LayerNorm(name=name)
+    x_btsd = batch_sharding.constrain(x_btsd)
 
     x_bnd = rearrange(norm('space_norm')(x_btsd), 'b t s d -> (b t) s d')
     y_bnd = attention(name='space')(x_bnd).astype(jnp.float32)
@@ -228,9 +234,11 @@ class _Block(nn.Module):
     x_btsd += rearrange(y_bnd, '(b s) t d -> b t s d', b=b, s=s)
 
     dense = functools.partial(nn.Dense, dtype=self.dtype)
+    x_btsd = batch_sharding.constrain(x_btsd)
     y_btsd = norm('mlp_norm')(x_btsd)
     y_btsd = nn.gelu(
       dense(int(self.mlp_ratio * self.width), name='mlp_in')(y_btsd)
     )
     out = dense(self.width, kernel_init=small, name='mlp_out')
-    return x_btsd + out(y_btsd).astype(jnp.float32), cached
+    y_btsd = out(batch_sharding.constrain(y_btsd)).astype(jnp.float32)
+    return batch_sharding.constrain(x_btsd + y_btsd), cached

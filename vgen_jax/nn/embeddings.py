@@ -11,8 +11,20 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from vgen_jax.core.types import Array
+from vgen_jax.nn import batch_sharding
 
 _TIME_WIDTH = 256  # Sines and cosines of a time, as in DiT.
+
+
+class Embed(nn.Embed):
+  """A table of embeddings; see `nn.Embed` for its fields.
+
+  Under FSDP, devices gather the table and look up the rows of their own clips.
+  """
+
+  def setup(self):
+    super().setup()
+    self.embedding = batch_sharding.gather(self.embedding)
 
 
 class TimeAndLabel(nn.Module):
@@ -48,7 +60,9 @@ class TimeAndLabel(nn.Module):
     # Times in [0, 1] are scaled to a range that the sinusoids resolve.
     time_bd = sincos(1e3 * time_b, _TIME_WIDTH)
     time_bd = nn.silu(dense(self.width, name='time_in')(time_bd))
-    time_bd = dense(self.width, name='time_out')(time_bd)
+    time_bd = batch_sharding.constrain(
+      dense(self.width, name='time_out')(batch_sharding.constrain(time_bd))
+    )
     label_b = condition.get('label')
     if not self.num_classes:
       if label_b is not None:
@@ -60,10 +74,11 @@ class TimeAndLabel(nn.Module):
     if label_b is None:
       label_b = jnp.full(time_b.shape, self.num_classes)
     small = nn.initializers.normal(self.label_scale)
-    table = nn.Embed(
+    table = Embed(
       self.num_classes + 1, self.width, embedding_init=small, name='label'
     )
-    return time_bd + table(label_b).astype(time_bd.dtype)
+    label_bd = batch_sharding.constrain(table(label_b))
+    return time_bd + label_bd.astype(time_bd.dtype)
 
 
 def sincos(position_n: Array, width: int, max_period: float = 1e4) -> Array:

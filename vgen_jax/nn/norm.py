@@ -6,6 +6,7 @@ import jax.numpy as jnp
 
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
+from vgen_jax.nn import batch_sharding
 
 
 class FrameGroupNorm(nn.Module):
@@ -47,6 +48,7 @@ class FrameGroupNorm(nn.Module):
       shift_bc: Shift from a condition; None for 0.
     """
     b, t, c = shapes.sizes('btc', x_bthwc=x_bthwc)
+    x_bthwc = batch_sharding.constrain(x_bthwc)
     gain_c = self.param('scale', nn.initializers.ones_init(), (c,))
     bias_c = self.param('bias', nn.initializers.zeros_init(), (c,))
     max_groups = min(self.num_groups, max(c // self.min_channels, 1))
@@ -74,4 +76,4 @@ class FrameGroupNorm(nn.Module):
     if shift_bc is not None:
       shift_btc += shift_bc.astype(jnp.float32)[:, None]
     y = x32 * scale_btc[:, :, None, None] + shift_btc[:, :, None, None]
-    return y.astype(x_bthwc.dtype)
+    return batch_sharding.constrain(y.astype(x_bthwc.dtype))

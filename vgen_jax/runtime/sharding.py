@@ -15,19 +15,20 @@ import numpy as np
 
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.families.base import VideoModel
+from vgen_jax.nn import batch_sharding
 
 # (regex of a path in the parameters, mesh axes of the array's last dimensions)
 Rules = tuple[tuple[str, tuple[str | None, ...]], ...]
 
 # Smaller arrays are copied to all devices: sharding them saves no memory.
 _MIN_SIZE_TO_SHARD = 2**16
-_BATCH = ('data', 'fsdp')
 
 
 def make_mesh(axes: settings_lib.Mesh) -> Mesh:
   """Returns the mesh of devices with axes 'data', 'fsdp' and 'tensor'.
 
-  The axes are of type Auto: the compiler chooses the sharding of activations.
+  The axes are of type Auto: the compiler chooses the sharding of activations,
+  within the constraints of networks (nn/batch_sharding.py).
   On one host, the mesh may have fewer devices than the host.
 
   Args:
@@ -62,12 +63,12 @@ def make_mesh(axes: settings_lib.Mesh) -> Mesh:
 
 def of_batch(mesh: Mesh) -> NamedSharding:
   """Returns the sharding of a batch: its clips are split over data and fsdp."""
-  return NamedSharding(mesh, P(_BATCH))
+  return NamedSharding(mesh, P(batch_sharding.AXES))
 
 
 def num_batch_shards(mesh: Mesh) -> int:
   """Returns the number of shards into which `of_batch` splits a batch."""
-  return int(np.prod([mesh.shape[axis] for axis in _BATCH]))
+  return int(np.prod([mesh.shape[axis] for axis in batch_sharding.AXES]))
 
 
 def of_state(mesh: Mesh, state: Any, rules: Rules = ()) -> Any:

@@ -16,6 +16,7 @@ from vgen_jax.data import pipeline
 from vgen_jax.data import run_data
 from vgen_jax.data import run_schema
 from vgen_jax.families.base import VideoModel
+from vgen_jax.nn import batch_sharding
 from vgen_jax.runtime import sharding
 from vgen_jax.training import averages
 from vgen_jax.training import frozen
@@ -92,13 +93,14 @@ class Setup:
 
   def pure_step(self) -> step_lib.TrainStep:
     """Returns the step as a pure function."""
-    return step_lib.make_train_step(
+    step = step_lib.make_train_step(
       self.model,
       self.optimizers,
       averages=self.settings.ema,
       accumulate=self.settings.accumulate,
       spike=self.settings.guard.spike,
     )
+    return batch_sharding.on_mesh(self.mesh, step)
 
   def metric_names(self) -> list[str]:
     """Returns the names of the metrics that every step has."""

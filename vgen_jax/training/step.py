@@ -16,6 +16,7 @@ from vgen_jax.core.types import Metrics
 from vgen_jax.core.types import Params
 from vgen_jax.families.base import Update
 from vgen_jax.families.base import VideoModel
+from vgen_jax.nn import batch_sharding
 from vgen_jax.training import averages as ema_lib
 from vgen_jax.training import gradients as gradients_lib
 from vgen_jax.training.state import TrainState
@@ -98,8 +99,8 @@ def prepare(batch: Batch, step: int | Array) -> Batch:
     over time.
   """
   num_clips = len(jax.tree.leaves(dict(batch))[0])
-  position_b = jnp.arange(num_clips)
-  step_b = jnp.full(num_clips, step, jnp.int32)
+  position_b = batch_sharding.constrain(jnp.arange(num_clips))
+  step_b = batch_sharding.constrain(jnp.full(num_clips, step, jnp.int32))
   arrays: dict[str, Any] = {**batch, 'position': position_b, 'step': step_b}
   for key in ('video', *modalities.keys('data')):
     if key in arrays and arrays[key].dtype == jnp.uint8:

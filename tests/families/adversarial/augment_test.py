@@ -92,3 +92,31 @@ def test_wrong_names():
     augment.augment(KEYS, STILL, ('translate', 'cutout'))
   with pytest.raises(ValueError, match='must be a tuple'):
     augment.augment(KEYS, STILL, 'cutout')
+
+
+def test_translation_of_frames_that_are_not_square():
+  """An eighth of 8 rows is 1, and of 32 columns 4."""
+  dot = jnp.zeros((8, 2, 8, 32, 1)).at[:, :, 4, 16].set(1.0)
+  keys = random.keys(jax.random.key(3), jnp.arange(64))
+  shifted = augmented(
+    keys, jnp.tile(dot, (8, 1, 1, 1, 1)), policy=('translation',)
+  )
+  offsets = np.argwhere(np.asarray(shifted) == 1)[:, 2:4] - [4, 16]
+  assert len(offsets) == 128
+  assert (offsets.min(0) == [-1, -4]).all()
+  assert (offsets.max(0) == [1, 4]).all()
+
+
+def test_cutout_of_frames_that_are_not_square():
+  """The box has half the height and half the width, 4 x 16 pixels."""
+  keys = random.keys(jax.random.key(4), jnp.arange(64))
+  cut = augmented(keys, jnp.ones((64, 1, 8, 32, 1)), policy=('cutout',))
+  box_bhw = np.asarray(cut)[:, 0, :, :, 0] == 0
+  rows_b, columns_b = box_bhw.any(2).sum(1), box_bhw.any(1).sum(1)
+  assert (rows_b.max(), columns_b.max()) == (4, 16)
+  assert (rows_b.min(), columns_b.min()) >= (2, 8)  # Centred in a corner.
+  np.testing.assert_array_equal(box_bhw.sum((1, 2)), rows_b * columns_b)
+  assert box_bhw[:, 0].any()
+  assert box_bhw[:, -1].any()
+  assert box_bhw[:, :, 0].any()
+  assert box_bhw[:, :, -1].any()

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -268,3 +269,26 @@ def test_lecam_by_hand():
   np.testing.assert_allclose(first, [0.012, 0.006], rtol=1e-4)
   unchanged = tiny.run(model, tiny.BATCH, 'critic_clip', train=False)[3]
   assert not unchanged['lecam']['critic_clip']['logits'].any()
+
+
+class Moody(tiny.Slope):
+  """A critic whose logit has the other sign in training."""
+
+  @nn.compact
+  def __call__(self, video_bthwc, condition, key_b, *, train):
+    logit = super().__call__(video_bthwc, condition, key_b, train=train)
+    return -logit if train else logit
+
+
+@pytest.mark.parametrize('player', ['autoencoder', 'critic_clip'])
+def test_critics_train_when_the_model_trains(player):
+  """Dropout and batch norm of a critic depend on this, for both players."""
+  model = tiny.make(critic={'clip': Moody()}, adaptive=False)
+  plain = tiny.make(critic={'clip': tiny.Slope(-2.0)}, adaptive=False)
+  in_training, outside = (
+    tiny.run(model, tiny.BATCH, player, train=train)[1]['adversarial']
+    for train in (True, False)
+  )
+  expected = tiny.run(plain, tiny.BATCH, player)[1]['adversarial']
+  assert in_training == pytest.approx(float(expected))
+  assert abs(in_training - outside) > 0.1

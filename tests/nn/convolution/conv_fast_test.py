@@ -68,3 +68,18 @@ def test_all_derivatives_equal_those_of_lax(way):
   chex.assert_trees_all_close(
     derivative('fast'), derivative('lax'), rtol=1e-3, atol=1e-2
   )
+
+
+@pytest.mark.parametrize(
+  'strides', [(1, 1, 2), (1, 2, 1), (2, 1, 1), (2, 1, 3)]
+)
+def test_strides_of_a_pointwise_kernel_are_those_of_each_axis(strides):
+  """Such a kernel is a matrix product, whose input is cut by hand."""
+  x_bthwc = jax.random.normal(jax.random.key(0), (2, 4, 6, 6, 3))
+  kernel = jax.random.normal(jax.random.key(1), (1, 1, 1, 3, 2))
+  fast = conv.conv3d(x_bthwc, kernel, strides, 'VALID', 'fast')
+  t, h, w = strides
+  assert jnp.isfinite(fast).all()
+  chex.assert_trees_all_close(
+    fast, x_bthwc[:, ::t, ::h, ::w] @ kernel[0, 0, 0], rtol=1e-5, atol=1e-5
+  )

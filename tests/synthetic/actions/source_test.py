@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from vgen_jax.synthetic import drawing
 from vgen_jax.synthetic.actions import source
 
 SHAPE = (16, 32, 32, 3)
@@ -76,3 +77,23 @@ def test_truth_states_which_steps_walls_stop(look):
     assert not (short_t & ~truth.stopped_t[:-1]).any()
     stopped += short_t.sum()
   assert stopped > 10
+
+
+def test_the_mask_of_the_truth_repaints_the_clip():
+  """A mask that is half a pixel off would show at the edges of the object."""
+  world = source.Actions((8, 24, 32, 3))
+  for i in range(12):
+    truth, video_thwc = world.truth(i), world[i]['video'].astype(float)
+    assert truth.alpha_thw.shape == (8, 24, 32)
+    alpha_thw1 = truth.alpha_thw[..., None].astype(float)
+    # The background is the same in all frames; the object leaves it uncovered.
+    covered_thw = truth.alpha_thw > 0
+    uncovered_hw = ~covered_thw.all(0)
+    weight_thw1 = ~covered_thw[..., None]
+    background_hwc = (video_thwc * weight_thw1).sum(0) / np.maximum(
+      weight_thw1.sum(0), 1
+    )
+    color_c = np.array(drawing.COLORS[truth.color])
+    painted_thwc = alpha_thw1 * color_c + (1 - alpha_thw1) * background_hwc
+    gap_thwc = np.abs(painted_thwc - video_thwc)[:, uncovered_hw]
+    assert gap_thwc.max() < 1.6  # Of 255; two roundings.

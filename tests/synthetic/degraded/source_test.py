@@ -83,3 +83,23 @@ def test_the_clean_clip_is_the_same_for_every_kind():
     np.testing.assert_array_equal(clip['video'], clips[0]['video'])
   assert 60 < clips[0]['video'].min()
   assert clips[0]['video'].max() < 196
+
+
+@pytest.mark.parametrize('kind', source.KINDS)
+@pytest.mark.parametrize('frame', [(16, 32), (32, 16)])
+def test_frames_need_not_be_square(kind, frame):
+  """Each degradation of a clip equals its formula along both axes."""
+  world = source.Degraded((4, *frame, 3), kind=kind)
+  clip, truth = world[1], world.truth(1)
+  clean = clip['video'].astype(float)
+  if kind == 'low_resolution':
+    rows = (clean[:, ::2] + clean[:, 1::2]) / 2
+    clean = (rows[:, :, ::2] + rows[:, :, 1::2]) / 2
+  elif kind == 'blur':
+    for axis in (1, 2):
+      clean = ndimage.correlate1d(clean, truth.kernel_k, axis, mode='nearest')
+  elif kind == 'cast':
+    clean = clean @ truth.matrix_33.T
+  assert clip['degraded'].shape == clean.shape
+  gap = np.abs(clip['degraded'] - clean)
+  assert gap.max() < (0.51 if kind != 'noise' else 255 * 6 * truth.noise)

@@ -195,3 +195,20 @@ def test_labels_of_another_shape_are_rejected():
   for wrong in (label[1:], label[:, None]):
     with pytest.raises(ValueError, match='label_b'):
       verifier.report(source, video, wrong)
+
+
+@pytest.mark.parametrize('frame', [(32, 64), (64, 32)])
+def test_walls_are_those_of_frames_that_are_not_square(frame):
+  """Digits cross the whole frame, so wrong walls give wrong paths."""
+  source = digits_lib.MovingDigits(
+    (16, *frame, 1), split='test', num_digits=1, speed=(0.13, 0.14)
+  )
+  drawn = [source[i] for i in range(8)]
+  video = np.stack([clip['video'] for clip in drawn])
+  found = verifier.compute_features(source, video)
+  assert found.valid_b.all()
+  assert np.isfinite(found.center_bt2).all()
+  # A digit of 14 pixels moves 18 between the walls of the shorter side.
+  spread_2 = np.ptp(found.center_bt2, axis=1).max(0)
+  assert spread_2[np.argmax(frame[::-1])] > 20
+  assert found.path_error_b.max() < 0.05

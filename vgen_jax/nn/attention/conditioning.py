@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from vgen_jax.core import checks
 from vgen_jax.core.types import Array
+from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import embeddings
 
 _POSITIONS = ('absolute', 'rotary')
@@ -148,15 +149,17 @@ class _Text(nn.Module):
     self, condition: Mapping[str, Array], num_clips: int
   ) -> tuple[Array, Array]:
     """Returns (text_bmd, text_mask_bm) of `Context`."""
-    table = nn.Embed(self.vocab_size, self.width, name='word')
+    table = embeddings.Embed(self.vocab_size, self.width, name='word')
     null_d = self.param('nothing', _small, (self.width,))
     null_b1d = jnp.tile(null_d.reshape(1, 1, -1), (num_clips, 1, 1))
     null_mask_b1 = jnp.ones((num_clips, 1), bool)
     text_bn = condition.get('text', jnp.zeros((num_clips, 0), jnp.int32))
     order_nd = embeddings.sincos(jnp.arange(text_bn.shape[1]), self.width)
-    text_bnd = table(text_bn) + order_nd[None]
+    text_bnd = batch_sharding.constrain(table(text_bn)) + order_nd[None]
     text_mask_bn = condition.get('text_mask', jnp.ones(text_bn.shape, bool))
     return (
-      nn.LayerNorm(name='norm')(jnp.concatenate([null_b1d, text_bnd], 1)),
+      nn.LayerNorm(name='norm')(
+        batch_sharding.constrain(jnp.concatenate([null_b1d, text_bnd], 1))
+      ),
       jnp.concatenate([null_mask_b1, text_mask_bn], 1),
     )

@@ -12,6 +12,7 @@ import flax.linen as nn
 
 from vgen_jax.core import checks
 from vgen_jax.core.types import Array
+from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import embeddings
 from vgen_jax.nn.attention import attention
 from vgen_jax.nn.attention import cache
@@ -107,6 +108,7 @@ class MultiHeadAttention(nn.Module):
         f' mask_bnm={None if mask_bnm is None else mask_bnm.shape}; a window'
         ' needs is_causal=True and no mask_bnm.'
       )
+    x_bnd = batch_sharding.constrain(x_bnd)
     query_bnae = self._query(x_bnd, angle_np)
     if key_values is None:
       key_values = self.key_values(x_bnd, angle_np)
@@ -126,6 +128,7 @@ class MultiHeadAttention(nn.Module):
       x_bmd: Tokens.
       angle_mp: Rotation of each token's keys; None for no rotation.
     """
+    x_bmd = batch_sharding.constrain(x_bmd)
     key_bmae = self._split(self.key(x_bmd))
     if self.qk_norm:
       key_bmae = self.key_norm(key_bmae)
@@ -182,9 +185,10 @@ class MultiHeadAttention(nn.Module):
       mask_bnm=mask_bnm,
       implementation=self.implementation,
     )
-    return self.out(y_bnae.reshape(shape))
+    return batch_sharding.constrain(self.out(y_bnae.reshape(shape)))
 
   def _split(self, x_bnd: Array) -> Array:
     """Returns tokens split into heads, `[b, n, a, e]`, with a single axis b."""
     n, d = x_bnd.shape[-2:]
-    return x_bnd.reshape(-1, n, self.num_heads, d // self.num_heads)
+    shape = (-1, n, self.num_heads, d // self.num_heads)
+    return batch_sharding.constrain(x_bnd.reshape(shape))

@@ -17,6 +17,8 @@ import jax.numpy as jnp
 
 from vgen_jax.core import checks
 from vgen_jax.core.types import Array
+from vgen_jax.nn import batch_sharding
+from vgen_jax.nn import embeddings
 from vgen_jax.nn import remat
 from vgen_jax.nn.attention import cache
 from vgen_jax.nn.attention import conditioning
@@ -115,7 +117,9 @@ class Blocks(nn.Module):
       window: Number of tokens that a causal token attends to at most, itself
         included; None for no limit.
     """
-    x_bnd, _ = self.blocks(x_bnd, None, context, None, window, train)
+    x_bnd, _ = self.blocks(
+      batch_sharding.constrain(x_bnd), None, context, None, window, train
+    )
     return x_bnd
 
   def init_cache(
@@ -221,9 +225,13 @@ class _Block(nn.Module):
         mask_bnm=context.text_mask_bm[:, None],
       )
       x_bnd += drop(y_bnd.astype(jnp.float32))
-    y_bnd = nn.gelu(self.mlp_in(self.mlp_norm(x_bnd, context.label_b)))
-    x_bnd += drop(self.mlp_out(y_bnd).astype(jnp.float32))
-    return x_bnd, cached
+    x_bnd = batch_sharding.constrain(x_bnd)
+    y_bnd = self.mlp_in(self.mlp_norm(x_bnd, context.label_b))
+    y_bnd = batch_sharding.constrain(
+      self.mlp_out(batch_sharding.constrain(nn.gelu(y_bnd)))
+    )
+    x_bnd += drop(y_bnd.astype(jnp.float32))
+    return batch_sharding.constrain(x_bnd), cached
 
   def text_key_values(
     self, carry: tuple, text_bmd: Array
@@ -260,11 +268,14 @@ class Norm(nn.Module):
     x_bnd = plain(x_bnd.astype(jnp.float32))
     if not has_labels:
       return x_bnd
-    table = nn.Embed(
+    table = embeddings.Embed(
       self.num_classes + 1,
       2 * x_bnd.shape[-1],
       embedding_init=nn.initializers.zeros_init(),
       name='label',
     )
-    gain_b1d, shift_b1d = jnp.split(table(label_b)[:, None], 2, axis=-1)
+    style_b1d = batch_sharding.constrain(table(label_b)[:, None])
+    gain_b1d, shift_b1d = map(
+      batch_sharding.constrain, jnp.split(style_b1d, 2, axis=-1)
+    )
     return x_bnd * (1 + gain_b1d) + shift_b1d

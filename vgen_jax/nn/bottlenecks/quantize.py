@@ -29,6 +29,7 @@ import jax.numpy as jnp
 
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Metrics
+from vgen_jax.nn import batch_sharding
 from vgen_jax.nn.bottlenecks import autoencoder
 
 _DECAY = 0.99  # Decay of the counts of codes, per step.
@@ -53,7 +54,8 @@ class Quantizer(nn.Module):
 
   def features(self, encoded_bthwe: Array) -> Array:
     """Returns the features to quantize, float32 `[b, t, h, w, width]`."""
-    return self.project(encoded_bthwe.astype(jnp.float32))
+    encoded_bthwe = batch_sharding.constrain(encoded_bthwe.astype(jnp.float32))
+    return batch_sharding.constrain(self.project(encoded_bthwe))
 
   def output(
     self,
@@ -153,7 +155,7 @@ class EMAVQ(Quantizer):
     return output
 
   def lookup(self, codes_bthw: Array) -> Array:
-    return self.vectors.value[codes_bthw]
+    return batch_sharding.gather(self.vectors.value)[codes_bthw]
 
   def nearest(self, latent_bthwd: Array) -> Array:
     return nearest(latent_bthwd, self.vectors.value)
@@ -232,7 +234,7 @@ class VQ(Quantizer):
     return self.output(feature_bthwd, codes_bthw, loss, terms, train)
 
   def lookup(self, codes_bthw: Array) -> Array:
-    return self.vectors[codes_bthw]
+    return batch_sharding.gather(self.vectors)[codes_bthw]
 
   def nearest(self, latent_bthwd: Array) -> Array:
     return nearest(latent_bthwd, lax.stop_gradient(self.vectors))
@@ -243,6 +245,7 @@ def nearest(feature_bthwd: Array, vectors_kd: Array) -> Array:
 
   The indices are int32.
   """
+  vectors_kd = batch_sharding.gather(vectors_kd)
   # The default precision on GPUs would choose other vectors where distances are
   # nearly equal.
   product_bthwk = jnp.einsum(

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Params
+from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import norm
 from vgen_jax.nn import remat
 from vgen_jax.nn.attention import multi_head
@@ -94,7 +95,7 @@ class Block(nn.Module):
     y = kit.conv(self.features, 'conv_1')(y)
     if x_bthwc.shape[-1] != self.features:
       x_bthwc = nn.Dense(self.features, dtype=kit.dtype, name='skip')(x_bthwc)
-    return x_bthwc + y
+    return batch_sharding.constrain(x_bthwc + y)
 
 
 class Attention(nn.Module):
@@ -113,7 +114,9 @@ class Attention(nn.Module):
     )
     nn.share_scope(self, attention)
     y_bnc = self.kit.normed(x_bthwc, 'norm').reshape(b * t, h * w, c)
-    return x_bthwc + attention(y_bnc).reshape(x_bthwc.shape)
+    return batch_sharding.constrain(
+      x_bthwc + attention(y_bnc).reshape(x_bthwc.shape)
+    )
 
 
 class Halve(nn.Module):

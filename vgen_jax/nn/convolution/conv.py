@@ -20,6 +20,7 @@ from jax import lax
 
 from vgen_jax.core import checks
 from vgen_jax.core.types import Array
+from vgen_jax.nn import batch_sharding
 from vgen_jax.nn.convolution import conv_fast
 from vgen_jax.nn.convolution import padding as pad
 
@@ -161,6 +162,7 @@ class _Layer(nn.Module):
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
+    x = batch_sharding.constrain(x)
     num_axes = x.ndim - 2
     if len(self.kernel_size) != num_axes:
       raise ValueError(
@@ -179,7 +181,7 @@ class _Layer(nn.Module):
     if self.use_bias:
       bias = self.param('bias', nn.initializers.zeros_init(), (self.features,))
       y += bias.astype(self.dtype).reshape((1,) * (x.ndim - 1) + (-1,))
-    return y
+    return batch_sharding.constrain(y)
 
 
 class Conv3D(_Layer):
