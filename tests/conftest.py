@@ -47,26 +47,18 @@ gc.set_threshold(50_000, 20, 50)
 # Tests write nothing into the home of the user.
 os.environ['VGEN_CACHE'] = ''
 
-_TESTS_OF_NETWORKS = {'models', 'nn', 'families'}
 _STEP_FIELDS = ('optim', 'num_steps', 'ema', 'accumulate', 'guard')
 _STEPS = {}  # Compiled steps, by everything that they depend on.
 
 
-<<<<<<< HEAD
+@pytest.fixture
+def compares_finite(monkeypatch) -> None:
+  """Makes comparisons of arrays fail on NaN and infinities; see finite.py."""
+  finite.check_comparisons(monkeypatch)
+
+
 @pytest.fixture(scope='module')
 def compiles_once() -> Iterator[None]:
-=======
-@pytest.fixture(autouse=True)
-def _compare_only_finite_numbers(request, monkeypatch) -> None:
-  """Makes comparisons in tests of networks fail on NaN; see finite.py."""
-  folder = request.path.relative_to(_ROOT).parts[1]
-  if folder in _TESTS_OF_NETWORKS:
-    finite.check_comparisons(monkeypatch)
-
-
-@pytest.fixture
-def compiles_once(monkeypatch) -> None:
->>>>>>> 0515ba4 (Keep activations split along the batch in every network)
   """Lets the runs of one process share compiled steps that are equal.
 
   A test may replace the losses or updates of a family. Tests that change what a

@@ -1,8 +1,9 @@
 """Comparisons of arrays that fail on numbers that are not finite.
 
 NumPy's and chex's comparisons take NaN for equal to NaN, so a network whose
-outputs are all NaN would pass them. In tests of models, layers and families,
-`conftest.py` replaces NumPy's comparisons, which chex uses as well, by these.
+outputs are all NaN would pass them. `check_comparisons` replaces those of
+NumPy, which chex uses as well; the fixture `compares_finite` of conftest.py
+does this for a test or a file.
 """
 
 from collections.abc import Callable

@@ -31,8 +31,8 @@ from jax.sharding import Mesh
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.nn import batch_sharding
-from vgen_jax.runtime import collectives
 from vgen_jax.runtime import sharding
+from vgen_jax.training import collectives
 from vgen_jax.training import setup as setup_lib
 
 _ROOT = pathlib.Path(__file__).parents[2]

@@ -169,6 +169,8 @@ def test_clips_are_shown_even_if_their_features_are_stored(providers, tmp_path):
       found.clips[base.GENERATED]['video'], Clips(1)(0, 3)['video']
     )
     assert len(found.clips[base.REAL]['video']) == 3
+  # By default no clip is shown, and none need be read.
+  assert not evaluate(providers, folder).clips
 
 
 def result(**metrics) -> results.Result:

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from vgen_jax.config import loading as config_lib
-from vgen_jax.core import types
 from vgen_jax.evaluation.metrics import base
 from vgen_jax.evaluation.metrics import pixels
 from vgen_jax.evaluation.metrics import results
@@ -17,7 +16,6 @@ from vgen_jax.inference import clip_providers
 from vgen_jax.inference import hooks
 from vgen_jax.inference import names
 from vgen_jax.inference import runs
-from vgen_jax.inference import sampling
 from vgen_jax.synthetic.world import verifier as verifier_lib
 from vgen_jax.training import loop
 
@@ -294,16 +292,3 @@ def test_chunks_of_an_evaluation_equal_one_draw(run):
   assert len(set(label_b.tolist())) == 6
   gap = np.abs(video[4:].astype(int) - video[:2]).max((1, 2, 3, 4))
   assert gap.min() > 1  # Clips 4 and 5 are not clips 0 and 1 again.
-
-
-def test_classes_without_names_are_given_by_their_numbers():
-  schema = types.Schema((2, 8, 8, 3), num_classes=12)
-  for label in (0, 3, 11):
-    assert sampling.class_id(schema, str(label)) == label
-  for wrong in ('12', '-1', 'left', '', '1.0'):
-    with pytest.raises(ValueError, match=f"There is no class '{wrong}'"):
-      sampling.class_id(schema, wrong)
-  named = types.Schema((2, 8, 8, 3), num_classes=3, class_names=('1', 'b', '0'))
-  assert [sampling.class_id(named, x) for x in ('1', 'b', '0', '2')] == [
-    0, 1, 2, 2
-  ]  # fmt: skip

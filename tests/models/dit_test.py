@@ -11,6 +11,8 @@ import pytest
 
 from vgen_jax.models import dit
 
+pytestmark = pytest.mark.usefixtures('compares_finite')
+
 VIDEO = jax.random.normal(jax.random.key(0), (2, 3, 4, 4, 1))
 TIME = jnp.array([0.1, 0.9])
 

@@ -8,6 +8,8 @@ import pytest
 
 from vgen_jax.models import patch_unet
 
+pytestmark = pytest.mark.usefixtures('compares_finite')
+
 VIDEO = jax.random.normal(jax.random.key(0), (2, 3, 8, 8, 1))
 TIME = jnp.array([0.1, 0.9])
 

@@ -7,6 +7,8 @@ import pytest
 
 from vgen_jax.models import rnn
 
+pytestmark = pytest.mark.usefixtures('compares_finite')
+
 
 def dot(row: int, column: int) -> np.ndarray:
   """Returns a black frame with one white patch, `[1, 8, 8, 3]`."""

@@ -10,6 +10,8 @@ from vgen_jax.models import videogpt_vqvae
 from vgen_jax.nn.bottlenecks import gaussian
 from vgen_jax.nn.bottlenecks import quantize
 
+pytestmark = pytest.mark.usefixtures('compares_finite')
+
 KEYS = jax.random.split(jax.random.key(3), 2)
 
 

@@ -7,6 +7,8 @@ import pytest
 
 from vgen_jax.nn import embeddings
 
+pytestmark = pytest.mark.usefixtures('compares_finite')
+
 
 def logits(encode) -> jax.Array:
   """Returns products of one query and one key at all pairs of positions."""
@@ -77,3 +79,14 @@ def test_embeddings_of_times_in_0_to_1_differ():
   out, _ = layer.init_with_output(jax.random.key(0), time_b, {})
   distance = jnp.abs(out[:, None] - out[None]).max(-1)
   assert (distance + jnp.eye(33)).min() > 0.01
+
+
+def test_tables_have_one_row_for_each_class_and_one_for_no_label():
+  layer = embeddings.TimeAndLabel(8, num_classes=5)
+  condition = {'label': jnp.array([0, 5])}
+  params = layer.init(jax.random.key(0), jnp.zeros(2), condition)
+  assert params['params']['label']['embedding'].shape == (6, 8)
+  out = layer.apply(params, jnp.zeros(2), condition)
+  free = layer.apply(params, jnp.zeros(2), {})
+  chex.assert_trees_all_equal(out[1], free[1])
+  assert jnp.abs(out[0] - free[0]).max() > 1e-3

@@ -4,8 +4,11 @@ import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import pytest
 
 from vgen_jax.nn import norm
+
+pytestmark = pytest.mark.usefixtures('compares_finite')
 
 X = 3 + 2 * jax.random.normal(jax.random.key(0), (2, 3, 4, 4, 6))
 

@@ -7,6 +7,8 @@ import pytest
 
 from vgen_jax.nn import remat
 
+pytestmark = pytest.mark.usefixtures('compares_finite')
+
 X = jax.random.normal(jax.random.key(0), (4, 3))
 
 

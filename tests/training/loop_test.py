@@ -112,6 +112,10 @@ def test_sigterm_saves_and_stops(config, tmp_path, done):
       if step == 3:
         os.kill(os.getpid(), signal.SIGTERM)
 
+    def close(self):
+      closed.append(self)
+
+  closed = []
   state = loop.train(
     config_lib.replace(config, {'checkpoint_every': 100}),
     str(tmp_path),
@@ -121,6 +125,7 @@ def test_sigterm_saves_and_stops(config, tmp_path, done):
   assert int(state.step) == 4
   assert checkpoints.steps(str(tmp_path)) == [4]
   assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+  assert len(closed) == 1
   final = loop.train(config, str(tmp_path), hooks=hooks.standard())
   for a, b in zip(
     jax.tree.leaves(final.params),

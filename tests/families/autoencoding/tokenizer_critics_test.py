@@ -292,3 +292,9 @@ def test_critics_train_when_the_model_trains(player):
   expected = tiny.run(plain, tiny.BATCH, player)[1]['adversarial']
   assert in_training == pytest.approx(float(expected))
   assert abs(in_training - outside) > 0.1
+
+
+@pytest.mark.parametrize('field', ['loss_kind', 'reconstruction'])
+def test_unknown_losses_are_reported_at_once(field):
+  with pytest.raises(ValueError, match="'hing'"):
+    tiny.make(**{field: 'hing'})

@@ -7,6 +7,8 @@ import pytest
 
 from vgen_jax.nn.attention import attention
 
+pytestmark = pytest.mark.usefixtures('compares_finite')
+
 QUERY, KEY, VALUE = jax.random.normal(jax.random.key(0), (3, 2, 5, 3, 8))
 
 

@@ -13,6 +13,8 @@ from vgen_jax.nn import embeddings
 from vgen_jax.nn.attention import cache
 from vgen_jax.nn.attention import multi_head
 
+pytestmark = pytest.mark.usefixtures('compares_finite')
+
 WIDTH, HEADS, TOKENS = 8, 2, 5
 X_BND = jax.random.normal(jax.random.key(0), (2, TOKENS, WIDTH))
 ANGLE_NP = embeddings.rotary_grid((TOKENS,), WIDTH // HEADS)

@@ -10,6 +10,8 @@ import pytest
 
 from vgen_jax.nn.bottlenecks import lookup_free
 
+pytestmark = pytest.mark.usefixtures('compares_finite')
+
 QUANTIZERS = {
   'FSQ': lookup_free.FSQ(levels=(8, 5, 4)),
   'LFQ': lookup_free.LFQ(num_bits=5),

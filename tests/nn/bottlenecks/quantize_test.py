@@ -11,6 +11,8 @@ import pytest
 
 from vgen_jax.nn.bottlenecks import quantize
 
+pytestmark = pytest.mark.usefixtures('compares_finite')
+
 KEYS = jax.random.split(jax.random.key(5), 4)
 LEARNED = {
   'EMAVQ': quantize.EMAVQ(num_codes=8, width=2),

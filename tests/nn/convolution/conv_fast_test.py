@@ -10,6 +10,8 @@ import pytest
 
 from vgen_jax.nn.convolution import conv
 
+pytestmark = pytest.mark.usefixtures('compares_finite')
+
 QUICK = 'b01f_01io->b01f'  # What XLA's library for CPUs takes, and no other.
 
 

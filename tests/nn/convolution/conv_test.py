@@ -8,6 +8,8 @@ import pytest
 
 from vgen_jax.nn.convolution import conv
 
+pytestmark = pytest.mark.usefixtures('compares_finite')
+
 P1, CUT = ((1, 1),) * 3, ((0, 0), (-1, 2), (0, 1))
 PLAIN = {  # name: (input t, h, w), kernel, strides, padding
   'kernel 3': ((3, 4, 4), (3, 3, 3), (1, 1, 1), 'SAME'),
