@@ -92,9 +92,10 @@ def metrics_page() -> str:
     names = [name, *(f'{name}-{protocol}' for protocol in kind.protocols)]
     if kind.for_reconstructions:
       names.append(f'r{name}')
+    defined = [f'`{k}`: {text}' for k, text in kind.definitions.items()]
     cells = (
       ', '.join(f'`{each}`' for each in names),
-      _cell(kind.__doc__.splitlines()[0]),
+      _cell(' '.join([kind.__doc__.splitlines()[0], *defined])),
       ', '.join(kind.sources),
       ', '.join(f'`{cls.__name__}`' for cls in kind.datasets) or 'any',
     )

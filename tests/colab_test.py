@@ -5,6 +5,7 @@ import pathlib
 
 from IPython import display
 from IPython.core import inputtransformer2
+import jax
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -21,11 +22,50 @@ def test_notebook_runs(path: pathlib.Path, tmp_path, monkeypatch):
     ''.join(cell['source']) for cell in cells if cell['cell_type'] == 'code'
   )
   code = inputtransformer2.TransformerManager().transform_cell(code)
+  assert "load('demo')" in code  # The full size, whose clips are learned.
+  code = code.replace("load('demo')", "load('demo:smoke')")
   names: dict = {}
   exec(code.replace('/tmp/vgen_jax', str(tmp_path)), names)
+  assert names['run']._setup.mesh.size == jax.device_count()
   html = ''.join(getattr(item, 'data', '') or '' for item in shown)
   assert html.count('<video') >= 16, 'Clips are to be seen: 8 drawn, 8 real.'
   assert names['again'].sample(2).shape == names['video'][:2].shape
+
+
+def installation() -> dict:
+  """Returns the functions of the cell that installs the package."""
+  cells = json.loads((ROOT / 'colab/quickstart.ipynb').read_text())['cells']
+  names: dict = {}
+  exec(''.join(cells[1]['source']), names)
+  return names
+
+
+@pytest.mark.parametrize(
+  ('has_nvidia', 'has_tpu', 'installed', 'wanted'),
+  [
+    (False, False, {'jax': '1'}, ''),
+    (True, False, {'jax': '1', 'jax-cuda12-plugin': '1'}, ''),
+    (True, False, {'jax': '1'}, '[cuda]'),
+    (False, True, {'jax': '1', 'libtpu': '1'}, ''),
+    (False, True, {}, '[tpu]'),
+  ],
+)
+def test_the_extra_fits_the_runtime(has_nvidia, has_tpu, installed, wanted):
+  assert installation()['extra'](has_nvidia, has_tpu, installed.get) == wanted
+
+
+def test_the_jax_of_the_runtime_is_kept():
+  constraints = installation()['constraints']
+  assert constraints({'jax': '0.10.2', 'jaxlib': '0.10.1'}.get) == [
+    'jax==0.10.2', 'jaxlib==0.10.1',
+  ]  # fmt: skip
+  assert constraints({}.get) == []
+
+
+def test_nothing_is_asked():
+  text = (ROOT / 'colab/quickstart.ipynb').read_text()
+  assert 'input(' not in text
+  assert "'mesh" not in text
 
 
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda p: p.stem)

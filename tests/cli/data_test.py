@@ -52,7 +52,8 @@ def test_prepare_then_inspect(clips, tmp_path, capsys):
   assert found['broken'] == []
   assert found['clips_per_cpu_second'] > 1
   pixels = np.asarray(Image.open(sheet))
-  assert pixels.shape == (3 * 16, 8 * 16, 3)
+  # Enlarged to 64 pixels, with gaps and with a label above each clip.
+  assert pixels.shape == (3 * (64 + 16 + 6) + 6, 8 * 66 - 2 + 12, 3)
   source = dataset.TFDSVideo(
     (8, 16, 16, 3), data_dir=prepared['data_dir'], split='all'
   )

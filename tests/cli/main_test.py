@@ -1,6 +1,8 @@
 """Tests of the command line: what is wrong is told in one line."""
 
+import io
 import json
+import logging
 import os
 import pathlib
 import signal
@@ -8,12 +10,15 @@ import subprocess
 import sys
 
 import pytest
+import tqdm
 
 import vgen_jax
 from vgen_jax.cli import cluster
 from vgen_jax.cli import main as cli
+from vgen_jax.cli import train
 from vgen_jax.core.processes import locks
 from vgen_jax.inference import sampling
+from vgen_jax.training import compilation
 
 ROOT = pathlib.Path(__file__).parents[2]
 SMOKE = f'--config={ROOT}/configs/mocogan_world.py:smoke'
@@ -82,6 +87,56 @@ def test_a_workdir_alone_goes_on(workdir, capsys):
   before = (workdir / 'metrics.jsonl').read_text()
   assert cli.main(['train', f'--workdir={workdir}']) == 0
   assert (workdir / 'metrics.jsonl').read_text() == before
+
+
+def test_the_start_and_the_end_say_what_is_what(tmp_path, capsys, caplog):
+  flags = [SMOKE, f'--workdir={tmp_path}/run', *QUICK, '--config.num_steps=1']
+  assert cli.main(['train', *flags]) == 0
+  printed = capsys.readouterr()
+  assert printed.out.splitlines()[-3:] == [
+    'Finished at step 1. Next:',
+    f'  vgen sample --workdir={tmp_path}/run --num=16',
+    f'  vgen evaluate --workdir={tmp_path}/run',
+  ]
+  starts = ('Devices: ', 'Model: GAN', 'Compiling', 'Compiled in', 'Train step')
+  lines = [x for x in printed.err.splitlines() if x.startswith(starts)]
+  assert [x.split()[0].rstrip(':') for x in lines] == [
+    'Devices', 'Model', 'Compiling', 'Compiled', 'Train',
+  ]  # fmt: skip
+
+
+def test_a_size_that_needs_an_accelerator_is_named(caplog, capsys):
+  train._warn_without_accelerator('convlstm_world')
+  train._warn_without_accelerator('convlstm_world:cpu')
+  train._warn_without_accelerator('demo')
+  assert caplog.messages == [
+    'convlstm_world needs an accelerator (GPU or TPU), and JAX has found none.'
+    ' Sizes for a CPU: cpu.'
+  ]
+
+
+def test_a_step_that_does_not_fit_names_smaller_sizes(
+  tmp_path, capsys, monkeypatch
+):
+  monkeypatch.setattr(compilation, 'memory_limit', lambda device: 1)
+  flags = [SMOKE, f'--workdir={tmp_path}/run', *QUICK]
+  assert cli.main(['train', *flags]) == 1
+  error = capsys.readouterr().err.strip().splitlines()[-1]
+  assert 'GB on each device, which has 0.0 GB' in error
+  assert 'demo:base' in error
+
+
+def test_messages_do_not_collide_with_a_progress_bar():
+  stream = io.StringIO()
+  handler = cli._Handler(stream)
+  record = logging.makeLogRecord({'msg': 'a message', 'levelno': 20})
+  with tqdm.tqdm(total=3, file=stream, mininterval=0) as bar:
+    bar.update()
+    handler.emit(record)
+  text = stream.getvalue()
+  before, after = text.split('a message')
+  assert before.endswith('\r'), 'The bar was not removed before the message.'
+  assert after.startswith('\n')
 
 
 def test_stopping_tells_how_to_go_on(tmp_path, capsys):

@@ -233,7 +233,7 @@ def test_a_missing_split_or_shape_is_an_error(
 def test_a_broken_manifest_is_an_error(tmp_path):
   (tmp_path / 'train').mkdir()
   (tmp_path / 'train' / 'manifest.json').write_text('{"kind": "codes"}')
-  with pytest.raises(ValueError, match='is not a manifest of encoded clips'):
+  with pytest.raises(ValueError, match="key 'shape' is missing"):
     encoded.Encoded(CLIP_SHAPE, str(tmp_path))
 
 

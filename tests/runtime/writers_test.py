@@ -14,6 +14,7 @@ from tensorboardX.proto import event_pb2
 
 from vgen_jax.runtime import loggers
 from vgen_jax.runtime import writers
+from vgen_jax.runtime.output import pictures
 
 _RNG = np.random.default_rng(0)
 _CLIPS = _RNG.integers(0, 256, (3, 4, 6, 10, 3), np.uint8)
@@ -98,40 +99,28 @@ def test_clips_are_written_as_video_gif_and_image(tmp_path):
   with av.open(str(folder / '7.mp4')) as container:
     frames = [f.to_ndarray(format='rgb24') for f in container.decode(video=0)]
     assert container.streams.video[0].average_rate == 5
-  # Two rows of two, enlarged 12 times; the fourth is empty.
+  # One column, enlarged 13 times, with gaps of 6.
   assert len(frames) == 4
-  assert frames[0].shape == (2 * 6 * 12, 2 * 10 * 12, 3)
-  assert frames[0][-70:, -110:].max() < 30
-  assert frames[0][:70, :110].max() > 200
+  assert frames[0].shape == (3 * (6 * 13 + 6) + 6, 10 * 13 + 12, 3)
+  assert frames[0][-3:].min() > 230  # The margin.
   with Image.open(folder / '7.gif') as gif:
-    assert (gif.n_frames, gif.size) == (4, (240, 144))
+    assert (gif.n_frames, gif.size) == (4, (142, 258))
     assert gif.info['duration'] == 200
   picture = np.asarray(Image.open(folder / '7.png'))
-  np.testing.assert_array_equal(picture[4::8, 4::8], writers.grid(_CLIPS))
+  wanted = pictures.sheet([pictures.Section(_CLIPS)])
+  np.testing.assert_array_equal(picture, wanted)
 
 
-def test_the_grid_has_frames_along_x_and_clips_along_y():
-  image = writers.grid(_CLIPS)
-  assert image.shape == (3 * 6, 4 * 10, 3)
-  for clip in range(3):
-    for frame in range(4):
-      tile = image[6 * clip :, 10 * frame :][:6, :10]
-      np.testing.assert_array_equal(tile, _CLIPS[clip, frame])
-
-
-def test_floats_become_uint8_rgb():
-  levels = np.array([-1, -0.5, 0, 1, 1.7, -9], np.float32)
-  got = writers.to_rgb(levels.reshape(1, 1, 1, -1, 1))
-  want = [0, 64, 128, 255, 255, 0]
-  np.testing.assert_array_equal(got[0, 0, 0], np.array([want] * 3).T)
-  back = _CLIPS.astype(np.float32) / 127.5 - 1  # As in the train step.
-  np.testing.assert_array_equal(writers.to_rgb(back), _CLIPS)
-  with pytest.raises(FloatingPointError, match='1 of 3 clips'):
-    writers.to_rgb(
-      np.where(np.arange(3)[:, None, None, None, None] == 1, np.nan, back)
-    )
-  with pytest.raises(ValueError, match='1 or 3 channels'):
-    writers.to_rgb(np.zeros((1, 2, 4, 4, 2)))
+def test_single_clips_and_arrays_on_request(tmp_path):
+  files = writers.save_single_clips(tmp_path / 'a/b', _CLIPS, 5)
+  assert [f.name for f in files] == ['000.mp4', '001.mp4', '002.mp4']
+  with av.open(str(files[1])) as container:
+    frames = [f.to_ndarray(format='rgb24') for f in container.decode(video=0)]
+  assert [f.shape for f in frames] == [(6 * 13, 10 * 13, 3)] * 4
+  means = [f.mean() for f in _CLIPS[1]]
+  np.testing.assert_allclose([f.mean() for f in frames], means, atol=6)
+  writers.save_array(tmp_path / 'c/clips.npy', _CLIPS)
+  np.testing.assert_array_equal(np.load(tmp_path / 'c/clips.npy'), _CLIPS)
 
 
 def test_tensorboard_has_curves_and_a_gif(tmp_path):

@@ -86,7 +86,13 @@ def run(args: argparse.Namespace) -> int:
   print(table)
   name = names.of_samples(trained.step, args.seed, args.num)
   folder = file_paths.read(args.workdir) / 'demo'
-  files = _write(folder / name, trained.source, video, real, table)
+  classes = trained.source.schema.class_names
+  title = 'generated, with the requested class'
+  sections = [
+    _section(video, label_b, classes, title),
+    _section(real, real_label_b, classes, 'real clips'),
+  ]
+  files = _write(folder / name, trained.source, video, sections, table)
   summary = {
     'valid': generated['validity_loose'],
     'class_accuracy': generated.get('class_accuracy_all'),
@@ -112,19 +118,24 @@ def _real_clips(config: Any, num: int) -> tuple[Any, Any]:
   return batch['video'], batch.get('label')
 
 
+def _section(video: Any, label_b: Any, names: Any, title: str) -> Any:
+  """Returns the first clips, with their classes as labels."""
+  from vgen_jax.runtime.output import pictures
+
+  labels = [] if label_b is None else [names[i] for i in label_b[:_NUM_SHOWN]]
+  return pictures.Section(video[:_NUM_SHOWN], title, labels)
+
+
 def _write(
-  folder: Any, source: Any, video: Any, real: Any, table: str
+  folder: Any, source: Any, video: Any, sections: list[Any], table: str
 ) -> dict[str, str]:
   """Writes clips and table to a folder; returns the paths."""
-  import numpy as np
-
   from vgen_jax.runtime import writers
 
   speed = source.schema.frames_per_second
   files = writers.save_clips(folder, 'generated', video, speed)
-  shown = np.concatenate([video[:_NUM_SHOWN], real[:_NUM_SHOWN]])
   name = 'generated_above_real'
-  grid = writers.save_clips(folder, name, shown, speed)['png']
+  grid = writers.save_clips(folder, name, sections, speed)['png']
   report = folder / 'report.md'
   atomic_files.write_text(report, table)
   print(f'video: {files["mp4"]}\ngrid: {grid}\nreport: {report}')

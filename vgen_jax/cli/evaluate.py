@@ -34,9 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   )
   parser.add_argument(
     '--metrics',
-    default='verifier',
+    default='all',
     help='Names of metrics, separated by commas; all computes every metric that'
-    ' fits the run.',
+    ' fits the data and the model.',
   )
   parser.add_argument(
     '--list', action='store_true', help='Print the names of all metrics.'

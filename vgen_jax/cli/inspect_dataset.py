@@ -1,6 +1,7 @@
 """Implementation of `vgen data inspect`."""
 
 import argparse
+from collections.abc import Sequence
 import dataclasses
 import json
 import time
@@ -15,7 +16,7 @@ from vgen_jax.config import loading as config_lib
 from vgen_jax.core import checks
 from vgen_jax.core import faults
 from vgen_jax.data.tfds import dataset
-from vgen_jax.runtime import writers
+from vgen_jax.runtime.output import pictures
 
 _FRAMES_SHOWN = 8
 
@@ -37,7 +38,9 @@ def run(args: argparse.Namespace) -> int:
   report['num_labels'] = len({int(c['label']) for c in clips if 'label' in c})
   if clips:
     report['sheet'] = args.out
-    Image.fromarray(_sheet(clips, args.num)).save(args.out)
+    Image.fromarray(_sheet(clips, args.num, source.schema.class_names)).save(
+      args.out
+    )
   for name, value in report.items():
     print(f'{name:22} {_shortened(value)}')
   print(json.dumps({'data_inspect': report}))
@@ -95,14 +98,17 @@ def _read(
   return clips, broken, round(len(chosen) / seconds, 1)
 
 
-def _sheet(clips: list[dict[str, np.ndarray]], num: int) -> np.ndarray:
+def _sheet(
+  clips: list[dict[str, np.ndarray]], num: int, names: Sequence[str]
+) -> np.ndarray:
   """Returns an image of some clips, with some of their frames."""
   rows = np.linspace(0, len(clips) - 1, num).round().astype(int)
   t = len(clips[0]['video'])
   shown = np.linspace(0, t - 1, _FRAMES_SHOWN).round().astype(int)
-  return writers.grid(
-    np.stack([clips[i]['video'][np.unique(shown)] for i in np.unique(rows)])
-  )
+  chosen = [clips[i] for i in np.unique(rows)]
+  video_bthwc = np.stack([clip['video'][np.unique(shown)] for clip in chosen])
+  labels = [names[clip['label']] for clip in chosen if names]
+  return pictures.sheet([pictures.Section(video_bthwc, labels=labels)])
 
 
 def _quantiles(values: list[float]) -> dict[str, float] | None:

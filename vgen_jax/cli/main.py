@@ -162,8 +162,22 @@ class _Parser(argparse.ArgumentParser):
     raise ValueError(message)
 
 
+class _Handler(logging.StreamHandler):
+  """Writes messages to standard error, above a progress bar if there is one."""
+
+  def emit(self, record: logging.LogRecord) -> None:
+    progress = sys.modules.get('tqdm')  # Not imported if there is no bar.
+    if progress is None:
+      super().emit(record)
+      return
+    try:
+      progress.tqdm.write(self.format(record), file=self.stream)
+    except Exception:
+      self.handleError(record)
+
+
 def _set_up_logging(debug: bool) -> None:
-  handler = logging.StreamHandler()
+  handler = _Handler()
   handler.setFormatter(logging.Formatter('%(message)s'))
   logger = logging.getLogger('vgen_jax')
   logger.handlers = [handler]

@@ -4,10 +4,10 @@ r"""Generates clips with a trained model.
       --set model.solver.num_steps=20
 
 Writes NAME.mp4 and NAME.gif, which show the clips side by side, NAME.png, which
-shows their frames, and NAME.json, which states how they were generated. NAME
-has the step, the seed, the number of clips, the label, and a digest of the
-fields that --set changes, so that other clips are not overwritten. Clip i of a
-seed does not depend on --num.
+shows their frames, and NAME.json, which states how they were generated. Small
+frames are enlarged. NAME has the step, the seed, the number of clips, the
+label, and a digest of the fields that --set changes, so that other clips are
+not overwritten. Clip i of a seed does not depend on --num.
 """
 
 import argparse
@@ -67,6 +67,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action='store_true',
     help='Also write the same number of real clips.',
   )
+  parser.add_argument(
+    '--clips',
+    action='store_true',
+    help='Also write each clip to a file of its own, NAME/000.mp4, ...',
+  )
+  parser.add_argument(
+    '--npy',
+    action='store_true',
+    help='Also write NAME.npy, all clips as uint8 [b, t, h, w, c].',
+  )
   cluster.add_arguments(parser)
 
 
@@ -77,6 +87,7 @@ def run(args: argparse.Namespace) -> int:
   from vgen_jax.core import atomic_files
   from vgen_jax.inference import names
   from vgen_jax.inference import runs
+  from vgen_jax.inference import sampling
   from vgen_jax.runtime import writers
 
   cluster.join(args)
@@ -91,11 +102,19 @@ def run(args: argparse.Namespace) -> int:
   name = names.of_samples(loaded.step, args.seed, args.num, args.label, changed)
   folder = args.out or f'{args.workdir}/generated'
   speed = loaded.schema.frames_per_second
-  files = writers.save_clips(folder, name, video, speed)
+  condition = loaded.condition(args.num, args.label)
+  labels = sampling.label_names(loaded.schema, condition)
+  files = writers.save_clips(folder, name, video, speed, labels)
   written = {kind: str(path) for kind, path in files.items()}
+  if args.clips:
+    writers.save_single_clips(f'{folder}/{name}', video, speed)
+    written['clips'] = f'{folder}/{name}'
+  if args.npy:
+    written['npy'] = f'{folder}/{name}.npy'
+    writers.save_array(written['npy'], video)
   if args.real:
-    real = _real_clips(loaded.source, args.num)
-    files = writers.save_clips(folder, f'{name}_real', real, speed)
+    real, labels = _real_clips(loaded.source, args.num)
+    files = writers.save_clips(folder, f'{name}_real', real, speed, labels)
     written |= {f'real_{kind}': str(path) for kind, path in files.items()}
   made = {'step': loaded.step, 'seed': args.seed, 'num': args.num}
   made |= {'label': args.label, 'set': changed}
@@ -106,9 +125,14 @@ def run(args: argparse.Namespace) -> int:
   return 0
 
 
-def _real_clips(source: Any, num: int) -> Any:
-  """Returns evenly spaced clips of a source, uint8 `[b, t, h, w, c]`."""
+def _real_clips(source: Any, num: int) -> tuple[Any, list[str]]:
+  """Returns evenly spaced clips, uint8 `[b, t, h, w, c]`, and their classes."""
   import numpy as np
 
+  from vgen_jax.inference import sampling
+
   index_b = np.linspace(0, len(source) - 1, max(num, 1)).astype(int)
-  return np.stack([source[int(i)]['video'] for i in index_b])
+  clips = [source[int(i)] for i in index_b]
+  labels = {'label': np.array([x['label'] for x in clips if 'label' in x])}
+  names = sampling.label_names(source.schema, labels)
+  return np.stack([clip['video'] for clip in clips]), names

@@ -11,10 +11,13 @@ when the run is resumed.
 """
 
 import argparse
+import logging
 import shlex
 
 from vgen_jax.cli import cluster
 from vgen_jax.core import file_paths
+
+_log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,10 +53,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+  import jax
 
   from vgen_jax.config import loading as config_lib
   from vgen_jax.inference import hooks
+  from vgen_jax.inference import start_summary
   from vgen_jax.runtime import preemption
+  from vgen_jax.training import compilation
   from vgen_jax.training import loop
 
   cluster.join(args, polls=True)
@@ -65,19 +71,60 @@ def run(args: argparse.Namespace) -> int:
   config = config_lib.replace(
     config_lib.load(path), config_lib.parse_overrides(args.overrides)
   )
-  preempted = preemption.Preemption()
-  state = loop.train(
-    config,
-    args.workdir,
-    stop_at=args.stop_at,
-    profile=_profile(args.profile),
-    hooks=hooks.standard(),
-    preempted=preempted,
-  )
+  _warn_without_accelerator(path)
+  all_hooks, preempted = hooks.standard(), preemption.Preemption()
+  try:
+    state = loop.train(
+      config,
+      args.workdir,
+      stop_at=args.stop_at,
+      profile=_profile(args.profile),
+      hooks=all_hooks,
+      preempted=preempted,
+    )
+  except compilation.DoesNotFitError as error:
+    raise ValueError(f'{error} {_smaller_sizes(path)}'.strip()) from error
   if preempted.has_stopped or int(state.step) < config.num_steps:
     command = shlex.join(['vgen', 'train', f'--workdir={args.workdir}'])
     print(f'Stopped at step {int(state.step)}. Resume with: {command}')
+    return preempted.status
+  if jax.process_index() == 0:
+    [start] = [x for x in all_hooks if isinstance(x, start_summary.LogStart)]
+    workdir = shlex.quote(args.workdir)
+    print(f'Finished at step {int(state.step)}. Next:')
+    for command in start_summary.next_commands(workdir, start.tasks):
+      print(f'  {command}')
   return preempted.status
+
+
+def _warn_without_accelerator(path: str) -> None:
+  """Warns if the size of a config needs an accelerator and there is none."""
+  import jax
+
+  from vgen_jax.config import loading as config_lib
+  from vgen_jax.config import shipped
+
+  if path.endswith('.json') or jax.default_backend() != 'cpu':
+    return
+  file, size = config_lib.split(path)
+  needs, others = shipped.describe_size(f'{file}:{size}' if size else file)
+  if needs:
+    _log.warning(
+      '%s needs an accelerator (GPU or TPU), and JAX has found none. %s',
+      path,
+      others,
+    )
+
+
+def _smaller_sizes(path: str) -> str:
+  """Returns a sentence that names sizes for less memory; '' if unknown."""
+  from vgen_jax.config import loading as config_lib
+  from vgen_jax.config import shipped
+
+  if path.endswith('.json'):
+    return ''
+  file, size = config_lib.split(path)
+  return shipped.describe_size(f'{file}:{size}' if size else file)[1]
 
 
 def _profile(text: str | None) -> tuple[int, int] | None:

@@ -13,23 +13,18 @@ it, it is set from the data.
 """
 
 from collections.abc import Mapping
-import importlib
-import importlib.util
 import inspect
-import pkgutil
 from typing import Any
 
 import flax.linen as nn
 
+from vgen_jax.config import classes
+from vgen_jax.config import typed
 from vgen_jax.core import checks
 from vgen_jax.core import file_paths
 from vgen_jax.core import modalities
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Schema
-
-_ROOT = 'vgen_jax'
-_MODEL_PACKAGES = ('families', 'models', 'nn', 'pretrained')
-_DATA_PACKAGES = ('data', 'synthetic')
 
 
 def model(spec: Mapping[str, Any], schema: Schema) -> Any:
@@ -49,7 +44,7 @@ def model(spec: Mapping[str, Any], schema: Schema) -> Any:
     'clip_shape': tuple(schema.clip_shape),
     **{name: spec.get(name, size) for name, size in sizes.items()},
   }
-  return _build(_MODEL_PACKAGES, spec, context, 'config.model')
+  return _build(classes.MODEL_PACKAGES, spec, context, 'config.model')
 
 
 def source(spec: Mapping[str, Any], clip_shape: ClipShape, **context) -> Any:
@@ -66,7 +61,7 @@ def source(spec: Mapping[str, Any], clip_shape: ClipShape, **context) -> Any:
       is missing.
   """
   context = {'clip_shape': tuple(clip_shape), **context}
-  return _build(_DATA_PACKAGES, spec, context, 'config.data')
+  return _build(classes.DATA_PACKAGES, spec, context, 'config.data')
 
 
 def check_source(spec: Mapping[str, Any], path: str = 'config.data') -> None:
@@ -79,7 +74,7 @@ def check_source(spec: Mapping[str, Any], path: str = 'config.data') -> None:
   Raises:
     ValueError: If a name or an argument does not exist.
   """
-  _class_of(_DATA_PACKAGES, spec, path)
+  _class_of(classes.DATA_PACKAGES, spec, path)
   for key, value in spec.items():
     if isinstance(value, Mapping) and 'name' in value:
       check_source(value, f'{path}.{key}')
@@ -96,9 +91,11 @@ def annotations(section: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     {argument: annotation}; {} if the name is missing or that of no class, which
     raises an error when the object is built.
   """
-  packages = _DATA_PACKAGES if section == 'data' else _MODEL_PACKAGES
+  packages = (
+    classes.DATA_PACKAGES if section == 'data' else classes.MODEL_PACKAGES
+  )
   try:
-    cls = _resolve(packages, spec.get('name', ''), f'config.{section}')
+    cls = classes.resolve(packages, spec.get('name', ''), f'config.{section}')
   except ValueError:
     return {}
   parameters = inspect.signature(cls).parameters
@@ -122,6 +119,12 @@ def _build(
     if k != 'name'
   }
   for key, value in kwargs.items():
+    kind = parameters[key].annotation
+    if typed.is_plain(kind) and not typed.matches(value, kind):
+      raise ValueError(
+        f'{path}.{key} is {value!r:.80}; it must be of type'
+        f' {typed.words(kind)}.'
+      )
     is_path = 'path' in _marks(parameters[key].annotation)
     if is_path and isinstance(value, str):
       kwargs[key] = file_paths.expanded(value)
@@ -144,7 +147,9 @@ def _class_of(
     raise ValueError(
       f"{path} has no 'name'; add the path of a class, 'package.file.Class'."
     )
-  cls = _resolve(packages, spec['name'], path)
+  if not isinstance(spec['name'], str):
+    raise ValueError(f'{path}.name is {spec["name"]!r:.80}; it must be text.')
+  cls = classes.resolve(packages, spec['name'], path)
   parameters = {
     k: p
     for k, p in inspect.signature(cls).parameters.items()
@@ -197,101 +202,3 @@ def _value(
   return {
     k: _value(v, context, f'{path}.{k}', packages) for k, v in value.items()
   }
-
-
-def _resolve(packages: tuple[str, ...], name: str, path: str) -> type:
-  """Returns the class at the path `name`, 'package.file.Class'."""
-  *files, cls = name.split('.')
-  if not files or files[0] not in packages:
-    return _external(packages, name, path)
-  module_name = _ROOT
-  for file in files:
-    known = _files(module_name)
-    if file not in known:
-      raise ValueError(
-        f'{path}.name is {name!r}: there is no file {file!r} in'
-        f' {module_name}.{checks.hint(file, known)}'
-      )
-    module_name = f'{module_name}.{file}'
-  return _class(module_name, cls, path, name)
-
-
-def _external(packages: tuple[str, ...], name: str, path: str) -> type:
-  """Returns a class outside the package; only networks and subclasses of ours.
-
-  A config.json can name no other classes, whose construction might do anything.
-  """
-  *files, cls = name.split('.')
-  known = (_ROOT, *_MODEL_PACKAGES, *_DATA_PACKAGES)
-  module_name = '.'.join(files)
-  try:
-    is_found = (
-      bool(files)
-      and all(part.isidentifier() for part in (*files, cls))
-      and files[0] not in known
-      and importlib.util.find_spec(module_name) is not None
-    )
-  except ImportError:  # The first of the files does not exist.
-    is_found = False
-  if not is_found:
-    raise ValueError(
-      f"{path}.name is {name!r}; it must be 'package.file.Class', where the"
-      f' package is one of {list(packages)} or one that Python finds: install'
-      ' it, or add its folder to PYTHONPATH.'
-      f'{_with_package(packages, name)}'
-    )
-  found = _class(module_name, cls, path, name)
-  if not any(
-    base is nn.Module or base.__module__.startswith(f'{_ROOT}.')
-    for base in found.__mro__
-  ):
-    raise ValueError(
-      f'{path}.name is {name!r}; a class outside {_ROOT} must derive from'
-      f' flax.linen.Module or from a class of {_ROOT}.'
-    )
-  return found
-
-
-def _class(module_name: str, cls: str, path: str, name: str) -> type:
-  """Returns a public class of a module, after importing the module.
-
-  Raises:
-    ValueError: If the import fails, or the module defines no such class.
-  """
-  try:
-    module = importlib.import_module(module_name)
-  except ImportError as error:
-    raise ValueError(
-      f'{path}.name is {name!r}: the import of {module_name} fails: {error}.'
-    ) from error
-  classes = [
-    name
-    for name, value in inspect.getmembers(module, inspect.isclass)
-    if value.__module__ == module.__name__  # Not imported from elsewhere.
-    and not name.startswith('_')
-  ]
-  if cls not in classes:
-    raise ValueError(
-      f'{path}.name is {name!r}: there is no class {cls!r} in'
-      f' {module_name}.{checks.hint(cls, classes or _files(module_name))}'
-    )
-  return getattr(module, cls)
-
-
-def _files(package: str) -> list[str]:
-  paths = getattr(importlib.import_module(package), '__path__', ())
-  return [module.name for module in pkgutil.iter_modules(paths)]
-
-
-def _with_package(packages: tuple[str, ...], name: str) -> str:
-  """Returns ' Did you mean ...?' for the path of a file in the wrong form."""
-  name = name.removeprefix(f'{_ROOT}.')
-  if name.partition('.')[0] in packages:
-    return f' Did you mean {name}?'
-  for package in packages:
-    paths = importlib.import_module(f'{_ROOT}.{package}').__path__
-    for module in pkgutil.walk_packages(paths, f'{package}.'):
-      first, _, rest = name.partition('.')
-      if module.name.rpartition('.')[2] == first:
-        return f' Did you mean {module.name}.{rest}?'
-  return ''

@@ -15,6 +15,7 @@ from vgen_jax.config import settings as settings_lib
 from vgen_jax.config import shipped
 from vgen_jax.core import checks
 from vgen_jax.core import file_paths
+from vgen_jax.core import json_files
 
 
 class Difference(NamedTuple):
@@ -178,13 +179,15 @@ def _load_json(path: str) -> ConfigDict:
       f'No such file: {path} (relative to {pathlib.Path.cwd()}).'
     )
   try:
-    fields = json.loads(file.read_text())
-  except json.JSONDecodeError as error:
-    raise ValueError(
-      f'{path} is not valid JSON: {error}. Delete it, and repeat the command'
+    plain = settings_lib.plain(json_files.read(path))
+    settings_lib.read(plain)
+    return ConfigDict(plain)
+  except (ValueError, TypeError) as error:
+    name = '' if isinstance(error, json_files.BadFileError) else f'{path}: '
+    raise json_files.BadFileError(
+      f'{name}{error} To repair the file, delete it, and repeat the command'
       ' that started the run with its --config.'
     ) from error
-  return ConfigDict(settings_lib.plain(fields))
 
 
 def _check_exists(path: str) -> None:

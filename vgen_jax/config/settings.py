@@ -8,6 +8,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from vgen_jax.config import initial
+from vgen_jax.config import typed
 from vgen_jax.core import checks
 from vgen_jax.core import faults as faults_lib
 from vgen_jax.core import fields
@@ -124,6 +125,8 @@ class Settings:
     num_samples: Number of clips to generate every `sample_every` steps.
     log_every: Period of metrics.
     sample_every: Period of generated clips; 0 for none.
+    validate_every: Period of losses on validation clips; 0 for none.
+    validate_clips: Number of validation clips; all if there are fewer.
     evaluate_every: Period of evaluations; 0 for none.
     evaluation: What evaluations compute.
     checkpoint_every: Period of checkpoints. One is also saved before samples
@@ -163,6 +166,8 @@ class Settings:
   num_samples: int = fields.field(8, unit='clips', least=1, on_resume=True)
   log_every: int = fields.field(50, unit='steps', least=1, on_resume=True)
   sample_every: int = fields.field(1000, unit='steps', least=0, on_resume=True)
+  validate_every: int = fields.field(0, unit='steps', least=0, on_resume=True)
+  validate_clips: int = fields.field(64, unit='clips', least=1, on_resume=True)
   evaluate_every: int = fields.field(0, unit='steps', least=0, on_resume=True)
   evaluation: Evaluation = fields.field(
     Evaluation(), on_resume=True, on_load=True
@@ -193,13 +198,14 @@ def read(config: ConfigDict | Mapping[str, Any]) -> Settings:
   for key, cls in SECTIONS.items():
     if key in values:
       values[key] = _checked(cls, values[key], f'config.{key}')
-  result = _checked(Settings, values, 'config')
-  fields.check(result, 'config')
-  if len(result.clip_shape) != 4 or min(result.clip_shape) < 1:
+  clip_shape = values.get('clip_shape', (1, 1, 1, 1))
+  if not typed.matches(clip_shape, ClipShape) or min(clip_shape) < 1:
     raise ValueError(
-      f'config.clip_shape is {result.clip_shape}; it must be (t, h, w, c), each'
+      f'config.clip_shape is {clip_shape!r:.80}; it must be (t, h, w, c), each'
       ' 1 or more.'
     )
+  result = _checked(Settings, values, 'config')
+  fields.check(result, 'config')
   checks.multiple_of(
     'config.batch_size',
     result.batch_size,
@@ -259,13 +265,10 @@ def _checked(cls: Any, values: Mapping[str, Any], path: str) -> Any:
         f'{path} has no field {key!r}.{checks.hint(key, list(known))}'
       )
     kind = known[key].type
-    if kind is float and isinstance(value, int):
-      continue
-    if isinstance(kind, type) and (
-      not isinstance(value, kind) or (kind is int and isinstance(value, bool))
-    ):
+    if not typed.matches(value, kind):
       raise ValueError(
-        f'{path}.{key} is {value!r}; it must be of type {kind.__name__}.'
+        f'{path}.{key} is {value!r:.80}; it must be of type'
+        f' {typed.words(kind)}.'
       )
   missing = [
     name

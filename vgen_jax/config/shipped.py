@@ -102,6 +102,32 @@ def describe(name: str) -> Entry:
   )
 
 
+def describe_size(path: str) -> tuple[bool, str]:
+  """Returns whether a size needs an accelerator, and what does not, in words.
+
+  Args:
+    path: File of a config and a size, 'file.py' or 'file.py:size'.
+
+  Returns:
+    (needs, others): `needs` is whether the config says that this size needs a
+    GPU or a TPU, `others` names sizes for a CPU.
+  """
+  file, _, size = path.rpartition('.py')
+  names = runpy.run_path(f'{file}.py')
+  sizes, large = tuple(names.get('SIZES', ())), accelerator_sizes(names)
+  size = size[1:] or (sizes[0] if sizes else '')
+  small = [x for x in sizes if x not in large and x != 'smoke']
+  others = f'Sizes for a CPU: {", ".join(small)}.'
+  if not small:
+    known = map(describe, configs())
+    pairs = [f'{x.name}:{x.cpu_sizes[0]}' for x in known if x.cpu_sizes]
+    others = (
+      'Its only size for a CPU is smoke, for tests. Configs with a size for a'
+      f' CPU: {", ".join(pairs)}.'
+    )
+  return size in large, others
+
+
 def accelerator_sizes(names: dict[str, Any]) -> tuple[str, ...]:
   """Returns NEEDS_ACCELERATOR of a config; () if it defines no such tuple.
 

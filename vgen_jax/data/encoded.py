@@ -26,9 +26,11 @@ import numpy as np
 
 from vgen_jax.config import build
 from vgen_jax.config import settings
+from vgen_jax.config import typed
 from vgen_jax.core import digests
 from vgen_jax.core import faults as faults_lib
 from vgen_jax.core import file_paths
+from vgen_jax.core import json_files
 from vgen_jax.core import sources
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
@@ -88,23 +90,19 @@ class Manifest:
 
   @classmethod
   def read(cls, folder: pathlib.Path) -> Self:
-    """Returns the manifest in the folder of a split.
-
-    Raises:
-      ValueError: If the file is not a manifest, or is damaged.
-    """
+    """Returns the manifest of a split; raises BadFileError if it is damaged."""
     file = folder / MANIFEST
     try:
-      content = settings.plain(json.loads(file.read_text()))
+      content = settings.plain(json_files.read(file))
       digest = content.pop('digest', '')
-      found = cls(**content)
+      found = typed.build(cls, content, str(file))
+      typed.build(Schema, found.schema, f'{file}: schema')
       if digest != found.digest:
-        raise ValueError('it is damaged: its digest is that of another content')
+        raise ValueError(f'{file}: its digest is that of another content.')
       return found
-    except (AttributeError, TypeError, ValueError) as error:
-      raise ValueError(
-        f'{file} is not a manifest of encoded clips ({error}). Remove {folder},'
-        ' and create it again with vgen data encode.'
+    except ValueError as error:
+      raise json_files.BadFileError(
+        f'{error} Remove {folder}, and create it again with vgen data encode.'
       ) from error
 
   def to_json(self) -> str:

@@ -20,6 +20,7 @@ from vgen_jax.core import atomic_files
 from vgen_jax.core import digests
 from vgen_jax.core import faults as faults_lib
 from vgen_jax.core import file_paths
+from vgen_jax.core import json_files
 from vgen_jax.core import modalities
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Schema
@@ -68,7 +69,7 @@ class RunSchema:
     Raises:
       ValueError: If the text is not complete and unchanged.
     """
-    content = json.loads(text)
+    content = json_files.parse(text, 'The file', None)
     if not isinstance(content, dict) or set(content) != {'digest', 'run'}:
       raise ValueError("it must have the entries 'digest' and 'run'")
     if content['digest'] != _digest(content['run']):

@@ -119,7 +119,7 @@ def evaluate(
       for source, count in counts.items()
     }
     rng = np.random.default_rng([seed, zlib.crc32(metric.name.encode())])
-    findings.add(metric.compute(features, rng))
+    findings.add(metric.defined(metric.compute(features, rng)))
   return findings
 
 

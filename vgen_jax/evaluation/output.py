@@ -55,7 +55,7 @@ def _with_earlier(file: epath.Path, result: results.Result) -> results.Result:
   """Returns a result with the values that only an earlier one contains."""
   if not file.exists():
     return result
-  old = results.Result.from_json(json.loads(file.read_text()))
+  old = results.read_file(file)
   plain = results.Result.from_json(result.to_json())
   one, two = dict(old.protocol), dict(plain.protocol)
   num_real = [x.pop(_NUM_REAL, None) or 0 for x in (one, two)]

@@ -4,8 +4,13 @@ import jax
 from jax.experimental import multihost_utils
 import numpy as np
 
+from vgen_jax.data import pipeline
 from vgen_jax.inference import evaluations
+from vgen_jax.inference import journal
+from vgen_jax.inference import real_clips
 from vgen_jax.inference import sampling
+from vgen_jax.inference import start_summary
+from vgen_jax.inference import validation
 from vgen_jax.runtime import writers
 from vgen_jax.training import hooks
 from vgen_jax.training import setup as setup_lib
@@ -13,12 +18,22 @@ from vgen_jax.training.state import TrainState
 
 
 def standard() -> tuple[hooks.Hook, ...]:
-  """Returns the hooks of `vgen train`: metrics, sample clips, evaluations.
+  """Returns the hooks of `vgen train`.
+
+  They record the process, log what it trains, write metrics, generate sample
+  clips, compute validation losses and evaluate.
 
   Hooks keep files open, so each run needs its own hooks.
   """
   samples = SampleClips()
-  return hooks.WriteMetrics(), samples, Evaluate(samples)
+  return (
+    journal.Journal(),
+    start_summary.LogStart(),
+    hooks.WriteMetrics(),
+    samples,
+    Validate(),
+    Evaluate(samples),
+  )
 
 
 class SampleClips(hooks.Hook):
@@ -66,10 +81,10 @@ class SampleClips(hooks.Hook):
   ) -> None:
     is_due = self.is_due(step, last=last)
     if is_due and not stopping and not self._run.should_stop():
-      self._run.clips(step, self._clips(state))
+      self._run.clips(step, *self._clips(state))
 
-  def _clips(self, state: TrainState) -> np.ndarray:
-    """Returns float32 `[b, t, h, w, c]` in [-1, 1].
+  def _clips(self, state: TrainState) -> tuple[np.ndarray, list[str]]:
+    """Returns float32 `[b, t, h, w, c]` in [-1, 1], and their classes.
 
     Raises:
       FloatingPointError: If values are NaN or infinite.
@@ -84,7 +99,52 @@ class SampleClips(hooks.Hook):
     if 'known_video' in condition:
       known_bthwc = condition['known_video']
       video_bthwc = np.concatenate([known_bthwc, video_bthwc], axis=2)
-    return video_bthwc
+    return video_bthwc, sampling.label_names(setup.source.schema, condition)
+
+
+class Validate(hooks.Hook):
+  """Computes validation losses every `config.validate_every` steps.
+
+  Clips and noise are the same each time. The losses are those of the parameters
+  that samples are generated from; they are logged as 'val/loss', or as
+  'val/<player>/loss' if the model has several players.
+  """
+
+  def __init__(self):
+    self._run: hooks.Run | None = None
+    self._source: pipeline.Source | None = None
+    self._losses: validation.Losses | None = None
+
+  def on_setup(self, setup: setup_lib.Setup, workdir: str) -> None:
+    settings = setup.settings
+    if settings.validate_every:
+      self._source = real_clips.validation_split(settings, setup.source)
+      self._losses = validation.make_losses(setup.model, settings.sample_from)
+
+  def on_start(self, run: hooks.Run, state: TrainState) -> None:
+    self._run = run
+
+  def on_step(
+    self, step: int, state: TrainState, *, last: bool, stopping: bool
+  ) -> None:
+    settings = self._run.setup.settings
+    every = settings.validate_every
+    if not every or stopping or not (last or step % every == 0):
+      return
+    losses = validation.mean_losses(
+      self._losses,
+      state,
+      self._source,
+      settings,
+      num_clips=settings.validate_clips,
+      batch_size=min(settings.batch_size, settings.validate_clips),
+      seed=settings.seed,
+    )
+    players = self._run.setup.model.players
+    only = f'{players[0]}/' if len(players) == 1 else ''
+    self._run.evaluate(
+      step, {f'val/{k.removeprefix(only)}': x for k, x in losses.items()}
+    )
 
 
 class Evaluate(hooks.Hook):

@@ -125,6 +125,24 @@ def has_splits(
   return 'split' in parameters and 'split' not in settings.data
 
 
+def validation_split(
+  settings: settings_lib.Settings, source: pipeline.Source
+) -> pipeline.Source:
+  """Returns the split 'validation' of the data of a run.
+
+  Raises:
+    ValueError: If the data has no such split.
+  """
+  found = other_split(settings, source, 'validation')
+  if found is None:
+    split = settings.data.get('split', 'no splits')
+    raise ValueError(
+      f'config.data is {settings.data["name"]} with {split!r}; validation needs'
+      ' data that has splits, and a config that does not set config.data.split.'
+    )
+  return found
+
+
 def comparison_split(
   setup: setup_lib.Setup, split: str
 ) -> tuple[pipeline.Source, str]:

@@ -116,7 +116,7 @@ class Run:
 
   def evaluate(
     self,
-    metrics: Sequence[str] = ('verifier',),
+    metrics: Sequence[str] = ('all',),
     num_clips: int = 256,
     *,
     seed: int = 0,
@@ -184,14 +184,7 @@ class Run:
       ValueError: If the data has no such split.
     """
     settings = self._setup.settings
-    source = real_clips.other_split(settings, self._setup.source, 'validation')
-    if source is None:
-      split = settings.data.get('split', 'no splits')
-      raise ValueError(
-        f'config.data is {settings.data["name"]} with {split!r}; validation'
-        ' needs data that has splits, and a config that does not set'
-        ' config.data.split.'
-      )
+    source = real_clips.validation_split(settings, self._setup.source)
     return validation.mean_losses(
       self._losses,
       self.state,

@@ -8,6 +8,7 @@ from jax.sharding import Mesh
 from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 import numpy as np
+import tqdm
 
 from vgen_jax.core import checks
 from vgen_jax.core import modalities
@@ -93,7 +94,12 @@ def generate(
   shards = sharding.num_batch_shards(mesh)
   batch_size = -(-batch_size // shards) * shards
   parts, num_wrong = [], 0
-  for first in range(0, len(number_b), batch_size):
+  starts = range(0, len(number_b), batch_size)
+  # disable=None: shown on a terminal only. The caller of one batch has its own.
+  is_hidden = jax.process_index() > 0 or len(starts) == 1 or None
+  for first in tqdm.tqdm(
+    starts, 'Generating', unit='batch', disable=is_hidden, leave=False
+  ):
     # The last batch is filled with copies, so that all have the same shape.
     rows = np.minimum(first + np.arange(batch_size), len(number_b) - 1)
     part = {key: np.asarray(x)[rows] for key, x in condition.items()}
@@ -178,6 +184,26 @@ def class_id(schema: Schema, name: str) -> int:
     f'There is no class {name!r}.'
     f'{checks.hint(name, names or list(map(str, range(schema.num_classes))))}'
   )
+
+
+def label_names(
+  schema: Schema, condition: Mapping[str, np.ndarray]
+) -> list[str]:
+  """Returns the name of the class of each clip, as labels of a picture.
+
+  Args:
+    schema: Schema with the classes.
+    condition: Condition of the clips.
+
+  Returns:
+    Names, or the numbers of classes without names; [] if the condition has no
+    label.
+  """
+  names = schema.class_names
+  return [
+    names[int(label)] if names else str(label)
+    for label in condition.get('label', ())
+  ]
 
 
 def _from_clips(

@@ -1,12 +1,12 @@
 """Digests stored with a checkpoint, and the comparison with what was read."""
 
 from collections.abc import Mapping
-import json
 import logging
 from typing import Any
 
 from etils import epath
 
+from vgen_jax.core import json_files
 from vgen_jax.runtime import leaf_digests
 
 _log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def check(step_folder: epath.Path, found: Any) -> None:
 def _stored(step_folder: epath.Path) -> Mapping[str, str] | None:
   """Returns the digests of a checkpoint; None if it was written without."""
   try:
-    content = json.loads((step_folder / _METADATA).read_text())
+    content = json_files.read(step_folder / _METADATA)
     custom = content.get('custom_metadata')
   except (OSError, ValueError, AttributeError) as error:
     raise DamagedError(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 import io
+import json
 
 from etils import epath
 from PIL import Image
@@ -31,6 +32,12 @@ class TensorBoard:
     """Writes the metrics of a step, {name: value}."""
     for name, value in metrics.items():
       self._writer.add_scalar(name, value, step)
+    self._writer.flush()
+
+  def write_config(self, step: int, config: str) -> None:
+    """Writes the text of a config, shown under the tab for text."""
+    indented = config.replace('\n', '\n    ')  # A code block in Markdown.
+    self._writer.add_text('config', f'    {indented}', step)
     self._writer.flush()
 
   def write_gif(self, step: int, gif: bytes) -> None:
@@ -84,6 +91,10 @@ class Wandb:
   def write_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
     """Writes the metrics of a step, {name: value}."""
     self._run.log(dict(metrics), step=step)
+
+  def write_config(self, step: int, config: str) -> None:
+    """Writes the text of a config as the config of the run."""
+    self._run.config.update(json.loads(config), allow_val_change=True)
 
   def write_gif(self, step: int, gif: bytes) -> None:
     """Writes a GIF."""

@@ -17,8 +17,8 @@ _log = logging.getLogger(__name__)
 class Progress:
   """Shows the number of steps made, speed and remaining time.
 
-  It is a context manager. On a terminal it is a bar in the last line; elsewhere
-  `show` writes a plain line. Only process 0 shows anything.
+  It is a context manager. `show` writes a line of the log; on a terminal there
+  is also a bar, which stays in the last line. Only process 0 shows anything.
   """
 
   def __init__(
@@ -103,14 +103,13 @@ class Progress:
     return speed
 
   def show(self, step: int, metrics: Mapping[str, float]) -> None:
-    """Shows the metrics of a step, next to the bar or as a line of the log."""
+    """Shows the metrics of a step as a line of the log, and next to the bar."""
     if not self._is_first_host:
       return
     words = [f'{name} {_short(x)}' for name, x in metrics.items()]
     if self._bar is not None:  # The bar itself shows steps/s and time left.
       losses = [w for w in words if w.split()[0].endswith('loss')]
       self._bar.set_postfix_str(', '.join([*losses[:3], *self._rates()]))
-      return
     rate = self._speed.get('steps_per_second', 0.0)
     pace = [f'{_short(rate)} steps/s', *self._rates()]
     if rate:

@@ -7,10 +7,8 @@ A workdir has
   tensorboard/        metrics and clips for TensorBoard
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import io
-import json
-import math
 from typing import Any
 
 from etils import epath
@@ -20,13 +18,12 @@ from PIL import Image
 
 from vgen_jax.core import atomic_files
 from vgen_jax.core import file_paths
-from vgen_jax.core import pixels
 from vgen_jax.data.files import video_writers
 from vgen_jax.runtime import loggers
+from vgen_jax.runtime.output import metrics_log
+from vgen_jax.runtime.output import pictures
 
-_METRICS = 'metrics.jsonl'
 _KINDS = ('mp4', 'gif', 'png')  # Files of the same clips.
-_SIDE = 1200  # Pixels of the longer side up to which images are enlarged.
 
 
 class Writer:
@@ -67,7 +64,9 @@ class Writer:
     if not self._writes:
       return
     self.workdir.mkdir(parents=True, exist_ok=True)
-    self._lines = _remove_after(self.workdir / _METRICS, first_step)
+    self._lines = metrics_log.remove_after(
+      self.workdir / metrics_log.FILE, first_step
+    )
     if tensorboard:
       folder = self.workdir / 'tensorboard'
       self._loggers.append(loggers.TensorBoard(folder, first_step))
@@ -90,22 +89,34 @@ class Writer:
     if not self._writes:
       return
     metrics = {name: float(value) for name, value in metrics.items()}
-    strict = {name: _strict(value) for name, value in metrics.items()}
-    self._append(json.dumps({'step': step, **strict}, allow_nan=False) + '\n')
+    self._append(metrics_log.to_line(step, metrics))
     for logger in self._loggers:
       logger.write_metrics(step, metrics)
 
-  def write_clips(self, step: int, video_bthwc: Any) -> None:
+  def write_config(self, step: int, config: str) -> None:
+    """Writes the text of a `config.json` to the loggers."""
+    if self._writes:
+      for logger in self._loggers:
+        logger.write_config(step, config)
+
+  def write_clips(
+    self, step: int, video_bthwc: Any, labels: Sequence[str] = ()
+  ) -> None:
     """Writes clips to `samples/`, as `save_clips` does.
 
     Args:
       step: Step of the clips and name of the files.
       video_bthwc: Clips as uint8 or as floats in [-1, 1]; 1 or 3 channels.
+      labels: Text above each clip; () for none.
     """
     if not self._writes:
       return
     files = save_clips(
-      self.workdir / 'samples', str(step), video_bthwc, self._frames_per_second
+      self.workdir / 'samples',
+      str(step),
+      video_bthwc,
+      self._frames_per_second,
+      labels,
     )
     for logger in self._loggers:
       logger.write_gif(step, files['gif'].read_bytes())
@@ -116,7 +127,7 @@ class Writer:
       self._loggers.pop().close()
 
   def _append(self, line: str) -> None:
-    file = self.workdir / _METRICS
+    file = self.workdir / metrics_log.FILE
     self._lines.append(line)
     if '://' in str(file):  # Buckets have no mode 'append'.
       file.write_text(''.join(self._lines))
@@ -129,36 +140,36 @@ class Writer:
 def save_clips(
   folder: epath.PathLike,
   name: str,
-  video_bthwc: Any,
+  clips: Any,
   frames_per_second: float,
+  labels: Sequence[str] = (),
 ) -> dict[str, epath.Path]:
   """Writes clips to `<folder>/<name>.mp4`, `.gif` and `.png`.
 
-  The videos show all clips side by side. The image shows all frames: one row
-  for each clip, one column for each frame.
+  The videos show all clips side by side. The image shows all frames of each
+  clip; see `runtime/output/pictures.py`.
 
   Args:
     folder: Local or gs:// directory; it is created if it does not exist.
     name: Name of the files without extension.
-    video_bthwc: Clips as uint8 or as floats in [-1, 1]; 1 or 3 channels.
+    clips: Clips `[b, t, h, w, c]` as uint8 or as floats in [-1, 1], with 1 or 3
+      channels; or a list of `pictures.Section`, which are shown below each
+      other.
     frames_per_second: Frame rate of the videos.
+    labels: Text above each clip; () for none. Sections have their own labels.
 
   Returns:
     {'mp4': path, 'gif': path, 'png': path}.
   """
   folder = file_paths.read(folder)
   folder.mkdir(parents=True, exist_ok=True)
-  video_bthwc = to_rgb(video_bthwc)
-  scale = _scale(video_bthwc.shape)
-  sheet_thwc = _tile(video_bthwc)
+  if not isinstance(clips, list):
+    clips = [pictures.Section(clips, labels=labels)]
+  video_thwc = pictures.side_by_side(clips)
   files = {kind: folder / f'{name}.{kind}' for kind in _KINDS}
-  video_writers.write_mp4(
-    files['mp4'], sheet_thwc, frames_per_second, scale=scale
-  )
-  video_writers.write_gif(
-    files['gif'], sheet_thwc, frames_per_second, scale=scale
-  )
-  image = _png(_enlarged(grid(video_bthwc)))
+  video_writers.write_mp4(files['mp4'], video_thwc, frames_per_second)
+  video_writers.write_gif(files['gif'], video_thwc, frames_per_second)
+  image = png(pictures.sheet(clips))
   atomic_files.write_bytes(files['png'], image)
   return files
 
@@ -169,96 +180,45 @@ def has_clips(workdir: str, step: int) -> bool:
   return all((folder / f'{step}.{kind}').exists() for kind in _KINDS)
 
 
-def read_metrics(workdir: str) -> list[dict[str, float]]:
-  """Returns the lines of `metrics.jsonl` of a run; [] if there is none yet."""
-  file = file_paths.read(workdir) / _METRICS
-  lines = file.read_text().splitlines() if file.exists() else []
-  parsed = [entry for line in lines if (entry := _parse(line))]
-  return [{k: float(x) for k, x in entry.items()} for entry in parsed]
-
-
-def grid(video_bthwc: Any) -> np.ndarray:
-  """Returns one uint8 image `[h, w, 3]`: a row of frames for each clip."""
-  return np.concatenate(
-    [np.concatenate(clip_thwc, axis=1) for clip_thwc in to_rgb(video_bthwc)]
-  )
-
-
-def to_rgb(video_bthwc: Any) -> np.ndarray:
-  """Returns clips as uint8 RGB `[b, t, h, w, 3]`; one channel becomes three.
+def save_single_clips(
+  folder: epath.PathLike, video_bthwc: Any, frames_per_second: float
+) -> list[epath.Path]:
+  """Writes each clip to a file of its own, `<folder>/000.mp4`, ...
 
   Args:
-    video_bthwc: Clips as uint8 or as floats in [-1, 1]; other values are
-      clipped.
+    folder: Local or gs:// directory; it is created if it does not exist.
+    video_bthwc: Clips as uint8 or as floats in [-1, 1]; 1 or 3 channels.
+    frames_per_second: Frame rate of the videos.
 
-  Raises:
-    FloatingPointError: If values are NaN or infinite.
-    ValueError: If the rank is not 5, or there are neither 1 nor 3 channels.
+  Returns:
+    The files. Small frames are enlarged; `save_array` keeps the values.
   """
-  video_bthwc = np.asarray(video_bthwc)
-  if video_bthwc.ndim != 5 or video_bthwc.shape[-1] not in (1, 3):
-    raise ValueError(
-      f'The clips to write have shape {video_bthwc.shape}; it must be'
-      ' [b, t, h, w, c] with 1 or 3 channels.'
-    )
-  if video_bthwc.dtype != np.uint8:
-    video_bthwc = pixels.to_uint8(video_bthwc.astype(np.float32))
-  return np.broadcast_to(video_bthwc, (*video_bthwc.shape[:-1], 3))
+  folder = file_paths.read(folder)
+  folder.mkdir(parents=True, exist_ok=True)
+  files = []
+  for i, video_thwc in enumerate(pictures.to_rgb(video_bthwc)):
+    files.append(folder / f'{i:03}.mp4')
+    video_thwc = pictures.enlarged(video_thwc)
+    video_writers.write_mp4(files[-1], video_thwc, frames_per_second)
+  return files
 
 
-def _tile(video_bthwc: np.ndarray) -> np.ndarray:
-  """Returns one video of all clips in a grid that is almost square."""
-  b = len(video_bthwc)
-  columns = math.ceil(math.sqrt(b))
-  rows = math.ceil(b / columns)
-  blank = np.zeros((rows * columns - b, *video_bthwc.shape[1:]), np.uint8)
-  full = np.concatenate([video_bthwc, blank])
-  return np.concatenate(
-    [np.concatenate(row, axis=2) for row in np.split(full, rows)], axis=1
-  )
+def save_array(file: epath.PathLike, video_bthwc: np.ndarray) -> None:
+  """Writes clips as a .npy file, whose folder is created if necessary."""
+  file = file_paths.read(file)
+  file.parent.mkdir(parents=True, exist_ok=True)
+  buffer = io.BytesIO()
+  np.save(buffer, video_bthwc, allow_pickle=False)
+  file.write_bytes(buffer.getvalue())
 
 
-def _scale(shape: tuple[int, ...]) -> int:
-  """Returns the factor by which small clips are enlarged."""
-  return max(1, 128 // max(shape[2:4]))
-
-
-def _strict(value: float) -> float | str:
-  """Returns a value for strict JSON: 'nan', 'inf' and '-inf' are strings."""
-  return value if math.isfinite(value) else str(value)
-
-
-def _parse(line: str) -> dict[str, Any] | None:
-  """Returns the entry of a line; None if it is incomplete after a kill."""
-  try:
-    entry = json.loads(line)
-  except json.JSONDecodeError:
-    return None
-  return entry if isinstance(entry, dict) and 'step' in entry else None
-
-
-def _remove_after(file: epath.Path, last_step: int) -> list[str]:
-  """Removes later steps and incomplete lines of a file; returns the rest."""
-  if not file.exists():
-    return []
-  lines = file.read_text().splitlines(keepends=True)
-  kept = []
-  for line in lines:
-    entry = _parse(line)
-    if entry and entry['step'] <= last_step and line.endswith('\n'):
-      kept.append(line)
-  if kept != lines:
-    atomic_files.write_text(file, ''.join(kept))
-  return kept
-
-
-def _enlarged(image_hwc: np.ndarray) -> np.ndarray:
-  """Returns an image enlarged by repetition of its pixels, if it is small."""
-  times = min(8, max(1, _SIDE // max(image_hwc.shape[:2])))
-  return image_hwc.repeat(times, axis=0).repeat(times, axis=1)
-
-
-def _png(image_hwc: np.ndarray) -> bytes:
+def png(image_hwc: np.ndarray) -> bytes:
+  """Returns the bytes of a PNG of a uint8 image."""
   buffer = io.BytesIO()
   Image.fromarray(image_hwc).save(buffer, 'png')
   return buffer.getvalue()
+
+
+def read_metrics(workdir: str) -> list[dict[str, float]]:
+  """Returns the entries of the log of a run, as `metrics_log.read` does."""
+  return metrics_log.read(workdir)

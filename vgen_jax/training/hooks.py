@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 from typing import Any
 
+from vgen_jax.config import loading
 from vgen_jax.core.types import Array
 from vgen_jax.runtime import progress as progress_lib
 from vgen_jax.runtime import writers
@@ -75,8 +76,10 @@ class Hook:
         hook should then be quick, and leave its work to the next start.
     """
 
-  def on_clips(self, step: int, video_bthwc: Array) -> None:
-    """Called with generated clips, float32 in [-1, 1]."""
+  def on_clips(
+    self, step: int, video_bthwc: Array, labels: Sequence[str] = ()
+  ) -> None:
+    """Called with generated clips, float32 in [-1, 1], and their labels."""
 
   def on_evaluate(self, step: int, numbers: Mapping[str, float]) -> None:
     """Called with the results of an evaluation, {'evaluation/...': number}."""
@@ -113,10 +116,12 @@ class Run:
     for hook in self.hooks:
       hook.on_log(step, metrics)
 
-  def clips(self, step: int, video_bthwc: Any) -> None:
-    """Passes generated clips to all hooks."""
+  def clips(
+    self, step: int, video_bthwc: Any, labels: Sequence[str] = ()
+  ) -> None:
+    """Passes generated clips, with a label each, to all hooks."""
     for hook in self.hooks:
-      hook.on_clips(step, video_bthwc)
+      hook.on_clips(step, video_bthwc, labels)
 
   def evaluate(self, step: int, numbers: Mapping[str, float]) -> None:
     """Passes the results of an evaluation to all hooks and the console."""
@@ -150,12 +155,16 @@ class WriteMetrics(Hook):
       tensorboard=settings.tensorboard,
       wandb=settings.wandb,
     )
+    config = loading.to_json(dataclasses.asdict(settings))
+    self._writer.write_config(run.first_step, config)
 
   def on_log(self, step: int, metrics: Mapping[str, float]) -> None:
     self.writer.write_metrics(step, metrics)
 
-  def on_clips(self, step: int, video_bthwc: Array) -> None:
-    self.writer.write_clips(step, video_bthwc)
+  def on_clips(
+    self, step: int, video_bthwc: Array, labels: Sequence[str] = ()
+  ) -> None:
+    self.writer.write_clips(step, video_bthwc, labels)
 
   def on_evaluate(self, step: int, numbers: Mapping[str, float]) -> None:
     self.writer.write_metrics(step, numbers)

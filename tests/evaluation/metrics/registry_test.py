@@ -1,5 +1,7 @@
 """Tests of metrics/registry.py: which metrics exist, and which fit a run."""
 
+import pathlib
+import re
 import sys
 
 import numpy as np
@@ -11,9 +13,14 @@ from vgen_jax.evaluation import metrics as metrics_package
 from vgen_jax.evaluation.metrics import base
 from vgen_jax.evaluation.metrics import registry
 from vgen_jax.pretrained import protocols
+from vgen_jax.synthetic.actions import metric as actions_metric
+from vgen_jax.synthetic.digits import metric as digits_metric
 from vgen_jax.synthetic.digits import source as digits
+from vgen_jax.synthetic.two_futures import metric as futures_metric
+from vgen_jax.synthetic.world import metric as world_metric
 from vgen_jax.synthetic.world import source as world
 
+ROOT = pathlib.Path(__file__).parents[3]
 ALL_SOURCES = (
   base.GENERATED,
   base.PREDICTED,
@@ -224,3 +231,57 @@ def test_all_leaves_out_only_what_does_not_apply(monkeypatch):
     registry.build([registry.ALL], inputs())
   metrics, _ = registry.build([registry.ALL], inputs(sources=(base.PREDICTED,)))
   assert {metric.name for metric in metrics} == {'prediction'}
+
+
+SYNTHETIC = {
+  'verifier': world_metric.VALUES,
+  'digits': digits_metric.VALUES,
+  'actions': actions_metric.VALUES,
+  'futures': futures_metric.VALUES,
+}
+OTHERS = {
+  'fvd': ('fvd-stylegan-v_16f', 'fvd-stylegan-v_16f_infinity'),
+  'fid': ('fid-torch-fidelity', 'fid-torch-fidelity_infinity'),
+  'kid': ('kid-torch-fidelity',),
+  'inception_score': ('inception_score',),
+  'flicker': ('steadiness', 'dynamic_degree'),
+  'diversity': ('nearest_neighbor_distance',),
+  'memorization': ('memorized_fraction',),
+  'prediction': (
+    'psnr_best_of_10', 'psnr_best_of_10_worst_decile', 'psnr_sample_mean',
+    'ssim-gaussian11-rgb_best_of_3', 'diversity_of_10',
+  ),
+  'lpips': ('lpips', 'lpips-alex_best_of_10', 'lpips-alex_sample_mean'),
+  'reconstruction': (
+    'reconstruction_psnr', 'reconstruction_ssim-uniform7-rgb',
+    'codebook_usage', 'codebook_perplexity',
+  ),
+  'rlpips': ('rlpips', 'reconstruction_lpips-alex'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('name', registry.classes())
+def test_every_value_is_defined_in_a_sentence_with_its_source(name: str):
+  values = (SYNTHETIC | OTHERS)[name]  # Add those of a new metric.
+  kind = registry.classes()[name]
+  for value in values:
+    text = kind.define(value)
+    assert not text[0].islower(), value
+    sentence, source = text.split('Source: ')
+    assert sentence.endswith(('. ', ', ')), value
+    for file in re.findall(r'\w+/[\w/]+\.py', source):
+      assert (ROOT / 'vgen_jax' / file).exists(), file
+    assert len(source) > 10, value
+  assert kind.define('nothing_like_this') == ''
+
+
+def test_computed_values_have_their_definitions():
+  metrics, missing = registry.build(['flicker', 'rflicker', 'fvd'], inputs())
+  assert missing['fvd-stylegan-v_16f'].definition.startswith('Frechet distance')
+  clips = {'video': np.zeros((4, 16, 16, 16, 3), np.uint8)}
+  provider = evaluator.ClipProvider(lambda first, num: clips, {}, 4, None)
+  found = evaluator.evaluate(
+    metrics, dict.fromkeys(ALL_SOURCES, provider), num_clips=4
+  )
+  for name in ('steadiness', 'rsteadiness'):
+    assert found.values[name].definition.startswith('One minus the mean')

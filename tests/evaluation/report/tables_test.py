@@ -109,3 +109,20 @@ def test_only_differences_are_shown():
   assert re.findall(r'scope="row">(.*?)<', html) == ['b', 'c']
   assert re.findall(r'<td>(.*?)<', html) == ['2', '3', '\N{EN DASH}', '[1]']
   assert settings_table.differences(['x', 'y'], [{'a': 1}, {'a': 1}]) is None
+
+
+def test_a_row_opens_to_the_definition_of_its_value(make_result):
+  run = make_result('a', 0.2)
+  text = 'Proportion of clips. Source: a/b.py.'
+  metrics = {
+    name: dataclasses.replace(x, definition=text)
+    for name, x in run.metrics.items()
+  }
+  defined = dataclasses.replace(run, metrics=metrics)
+  assert tables.metrics(['a'], [run]).count(text) == 0
+  html = tables.metrics(['a'], [defined])
+  assert html.count(text) == len(metrics)
+  assert re.search(rf'<summary[^>]*></summary><p class="note">{text}', html)
+  # Equal definitions of several runs are shown once.
+  both = tables.metrics(['a', 'b'], [defined, defined])
+  assert both.count(text) == len(metrics)

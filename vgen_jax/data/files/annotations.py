@@ -11,15 +11,14 @@ names of the columns.
 """
 
 from collections.abc import Iterator
-import csv
 import dataclasses
-import json
 import pathlib
 from typing import Any
 
 import numpy as np
 
 from vgen_jax.core import file_paths
+from vgen_jax.core import json_files
 
 _COLUMNS = {'file', 'caption', 'action'}
 
@@ -95,26 +94,21 @@ def action_width(annotations: dict[str, Annotation]) -> int:
 
 def _rows(file: pathlib.Path) -> Iterator[tuple[int, Any]]:
   """Yields the number and the content of each line."""
-  with file.open(newline='', encoding='utf-8-sig') as lines:
-    if file.suffix.lower() == '.csv':
-      table = csv.DictReader(lines, strict=True)
-      for row in table:
-        yield table.line_num, row
-      return
-    for number, line in enumerate(lines, 1):
-      if line.strip():
-        yield number, _parsed(line, f'{file}, line {number}')
+  is_csv = file.suffix.lower() == '.csv'
+  yield from (
+    json_files.csv_rows(file) if is_csv else json_files.json_lines(file)
+  )
 
 
 def _action(value: Any, line: str) -> np.ndarray | None:
   if value is None or value == '':
     return None
   if isinstance(value, str):
-    value = _parsed(value, line)
+    value = json_files.parse(value, f'{line}: its action', None)
   try:
     with np.errstate(over='ignore'):  # Infinity raises an error below.
       action_na = np.array(value, np.float32)
-  except (TypeError, ValueError):
+  except (TypeError, ValueError, OverflowError):
     action_na = np.zeros(())
   if action_na.ndim != 2 or not action_na.size:
     raise ValueError(
@@ -127,10 +121,3 @@ def _action(value: Any, line: str) -> np.ndarray | None:
       ' finite.'
     )
   return action_na
-
-
-def _parsed(text: str, line: str) -> Any:
-  try:
-    return json.loads(text)
-  except json.JSONDecodeError as error:
-    raise ValueError(f'{line}: it is not valid JSON: {error}.') from error

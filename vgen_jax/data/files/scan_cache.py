@@ -30,6 +30,7 @@ import numpy as np
 from vgen_jax.core import digests
 from vgen_jax.core import faults
 from vgen_jax.core import file_paths
+from vgen_jax.core import json_files
 from vgen_jax.data.files import codecs
 
 VARIABLE = 'VGEN_CACHE'
@@ -148,7 +149,7 @@ class ScanCache:
       return {}
     try:
       header, _, content = self.file.read_text().partition('\n')
-      code, digest = json.loads(header)
+      code, digest = json_files.parse(header, 'Its header', list)
       content = content.removesuffix('\n')
       if digest != digests.text(content):
         raise ValueError('its digest is wrong')

@@ -10,8 +10,6 @@
 They are not downloaded here, since most require consent or a form.
 """
 
-import csv
-import json
 import logging
 import pathlib
 from typing import Any
@@ -19,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from vgen_jax.core import file_paths
+from vgen_jax.core import json_files
 from vgen_jax.data.prepare import raw_videos
 from vgen_jax.data.prepare import tables
 from vgen_jax.data.prepare import unpacked
@@ -82,8 +81,7 @@ def kinetics(source: str) -> tables.Table:
   for table in sorted(root.rglob('*.csv')):
     words = table.stem.replace('-', '_').split('_')
     split = next((_SPLITS[w] for w in reversed(words) if w in _SPLITS), None)
-    with table.open(newline='') as file:
-      lines = list(csv.DictReader(file))
+    lines = [row for _, row in json_files.csv_rows(table)]
     if split is None or not lines or 'youtube_id' not in lines[0]:
       continue
     if split in splits:
@@ -202,11 +200,22 @@ def something_something(source: str) -> tables.Table:
   """
   root = file_paths.local(source)
   found = unpacked.videos(root)
-  numbers = json.loads(_table(root, 'labels').read_text())
+  labels = _table(root, 'labels')
+  numbers = json_files.read(labels)
+  for name, number in numbers.items():
+    if not str(number).isdecimal():
+      raise json_files.BadFileError(
+        f'{labels}: {name!r} has the number {number!r:.80}; it must be an'
+        ' integer.'
+      )
   names = sorted(numbers, key=lambda name: int(numbers[name]))
   splits = {}
   for split in ('train', 'validation'):
-    lines = json.loads(_table(root, split).read_text())
+    lines = json_files.read(_table(root, split), list)
+    for line in lines:
+      json_files.of_kind(line, dict, f'{_table(root, split)}: a video')
+      for key in ('id', 'template', 'label'):
+        json_files.entry(line, key, str, str(_table(root, split)))
     splits[split] = [
       tables.Row(
         line['id'],

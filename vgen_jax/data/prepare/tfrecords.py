@@ -14,6 +14,7 @@ from typing import Any
 
 from vgen_jax.core import faults
 from vgen_jax.core import file_paths
+from vgen_jax.core import json_files
 from vgen_jax.core.processes import locks
 
 _INFO = 'dataset_info.json'
@@ -125,11 +126,26 @@ def _info(source: pathlib.Path) -> dict[str, Any]:
       f'{source} has no {_INFO}; give the folder of one version of a dataset,'
       ' such as .../ucf101/ucf101_1/2.0.0.'
     )
-  info = json.loads((source / _INFO).read_text())
+  info = json_files.read(source / _INFO)
   if info.get('fileFormat', 'tfrecord') != 'tfrecord':
     raise ValueError(
-      f'{source} is in {info["fileFormat"]}; only tfrecord can be converted.'
+      f'{source / _INFO}: fileFormat is {info["fileFormat"]!r:.80}; only'
+      " 'tfrecord' can be converted."
     )
+  name = f'{source / _INFO}'
+  splits = json_files.of_kind(info.get('splits', []), list, f'{name}: splits')
+  for split in splits:
+    json_files.of_kind(split, dict, f'{name}: a split')
+    json_files.entry(split, 'name', str, name)
+    # Protobuf writes 64-bit integers as text.
+    lengths = split.get('shardLengths', [])
+    for length in json_files.of_kind(lengths, list, f'{name}: shardLengths'):
+      if not str(length).isdecimal():
+        raise json_files.BadFileError(
+          f'{name}: shardLengths has {length!r:.80}; it must have integers.'
+        )
+    template = split.get('filepathTemplate', '')
+    json_files.of_kind(template, str, f'{name}: filepathTemplate')
   return info
 
 

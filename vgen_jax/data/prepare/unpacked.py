@@ -2,6 +2,7 @@
 
 import pathlib
 
+from vgen_jax.core import json_files
 from vgen_jax.data.files import folders
 from vgen_jax.data.prepare import raw_videos
 
@@ -24,7 +25,8 @@ def lines(path: pathlib.Path) -> list[str]:
     raise FileNotFoundError(
       f'{path} does not exist; unpack the official splits there.'
     )
-  return [line for line in path.read_text().splitlines() if line.strip()]
+  text = json_files.decoded(path.read_bytes(), str(path))
+  return [line for line in text.splitlines() if line.strip()]
 
 
 def videos(root: pathlib.Path) -> dict[str, pathlib.Path]:

@@ -18,9 +18,6 @@ sub-folders or more, the names of these are labels.
 
 import collections
 from collections.abc import Mapping, Sequence
-import csv
-import io
-import json
 import os
 import pathlib
 from typing import Any
@@ -29,6 +26,7 @@ import numpy as np
 
 from vgen_jax.core import checks
 from vgen_jax.core import file_paths
+from vgen_jax.core import json_files
 from vgen_jax.data import splits as splits_lib
 from vgen_jax.data.files import video_folder
 from vgen_jax.data.prepare import raw_videos
@@ -110,38 +108,26 @@ def _lines(path: pathlib.Path) -> list[dict[str, Any]]:
     raise FileNotFoundError(
       f'{path} is not a file; give a table in CSV or JSONL.'
     )
-  text = path.read_text(encoding='utf-8-sig')
   if path.suffix == '.csv':
-    lines = list(csv.DictReader(io.StringIO(text, newline='')))
+    lines = [row for _, row in json_files.csv_rows(path)]
   elif path.suffix in ('.jsonl', '.ndjson'):
     lines = [
       _object(line, f'{path}, line {number}')
-      for number, line in enumerate(text.split('\n'), start=1)
-      if line.strip()
+      for number, line in json_files.json_lines(path)
     ]
   else:
     raise ValueError(
       f'{path} ends in {path.suffix!r}; it must end in .csv or .jsonl.'
     )
-  for number, line in enumerate(lines, start=1):
-    if None in line:
-      raise ValueError(
-        f'{path}: video {number} has more fields than there are columns;'
-        ' enclose text with a comma in quotes.'
-      )
   return [
     {k: v for k, v in line.items() if v not in (None, '')} for line in lines
   ]
 
 
-def _object(line: str, position: str) -> dict[str, Any]:
-  try:
-    found = json.loads(line)
-  except json.JSONDecodeError as error:
-    raise ValueError(f'{position}: it is not valid JSON ({error}).') from error
+def _object(found: Any, position: str) -> dict[str, Any]:
   if not isinstance(found, dict) or not isinstance(found.get('path', ''), str):
     raise ValueError(
-      f"{position}: it is {line:.80}; it must be an object whose 'path' is"
+      f"{position}: it is {found!r:.80}; it must be an object whose 'path' is"
       ' text.'
     )
   return found

@@ -25,6 +25,7 @@ import numpy as np
 from PIL import Image
 
 from vgen_jax.core import file_paths
+from vgen_jax.core import json_files
 from vgen_jax.data.tfds import trusted_features
 
 _FEATURE = 'tensorflow_datasets.core.features.feature'
@@ -75,7 +76,19 @@ def from_directory(folder: str) -> Any:
     ValueError: If its features would run code; see trusted_features.py.
   """
   trusted_features.check_folder(folder)
-  return load().builder_from_directory(file_paths.expanded(folder))
+  tfds = load()
+  info = file_paths.read(folder) / 'dataset_info.json'
+  if info.exists():
+    json_files.read(info)
+  try:
+    return tfds.builder_from_directory(file_paths.expanded(folder))
+  except Exception as error:  # TFDS and protobuf raise errors of many types.
+    if not info.exists():
+      raise
+    raise json_files.BadFileError(
+      f'{folder} is not a valid dataset: its features.json or dataset_info.json'
+      f' cannot be used ({type(error).__name__}: {error}).'
+    ) from error
 
 
 def patch_video_init() -> None:

@@ -6,12 +6,12 @@ feature classes of TFDS itself are allowed.
 """
 
 from collections.abc import Iterator
-import json
 from typing import Any
 
 from etils import epath
 
 from vgen_jax.core import file_paths
+from vgen_jax.core import json_files
 
 _FILE = 'features.json'
 _ALLOWED = 'tensorflow_datasets.core.features.'
@@ -33,11 +33,7 @@ def check_folder(folder: epath.PathLike) -> None:
   file = file_paths.read(folder) / _FILE
   if not file.exists():
     return
-  try:
-    content = json.loads(file.read_text())
-  except (ValueError, RecursionError) as error:
-    raise ValueError(f'{file} is not valid JSON: {error}.') from error
-  for name in _class_names(content):
+  for name in _class_names(json_files.read(file)):
     is_path = all(part.isidentifier() for part in name.split('.'))
     is_class = name.rpartition('.')[2][:1].isupper()
     if not (name.startswith(_ALLOWED) and is_path and is_class):

@@ -11,6 +11,7 @@ needs, and registry.py finds it by them.
 import abc
 from collections.abc import Mapping, Sequence
 import dataclasses
+import fnmatch
 import hashlib
 import inspect
 import types
@@ -118,6 +119,8 @@ class Metric(abc.ABC):
       reconstructed clips instead of generated ones.
     better: Direction of its values: 'higher', 'lower', or '' for neither.
     unit: Unit of its values, such as 'px'; '' for none.
+    definitions: {name of a value: what it is, in one sentence, and its source}.
+      A name may have wildcards, as in 'accuracy_*'; the first match counts.
 
   Attributes:
     extractor: Computes the features.
@@ -131,6 +134,7 @@ class Metric(abc.ABC):
   for_reconstructions: ClassVar[bool] = False
   better: ClassVar[str] = ''
   unit: ClassVar[str] = ''
+  definitions: ClassVar[Mapping[str, str]] = {}
 
   extractor: FeatureExtractor
 
@@ -170,6 +174,20 @@ class Metric(abc.ABC):
       features: {source: features of its clips}.
       rng: Generator for random subsets; the same in each evaluation.
     """
+
+  @classmethod
+  def define(cls, name: str) -> str:
+    """Returns what a value is, from `definitions`; '' if there is no match."""
+    found = (x for k, x in cls.definitions.items() if fnmatch.fnmatch(name, k))
+    return next(found, '')
+
+  def defined(self, findings: Findings) -> Findings:
+    """Returns findings whose values have their definitions."""
+    values = {
+      name: dataclasses.replace(value, definition=self.define(name))
+      for name, value in findings.values.items()
+    }
+    return dataclasses.replace(findings, values=values)
 
   def fields(self, **overrides: Any) -> dict[str, Any]:
     """Returns the fields of `results.Value` that all its values share."""

@@ -13,6 +13,25 @@ from vgen_jax.evaluation.scores import reconstruction
 from vgen_jax.pretrained import features as features_lib
 from vgen_jax.pretrained import protocols
 
+# {pattern of a name: (what a metric is, its source)}.
+DEFINITIONS = {
+  'psnr': (
+    'PSNR, 10 times the decimal logarithm of the squared range of values over'
+    ' the mean squared error,',
+    'evaluation/scores/reconstruction.py.',
+  ),
+  'ssim-*': (
+    'SSIM, the structural similarity of a frame and its truth,',
+    'Wang et al., "Image quality assessment: from error visibility to'
+    ' structural similarity", 2004.',
+  ),
+  'lpips*': (
+    'LPIPS, the distance of features of a network of a frame and its truth,',
+    'Zhang et al., "The Unreasonable Effectiveness of Deep Features as a'
+    ' Perceptual Metric", 2018, https://arxiv.org/abs/1801.03924.',
+  ),
+}
+
 
 class FrameMetric(NamedTuple):
   """One metric of frames.

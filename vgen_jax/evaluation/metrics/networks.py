@@ -76,6 +76,15 @@ class FVD(_Distance):
   """Frechet video distance."""
 
   name = 'fvd'
+  definitions: ClassVar[dict[str, str]] = {
+    'fvd*_infinity': 'FVD extrapolated to infinitely many clips. Source: Chong'
+    ' and Forsyth, "Effectively Unbiased FID and Inception Score and where to'
+    ' find them", 2020.',
+    'fvd*': 'Frechet distance between Gaussians that fit the features of an I3D'
+    ' network of generated and of real clips. Source: Unterthiner et al.,'
+    ' "Towards Accurate Generative Models of Video", 2018,'
+    ' https://arxiv.org/abs/1812.01717.',
+  }
   protocols = tuple(protocols.FVD)
   default_protocol = 'stylegan-v'
   _ddof: ClassVar[dict[str, int]] = {'stylegan-v': 0}  # Others divide by n - 1.
@@ -99,6 +108,15 @@ class FID(_Distance):
   """Frechet inception distance of frames."""
 
   name = 'fid'
+  definitions: ClassVar[dict[str, str]] = {
+    'fid*_infinity': 'FID extrapolated to infinitely many frames. Source: Chong'
+    ' and Forsyth, "Effectively Unbiased FID and Inception Score and where to'
+    ' find them", 2020.',
+    'fid*': 'Frechet distance between Gaussians that fit the features of an'
+    ' Inception network of generated and of real frames. Source: Heusel et al.,'
+    ' "GANs Trained by a Two Time-Scale Update Rule", 2017,'
+    ' https://arxiv.org/abs/1706.08500.',
+  }
   protocols = tuple(protocols.FID)
   default_protocol = 'torch-fidelity'
 
@@ -119,6 +137,11 @@ class KID(_Distance):
   """Kernel inception distance of frames."""
 
   name = 'kid'
+  definitions: ClassVar[dict[str, str]] = {
+    'kid*': 'Squared maximum mean discrepancy, with a cubic kernel, between'
+    ' Inception features of generated and of real frames. Source: Binkowski et'
+    ' al., "Demystifying MMD GANs", 2018, https://arxiv.org/abs/1801.01401.'
+  }
   default_protocol = 'torch-fidelity'
 
   @classmethod
@@ -141,6 +164,12 @@ class InceptionScore(base.Metric):
   """Inception Score of frames."""
 
   name = 'inception_score'
+  definitions: ClassVar[dict[str, str]] = {
+    'inception_score*': 'Exponential of the mean KL divergence of the classes'
+    ' of a frame, by an Inception network, from those of all frames. Source:'
+    ' Salimans et al., "Improved Techniques for Training GANs", 2016,'
+    ' https://arxiv.org/abs/1606.03498.'
+  }
   better = 'higher'
 
   def __init__(self, extractor: base.FeatureExtractor):

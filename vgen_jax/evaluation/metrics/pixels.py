@@ -1,6 +1,7 @@
 """Metrics of pixels, without a network: motion, diversity, memorization."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import jax
 import numpy as np
@@ -48,6 +49,12 @@ class Flicker(base.Metric):
   """Steadiness, with the dynamic degree, without which it is meaningless."""
 
   name = 'flicker'
+  definitions: ClassVar[dict[str, str]] = {
+    'steadiness': 'One minus the mean change of a pixel from frame to frame, as'
+    ' a fraction of the range of values. Source: evaluation/scores/flicker.py.',
+    'dynamic_degree': 'Proportion of pixels whose values differ by more than a'
+    ' tenth of the range within a clip. Source: evaluation/scores/flicker.py.',
+  }
   for_reconstructions = True
 
   def __init__(self):
@@ -72,6 +79,11 @@ class Diversity(base.Metric):
   """Distance of each generated clip to the most similar other one."""
 
   name = 'diversity'
+  definitions: ClassVar[dict[str, str]] = {
+    'nearest_neighbor_distance': 'Root mean square difference of the thumbnails'
+    ' of a generated clip and of the most similar other one. Source:'
+    ' evaluation/metrics/pixels.py.'
+  }
   unit = 'levels'
 
   def __init__(self):
@@ -99,6 +111,11 @@ class Memorization(base.Metric):
   """Proportion of clips that copy training clips, mirrored or not."""
 
   name = 'memorization'
+  definitions: ClassVar[dict[str, str]] = {
+    'memorized_fraction': 'Proportion of generated clips that are nearer to a'
+    ' training clip than all but 1 % of held-out clips are. Source:'
+    ' evaluation/scores/memorization.py.'
+  }
   sources = (base.GENERATED, base.TRAIN, base.REAL)
   better = 'lower'
 

@@ -1,7 +1,7 @@
 """Metrics of predicted frames against what really followed."""
 
 from collections.abc import Mapping
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -45,10 +45,26 @@ class PredictionFeatures(base.FeatureExtractor):
     return found
 
 
+_DEFINITIONS = {
+  'best_of_*_worst_decile': 'of the best of N predictions of a clip, averaged'
+  ' over the tenth of the clips that is worst.',
+  'best_of_*': 'of the best of N predictions of a clip, averaged over clips.',
+  'sample_mean': 'of predictions, averaged over all of them.',
+}
+
+
 class Prediction(base.Metric):
   """PSNR and SSIM of the best of N predictions; see scores/prediction.py."""
 
   name = 'prediction'
+  definitions: ClassVar[dict[str, str]] = {
+    f'{metric}_{value}': f'{what} {text} Source: {source}'
+    for metric, (what, source) in frame_metrics.DEFINITIONS.items()
+    for value, text in _DEFINITIONS.items()
+  } | {
+    'diversity_of_*': 'Mean squared difference of two predictions of the same'
+    ' clip, of pixels in [0, 1]. Source: evaluation/scores/reconstruction.py.'
+  }
   sources = (base.PREDICTED,)
 
   def __init__(self, metrics: frame_metrics.FrameMetrics, context: int):
@@ -134,6 +150,9 @@ class PerceptualPrediction(Prediction):
   """LPIPS of the best of N predictions."""
 
   name = 'lpips'
+  definitions: ClassVar[dict[str, str]] = Prediction.definitions | {
+    'lpips': ' Source: '.join(frame_metrics.DEFINITIONS['lpips*'])
+  }
 
   @staticmethod
   def _frame_metrics(inputs: base.MetricInputs) -> frame_metrics.FrameMetrics:

@@ -1,7 +1,7 @@
 """Metrics of reconstructed clips against their inputs, and of the codebook."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -37,6 +37,16 @@ class Reconstruction(base.Metric):
   """PSNR and SSIM of an autoencoder, and the use of its codebook."""
 
   name = 'reconstruction'
+  definitions: ClassVar[dict[str, str]] = {
+    f'reconstruction_{metric}': f'{what} of reconstructed frames. Source:'
+    f' {source}'
+    for metric, (what, source) in frame_metrics.DEFINITIONS.items()
+  } | {
+    'codebook_usage': 'Proportion of the codes of the codebook that occur.'
+    ' Source: evaluation/metrics/reconstructions.py.',
+    'codebook_perplexity': 'Exponential of the entropy of the codes that occur.'
+    ' Source: evaluation/metrics/reconstructions.py.',
+  }
   sources = (base.RECONSTRUCTED,)
 
   def __init__(self, metrics: frame_metrics.FrameMetrics, num_codes: int = 0):
@@ -80,6 +90,9 @@ class PerceptualReconstruction(Reconstruction):
   """LPIPS of an autoencoder."""
 
   name = 'rlpips'
+  definitions: ClassVar[dict[str, str]] = Reconstruction.definitions | {
+    'rlpips': ' Source: '.join(frame_metrics.DEFINITIONS['lpips*'])
+  }
 
   @classmethod
   def from_inputs(cls, inputs: base.MetricInputs, protocol: str = '') -> Self:

@@ -77,6 +77,9 @@ class OfReconstructions(base.Metric):
     self.extractor = inner.extractor
     self._inner = inner
 
+  def defined(self, findings: base.Findings) -> base.Findings:
+    return findings  # Values are defined by the inner metric.
+
   def counts(self, num_clips: int) -> dict[str, int]:
     counts = self._inner.counts(num_clips)
     return {_reconstructed(source): count for source, count in counts.items()}
@@ -91,6 +94,7 @@ class OfReconstructions(base.Metric):
       {original[source]: x for source, x in features.items()}, rng
     )
     title = lambda x: {f'{k}, reconstructed': part for k, part in x.items()}
+    found = self._inner.defined(found)
     values = {f'r{name}': value for name, value in found.values.items()}
     return base.Findings(values, title(found.curves), title(found.groups))
 
@@ -121,6 +125,7 @@ def build(
           status=about.pop('status'),
           note=str(error),
           protocol=about,
+          definition=variants[each].kind.define(variants[each].kind.name),
         )
       except checks.NotApplicableError:
         if name != ALL:

@@ -10,15 +10,16 @@ result.metrics['fvd-stylegan-v_16f'].value
 
 from collections.abc import Mapping, Sequence
 import dataclasses
-import json
 import math
 from typing import Any
 
 from etils import epath
 import numpy as np
 
+from vgen_jax.config import typed
 from vgen_jax.core import checks
 from vgen_jax.core import file_paths
+from vgen_jax.core import json_files
 
 STATUSES = ('ok', 'weights-missing', 'undefined')
 BETTER = ('higher', 'lower', '')
@@ -43,6 +44,8 @@ class Value:
     note: Remark for the reader; if weights are missing, what to do.
     protocol: Settings that must be equal for numbers to be comparable, as plain
       JSON values.
+    definition: What the number is, in one sentence, and its source; '' if that
+      is unknown.
 
   Raises:
     ValueError: If `better` or `status` is unknown, or `interval` is not two
@@ -58,6 +61,7 @@ class Value:
   status: str = 'ok'
   note: str = ''
   protocol: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  definition: str = ''
 
   def __post_init__(self):
     for name, known in (('better', BETTER), ('status', STATUSES)):
@@ -150,8 +154,8 @@ class Result:
   protocol: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   metrics: Mapping[str, Value] = dataclasses.field(default_factory=dict)
   curves: Mapping[str, Curve] = dataclasses.field(default_factory=dict)
-  groups: Mapping[str, Mapping[str, Mapping[str, Any]]] = dataclasses.field(
-    default_factory=dict
+  groups: Mapping[str, Mapping[str, Mapping[str, float | None]]] = (
+    dataclasses.field(default_factory=dict)
   )
   clips: str = ''
   name: str = ''
@@ -173,11 +177,7 @@ class Result:
     Raises:
       ValueError: If fields are unknown or missing.
     """
-    entry = dict(entry)
-    for name, kind in (('metrics', Value), ('curves', Curve)):
-      parts = entry.get(name, {}).items()
-      entry[name] = {key: _from_fields(kind, key, part) for key, part in parts}
-    return _from_fields(cls, 'The result', entry)
+    return _from_json(entry, 'The result')
 
 
 def steps(workdir: epath.PathLike) -> list[int]:
@@ -201,7 +201,7 @@ def read(workdir: epath.PathLike, step: int | None = None) -> Result:
   """
   path = file_paths.read(workdir)
   if path.suffix == '.json':
-    found = _from_file(path)
+    found = read_file(path)
     if step not in (None, found.step):
       raise ValueError(f'{path} is of step {found.step}, not of step {step}.')
     return found
@@ -218,7 +218,7 @@ def read(workdir: epath.PathLike, step: int | None = None) -> Result:
       f'Step {step} of {workdir} was not evaluated; steps {known} were.'
       f' Evaluate it with: vgen evaluate --workdir={workdir} --step={step}'
     )
-  return max(map(_from_file, files[step]), key=lambda result: result.date)
+  return max(map(read_file, files[step]), key=lambda result: result.date)
 
 
 def run_folder(path: epath.PathLike) -> epath.Path:
@@ -237,13 +237,11 @@ def _files(workdir: epath.PathLike) -> dict[int, list[epath.Path]]:
   return found
 
 
-def _from_file(file: epath.Path) -> Result:
-  if not file.exists():
+def read_file(file: epath.PathLike) -> Result:
+  """Returns the result in a file; raises BadFileError if it has no result."""
+  if not file_paths.read(file).exists():
     raise ValueError(f'No such evaluation: {file}')
-  try:
-    return Result.from_json(json.loads(file.read_text()))
-  except (ValueError, TypeError, AttributeError) as error:
-    raise ValueError(f'{file} is not a valid evaluation: {error}') from error
+  return _from_json(json_files.read(file), f'{file} is not a valid evaluation')
 
 
 def read_clips(
@@ -268,18 +266,22 @@ def read_clips(
     return dict(arrays)
 
 
-def _from_fields(kind: type, name: str, entry: Any) -> Any:
-  """Returns `kind(**entry)` after a check of the fields."""
-  fields = {field.name: field for field in dataclasses.fields(kind)}
-  for key in entry:
-    if key not in fields:
-      checks.known_key(name, key, fields)
-  no_default = dataclasses.MISSING
-  for key, field in fields.items():
-    is_free = (field.default, field.default_factory) != (no_default,) * 2
-    if key not in entry and not is_free:
-      raise ValueError(f'{name}: key {key!r} is missing.')
-  return kind(**entry)
+def _from_json(entry: Mapping[str, Any], name: str) -> Result:
+  """Returns the result of plain values; `name` is that of their file."""
+  entry = dict(json_files.of_kind(entry, dict, name))
+  for key, kind in (('metrics', Value), ('curves', Curve)):
+    parts = json_files.of_kind(entry.get(key, {}), dict, f'{name}: {key}')
+    entry[key] = {
+      label: typed.build(kind, part, f'{name}: {key}, {label}')
+      for label, part in parts.items()
+    }
+  result = typed.build(Result, entry, name)
+  for title, groups in result.groups.items():
+    for group, numbers in groups.items():
+      if set(numbers) != {'value', 'num'}:
+        about = f'{name}: group {group!r} of {title!r} has {numbers!r:.80}'
+        raise json_files.BadFileError(f"{about}; it needs 'value' and 'num'.")
+  return result
 
 
 def _plain(value: Any) -> Any:

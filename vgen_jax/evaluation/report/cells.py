@@ -39,6 +39,11 @@ def name(
       [v.note for v in values if v.status == 'ok'],
     )
   )
+  definitions = dict.fromkeys(v.definition for v in values if v.definition)
+  folded = [
+    *[element('p', text, class_='note') for text in definitions],
+    *folded,
+  ]
   protocol = next((v.protocol for v in values if v.protocol), None)
   fold = element(
     'details',

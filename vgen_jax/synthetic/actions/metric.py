@@ -1,6 +1,7 @@
 """How well objects follow their actions, as a metric."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from vgen_jax.synthetic.actions import source as actions_source
 from vgen_jax.synthetic.actions import verifier
 
 _Info = metric_lib.ValueInfo
+_FROM = 'Source: synthetic/actions/verifier.py.'
 VALUES = {
   'action_accuracy': _Info('higher'),
   'action_accuracy_moving': _Info('higher'),
@@ -38,6 +40,14 @@ class ActionsMetric(base.Metric):
   """How well objects follow their actions, averaged over clips."""
 
   name = 'actions'
+  definitions: ClassVar[dict[str, str]] = {
+    'action_accuracy': f'Proportion of steps that follow their action. {_FROM}',
+    'action_accuracy_moving': 'The same among steps that should move the'
+    f' object. {_FROM}',
+    'action_error': 'Distance between the motion of a step and that which its'
+    f' action requests. {_FROM}',
+    'action_object_presence': f'Proportion of frames with the object. {_FROM}',
+  }
   datasets = (actions_source.Actions,)
 
   def __init__(self, source: actions_source.Actions):

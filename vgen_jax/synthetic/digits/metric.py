@@ -1,6 +1,7 @@
 """Validity and class of moving digits, as a metric."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 
@@ -13,6 +14,7 @@ from vgen_jax.synthetic.digits import source as digits_source
 from vgen_jax.synthetic.digits import verifier
 
 _Info = metric_lib.ValueInfo
+_FROM = 'Source: synthetic/digits/verifier.py.'
 VALUES = {
   'digits_validity': _Info('higher', statistic='proportion'),
   'digits_class_accuracy': _Info('higher', statistic='proportion'),
@@ -38,6 +40,14 @@ class DigitsMetric(base.Metric):
   """Validity of moving digits, and class accuracy if clips have labels."""
 
   name = 'digits'
+  definitions: ClassVar[dict[str, str]] = {
+    'digits_validity': 'Proportion of clips that show one digit of constant'
+    f' appearance in the motion of the dataset. {_FROM}',
+    'digits_class_accuracy': 'Proportion of clips whose digit is that of the'
+    f' requested class. {_FROM}',
+    'digits_valid_and_correct': 'Proportion of clips that are valid and of the'
+    f' requested class. {_FROM}',
+  }
   datasets = (digits_source.MovingDigits,)
   for_reconstructions = True
 

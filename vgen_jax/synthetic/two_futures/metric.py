@@ -1,6 +1,7 @@
 """How well predictions cover all futures, as a metric."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from vgen_jax.synthetic.two_futures import source as futures_source
 from vgen_jax.synthetic.two_futures import verifier
 
 _Info = metric_lib.ValueInfo
+_FROM = 'Source: synthetic/two_futures/verifier.py.'
 VALUES = {
   **{
     f'futures_fraction_{name}': _Info('', statistic='number')
@@ -48,6 +50,25 @@ class FuturesMetric(base.Metric):
   """How well several predictions for each past cover all futures."""
 
   name = 'futures'
+  definitions: ClassVar[dict[str, str]] = {
+    'futures_fraction_ambiguous': 'Proportion of predictions that show none of'
+    f' the futures. {_FROM}',
+    'futures_fraction_*': f'Proportion of predictions that show it. {_FROM}',
+    'futures_total_variation': 'Half the sum of the differences between the'
+    f' proportions of futures and their probabilities. {_FROM}',
+    'futures_mode_coverage': 'Proportion of the futures of a past that its'
+    f' predictions show. {_FROM}',
+    'futures_mode_entropy': 'Entropy of the futures that the predictions of a'
+    f' past show, relative to that of a uniform distribution. {_FROM}',
+    'futures_*_expected': 'Value that predictions with the true probabilities'
+    f' have on average. {_FROM}',
+    'futures_leakage': 'Agreement of predictions with the true future beyond'
+    f' chance, as a fraction of the largest possible one. {_FROM}',
+    'futures_leakage_z_score': 'The agreement beyond chance in standard'
+    f' deviations. {_FROM}',
+    'futures_leakage_detected': 'Whether the agreement beyond chance is more'
+    f' than 4 standard deviations. {_FROM}',
+  }
   sources = (base.PREDICTED,)
   datasets = (futures_source.TwoFutures, futures_source.ThreeFutures)
 

@@ -12,6 +12,7 @@ from vgen_jax.evaluation.metrics import results
 from vgen_jax.synthetic import bounces
 from vgen_jax.synthetic import metric as metric_lib
 from vgen_jax.synthetic import saturation
+from vgen_jax.synthetic.world import definitions
 from vgen_jax.synthetic.world import features as features_lib
 from vgen_jax.synthetic.world import ideal_objects
 from vgen_jax.synthetic.world import motion
@@ -87,6 +88,7 @@ class VerifierMetric(base.Metric):
 
   name = 'verifier'
   datasets = (world_lib.World,)
+  definitions = definitions.VALUES
   for_reconstructions = True
 
   def __init__(self, source: world_lib.World, infinity: bool = False):

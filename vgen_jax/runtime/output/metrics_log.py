@@ -1,0 +1,106 @@
+"""The file `metrics.jsonl` of a run: a line of JSON for each log.
+
+A run may be killed while it writes, disks fill up, and people edit files. A
+line that cannot be read never stops a run or a report: it is left out.
+"""
+
+from collections.abc import Mapping
+import json
+import logging
+import math
+from typing import Any
+
+from etils import epath
+
+from vgen_jax.core import atomic_files
+from vgen_jax.core import file_paths
+from vgen_jax.core import json_files
+
+FILE = 'metrics.jsonl'
+
+_log = logging.getLogger(__name__)
+
+
+def to_line(step: int, metrics: Mapping[str, float]) -> str:
+  """Returns the line of a log; 'nan', 'inf' and '-inf' are strings in JSON."""
+  strict = {
+    name: value if math.isfinite(value) else str(value)
+    for name, value in metrics.items()
+  }
+  return json.dumps({'step': step, **strict}, allow_nan=False) + '\n'
+
+
+def read(workdir: str) -> list[dict[str, float]]:
+  """Returns the entries of a run's log; [] if there is none yet.
+
+  Lines that are not those of a log are left out, with a warning.
+
+  Returns:
+    [{'step': step, name: value}] in the order of the file.
+  """
+  file = file_paths.read(workdir) / FILE
+  if not file.exists():
+    return []
+  lines = [line for line in _lines(file) if line.strip()]
+  entries = [entry for line in lines if (entry := _parse(line))]
+  # The last line may be incomplete, because it is being written.
+  if len(entries) < len(lines) - 1:
+    _log.warning(
+      '%s: left out %d lines that are not those of a log.',
+      file,
+      len(lines) - len(entries),
+    )
+  return entries
+
+
+def remove_after(file: epath.Path, last_step: int) -> list[str]:
+  """Removes entries of later steps, and lines that cannot be read.
+
+  If more than the last line cannot be read, the old file is kept under the name
+  `metrics.jsonl.broken`.
+
+  Args:
+    file: File of the log; nothing happens if it does not exist.
+    last_step: Step whose entries are the last to be kept.
+
+  Returns:
+    The lines that are kept, each with its end.
+  """
+  if not file.exists():
+    return []
+  lines = _lines(file)
+  entries = [_parse(line) if line.endswith(b'\n') else None for line in lines]
+  kept = [
+    line.decode()
+    for line, entry in zip(lines, entries, strict=True)
+    if entry and entry['step'] <= last_step
+  ]
+  if entries[:-1].count(None):
+    broken = file.parent / f'{FILE}.broken'
+    atomic_files.write_bytes(broken, b''.join(lines))
+    _log.warning(
+      '%s: removed %d lines that are not those of a log; the old file is %s.',
+      file,
+      entries.count(None),
+      broken,
+    )
+  if len(kept) < len(lines):
+    atomic_files.write_text(file, ''.join(kept))
+  return kept
+
+
+def _lines(file: epath.Path) -> list[bytes]:
+  """Returns the lines of a file, each with its end."""
+  lines = [line + b'\n' for line in file.read_bytes().split(b'\n')]
+  lines[-1] = lines[-1].removesuffix(b'\n')
+  return lines if lines[-1] else lines[:-1]
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
+  """Returns the entry of a line; None if it is not that of a log."""
+  try:
+    entry = json_files.parse(line, FILE)
+    step = json_files.entry(entry, 'step', int, FILE)
+    return {**{k: float(x) for k, x in entry.items()}, 'step': step}
+  except (ValueError, TypeError, OverflowError):
+    return None
