@@ -66,6 +66,14 @@ def test_two_machines_share_a_sweep(tmp_path, capsys, compiles_once):
   after = [writers.read_metrics(str(tmp_path / f'00{i}')) for i in range(2)]
   assert before == after
 
+  marker = tmp_path / '001' / 'measured.json'
+  stored = json.loads(marker.read_text())
+  stored['identity']['experiment'] = 'older'
+  marker.write_text(json.dumps(stored))
+  assert run(tmp_path) == 0  # Measured again, and only this run.
+  after = [writers.read_metrics(str(tmp_path / f'00{i}')) for i in range(2)]
+  assert after == [before[0], [*before[1], before[1][-1]]]
+
 
 def test_a_run_that_is_interrupted_is_not_measured(
   tmp_path, capsys, monkeypatch

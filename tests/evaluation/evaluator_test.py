@@ -220,3 +220,32 @@ def test_another_evaluation_of_the_same_clips_adds_its_values(tmp_path):
   other['protocol']['n'] = 3
   output.write(folder, results.Result.from_json(other), {})
   assert set(results.read(tmp_path).metrics) == {'verifier'}
+
+
+def test_no_flipped_bit_of_stored_features_is_silent(providers, tmp_path):
+  """A damaged file is computed again; so is one of another shape."""
+  folder, rng = epath.Path(tmp_path), np.random.default_rng(0)
+  intact = evaluate(providers, folder).values
+  files = sorted(tmp_path.rglob('*.npz'))
+  for i in range(60):
+    file = files[i % len(files)]
+    content = bytearray(file.read_bytes())
+    content[rng.integers(len(content))] ^= 1 << int(rng.integers(8))
+    file.write_bytes(content)
+    assert evaluate(providers, folder).values == intact
+  np.savez(files[0], mean=np.zeros(4))  # Without a digest.
+  assert evaluate(providers, folder).values == intact
+
+
+def test_features_of_other_data_or_code_are_not_reused(
+  providers, tmp_path, monkeypatch
+):
+  folder = epath.Path(tmp_path)
+  evaluate(providers, folder)
+  spans = providers[base.REAL].read.spans
+  assert len(spans) == 3
+  evaluate(providers, folder)
+  assert len(spans) == 3
+  monkeypatch.setattr(evaluator.digests, 'code', lambda *folders: 'newer')
+  evaluate(providers, folder)
+  assert len(spans) == 6

@@ -39,6 +39,39 @@ def test_rates_are_those_since_the_last_log(clock):
     assert bar.speed()['steps_per_second'] == 1.0
 
 
+def test_the_speed_is_that_of_training_alone(clock, monkeypatch):
+  """Steps that the device has not finished count as training."""
+
+  def wait(state):
+    clock.now += 0 if state is None else 2
+
+  monkeypatch.setattr(progress.jax, 'block_until_ready', wait)
+  bar = progress.Progress(0, 50, 8, 1e12, 1, clock=clock, is_terminal=False)
+  clock.now += 3
+  bar.advance(10)
+  with bar.pause('evaluation', state={}):
+    clock.now += 100
+  for _ in range(2):
+    with bar.pause('checkpoint'):
+      clock.now += 4
+  assert bar.speed() == {
+    'steps_per_second': 2.0,
+    'clips_per_second': 16.0,
+    'flops_per_second': 2e12,
+    'mfu': 2.0,
+    'seconds/evaluation': 100.0,
+    'seconds/checkpoint': 8.0,
+  }
+  clock.now += 5
+  bar.advance(20)
+  assert bar.speed()['steps_per_second'] == 2.0
+  assert not [name for name in bar.speed() if name.startswith('seconds/')]
+  with bar.pause('sampling'):
+    clock.now += 7
+  text = 'training 10.0 s, evaluation 100.0 s, checkpoint 8.0 s, sampling 7.0 s'
+  assert bar.summary() == text
+
+
 def test_unknown_rates_are_left_out(clock, monkeypatch):
   bar = progress.Progress(0, 9, 8, clock=clock, is_terminal=False)
   assert set(bar.speed()) == {'steps_per_second', 'clips_per_second'}

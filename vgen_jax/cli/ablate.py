@@ -22,6 +22,7 @@ from vgen_jax.cli import cluster
 from vgen_jax.config import shipped
 from vgen_jax.core import atomic_files
 from vgen_jax.core import checks
+from vgen_jax.core import digests
 from vgen_jax.core import file_paths
 
 _log = logging.getLogger(__name__)
@@ -128,7 +129,11 @@ def _write_table(
 def _measure(
   measure: Callable[[Any], dict[str, float]] | None, workdir: str
 ) -> None:
-  """Adds the experiment's own metrics to those of a finished run, once."""
+  """Adds the experiment's own metrics to those of a finished run.
+
+  They are computed again if the checkpoint, the experiment or vgen_jax has
+  changed since.
+  """
   if measure is None:
     return
   import jax
@@ -138,7 +143,8 @@ def _measure(
   from vgen_jax.runtime import writers
 
   marker = file_paths.read(workdir) / 'measured.json'
-  if marker.exists():
+  identity = _identity(measure, workdir)
+  if marker.exists() and _read_identity(marker.read_text()) == identity:
     return
   loaded = runs.load(workdir)
   values = measure(loaded)
@@ -148,10 +154,33 @@ def _measure(
   ):
     # A process that was killed here may have written the line already.
     lines = [x for x in writers.read_metrics(workdir) if set(values) <= set(x)]
-    if loaded.step not in [line['step'] for line in lines]:
+    if marker.exists() or loaded.step not in [x['step'] for x in lines]:
       writer.write_metrics(loaded.step, values)
     if jax.process_index() == 0:
-      atomic_files.write_text(marker, json.dumps(values) + '\n')
+      content = {'identity': identity, 'values': values}
+      atomic_files.write_text(marker, json.dumps(content) + '\n')
+
+
+def _identity(measure: Callable[..., Any], workdir: str) -> dict[str, str]:
+  """Returns what the values of MEASURE depend on."""
+  from vgen_jax.runtime import checkpoints
+  from vgen_jax.runtime import damage
+
+  step = str(checkpoints.steps(workdir)[-1])
+  return {
+    'checkpoint': damage.identity(checkpoints.folder_of(workdir) / step),
+    'experiment': digests.file(measure.__code__.co_filename),
+    'code': digests.code(),
+  }
+
+
+def _read_identity(text: str) -> Any:
+  """Returns the identity in a file; None if it is damaged or has none."""
+  try:
+    content = json.loads(text)
+  except ValueError:
+    return None
+  return content.get('identity') if isinstance(content, dict) else None
 
 
 def _load(path: str) -> dict[str, Any]:

@@ -112,7 +112,7 @@ class Settings:
     optim: Spec of the optimizers (training/optimizers.py).
     seed: Seed of everything random in the run.
     accumulate: Number of micro-batches into which each batch is split; their
-      gradients are averaged.
+      gradients are averaged. Only batch norm and dropout depend on it.
     ema: {name: spec} of averages of the parameters (training/averages.py).
     sample_from: Name of the average to sample from, or 'params'; may be left
       out unless there are several averages.

@@ -3,7 +3,8 @@
 A chunk is a file `<extractor>_<source>_<hash>/<first>_<num>.npz`. The hash is
 that of everything the features depend on, so that features of another network
 or of other clips are never used in their place; `identity.json` in the same
-folder lists it.
+folder lists it. A file has a digest of its arrays, and is computed again if it
+is damaged.
 """
 
 from collections.abc import Mapping
@@ -11,12 +12,14 @@ import hashlib
 import io
 import json
 from typing import Any
-import zipfile
 
 from etils import epath
 import numpy as np
 
 from vgen_jax.core import atomic_files
+from vgen_jax.core import digests
+
+_DIGEST = 'digest_of_all'  # Name of an array in a file, beside the features.
 
 
 class Chunks:
@@ -76,7 +79,7 @@ class Chunks:
     if not identity.exists():
       self._write(identity, self._identity.encode())
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    np.savez(buffer, **arrays, **{_DIGEST: np.array(digests.tree(arrays))})
     self._write(self._file(first, num), buffer.getvalue())
 
   def joined(
@@ -104,10 +107,16 @@ class Chunks:
 
 
 def _read(file: epath.Path, num: int) -> dict[str, np.ndarray] | None:
-  """Returns the arrays of a file; None if it is missing or incomplete."""
-  try:
-    with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as opened:
-      arrays = dict(opened)
-  except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+  """Returns the arrays of a file; None if it is missing or damaged."""
+  if not file.exists():
     return None
-  return arrays if all(x.shape[:1] == (num,) for x in arrays.values()) else None
+  content = file.read_bytes()
+  try:
+    with np.load(io.BytesIO(content), allow_pickle=False) as opened:
+      arrays = dict(opened)
+  except Exception:  # Damage raises any type; the features are computed again.
+    return None
+  digest = str(arrays.pop(_DIGEST, ''))
+  is_whole = digest == digests.tree(arrays)
+  shapes = {x.shape[:1] for x in arrays.values()}
+  return arrays if is_whole and shapes == {(num,)} else None

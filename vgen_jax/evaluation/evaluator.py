@@ -24,9 +24,12 @@ from jax.experimental import multihost_utils
 import numpy as np
 import tqdm
 
+from vgen_jax.core import digests
 from vgen_jax.evaluation import chunks as chunks_lib
 from vgen_jax.evaluation.metrics import base
 
+# Folders of code on which features depend.
+_CODE = ('core', 'data', 'evaluation', 'pretrained', 'synthetic')
 # Sources whose clips the model makes.
 FROM_MODEL = (base.GENERATED, base.PREDICTED, base.RECONSTRUCTED)
 
@@ -149,6 +152,7 @@ def _parts(
     identity = {
       'clips': dict(provider.identity),
       'extractor': extractor.protocol,
+      'code': digests.code(*_CODE),
     }
     root = model_features if source in FROM_MODEL else data_features
     chunks = chunks_lib.Chunks(root, f'{name}_{source}', identity)

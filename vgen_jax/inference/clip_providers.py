@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 import functools
+import json
 
 import jax
 from jax.sharding import NamedSharding
@@ -9,17 +10,20 @@ from jax.sharding import PartitionSpec as P
 import numpy as np
 
 from vgen_jax.config import settings as settings_lib
+from vgen_jax.core import digests
 from vgen_jax.core import modalities
 from vgen_jax.core import pixels
 from vgen_jax.core import sources
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Condition
+from vgen_jax.data import identity
 from vgen_jax.evaluation import evaluator
 from vgen_jax.evaluation.metrics import base
 from vgen_jax.families.base import VideoModel
 from vgen_jax.inference import real_clips
 from vgen_jax.inference import sampling
 from vgen_jax.nn import batch_sharding
+from vgen_jax.runtime import leaf_digests
 from vgen_jax.runtime import sharding
 from vgen_jax.training import setup as setup_lib
 from vgen_jax.training.state import TrainState
@@ -83,12 +87,25 @@ class ClipProviders:
     return tuple(kind for kind, is_there in available.items() if is_there)
 
   def for_state(self, state: TrainState) -> dict[str, evaluator.ClipProvider]:
-    """Returns {kind: provider}, with clips of the model by this state."""
+    """Returns {kind: provider}, with clips of the model by this state.
+
+    The identities of the clips have the identity of the data as it is now, and
+    a digest of the parameters. All processes must call this together.
+    """
     settings, options = self._setup.settings, self._options
-    data = {'data': settings.data, 'clip_shape': settings.clip_shape}
-    real = data | {'split': self.real_split, 'num': len(self.real)}
+    data = {
+      'data': settings.data,
+      'clip_shape': settings.clip_shape,
+      'faults': settings.faults.policy,
+    }
+    real = data | {
+      'split': self.real_split,
+      'identity': identity.of(self.real.source).plain(),
+    }
     generated = real | {
       'step': int(state.step),
+      'parameters': self._digest(state),
+      'code': digests.code(),
       'model': settings.model,
       'sample_from': settings.sample_from,
       'seed': options.seed,
@@ -100,7 +117,10 @@ class ClipProviders:
       'context': self.context,
       'num_samples': options.num_samples,
     }
-    train = data | {'split': 'train', 'num': len(self._train)}
+    train = data | {
+      'split': 'train',
+      'identity': identity.of(self._train.source).plain(),
+    }
     by_state = lambda read: functools.partial(read, state)
     batch = self._batch_size
     num_contexts = -(-batch // options.num_samples)  # Several samples of each.
@@ -121,6 +141,11 @@ class ClipProviders:
     return {
       kind: evaluator.ClipProvider(*providers[kind]) for kind in self.kinds()
     }
+
+  def _digest(self, state: TrainState) -> str:
+    """Returns a digest of the variables that generate the clips."""
+    variables = state.variables(self._setup.settings.sample_from)
+    return digests.text(json.dumps(leaf_digests.of(variables), sort_keys=True))
 
   def conditioning(self) -> str:
     """Returns what generated clips are conditioned on, in words."""

@@ -74,13 +74,17 @@ class SampleClips(hooks.Hook):
     step = run.first_step
     is_behind = self.is_behind(step, last=step == run.final_step)
     if is_behind and not run.should_stop():
-      run.clips(step, self._clips(state))
+      self._write_clips(step, state)
 
   def on_step(
     self, step: int, state: TrainState, *, last: bool, stopping: bool
   ) -> None:
     is_due = self.is_due(step, last=last)
     if is_due and not stopping and not self._run.should_stop():
+      self._write_clips(step, state)
+
+  def _write_clips(self, step: int, state: TrainState) -> None:
+    with self._run.progress.pause('sampling', state):
       self._run.clips(step, *self._clips(state))
 
   def _clips(self, state: TrainState) -> tuple[np.ndarray, list[str]]:
@@ -190,7 +194,8 @@ class Evaluate(hooks.Hook):
 
   def _evaluate(self, step: int, state: TrainState) -> None:
     """Evaluates a state, unless a signal stops the evaluation."""
-    numbers = self._evaluations.log(state, self._run.should_stop)
+    with self._run.progress.pause('evaluation', state):
+      numbers = self._evaluations.log(state, self._run.should_stop)
     if numbers is not None:
       self._run.evaluate(step, numbers)
 

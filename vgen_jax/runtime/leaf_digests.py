@@ -18,7 +18,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from vgen_jax.core.types import Array
-from vgen_jax.runtime import sharding
 
 _CHUNK = 1 << 16  # Elements that NumPy mixes at a time, to stay in its cache.
 
@@ -32,7 +31,7 @@ def of(tree: Any) -> dict[str, str]:
     tree: Tree of JAX arrays of any dtype; keys of JAX count as their data.
   """
   leaves = {
-    sharding.path_name(path): _plain(leaf)
+    jax.tree_util.keystr(path, simple=True, separator='/'): _plain(leaf)
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
   }
   sums = {name: 0 for name in leaves}
@@ -41,9 +40,9 @@ def of(tree: Any) -> dict[str, str]:
   )
   if on_host:  # Compilation would take longer than the sums.
     sums = {name: on_cpu(np.asarray(leaf)) for name, leaf in leaves.items()}
-  elif leaves:
-    found = jax.device_get(_on_devices(list(leaves.values())))
-    sums = dict(zip(leaves, found.tolist(), strict=True))
+  else:
+    found = {name: on_devices(leaf) for name, leaf in leaves.items()}
+    sums = {name: int(x) for name, x in jax.device_get(found).items()}
   return {
     name: f'{leaf.dtype}{list(leaf.shape)} {sums[name]:08x}'
     for name, leaf in leaves.items()
@@ -64,13 +63,9 @@ def on_cpu(array: np.ndarray) -> int:
   return total % 2**32
 
 
-@jax.jit
-def _on_devices(arrays: list[Array]) -> Array:
-  """Returns the digests of arrays, uint32 `[n]`."""
-  return jnp.stack([_on_device(array) for array in arrays])
-
-
-def _on_device(array: Array) -> Array:
+@jax.jit  # Compiled once for each shape, since arrays of equal shape are many.
+def on_devices(array: Array) -> Array:
+  """Returns the digest of an array that may be split over devices, uint32."""
   if array.dtype == jnp.bool_:
     array = array.astype(jnp.uint8)
   bits = {1: jnp.uint8, 2: jnp.uint16}.get(array.dtype.itemsize, jnp.uint32)

@@ -1,6 +1,7 @@
 """Progress of a run: a bar on a terminal, lines in a log file."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+import contextlib
 import logging
 import sys
 import time
@@ -19,6 +20,9 @@ class Progress:
 
   It is a context manager. `show` writes a line of the log; on a terminal there
   is also a bar, which stays in the last line. Only process 0 shows anything.
+
+  Speeds are those of training alone: the time of other work, such as evaluation
+  and checkpoints, is measured by `pause`.
   """
 
   def __init__(
@@ -56,6 +60,9 @@ class Progress:
     self._is_first_host = jax.process_index() == 0
     self._since = first, clock()
     self._step = first
+    self._paused: dict[str, float] = {}  # Seconds since the last call of speed.
+    self._totals: dict[str, float] = {}
+    self._start = clock()
     self._speed: dict[str, float] = {}
     self._bar = None
     if is_terminal and self._is_first_host:
@@ -76,8 +83,28 @@ class Progress:
       self._bar.update(step - self._step)
     self._step = step
 
+  @contextlib.contextmanager
+  def pause(self, name: str, state: Any = None) -> Generator[None]:
+    """Measures work that is not training, and leaves it out of the speed.
+
+    Args:
+      name: What the work is, such as 'evaluation'.
+      state: Arrays of the device to wait for first, so that the steps that it
+        has not finished yet count as training; None waits for nothing.
+    """
+    jax.block_until_ready(state)
+    start = self._clock()
+    try:
+      yield
+    finally:
+      seconds = self._clock() - start
+      self._paused[name] = self._paused.get(name, 0.0) + seconds
+      self._totals[name] = self._totals.get(name, 0.0) + seconds
+      if self._bar is not None:
+        self._bar.unpause()
+
   def speed(self) -> dict[str, float]:
-    """Returns rates since the last call, over all work done in between.
+    """Returns rates of training since the last call, without pauses.
 
     Call it after the results of the device have arrived; before that, steps are
     only dispatched and seem to take no time.
@@ -85,11 +112,13 @@ class Progress:
     Returns:
       {name: rate} with `steps_per_second` and `clips_per_second`;
       `flops_per_second` if the operations are known, and `mfu`, the fraction of
-      the peak bfloat16 rate of the devices, if that is known.
+      the peak bfloat16 rate of the devices, if that is known. For each kind of
+      pause since the last call, `seconds/<name>` is its duration.
     """
     step, now = self._since
     self._since = self._step, self._clock()
-    seconds = max(self._since[1] - now, 1e-9)
+    seconds = self._since[1] - now - sum(self._paused.values())
+    seconds = max(seconds, 1e-9)
     rate = (self._step - step) / seconds
     speed = {
       'steps_per_second': rate,
@@ -100,7 +129,16 @@ class Progress:
       if self._peak:
         speed['mfu'] = speed['flops_per_second'] / self._peak
     self._speed = speed
-    return speed
+    pauses = {f'seconds/{name}': x for name, x in self._paused.items()}
+    self._paused.clear()
+    return speed | pauses
+
+  def summary(self) -> str:
+    """Returns how long training and other work have taken, in words."""
+    total = self._clock() - self._start
+    training = total - sum(self._totals.values())
+    parts = {'training': training} | self._totals
+    return ', '.join(f'{name} {x:,.1f} s' for name, x in parts.items())
 
   def show(self, step: int, metrics: Mapping[str, float]) -> None:
     """Shows the metrics of a step as a line of the log, and next to the bar."""

@@ -1,4 +1,11 @@
-"""The loss of one update and its gradients, computed in micro-batches."""
+"""The loss of one update and its gradients, computed in micro-batches.
+
+All micro-batches begin with the same statistics of the model, and the new
+statistics are the old ones plus the mean change. So a step changes statistics
+that do not depend on the clips, as of spectral norm, as without micro-batches.
+For statistics of the whole batch see nn/batch_statistics.py: if a loss has
+some, its forward pass runs twice.
+"""
 
 from typing import Any, NamedTuple
 
@@ -10,6 +17,7 @@ from vgen_jax.core.types import Batch
 from vgen_jax.core.types import Metrics
 from vgen_jax.families.base import Update
 from vgen_jax.families.base import VideoModel
+from vgen_jax.nn import batch_statistics
 from vgen_jax.training.state import TrainState
 
 
@@ -53,58 +61,89 @@ def of_update(
   noise_rng, dropout_rng = jax.random.split(rng)
   stats = {**others.stats, **_of_player(player, state.stats, others.stats)}
 
-  def loss_fn(own_params, stats, batch, dropout_rng):
-    (loss, terms), changed = model.apply(
-      {'params': {**others.params, player: own_params}, **stats},
+  def loss_fn(own_params, whole, batch, dropout_rng):
+    (loss, terms), changed = apply(
+      own_params, whole, batch, dropout_rng, mutable=list(stats)
+    )
+    new_stats = {**stats, **_of_player(player, dict(changed), stats)}
+    return loss, (terms, new_stats)
+
+  def apply(own_params, whole, batch, dropout_rng, mutable):
+    return model.apply(
+      {'params': {**others.params, player: own_params}, **stats, **whole},
       batch,
       player=player,
       train=True,
       method=update.loss,
       rngs={'noise': noise_rng, 'dropout': dropout_rng},
-      mutable=list(stats),
+      mutable=mutable,
     )
-    new_stats = {**stats, **_of_player(player, dict(changed), stats)}
-    return loss, (terms, new_stats)
 
   grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
   own_params = state.params[player]
   if accumulate == 1:
-    (loss, (terms, stats)), grads = grad_fn(
-      own_params, stats, batch, dropout_rng
+    (loss, (terms, new_stats)), grads = grad_fn(
+      own_params, {}, batch, dropout_rng
     )
-    stats = _of_player(player, stats, state.stats)
-    return Gradients(loss, terms, stats, grads)
+    new_stats = _of_player(player, new_stats, state.stats)
+    return Gradients(loss, terms, new_stats, grads)
+
+  def collected(i):
+    """Returns the batch statistics of a micro-batch; {} if there are none."""
+    mutable = [*stats, batch_statistics.COLLECTION]
+    rng = jax.random.fold_in(dropout_rng, i)
+    micro = _micro_batch(batch, i, accumulate)
+    _, changed = apply(own_params, {}, micro, rng, mutable)
+    return dict(changed).get(batch_statistics.COLLECTION, {})
+
+  whole = {}
+  if jax.tree.leaves(jax.eval_shape(collected, jnp.int32(0))):
+    parts = jax.lax.map(collected, jnp.arange(accumulate))
+    whole = {batch_statistics.COLLECTION: batch_statistics.combined(parts)}
 
   def add(carry, i):
-    total, stats = carry
-    micro = jax.tree.map(
-      lambda x: jax.lax.dynamic_index_in_dim(
-        x.reshape(len(x) // accumulate, accumulate, *x.shape[1:]),
-        i,
-        axis=1,
-        keepdims=False,
-      ),
-      batch,
+    micro = _micro_batch(batch, i, accumulate)
+    (loss, (terms, new_stats)), grads = grad_fn(
+      own_params, whole, micro, jax.random.fold_in(dropout_rng, i)
     )
-    (loss, (terms, stats)), grads = grad_fn(
-      own_params, stats, micro, jax.random.fold_in(dropout_rng, i)
-    )
-    part = jax.tree.map(lambda x: x / accumulate, (loss, terms, grads))
-    return (jax.tree.map(jnp.add, total, part), stats), None
+    changes = jax.tree.map(_difference, new_stats, stats)
+    part = jax.tree.map(lambda x: x / accumulate, (loss, terms, grads, changes))
+    return jax.tree.map(jnp.add, carry, part), None
 
   micro = jax.tree.map(lambda x: x[::accumulate], batch)
   (loss, (terms, _)), grads = jax.eval_shape(
-    grad_fn, own_params, stats, micro, dropout_rng
+    grad_fn, own_params, whole, micro, dropout_rng
   )
+  changes = jax.eval_shape(lambda: jax.tree.map(_difference, stats, stats))
   zeros = jax.tree.map(
     lambda x: jnp.zeros(x.shape, jnp.result_type(x.dtype, jnp.float32)),
-    (loss, terms, grads),
+    (loss, terms, grads, changes),
   )
-  ((loss, terms, grads), stats), _ = jax.lax.scan(
-    add, (zeros, stats), jnp.arange(accumulate)
+  (loss, terms, grads, changes), _ = jax.lax.scan(
+    add, zeros, jnp.arange(accumulate)
   )
-  stats = _of_player(player, stats, state.stats)
-  return Gradients(loss, terms, stats, grads)
+  new_stats = jax.tree.map(
+    lambda old, change: (old + change).astype(old.dtype), stats, changes
+  )
+  new_stats = _of_player(player, new_stats, state.stats)
+  return Gradients(loss, terms, new_stats, grads)
+
+
+def _micro_batch(batch: Batch, i: Array, accumulate: int) -> Batch:
+  """Returns clips i, i + accumulate, ...; this moves none between devices."""
+  return jax.tree.map(
+    lambda x: jax.lax.dynamic_index_in_dim(
+      x.reshape(len(x) // accumulate, accumulate, *x.shape[1:]),
+      i,
+      axis=1,
+      keepdims=False,
+    ),
+    batch,
+  )
+
+
+def _difference(new: Array, old: Array) -> Array:
+  return new.astype(jnp.float32) - old.astype(jnp.float32)
 
 
 def _of_player(player: str, new: dict[str, Any], old: dict[str, Any]) -> Any:

@@ -67,6 +67,9 @@ class Hook:
     A hook that takes long calls `Run.should_stop` regularly, and leaves its
     work to the next start if that returns True.
 
+    Work that takes long belongs into `with run.progress.pause(name, state)`, so
+    that its time does not count as training.
+
     Args:
       step: Number of steps made so far.
       state: State after the step. The next step donates its buffers, so a hook

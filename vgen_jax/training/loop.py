@@ -153,12 +153,14 @@ def train(
         progress.show(step, metrics)
         guard.check(settings.guard, state, step, skipped)
       if saves:  # Before the hooks, which may take longer than a signal allows.
-        checkpoints.save(step, state, metrics)
+        with progress.pause('checkpoint', state):
+          checkpoints.save(step, state, metrics)
       for hook in hooks:
         hook.on_step(step, state, last=last, stopping=stopping)
       if stopping or (is_due and preempted.should_stop()):
         _stop(preempted, hooks, step, final, True)
         break
+    _log.info('Time: %s.', progress.summary())
   return state
 
 

@@ -44,8 +44,8 @@ def make_train_step(
     optimizers: {player: optimizer}.
     averages: {name: spec} of averages of the parameters (training/averages.py).
     accumulate: Number of micro-batches into which the batch of an update is
-      split; their mean gradient is that of the whole batch. Batch norm uses
-      the statistics of each micro-batch.
+      split; their mean gradient is that of the whole batch, except that batch
+      norm uses the statistics of each micro-batch, and dropout other masks.
     spike: Largest gradient norm of an update, in multiples of the average norm;
       updates beyond it are skipped. 0 sets no limit.
   """

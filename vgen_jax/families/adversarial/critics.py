@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Condition
 from vgen_jax.core.types import Metrics
+from vgen_jax.nn import batch_statistics
 
 _PREFIX = 'critic_'
 
@@ -72,6 +73,11 @@ def unbound(
     train: Whether dropout is on and batch norm uses the batch's statistics.
   """
   network, variables = critic.unbind()
+  variables = {
+    kind: tree
+    for kind, tree in variables.items()
+    if kind != batch_statistics.COLLECTION
+  }
   mutable = [kind for kind in variables if kind != 'params']
   has_dropout = train and critic.has_rng('dropout')
   rngs = {'dropout': critic.make_rng('dropout')} if has_dropout else {}

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from vgen_jax.core.types import Array
+from vgen_jax.nn import batch_statistics
 
 _MAX_RATIO = 1e4  # Bound of the ratio of gradient norms.
 _LECAM_DECAY = 0.99  # Of the moving means, per step.
@@ -72,6 +73,7 @@ def lecam(
   Limited Data", 2021, https://arxiv.org/abs/2104.03310
   """
   now = jnp.stack([real_logit.mean(), fake_logit.mean()]).astype(jnp.float32)
+  now = batch_statistics.mean(critic, 'mean_logits', now)
   old = critic.get_variable('lecam', 'logits', jnp.zeros(2))
   means = _LECAM_DECAY * old + (1 - _LECAM_DECAY) * now
   if critic.is_initializing() or train:

@@ -20,6 +20,7 @@ from vgen_jax.families.autoencoding import adversary
 from vgen_jax.families.autoencoding import reconstruction as distances
 from vgen_jax.families.base import Update
 from vgen_jax.families.base import VideoModel
+from vgen_jax.nn import batch_statistics
 from vgen_jax.nn.bottlenecks import autoencoder as autoencoder_lib
 
 _RECONSTRUCT, _CRITIC = range(2)  # Purposes of a clip's key.
@@ -187,10 +188,12 @@ class Autoencoding(VideoModel):
     fixed_bthwc = jax.lax.stop_gradient(reconstructed_bthwc)
     if self.adaptive:  # Shared with the main backward pass by the compiler.
       by_kernel = adversary.kernel_gradient(self.autoencoder, latent_bthwd)
-      distance = lambda x: self._distance(video_bthwc, x)[0]
-      distance_grad = jax.grad(distance)(fixed_bthwc)
     if self.is_initializing():  # Critics have no parameters yet.
       return jnp.zeros(()), jnp.zeros(())
+    distance_grad = jnp.zeros(())
+    if self.adaptive:
+      distance = lambda x: self._distance(video_bthwc, x)[0]
+      distance_grad = by_kernel(jax.grad(distance)(fixed_bthwc))
     all_logits = [
       critics.unbound(critic, {}, key_b, train=train)
       for critic in self.critic.values()
@@ -200,20 +203,30 @@ class Autoencoding(VideoModel):
       logits = [logits_of(video_bthwc) for logits_of in all_logits]
       return sum(gan_losses.generator(self.loss_kind, x) for x in logits)
 
-    def weighted(video_bthwc: Array) -> tuple[Array, Array]:
-      weight = jnp.float32(self.critic_weight)
+    def with_gradient(video_bthwc: Array) -> tuple[Array, Array]:
+      gradient = jnp.zeros(())
       if self.adaptive:
-        adversarial_grad = jax.grad(adversarial)(fixed_bthwc)
-        weight *= adversary.ratio(
-          by_kernel(distance_grad), by_kernel(adversarial_grad)
-        )
-      return adversarial(video_bthwc), weight
+        gradient = by_kernel(jax.grad(adversarial)(fixed_bthwc))
+      return adversarial(video_bthwc), gradient
 
-    if isinstance(step, int):
-      return weighted(reconstructed_bthwc)
-    without = lambda _: (jnp.zeros(()), jnp.zeros(()))
     has_started = step >= self.critic_start
-    return jax.lax.cond(has_started, weighted, without, reconstructed_bthwc)
+    if isinstance(step, int):
+      loss, gradient = with_gradient(reconstructed_bthwc)
+    else:
+      without = lambda _: (jnp.zeros(()), jnp.zeros_like(distance_grad))
+      loss, gradient = jax.lax.cond(
+        has_started, with_gradient, without, reconstructed_bthwc
+      )
+    weight = jnp.where(has_started, jnp.float32(self.critic_weight), 0)
+    if self.adaptive:  # Norms of gradients of the whole batch.
+      whole = lambda name, x: jax.lax.stop_gradient(
+        batch_statistics.mean(self, name, x)
+      )
+      weight *= adversary.ratio(
+        whole('distance_gradient', distance_grad),
+        whole('adversarial_gradient', gradient),
+      )
+    return loss, weight
 
   def _critic_loss(
     self,

@@ -16,6 +16,7 @@ from vgen_jax.families.autoencoding import likelihoods
 from vgen_jax.families.autoencoding import reconstruction
 from vgen_jax.families.base import Update
 from vgen_jax.families.base import VideoModel
+from vgen_jax.nn import batch_statistics
 from vgen_jax.nn import distributions
 from vgen_jax.nn.bottlenecks import autoencoder as autoencoder_lib
 
@@ -54,7 +55,7 @@ class VAE(VideoModel):
       (summed over positions) or latent, on average over the batch. Below it
       there is no gradient: the "free bits" of Kingma et al., "Improving
       Variational Inference with Inverse Autoregressive Flow", 2016,
-      https://arxiv.org/abs/1606.04934. It is applied to each micro-batch.
+      https://arxiv.org/abs/1606.04934.
     free_per: What `free_nats` applies to, 'channel' or 'latent'.
     recon_reduction: 'sum' or 'mean' over pixels and channels of a clip.
     kl_reduction: 'sum' or 'mean' over the latents of a clip.
@@ -144,6 +145,8 @@ class VAE(VideoModel):
   def _divergence(self, posterior: distributions.Gaussian) -> Array:
     """Returns the divergence, each group's at least `free_nats`."""
     kl_thwd = posterior.divergence().mean(0)
+    if self.free_nats:  # Otherwise the loss is a mean over clips.
+      kl_thwd = batch_statistics.mean(self, 'divergence', kl_thwd)
     axes = (0, 1, 2) if self.free_per == 'channel' else ()
     return jnp.maximum(kl_thwd.sum(axes), self.free_nats).sum()
 

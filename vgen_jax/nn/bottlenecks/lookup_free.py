@@ -5,7 +5,7 @@ learned codebook there is no nearest-neighbor search and there are no unused
 vectors, so large codebooks cost nothing.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 import math
 
 import flax.linen as nn
@@ -17,6 +17,7 @@ import numpy as np
 from vgen_jax.core import checks
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Metrics
+from vgen_jax.nn import batch_statistics
 from vgen_jax.nn.bottlenecks import autoencoder
 from vgen_jax.nn.bottlenecks import quantize
 
@@ -153,9 +154,15 @@ class _Binary(quantize.Quantizer):
   ) -> autoencoder.BottleneckOutput:
     codes_bthw = self.nearest(smooth_bthwd)
     logit_bthwd = 4 * self._size * smooth_bthwd / self.temperature
-    code_entropy, codebook_entropy = entropies(
+    code_entropy, log_frequencies = entropy_parts(
       logit_bthwd.reshape(-1, self.num_bits), self.group_bits
     )
+    if train:
+      log_frequencies = [
+        batch_statistics.log_mean(self, f'log_frequencies_{i}', log_k)
+        for i, log_k in enumerate(log_frequencies)
+      ]
+    codebook_entropy = mixture_entropy(log_frequencies)
     loss += self.entropy_weight * (
       code_entropy - self.diversity * codebook_entropy
     )
@@ -226,8 +233,18 @@ def entropies(logit_nd: Array, group: int) -> tuple[Array, Array]:
     group: Number of bits in a group. Bits of different groups are treated as
       independent in the mixture, so the second result is an upper bound.
   """
+  code_entropy, log_frequencies = entropy_parts(logit_nd, group)
+  return code_entropy, mixture_entropy(log_frequencies)
+
+
+def entropy_parts(logit_nd: Array, group: int) -> tuple[Array, list[Array]]:
+  """Returns the mean entropy of rows of bits, and log frequencies of codes.
+
+  The frequencies `[k]` are means over the rows, for each group of bits;
+  arguments as in `entropies`.
+  """
   one_nd = nn.softplus(logit_nd) - logit_nd * nn.sigmoid(logit_nd)
-  mixture = jnp.zeros(())
+  log_frequencies = []
   for first in range(0, logit_nd.shape[1], group):
     part_nd = logit_nd[:, first : first + group]
     size = part_nd.shape[1]
@@ -237,8 +254,13 @@ def entropies(logit_nd: Array, group: int) -> tuple[Array, Array]:
     # In logarithms, because many probabilities are 0 in float32, where entr has
     # no gradient.
     log_k = jax.nn.logsumexp(log_nk, axis=0) - math.log(len(log_nk))
-    mixture -= (jnp.exp(log_k) * log_k).sum()
-  return one_nd.sum(-1).mean(), mixture
+    log_frequencies.append(log_k)
+  return one_nd.sum(-1).mean(), log_frequencies
+
+
+def mixture_entropy(log_frequencies: Sequence[Array]) -> Array:
+  """Returns the sum of the entropies of distributions, from log frequencies."""
+  return -sum((jnp.exp(log_k) * log_k).sum() for log_k in log_frequencies)
 
 
 def _row(numbers: Iterable[int]) -> np.ndarray:

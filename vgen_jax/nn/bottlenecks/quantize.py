@@ -14,10 +14,10 @@ estimator). Results are computed in float32.
 | lookup_free.LFQ | corners of a cube                 | commitment, entropies |
 | lookup_free.BSQ | corners of a cube within a sphere | entropies             |
 
+Codebooks change once in a step, with the whole batch (nn/batch_statistics.py).
 They log two metrics of a batch: `usage`, the fraction of codes that occur, and
 `perplexity`, the exponential of the entropy of code frequencies. The metrics
-`recent_usage` and `recent_perplexity` are those of about the last hundred
-batches.
+`recent_usage` and `recent_perplexity` are those of about the last 100 batches.
 """
 
 import math
@@ -27,9 +27,11 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+from vgen_jax.core import random
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Metrics
 from vgen_jax.nn import batch_sharding
+from vgen_jax.nn import batch_statistics
 from vgen_jax.nn.bottlenecks import autoencoder
 
 _DECAY = 0.99  # Decay of the counts of codes, per step.
@@ -83,6 +85,8 @@ class Quantizer(nn.Module):
   def _usage(self, codes_bthw: Array, train: bool) -> Metrics:
     """Returns metrics of the usage of codes; updates counts in training."""
     count_k = _count(codes_bthw, self.num_codes)
+    if train:
+      count_k = batch_statistics.total(self, 'counts', count_k)
     recent_k = _DECAY * self.recent_count.value + (1 - _DECAY) * count_k
     if train and not self.is_initializing():
       self.recent_count.value = recent_k
@@ -170,13 +174,18 @@ class EMAVQ(Quantizer):
     feature_nd = lax.stop_gradient(feature_bthwd).reshape(-1, self.width)
     codes_n = codes_bthw.reshape(-1)
     vectors_kd, kept_k = self.vectors.value, self.decay * self.count.value
-    count_k = kept_k + (1 - self.decay) * _count(codes_bthw, self.num_codes)
-    new_kd = jnp.zeros_like(vectors_kd).at[codes_n].add(feature_nd)
+    new_count_k = batch_statistics.total(
+      self, 'new_counts', _count(codes_bthw, self.num_codes)
+    )
+    count_k = kept_k + (1 - self.decay) * new_count_k
+    new_kd = batch_statistics.total(
+      self, 'new_sums', jnp.zeros_like(vectors_kd).at[codes_n].add(feature_nd)
+    )
     sum_kd = kept_k[:, None] * vectors_kd + (1 - self.decay) * new_kd
     is_used_k = count_k > 1e-12
     mean_kd = sum_kd / jnp.where(is_used_k, count_k, 1.0)[:, None]
     vectors_kd = jnp.where(is_used_k[:, None], mean_kd, vectors_kd)
-    least = self.restart_below * (len(codes_n) / self.num_codes)
+    least = self.restart_below * (new_count_k.sum() / self.num_codes)
     restarts_k = count_k < least
     if self.restart_below:
       if key_b is None:
@@ -184,13 +193,26 @@ class EMAVQ(Quantizer):
           'key_b is None, but EMAVQ samples the vectors of codes that restart;'
           ' give a key for each clip, or set restart_below to 0.'
         )
-      # One key for the whole batch, on any number of devices.
-      index_k = jax.random.randint(key_b[0], (self.num_codes,), 0, len(codes_n))
-      feature_kd = feature_nd[index_k]
+      score_k, value_kd = self._sampled(feature_bthwd, key_b)
+      feature_kd = batch_statistics.chosen(self, 'restarts', score_k, value_kd)
       vectors_kd = jnp.where(restarts_k[:, None], feature_kd, vectors_kd)
       count_k = jnp.where(restarts_k, least, count_k)
     self.vectors.value, self.count.value = vectors_kd, count_k
     return restarts_k.mean()
+
+  def _sampled(self, feature_bthwd: Array, key_b: Array) -> tuple[Array, Array]:
+    """Returns scores and random features of codes, `[k]` and `[k, d]`.
+
+    The feature with the best score of several micro-batches is random, too.
+    """
+    feature_bnd = feature_bthwd.reshape(len(key_b), -1, self.width)
+    shape, num = (self.num_codes,), feature_bnd.shape[1]
+    score_bk = random.uniform(random.fold_in(key_b, 0), shape)
+    clip_k = score_bk.argmax(0)
+    position_bk = random.uniform(random.fold_in(key_b, 1), shape) * num
+    position_k = position_bk[clip_k, jnp.arange(self.num_codes)]
+    position_k = position_k.astype(jnp.int32).clip(0, num - 1)
+    return score_bk.max(0), feature_bnd[clip_k, position_k]
 
 
 class VQ(Quantizer):
