@@ -18,7 +18,7 @@ _VERSION = re.search(
 
 _REQUIRED = [
   'absl-py>=2.3',
-  'av>=16',  # Contains FFmpeg.
+  'av>=17',  # Contains FFmpeg. Version 16 cannot resize in one thread.
   'chex>=0.1.92',
   'einops>=0.8',
   'etils[epath]>=1.13',

@@ -13,6 +13,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from tests import time_limit
 from tests.pretrained import seeded
 from vgen_jax.pretrained import identity
 from vgen_jax.pretrained import torch_files
@@ -228,3 +229,59 @@ def test_a_small_file_cannot_unpack_to_a_huge_one(tmp_path):
     file.writestr('a/data/0', bytes(4_000_000))
   with pytest.raises(ValueError, match='would unpack to 4,000,'):
     torch_files.read(path)
+
+
+# Each level holds the level below twice: 2**60 values in some 300 bytes.
+LEVELS = 60
+SHARED_LIST = b'(lq\x00' + b''.join(
+  b'0(h%ch%clq%c' % (i, i, i + 1) for i in range(LEVELS)
+)
+SHARED_TUPLE = b')q\x00' + b''.join(
+  b'0(h%ch%ctq%c' % (i, i, i + 1) for i in range(LEVELS)
+)
+DICT = b'ccollections\nOrderedDict\n'
+TENSOR = b'ctorch._utils\n_rebuild_tensor_v2\n'
+FLOATS = b'ctorch\nFloatStorage\n'
+STORAGE = b'(X\x07\x00\x00\x00storage'
+SHARED = {
+  'list': SHARED_LIST,
+  'value of a dict': b'}X\x01\x00\x00\x00w' + SHARED_LIST + b's',
+  'key of a dict': b'}' + SHARED_TUPLE + b'K\x01s',
+  'keys of a dict': b'}(' + SHARED_TUPLE + b'K\x01u',
+  'key of a new dict': b'(' + SHARED_TUPLE + b'K\x01d',
+  'element of a set': b'\x80\x04\x8f(' + SHARED_TUPLE + b'\x90',
+  'element of a frozen set': b'\x80\x04(' + SHARED_TUPLE + b'\x91',
+  'key of an ordered dict': DICT + b'(((' + SHARED_TUPLE + b'K\x01tttR',
+  'key of a script': b'c__torch__\nA\n(((' + SHARED_TUPLE + b'K\x01tttR',
+  'type of a storage': b'(' + SHARED_LIST + FLOATS + b'K\x00NK\x01tQ',
+  'key of a storage': STORAGE + FLOATS + SHARED_TUPLE + b'NK\x01tQ',
+  'size of a tensor': (
+    TENSOR
+    + (b'(' + STORAGE + FLOATS + b'X\x01\x00\x00\x000NK\x01NtQK\x00')
+    + (SHARED_TUPLE + SHARED_TUPLE + b'tR')
+  ),
+  'index of the memo': b'}r\xff\xff\xff\x7f',
+}  # fmt: skip
+
+
+@pytest.mark.parametrize('write', [archive, legacy])
+@pytest.mark.parametrize('name', SHARED)
+def test_shared_values_do_not_take_for_ever(tmp_path, write, name):
+  path = tmp_path / 'shared.pt'
+  if write is archive:
+    archive(path, SHARED[name] + b'.', **{'0': bytes(4)})
+  else:
+    legacy(path, SHARED[name] + b'.' + pickle.dumps([]))
+  with time_limit.seconds(20):
+    if name in ('key of a script', 'index of the memo'):
+      assert torch_files.read(path).arrays == {}
+    else:
+      with pytest.raises(ValueError, match=r'shared\.pt is not a file') as told:
+        torch_files.read(path)
+      assert len(str(told.value)) < 500
+
+
+def test_a_pipe_is_not_opened(tmp_path):
+  os.mkfifo(tmp_path / 'a.pt')
+  with time_limit.seconds(20), pytest.raises(FileNotFoundError, match=r'a\.pt'):
+    torch_files.read(tmp_path / 'a.pt')

@@ -93,7 +93,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     type=file_paths.argument,
     default=None,
     help='Table of annotations for video_folder, CSV or JSONL'
-    ' (default: none; all videos of the folder).',
+    ' (data/files/annotations.py; default: none; all videos of the folder).',
   )
   add(
     '--validation',

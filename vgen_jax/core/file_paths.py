@@ -50,6 +50,41 @@ def read(path: str | os.PathLike) -> 'epath.Path':
   return epath.Path(expanded(path))
 
 
+def named(folder: 'epath.Path', name: str, suffix: str) -> 'epath.Path':
+  """Returns a file in a folder whose name comes from a file that is no code.
+
+  Args:
+    folder: Folder of the file.
+    name: Name of the file, without folders.
+    suffix: Ending that the name must have.
+
+  Raises:
+    ValueError: If it has another ending, is not in the folder, or is a link to
+      a file outside of the folder.
+  """
+  file = folder / name
+  if file.parent != folder or not name.endswith(suffix):
+    raise ValueError(
+      f'{folder} names the file {name!r:.80}; it must be the name of a file'
+      f' {suffix} in this folder.'
+    )
+  if '://' not in str(file) and os.path.realpath(file) != os.path.join(
+    os.path.realpath(folder), name
+  ):
+    raise ValueError(
+      f'{file} is a link to another file; copy the file in its place.'
+    )
+  return file
+
+
+def is_file(path: 'epath.Path') -> bool:
+  """Returns whether a path is a file, not a pipe, whose end is never reached.
+
+  The method of `epath` is also true for pipes and devices.
+  """
+  return path.is_file() and ('://' in str(path) or os.path.isfile(path))
+
+
 def argument(text: str) -> str:
   """Returns the path of a flag, for `argparse`, as `expanded` does."""
   try:

@@ -1,6 +1,6 @@
 """Operations on a clip between a file and a batch, in time and in space."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from PIL import Image
@@ -133,6 +133,29 @@ def crop_and_resize(
     for image_hwc in video_thwc
   ]
   return np.stack(images).reshape(len(images), height, width, -1)
+
+
+def frame_resizer(
+  shape: Sequence[int], vertical: float = 0.5, horizontal: float = 0.5
+) -> Callable[[np.ndarray], np.ndarray]:
+  """Returns a function that crops and resizes a frame, uint8 `[h, w, c]`.
+
+  The result does not keep the memory of the frame in use.
+
+  Args:
+    shape: (h, w, c) of the result, with c 1 or 3.
+    vertical: Position of the crop, as in `crop_and_resize`.
+    horizontal: Position of the crop, as in `crop_and_resize`.
+  """
+  height, width, num_channels = shape
+
+  def resize(image_hwc: np.ndarray) -> np.ndarray:
+    video_thwc = crop_and_resize(
+      image_hwc[None], height, width, vertical, horizontal
+    )
+    return with_channels(video_thwc, num_channels)[0].copy()
+
+  return resize
 
 
 def with_channels(video_thwc: np.ndarray, num_channels: int) -> np.ndarray:

@@ -7,7 +7,7 @@ any of it is parsed.
 """
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 import dataclasses
 import os
 import pickle
@@ -29,12 +29,17 @@ _FAULTS = (
   *(AttributeError, EOFError, LookupError, MemoryError, OverflowError),
   *(RuntimeError, SyntaxError, TypeError, ValueError, struct.error),
   *(pickle.UnpicklingError, zipfile.BadZipFile, zlib.error),
+  *(EOFError, NotImplementedError, AssertionError),
 )
 # Largest compression ratio of a zip archive; PyTorch compresses only code.
 _MAX_COMPRESSION = 100
 # Index of the argument eps of `torch.batch_norm` and of the function of
 # `torch.nn.functional`.
 _EPS_ARGUMENT = 7
+# Largest number of values in a file. Lists that share their content may have
+# more values than there are atoms.
+_MAX_VALUES = 10**5
+_MAX_NAME = 2000  # Largest length of a dotted name, in characters.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +75,8 @@ def read(
       plain values, or a tensor reaches outside its storage.
   """
   # One handle for the hash and the arrays, so that both are of the same bytes.
+  if not os.path.isfile(path):  # A pipe would never end.
+    raise FileNotFoundError(f'{path} is not a file.')
   with open(path, 'rb') as file:
     found = identity.of(file)
     if identities is not None:
@@ -84,9 +91,10 @@ def read(
         eps = _batch_norm_eps(archive)
       else:
         content, eps = _read_legacy(file), None
-      return File(dict(_flat(content)), found.sha256, eps)
+      return File(_flat(content), found.sha256, eps)
     except _FAULTS as error:
-      raise ValueError(f'{path} is not a file of tensors: {error}') from error
+      reason = str(error) or type(error).__name__
+      raise ValueError(f'{path} is not a file of tensors: {reason}') from error
 
 
 def _read_zip(archive: zipfile.ZipFile, num_bytes: int) -> Any:
@@ -122,9 +130,11 @@ def _read_legacy(file: BinaryIO) -> Any:
   read twice, the first time to find the storages.
   """
   unpickle = lambda load=None: torch_pickle.Unpickler(file, load).load()
-  if unpickle() != _MAGIC or unpickle() != _LEGACY:
-    raise ValueError('it does not begin like a file of PyTorch.')
-  _check_order(unpickle()['little_endian'])
+  for number in (_MAGIC, _LEGACY):
+    value = unpickle()
+    if type(value) is not int or value != number:
+      raise ValueError('it does not begin like a file of PyTorch.')
+  _check_order(unpickle()['little_endian'] is True)
   start, kinds, storages = file.tell(), {}, {}
 
   def load(dtype, key, _, num_values, view):
@@ -136,7 +146,12 @@ def _read_legacy(file: BinaryIO) -> Any:
     return torch_pickle.Sealed(storages[key][first : first + count])
 
   unpickle(load)
-  for key in unpickle():
+  keys = unpickle()
+  if type(keys) is not list or any(type(key) not in (str, int) for key in keys):
+    raise ValueError('it has no list of storages.')
+  for key in keys:
+    if key not in kinds:
+      raise ValueError('it lists a storage that no tensor has.')
     (num_values,) = struct.unpack('<q', file.read(8))
     content = file.read(num_values * kinds[key].itemsize)
     storages[key] = np.frombuffer(content, kinds[key], num_values)
@@ -151,15 +166,26 @@ def _check_order(is_little: bool) -> None:
     )
 
 
-def _flat(content: Any, path: str = '') -> Iterator[tuple[str, np.ndarray]]:
-  """Yields (dotted name, array) from nested dicts and lists."""
-  if isinstance(content, np.ndarray):
-    yield path, content
-  elif isinstance(content, list | tuple):
-    content = dict(enumerate(content))
-  if isinstance(content, dict):
-    for key, value in content.items():
-      yield from _flat(value, f'{path}.{key}' if path else str(key))
+def _flat(content: Any) -> dict[str, np.ndarray]:
+  """Returns the arrays in nested dicts and lists, by dotted names."""
+  arrays, waiting, num_values = {}, [('', content)], 0
+  while waiting:
+    path, value = waiting.pop()
+    num_values += 1
+    if num_values > _MAX_VALUES:
+      raise ValueError(f'it has more than {_MAX_VALUES:,} values.')
+    if isinstance(value, np.ndarray):
+      arrays[path] = value
+    elif isinstance(value, list | tuple):
+      value = dict(enumerate(value))
+    if isinstance(value, dict):
+      if len(path) > _MAX_NAME:
+        raise ValueError(
+          f'a name of a value has more than {_MAX_NAME} characters.'
+        )
+      parts = [(f'{path}.{k}' if path else str(k), x) for k, x in value.items()]
+      waiting.extend(reversed(parts))
+  return arrays
 
 
 def _batch_norm_eps(archive: zipfile.ZipFile) -> frozenset[float] | None:

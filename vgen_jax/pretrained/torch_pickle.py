@@ -3,12 +3,18 @@
 A pickle may call any function by its name. The unpickler here only knows the
 few names that tensors are made of, and refuses all others. It also refuses
 tensors that reach outside their storage.
+
+A few bytes can build a list of two references to a list of two references, and
+so on: to compare, hash, print or list its content takes for ever. Values of a
+pickle are therefore only hashed or printed after their types were checked. The
+unpickler is the one in Python of the standard library. The one in C hashes
+keys without asking, and allocates memory for any index in a pickle.
 """
 
 import collections
 from collections.abc import Callable
 import pickle
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 import ml_dtypes
 import numpy as np
@@ -44,8 +50,10 @@ class Sealed:
     )
 
 
-class Unpickler(pickle.Unpickler):
+class Unpickler(pickle._Unpickler):
   """Unpickler that only knows the names that tensors are made of."""
+
+  dispatch: ClassVar[dict] = dict(pickle._Unpickler.dispatch)
 
   def __init__(self, file: BinaryIO, load: Callable[..., Any] | None = None):
     """Initializes the unpickler.
@@ -63,8 +71,6 @@ class Unpickler(pickle.Unpickler):
       return Sealed(np.dtype(_DTYPES[name]))
     if module.split('.')[0] == '__torch__':
       return _Script
-    if (module, name) == ('collections', 'OrderedDict'):
-      return collections.OrderedDict
     if (module, name) in _NAMES:
       return Sealed(_NAMES[module, name])
     raise pickle.UnpicklingError(
@@ -73,14 +79,76 @@ class Unpickler(pickle.Unpickler):
     )
 
   def persistent_load(self, pid: Any) -> Any:
-    if self._load is None or pid[0] != 'storage':
-      raise pickle.UnpicklingError(f'{pid!r} is not a storage of numbers.')
+    is_storage = (
+      self._load is not None
+      and type(pid) is tuple
+      and len(pid) >= 5
+      and type(pid[0]) is str
+      and pid[0] == 'storage'
+      and type(pid[1]) is Sealed
+      and isinstance(pid[1].value, np.dtype)
+      and type(pid[2]) in (str, int)
+      and type(pid[4]) is int
+    )
+    if not is_storage or self._load is None:
+      raise pickle.UnpicklingError('it has a storage that is none of numbers.')
     _, dtype, *rest = pid
     return self._load(dtype.value, *rest)
+
+  def _check_keys(self) -> None:
+    """Raises an error unless the keys on the stack are plain."""
+    for key in self.stack[::2]:
+      check_key(key)
+
+  def load_setitem(self) -> None:
+    check_key(self.stack[-2])
+    super().load_setitem()
+
+  def load_setitems(self) -> None:
+    self._check_keys()
+    super().load_setitems()
+
+  def load_dict(self) -> None:
+    self._check_keys()
+    super().load_dict()
+
+  def load_set(self) -> None:
+    raise pickle.UnpicklingError('it has a set; save a state dict.')
+
+  dispatch[pickle.SETITEM[0]] = load_setitem
+  dispatch[pickle.SETITEMS[0]] = load_setitems
+  dispatch[pickle.DICT[0]] = load_dict
+  dispatch[pickle.ADDITEMS[0]] = load_set
+  dispatch[pickle.FROZENSET[0]] = load_set
+
+
+def check_key(key: Any) -> None:
+  """Raises UnpicklingError unless a key can be hashed at once."""
+  if type(key) not in (str, int, float, bool, bytes, type(None)):
+    raise pickle.UnpicklingError(
+      f'it has a key of type {type(key).__name__}; save a state dict, whose'
+      ' keys are texts.'
+    )
+
+
+def _dict(items: Any = ()) -> collections.OrderedDict:
+  if type(items) not in (list, tuple, dict, collections.OrderedDict):
+    raise pickle.UnpicklingError('it has a dict of other values than pairs.')
+  pairs = items.items() if isinstance(items, dict) else items
+  found = collections.OrderedDict()
+  for pair in pairs:
+    if type(pair) not in (list, tuple) or len(pair) != 2:
+      raise pickle.UnpicklingError('it has a dict of other values than pairs.')
+    check_key(pair[0])
+    found[pair[0]] = pair[1]
+  return found
 
 
 class _Script(dict):
   """Attributes of a module of TorchScript, without its code."""
+
+  def __init__(self, *_: Any):
+    super().__init__()
 
   def __setstate__(self, state: Any):
     self.update(state if isinstance(state, dict) else {})
@@ -94,7 +162,13 @@ def _tensor(
   Storages are sealed, so that a tensor cannot be passed as a storage: its
   strides may claim more elements than there is memory.
   """
+  if type(storage) is not Sealed or not isinstance(storage.value, np.ndarray):
+    raise ValueError('a tensor has no storage.')
   storage = storage.value
+  if type(size) is not tuple or type(stride) is not tuple or len(size) > 64:
+    raise ValueError('the size of a tensor is not a tuple of integers.')
+  if any(type(number) is not int for number in (offset, *size, *stride)):
+    raise ValueError('the size of a tensor is not a tuple of integers.')
   last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
   is_inside = min((offset, *size, *stride)) >= 0 and last < len(storage)
   if 0 not in size and not is_inside:
@@ -111,6 +185,7 @@ def _tensor(
 
 _first = lambda value, *_: value
 _NAMES = {
+  ('collections', 'OrderedDict'): _dict,
   ('torch._utils', '_rebuild_parameter'): _first,
   ('torch._utils', '_rebuild_tensor'): _tensor,
   ('torch._utils', '_rebuild_tensor_v2'): _tensor,

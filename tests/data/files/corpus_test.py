@@ -1,17 +1,16 @@
 """Tests of unusual and broken files: each is read exactly, or an error."""
 
 from collections.abc import Callable
-import contextlib
 import fractions
 import os
 import pathlib
-import signal
 
 import av
 import numpy as np
 from PIL import Image
 import pytest
 
+from tests import time_limit
 from vgen_jax.data.files import codecs
 from vgen_jax.data.files import containers
 
@@ -190,22 +189,6 @@ EITHER = {
 MAX_PIXELS = 10**6
 
 
-@contextlib.contextmanager
-def within(seconds: int):
-  """Raises TimeoutError if the block takes longer."""
-
-  def stop(*unused):
-    raise TimeoutError(f'It took more than {seconds} s.')
-
-  before = signal.signal(signal.SIGALRM, stop)
-  signal.alarm(seconds)
-  try:
-    yield
-  finally:
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
-
-
 def read(path: pathlib.Path) -> np.ndarray:
   index = codecs.scan(str(path), MAX_PIXELS)
   return codecs.read(index, range(len(index)))
@@ -237,7 +220,7 @@ def test_there_are_many_files():
 def test_unusual_files_are_read_exactly(tmp_path, name):
   path = tmp_path / name
   WHOLE[name](path)
-  with within(20):
+  with time_limit.seconds(20):
     np.testing.assert_array_equal(read(path), decode_all(path))
 
 
@@ -245,7 +228,7 @@ def test_unusual_files_are_read_exactly(tmp_path, name):
 def test_broken_files_are_named_with_a_reason(tmp_path, name):
   path = tmp_path / name
   BROKEN[name](path)
-  with within(20), pytest.raises(codecs.ClipError) as caught:
+  with time_limit.seconds(20), pytest.raises(codecs.ClipError) as caught:
     read(path)
   assert caught.value.path == str(path)
   assert len(caught.value.reason) > 8
@@ -256,7 +239,7 @@ def test_broken_files_are_named_with_a_reason(tmp_path, name):
 def test_damaged_files_are_read_exactly_or_named(tmp_path, name):
   path = tmp_path / name
   EITHER[name](path)
-  with within(20):
+  with time_limit.seconds(20):
     got = outcome(path)
     if isinstance(got, codecs.ClipError):
       assert got.path == str(path)

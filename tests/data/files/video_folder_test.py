@@ -249,9 +249,9 @@ def test_errors_name_the_key(pair, kwargs, message):
 
 
 def test_gif_and_other_containers_are_found(tmp_path):
-  assert {'.gif', '.avi', '.mkv', '.mov', '.mp4', '.webm'} == set(
-    video_folder.EXTENSIONS
-  )
+  assert set(video_folder.EXTENSIONS) == {
+    *('.gif', '.avi', '.m4v', '.mkv', '.mov', '.mp4', '.mpeg', '.mpg', '.webm'),
+  }
   for suffix in ('.gif', '.GIF'):
     still = np.arange(6 * 8 * 8, dtype=np.uint32).reshape(6, 8, 8, 1) % 251
     video_writers.write_gif(

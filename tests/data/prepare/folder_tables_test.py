@@ -27,12 +27,12 @@ def folder(tmp_path_factory):
   ('text', 'message'),
   [
     ('path,lable\nleft/a.mp4,x\n', "unknown key 'lable'. Did you mean 'label'"),
-    ('path,label\nleft/a.mp4,x\nleft/b.mp4,\n', "video 2 has no .'label'."),
-    ('path\nleft/z.mp4\n', 'z.mp4 is in the table, but does not exist'),
-    ('path,split\nleft/a.mp4,dev\n', "unknown splits .'dev'."),
+    ('path,label\nleft/a.mp4,x\nleft/b.mp4,\n', 'line 3: it has no label'),
+    ('path\nleft/z.mp4\n', "'left/z.mp4' is in the table, but does not exist"),
+    ('path,split\nleft/a.mp4,dev\n', "line 2: split is 'dev'"),
     ('path\n', 'contains no video'),
-    ('path\nleft/a.mp4\nleft/a.mp4\n', "contains 'left/a.mp4' 2 times"),
-    ('path,caption\nleft/a.mp4,red, blue\n', 'more fields than there are col'),
+    ('path\nleft/a.mp4\nleft/a.mp4\n', "'left/a.mp4' has a line already"),
+    ('path,caption\nleft/a.mp4,red, blue\n', 'it has 3 fields, more or fewer'),
   ],
 )
 def test_errors_about_a_table(folder, tmp_path, text, message):
@@ -44,8 +44,8 @@ def test_errors_about_a_table(folder, tmp_path, text, message):
 @pytest.mark.parametrize(
   ('line', 'message'),
   [
-    ('["left/a.mp4"]', 'line 3: it is .* must be an object'),
-    ('{"path": 7}', "line 3: .* 'path' is text"),
+    ('["left/a.mp4"]', 'line 3: it is a list; it must be an object'),
+    ('{"path": 7}', 'line 3: its path is 7; it must be text'),
     ('{"path": "left', 'line 3: it is not valid JSON'),
   ],
 )
@@ -57,7 +57,7 @@ def test_errors_about_a_line(folder, tmp_path, line, message):
 
 
 def test_one_video_is_in_one_split(folder, tmp_path):
-  """For any form of its path, and for all links to it."""
+  """For all links to it."""
   source = tmp_path / 'videos'
   shutil.copytree(folder, source)
   for i in range(9):
@@ -65,9 +65,7 @@ def test_one_video_is_in_one_split(folder, tmp_path):
   (source / 'link.mp4').symlink_to(source / 'x@3.mp4')
   for i in range(9):
     (source / f'hard_{i}.mp4').hardlink_to(source / f'x@{i}.mp4')
-  forms = ['{}', './{}', '../videos/{}']
-  names = [f'x@{i}.mp4' for i in range(9)]
-  paths = [form.format(name) for name in names for form in forms]
+  paths = [f'./x@{i}.mp4' for i in range(9)]
   paths += ['link.mp4', *(f'hard_{i}.mp4' for i in range(9))]
   text = '\n'.join(['path', *paths])
   (tmp_path / 'table.csv').write_text(text)

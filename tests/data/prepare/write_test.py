@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -108,24 +109,86 @@ def test_broken_videos_are_an_error_or_skipped(folder, tmp_path):
     write.write(table, str(tmp_path / 'two'), options, skips_broken=True)
 
 
-def test_a_video_is_decoded_a_few_frames_at_a_time(folder, monkeypatch):
+def test_memory_holds_one_frame_of_a_file_at_its_full_size(folder, monkeypatch):
   video = raw_videos.File(str(folder / 'left/a.mp4'))
-  options = raw_videos.Options('raw', size=16, max_frames=12)
-  whole = list(video.pieces(options))
-  held = []
-  read = codecs.read
-  monkeypatch.setattr(raw_videos, '_MIN_FRAMES', 3)
-  monkeypatch.setattr(raw_videos, '_MAX_PIXELS', 4 * 32 * 48)
-  monkeypatch.setattr(
-    raw_videos.codecs, 'read', lambda i, n: held.append(len(n)) or read(i, n)
+  full, rgb = [], codecs.containers.rgb
+
+  def counted(*args):
+    image_hwc = rgb(*args)
+    full[:] = [alive for alive in full if alive() is not None]
+    full.append(weakref.ref(image_hwc))
+    return image_hwc
+
+  monkeypatch.setattr(codecs.containers, 'rgb', counted)
+  for piece in video.pieces(raw_videos.Options('mp4', size=16, max_frames=12)):
+    for image_hwc in piece['video']:
+      assert image_hwc.shape == (16, 24, 3)
+      assert len(full) <= 2  # This frame and, while it is read, the one before.
+
+
+def test_raw_pieces_are_short_if_frames_are_large(folder, monkeypatch):
+  video = raw_videos.File(str(folder / 'left/a.mp4'))
+  monkeypatch.setattr(raw_videos, '_MAX_RAW_PIXELS', 4 * 32 * 48)
+  lengths = lambda options: [len(x['numbers']) for x in video.pieces(options)]
+  assert lengths(raw_videos.Options('raw', max_frames=12)) == [4] * 5
+  assert lengths(raw_videos.Options('raw', size=16)) == [10, 10]
+  assert lengths(raw_videos.Options('mp4', max_frames=12)) == [10, 10]
+
+
+def test_pieces_of_long_videos_are_taken_one_at_a_time(folder, monkeypatch):
+  """Threads wait until their examples are taken, also if many are ready."""
+  table = video_folder.table(str(folder), validation=0, test=0)
+  made, taken = [], 0
+
+  def examples(row, *unused):
+    for i in range(50):
+      made.append(row.key)
+      yield f'{row.key}#{i}', {}
+
+  monkeypatch.setattr(write.tables, 'examples', examples)
+  read = write._examples(
+    table.splits['train'], table, raw_videos.Options(), None, num_threads=2
   )
-  pieces = list(video.pieces(options))
-  assert max(held) == 4
-  for one, other in zip(whole, pieces, strict=True):
-    np.testing.assert_array_equal(one['video'], other['video'])
-  held.clear()
-  list(video.pieces(raw_videos.Options('raw', max_frames=12)))
-  assert held == [10, 10]  # Without resizing, all are decoded at the same time.
+  keys = []
+  for key, _ in read:
+    keys.append(key)
+    taken += 1
+    # For each of two threads: one in the queue and one in the hand.
+    assert len(made) <= taken + 2 * 2
+  assert keys == [
+    f'{r.key}#{i}' for r in table.splits['train'] for i in range(50)
+  ]
+  made.clear()
+  stopped = write._examples(
+    table.splits['train'], table, raw_videos.Options(), None, num_threads=2
+  )
+  next(stopped)
+  stopped.close()  # No thread waits for ever.
+  assert len(made) < 10
+
+
+def test_pieces_before_a_damaged_part_are_kept(folder, tmp_path, caplog):
+  """They are counted, and the video is one of those that were skipped."""
+  rng = np.random.default_rng(0)
+  video_thwc = rng.integers(0, 255, (40, 64, 64, 3)).astype(np.uint8)
+  source = tmp_path / 'videos'
+  source.mkdir()
+  video_writers.write_mp4(source / 'b.mp4', video_thwc[:4], 10)
+  video_writers.write_mp4(source / 'a.mp4', video_thwc, 10)
+  data = bytearray((source / 'a.mp4').read_bytes())
+  at = data.index(b'mdat') + (len(data) * 3) // 4
+  data[at : at + 3000] = rng.bytes(3000)
+  (source / 'a.mp4').write_bytes(data)
+  table = video_folder.table(str(source), validation=0, test=0)
+  options = raw_videos.Options('raw', max_frames=10)
+  with caplog.at_level('WARNING', 'vgen_jax'):
+    path, skipped = write.write(
+      table, str(tmp_path / 'out'), options, skips_broken=True
+    )
+  assert skipped == 1
+  assert 'a.mp4: it is damaged' in caplog.text
+  assert 'Its first 2 pieces are kept' in caplog.text
+  assert len(opened(path, 4, split='all')) == 2 + 1
 
 
 def test_tfrecords_become_array_records(tmp_path):

@@ -42,11 +42,24 @@ def encode():
   data = feature.encode_example(FRAMES[0])
   assert (feature.decode_example_np(data) == FRAMES[0]).all()
 
+def shuffling():
+  from tensorflow_datasets.core import shuffle
+  shuffle.MAX_MEM_BUFFER_SIZE = 9
+  with tempfile.TemporaryDirectory() as folder:
+    shuffler = shuffle.Shuffler(folder, 'salt')
+    records = [bytes([i]) * 5 for i in range(9)]
+    for i, record in enumerate(records):
+      shuffler.add(i, record)
+    found = list(shuffler)
+  assert [key for key, _ in found] == sorted(key for key, _ in found)
+  assert sorted(record for _, record in found) == records
+
 def command():
   from tensorflow_datasets.scripts.cli import main
 
 probes = dict(patch_video_init=[init], patch_dtypes=[to_json, ragged],
-              patch_image_encoder=[encode], patch_command=[command])
+              patch_image_encoder=[encode], patch_shuffling=[shuffling],
+              patch_command=[command])
 
 def works(probe):
   try:
@@ -86,6 +99,7 @@ def probed():
     'patch_video_init',
     'patch_dtypes',
     'patch_image_encoder',
+    'patch_shuffling',
     'patch_command',
   ],
 )

@@ -123,3 +123,28 @@ def test_simplejpeg_decodes_as_pillow_does(video_thwc, monkeypatch):
   without = stored('jpeg', video_thwc[:2])
   storage._simplejpeg.cache_clear()
   np.testing.assert_array_equal(with_it, without)
+
+
+@pytest.mark.parametrize('has_simplejpeg', [True, False])
+def test_large_images_are_not_decoded(monkeypatch, has_simplejpeg):
+  """The header of a JPEG of a few bytes may state four billion pixels."""
+  if not has_simplejpeg:
+    monkeypatch.setattr(storage, '_simplejpeg', lambda: None)
+  (data,) = storage.encode('jpeg', np.zeros((1, 8, 8, 3), np.uint8), 8)
+  at = data.index(b'\xff\xc0') + 5
+  bomb = data[:at] + b'\xff\xdc\xff\xdc' + data[at + 4 :]
+  with pytest.raises(ValueError, match=r'pixels|decompression bomb'):
+    storage.read_images([bomb], np.arange)
+
+
+@pytest.mark.parametrize('kind', ['mp4', 'jpeg'])
+def test_frames_that_are_read_together_have_a_limit(kind, monkeypatch):
+  video_thwc = np.zeros((10, 16, 16, 3), np.uint8)
+  monkeypatch.setattr(storage.containers, 'MAX_CLIP_PIXELS', 9 * 16 * 16)
+  assert len(stored(kind, video_thwc, lambda n: np.arange(9))) == 9
+  with pytest.raises(ValueError, match='10 frames of 16 x 16 pixels do not'):
+    stored(kind, video_thwc)
+  read = {'mp4': storage.read_mp4, 'jpeg': storage.read_images}[kind]
+  smaller = lambda image_hwc: image_hwc[::2, ::2]
+  kept = storage.encode(kind, video_thwc, 8)
+  assert len(read(kept, np.arange, resize=smaller)[0]) == 10

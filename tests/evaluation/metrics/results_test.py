@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 
 import jax.numpy as jnp
 import numpy as np
@@ -149,6 +150,33 @@ def test_clips_are_read(result, tmp_path):
   assert clips['title'].tolist() == ['up', 'down']
   bare = dataclasses.replace(result, clips='')
   assert results.read_clips(tmp_path, bare) == {}
+
+
+@pytest.mark.parametrize(
+  'name', ['../secret.npz', '/{}/secret.npz', 'a/../../secret.npz', '20.json']
+)
+def test_clips_of_other_folders_are_not_opened(result, tmp_path, name):
+  write(tmp_path, result)
+  np.savez(tmp_path / 'secret.npz', generated=np.zeros(1))
+  named = dataclasses.replace(result, clips=name.format(tmp_path))
+  with pytest.raises(ValueError, match=r'it must be the name of a file \.npz'):
+    results.read_clips(tmp_path, named)
+
+
+def test_a_link_or_a_pipe_in_place_of_clips_is_not_opened(result, tmp_path):
+  write(tmp_path, result)
+  folder = tmp_path / results.FOLDER
+  np.savez(tmp_path / 'secret.npz', generated=np.zeros(1))
+  (folder / 'link.npz').symlink_to(tmp_path / 'secret.npz')
+  os.mkfifo(folder / 'pipe.npz')
+  read = lambda name: results.read_clips(
+    tmp_path, dataclasses.replace(result, clips=name)
+  )
+  with pytest.raises(ValueError, match='is a link to another file'):
+    read('link.npz')
+  assert read('pipe.npz') == {}
+  os.mkfifo(folder / '30.json')
+  assert results.steps(tmp_path) == [20]
 
 
 def test_an_interval_is_two_ascending_numbers():

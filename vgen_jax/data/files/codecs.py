@@ -3,19 +3,24 @@
 The number of frames in a header may be wrong, the rate may vary within a file,
 and a seek may stop at another frame than requested. So a video is first
 scanned: its packets contain the time of each frame, and none is decoded. To
-read frames, `read` seeks to the key frame before the first of them, decodes
+read frames, `frames` seeks to the key frame before the first of them, decodes
 forward and selects frames by time. The result equals that of decoding the whole
-file.
+file, without the frames that the edit list of the file does not show.
+
+Memory does not grow with the file: a scan keeps the times of frames only, and
+reading keeps the frames that are requested, after they were resized.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 import fractions
 
+import av
 import numpy as np
 
 from vgen_jax.core import faults
 from vgen_jax.data.files import containers
+from vgen_jax.data.files import packets
 
 # Containers such as webm round times to milliseconds.
 _TOLERANCE_S = 1e-3
@@ -37,6 +42,7 @@ class Index:
     is_counted: Whether the times of frames are unreliable, so that frames are
       identified by counting from the start of the file.
     max_pixels: Largest allowed number of pixels of a frame.
+    last_duration: How long the last frame is shown in ticks; 0 if unknown.
   """
 
   path: str
@@ -47,6 +53,7 @@ class Index:
   key_k2: np.ndarray
   is_counted: bool
   max_pixels: int = containers.MAX_PIXELS
+  last_duration: int = 0
 
   def __len__(self) -> int:
     return len(self.pts_n)
@@ -57,9 +64,19 @@ class Index:
     return (self.pts_n - self.pts_n[0]) * float(self.time_base)
 
   @property
+  def duration_s(self) -> float:
+    """Time from the start of the first frame to the end of the last one."""
+    return float(self.time_n[-1] + self.last_duration * self.time_base)
+
+  @property
   def frames_per_second(self) -> float:
     """Mean rate in frames per second; 1 if there is only one frame."""
     return (len(self) - 1) / self.time_n[-1] if len(self) > 1 else 1.0
+
+  def between(self, start_s: float, end_s: float) -> np.ndarray:
+    """Returns the indices of the frames that begin between two times."""
+    is_late_n = self.time_n >= start_s - _TOLERANCE_S
+    return np.flatnonzero(is_late_n & (self.time_n <= end_s + _TOLERANCE_S))
 
   def at(self, time_t: np.ndarray) -> np.ndarray:
     """Returns the indices of the frames that are shown at times in seconds."""
@@ -81,113 +98,172 @@ def scan(path: str, max_pixels: int = containers.MAX_PIXELS) -> Index:
   """
   path = str(path)
   with containers.opened(path, max_pixels=max_pixels) as (container, stream):
-    packets = [packet for packet in container.demux(stream) if packet.size]
     is_mp4 = 'mp4' in container.format.name.split(',')
-    if is_mp4 and len(packets) < stream.frames:
-      raise ClipError(
-        path,
-        f'it is truncated: it has {len(packets)} of {stream.frames} frames;'
-        ' copy it again or remove it.',
-      )
-    # Frames that an edit list removes are decoded, but not shown.
-    packets = [packet for packet in packets if not packet.is_discard]
-    pts_n = np.array([p.pts for p in packets if p.pts is not None], np.int64)
+    times = packets.times(container.demux(stream))
+    num_stored, num_frames = times.num_packets, stream.frames
     codec = stream.codec_context.name
     size = stream.codec_context.height, stream.codec_context.width
     rate = stream.average_rate or stream.guessed_rate or fractions.Fraction(25)
+    time_base = stream.time_base
     # AVI stores no times, and those that FFmpeg computes ignore B-frames.
-    is_counted = len(np.unique(pts_n)) < len(packets) or (
+    is_counted = times.is_unreliable or (
       container.format.name == 'avi' and codec in ('h264', 'hevc')
     )
-    time_base = stream.time_base
 
+  if is_mp4 and num_stored < num_frames:  # Cut off, or not all is shown.
+    num_stored = packets.num_stored(path, max_pixels)
+    if num_stored < num_frames:
+      raise ClipError(
+        path,
+        f'it is truncated: it has {num_stored} of {num_frames} frames;'
+        ' copy it again or remove it.',
+      )
+  if not times.begins_with_key and num_stored < num_frames:
+    raise ClipError(
+      path,
+      f'it is damaged: it has {num_stored} of {num_frames} frames, and the'
+      ' first of them is no key frame; copy it again or remove it.',
+    )
+  pts_n, duration = times.pts_n, times.last_duration
   if is_counted:
-    pts_n, time_base = np.arange(_count(path, max_pixels)), 1 / rate
+    pts_n = np.arange(len(packets.decoded(path, max_pixels)))
+    time_base, duration = 1 / rate, 1
   elif codec == 'vp8':  # Some of its packets are not shown.
-    with containers.opened(path, max_pixels=max_pixels) as (container, stream):
-      shown = [frame.pts for frame in container.decode(stream)]
-    pts_n = np.array(shown, np.int64)
-  key_k2 = [
-    (p.pts, p.pts if p.dts is None else min(p.pts, p.dts))
-    for p in packets
-    if p.is_keyframe and not is_counted
-  ]
-  if key_k2:  # Frames before the first key frame cannot be decoded.
-    pts_n = pts_n[pts_n >= min(pts for pts, _ in key_k2)]
+    pts_n = packets.decoded(path, max_pixels)
+  elif not times.begins_with_key:  # The first frames may lack others.
+    pts_n = packets.decodable(path, max_pixels)
+  key_k2 = np.zeros((0, 2), np.int64) if is_counted else times.key_k2
   if not len(pts_n):
     raise ClipError(path, 'it contains no frame; remove it.')
-  key_k2 = np.array(sorted(key_k2), np.int64).reshape(-1, 2)
   return Index(
-    path, *size, time_base, np.sort(pts_n), key_k2, is_counted, max_pixels
+    path,
+    *size,
+    time_base,
+    np.sort(pts_n),
+    key_k2,
+    is_counted,
+    max_pixels,
+    duration,
   )
 
 
-def read(index: Index, numbers: Sequence[int]) -> np.ndarray:
+def read(
+  index: Index,
+  numbers: Sequence[int],
+  resize: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> np.ndarray:
   """Returns upright frames of a video, RGB uint8 `[t, h, w, 3]`.
 
   Args:
     index: Index of the video, from `scan`.
     numbers: Indices of the frames, in any order; they may repeat.
+    resize: Function that maps each frame `[h, w, 3]` to the frame to return, as
+      soon as it is decoded; None returns frames as they are.
+
+  Raises:
+    ClipError: If a frame cannot be decoded, or the frames have more than
+      `containers.MAX_CLIP_PIXELS` pixels.
+    IndexError: If the video has no such frame.
+  """
+  wanted, row_t = np.unique(np.asarray(numbers, int), return_inverse=True)
+  images = []
+  for image_hwc in frames(index, wanted, resize):
+    h, w = image_hwc.shape[:2]
+    if len(wanted) * h * w > containers.MAX_CLIP_PIXELS:
+      raise ClipError(
+        index.path,
+        f'{len(wanted)} frames of {h} x {w} pixels do not fit in memory: there'
+        f' may be {containers.MAX_CLIP_PIXELS:,} pixels in all. Read fewer'
+        ' frames, or smaller ones.',
+      )
+    images.append(image_hwc)
+  video_thwc = np.stack(images)
+  is_sorted = np.array_equal(row_t, np.arange(len(wanted)))
+  return video_thwc if is_sorted else video_thwc[row_t]
+
+
+def frames(
+  index: Index,
+  numbers: Sequence[int],
+  resize: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Iterator[np.ndarray]:
+  """Yields upright frames, RGB uint8 `[h, w, 3]`, as soon as they are decoded.
+
+  Args:
+    index: Index of the video, from `scan`.
+    numbers: Indices of the frames, increasing.
+    resize: Function that maps a frame to the one to yield, as in `read`.
 
   Raises:
     ClipError: If a frame cannot be decoded.
     IndexError: If the video has no such frame.
   """
-  wanted, row_t = np.unique(np.asarray(numbers, int), return_inverse=True)
-  if not len(wanted) or wanted[0] < 0 or wanted[-1] >= len(index):
+  if not len(numbers) or numbers[0] < 0 or numbers[-1] >= len(index):
+    given = str(np.asarray(numbers).tolist())
     raise IndexError(
-      f'{index.path} has {len(index)} frames; frames {numbers} do not exist.'
+      f'{index.path} has {len(index)} frames; frames {given:.80} do not exist.'
     )
-  pts = index.pts_n[wanted]
+  pts = index.pts_n[numbers]
   before = np.searchsorted(index.key_k2[:, 0], pts[0], 'right') - 1
-  images = None
-  if before > 0:
-    images = _decode(index, pts, int(index.key_k2[before, 1]))
-  if images is None:  # The seek went too far, or was not possible.
-    images = _decode(index, pts, None)
-  if images is None:
-    raise ClipError(
-      index.path,
-      f'frames {wanted[0]} to {wanted[-1]} of {len(index)} cannot all be'
-      ' decoded: the file is damaged; copy it again or remove it.',
-    )
-  if len({image_hwc.shape for image_hwc in images}) > 1:
-    raise ClipError(
-      index.path, 'its rotation changes within the file; split the file there.'
-    )
-  return np.stack(images)[row_t]
-
-
-def _count(path: str, max_pixels: int) -> int:
-  """Returns the number of frames, by decoding them."""
-  with containers.opened(path, max_pixels=max_pixels) as (container, stream):
-    return sum(1 for _ in container.decode(stream))
+  # Some formats seek by the time of presentation, and others by that of
+  # decoding. If a seek goes too far or is not possible, all is decoded.
+  starts = index.key_k2[before].tolist() if before > 0 else []
+  number, shape = 0, None
+  for seek_to in dict.fromkeys([*starts, None]):
+    for image_hwc in _decode(index, pts[number:], seek_to):
+      shape = shape or image_hwc.shape
+      if shape != image_hwc.shape:
+        raise ClipError(
+          index.path,
+          'its rotation changes within the file; split the file there.',
+        )
+      yield image_hwc if resize is None else resize(image_hwc)
+      number += 1
+    if number == len(pts):
+      return
+  raise ClipError(
+    index.path,
+    f'frames {numbers[0]} to {numbers[-1]} of {len(index)} cannot all be'
+    ' decoded: the file is damaged; copy it again or remove it.',
+  )
 
 
 def _decode(
   index: Index, pts: np.ndarray, seek_to: int | None
-) -> list[np.ndarray] | None:
-  """Returns the frames that are shown at `pts`; None if one is missing.
+) -> Iterator[np.ndarray]:
+  """Yields the frames that are shown at `pts`, up to the first missing one.
 
   Args:
     index: Index of the video.
     pts: Presentation times in ticks, increasing.
-    seek_to: Time in ticks at which decoding begins; None is the start of the
-      file.
+    seek_to: Time in ticks at which decoding begins; then damage is no error. At
+      None, it begins at the start of the file.
   """
-  images = []
+  number = 0
   with containers.opened(index.path, max_pixels=index.max_pixels) as (
     container,
     stream,
   ):
     if seek_to is not None:
       container.seek(seek_to, stream=stream, backward=True)
-    for number, frame in enumerate(container.decode(stream)):
-      now = number if index.is_counted else frame.pts
-      if now is None or now > pts[len(images)]:
-        return None
-      if now == pts[len(images)]:
-        images.append(containers.rgb(frame, index.height, index.width))
-      if len(images) == len(pts):
-        return images
-  return None
+    decoded = enumerate(containers.frames(container, stream))
+    while number < len(pts):
+      try:
+        position, frame = next(decoded)
+      except StopIteration:
+        return
+      except av.error.FFmpegError as error:
+        if seek_to is not None:
+          return
+        second = float((pts[number] - index.pts_n[0]) * index.time_base)
+        raise ClipError(
+          index.path,
+          f'it is damaged before or near second {second:.4g}'
+          f' ({error.strerror}); copy it again or remove it.',
+        ) from error
+      now = position if index.is_counted else frame.pts
+      if now is None or now > pts[number]:
+        return
+      if now == pts[number]:
+        yield containers.rgb(frame, index.height, index.width)
+        number += 1

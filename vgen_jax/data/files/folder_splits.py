@@ -39,7 +39,7 @@ def find(
   proportions: Mapping[str, float],
   spec: segments_lib.ClipSpec,
   *,
-  annotations: Mapping[str, annotations_lib.Annotation],
+  annotations: Sequence[annotations_lib.Annotation],
   max_pixels: int,
   faults: str,
 ) -> FolderSplit:
@@ -48,10 +48,10 @@ def find(
   Args:
     folder: Local directory.
     split: One of `splits.SPLITS`.
-    proportions: Proportions of the videos for 'validation' and 'test'.
+    proportions: Proportions of the videos for 'validation' and 'test', unless
+      the annotations state the splits.
     spec: Which frames make up a clip.
-    annotations: Annotation of each video, by its path in the folder; {} for
-      none.
+    annotations: Videos to use, or segments of them; () for all videos.
     max_pixels: Largest allowed number of pixels of a frame.
     faults: 'raise' to raise errors about unreadable videos, 'substitute' to
       return them.
@@ -59,23 +59,34 @@ def find(
   Raises:
     FileNotFoundError: If the folder does not exist, or contains no video.
     ClipError: If a video cannot be read and `faults` is 'raise'.
-    ValueError: If the split is unknown or empty, or a video has no annotation.
+    ValueError: If the split is unknown or empty.
   """
-  paths = folders.find(folder)
-  names = [path.relative_to(folder) for path in paths]
-  keys = folders.original_names(paths, folder)
-  num_videos = len(set(keys))
-  by_time = split != 'all' and num_videos < segments_lib.MIN_VIDEOS_TO_SPLIT
-  splits.check(split, proportions)
-  chosen = splits.by_name(keys, 'all' if by_time else split, proportions)
+  has_table = bool(annotations)
+  if annotations:
+    names = [pathlib.PurePosixPath(row.path) for row in annotations]
+  else:
+    names = [path.relative_to(folder) for path in folders.find(folder)]
+    annotations = [
+      annotations_lib.Annotation(name.as_posix()) for name in names
+    ]
+  paths = [folder / name for name in names]
+  class_names = folders.class_names(names)
+  labels = [name.parts[0] for name in names]
+  if annotations[0].label is not None:
+    labels = [row.label or '' for row in annotations]
+    class_names = tuple(sorted(set(labels)))
+  chosen, by_time = _chosen(folder, paths, annotations, split, proportions)
+  sizes = {
+    name: len(_chosen(folder, paths, annotations, name, proportions)[0])
+    for name in _splits(split, annotations, proportions)
+  }
 
   cache = scan_cache.of(folder, max_pixels)
 
   def segment(i: int) -> segments_lib.Segment | faults_lib.ClipError:
     try:
       index = cache.scan(paths[i])
-      annotation = _annotation(annotations, names[i].as_posix())
-      whole = segments_lib.whole(index, spec, names[i].parts[0], annotation)
+      whole = segments_lib.whole(index, spec, labels[i], annotations[i])
       if by_time:
         return segments_lib.part(whole, spec, split, proportions)
       return whole
@@ -88,18 +99,48 @@ def find(
     with futures.ThreadPoolExecutor() as pool:
       found = list(pool.map(segment, chosen))
   finally:  # Also what was scanned before an error or an interruption.
-    cache.save({name.as_posix() for name in names})
-  sizes = {
-    name: len(splits.by_name(keys, 'all' if by_time else name, proportions))
-    for name in _splits(split, proportions)
-  }
-  return FolderSplit(found, folders.class_names(names), sizes)
+    cache.save(None if has_table else {name.as_posix() for name in names})
+  return FolderSplit(found, class_names, sizes)
 
 
-def _splits(split: str, proportions: Mapping[str, float]) -> list[str]:
+def _chosen(
+  folder: pathlib.Path,
+  paths: Sequence[pathlib.Path],
+  annotations: Sequence[annotations_lib.Annotation],
+  split: str,
+  proportions: Mapping[str, float],
+) -> tuple[Sequence[int], bool]:
+  """Returns the indices of a split, and whether each is still split by time."""
+  has_splits = annotations[0].split is not None
+  splits.check(split, {} if has_splits else proportions)
+  if has_splits:
+    chosen = [
+      i for i, row in enumerate(annotations) if split in ('all', row.split)
+    ]
+    if not chosen:
+      raise ValueError(
+        f'config.data.split is {split!r}, but no line of'
+        ' config.data.annotations has this split.'
+      )
+    return chosen, False
+  keys = folders.original_names(paths, folder)
+  is_few = len(set(keys)) < segments_lib.MIN_VIDEOS_TO_SPLIT
+  by_time = split != 'all' and is_few
+  chosen = splits.by_name(keys, 'all' if by_time else split, proportions)
+  return chosen, by_time
+
+
+def _splits(
+  split: str,
+  annotations: Sequence[annotations_lib.Annotation],
+  proportions: Mapping[str, float],
+) -> list[str]:
   """Returns the names of the splits that are not empty."""
   if split == 'all':
     return [split]
+  if annotations[0].split is not None:
+    given = {row.split for row in annotations}
+    return [x for x in splits.SPLITS if x in given]
   return [x for x in splits.SPLITS if x != 'all' and proportions.get(x, 1) > 0]
 
 
@@ -124,16 +165,8 @@ def files(
     for x in segments
   ]
   found = {path.relative_to(folder).as_posix(): path for path in paths}
-  tables = {'annotations': annotations, 'text': getattr(text, 'path', None)}
-  return found | {k: file_paths.local(x) for k, x in tables.items() if x}
-
-
-def _annotation(
-  annotations: Mapping[str, annotations_lib.Annotation], name: str
-) -> annotations_lib.Annotation:
-  if annotations and name not in annotations:
-    raise ValueError(
-      f'config.data.annotations has no line for {name!r}, a video in the'
-      ' folder; add a line, or remove the video.'
-    )
-  return annotations.get(name, annotations_lib.Annotation())
+  if annotations:
+    found['annotations'] = annotations_lib.find(annotations, folder)
+  if vocabulary := getattr(text, 'path', None):
+    found['text'] = file_paths.local(vocabulary)
+  return found

@@ -6,6 +6,7 @@ sampled at a rate, or else the index of a frame.
 
 from collections.abc import Mapping
 import dataclasses
+import math
 
 import numpy as np
 
@@ -151,13 +152,18 @@ def whole(
       rate is far below that of the clips.
     ValueError: If its annotation has too few actions.
   """
-  last = index.time_n[-1] if spec.is_timed else len(index) - 1
   interval = spec.frame_interval
-  fits = clips.num_windows(last, spec.num_frames, interval) > 0
+  last = len(index) - 1
+  if spec.is_timed:  # The last frame may be shown for several intervals.
+    last = max(index.time_n[-1], index.duration_s - interval)
+  first, last = _limits(index, annotation, spec, last)
+  length = last - first
+  fits = clips.num_windows(length, spec.num_frames, interval) > 0
   if not fits and spec.short == 'error':
+    what = 'its segment lasts' if annotation.is_segment else 'it lasts'
     raise faults.ClipError(
       index.path,
-      f'it lasts {spec.describe(last)}, but a clip lasts'
+      f'{what} {spec.describe(length)}, but a clip lasts'
       f" {spec.describe(spec.span(interval))}. Set short='loop' or 'hold', use"
       ' shorter clips, or remove the file.',
     )
@@ -180,7 +186,7 @@ def whole(
       f'{index.path} has {len(index)} frames, but {len(action_na)} actions in'
       ' config.data.annotations; give one for each frame.'
     )
-  return Segment(index, 0, last, spec.is_timed, label, annotation)
+  return Segment(index, first, last, spec.is_timed, label, annotation)
 
 
 def part(
@@ -196,8 +202,9 @@ def part(
   """
   interval = spec.frame_interval
   span = spec.span(interval)
+  length = segment.last - segment.first
   parts = splits.by_time(
-    segment.last,
+    length,
     span=span,
     gap=spec.num_frames * interval,
     proportions=proportions,
@@ -207,14 +214,38 @@ def part(
   if missing > clips.TOLERANCE * interval:
     raise faults.ClipError(
       segment.index.path,
-      f'it lasts {spec.describe(segment.last)}, but a split by time into'
-      f' clips of {spec.describe(span)} with gaps of one clip needs'
-      f" {spec.describe(segment.last + missing)}. Set split='all', use shorter"
+      f'it lasts {spec.describe(length)}, but a split by time into clips of'
+      f' {spec.describe(span)} with gaps of one clip needs'
+      f" {spec.describe(length + missing)}. Set split='all', use shorter"
       f' clips, or add videos: {MIN_VIDEOS_TO_SPLIT} or more are split by'
       ' video.',
     )
-  first, last = parts[split]
+  first, last = (segment.first + position for position in parts[split])
   return dataclasses.replace(segment, first=first, last=last)
+
+
+def _limits(
+  index: codecs.Index,
+  annotation: annotations_lib.Annotation,
+  spec: ClipSpec,
+  last: float,
+) -> tuple[float, float]:
+  """Returns the first and the last position that an annotation allows."""
+  start, end = annotation.start_s, annotation.end_s
+  if start > index.time_n[-1]:
+    raise faults.ClipError(
+      index.path,
+      f'it lasts {index.duration_s:.4g} s, but start_s is {start:g} in'
+      ' config.data.annotations.',
+    )
+  if spec.is_timed:
+    return start, last if end is None else min(end, last)
+  inside = index.between(start, math.inf if end is None else end)
+  if not len(inside):
+    raise faults.ClipError(
+      index.path, f'it has no frame from {start:g} to {end:g} s.'
+    )
+  return int(inside[0]), int(inside[-1])
 
 
 def check_rate(rate: float | None, strides: tuple[int, ...]) -> None:

@@ -119,8 +119,9 @@ class VideoFolder(sources.HasContents, sources.HasRandomViews):
     self.flips = flips
     self.num_views = num_views
     self.audio = audio_lib.LogMel() if audio is True else audio or None
-    self._annotations = annotations_lib.read(annotations) if annotations else {}
-    captions = [x.caption for x in self._annotations.values() if x.caption]
+    videos = file_paths.local(folder)
+    self._annotations = annotations_lib.read(annotations, videos)
+    captions = [x.caption for x in self._annotations if x.caption]
     self.text = (text or text_lib.Bytes()) if captions else None
     if text and not captions:
       raise ValueError(
@@ -132,9 +133,9 @@ class VideoFolder(sources.HasContents, sources.HasRandomViews):
       _log.warning('%s: %s', annotations, sentence)
     self._action_width = annotations_lib.action_width(self._annotations)
     self._check_actions()
-    self._origin = file_paths.local(folder), annotations, text
+    self._origin = videos, annotations, text
     found = folder_splits.find(
-      self._origin[0],
+      videos,
       split,
       {'validation': validation, 'test': test},
       self.clip_spec,
@@ -276,11 +277,9 @@ class VideoFolder(sources.HasContents, sources.HasRandomViews):
     crop: tuple[float, float],
   ) -> Clip:
     """Returns the clip at positions and a (vertical, horizontal) crop."""
-    _, h, w, c = self.clip_shape
     number_t = segment.frames(position_t)
-    video_thwc = codecs.read(segment.index, number_t)
-    video_thwc = clips.crop_and_resize(video_thwc, h, w, *crop)
-    clip = {'video': clips.with_channels(video_thwc, c)}
+    resize = clips.frame_resizer(self.clip_shape[1:], *crop)
+    clip = {'video': codecs.read(segment.index, number_t, resize)}
     if self._class_names:
       clip['label'] = np.int32(self._class_names.index(segment.label))
     if self.text:

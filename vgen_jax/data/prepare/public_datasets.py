@@ -18,6 +18,7 @@ import numpy as np
 
 from vgen_jax.core import file_paths
 from vgen_jax.core import json_files
+from vgen_jax.data.files import folders
 from vgen_jax.data.prepare import raw_videos
 from vgen_jax.data.prepare import tables
 from vgen_jax.data.prepare import unpacked
@@ -78,7 +79,8 @@ def kinetics(source: str) -> tables.Table:
   root = file_paths.local(source)
   found = unpacked.videos(root)
   splits = {}
-  for table in sorted(root.rglob('*.csv')):
+  files = folders.walk(root).files
+  for table in (path for path in files if path.suffix == '.csv'):
     words = table.stem.replace('-', '_').split('_')
     split = next((_SPLITS[w] for w in reversed(words) if w in _SPLITS), None)
     lines = [row for _, row in json_files.csv_rows(table)]
@@ -263,7 +265,7 @@ def _kinetics_stem(line: dict[str, Any], table: pathlib.Path) -> str:
 
 def _table(root: pathlib.Path, name: str) -> pathlib.Path:
   names = (f'{name}.json', f'something-something-v2-{name}.json')
-  found = sorted(path for x in names for path in root.rglob(x))
+  found = [path for path in folders.walk(root).files if path.name in names]
   if not found:
     raise FileNotFoundError(
       f'{root} has no file {names[0]} or {names[1]}; unpack them there.'

@@ -2,10 +2,12 @@
 
 A raw video is fast to create and picklable. Its frames are only read by
 `pieces`, which yields one piece or more, each short enough for an example.
+Frames of files are read when they are taken from a piece, one at a time.
 """
 
 from collections.abc import Iterator
 import dataclasses
+import itertools
 import math
 import pathlib
 from typing import Any, Protocol
@@ -18,15 +20,16 @@ from vgen_jax.core import faults
 from vgen_jax.core import sources
 from vgen_jax.data import clips
 from vgen_jax.data.files import codecs
+from vgen_jax.data.files import containers
 from vgen_jax.data.prepare import tfrecords
 from vgen_jax.data.tfds import storage
 
 _IMAGES = ('.jpg', '.jpeg', '.png')
-# Largest number of pixels and smallest number of frames that are decoded before
-# they are resized. 512 frames of 1080p would take gigabytes in every thread;
-# with fewer frames at a time, seeking would take longer than decoding.
-_MAX_PIXELS = 40_000_000  # About 20 frames of 1080p.
-_MIN_FRAMES = 16
+# Pixels are stored and read as a whole, so that pieces with many of them take
+# memory in every thread: 0.2 GB and some copies.
+_MAX_RAW_PIXELS = 2**26
+# A frame may be shown this many times on average, or a video this many times.
+_MAX_REPEATS, _MIN_STILL = 100, 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +41,8 @@ class Options:
     size: Number of pixels of the shorter side, to which larger videos are
       resized; None keeps the original size.
     frames_per_second: Rate at which videos are sampled; None keeps their rate.
-    max_frames: Largest number of frames of a piece; longer videos are cut.
+    max_frames: Largest number of frames of a piece; longer videos are cut. In
+      the format 'raw', large frames are cut into shorter pieces.
     quality: Quality of the compression, as in `storage.encode`.
   """
 
@@ -56,15 +60,25 @@ class Options:
         flag = {'frames_per_second': 'fps'}.get(name, name)
         raise ValueError(f'--{flag} is {value}; it must be positive.')
 
+  def length(self, height: int, width: int) -> int:
+    """Returns the largest number of frames of a piece with frames of a size."""
+    if self.format != 'raw':
+      return self.max_frames
+    scale = min(1, (self.size or math.inf) / min(height, width))
+    num_pixels = math.ceil(height * width * scale**2)
+    return max(1, min(self.max_frames, _MAX_RAW_PIXELS // num_pixels))
+
 
 class RawVideo(Protocol):
   """A video whose frames are read when they are needed."""
 
   def pieces(self, options: Options) -> Iterator[dict[str, Any]]:
-    """Yields `video` uint8 [t, h, w, c] and `fps` of each piece.
+    """Yields `video` and `fps` of each piece.
 
-    A piece also has `numbers`, the indices of its frames in the raw video, and
-    it may have `label`, `caption`, and `action` [n, a] of the raw video.
+    `video` is an iterable of the frames, uint8 [h, w, c], which must be read
+    before the next piece is requested. A piece also has `numbers`, the indices
+    of its frames in the raw video, and it may have `label`, `caption`, and
+    `action` [n, a] of the raw video.
 
     Raises:
       ClipError: If the video cannot be read.
@@ -83,33 +97,32 @@ class File:
   def pieces(self, options: Options) -> Iterator[dict[str, Any]]:
     index = codecs.scan(self.path)
     last_s = index.time_n[-1]
-    end_s = last_s if self.end_s is None else min(self.end_s, last_s)
     rate = options.frames_per_second
+    if rate:  # The last frame may be shown for longer.
+      last_s = max(last_s, index.duration_s - 1 / rate)
+    end_s = last_s if self.end_s is None else min(self.end_s, last_s)
     if rate:
       num_frames = math.floor((end_s - self.start_s) * rate + 0.05) + 1
+      if num_frames > max(_MIN_STILL, _MAX_REPEATS * len(index)):
+        raise faults.ClipError(
+          self.path,
+          f'it lasts {last_s:.4g} s and has {len(index)} frames, so that'
+          f' {rate:g} frames per second repeat each {_MAX_REPEATS} times or'
+          ' more; use a lower --fps, or remove it.',
+        )
       number_n = index.at(self.start_s + np.arange(max(num_frames, 0)) / rate)
     else:
-      inside_n = (index.time_n >= self.start_s) & (index.time_n <= end_s)
-      number_n = np.flatnonzero(inside_n)
+      number_n = index.between(self.start_s, end_s)
     if not len(number_n):
       raise faults.ClipError(
         self.path,
         f'it lasts {last_s:.4g} s and has no frame from {self.start_s:g} to'
         f' {end_s:g} s; check start_s and end_s in the table.',
       )
-    limit = max(_MIN_FRAMES, _MAX_PIXELS // (index.height * index.width))
-    for part_n in _parts(number_n, options.max_frames):
-      chunks = [
-        _resized(codecs.read(index, chunk_n), options.size)
-        for chunk_n in _parts(part_n, limit if options.size else len(part_n))
-      ]
-      if len({video_thwc.shape[1:] for video_thwc in chunks}) > 1:
-        raise faults.ClipError(
-          self.path,
-          'its rotation changes within the file; split the file there.',
-        )
+    length = options.length(index.height, index.width)
+    for part_n in _parts(number_n, length):
       yield {
-        'video': np.concatenate(chunks),
+        'video': _frames(index, part_n, options.size),
         'fps': rate or index.frames_per_second,
         'numbers': part_n,
       }
@@ -129,18 +142,22 @@ class Images:
         self.path, f'it contains no file that ends in one of {_IMAGES}.'
       )
     number_n, rate = _sampled(len(paths), self.fps, options.frames_per_second)
-    for part_n in _parts(number_n, options.max_frames):
-      images, shapes = [], set()
-      for i in part_n:
-        image_hwc = _image(paths[i])
-        shapes.add(image_hwc.shape)
-        images.append(_resized(image_hwc[None], options.size))
-        if len(shapes) > 1:
-          raise faults.ClipError(
-            self.path, 'its images have different sizes; remove it.'
-          )
-      video_thwc = np.concatenate(images)
-      yield {'video': video_thwc, 'fps': rate, 'numbers': part_n}
+    first_hwc = _image(paths[number_n[0]])
+    length = options.length(*first_hwc.shape[:2])
+    for part_n in _parts(number_n, length):
+      images = (self._image(paths[i], first_hwc.shape) for i in part_n)
+      video = (
+        _resized(image_hwc[None], options.size)[0] for image_hwc in images
+      )
+      yield {'video': video, 'fps': rate, 'numbers': part_n}
+
+  def _image(self, path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
+    image_hwc = _image(path)
+    if image_hwc.shape != shape:
+      raise faults.ClipError(
+        self.path, 'its images have different sizes; remove it.'
+      )
+    return image_hwc
 
 
 @dataclasses.dataclass(frozen=True)
@@ -200,6 +217,7 @@ class Robot:
 def image_paths(folder: pathlib.Path) -> list[pathlib.Path]:
   """Returns the images in a folder; frame 10 comes after frame 9."""
   paths = [p for p in folder.iterdir() if p.suffix.lower() in _IMAGES]
+  paths = [p for p in paths if p.is_file()]  # Not a pipe, which never ends.
   return sorted(paths, key=lambda p: (len(p.name), p.name))
 
 
@@ -207,9 +225,25 @@ def _image(path: pathlib.Path) -> np.ndarray:
   """Returns an image as RGB uint8 `[h, w, 3]`."""
   try:
     with Image.open(path) as opened:
+      if math.prod(opened.size) > containers.MAX_PIXELS:
+        raise OSError(
+          f'it has {opened.height} x {opened.width} pixels, more than'
+          f' {containers.MAX_PIXELS}'
+        )
       return np.asarray(opened.convert('RGB'))
-  except OSError as error:
-    raise faults.ClipError(str(path), str(error)) from error
+  except (OSError, Image.DecompressionBombError) as error:
+    raise faults.ClipError(str(path), f'{error}; remove it.') from error
+
+
+def _frames(
+  index: codecs.Index, number_n: np.ndarray, size: int | None
+) -> Iterator[np.ndarray]:
+  """Yields frames of a video, resized; their numbers do not decrease."""
+  wanted, counts = np.unique(number_n, return_counts=True)
+  resize = lambda image_hwc: _resized(image_hwc[None], size)[0]
+  images = codecs.frames(index, wanted, resize)
+  for image_hwc, count in zip(images, counts, strict=True):
+    yield from itertools.repeat(image_hwc, count)
 
 
 def _pieces(

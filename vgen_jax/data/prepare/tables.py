@@ -1,7 +1,7 @@
 """Tables of the examples of a dataset, before their frames are read."""
 
 import collections
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import dataclasses
 from typing import Any
 
@@ -95,9 +95,7 @@ def examples(
   """
   for number, piece in enumerate(row.video.pieces(options)):
     key = f'{row.key}#{number}' if number else row.key
-    video_thwc = piece['video']
-    if video_thwc.shape[-1] != table.num_channels:
-      video_thwc = video_thwc[..., :1].repeat(table.num_channels, axis=-1)
+    video_thwc = _with_channels(piece['video'], table.num_channels)
     example = {
       'id': key,
       'fps': np.float32(piece['fps']),
@@ -113,6 +111,16 @@ def examples(
     if table.action_width:
       example['action'] = _action(row, piece, table.action_width)
     yield key, example
+
+
+def _with_channels(
+  video_thwc: Iterable[np.ndarray], num_channels: int
+) -> Iterator[np.ndarray]:
+  """Yields frames; grey frames are repeated in all channels."""
+  for image_hwc in video_thwc:
+    if image_hwc.shape[-1] != num_channels:
+      image_hwc = image_hwc[..., :1].repeat(num_channels, axis=-1)
+    yield image_hwc
 
 
 def _needed(row: Row, name: str, value: Any) -> Any:

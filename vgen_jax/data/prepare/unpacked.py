@@ -11,7 +11,7 @@ def folder(root: pathlib.Path, name: str, content: str) -> pathlib.Path:
   """Returns the folder `name` in `root`, or `root` if that is its name."""
   if root.name == name and root.is_dir():
     return root
-  found = sorted(path for path in root.rglob(name) if path.is_dir())
+  found = [path for path in folders.walk(root).folders if path.name == name]
   if not found:
     raise FileNotFoundError(
       f'{root} has no folder {name!r} with {content}; unpack it there.'
@@ -41,9 +41,8 @@ def videos(root: pathlib.Path) -> dict[str, pathlib.Path]:
       f'{root} is not a folder; give the path of a folder of videos.'
     )
   found: dict[str, pathlib.Path] = {}
-  for path in sorted(root.rglob('*')):
-    is_video = path.suffix.lower() in folders.EXTENSIONS
-    if not is_video or path.name.startswith('.') or not path.is_file():
+  for path in folders.walk(root).files:
+    if path.suffix.lower() not in folders.EXTENSIONS or not path.is_file():
       continue
     other = found.setdefault(path.stem, path)
     if other != path and not other.samefile(path):
@@ -56,5 +55,5 @@ def videos(root: pathlib.Path) -> dict[str, pathlib.Path]:
 
 def image_folders(root: pathlib.Path) -> list[pathlib.Path]:
   """Returns all folders in a folder that contain images, sorted by path."""
-  found = [path for path in root.rglob('*') if path.is_dir()]
-  return sorted(path for path in found if raw_videos.image_paths(path))
+  found = folders.walk(root).folders
+  return [path for path in found if raw_videos.image_paths(path)]

@@ -1,39 +1,22 @@
 """A dataset of the videos in a folder, with an optional table of annotations.
 
-The table is CSV, or JSONL with one object per line. Its columns are
-
-  path     path of the video in the folder; required
-  label    name of the class
-  caption  caption of the video
-  action   a vector for each frame: a list of lists in JSONL, the path of a .npy
-           file in CSV
-  split    train, validation or test; without it, a hash of the path decides
-  start_s  start of the segment of the video in seconds
-  end_s    end of the segment in seconds
-
-A column must be filled in for all videos or for none, except start_s and end_s.
-Without a table, all videos in the folder are used, and if they lie in two
-sub-folders or more, the names of these are labels.
+The format of the table is that of data/files/annotations.py, for training and
+for preparing. Without a table, all videos in the folder are used. If there are
+no labels in a table and all videos lie in sub-folders, two or more, the names
+of these are labels.
 """
 
-import collections
 from collections.abc import Mapping, Sequence
+import dataclasses
 import os
 import pathlib
-from typing import Any
 
-import numpy as np
-
-from vgen_jax.core import checks
 from vgen_jax.core import file_paths
-from vgen_jax.core import json_files
 from vgen_jax.data import splits as splits_lib
-from vgen_jax.data.files import video_folder
+from vgen_jax.data.files import annotations
+from vgen_jax.data.files import folders
 from vgen_jax.data.prepare import raw_videos
 from vgen_jax.data.prepare import tables
-
-COLUMNS = ('path', 'label', 'caption', 'action', 'split', 'start_s', 'end_s')
-_SPLITS = ('train', 'validation', 'test')
 
 
 def table(
@@ -58,135 +41,62 @@ def table(
     FileNotFoundError: If the folder, the table or a video does not exist.
   """
   folder = file_paths.local(source)
-  if not folder.is_dir():
-    raise FileNotFoundError(
-      f'{source} is not a folder; give the path of a folder of videos.'
-    )
-  lines = _lines(file_paths.local(file)) if file else _found(folder)
-  if not lines:
-    raise FileNotFoundError(f'{file or source} contains no video.')
-  columns = _columns(lines, file)
-  rows = [_row(folder, line) for line in lines]
-  keys = collections.Counter(row.key for row in rows)
-  if twice := [key for key, number in keys.items() if number > 1]:
-    raise ValueError(
-      f'{file} contains {twice[0]!r} {keys[twice[0]]} times; keep one of them.'
-    )
-  split_n = [line.get('split') for line in lines]
-  if 'split' not in columns:
+  paths = folders.find(folder, '--source')  # Says what is not read.
+  has_captions = False
+  if file:
+    lines = annotations.read(file, folder)
+    has_captions = any(line.caption for line in lines)
+  else:
+    lines = _unlabelled([path.relative_to(folder) for path in paths])
+  if lines[0].label is None:
+    lines = _labelled(lines)
+  rows = [_row(folder, line, has_captions) for line in lines]
+  split_n = [line.split for line in lines]
+  if split_n[0] is None:
     split_n = _split(rows, folder, {'validation': validation, 'test': test})
-  if unknown := sorted(set(split_n) - set(_SPLITS)):
-    raise ValueError(
-      f'{file}: unknown splits {unknown}. Allowed: {", ".join(_SPLITS)}.'
-    )
   grouped = {
     split: [row for row, x in zip(rows, split_n, strict=True) if x == split]
-    for split in _SPLITS
+    for split in annotations.SPLITS
     if split in split_n
   }
-  widths = {
-    row.action_ta.shape[-1] for row in rows if row.action_ta is not None
-  }
-  if len(widths) > 1:
-    raise ValueError(
-      f'{file} has actions of {sorted(widths)} values; all videos must have'
-      ' actions of one width.'
-    )
   return tables.Table(
     name,
     grouped,
     class_names=tuple(sorted({row.label for row in rows if row.label})),
-    has_captions='caption' in columns,
-    action_width=widths.pop() if widths else 0,
+    has_captions=has_captions,
+    action_width=annotations.action_width(lines),
     description=f'Videos of the folder {folder.name}.',
   )
 
 
-def _lines(path: pathlib.Path) -> list[dict[str, Any]]:
-  """Returns the lines of a table, without empty fields."""
-  if not path.is_file():
-    raise FileNotFoundError(
-      f'{path} is not a file; give a table in CSV or JSONL.'
-    )
-  if path.suffix == '.csv':
-    lines = [row for _, row in json_files.csv_rows(path)]
-  elif path.suffix in ('.jsonl', '.ndjson'):
-    lines = [
-      _object(line, f'{path}, line {number}')
-      for number, line in json_files.json_lines(path)
-    ]
-  else:
-    raise ValueError(
-      f'{path} ends in {path.suffix!r}; it must end in .csv or .jsonl.'
-    )
+def _unlabelled(names: Sequence[pathlib.Path]) -> list[annotations.Annotation]:
+  return [annotations.Annotation(name.as_posix()) for name in names]
+
+
+def _labelled(
+  lines: Sequence[annotations.Annotation],
+) -> list[annotations.Annotation]:
+  """Returns annotations with sub-folders as labels, if they are classes."""
+  names = [pathlib.PurePosixPath(line.path) for line in lines]
+  if not folders.class_names(names):
+    return list(lines)
   return [
-    {k: v for k, v in line.items() if v not in (None, '')} for line in lines
+    dataclasses.replace(line, label=name.parts[0])
+    for line, name in zip(lines, names, strict=True)
   ]
 
 
-def _object(found: Any, position: str) -> dict[str, Any]:
-  if not isinstance(found, dict) or not isinstance(found.get('path', ''), str):
-    raise ValueError(
-      f"{position}: it is {found!r:.80}; it must be an object whose 'path' is"
-      ' text.'
-    )
-  return found
-
-
-def _found(folder: pathlib.Path) -> list[dict[str, Any]]:
-  """Returns all videos in a folder, as the lines of a table."""
-  paths = sorted(
-    path.relative_to(folder)
-    for path in folder.rglob('*')
-    if path.suffix.lower() in video_folder.EXTENSIONS
-    and not path.name.startswith('.')
-    and path.is_file()
-  )
-  labels = {path.parts[0] for path in paths if len(path.parts) > 1}
-  has_labels = len(labels) > 1 and all(len(path.parts) > 1 for path in paths)
-  return [
-    {'path': path.as_posix()} | ({'label': path.parts[0]} if has_labels else {})
-    for path in paths
-  ]
-
-
-def _columns(lines: Sequence[Mapping[str, Any]], file: str | None) -> set[str]:
-  """Returns the columns of a table, after checking that none has gaps."""
-  columns = set().union(*lines)
-  for column in columns - set(COLUMNS):
-    checks.known_key(str(file), column, COLUMNS)
-  for number, line in enumerate(lines):
-    needed = columns - {'start_s', 'end_s'} | {'path'}
-    if missing := needed - set(line):
-      raise ValueError(
-        f'{file}: video {number + 1} has no {sorted(missing)}, but other videos'
-        ' have; fill it in for all videos, or for none.'
-      )
-  return columns
-
-
-def _row(folder: pathlib.Path, line: Mapping[str, Any]) -> tables.Row:
-  path = folder / line['path']
-  if not path.is_file():
-    raise FileNotFoundError(
-      f'{path} is in the table, but does not exist; remove it from the table.'
-    )
-  start_s, end_s = float(line.get('start_s', 0)), line.get('end_s')
-  key = line['path']
-  if start_s or end_s is not None:
-    key += f'@{start_s!r}-{end_s or ""}'
-  action = line.get('action')
-  if isinstance(action, str):
-    action = np.load(folder / action)
-  if action is not None:
-    action = np.atleast_2d(np.asarray(action, np.float32))
-  end_s = None if end_s is None else float(end_s)
-  video = raw_videos.File(str(path), start_s, end_s)
-  label = line.get('label')
-  caption = line.get('caption')
-  return tables.Row(
-    key, video, None if label is None else str(label), caption, action
-  )
+def _row(
+  folder: pathlib.Path, line: annotations.Annotation, has_captions: bool
+) -> tables.Row:
+  # Keys are UTF-8, and names of files need not be.
+  key = os.fsencode(line.path).decode(errors='backslashreplace')
+  if line.is_segment:
+    end = '' if line.end_s is None else line.end_s
+    key += f'@{line.start_s!r}-{end}'
+  video = raw_videos.File(str(folder / line.path), line.start_s, line.end_s)
+  caption = line.caption or '' if has_captions else None
+  return tables.Row(key, video, line.label, caption, line.action_na)
 
 
 def _split(
@@ -196,22 +106,17 @@ def _split(
 ) -> list[str]:
   """Returns a split for each row, the same for all segments of a video.
 
-  A video is a file, whatever the form of its path and the links that lead to
-  it. Its split depends on the first of its names in the folder, as in the
-  source VideoFolder, so that both split a folder in the same way.
+  A video is a file, whatever links lead to it. Its split depends on the first
+  of its names in the folder, as in the source VideoFolder, so that both split a
+  folder in the same way.
   """
-  paths = [row.video.path for row in rows]
-  first: dict[tuple[int, int], str] = {}
-  files = [(x.st_dev, x.st_ino) for x in map(os.stat, paths)]
-  names = [pathlib.Path(os.path.relpath(p, folder)).as_posix() for p in paths]
-  for file, name in sorted(zip(files, names, strict=True)):
-    first.setdefault(file, name)
-  names = [first[file] for file in files]
+  paths = [pathlib.Path(row.video.path) for row in rows]
+  names = folders.original_names(paths, folder)
   unique = sorted(set(names))
-  if len(unique) < len(_SPLITS):
+  if len(unique) < len(annotations.SPLITS):
     proportions = dict.fromkeys(proportions, 0.0)
   split_of = {}
-  for split in _SPLITS:
+  for split in annotations.SPLITS:
     if split == 'train' or proportions[split]:
       chosen = splits_lib.by_name(unique, split, proportions)
       split_of |= {unique[i]: split for i in chosen}

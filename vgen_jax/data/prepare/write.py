@@ -11,10 +11,13 @@ import contextlib
 import dataclasses
 import functools
 import io
+import itertools
 import logging
 import os
+import queue
 import shutil
 import tempfile
+import threading
 from typing import Any
 
 import numpy as np
@@ -31,6 +34,9 @@ _log = logging.getLogger(__name__)
 
 VERSION = '1.0.0'
 MAX_SKIPPED = 0.1  # Largest proportion of videos that may be skipped.
+
+_Example = tuple[str, dict[str, Any]]  # Key and features.
+_Examples = queue.Queue[_Example | BaseException | None]
 
 
 def write(
@@ -51,7 +57,8 @@ def write(
     out: Folder of datasets; the dataset is written to <out>/<name>/<version>.
     options: How videos are stored.
     skips_broken: Whether to skip videos that cannot be read, up to a proportion
-      of `MAX_SKIPPED`; otherwise the first of them raises an error.
+      of `MAX_SKIPPED`; otherwise the first of them raises an error. The pieces
+      of a video before a damaged part are kept.
     num_threads: Number of threads that read and encode; None is one per core.
     beam_options: Flags of Apache Beam, such as ['--runner=DirectRunner'], to
       write with Beam; None writes in this process.
@@ -164,35 +171,64 @@ def _examples(
   options: raw_videos.Options,
   skipped: list[str] | None,
   num_threads: int,
-) -> Iterator[tuple[str, dict[str, Any]]]:
-  """Yields the examples of a split in order, and reads some rows ahead."""
+) -> Iterator[_Example]:
+  """Yields the examples of a split in order, and reads some rows ahead.
+
+  Each thread reads one row and waits until its previous example was taken, so
+  that memory holds few examples, however long the videos are.
+  """
   limit = MAX_SKIPPED * sum(table.num_rows.values())
-  read = lambda row: list(tables.examples(row, table, options))
-  rows = iter(rows)
-  waiting = collections.deque()
+  rows, stopped = iter(rows), threading.Event()
+  waiting: collections.deque[_Examples] = collections.deque()
   with futures.ThreadPoolExecutor(num_threads) as pool:
     try:
       while True:
-        while len(waiting) < 2 * num_threads:
-          if (row := next(rows, None)) is None:
-            break
-          waiting.append(pool.submit(read, row))
+        for row in itertools.islice(rows, 2 * num_threads - len(waiting)):
+          waiting.append(queue.Queue(maxsize=1))
+          read = tables.examples(row, table, options)
+          pool.submit(_put, read, waiting[-1], stopped)
         if not waiting:
           return
-        try:
-          yield from waiting.popleft().result()
-        except faults.ClipError as error:
-          if skipped is None:
-            raise
-          _skip(skipped, error, limit)
+        num_examples = 0
+        while (example := waiting[0].get()) is not None:
+          if isinstance(example, tuple):
+            yield example
+            num_examples += 1
+          elif skipped is None or not isinstance(example, faults.ClipError):
+            raise example
+          else:
+            _skip(skipped, example, limit, num_examples)
+        waiting.popleft()
     finally:
-      for future in waiting:
-        future.cancel()
+      stopped.set()
+      for examples in waiting:  # A thread may wait until it can put one more.
+        with contextlib.suppress(queue.Empty):
+          examples.get_nowait()
 
 
-def _skip(skipped: list[str], error: faults.ClipError, limit: float) -> None:
+def _put(
+  read: Iterator[_Example], examples: _Examples, stopped: threading.Event
+) -> None:
+  """Puts the examples of a row, then an error, if any, and None in a queue."""
+
+  def put(item: _Example | BaseException | None) -> None:
+    if not stopped.is_set():
+      examples.put(item)
+
+  try:
+    while not stopped.is_set() and (example := next(read, None)) is not None:
+      put(example)
+  except BaseException as error:  # The thread that takes examples raises it.
+    put(error)
+  put(None)
+
+
+def _skip(
+  skipped: list[str], error: faults.ClipError, limit: float, num_examples: int
+) -> None:
   skipped.append(error.path)
-  _log.warning('Skipped %s', error)
+  kept = f' Its first {num_examples} pieces are kept.' if num_examples else ''
+  _log.warning('Skipped %s%s', error, kept)
   if len(skipped) > max(limit, 1):
     raise RuntimeError(
       f'{len(skipped)} videos cannot be read, more than {MAX_SKIPPED:.0%} of'
@@ -223,16 +259,15 @@ def _read_row(
   table: tables.Table,
   options: raw_videos.Options,
   skips_broken: bool,
-) -> list[tuple[str, dict[str, Any]]]:
-  """Returns the examples of a row, on a worker of Beam."""
+) -> Iterator[_Example]:
+  """Yields the examples of a row, on a worker of Beam."""
   try:
-    return list(tables.examples(row, table, options))
+    yield from tables.examples(row, table, options)
   except faults.ClipError as error:
     if not skips_broken:
       raise
     _beam().metrics.Metrics.counter('vgen_jax', 'skipped').inc()
     _log.warning('Skipped %s', error)
-    return []
 
 
 def _beam_config(flags: list[str]) -> dict[str, Any]:

@@ -26,11 +26,13 @@ from PIL import Image
 
 from vgen_jax.core import file_paths
 from vgen_jax.core import json_files
+from vgen_jax.data.tfds import shuffling
 from vgen_jax.data.tfds import trusted_features
 
 _FEATURE = 'tensorflow_datasets.core.features.feature'
 _VIDEO = 'tensorflow_datasets.core.features.video_feature'
 _IMAGE = 'tensorflow_datasets.core.features.image_feature'
+_SHUFFLE = 'tensorflow_datasets.core.shuffle'
 _CLI = 'tensorflow_datasets.scripts.cli'
 
 
@@ -142,6 +144,16 @@ def patch_image_encoder() -> None:
   image_feature._ImageEncoder._encode_image = encode
 
 
+def patch_shuffling() -> None:
+  """Replaces the files into which records are written that exceed memory.
+
+  They need TensorFlow, so that a split of more than 1 GB cannot be written.
+  """
+  shuffle = importlib.import_module(_SHUFFLE)
+  shuffle._Bucket = shuffling.Bucket
+  shuffle.MAX_MEM_BUFFER_SIZE = shuffling.MAX_BYTES
+
+
 def patch_command() -> None:
   """Replaces two sub-commands of `tfds` that need other packages.
 
@@ -169,6 +181,7 @@ PATCHES = (
   patch_video_init,
   patch_dtypes,
   patch_image_encoder,
+  patch_shuffling,
   patch_command,
 )
 

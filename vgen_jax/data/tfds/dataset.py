@@ -26,7 +26,6 @@ from vgen_jax.data import text
 from vgen_jax.data.files import segments
 from vgen_jax.data.tfds import adapters
 from vgen_jax.data.tfds import examples
-from vgen_jax.data.tfds import storage
 
 _MAX_COUNTED = 1000  # Examples that are parsed to count their classes.
 
@@ -228,7 +227,7 @@ class TFDSVideo(sources.Captioned, sources.HasContents, sources.HasRandomViews):
         frames by which it can be moved.
       crop: Vertical and horizontal position, as in `clips.crop_and_resize`.
     """
-    t, h, w, c = self.clip_shape
+    t = self.clip_shape[0]
     parsed = self._parsed(index)
     stride = float(self.stride)
     if self.frames_per_second:
@@ -245,9 +244,9 @@ class TFDSVideo(sources.Captioned, sources.HasContents, sources.HasRandomViews):
       number_t = np.floor(position_t + clips.TOLERANCE * min(stride, 1))
       return np.clip(number_t.astype(int), 0, last)
 
-    video_thwc, number_t = self._read(index, parsed, choose)
-    video_thwc = clips.crop_and_resize(video_thwc, h, w, *crop)
-    clip = {'video': clips.with_channels(video_thwc, c)}
+    resize = clips.frame_resizer(self.clip_shape[1:], *crop)
+    video_thwc, number_t = self._read(index, parsed, choose, resize)
+    clip = {'video': video_thwc}
     for key in self.keys:
       clip[key] = self._value(parsed, key, number_t)
     if self.tokenizer:
@@ -288,10 +287,11 @@ class TFDSVideo(sources.Captioned, sources.HasContents, sources.HasRandomViews):
       raise self._fault(index, f'it cannot be parsed ({error})') from error
 
   def _read(
-    self, index: int, parsed: Mapping[str, Any], choose: storage.Choose
+    self, index: int, parsed: Mapping[str, Any], *functions: Callable
   ) -> tuple[np.ndarray, np.ndarray]:
+    """Returns `Examples.read` with these functions; errors name the example."""
     try:
-      return self._opened.read(parsed, choose)
+      return self._opened.read(parsed, *functions)
     except ValueError as error:
       raise self._fault(index, str(error)) from error
 

@@ -129,17 +129,23 @@ class Examples:
     return parsed
 
   def read(
-    self, parsed: Mapping[str, Any], choose: storage.Choose
+    self,
+    parsed: Mapping[str, Any],
+    choose: storage.Choose,
+    resize: storage.Resize | None = None,
   ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the frames that `choose` selects, and their indices."""
+    """Returns the frames that `choose` selects, resized, and their indices."""
     value = parsed[self.adapter.video]
     feature = self._features[self.adapter.video]
     if self._kind == 'mp4':
-      return storage.read_mp4(value, choose)
+      return storage.read_mp4(value, choose, resize)
     if self._kind == 'images':
-      return storage.read_images(value, choose, feature.feature.shape[-1])
+      num_channels = feature.feature.shape[-1]
+      return storage.read_images(value, choose, num_channels, resize)
     video_thwc = feature.decode_example_np(value)
     number_t = choose(len(video_thwc))
+    if resize is not None:
+      return np.stack([resize(video_thwc[i]) for i in number_t]), number_t
     first, last = number_t[0], number_t[-1] + 1
     if np.array_equal(number_t, np.arange(first, last)):
       return video_thwc[first:last], number_t  # A view, without a copy.

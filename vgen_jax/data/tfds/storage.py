@@ -13,7 +13,7 @@ import fractions
 import functools
 import importlib
 import io
-import threading
+import itertools
 from typing import Any
 
 import av
@@ -32,6 +32,8 @@ _KEY_FRAME_EVERY = 12
 
 # Returns the indices of frames to read, given the number of frames.
 Choose = Callable[[int], np.ndarray]
+# Maps a frame uint8 [h, w, c] to the frame to return, as soon as it is decoded.
+Resize = Callable[[np.ndarray], np.ndarray]
 
 
 def feature(kind: str, num_channels: int) -> Any:
@@ -52,7 +54,7 @@ def feature(kind: str, num_channels: int) -> Any:
 
 def encode(
   kind: str,
-  video_thwc: np.ndarray,
+  video_thwc: Iterable[np.ndarray],
   frames_per_second: float,
   quality: int | None = None,
 ) -> Any:
@@ -60,7 +62,8 @@ def encode(
 
   Args:
     kind: One of FORMATS.
-    video_thwc: uint8 video with 1 channel or 3.
+    video_thwc: uint8 video with 1 channel or 3, or an iterable of its frames,
+      of which one at a time is in memory unless the kind is raw.
     frames_per_second: Rate of the video.
     quality: CRF for mp4 (lower is better), or 1 to 100 for jpeg (higher is
       better); None takes the value in QUALITY.
@@ -70,17 +73,20 @@ def encode(
   if kind == 'jpeg':
     return [_jpeg(image_hwc, quality) for image_hwc in video_thwc]
   if kind == 'raw':
-    return np.ascontiguousarray(video_thwc)
+    return _array(video_thwc)
   return _mp4(video_thwc, frames_per_second, quality)
 
 
-def read_mp4(data: bytes, choose: Choose) -> tuple[np.ndarray, np.ndarray]:
+def read_mp4(
+  data: bytes, choose: Choose, resize: Resize | None = None
+) -> tuple[np.ndarray, np.ndarray]:
   """Returns RGB frames of a video that `encode` wrote, and their indices.
 
   Args:
     data: Content of the file.
     choose: Function that returns the indices of the frames to read, in any
       order, given the number of frames.
+    resize: Function that is applied to each frame; None for none.
 
   Raises:
     ValueError: If the video cannot be decoded, or a frame is missing.
@@ -89,12 +95,18 @@ def read_mp4(data: bytes, choose: Choose) -> tuple[np.ndarray, np.ndarray]:
     with containers.opened(data) as (container, stream):
       if stream.average_rate is None:
         raise ValueError('it does not state its frame rate')
+      if stream.frames > len(data):
+        raise ValueError('it states more frames than it has bytes')
       number_t = choose(stream.frames)
       wanted, row_t = np.unique(number_t, return_inverse=True)
+      if resize is None:
+        context = stream.codec_context
+        _check_size(len(wanted), context.height, context.width)
       rate = float(stream.average_rate * stream.time_base)  # Frames per tick.
       if wanted[0] >= _KEY_FRAME_EVERY:
         container.seek(int(wanted[0] / rate), stream=stream)
-      images = _frames(container.decode(stream), wanted, rate)
+      decoded = containers.frames(container, stream)
+      images = _frames(decoded, wanted, rate, resize)
   except faults.ClipError as error:
     raise ValueError(f'it cannot be decoded ({error.reason})') from error
   if len(images) < len(wanted):
@@ -105,7 +117,10 @@ def read_mp4(data: bytes, choose: Choose) -> tuple[np.ndarray, np.ndarray]:
 
 
 def read_images(
-  images: Sequence[bytes], choose: Choose, num_channels: int = 3
+  images: Sequence[bytes],
+  choose: Choose,
+  num_channels: int = 3,
+  resize: Resize | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
   """Returns frames of a video stored as JPEG or PNG, and their indices.
 
@@ -116,6 +131,7 @@ def read_images(
     choose: Function that returns the indices of the frames to read, as in
       `read_mp4`.
     num_channels: Number of channels of the stored images.
+    resize: Function that is applied to each frame; None for none.
 
   Raises:
     ValueError: If a frame cannot be decoded.
@@ -124,7 +140,10 @@ def read_images(
   decoded = {}
   for number in number_t.tolist():
     if number not in decoded:
-      decoded[number] = image(images[number], num_channels)
+      image_hwc = image(images[number], num_channels)
+      if resize is None:
+        _check_size(len(number_t), *image_hwc.shape[:2])
+      decoded[number] = resize(image_hwc) if resize else image_hwc
   return np.stack([decoded[number] for number in number_t.tolist()]), number_t
 
 
@@ -137,15 +156,29 @@ def image(data: bytes, num_channels: int) -> np.ndarray:
   if (simplejpeg := _simplejpeg()) and data[:2] == b'\xff\xd8':
     # It uses the same libjpeg-turbo as Pillow, with less overhead.
     colors = 'RGB' if num_channels == 3 else 'GRAY'
+    _check_size(1, *simplejpeg.decode_jpeg_header(data)[:2])
     return simplejpeg.decode_jpeg(data, colors)
   try:
     with Image.open(io.BytesIO(data)) as opened:
+      _check_size(1, *opened.size)
       pixels = np.asarray(opened.convert('RGB' if num_channels == 3 else 'L'))
-  except OSError as error:
+  except (OSError, Image.DecompressionBombError) as error:
     raise ValueError(
       f'one of its images cannot be decoded ({error})'
     ) from error
   return pixels.reshape(*pixels.shape[:2], num_channels)
+
+
+def _check_size(num_frames: int, height: int, width: int) -> None:
+  """Raises ValueError if frames are too large to be in memory."""
+  limit = (
+    containers.MAX_PIXELS if num_frames == 1 else containers.MAX_CLIP_PIXELS
+  )
+  if num_frames * height * width > limit:
+    raise ValueError(
+      f'{num_frames} frames of {height} x {width} pixels do not fit in memory:'
+      f' there may be {limit:,} pixels in all'
+    )
 
 
 def _jpeg(image_hwc: np.ndarray, quality: int) -> bytes:
@@ -157,13 +190,21 @@ def _jpeg(image_hwc: np.ndarray, quality: int) -> bytes:
   return file.getvalue()
 
 
-def _mp4(video_thwc: np.ndarray, rate: float, crf: int) -> bytes:
+def _array(video_thwc: Iterable[np.ndarray]) -> np.ndarray:
+  if isinstance(video_thwc, np.ndarray):
+    return np.ascontiguousarray(video_thwc)
+  return np.stack(list(video_thwc))
+
+
+def _mp4(video_thwc: Iterable[np.ndarray], rate: float, crf: int) -> bytes:
   """Returns H.264 with a constant frame rate, so that times identify frames.
 
   Without B-frames, packets have the order of frames, so that seeking is exact.
   A key frame every 12 frames makes it fast.
   """
-  h, w, c = video_thwc.shape[1:]
+  images = iter(video_thwc)
+  first_hwc = next(images)
+  h, w, c = first_hwc.shape
   is_even = h % 2 == 0 and w % 2 == 0  # Subsampling needs even sizes.
   is_subsampled = is_even and min(h, w) > _FULL_COLOR_SIDE
   file = io.BytesIO()
@@ -177,7 +218,8 @@ def _mp4(video_thwc: np.ndarray, rate: float, crf: int) -> bytes:
     stream.pix_fmt = 'yuv420p' if is_subsampled else 'yuv444p'
     stream.gop_size = _KEY_FRAME_EVERY
     stream.codec_context.thread_count = 1  # The bytes depend on it.
-    for image_hwc in np.repeat(video_thwc, 3 // c, axis=-1):
+    for image_hwc in itertools.chain([first_hwc], images):
+      image_hwc = np.repeat(image_hwc, 3 // c, axis=-1)
       frame = av.VideoFrame.from_ndarray(image_hwc, format='rgb24')
       container.mux(stream.encode(frame))
     container.mux(stream.encode())
@@ -188,6 +230,7 @@ def _frames(
   decoded: Iterable[av.VideoFrame],
   wanted: np.ndarray,
   rate: float,
+  resize: Resize | None,
 ) -> list[np.ndarray]:
   """Returns the frames with the wanted indices, up to the first missing one.
 
@@ -195,24 +238,19 @@ def _frames(
     decoded: Frames in order.
     wanted: Indices of frames, increasing.
     rate: Number of frames per tick.
+    resize: Function that is applied to each frame; None for none.
   """
-  if not hasattr(_local, 'reformatter'):
-    _local.reformatter = av.video.reformatter.VideoReformatter()
   images, numbers = [], wanted.tolist()
   for frame in decoded:
     number = round(frame.pts * rate)
     if number > numbers[len(images)]:
       break
     if number == numbers[len(images)]:
-      rgb = _local.reformatter.reformat(frame, format='rgb24', threads=1)
-      images.append(rgb.to_ndarray())
+      image_hwc = containers.rgb(frame, frame.height, frame.width)
+      images.append(resize(image_hwc) if resize else image_hwc)
       if len(images) == len(numbers):
         break
   return images
-
-
-# A converter is slow to create, and can only be used by one thread.
-_local = threading.local()
 
 
 @functools.cache

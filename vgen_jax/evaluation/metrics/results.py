@@ -232,7 +232,7 @@ def _files(workdir: epath.PathLike) -> dict[int, list[epath.Path]]:
   found: dict[int, list[epath.Path]] = {}
   for file in sorted((file_paths.read(workdir) / FOLDER).glob('*.json')):
     step = file.stem.partition('_')[0]
-    if step.isdecimal():
+    if step.isdecimal() and file_paths.is_file(file):
       found.setdefault(int(step), []).append(file)
   return found
 
@@ -258,9 +258,14 @@ def read_clips(
     [n], False where there is no real clip of the class; 'title': str [n];
     'clip' and 'seed': int [n], the number of each clip and the seed of its
     noise}; {} if there is no such file.
+
+  Raises:
+    ValueError: If `result.clips` leads out of the folder of evaluations.
   """
-  file = run_folder(workdir) / FOLDER / result.clips
-  if not result.clips or not file.exists():
+  if not result.clips:
+    return {}
+  file = file_paths.named(run_folder(workdir) / FOLDER, result.clips, '.npz')
+  if not file_paths.is_file(file):
     return {}
   with file.open('rb') as opened, np.load(opened) as arrays:
     return dict(arrays)

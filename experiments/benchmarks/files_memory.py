@@ -1,0 +1,123 @@
+"""Measures the peak memory of scanning, reading and preparing files.
+
+  python experiments/benchmarks/files_memory.py
+  python experiments/benchmarks/files_memory.py --checkout=path/to/another
+
+Each case runs in a process of its own, whose peak is printed as it is and
+without the memory of a process that only imports the package. The inputs are
+written to a temporary folder, about 0.6 GB.
+"""
+
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+import av
+import numpy as np
+from PIL import Image
+
+ROOT = pathlib.Path(__file__).parents[2]
+_PREPARE = 'vgen data prepare video_folder --num_threads=1'
+# Title of a case, its folder of inputs, and the code or command to run there.
+CASES = (
+  ('import only', '', 'pass'),
+  ('scan of a file of 461 MB', 'large', 'make(4, 64)'),
+  ('scan of 2 hours of 64x64', 'film', 'make(4, 64)'),
+  ('clip of 16 frames of 3840x2160', '4k', 'make(16, 64)[0]'),
+  ('clip of 16 frames of a GIF of 9 KB', 'gif', 'make(16, 64)[0]'),
+  ('scan of 100,000 empty files', 'many', 'make(4, 64, "substitute")'),
+  ('prepare 2 hours of 64x64, jpeg', 'film', f'{_PREPARE} --format=jpeg'),
+  ('prepare 2 hours of 64x64, raw', 'film', f'{_PREPARE} --format=raw'),
+  ('prepare 128 frames of 1920x1080, mp4', 'hd', f'{_PREPARE} --format=mp4'),
+  ('prepare 128 frames of 1920x1080, raw', 'hd', f'{_PREPARE} --format=raw'),
+)
+_CHILD = """
+import resource, sys
+from vgen_jax.cli import main
+from vgen_jax.data.files import video_folder
+from vgen_jax.data.tfds import compat
+
+def make(t, side, faults='raise'):
+  shape = (t, side, side, 3)
+  return video_folder.VideoFolder(shape, sys.argv[1], 'all', faults=faults)
+
+exec(sys.argv[2])
+print('PEAK', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+"""
+
+
+def write_inputs(root: pathlib.Path) -> None:
+  """Writes the folders of `CASES`."""
+  rng = np.random.default_rng(0)
+  noise = lambda h, w: rng.integers(0, 255, (h, w, 3)).astype(np.uint8)
+  rest = {'preset': 'ultrafast'}
+  h264 = ('libx264', 'yuv420p', rest)
+  _video(
+    root / 'large/a.mkv', noise(480, 640), 1000, ('rawvideo', 'yuv420p', {})
+  )
+  _video(root / 'film/a.mp4', noise(64, 64), 2 * 3600 * 5, h264)
+  _video(root / '4k/a.mp4', noise(2160, 3840), 16, h264)
+  _video(root / 'hd/a.mp4', noise(1080, 1920), 128, h264)
+  (root / 'gif').mkdir()
+  stills = [Image.new('P', (5000, 5000), i) for i in range(17)]
+  stills[0].save(root / 'gif/a.gif', save_all=True, append_images=stills[1:])
+  (root / 'many').mkdir()
+  for i in range(100_000):
+    (root / f'many/{i:06d}.mp4').touch()
+  for path in sorted(root.rglob('a.*')):
+    print(f'{path.relative_to(root)}: {path.stat().st_size:,} bytes')
+
+
+def _video(path, image_hwc, num_frames: int, form: tuple) -> None:
+  path.parent.mkdir()
+  codec, pix_fmt, options = form
+  with av.open(str(path), 'w') as file:
+    stream = file.add_stream(codec, 5, options=options)
+    stream.height, stream.width = image_hwc.shape[:2]
+    stream.pix_fmt = pix_fmt
+    frame = av.VideoFrame.from_ndarray(image_hwc).reformat(format=pix_fmt)
+    for _ in range(num_frames):
+      frame.pts = None
+      file.mux(stream.encode(frame))
+    file.mux(stream.encode())
+
+
+def peak(checkout: pathlib.Path, folder: pathlib.Path, code: str) -> str:
+  """Returns the peak memory of a process in MB, or why it failed."""
+  with tempfile.TemporaryDirectory(dir=folder.parent) as out:
+    if code.startswith('vgen '):
+      words = [*code.split()[1:], f'--source={folder}', f'--out={out}']
+      code = f'assert not main.main({words})'
+    done = subprocess.run(
+      [sys.executable, '-c', _CHILD, str(folder), code],
+      env=os.environ | {'PYTHONPATH': str(checkout), 'VGEN_CACHE': ''},
+      capture_output=True,
+      text=True,
+      check=False,
+    )
+  if done.returncode:
+    return (done.stderr.strip() or f'status {done.returncode}').splitlines()[-1]
+  return done.stdout.split()[-1]
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__)
+  parser.add_argument('--checkout', type=pathlib.Path, default=ROOT)
+  checkout = parser.parse_args().checkout
+  with tempfile.TemporaryDirectory() as folder:
+    root = pathlib.Path(folder)
+    write_inputs(root)
+    least = 0
+    print('| case | peak in MB | more than import |\n|---|---|---|')
+    for title, name, code in CASES:
+      found = peak(checkout, root / (name or 'gif'), code)
+      least = least or int(found)
+      more = int(found) - least if found.isdigit() else ''
+      print(f'| {title} | {found} | {more} |', flush=True)
+
+
+if __name__ == '__main__':
+  main()
