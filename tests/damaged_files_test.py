@@ -150,9 +150,11 @@ def test_tables_of_annotations(tmp_path, suffix):
     'jsonl': '{"file": "a.mp4", "caption": "x", "action": [[1, 2]]}\n' * 2,
   }[suffix]
   file = tmp_path / f'table.{suffix}'
+  for name in ('a.mp4', 'b.mp4'):
+    (tmp_path / name).touch()
 
   def read():
-    annotations.action_width(annotations.read(str(file)))
+    annotations.action_width(annotations.read(str(file), tmp_path))
 
   found = outcomes(file, damage.of_text(text, 5), read)
   assert found - {'read', 'refused'} <= {

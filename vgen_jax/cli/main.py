@@ -27,7 +27,7 @@ import vgen_jax
 from vgen_jax.cli import cluster
 from vgen_jax.core import checks
 from vgen_jax.core import disk
-from vgen_jax.core import messages
+from vgen_jax.core import file_paths
 from vgen_jax.core.processes import signals
 
 _COMMANDS = {
@@ -100,7 +100,7 @@ def _status(name: str, *rest: str) -> int:
 
 def one_line(error: BaseException) -> str:
   """Returns an error as one line, with its type if that is informative."""
-  text = messages.printable(' '.join(str(error).split()))
+  text = file_paths.printable(' '.join(str(error).split()))
   if disk.is_full(error) and disk.FULL not in text:
     file = getattr(error, 'filename', None)
     where = f' File: {file}.' if file else ''
@@ -179,7 +179,7 @@ class _Handler(logging.StreamHandler):
 
 def _set_up_logging(debug: bool) -> None:
   handler = _Handler()
-  handler.setFormatter(messages.Formatter('%(message)s'))
+  handler.setFormatter(file_paths.Formatter('%(message)s'))
   logger = logging.getLogger('vgen_jax')
   logger.handlers = [handler]
   logger.setLevel(logging.DEBUG if debug else logging.INFO)

@@ -13,7 +13,7 @@ import logging
 import numpy as np
 
 from vgen_jax.core import fields
-from vgen_jax.core import messages
+from vgen_jax.core import file_paths
 from vgen_jax.core.types import Clip
 
 _log = logging.getLogger(__name__)
@@ -38,7 +38,7 @@ class ClipError(ValueError):
     self.reason = reason
 
   def __str__(self) -> str:
-    return f'{messages.printable(self.path)}: {self.reason}'
+    return f'{file_paths.printable(self.path)}: {self.reason}'
 
 
 @dataclasses.dataclass(frozen=True)

@@ -31,7 +31,6 @@ import numpy as np
 
 from vgen_jax.core import checks
 from vgen_jax.core import file_paths
-from vgen_jax.core import messages
 from vgen_jax.data.files import folders
 from vgen_jax.data.files import table_files
 
@@ -112,7 +111,7 @@ def read(path: str | None, folder: str | pathlib.Path) -> list[Annotation]:
     seen.add(key)
     annotations.append(annotation)
   if not annotations:
-    raise ValueError(f'{messages.printable(file)} contains no video.')
+    raise ValueError(f'{file_paths.printable(file)} contains no video.')
   _tell(file, columns, annotations, names)
   return annotations
 
@@ -133,9 +132,9 @@ def find(path: str, folder: pathlib.Path) -> pathlib.Path:
     if file.suffix.lower() in table_files.SUFFIXES and file.is_file():
       return file
   raise FileNotFoundError(
-    f'{messages.printable(path)} is no table of annotations; it must be an'
+    f'{file_paths.printable(path)} is no table of annotations; it must be an'
     f' existing file whose name ends in one of {list(table_files.SUFFIXES)}.'
-    f' Tried: {", ".join(messages.printable(x.absolute()) for x in tried)}.'
+    f' Tried: {", ".join(file_paths.printable(x.absolute()) for x in tried)}.'
   )
 
 
@@ -149,7 +148,7 @@ def action_width(annotations: Sequence[Annotation]) -> int:
   widths = {action_na.shape[1] for action_na in given}
   if len(widths) > 1:
     raise ValueError(
-      f'The table of annotations has actions of {sorted(widths)} values; all'
+      f'config.data.annotations has actions of {sorted(widths)} values; all'
       ' videos must have actions of one width, or none.'
     )
   return widths.pop() if widths else 0
@@ -171,7 +170,7 @@ def _annotation(
   if name not in known and not (folder / name).is_file():
     raise ValueError(
       f'{line}: {name!r} is in the table, but does not exist in'
-      f' {messages.printable(folder)}.{checks.hint(name, list(known))} Remove'
+      f' {file_paths.printable(folder)}.{checks.hint(name, list(known))} Remove'
       ' the line, or correct the path.'
     )
   if 'split' in row:
@@ -256,7 +255,7 @@ def _array(file: pathlib.Path, line: str) -> np.ndarray:
     return np.load(file, mmap_mode='r', allow_pickle=False)
   except (ValueError, OSError, EOFError) as error:
     raise ValueError(
-      f'{line}: its action is {messages.printable(file)}, which cannot be read'
+      f'{line}: its action is {file_paths.printable(file)}, which cannot be read'
       f' ({error}); give lists of numbers, or the path of a .npy file.'
     ) from error
 
@@ -268,7 +267,7 @@ def _tell(
   names: Sequence[str],
 ) -> None:
   """Says what the table leaves out."""
-  file = messages.printable(file)
+  file = file_paths.printable(file)
   used = {annotation.path for annotation in annotations}
   if unused := [name for name in names if name not in used]:
     _log.warning(
@@ -276,7 +275,7 @@ def _tell(
       file,
       len(unused),
       len(names),
-      ', '.join(map(messages.printable, unused[:3])),
+      ', '.join(map(file_paths.printable, unused[:3])),
       ', ...' if len(unused) > 3 else '',
     )
   num_empty = sum(not annotation.caption for annotation in annotations)

@@ -7,7 +7,7 @@ import logging
 import os
 import pathlib
 
-from vgen_jax.core import messages
+from vgen_jax.core import file_paths
 
 _log = logging.getLogger(__name__)
 
@@ -158,13 +158,13 @@ def _passed(
     more = ', ...' if len(paths) > _MAX_NAMED else ''
     if paths:
       texts.append(f'{len(paths)} {what}: {", ".join(names)}{more}')
-  return messages.printable('; '.join(texts))
+  return file_paths.printable('; '.join(texts))
 
 
 def _say_once(message: str) -> None:
   if message not in _said:
     _said.add(message)
-    _log.warning('%s', messages.printable(message))
+    _log.warning('%s', file_paths.printable(message))
 
 
 def _is_folder(entry: os.DirEntry) -> bool:

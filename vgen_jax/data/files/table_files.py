@@ -9,7 +9,7 @@ import sys
 from typing import Any
 
 from vgen_jax.core import checks
-from vgen_jax.core import messages
+from vgen_jax.core import file_paths
 
 SUFFIXES = ('.csv', '.jsonl', '.ndjson')
 _ALIASES = {'file': 'path'}  # Other names of columns.
@@ -30,7 +30,7 @@ def rows(
   Raises:
     ValueError: If the table is damaged, or has another column.
   """
-  name = messages.printable(file)
+  name = file_paths.printable(file)
   try:
     text = file.read_bytes().decode('utf-8-sig')
   except UnicodeDecodeError as error:

@@ -258,9 +258,6 @@ def read_clips(
     [n], False where there is no real clip of the class; 'title': str [n];
     'clip' and 'seed': int [n], the number of each clip and the seed of its
     noise}; {} if there is no such file.
-
-  Raises:
-    ValueError: If `result.clips` leads out of the folder of evaluations.
   """
   if not result.clips:
     return {}

@@ -1,4 +1,4 @@
-"""Tests of core/messages.py, and that names of files are printed with it."""
+"""Tests of `file_paths.printable`, and that names of files are printed with it."""
 
 import logging
 import os
@@ -8,18 +8,20 @@ import pytest
 
 from vgen_jax.cli import main
 from vgen_jax.core import faults
-from vgen_jax.core import messages
+from vgen_jax.core import file_paths
 
 HOSTILE = 'a\x1b[2J\x1b]0;title\x07\r\n\u202e\u2028\x9b31m\x00\udcff.mp4'
 
 
 def test_characters_that_change_the_display_are_escaped():
-  text = messages.printable(HOSTILE)
+  text = file_paths.printable(HOSTILE)
   assert text.isprintable()
   assert text.encode()  # UTF-8, so that it can be printed.
   for escape in (r'\x1b[2J', r'\x07', r'\r\n', r'\u202e', r'\x9b', r'\udcff'):
     assert escape in text
-  assert len(set(messages.printable(x) for x in ('\x1b', r'\x1c', '\x07'))) == 3
+  assert (
+    len(set(file_paths.printable(x) for x in ('\x1b', r'\x1c', '\x07'))) == 3
+  )
 
 
 @pytest.mark.parametrize(
@@ -27,13 +29,13 @@ def test_characters_that_change_the_display_are_escaped():
   ['café 12:30 "x" (1)', '視頻😀.MP4', unicodedata.normalize('NFD', 'é')],
 )
 def test_names_in_all_scripts_are_unchanged(name):
-  assert messages.printable(name) == name
+  assert file_paths.printable(name) == name
 
 
 def test_names_of_bytes_and_paths():
-  assert messages.printable(b'a\xff') == r'a\udcff'
-  assert messages.printable(os.fsdecode(b'a\xff')) == r'a\udcff'
-  assert messages.printable('a\n\tb', keeps='\n') == 'a\n\\tb'
+  assert file_paths.printable(b'a\xff') == r'a\udcff'
+  assert file_paths.printable(os.fsdecode(b'a\xff')) == r'a\udcff'
+  assert file_paths.printable('a\n\tb', keeps='\n') == 'a\n\\tb'
 
 
 def test_errors_about_files_are_printable():
@@ -54,6 +56,6 @@ def test_the_command_line_prints_no_control_characters(tmp_path, capsys):
 
 def test_log_messages_keep_their_lines_only(caplog):
   record = logging.LogRecord('x', 20, 'f', 1, 'one\ntwo %s', ('\x1b[2J',), None)
-  assert messages.Formatter('%(message)s').format(record) == (
+  assert file_paths.Formatter('%(message)s').format(record) == (
     'one\ntwo \\x1b[2J'
   )
