@@ -1,4 +1,4 @@
-"""Tests of `file_paths.printable`, and that names of files are printed with it."""
+"""Tests of `file_paths.printable` and of its use for names of files."""
 
 import logging
 import os

@@ -255,8 +255,8 @@ def _array(file: pathlib.Path, line: str) -> np.ndarray:
     return np.load(file, mmap_mode='r', allow_pickle=False)
   except (ValueError, OSError, EOFError) as error:
     raise ValueError(
-      f'{line}: its action is {file_paths.printable(file)}, which cannot be read'
-      f' ({error}); give lists of numbers, or the path of a .npy file.'
+      f'{line}: its action is {file_paths.printable(file)}, which cannot be'
+      f' read ({error}); give lists of numbers, or the path of a .npy file.'
     ) from error
 
 
