@@ -166,7 +166,7 @@ def test_metrics_of_pixels_use_the_original_clips(fsq, tmp_path, capsys):
   wanted = clip_providers.ClipProviders(plain, None, options)
   assert found.real_split == wanted.real_split == 'validation'
   assert found.kinds() == wanted.kinds()
-  state = types.SimpleNamespace(step=0)
+  state = types.SimpleNamespace(step=0, variables=lambda average: {})
   identities = lambda s: [
     stream.identity for stream in s.for_state(state).values()
   ]

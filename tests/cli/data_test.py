@@ -57,7 +57,10 @@ def test_prepare_then_inspect(clips, tmp_path, capsys):
   source = dataset.TFDSVideo(
     (8, 16, 16, 3), data_dir=prepared['data_dir'], split='all'
   )
-  np.testing.assert_array_equal(pixels[:16, :16], source[0]['video'][0])
+  # The first frame is below a gap and a label, and each pixel is 4 x 4.
+  np.testing.assert_array_equal(
+    pixels[22 : 22 + 64 : 4, 6 : 6 + 64 : 4], source[0]['video'][0]
+  )
 
 
 def test_inspect_reads_the_data_of_a_config(tmp_path, capsys):
