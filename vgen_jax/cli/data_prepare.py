@@ -92,8 +92,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     '--table',
     type=file_paths.argument,
     default=None,
-    help='Table of annotations for video_folder, CSV or JSONL'
-    ' (data/files/annotations.py; default: none; all videos of the folder).',
+    help='Table of annotations for video_folder, CSV or JSONL, as in'
+    ' data/files/annotations.py (default: none; all videos of the folder).',
   )
   add(
     '--validation',
