@@ -17,8 +17,8 @@ _VERSION = re.search(
 ).group(1)
 
 _REQUIRED = [
-  'absl-py>=2.3',
-  'av>=17',  # Contains FFmpeg. Version 16 cannot resize in one thread.
+  'absl-py>=2.3.1',
+  'av>=17.1',  # Contains FFmpeg. Version 17.0 crashes when files are opened.
   'chex>=0.1.92',
   'einops>=0.8',
   'etils[epath]>=1.13',

@@ -120,7 +120,7 @@ def test_the_table_states_unit_range_and_when_a_field_may_change():
     ('log_every', True),
     ('batch_size', False),
     ('guard.policy', True),
-    ('guard.spike', False),
+    ('guard.spike', True),
     ('mesh.tensor', True),
     ('evaluation.metrics', True),
     ('data.folder', True),

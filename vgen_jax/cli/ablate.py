@@ -22,7 +22,6 @@ from vgen_jax.cli import cluster
 from vgen_jax.config import shipped
 from vgen_jax.core import atomic_files
 from vgen_jax.core import checks
-from vgen_jax.core import digests
 from vgen_jax.core import file_paths
 
 _log = logging.getLogger(__name__)
@@ -163,6 +162,7 @@ def _measure(
 
 def _identity(measure: Callable[..., Any], workdir: str) -> dict[str, str]:
   """Returns what the values of MEASURE depend on."""
+  from vgen_jax.core import digests
   from vgen_jax.runtime import checkpoints
   from vgen_jax.runtime import damage
 

@@ -128,8 +128,11 @@ def _tiles(
       for i, video in enumerate(videos):
         if len(has_clip) and not has_clip[i]:
           continue
-        title, numbers = str(found['title'][i]), (found['clip'], found['seed'])
-        row = rows.setdefault((title, *(int(x[i]) for x in numbers)), [])
+        title = str(found['title'][i])
+        # Earlier versions stored the number of the clip as its seed.
+        seeds = found['seed'] if 'clip' in found else np.zeros(len(videos), int)
+        number_b = found.get('clip', found['seed'])
+        row = rows.setdefault((title, int(number_b[i]), int(seeds[i])), [])
         if kind == 'generated' or not any(
           tile[0] == 'real' and np.array_equal(tile[1], video) for tile in row
         ):
