@@ -16,6 +16,7 @@ import jax
 import numpy as np
 import pytest
 
+from tests import unused_conditions
 from vgen_jax.config import build
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
@@ -166,6 +167,15 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
   shutil.rmtree(workdir / 'checkpoints/4')
   resume_and_compare(path, workdir, clips)
   assert list((workdir / 'samples').glob('*.mp4'))
+
+
+@each_config
+def test_declared_conditions_have_an_effect(path, clips):
+  """After training, a change of each of them changes losses or clips."""
+  setup = setup_lib.make(settings_lib.read(smoke(path, clips)))
+  state = trained(path.stem, clips).state
+  num = setup.settings.num_samples
+  assert unused_conditions.of_setup(setup, state, num) == []
 
 
 def resume_and_compare(path, workdir, clips):

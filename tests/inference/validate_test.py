@@ -1,6 +1,7 @@
 """Tests of validation losses during training, and of the record of a run."""
 
 import json
+import logging
 
 import jax
 import numpy as np
@@ -27,8 +28,9 @@ def leaves(state) -> list[np.ndarray]:
 
 
 def test_validation_is_logged_and_does_not_change_the_training(
-  config, tmp_path, compiles_once
+  config, tmp_path, compiles_once, caplog
 ):
+  caplog.set_level(logging.INFO, 'vgen_jax')  # As the command line sets it.
   plain = loop.train(config, str(tmp_path / 'plain'), hooks=hooks.standard())
   fields = {'validate_every': 2, 'validate_clips': 6}
   config = config_lib.replace(config, fields)

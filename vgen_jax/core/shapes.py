@@ -9,8 +9,31 @@
 use the same letters.
 """
 
+from collections.abc import Sequence
+
 from vgen_jax.core import checks
 from vgen_jax.core.types import Array
+
+
+def check_output(
+  part: str, network: object, output: Array, wanted: Sequence[int]
+) -> None:
+  """Checks the shape that a network has returned.
+
+  Args:
+    part: Field of the family that holds the network, such as 'denoiser'.
+    network: Network, whose class the message names.
+    output: What it has returned.
+    wanted: Shape that the family needs.
+
+  Raises:
+    ValueError: If the shapes differ.
+  """
+  if output.shape != tuple(wanted):
+    raise ValueError(
+      f'config.model.{part}: {type(network).__name__} returned shape'
+      f' {output.shape}; the family needs {tuple(wanted)}.'
+    )
 
 
 def sizes(letters: str, **arrays: Array) -> tuple[int, ...]:

@@ -123,7 +123,9 @@ class Validate(hooks.Hook):
     settings = setup.settings
     if settings.validate_every:
       self._source = real_clips.validation_split(settings, setup.source)
-      self._losses = validation.make_losses(setup.model, settings.sample_from)
+      self._losses = validation.make_losses(
+        setup.model, settings.sample_from, setup.mesh
+      )
 
   def on_start(self, run: hooks.Run, state: TrainState) -> None:
     self._run = run

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from vgen_jax.core import checks
 from vgen_jax.core import random
+from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
 from vgen_jax.core.types import Condition
@@ -220,6 +221,9 @@ class GAN(gan_clips.GANClips):
     logit, class_logit_bk = critics.split(
       critic(clips.video_bthwc, clips.condition, key_b, train=train)
     )
+    if class_logit_bk is not None and self.num_classes:
+      wanted = len(key_b), self.num_classes
+      shapes.check_output('critic', critic, class_logit_bk, wanted)
     if class_logit_bk is not None and not self.num_classes:
       raise ValueError(
         f'{type(critic).__name__} classifies clips, but model.num_classes of'

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from vgen_jax.core import checks
 from vgen_jax.core import random
+from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
 from vgen_jax.core.types import Condition
@@ -106,6 +107,8 @@ class GANClips(VideoModel):
     video_bthwc, penalties = critics.split(
       self.generator(random.fold_in(key_b, GENERATE), condition, train=train)
     )
+    wanted = len(key_b), *self.clip_shape
+    shapes.check_output('generator', self.generator, video_bthwc, wanted)
     terms = {name: x.mean() for name, x in (penalties or {}).items()}
     if self.num_context:
       error_bthwc = (

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from vgen_jax.core import checks
 from vgen_jax.core import random
+from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
 from vgen_jax.core.types import Condition
@@ -115,6 +116,9 @@ class Autoencoding(VideoModel):
     video_bthwc = batch['video']
     reconstructed_bthwc, bottleneck = self.autoencoder(
       video_bthwc, random.fold_in(key_b, _RECONSTRUCT), train=train
+    )
+    shapes.check_output(
+      'autoencoder', self.autoencoder, reconstructed_bthwc, video_bthwc.shape
     )
     key_b = random.fold_in(key_b, _CRITIC)
     if player != 'autoencoder':

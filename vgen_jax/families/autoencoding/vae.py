@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from vgen_jax.core import checks
 from vgen_jax.core import random
+from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
 from vgen_jax.core.types import Condition
@@ -101,6 +102,9 @@ class VAE(VideoModel):
         " needs; take 'nn.bottlenecks.gaussian.Gaussian', or the family"
         " 'families.autoencoding.tokenizer.Autoencoding'."
       )
+    shapes.check_output(
+      'autoencoder', self.autoencoder, decoded_bthwc, video_bthwc.shape
+    )
     decoded_bthwc = decoded_bthwc.astype(jnp.float32)
     log_prob_bthwc = self.likelihood(decoded_bthwc, video_bthwc)
     nll = -log_prob_bthwc.sum(_CLIP).mean()

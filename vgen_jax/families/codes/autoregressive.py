@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from vgen_jax.core import checks
 from vgen_jax.core import random
+from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
 from vgen_jax.core.types import Condition
@@ -63,6 +64,8 @@ class Autoregressive(code_model.CodeModel):
     logits_bthwk = self.transformer(
       codes_bthw, condition, train=train, window=self._window_codes
     )
+    wanted = *codes_bthw.shape, self.num_codes
+    shapes.check_output('transformer', self.transformer, logits_bthwk, wanted)
     nats_bthw = -token_sampling.log_likelihood(logits_bthwk, codes_bthw)
     bits_t = nats_bthw.sum((2, 3)).mean(0) / math.log(2)
     return nats_bthw.mean(), {

@@ -11,6 +11,7 @@ import numpy as np
 
 from vgen_jax.core import checks
 from vgen_jax.core import random
+from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
 from vgen_jax.core.types import Condition
@@ -77,6 +78,8 @@ class Masked(code_model.CodeModel):
     input_bthw = jnp.where(masked_bthw, self.num_codes, codes_bthw)
     condition = self.conditioning(batch, drop_key_b)
     logits_bthwk = self.transformer(input_bthw, condition, train=train)
+    wanted = *codes_bthw.shape, self.num_codes
+    shapes.check_output('transformer', self.transformer, logits_bthwk, wanted)
 
     nats_bthw = -token_sampling.log_likelihood(logits_bthwk, codes_bthw)
     uniform_bthw = -jax.nn.log_softmax(logits_bthwk).mean(-1)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from vgen_jax.core import checks
 from vgen_jax.core import random
+from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
 from vgen_jax.core.types import Condition
@@ -113,6 +114,9 @@ class Diffusion(base.VideoModel):
       condition,
       train=train,
     ).astype(jnp.float32)
+    shapes.check_output(
+      'denoiser', self.denoiser, output_bthwc, clean_bthwc.shape
+    )
 
     target_bthwc = self._target.target(clean_bthwc, noise_bthwc, time_b1111)
     error_b = jnp.square(output_bthwc - target_bthwc).mean(axis=(1, 2, 3, 4))

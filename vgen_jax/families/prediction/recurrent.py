@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from vgen_jax.core import checks
 from vgen_jax.core import random
+from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
 from vgen_jax.core.types import Condition
@@ -185,6 +186,8 @@ class Recurrent(VideoModel):
         num_outputs=num_outputs,
         train=train,
       )
+      wanted = *frame_bhwc.shape[:-1], num_outputs
+      shapes.check_output('predictor', predictor, output_bhwp, wanted)
       output_bhwp = output_bhwp.astype(jnp.float32)
       if self.residual:
         output_bhwp += frame_bhwc
@@ -216,6 +219,8 @@ class Recurrent(VideoModel):
       num_outputs=self._num_outputs(video_bthwc),
       train=train,
     ).astype(jnp.float32)
+    wanted = *input_bthwc.shape[:-1], self._num_outputs(video_bthwc)
+    shapes.check_output('predictor', self.predictor, output_bthwp, wanted)
     return output_bthwp + input_bthwc if self.residual else output_bthwp
 
   def _num_outputs(self, video_bthwc: Array) -> int:
