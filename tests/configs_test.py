@@ -169,7 +169,20 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
   assert list((workdir / 'samples').glob('*.mp4'))
 
 
-@each_config
+# One config of each kind of condition; the others are slow tests.
+CONDITIONED = ('convlstm_digits', 'demo', 'dit_world', 'flow_latent_world')
+
+
+@pytest.mark.parametrize(
+  'path',
+  [
+    pytest.param(
+      path, marks=() if path.stem in CONDITIONED else pytest.mark.slow
+    )
+    for path in CONFIGS
+  ],
+  ids=lambda p: p.stem,
+)
 def test_declared_conditions_have_an_effect(path, clips):
   """After training, a change of each of them changes losses or clips."""
   setup = setup_lib.make(settings_lib.read(smoke(path, clips)))
