@@ -10,6 +10,7 @@ import pytest
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.core import digests as digests_lib
 from vgen_jax.core import faults as faults_lib
+from vgen_jax.core import sources
 from vgen_jax.core.types import Schema
 from vgen_jax.data import host_shards
 from vgen_jax.data import pipeline
@@ -22,7 +23,9 @@ SUBSTITUTE = faults_lib.Faults('substitute', limit=1.0)
 def make_source(bad=BAD, num_clips: int = 10):
   """Returns clips that contain their index or random noise; some are broken."""
 
-  class Numbers:  # Local, so that worker processes pickle it by value.
+  class Numbers(
+    sources.HasRandomViews
+  ):  # Local, so that worker processes pickle it by value.
     schema = Schema((1, 2, 2, 1), num_clips)
 
     def __len__(self):

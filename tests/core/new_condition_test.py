@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from vgen_jax.config import build
+from vgen_jax.config import classes
 from vgen_jax.core import modalities
 from vgen_jax.core.types import Schema
 from vgen_jax.data import pipeline
@@ -81,8 +82,8 @@ def row(monkeypatch):
 @pytest.fixture
 def model(row, monkeypatch):
   """The model as a config would build it."""
-  classes = {'families.a.FromDepth': FromDepth, 'models.a.Network': Network}
-  monkeypatch.setattr(build, '_resolve', lambda _, name, path: classes[name])
+  found = {'families.a.FromDepth': FromDepth, 'models.a.Network': Network}
+  monkeypatch.setattr(classes, 'resolve', lambda _, name, path: found[name])
   spec = {
     'name': 'families.a.FromDepth',
     'network': {'name': 'models.a.Network'},

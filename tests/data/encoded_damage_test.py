@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import os
 import pathlib
 import shutil
@@ -186,7 +187,7 @@ def test_changed_files_are_not_taken_for_those_encoded(
   write(tmp_path / 'set', source)
   reread = lambda: encoded.Encoded(CLIP_SHAPE, str(tmp_path / 'set')).original
   assert reread() is source
-  assert not caplog.records
+  assert not [x for x in caplog.records if x.levelno >= logging.WARNING]
   file = tmp_path / 'raw/3.raw'
   os.utime(file, (1, 1))
   assert reread() is source
