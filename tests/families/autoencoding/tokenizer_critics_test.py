@@ -145,19 +145,11 @@ def test_critics_have_no_influence_before_they_start():
 def test_critics_are_not_computed_before_they_start():
   """The branch of the early steps only creates zeros."""
   model = tiny.make(critic={'clip': tiny.Slope()}, critic_start=10)
-  variables = model.init(
-    {'params': jax.random.key(0), **tiny.NOISE},
-    tiny.BATCH,
-  )
+  rngs = {'params': jax.random.key(0), **tiny.NOISE}
+  variables = model.init(rngs, tiny.BATCH)
+  fields = {'player': 'autoencoder', 'train': False, 'method': 'loss'}
   jaxpr = jax.make_jaxpr(
-    lambda batch: model.apply(
-      variables,
-      batch,
-      player='autoencoder',
-      train=False,
-      method='loss',
-      rngs=tiny.NOISE,
-    )
+    lambda batch: model.apply(variables, batch, rngs=tiny.NOISE, **fields)
   )(tiny.BATCH)
   (cond,) = (x for x in jaxpr.eqns if x.primitive.name == 'cond')
   early, late = (
