@@ -101,7 +101,9 @@ def test_a_log_file_has_plain_lines(clock, caplog, capsys):
   assert capsys.readouterr().err.count('\r') == 0
 
 
-def test_a_terminal_has_a_bar(clock, capsys):
+def test_a_terminal_has_a_bar(clock, capsys, monkeypatch):
+  silent = types.SimpleNamespace(info=lambda *args: None)
+  monkeypatch.setattr(progress, '_log', silent)
   with progress.Progress(2, 10, 8, clock=clock, is_terminal=True) as bar:
     clock.now += 1
     bar.advance(6)

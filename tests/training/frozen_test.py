@@ -14,6 +14,7 @@ import numpy as np
 import optax
 import pytest
 
+from vgen_jax.config import initial
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.families import base
@@ -257,8 +258,7 @@ def test_the_spec_of_a_tokenizer_is_that_of_its_run(tmp_path):
 
 def test_a_tokenizer_that_is_not_trained_yet_is_reported_with_its_command():
   command = (
-    'Train it first: vgen train --config=configs/fsq_world.py'
-    ' --workdir=absent/fsq_world.'
+    'Train it first: vgen train --config=fsq_world --workdir=absent/fsq_world.'
   )
   with pytest.raises(ValueError, match=re.escape(command)):
     frozen.with_tokenizer(latent_settings('absent/fsq_world'))
@@ -280,7 +280,7 @@ def test_a_part_that_is_neither_trained_nor_frozen_is_reported():
   setup = types.SimpleNamespace(
     model=model,
     first_state=lambda: state,
-    settings=types.SimpleNamespace(frozen={}),
+    settings=types.SimpleNamespace(frozen={}, init=initial.Init()),
   )
   no_checkpoints = types.SimpleNamespace(latest_step=lambda: None)
   message = r"HeadOnTokenizer does not train its parts \['tokenizer'\]"

@@ -104,7 +104,7 @@ def test_training_goes_on_from_the_weights_and_resumes(config, done, tmp_path):
       {},
       r"'generatr', which this model does not have\. Parts .*'generator'",
     ),
-    ({'workdir': '{}', 'parts': 'generator'}, {}, r"such as \('generator',\)"),
+    ({'workdir': '{}', 'parts': 'generator'}, {}, 'must be of type tuple'),
     ({'step': 3}, {}, 'config.init has no workdir'),
     (
       {'workdir': '{}'},

@@ -27,11 +27,6 @@ class Init:
   parts: tuple[str, ...] = fields.field((), allowed='names of parts')
 
   def __post_init__(self):
-    if isinstance(self.parts, str):
-      raise ValueError(
-        f'config.init.parts is {self.parts!r}; it must be a tuple of names,'
-        f" such as ('{self.parts}',)."
-      )
     given = self.step is not None or self.average or self.parts
     if given and not self.workdir:
       raise ValueError(
