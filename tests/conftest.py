@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 import gc
+import logging
 import os
 import pathlib
 
@@ -95,3 +96,19 @@ def clips(tmp_path_factory) -> pathlib.Path:
       video_thwc = np.uint8(first * (1 - t) + last * t)
       video_writers.write_mp4(folder / label / f'{i}.mp4', video_thwc, 10)
   return folder
+
+
+@pytest.fixture(autouse=True)
+def _keep_logging():
+  """The command sets up logging for itself; tests want theirs back."""
+  names = ('vgen_jax', 'absl')
+  old = {
+    n: (logging.getLogger(n).level, logging.getLogger(n).handlers[:])
+    for n in names
+  }
+  yield
+  for name, (level, handlers) in old.items():
+    logger = logging.getLogger(name)
+    logger.setLevel(level)
+    logger.handlers = handlers
+    logger.propagate = True

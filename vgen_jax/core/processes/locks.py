@@ -124,24 +124,34 @@ class _Lock:
         f'{self._file.parent} is in use by {who}. Wait until that process ends,'
         ' stop it, or use another folder.'
       )
+    if '://' in str(self._file):
+      self._take_over(other)
+      return
+    # Only one process at a time may remove a lock, so that none removes that of
+    # a process which has just taken over.
+    guard = pathlib.Path(f'{self._file}.takeover')
+    try:
+      os.close(os.open(guard, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    except FileExistsError:
+      with contextlib.suppress(FileNotFoundError):
+        if time.time() - guard.stat().st_mtime > PATIENCE:
+          guard.unlink()  # Its process was killed.
+      time.sleep(0.02)
+      return
+    try:
+      if _read(self._file) == other:
+        self._take_over(other)
+    finally:
+      guard.unlink(missing_ok=True)
+
+  def _take_over(self, other: dict[str, Any]) -> None:
+    """Removes the lock of a process that has ended, with a warning."""
     _log.warning(
       'Taking over the lock of %s, because its owner has ended: %s.',
       self._file.parent,
-      who,
+      describe(other),
     )
-    if '://' in str(self._file):
-      self._file.unlink(missing_ok=True)
-      return
-    # Another process may take over the lock between its reading and here.
-    aside = f'{self._file}.{self._owner["id"]}.stale'
-    try:
-      os.rename(self._file, aside)
-    except FileNotFoundError:
-      return
-    if _read(epath.Path(aside)) != other:
-      with contextlib.suppress(OSError):
-        os.link(aside, self._file)
-    os.unlink(aside)
+    self._file.unlink(missing_ok=True)
 
   def _is_touched(self, other: dict[str, Any]) -> bool:
     """Waits for a touch by the owner; returns False if none comes."""
