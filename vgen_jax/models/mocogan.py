@@ -25,9 +25,12 @@ from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Condition
 from vgen_jax.nn import batch_sharding
+from vgen_jax.nn import embeddings
 from vgen_jax.nn import spectral
 from vgen_jax.nn.convolution import conv
+from vgen_jax.nn.convolution import pyramids
 
+_NAME = 'MoCoGAN'  # In errors.
 _CONTENT, _START, _NOISE = range(3)  # Purposes of a clip's key.
 
 
@@ -77,7 +80,7 @@ class Generator(nn.Module):
 
   def __post_init__(self):
     super().__post_init__()
-    _num_halvings(*self.clip_shape[1:3])
+    pyramids.num_halvings(self.clip_shape, _NAME)
     checks.one_of('category_to', self.category_to, ('motion', 'frames'))
     checks.one_of('norm', self.norm, ('batch', 'none'))
     _kernel_init(self.kernel_init)
@@ -129,14 +132,9 @@ class Generator(nn.Module):
 
   def _category(self, condition: Condition, b: int, t: int) -> Array:
     """Returns one-hot classes `[b, t, num_classes]`."""
-    if ('label' in condition) != bool(self.num_classes):
-      raise ValueError(
-        f'condition has the keys {list(condition)}, and num_classes of'
-        f" mocogan.Generator is {self.num_classes}; 'label' is needed if there"
-        ' are classes, and not allowed if num_classes is 0.'
-      )
-    label_b = condition.get('label', jnp.zeros(b, jnp.int32))
-    one_hot_bd = jax.nn.one_hot(label_b, self.num_classes)
+    one_hot_bd = embeddings.one_hot_label(
+      condition, self.num_classes, b, 'mocogan.Generator'
+    )
     return repeat(one_hot_bd, 'b d -> b t d', t=t)
 
   def _decode(self, code_bd: Array, train: bool) -> Array:
@@ -147,7 +145,7 @@ class Generator(nn.Module):
       dtype=self.dtype,
     )
     x_bhwc = code_bd[:, None, None, :]
-    levels = _num_halvings(*self.clip_shape[1:3])
+    levels = pyramids.num_halvings(self.clip_shape, _NAME)
     for level in reversed(range(levels)):
       first = level == levels - 1
       layer = deconv(
@@ -209,7 +207,8 @@ class ImageCritic(_Critic):
     self, video_bthwc: Array, condition: Condition, key_b: Array, *, train: bool
   ) -> Array:
     del condition
-    t, h, w = shapes.sizes('thw', video_bthwc=video_bthwc, key_b=key_b)
+    t = shapes.sizes('t', video_bthwc=video_bthwc, key_b=key_b)[0]
+    num_halvings = pyramids.num_halvings(video_bthwc.shape[1:], _NAME)
     pick = lambda key, video_thwc: jax.lax.dynamic_index_in_dim(
       video_thwc, jax.random.randint(key, (), 0, t), keepdims=False
     )
@@ -222,7 +221,7 @@ class ImageCritic(_Critic):
       padding=((1, 1), (1, 1)),
     )
     # For 8 x 8 pixels there are only two hidden layers.
-    for level in range(min(3, _num_halvings(h, w) + 1)):
+    for level in range(min(3, num_halvings + 1)):
       layer = halve(features=self.width * 2**level)
       x_bhwc = self._apply(layer, x_bhwc, inner=level > 0, train=train)
       x_bhwc = nn.leaky_relu(x_bhwc, 0.2)
@@ -249,9 +248,10 @@ class VideoCritic(_Critic):
     self, video_bthwc: Array, condition: Condition, key_b: Array, *, train: bool
   ) -> Array | tuple[Array, Array]:
     del condition  # It predicts classes and is not conditioned on them.
-    h, w = shapes.sizes('hw', video_bthwc=video_bthwc, key_b=key_b)
+    shapes.sizes('', video_bthwc=video_bthwc, key_b=key_b)
+    num_halvings = pyramids.num_halvings(video_bthwc.shape[1:], _NAME)
     x_bthwc = video_bthwc
-    for level in range(_num_halvings(h, w)):
+    for level in range(num_halvings):
       layer = self._make(
         conv.Conv3D,
         self.width * 2**level,
@@ -279,16 +279,6 @@ def _normed(layer, x: Array, norm: str, train: bool, dtype: str) -> Array:
   if norm == 'batch':
     x = nn.BatchNorm(not train, momentum=0.9, dtype=dtype)(x)
   return x
-
-
-def _num_halvings(h: int, w: int) -> int:
-  """Returns how often height and width are halved to get 4 x 4 pixels."""
-  if h != w or h < 8 or h & (h - 1):
-    raise ValueError(
-      f'Frames are {h} x {w} pixels; MoCoGAN needs squares with a side of 8,'
-      ' 16, 32, ...: crop or resize the data.'
-    )
-  return h.bit_length() - 3
 
 
 def _kernel_init(name: str, scale: int = 1) -> nn.initializers.Initializer:

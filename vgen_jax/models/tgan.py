@@ -11,7 +11,6 @@ more or fewer layers. Its critic is `conv_critic.ConvCritic` with
 from einops import rearrange
 from einops import repeat
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
 from vgen_jax.core import checks
@@ -20,6 +19,7 @@ from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Condition
+from vgen_jax.nn import embeddings
 from vgen_jax.nn.convolution import conv
 from vgen_jax.nn.convolution import pyramids
 
@@ -82,17 +82,11 @@ class Generator(nn.Module):
       ValueError: If `condition` has a label and there are no classes, or the
         other way round.
     """
-    if ('label' in condition) != bool(self.num_classes):
-      raise ValueError(
-        f'condition has the keys {list(condition)}, and num_classes of'
-        f" tgan.Generator is {self.num_classes}; 'label' is needed if there are"
-        ' classes, and not allowed if num_classes is 0.'
-      )
+    one_hot_bk = embeddings.one_hot_label(
+      condition, self.num_classes, len(key_b), 'tgan.Generator'
+    )
     code_bd = 2 * random.uniform(key_b, (self.latent_width,)) - 1
-    if not self.num_classes:
-      return code_bd
-    one_hot_bd = jax.nn.one_hot(condition['label'], self.num_classes)
-    return jnp.concatenate([code_bd, one_hot_bd], axis=-1)
+    return jnp.concatenate([code_bd, one_hot_bk], axis=-1)
 
   def setup(self):
     common = (self.norm, self.kernel_init)

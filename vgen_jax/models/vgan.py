@@ -13,7 +13,6 @@ here.
 from typing import NamedTuple
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
 from vgen_jax.core import checks
@@ -23,6 +22,7 @@ from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Condition
 from vgen_jax.core.types import Metrics
 from vgen_jax.nn import compositing
+from vgen_jax.nn import embeddings
 from vgen_jax.nn.convolution import conv
 from vgen_jax.nn.convolution import pyramids
 
@@ -134,16 +134,11 @@ class Generator(nn.Module):
 
   def _code(self, latent_bd: Array, condition: Condition, train: bool) -> Array:
     """Returns the input of both streams: `[b, 1, 1, 1, d]` or 4 x 4 pixels."""
-    if ('label' in condition) != bool(self.num_classes):
-      raise ValueError(
-        f'condition has the keys {list(condition)}, and num_classes of'
-        f" vgan.Generator is {self.num_classes}; 'label' is needed if there are"
-        ' classes, and not allowed if num_classes is 0.'
-      )
-    parts = [latent_bd]
-    if self.num_classes:
-      parts.append(jax.nn.one_hot(condition['label'], self.num_classes))
-    code_bthwd = jnp.concatenate(parts, axis=-1)[:, None, None, None, :]
+    one_hot_bk = embeddings.one_hot_label(
+      condition, self.num_classes, len(latent_bd), 'vgan.Generator'
+    )
+    code_bd = jnp.concatenate([latent_bd, one_hot_bk], axis=-1)
+    code_bthwd = code_bd[:, None, None, None, :]
     if not self.num_context:
       return code_bthwd
     widths = (2 * self.width * 2**i for i in range(self._levels))

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import functools
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from vgen_jax.core.types import Array
@@ -79,6 +80,31 @@ class TimeAndLabel(nn.Module):
     )
     label_bd = batch_sharding.constrain(table(label_b))
     return time_bd + label_bd.astype(time_bd.dtype)
+
+
+def one_hot_label(
+  condition: Mapping[str, Array], num_classes: int, num_clips: int, owner: str
+) -> Array:
+  """Returns labels as one-hot vectors, float32 `[b, num_classes]`.
+
+  Args:
+    condition: Has 'label', int32 `[b]`, if there are classes.
+    num_classes: Number of classes; 0 gives vectors of width 0.
+    num_clips: Number of clips, b.
+    owner: Network that has num_classes, for the error.
+
+  Raises:
+    ValueError: If there is a label and there are no classes, or the other way
+      round.
+  """
+  if ('label' in condition) != bool(num_classes):
+    raise ValueError(
+      f'condition has the keys {list(condition)}, and num_classes of {owner} is'
+      f" {num_classes}; 'label' is needed if there are classes, and not allowed"
+      ' if num_classes is 0.'
+    )
+  label_b = condition.get('label', jnp.zeros(num_clips, jnp.int32))
+  return jax.nn.one_hot(label_b, num_classes)
 
 
 def sincos(position_n: Array, width: int, max_period: float = 1e4) -> Array:
