@@ -1,4 +1,4 @@
-"""Tests of the command line: what is wrong is told in one line."""
+"""Tests of the command line: errors are reported in one line."""
 
 import io
 import json
@@ -41,10 +41,10 @@ def test_train_then_sample(workdir, capsys, tmp_path):
   out = f'--out={tmp_path}'
   flags = [f'--workdir={workdir}', '--num=3', '--label=up', out, '--real']
   assert cli.main(['sample', *flags, '--set', 'model.loss_kind=hinge']) == 0
-  told = json.loads(capsys.readouterr().out.splitlines()[-1])['sample']
-  assert told['step'] == 2
+  printed = json.loads(capsys.readouterr().out.splitlines()[-1])['sample']
+  assert printed['step'] == 2
   for kind in ('mp4', 'gif', 'png', 'real_mp4', 'real_gif', 'real_png'):
-    assert pathlib.Path(told[kind]).stat().st_size > 100
+    assert pathlib.Path(printed[kind]).stat().st_size > 100
 
 
 def test_other_samples_are_written_beside_each_other(workdir, capsys):
@@ -52,8 +52,8 @@ def test_other_samples_are_written_beside_each_other(workdir, capsys):
   for flags in (['--num=3'], ['--num=2'], ['--seed=1'], ['--label=up']):
     flags = ['--num=3', *flags]
     assert cli.main(['sample', f'--workdir={workdir}', *flags]) == 0
-    told = json.loads(capsys.readouterr().out.splitlines()[-1])['sample']
-    found.append(pathlib.Path(told['mp4']))
+    printed = json.loads(capsys.readouterr().out.splitlines()[-1])['sample']
+    found.append(pathlib.Path(printed['mp4']))
   assert len(set(found)) == 4
   made = json.loads(found[-1].with_suffix('.json').read_text())
   assert made == {'step': 2, 'seed': 0, 'num': 3, 'label': 'up', 'set': {}}
@@ -221,10 +221,10 @@ def test_errors_are_one_line(argv, message, capsys, tmp_path, monkeypatch):
   if not any('configs/mocogan_wrld' in word for word in argv):
     monkeypatch.chdir(tmp_path)
   assert cli.main(argv) == 1
-  told = capsys.readouterr().err.strip()
-  assert message in told
-  assert len(told.splitlines()) == 1
-  assert 'Traceback' not in told
+  printed = capsys.readouterr().err.strip()
+  assert message in printed
+  assert len(printed.splitlines()) == 1
+  assert 'Traceback' not in printed
 
 
 def test_debug_shows_the_traceback():

@@ -42,16 +42,16 @@ def test_runs_become_one_page(tmp_path, capsys):
   runs = [evaluated(tmp_path / 'a'), evaluated(tmp_path / 'b', (5, 30))]
   out = tmp_path / 'pages' / 'both.html'
   assert cli.main(['report', *runs, f'--out={out}']) == 0
-  told = json.loads(capsys.readouterr().out.splitlines()[-1])['report']
-  assert told == {
+  printed = json.loads(capsys.readouterr().out.splitlines()[-1])['report']
+  assert printed == {
     'path': str(out),
     'runs': [{'run': 'a', 'step': 20}, {'run': 'b', 'step': 30}],
   }
   html = out.read_text()
   assert '<title>a, b</title>' in html
   assert html.count('<canvas') == 3  # Real clips are equal: shown once.
-  for told in ('0.200', '0.300', 'model/loss', 'clip 7 of seed 0'):
-    assert told in html
+  for text in ('0.200', '0.300', 'model/loss', 'clip 7 of seed 0'):
+    assert text in html
 
 
 def test_a_step_can_be_chosen(tmp_path, capsys, monkeypatch):
@@ -69,9 +69,9 @@ def test_runs_without_evaluation_tell_what_to_do(tmp_path, capsys):
   out = tmp_path / 'page.html'
   for bare in (tmp_path / 'bare', tmp_path / 'nowhere'):
     assert cli.main(['report', run, str(bare), f'--out={out}']) == 1
-    told = capsys.readouterr().err.strip()
-    assert f'vgen evaluate --workdir={bare}' in told
-    assert len(told.splitlines()) == 1
+    printed = capsys.readouterr().err.strip()
+    assert f'vgen evaluate --workdir={bare}' in printed
+    assert len(printed.splitlines()) == 1
   assert not out.exists()
 
 
@@ -81,6 +81,6 @@ def test_it_takes_a_run(capsys):
 
 
 @pytest.mark.parametrize('flag', ['--output=x'])
-def test_wrong_flags_are_told(flag, capsys):
+def test_wrong_flags_are_reported(flag, capsys):
   assert cli.main(['report', 'runs/a', flag]) == 1
   assert "'--out'" in capsys.readouterr().err

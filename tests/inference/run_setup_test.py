@@ -90,8 +90,8 @@ def test_the_command_samples_after_the_folder_is_gone(place, capsys):
   shutil.rmtree(place / 'videos')
   flags = [f'--workdir={place}/run', '--num=1', '--label=left']
   assert cli.main(['sample', *flags]) == 0
-  told = json.loads(capsys.readouterr().out.splitlines()[-1])['sample']
-  assert pathlib.Path(told['mp4']).stat().st_size > 100
+  printed = json.loads(capsys.readouterr().out.splitlines()[-1])['sample']
+  assert pathlib.Path(printed['mp4']).stat().st_size > 100
   assert cli.main(['sample', *flags, '--real']) == 1
   assert 'there is no such folder' in capsys.readouterr().err
 

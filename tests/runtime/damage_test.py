@@ -131,8 +131,8 @@ def test_an_old_checkpoint_is_read_with_one_warning(saved, tmp_path, caplog):
   content['custom_metadata'] = {}
   file.write_text(json.dumps(content))
   chex.assert_trees_all_equal(plain(restore(tmp_path)), plain(make(4)))
-  told = [r for r in caplog.records if 'has no digests' in r.message]
-  assert len(told) == 1
+  printed = [r for r in caplog.records if 'has no digests' in r.message]
+  assert len(printed) == 1
 
 
 def outcome(folder) -> str:
