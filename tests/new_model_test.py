@@ -12,25 +12,24 @@ import sys
 
 ROOT = pathlib.Path(__file__).parents[1]
 
-MODEL = '''"""A small network: each pixel by itself, conditioned on the time."""
+MODEL = '''"""A small network: each pixel by itself, with the time and the label."""
 
 import flax.linen as nn
-import jax.numpy as jnp
+
+from vgen_jax.nn import embeddings
 
 
 class Pixelwise(nn.Module):
-  """Maps each noisy pixel and its time to a number."""
+  """Maps each noisy pixel, its time and its label to a number."""
 
   width: int = 8
   num_classes: int = 0
 
   @nn.compact
   def __call__(self, video_bthwc, time_b, condition, *, train):
-    time_bthwc = jnp.broadcast_to(
-      time_b[:, None, None, None, None], video_bthwc.shape
-    )
-    x_bthwd = jnp.concatenate([video_bthwc, time_bthwc], -1)
-    x_bthwd = nn.silu(nn.Dense(self.width)(x_bthwd))
+    embed = embeddings.TimeAndLabel(self.width, self.num_classes)
+    bias_bthwd = embed(time_b, condition)[:, None, None, None]
+    x_bthwd = nn.silu(nn.Dense(self.width)(video_bthwc) + bias_bthwd)
     return nn.Dense(video_bthwc.shape[-1])(x_bthwd)
 '''
 
