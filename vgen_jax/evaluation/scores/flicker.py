@@ -7,12 +7,12 @@ count motion, only other changes.
 
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.evaluation.scores import reconstruction
+from vgen_jax.nn import warp
 
 
 class Steadiness(NamedTuple):
@@ -75,7 +75,7 @@ def warp_error(
   Raises:
     ValueError: If the shapes do not match.
   """
-  _, t, h, w = shapes.sizes(
+  _, t, _, _ = shapes.sizes(
     'bthw', video_bthwc=video_bthwc, flow_bshwx=flow_bshwx
   )
   if flow_bshwx.shape[1] != t - 1 or flow_bshwx.shape[-1] != 2:
@@ -84,22 +84,11 @@ def warp_error(
       ' of 2 numbers (x, y) per pixel.'
     )
   video_bthwc = reconstruction.unit(video_bthwc, value_range)
-  x_bshw = flow_bshwx[..., 0] + jnp.arange(w, dtype=jnp.float32)[(None,) * 3]
-  y_bshw = (
-    flow_bshwx[..., 1] + jnp.arange(h, dtype=jnp.float32)[None, None, :, None]
-  )
-  counts_bshw = (
-    (x_bshw >= 0) & (x_bshw <= w - 1) & (y_bshw >= 0) & (y_bshw <= h - 1)
-  )
+  counts_bshw = warp.inside(flow_bshwx)
   if visible_bshw is not None:
     shapes.sizes('', flow_bshwx=flow_bshwx, visible_bshw=visible_bshw)
     counts_bshw &= visible_bshw.astype(bool)
-  sample = lambda frame_hw, y_hw, x_hw: jax.scipy.ndimage.map_coordinates(
-    frame_hw, [y_hw, x_hw], order=1, mode='nearest'
-  )
-  sample = jax.vmap(sample, (2, None, None), 2)  # Over channels,
-  sample = jax.vmap(jax.vmap(sample))  # frames, and clips.
-  before_bshwc = sample(video_bthwc[:, :-1], y_bshw, x_bshw)
+  before_bshwc = warp.backward(video_bthwc[:, :-1], flow_bshwx)
   error_bshw = jnp.mean((video_bthwc[:, 1:] - before_bshwc) ** 2, -1)
   total_b = jnp.sum(jnp.where(counts_bshw, error_bshw, 0), (1, 2, 3))
   return total_b / jnp.sum(counts_bshw, (1, 2, 3))
