@@ -12,7 +12,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).parents[1]
 
-MODEL = '''"""A small network: each pixel by itself, with the time and the label."""
+MODEL = '''"""A small network: each pixel alone, with the time and the label."""
 
 import flax.linen as nn
 
