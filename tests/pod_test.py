@@ -19,13 +19,41 @@ from vgen_jax.training import loop
 ROOT = pathlib.Path(__file__).parents[1]
 CONFIG = ROOT / 'configs/dit_world.py'
 OVERRIDES = {'mesh.fsdp': 2, 'mesh.data': 1, 'tensorboard': False}
+# A command that first tries to train with another seed in each process.
+DISAGREE_FIRST = """
+import sys
+import jax
+from vgen_jax.cli import main
+from vgen_jax.training import loop
+train = loop.train
+def train_twice(config, workdir, **kwargs):
+  other = config.copy_and_resolve_references()
+  other.seed = 7 + jax.process_index()
+  try:
+    train(other, workdir)
+  except ValueError as error:
+    print('refused:', error, file=sys.stderr)
+  return train(config, workdir, **kwargs)
+loop.train = train_twice
+sys.exit(main.main(sys.argv[1:]))
+"""
 
 
-def run_pod(workdir, *flags):
-  """Runs `vgen train` as two processes with one CPU device each."""
+def start_pod(workdir, *flags, start=('-m', 'vgen_jax.cli.main'), second=()):
+  """Runs `vgen train` as two processes with one CPU device each.
+
+  Args:
+    workdir: Directory of the run.
+    *flags: Flags of both processes.
+    start: Arguments of Python that start the command line.
+    second: Further flags of the second process.
+
+  Returns:
+    The exit statuses, and what the processes wrote to standard error.
+  """
   port = portpicker.pick_unused_port()
   command = [
-    sys.executable, '-m', 'vgen_jax.cli.main', 'train',
+    sys.executable, *start, 'train',
     f'--config={CONFIG}:smoke', f'--workdir={workdir}', '--debug',
     f'--coordinator=localhost:{port}', '--num_processes=2',
     *(f'--config.{k}={v}' for k, v in OVERRIDES.items()), *flags,
@@ -33,7 +61,7 @@ def run_pod(workdir, *flags):
   environment = {**os.environ, 'JAX_NUM_CPU_DEVICES': '1'}
   processes = [
     subprocess.Popen(
-      [*command, f'--process_id={i}'],
+      [*command, f'--process_id={i}', *(second if i else ())],
       env=environment,
       cwd=ROOT,
       stderr=subprocess.PIPE,
@@ -42,7 +70,14 @@ def run_pod(workdir, *flags):
     for i in range(2)
   ]
   errors = [process.communicate(timeout=300)[1] for process in processes]
-  assert [p.returncode for p in processes] == [0, 0], errors[0][-3000:]
+  return [process.returncode for process in processes], errors
+
+
+def run_pod(workdir, *flags, **kwargs):
+  """Trains with two processes; returns what they wrote to standard error."""
+  status, errors = start_pod(workdir, *flags, **kwargs)
+  assert status == [0, 0], errors[0][-3000:]
+  return errors
 
 
 def assert_close(one, two):
@@ -74,10 +109,17 @@ def evaluated(workdir: str) -> list[bool]:
 def test_a_pod_and_one_process_resume_runs_of_each_other(
   tmp_path, config, alone
 ):
-  """Two processes, one process and two in turn give the state of one."""
+  """Two processes, one process and two in turn give the state of one.
+
+  The first two processes also try to train with different seeds.
+  """
   workdir = str(tmp_path / 'run')
   quick = ('--config.evaluate_every=0', '--config.sample_every=0')
-  run_pod(workdir, '--stop_at=2', *quick)  # Written by two processes ...
+  start = ('-c', DISAGREE_FIRST)
+  errors = run_pod(workdir, '--stop_at=2', *quick, start=start)
+  # Written by two processes, which refused to train with different seeds ...
+  refused = 'refused: config.seed is 7 in process 0, but 8 in process 1'
+  assert all(refused in text for text in errors)
   one = loop.train(
     config, workdir, stop_at=3, hooks=[training_hooks.WriteMetrics()]
   )  # ... restored and written by one ...
@@ -96,3 +138,12 @@ def test_a_pod_resumes_its_own_run(tmp_path, config, alone):
   run_pod(workdir)
   assert_close(loop.train(config, workdir), alone)
   assert evaluated(workdir) == [False, False, True, False, False, True]
+
+
+@pytest.mark.slow
+def test_processes_with_different_flags_stop_at_once(tmp_path):
+  status, errors = start_pod(tmp_path / 'run', second=['--stop_at=1'])
+  assert status == [1, 1]
+  message = '--stop_at is None in process 0, but 1 in process 1'
+  assert all(message in text for text in errors), errors
+  assert not (tmp_path / 'run').exists()

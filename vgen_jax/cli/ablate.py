@@ -59,6 +59,7 @@ def run(args: argparse.Namespace) -> int:
   from vgen_jax.config import loading as config_lib
   from vgen_jax.config import settings as settings_lib
   from vgen_jax.inference import hooks
+  from vgen_jax.runtime import agreement
   from vgen_jax.runtime import preemption
   from vgen_jax.training import loop
 
@@ -69,6 +70,7 @@ def run(args: argparse.Namespace) -> int:
   fixed = config_lib.parse_overrides(args.overrides)
   entries = list(experiment['SWEEP'])
   configs = [config_lib.replace(base, {**o, **fixed}) for o in entries]
+  agreement.check({f'config {i}': c.to_dict() for i, c in enumerate(configs)})
   for config in configs:  # An error in the last entry is raised at the start.
     settings_lib.read(config)
   workdirs = [f'{args.workdir}/{i:03d}' for i in range(len(entries))]

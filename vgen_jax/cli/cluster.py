@@ -8,6 +8,12 @@ from typing import Any
 from vgen_jax.core.processes import signals
 
 _PEERS: list[Any] = []  # The watch over other processes; one or none.
+# Flags that may differ between processes. Those of `overrides` are compared as
+# parts of the config.
+_OF_PROCESS = (
+  'coordinator', 'debug', 'distributed', 'json', 'num_processes',
+  'overrides', 'process_id',
+)  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,13 +49,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def join(args: argparse.Namespace, *, polls: bool = False) -> None:
   """Initialises `jax.distributed` if the flags or the environment ask for it.
 
+  Then the processes compare their flags.
+
   Args:
     args: Flags of the command.
     polls: Whether the command asks regularly for signals
       (runtime/preemption.py). If not, SIGTERM ends it, in a pod, too.
 
   Raises:
-    ValueError: If --coordinator is given without the other two flags.
+    ValueError: If --coordinator is given without the other two flags, or the
+      processes were started with different flags.
   """
   if args.coordinator:
     if args.num_processes is None or args.process_id is None:
@@ -66,6 +75,14 @@ def join(args: argparse.Namespace, *, polls: bool = False) -> None:
     return
   if not polls:  # The service of JAX has replaced the handler.
     signals.install()
+  from vgen_jax.runtime import agreement
+
+  agreement.check(_flags(args))
+
+
+def _flags(args: argparse.Namespace) -> dict[str, Any]:
+  """Returns the flags that must be the same in all processes."""
+  return {f'--{k}': x for k, x in vars(args).items() if k not in _OF_PROCESS}
 
 
 def finish() -> None:

@@ -30,6 +30,7 @@ from vgen_jax.data.prepare import encodings
 from vgen_jax.families.base import VideoModel
 from vgen_jax.inference import runs
 from vgen_jax.nn import batch_sharding
+from vgen_jax.runtime import agreement
 from vgen_jax.training import frozen
 from vgen_jax.training import step as step_lib
 
@@ -48,7 +49,9 @@ def run(args: argparse.Namespace) -> int:
   config = config_lib.replace(
     config, config_lib.parse_overrides(args.overrides)
   )
+  agreement.check({'config': config.to_dict()})
   source, data, split = _source(config, args.split)
+  agreement.check_data(lambda: source, 'data')
   num_clips = min(args.num or len(source), len(source))
   manifest = encoded.Manifest(
     **_stored(found.model, tuple(config.clip_shape), args.dtype),

@@ -23,6 +23,7 @@ from vgen_jax.families.base import VideoModel
 from vgen_jax.inference import real_clips
 from vgen_jax.inference import sampling
 from vgen_jax.nn import batch_sharding
+from vgen_jax.runtime import agreement
 from vgen_jax.runtime import leaf_digests
 from vgen_jax.runtime import sharding
 from vgen_jax.training import setup as setup_lib
@@ -56,7 +57,8 @@ class ClipProviders:
       options: Number of clips, batch size, seed and split of the evaluation.
 
     Raises:
-      ValueError: If the data has no such split.
+      ValueError: If the data has no such split, or processes of a pod have
+        different data.
     """
     setup = setup.over_pixels()
     self._setup = setup
@@ -66,6 +68,7 @@ class ClipProviders:
     source, self.real_split = real_clips.comparison_split(
       setup, options.real_split
     )
+    agreement.check_data(lambda: source, 'real clips')
     self.real = real_clips.ShuffledSource(source, setup.settings)
     self._train = real_clips.ShuffledSource(setup.source, setup.settings)
     self.context = setup.model.num_known or options.context

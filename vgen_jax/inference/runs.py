@@ -25,7 +25,9 @@ from vgen_jax.inference import real_clips
 from vgen_jax.inference import run_setup
 from vgen_jax.inference import sampling
 from vgen_jax.inference import validation
+from vgen_jax.runtime import agreement
 from vgen_jax.runtime import checkpoint_parts
+from vgen_jax.runtime import checkpoints
 from vgen_jax.training import setup as setup_lib
 from vgen_jax.training.state import TrainState
 
@@ -239,7 +241,7 @@ def load(
 
   Raises:
     ValueError: If there is no run or no such checkpoint, or an override is of
-      a field that only affects training.
+      a field that only affects training, or processes of a pod differ.
   """
   workdir = file_paths.expanded(workdir)
   file = file_paths.read(workdir) / 'config.json'
@@ -255,6 +257,9 @@ def load(
     config_lib.load(str(file)),
     {'mesh.data': 1, 'mesh.fsdp': -1, 'mesh.tensor': 1, **(overrides or {})},
   )
+  if step is None:
+    step = max(checkpoints.steps(workdir), default=None)
+  agreement.check({'config': config.to_dict(), 'step': step})
   _check_overrides(overrides or {}, workdir)
   setup = run_setup.make(settings_lib.read(config), workdir)
   shapes = setup.state_shapes()

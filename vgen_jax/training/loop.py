@@ -15,6 +15,7 @@ from vgen_jax.data import batch_iterator
 from vgen_jax.data import data_report
 from vgen_jax.data import pipeline
 from vgen_jax.data import run_schema
+from vgen_jax.runtime import agreement
 from vgen_jax.runtime import checkpoints as checkpoints_lib
 from vgen_jax.runtime import preemption
 from vgen_jax.runtime import profiling
@@ -72,17 +73,19 @@ def train(
 
   Raises:
     ValueError: If fields of the config contradict each other or do not fit the
-      devices or the workdir.
+      devices or the workdir, or processes have different configs or data.
     FloatingPointError: If the guard against harmful updates stops the run.
     OSError: If checkpoints cannot be written, or another run is using the
       workdir.
   """
   workdir = file_paths.expanded(workdir)
+  agreement.check({'config': config.to_dict(), 'stop_at': stop_at})
   settings = frozen.with_tokenizer(settings_lib.read(config))
   workdir_lib.check(workdir, settings)
   recorded = workdir_lib.recorded_schema(workdir)
   setup = setup_lib.make(settings, recorded, workdir)
   data_report.check(settings.data, setup.data, setup.model)
+  agreement.check_data(lambda: setup.source, 'data')
   setup_lib.check_batch_size(setup)
   _check_best(setup)
   for hook in hooks:
@@ -102,6 +105,7 @@ def train(
       workdir, settings.keep, settings.best
     )
     stack.callback(checkpoints.close)
+    agreement.check({'latest checkpoint': checkpoints.latest_step()})
     state = restore_or_init(setup, checkpoints)
     first = int(state.step)
     is_behind = _is_behind(hooks, first, final)
