@@ -59,8 +59,8 @@ def run(args: argparse.Namespace) -> int:
   from vgen_jax.config import loading as config_lib
   from vgen_jax.config import settings as settings_lib
   from vgen_jax.inference import hooks
-  from vgen_jax.runtime import agreement
   from vgen_jax.runtime import preemption
+  from vgen_jax.runtime.pod import agreement
   from vgen_jax.training import loop
 
   cluster.join(args, polls=True)

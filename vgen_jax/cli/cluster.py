@@ -75,7 +75,7 @@ def join(args: argparse.Namespace, *, polls: bool = False) -> None:
     return
   if not polls:  # The service of JAX has replaced the handler.
     signals.install()
-  from vgen_jax.runtime import agreement
+  from vgen_jax.runtime.pod import agreement
 
   agreement.check(_flags(args))
 
@@ -123,7 +123,7 @@ def wait_for_verdict(error: BaseException) -> None:
 def _initialize(*address: Any) -> None:
   import jax
 
-  from vgen_jax.runtime import peers
+  from vgen_jax.runtime.pod import peers
 
   jax.distributed.initialize(*address)
   client = distributed_client()

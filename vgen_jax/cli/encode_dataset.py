@@ -30,7 +30,7 @@ from vgen_jax.data.prepare import encodings
 from vgen_jax.families.base import VideoModel
 from vgen_jax.inference import runs
 from vgen_jax.nn import batch_sharding
-from vgen_jax.runtime import agreement
+from vgen_jax.runtime.pod import agreement
 from vgen_jax.training import frozen
 from vgen_jax.training import step as step_lib
 

@@ -23,9 +23,9 @@ from vgen_jax.families.base import VideoModel
 from vgen_jax.inference import real_clips
 from vgen_jax.inference import sampling
 from vgen_jax.nn import batch_sharding
-from vgen_jax.runtime import agreement
 from vgen_jax.runtime import leaf_digests
 from vgen_jax.runtime import sharding
+from vgen_jax.runtime.pod import agreement
 from vgen_jax.training import setup as setup_lib
 from vgen_jax.training.state import TrainState
 

@@ -25,9 +25,9 @@ from vgen_jax.inference import real_clips
 from vgen_jax.inference import run_setup
 from vgen_jax.inference import sampling
 from vgen_jax.inference import validation
-from vgen_jax.runtime import agreement
 from vgen_jax.runtime import checkpoint_parts
 from vgen_jax.runtime import checkpoints
+from vgen_jax.runtime.pod import agreement
 from vgen_jax.training import setup as setup_lib
 from vgen_jax.training.state import TrainState
 

@@ -15,13 +15,13 @@ from vgen_jax.data import batch_iterator
 from vgen_jax.data import data_report
 from vgen_jax.data import pipeline
 from vgen_jax.data import run_schema
-from vgen_jax.runtime import agreement
 from vgen_jax.runtime import checkpoints as checkpoints_lib
 from vgen_jax.runtime import preemption
 from vgen_jax.runtime import profiling
 from vgen_jax.runtime import progress as progress_lib
 from vgen_jax.runtime import sharding
 from vgen_jax.runtime import workdir as workdir_lib
+from vgen_jax.runtime.pod import agreement
 from vgen_jax.training import compilation
 from vgen_jax.training import frozen
 from vgen_jax.training import guard

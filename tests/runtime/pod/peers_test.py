@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from vgen_jax.runtime import peers
+from vgen_jax.runtime.pod import peers
 
 
 class Store:
@@ -126,7 +126,7 @@ def test_the_whole_takes_less_than_a_minute():
 
 ABORT = """
 import ctypes, threading, time
-from vgen_jax.runtime import peers
+from vgen_jax.runtime.pod import peers
 handler = peers._after_abort(b'the last words')
 thread = threading.Thread(target=ctypes.CDLL(None).abort)
 thread.start()
@@ -155,7 +155,7 @@ def test_start_keeps_python_s_own_handlers():
   before = signal.getsignal(signal.SIGTERM)
   process = peers.Peers(Store(), 1, 2)
   code = (
-    'from vgen_jax.runtime import peers\n'
+    'from vgen_jax.runtime.pod import peers\n'
     'import signal\n'
     'peers._after_abort(b"")\n'
     'print(signal.getsignal(signal.SIGTERM) == signal.SIG_DFL)\n'

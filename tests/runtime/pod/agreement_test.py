@@ -1,4 +1,4 @@
-"""Tests of runtime/agreement.py: the field that differs is named."""
+"""Tests of runtime/pod/agreement.py: the field that differs is named."""
 
 import argparse
 import json
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vgen_jax.cli import cluster
-from vgen_jax.runtime import agreement
+from vgen_jax.runtime.pod import agreement
 
 CONFIG = {
   'seed': 0,

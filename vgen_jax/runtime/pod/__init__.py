@@ -1,0 +1,1 @@
+"""Processes of a pod: equal inputs, and a watch over lost processes."""
