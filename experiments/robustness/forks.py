@@ -20,6 +20,8 @@ class Child:
       status = 99
       try:
         os.setsid()
+        # A shell that starts this process in the background ignores SIGINT.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
         file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(file, 1)
         os.dup2(file, 2)

@@ -39,7 +39,6 @@ class Task:
 
   Attributes:
     name: Name of the command in the table.
-    setup: Commands that are run once, before others are interrupted.
   """
 
   def __init__(self, name: str, base: pathlib.Path, workers: int = 0):
@@ -98,6 +97,7 @@ class Task:
 def _is_private(name: str) -> bool:
   """Returns whether a file may differ: checkpoints are compared as arrays."""
   words = ('/checkpoints/', '.html', 'config.json', 'plot.png')
+  words += ('/log.txt', '/starts.jsonl')  # They list all starts of the run.
   return any(word in name for word in words)
 
 
@@ -115,8 +115,12 @@ def _digest(file: pathlib.Path) -> str:
 
 
 def _without_speed(line: dict) -> dict:
-  words = ('per_second', 'mfu')
-  return {k: x for k, x in line.items() if not k.endswith(words)}
+  ends = ('per_second', 'mfu')
+  return {
+    k: x
+    for k, x in line.items()
+    if not (k.endswith(ends) or k.startswith('seconds/'))
+  }
 
 
 def _text(value: object) -> bytes:

@@ -12,6 +12,7 @@ import pytest
 from vgen_jax.cli import main as cli
 from vgen_jax.core.processes import locks
 from vgen_jax.data.prepare import tables
+from vgen_jax.data.tfds import compat
 from vgen_jax.data.tfds import dataset
 
 
@@ -143,8 +144,10 @@ def test_preparing_that_is_stopped_leaves_nothing_and_can_be_repeated(
   folder = tmp_path / 'video_folder'
   assert os.listdir(folder) == []
   assert 'stopped by' in capsys.readouterr().err
-  # A killed process leaves such a folder.
-  (folder / '1.0.0.incompleteABCDEF').mkdir()
+  # A process that is killed within this context leaves its folder.
+  write = compat.load().core.utils.incomplete_dir(str(folder / '1.0.0'))
+  write.__enter__()
+  assert len(os.listdir(folder)) == 1
   assert report(capsys, *argv[1:])['skipped'] == 0
   assert os.listdir(folder) == ['1.0.0']
 

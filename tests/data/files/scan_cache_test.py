@@ -124,13 +124,16 @@ def test_removed_files_leave_the_cache(folder):
   assert list(file.parent.iterdir()) == [file]  # No temporary file.
 
 
-def test_a_damaged_cache_is_scanned_again(folder, scanned, caplog):
+@pytest.mark.parametrize(
+  'num_flips', [30, pytest.param(200, marks=pytest.mark.slow)]
+)
+def test_a_damaged_cache_is_scanned_again(folder, scanned, caplog, num_flips):
   opened(folder, split='all')
   [file] = (folder.parent / 'cache/scans').iterdir()
   content, rng = file.read_bytes(), random.Random(0)
   fresh = opened(folder, split='all')
   scanned.clear()
-  for i in range(30):
+  for i in range(num_flips):
     damaged = bytearray(content)
     damaged[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
     file.write_bytes(damaged if i else b'\xff' + content)
@@ -139,11 +142,11 @@ def test_a_damaged_cache_is_scanned_again(folder, scanned, caplog):
     assert opened(folder, split='all').schema == fresh.schema
     if not i:
       assert 'is damaged' in caplog.text
-  assert len(scanned) == 30 * 6
+  assert len(scanned) == num_flips * 6
   for text in ('', '[]', '[1, 2]\n', content.decode()[: len(content) // 2]):
     file.write_text(text)
     opened(folder, split='all')
-  assert len(scanned) == 34 * 6
+  assert len(scanned) == (num_flips + 4) * 6
   scanned.clear()
   opened(folder, split='all')
   assert scanned == []  # The file was repaired.

@@ -103,7 +103,7 @@ def write(
     tempfile.TemporaryDirectory() as downloads,  # ... and needs a folder.
   ):
     # A process that was killed leaves such a folder.
-    for incomplete in folder.parent.glob(f'{VERSION}.incomplete*'):
+    for incomplete in folder.parent.glob(f'incomplete.*_{VERSION}'):
       shutil.rmtree(incomplete)
     builder.download_and_prepare(
       download_dir=downloads,
