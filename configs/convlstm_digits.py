@@ -5,7 +5,7 @@
 Two handwritten digits move in each clip. Ten frames are given and ten are
 predicted, as with the moving digits of Shi et al., "Convolutional LSTM Network:
 A Machine Learning Approach for Precipitation Nowcasting", 2015,
-https://arxiv.org/abs/1506.04214. Each pixel is one of 8 levels of gray, so the
+https://arxiv.org/abs/1506.04214. Each pixel is one of 8 levels of grey, so the
 likelihood is discrete. In training, a growing fraction of the input frames are
 the network's own predictions (scheduled sampling).
 

@@ -1,6 +1,6 @@
 """Class-conditional video diffusion that trains in minutes on a laptop.
 
-The data are a synthetic dataset: a disc in one of six colors moves through 8
+The data are a synthetic dataset: a disc in one of six colours moves through 8
 frames of 16 x 16 pixels, and the label is one of eight directions. Training is
 fast because of a small network over patches with attention over the whole clip,
 prediction of the clean clip, and the optimizer Muon.

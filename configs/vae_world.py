@@ -3,9 +3,9 @@
   vgen train --config=vae_world --workdir=runs/vae_world
 
 A latent of 6 numbers represents a clip of 8 frames of 16 x 16 pixels, as in
-configs/demo.py: the start, the direction and the color of a disc. One run
+configs/demo.py: the start, the direction and the colour of a disc. One run
 reconstructed clips with a PSNR of 28.7 dB; 55 % of its samples were single
-discs with valid motion, but with mixed colors.
+discs with valid motion, but with mixed colours.
 
 Sizes: `base`, for two processor cores; `smoke`, for tests.
 """

@@ -1,1 +1,1 @@
-"""Experiments, one question per file, and benchmarks."""
+"""Experiments, each of which answers one question, and benchmarks."""

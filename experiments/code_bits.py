@@ -24,7 +24,7 @@ from vgen_jax.inference import runs
 
 _NUM_CLIPS = 256
 _TEMPERATURES = (1.0, 0.7, 0.5)
-_VISIBLE = 0.2  # Difference of a visible pixel to the background, of 2.
+_VISIBLE = 0.2  # Smallest difference to the background; the range is 2.
 
 
 def _measure(run: runs.Run) -> dict[str, float]:

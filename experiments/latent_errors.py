@@ -29,7 +29,7 @@ from vgen_jax.synthetic.world import verifier as verifier_lib
 _NUM_CLIPS = 128
 _DEVIATIONS = (0.0, 0.1, 0.2, 0.3, 0.5)
 _COUNTS = (1, 2, 4)
-_VISIBLE = 0.2  # Difference of a visible pixel to the background, of 2.
+_VISIBLE = 0.2  # Smallest difference to the background; the range is 2.
 
 
 def _measure(run: runs.Run) -> dict[str, float]:

@@ -119,7 +119,7 @@ def test_devices_exchange_no_activations(name, mesh, clips, tmp_path):
 
 
 def test_without_the_constraint_they_do(monkeypatch, clips, tmp_path):
-  """The test above can fail: the compiler then splits features over fsdp."""
+  """Then the compiler splits features over fsdp, so the test above can fail."""
   monkeypatch.setattr(batch_sharding, 'constrain', lambda x: x)
   axes = MESHES['fsdp']
   found = compiled(make('dit_world', axes, clips, tmp_path))

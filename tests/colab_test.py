@@ -1,4 +1,4 @@
-"""Notebooks run from top to bottom, and show what they promise."""
+"""Tests that notebooks run from top to bottom and show the right results."""
 
 import json
 import pathlib

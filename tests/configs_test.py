@@ -54,7 +54,7 @@ LARGE = ('causal_vae_world', 'magvit_vqgan_world', 'unet3d_digits')
 
 
 def marked(slow: Callable[[str], bool]) -> list:
-  """Returns all configs; those for whose name `slow` holds are marked slow."""
+  """Returns all configs, marked as slow tests if `slow(name)` is true."""
   return [
     pytest.param(path, marks=pytest.mark.slow if slow(path.stem) else ())
     for path in CONFIGS
@@ -117,7 +117,7 @@ def trained(name: str, clips) -> Trained:
 def test_base_size_can_be_traced(path: pathlib.Path, clips, tmp_path):
   """The step and the sampler of the full size are traced, not computed.
 
-  Of a tokenizer's run only the config is needed for this.
+  For a latent model, only the config of the run of its tokenizer is needed.
   """
   config = config_lib.load(str(path))
   overrides = dict(ONE_DEVICE)
@@ -132,7 +132,7 @@ def test_base_size_can_be_traced(path: pathlib.Path, clips, tmp_path):
     settings_lib.read(config_lib.replace(config, overrides))
   )
   setup_lib.check_batch_size(setup)
-  # What the model declares to use is all that it uses, and it uses all of it.
+  # The model uses exactly the keys that it declares.
   batch = {k: x for k, x in setup.batch.items() if k in setup.model.batch_keys}
   state, metrics = jax.eval_shape(
     setup.pure_step(), setup.state_shapes(), batch
@@ -278,7 +278,7 @@ def test_workers_do_not_change_batches(path, clips):
 
 @each_config
 def test_a_config_json_is_enough_to_build_the_model(path, tmp_path, clips):
-  """Also without the run of the tokenizer, whose spec is in the file."""
+  """The run of the tokenizer is not needed, because its spec is in the file."""
   settings = frozen.with_tokenizer(settings_lib.read(smoke(path, clips)))
   workdir_lib.claim(str(tmp_path), settings)
   again = settings_lib.read(config_lib.load(str(tmp_path / 'config.json')))

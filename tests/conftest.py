@@ -60,7 +60,7 @@ def compares_finite(monkeypatch) -> None:
 
 @pytest.fixture(scope='module')
 def compiles_once() -> Iterator[None]:
-  """Lets the runs of one process share compiled steps that are equal.
+  """Runs in one process use the same compiled step if their steps are equal.
 
   A test may replace the losses or updates of a family. Tests that change what a
   step computes by other means must not use this fixture.
@@ -100,7 +100,7 @@ def clips(tmp_path_factory) -> pathlib.Path:
 
 @pytest.fixture(autouse=True)
 def _keep_logging():
-  """The command sets up logging for itself; tests want theirs back."""
+  """Restores the logging of tests, which the command `vgen` changes."""
   names = ('vgen_jax', 'absl')
   old = {
     n: (logging.getLogger(n).level, logging.getLogger(n).handlers[:])

@@ -53,7 +53,7 @@ def test_config_json(tmp_path):
   content = json.loads(config_lib.to_json(settings_lib.plain(config)))
 
   def read():
-    """Either the file or the path of the field in it is named."""
+    """The error names the file or the path of the field in it."""
     loaded = settings_lib.read(config_lib.load(str(tmp_path / 'config.json')))
     try:
       build.model(loaded.model, SCHEMA)

@@ -1,6 +1,6 @@
 """Comparisons of arrays that fail on numbers that are not finite.
 
-NumPy's and chex's comparisons take NaN for equal to NaN, so a network whose
+NumPy's and chex's comparisons treat NaN as equal to NaN, so a network whose
 outputs are all NaN would pass them. `check_comparisons` replaces those of
 NumPy, which chex uses as well; the fixture `compares_finite` of conftest.py
 does this for a test or a file.

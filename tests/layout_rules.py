@@ -103,7 +103,7 @@ def layer(name: str) -> int:
 
 
 def imports_of_higher_layers(root: pathlib.Path) -> Iterator[str]:
-  """Imports go to lower layers; independent packages do not meet."""
+  """Imports go to lower layers, and not between independent packages."""
   for path in files(root):
     here = dotted(root, path)
     if here in (PACKAGE, f'{PACKAGE}.__main__'):

@@ -106,7 +106,7 @@ def test_a_model_is_one_file_and_one_config(tmp_path):
     'configs/toy.py',
   }
 
-  # A model that is random in other ways than by its keys fails the tests.
+  # A model with random numbers that do not depend on its keys fails.
   random = MODEL.replace(
     'return nn.Dense(video_bthwc.shape[-1])(x_bthwd)',
     'return nn.Dense(video_bthwc.shape[-1])(x_bthwd) + NOISE',

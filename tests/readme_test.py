@@ -86,6 +86,6 @@ def test_the_map_of_the_tree_is_the_tree():
   for indent, name in named:
     folder = ROOT / 'vgen_jax' if indent else ROOT
     assert (folder / name).exists(), name
-  rooms = {p.name for p in (ROOT / 'vgen_jax').iterdir() if p.is_dir()}
-  told = {name for indent, name in named if indent}
-  assert rooms - {'__pycache__'} <= told
+  folders = {p.name for p in (ROOT / 'vgen_jax').iterdir() if p.is_dir()}
+  listed = {name for indent, name in named if indent}
+  assert folders - {'__pycache__'} <= listed

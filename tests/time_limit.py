@@ -1,4 +1,4 @@
-"""A limit of time for tests of files that must not hang."""
+"""A time limit for tests that must not hang."""
 
 from collections.abc import Iterator
 import contextlib

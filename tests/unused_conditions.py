@@ -1,4 +1,4 @@
-"""Which conditions of a trained model have no effect on it."""
+"""Finds the conditions that have no effect on a trained model."""
 
 from collections.abc import Mapping
 from typing import Any

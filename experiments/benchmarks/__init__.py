@@ -1,1 +1,1 @@
-"""Scripts that measure speed and memory, and what they have measured."""
+"""Scripts that measure speed and memory, and their results."""

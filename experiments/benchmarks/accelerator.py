@@ -1,18 +1,19 @@
-"""Measures this project in the few minutes that an accelerator is at hand.
+"""Measures this project on an accelerator that is available for some minutes.
 
   python experiments/benchmarks/accelerator.py --minutes=9 --out=runs/gpu
 
 Runs the files of accelerator_parts/ one after the other, the most important
-first: what the machine is, whether fast code paths agree with slow ones, train
-steps, train steps against PyTorch, other models, and trainings. Each part has
-a process and a share of the minutes of its own. A part that fails is reported
-and the next one starts; a part that overruns its share is killed and keeps what
-it has measured; minutes that a part leaves over go to the parts after it.
+first: properties of the machine, agreement of fast code paths with slow ones,
+train steps, train steps against PyTorch, other models, and training runs. Each
+part has its own process and a fraction of the time. If a part fails, this is
+reported and the next one starts. A part that exceeds its time is killed; the
+results that it has written are kept. Time that a part does not need is given to
+the parts after it.
 
 The directory of --out gets results.jsonl (one line per measurement, written at
 once), results.md (the same as tables), a log per part, and the clips and runs
 of the last part. `--tiny` makes every size small enough for a processor, to
-check the script itself; its numbers mean nothing.
+check the script itself; its numbers are meaningless.
 """
 
 import argparse
@@ -43,7 +44,7 @@ SHARES = {
 _OTHER_SHARE = 60  # Of a file that is not one of these.
 _RESERVE_S = 3.0  # For the last table, and for ending a killed process.
 _POLL_S = 0.25
-_TITLES = ('part', 'name', 'status')  # What is no value in a result.
+_TITLES = ('part', 'name', 'status')  # Keys that are not values.
 _MAX_COLUMNS = 12
 
 
@@ -97,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def part_files(names: Iterable[str]) -> dict[str, pathlib.Path]:
-  """Returns {name: file} of parts given by name or by path.
+  """Returns {name: file} of parts that are given by name or by path.
 
   Raises:
     ValueError: If there is no such part or file.
@@ -117,7 +118,7 @@ def part_files(names: Iterable[str]) -> dict[str, pathlib.Path]:
 
 
 def seconds_of_next(shares: Sequence[float], seconds: float) -> float:
-  """Returns the seconds of the first part, if all of them share `seconds`."""
+  """Returns the seconds of the first part if all parts are run."""
   return max(seconds, 0.0) * shares[0] / sum(shares)
 
 
@@ -128,7 +129,7 @@ def run_part(
   tiny: bool,
   on_poll: Callable[[], None],
 ) -> dict[str, Any]:
-  """Runs a part in a process group of its own, and kills what overruns.
+  """Runs a part in a process group of its own, and kills it after some time.
 
   Args:
     file: Python file to run.
@@ -178,17 +179,17 @@ def run_part(
 def environment(
   env: Mapping[str, str], out: pathlib.Path, tiny: bool
 ) -> dict[str, str]:
-  """Returns the environment of a part; what the user has set stays."""
+  """Returns the environment of a part; variables of the user are kept."""
   path = os.pathsep.join(filter(None, [str(_ROOT), env.get('PYTHONPATH')]))
   defaults = {
     # The parts share compiled programs. The folder is new, so that reported
     # compile times are times to compile.
     'JAX_COMPILATION_CACHE_DIR': str(out / 'compilation_cache'),
     'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
-    # PyTorch needs memory beside JAX, and peaks are then those of the program.
+    # PyTorch needs memory, too, and peaks are then those of the program.
     'XLA_PYTHON_CLIENT_PREALLOCATE': 'false',
   }
-  if 'XLA_PYTHON_CLIENT_MEM_FRACTION' not in env:  # The old name; not both.
+  if 'XLA_PYTHON_CLIENT_MEM_FRACTION' not in env:  # Old name; not both.
     defaults['XLA_CLIENT_MEM_FRACTION'] = '0.92'
   if tiny:
     defaults['JAX_DISABLE_MOST_OPTIMIZATIONS'] = '1'
@@ -196,7 +197,7 @@ def environment(
 
 
 def append(results: pathlib.Path, line: Mapping[str, Any]) -> None:
-  """Adds a line to the results, behind a line that a kill may have torn."""
+  """Adds a line to the results, after a line that a kill may have cut off."""
   text = results.read_text()
   separator = '' if text.endswith('\n') or not text else '\n'
   with results.open('a') as opened:
@@ -225,7 +226,7 @@ class Table:
 
 
 def read_lines(text: str) -> list[dict[str, Any]]:
-  """Returns the results, without a line that is torn."""
+  """Returns the results, without a line that is incomplete."""
   lines = []
   for line in text.splitlines():
     try:
@@ -236,9 +237,9 @@ def read_lines(text: str) -> list[dict[str, Any]]:
 
 
 def markdown(lines: Iterable[Mapping[str, Any]]) -> str:
-  """Returns tables: lines of a part that have the same values share one.
+  """Returns tables: one for all results of a part with the same value names.
 
-  A line of many values that no other line has is a table of two columns.
+  A single result with many values is a table of two columns.
   """
   rows, part = [], None
   keys_of = lambda line: [k for k in line if k not in _TITLES]
@@ -273,7 +274,7 @@ def _cell(value: Any) -> str:
 
 
 def _kill_group(process: subprocess.Popen) -> None:
-  """Ends a part with all that it has started, also if it has ended itself."""
+  """Ends a part and all processes that it has started, even if it has ended."""
   try:
     os.killpg(process.pid, signal.SIGKILL)
   except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""What a train step of the DiT sends between devices, before and after.
+"""Measures what devices exchange in a train step of the DiT.
 
   python experiments/benchmarks/activations.py
   python experiments/benchmarks/activations.py --topology=v5p:4x4x4

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from vgen_jax.families.codes import autoregressive
 from vgen_jax.models import videogpt
 
-_COPY_BYTES = 2**28  # Beyond all caches of a processor.
+_COPY_BYTES = 2**28  # Larger than all caches of a CPU.
 
 
 def main() -> None:
@@ -81,7 +81,7 @@ def main() -> None:
 
 
 class Options(NamedTuple):
-  """A transformer, and the clips of codes that it draws.
+  """A transformer, and the clips of codes that it generates.
 
   Attributes:
     codes: Size of the codebook.
@@ -89,8 +89,8 @@ class Options(NamedTuple):
     depth: Number of blocks.
     heads: Attention heads of a block.
     grid: Codes along t, h and w of a clip.
-    dtype: Of matrix products.
-    passes: Codes that each repeat makes by recomputing.
+    dtype: Dtype of matrix products.
+    passes: Number of codes that each repeat generates without a cache.
   """
 
   codes: int = 1024
@@ -118,12 +118,12 @@ class Copy:
     self._seconds.append(time.perf_counter() - begun)
 
   def bandwidth(self) -> float:
-    """Bytes read and written in a second."""
+    """Bytes that are read and written per second."""
     return 2 * _COPY_BYTES / min(self._seconds)
 
 
 class Draws:
-  """Both ways to draw a batch of clips, and the seconds of each repeat."""
+  """Both ways to generate a batch of clips, and the seconds of each repeat."""
 
   def __init__(self, options: Options, batch_size: int):
     grid = options.grid
@@ -184,7 +184,7 @@ class Draws:
     }
 
   def _bytes(self) -> float:
-    """Bytes read for one place: kernels, and half of each clip's cache."""
+    """Bytes read for one code: kernels, and half of each clip's cache."""
     itemsize = jnp.dtype(self._options.dtype).itemsize
     kernels = [
       x.size

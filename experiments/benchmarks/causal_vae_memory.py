@@ -65,7 +65,7 @@ def _chunked(model: vae3d.VAE3D, method: str, chunk: int) -> Callable:
   """Returns a method that takes the first frame, then chunk after chunk."""
 
   def call(variables, x_bthwc):
-    def step(past, start):  # Slices, lest the scan copy the clip.
+    def step(past, start):  # Slices, so that the scan does not copy the clip.
       x = lax.dynamic_slice_in_dim(x_bthwc, start, chunk, axis=1)
       return model.apply(variables, method, past, x, method='stream')
 
@@ -80,7 +80,7 @@ def _chunked(model: vae3d.VAE3D, method: str, chunk: int) -> Callable:
 
 
 def _planned(function: Callable, variables, x) -> float:
-  """Returns the MiB that a compiled function works in."""
+  """Returns the temporary memory of a compiled function in MiB."""
   compiled = jax.jit(function).lower(variables, x).compile()
   return compiled.memory_analysis().temp_size_in_bytes / _MIB
 

@@ -3,9 +3,9 @@
   python experiments/benchmarks/files_memory.py
   python experiments/benchmarks/files_memory.py --checkouts path/to/another .
 
-Each case runs in a process of its own. Printed is its peak of resident memory,
-less that of a process that only imports the package. The inputs are written to
-a temporary folder, about 0.5 GB.
+Each case runs in a process of its own. The script prints its peak of resident
+memory, less that of a process that only imports the package. The inputs are
+written to a temporary folder, about 0.5 GB.
 """
 
 import argparse

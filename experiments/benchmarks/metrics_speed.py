@@ -1,4 +1,4 @@
-"""What do metrics cost: verifier, Frechet update, Frechet distance, I3D?
+"""Measures the cost of metrics: verifier, Frechet distance and I3D.
 
   python experiments/benchmarks/metrics_speed.py
 
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def i3d_speed(num_clips: int, repeats: int) -> dict[str, float]:
-  """Returns how many clips of 16 frames I3D does a second, as `speed` does."""
+  """Returns the speed of I3D on clips of 16 frames, as `speed` does."""
   network = i3d.I3D(batch_norm_eps=1e-3)
   video = jnp.zeros((num_clips, 16, i3d.SIDE, i3d.SIDE, 3))
   variables = jax.jit(network.init)(jax.random.key(0), video[:1])
@@ -83,7 +83,7 @@ def i3d_speed(num_clips: int, repeats: int) -> dict[str, float]:
 
 
 def speed(call: Callable[[], object], count: int, repeats: int = 5) -> dict:
-  """Returns how many of `count` a call does a second, once it is compiled."""
+  """Returns the speed of a call that processes `count` items, once compiled."""
   call()
   cpu, wall = time.processspeed(), time.perf_counter()
   for _ in range(repeats):

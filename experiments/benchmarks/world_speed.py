@@ -53,7 +53,7 @@ def main() -> None:
 
 
 def measure(size: str, repeats: int) -> dict[str, float]:
-  """Returns medians in milliseconds, and what they are of."""
+  """Returns median times in milliseconds, and properties of the model."""
   config = config_lib.load(f'{_CONFIG}:{size}')
   shape = tuple(config.clip_shape)
   source = build.source(config.data.to_dict(), shape)

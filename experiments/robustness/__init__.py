@@ -1,1 +1,1 @@
-"""Loops that interrupt runs and compare what they leave."""
+"""Scripts that interrupt commands and compare the files they have written."""

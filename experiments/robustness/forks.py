@@ -1,4 +1,4 @@
-"""Forks of this process that run commands, and what they leave."""
+"""Forked processes that run commands, and resources that they leave open."""
 
 from collections.abc import Callable
 import os

@@ -1,4 +1,4 @@
-"""Interrupts commands at random moments, and compares what they leave.
+"""Interrupts commands at random moments, and compares the resulting files.
 
   python experiments/robustness/signals_and_kills.py --out=/tmp/robustness
 
@@ -6,8 +6,8 @@ Each trial starts a command, sends SIGTERM, SIGINT or SIGKILL at a random
 moment, checks the exit status and that no process is left, repeats the command
 until it has done its work, and compares all files and the state of the run, bit
 for bit, with those of a command that was not interrupted. The processes are
-forks of this one, which has imported JAX and not started it. The table is
-written to OUT/table.md.
+forks of this one, which has imported JAX but not initialized a backend. The
+table is written to OUT/table.md.
 """
 
 import argparse

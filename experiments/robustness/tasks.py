@@ -1,4 +1,4 @@
-"""Small commands to interrupt, and digests of what they leave."""
+"""Small commands to interrupt, and digests of the files that they write."""
 
 import hashlib
 import json
@@ -35,7 +35,7 @@ def MEASURE(run):
 
 
 class Task:
-  """A command and the files that it leaves.
+  """A command and the files that it writes.
 
   Attributes:
     name: Name of the command in the table.
@@ -85,7 +85,7 @@ class Task:
     return self._kind == 'evaluate'
 
   def results(self, folder: pathlib.Path) -> dict[str, str]:
-    """Returns digests of all files and values that the command leaves."""
+    """Returns digests of all files and values that the command has written."""
     found = {}
     for file in sorted((folder / 'run').rglob('*')):
       name = str(file.relative_to(folder))

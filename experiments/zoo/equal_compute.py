@@ -9,8 +9,8 @@ length of the learning rate schedule, follows from the budget. Each trained
 model then generates clips, which the verifier of the dataset checks.
 
 Prints a Markdown table. OUT/rows.jsonl has a line for each trained model;
-they are skipped if the command is repeated. An interrupted training is repeated
-from its start, so that all of its CPU-seconds are counted.
+they are skipped if the command is repeated. An interrupted training run is
+repeated from its start, so that all of its CPU-seconds are counted.
 """
 
 import argparse
@@ -40,7 +40,7 @@ _COLUMNS = {
   'seed': 'seed',
   'parameters': 'parameters, M',
   'steps': 'steps',
-  'cpu_seconds': 'CPU-s, all trainings',
+  'cpu_seconds': 'CPU-s, all training runs',
   'validity_loose': 'valid (loose tier)',
   'class_accuracy_all': 'requested class',
   'coverage': 'coverage',
@@ -93,16 +93,16 @@ def train(
 
   Args:
     family: Key of FAMILIES.
-    seed: Seed of the trainings.
-    budget: CPU-seconds of all trainings together.
+    seed: Seed of the training runs.
+    budget: CPU-seconds of all training runs together.
     out: Directory of the runs.
     run: `(config, workdir, overrides) -> CPU-seconds`; see `run_training`.
 
   Returns:
-    The workdirs of the trainings, and their steps and CPU-seconds.
+    The workdirs of the training runs, and their steps and CPU-seconds.
 
   Raises:
-    ValueError: If the budget is too small for one step of a training.
+    ValueError: If the budget is too small for one step of a training run.
   """
   configs = FAMILIES[family]
   workdirs, frozen, steps, spent = [], {}, [], 0.0

@@ -5,10 +5,10 @@
 Generated clips of the synthetic dataset have a grey background, so the pixels
 of the object are those with colour. The script prints the intersection over
 union (IoU) of `mask > 0.5` and these pixels, over all clips, and the mean of
-the mask. The same numbers of masks that cheat are printed beside: a mask of
-ones, which is a generator of one stream; a mask of zeros; the masks of other
-clips; and a mask that is the same in all frames. A mask passes with an IoU of
-at least 0.6 and a mean of at most 0.2.
+the mask. For comparison, the script also prints these numbers for wrong masks:
+a mask of ones, which is a generator of one stream; a mask of zeros; the masks
+of other clips; and a mask that is the same in all frames. A mask passes with an
+IoU of at least 0.6 and a mean of at most 0.2.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Tests of `vgen ablate`: shares, goes on, measures once, writes the table."""
+"""Tests of `vgen ablate`: divided sweeps, resuming, metrics and tables."""
 
 import json
 import os
@@ -58,8 +58,8 @@ def test_two_machines_share_a_sweep(tmp_path, capsys, compiles_once):
   text = (tmp_path / 'table.md').read_text()
   assert f'| hinge | {table.mean_and_error([0, 1])} | 2 |' in text
   assert (tmp_path / 'plot.png').stat().st_size > 1000
-  told = json.loads(capsys.readouterr().out.splitlines()[-1])
-  assert told['ablation']['table'] == f'{tmp_path}/table.md'
+  ablation = json.loads(capsys.readouterr().out.splitlines()[-1])
+  assert ablation['ablation']['table'] == f'{tmp_path}/table.md'
 
   before = [writers.read_metrics(str(tmp_path / f'00{i}')) for i in range(2)]
   assert run(tmp_path) == 0  # Nothing is trained or measured again.
@@ -93,7 +93,7 @@ def test_a_run_that_is_interrupted_is_not_measured(
 def test_measuring_that_is_stopped_is_repeated_and_logged_once(
   tmp_path, monkeypatch, compiles_once
 ):
-  """Also if the process was ended between the log and the marker."""
+  """The process may be killed between the log and the marker."""
   with monkeypatch.context() as patch:
     stop = lambda *args: os.kill(os.getpid(), signal.SIGTERM)
     patch.setattr(ablate, '_measure', stop)

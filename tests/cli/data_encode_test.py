@@ -66,7 +66,7 @@ def made(config):
 
 
 def begun(config, workdir):
-  """Setup of a run, and the state that it begins with, which is then saved."""
+  """Returns the setup and the initial state of a run, and saves the state."""
   setup = made(config)
   checkpoints = checkpoints_lib.Checkpoints(str(workdir))
   try:
@@ -96,7 +96,7 @@ def batch_of(source):
 
 
 def some(config):
-  """The same, of as many clips as are encoded."""
+  """The same source with as many clips as are encoded."""
   return config_lib.replace(config, {'data.num_clips': NUM})
 
 

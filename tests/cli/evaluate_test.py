@@ -1,4 +1,4 @@
-"""Tests of `vgen evaluate`: one line of JSON, and a status that tells."""
+"""Tests of `vgen evaluate`: its line of JSON and its exit status."""
 
 import json
 import pathlib
@@ -39,37 +39,37 @@ def test_the_last_line_is_json(workdir, capsys):
   assert evaluate(workdir, '--metrics=verifier,prediction', *options) == 0
   lines = capsys.readouterr().out.splitlines()
   assert lines[0].startswith('| metric | value | 95 %')
-  told = json.loads(lines[-1])['evaluate']
-  assert told['step'] == 2
-  assert told['metrics']['psnr_best_of_2'] > 0
-  assert told['metrics']['verifier_frechet_infinity'] is None  # Of 6 clips.
-  full = json.loads(pathlib.Path(told['json']).read_text())
+  summary = json.loads(lines[-1])['evaluate']
+  assert summary['step'] == 2
+  assert summary['metrics']['psnr_best_of_2'] > 0
+  assert summary['metrics']['verifier_frechet_infinity'] is None  # Of 6 clips.
+  full = json.loads(pathlib.Path(summary['json']).read_text())
   assert (
     full['metrics']['validity_loose']['value']
-    == told['metrics']['validity_loose']
+    == summary['metrics']['validity_loose']
   )
-  assert pathlib.Path(told['html']).stat().st_size > 1000
+  assert pathlib.Path(summary['html']).stat().st_size > 1000
 
 
 def test_missing_weights_fail_only_if_they_were_asked_for(workdir, capsys):
   assert evaluate(workdir, '--metrics=fid,flicker', '--json') == 1
   out, err = capsys.readouterr()
   (line,) = out.splitlines()  # Nothing else.
-  told = json.loads(line)['evaluate']
-  assert told['weights_missing'] == ['fid-torch-fidelity']
-  assert told['metrics']['fid-torch-fidelity'] is None
-  assert told['metrics']['steadiness'] > 0  # The others are there.
+  summary = json.loads(line)['evaluate']
+  assert summary['weights_missing'] == ['fid-torch-fidelity']
+  assert summary['metrics']['fid-torch-fidelity'] is None
+  assert summary['metrics']['steadiness'] > 0  # The others are there.
   for word in ('pt_inception', '95,628,359', 'sha256 6726825d', 'Searched'):
     assert word in err
-  full = json.loads(pathlib.Path(told['json']).read_text())
+  full = json.loads(pathlib.Path(summary['json']).read_text())
   value = full['metrics']['fid-torch-fidelity']
   assert (value['value'], value['status']) == (None, 'weights-missing')
   flags = ('--metrics=all', '--json', '--set', 'evaluation.num_samples=2')
   assert evaluate(workdir, *flags) == 0
-  told = json.loads(capsys.readouterr().out)['evaluate']
-  assert 'fid-torch-fidelity' in told['weights_missing']
+  summary = json.loads(capsys.readouterr().out)['evaluate']
+  assert 'fid-torch-fidelity' in summary['weights_missing']
   assert {'memorized_fraction', 'validity_loose', 'psnr_best_of_2'} <= set(
-    told['metrics']
+    summary['metrics']
   )
 
 

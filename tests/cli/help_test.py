@@ -74,7 +74,7 @@ def test_help_of_a_command_by_either_form(capsys):
 
 @each_command
 def test_a_misspelt_flag_is_reported_as_such(command: str, capsys):
-  """Also if it is a required one, so that others are missing."""
+  """The error is not that a required flag is missing."""
   for action in parser(command)._actions:
     for flag in action.option_strings:
       if len(flag) > 5 and flag.startswith('--'):
@@ -98,7 +98,7 @@ def test_the_version_is_known_to_all():
 
 
 def test_modules_of_the_current_directory_are_not_run(tmp_path):
-  """A downloaded folder may hold files with the names of our imports."""
+  """A downloaded folder may have files with the names of imported modules."""
   for name in ('json', 'numpy', 'payload'):
     (tmp_path / f'{name}.py').write_text('print("payload ran")\n')
   (tmp_path / 'config.json').write_text(

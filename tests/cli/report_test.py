@@ -10,7 +10,7 @@ from vgen_jax.evaluation.metrics import results
 
 
 def evaluated(folder, steps=(20,)):
-  """Writes what evaluations of a run leave, 'a' as earlier versions did."""
+  """Writes files of evaluations; those of run 'a' as earlier versions did."""
   numbers = {'seed': np.array([7])}
   if folder.name != 'a':
     numbers = {'clip': np.array([7]), 'seed': np.array([0])}

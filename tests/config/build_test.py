@@ -126,7 +126,7 @@ def test_a_name_without_its_package_gets_a_suggestion():
 
 @pytest.fixture
 def _own_package(tmp_path, monkeypatch):
-  """A package outside vgen_jax, with a network and with something else."""
+  """A package outside vgen_jax with a network and another class."""
   (tmp_path / 'mypkg').mkdir()
   (tmp_path / 'mypkg' / '__init__.py').write_text('')
   (tmp_path / 'mypkg' / 'mynet.py').write_text(

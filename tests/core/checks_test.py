@@ -1,4 +1,4 @@
-"""Each check accepts what is allowed and explains what is not."""
+"""Each check accepts allowed values and raises an error for others."""
 
 import math
 

@@ -6,7 +6,7 @@ import json
 import random
 from typing import Any
 
-# Values of other kinds, and values that Python has trouble with.
+# Values of other types, and values that cause errors in Python.
 _VALUES = (
   None, True, 0, -1, 1.5, 10**400, 1e400, float('nan'), '', 'text', '\ud800',
   [], [[]], [None], {}, {'a': {}}, {'name': 3}, '\x00', '../../x', [1, 'a'],

@@ -51,7 +51,7 @@ def test_the_line_names_the_file():
 
 @needs_full
 def test_a_shard_on_a_full_disk_states_the_reason(tmp_path):
-  """NumPy alone says '256 requested and 195 written'."""
+  """The message of NumPy is only '256 requested and 195 written'."""
   os.symlink(FULL, tmp_path / '0.npy.new')
   with pytest.raises(OSError) as error:  # noqa: PT011
     encodings._save(tmp_path / '0.npy', np.zeros(100_000))

@@ -75,9 +75,9 @@ def test_every_flag_that_is_a_path_reads_the_tilde(parser):
 
 def test_an_unknown_user_in_a_flag_is_one_line(capsys):
   assert cli.main(['sample', '--workdir=~nobody_here/x']) == 1
-  told = capsys.readouterr().err.strip()
-  assert "there is no user 'nobody_here'" in told
-  assert len(told.splitlines()) == 1
+  message = capsys.readouterr().err.strip()
+  assert "there is no user 'nobody_here'" in message
+  assert len(message.splitlines()) == 1
 
 
 def sources() -> list[type]:
@@ -96,7 +96,7 @@ def sources() -> list[type]:
 
 
 def test_every_argument_of_a_source_that_is_a_path_is_marked():
-  """So that `build` reads the tilde in it."""
+  """`build` expands the tilde only in marked arguments."""
   marked = 0
   for cls in sources():
     parameters = inspect.signature(cls).parameters
@@ -131,7 +131,7 @@ def test_build_reads_the_tilde_in_a_nested_spec(monkeypatch, tmp_path):
 
 
 def test_other_modules_do_not_make_paths_of_what_users_give():
-  """They call `file_paths`, so that `~` is read."""
+  """They call `file_paths`, which expands `~`."""
   given = re.compile(r'args\.\w+|workdir|out|source|data_dir')
   for file in (ROOT / 'vgen_jax').rglob('*.py'):
     for node in ast.walk(ast.parse(file.read_text())):

@@ -64,7 +64,7 @@ def test_what_is_wrong_with_a_table_is_reported(tmp_path, content, message):
 
 
 def test_no_damage_escapes():
-  """Whatever is in a file: a value, or one error that names the file."""
+  """Reading any file gives a value, or one error that names the file."""
   content = {'a': [1, {'b': 'c'}], 'd': 1.5}
   outcomes = set()
   for data in damage.of_json(content, seed=0, num=200):

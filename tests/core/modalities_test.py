@@ -18,7 +18,7 @@ from vgen_jax.synthetic.subjects import source as subjects
 from vgen_jax.synthetic.world import source as world
 
 SHAPE = (4, 16, 16, 3)
-# Keys of a batch that are no conditions.
+# Keys of a batch that are not conditions.
 MODELLED = {'video', 'codes', 'latents'}
 ADDED_BY_STEP = {'position', 'step'}
 

@@ -49,9 +49,9 @@ def test_the_command_line_prints_no_control_characters(tmp_path, capsys):
   folder = tmp_path / name
   assert main.main(['data', 'prepare', 'video_folder', f'--source={folder}',
                     f'--out={tmp_path}']) == 1  # fmt: skip
-  told = capsys.readouterr().err.removesuffix('\n')
-  assert 'there is no such folder' in told
-  assert told.isprintable()
+  message = capsys.readouterr().err.removesuffix('\n')
+  assert 'there is no such folder' in message
+  assert message.isprintable()
 
 
 def test_log_messages_keep_their_lines_only(caplog):

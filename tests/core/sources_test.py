@@ -51,7 +51,7 @@ def test_an_undeclared_offer_is_found():
 
 
 class Plain:
-  """A source with a method of the same name, which is not what is meant."""
+  """A source with a method of that name, but without the declaration."""
 
   schema = Schema((2, 16, 16, 3))
 

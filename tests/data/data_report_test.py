@@ -1,4 +1,4 @@
-"""Tests of data/data_report.py: what a run says of its data at its start."""
+"""Tests of data/data_report.py: what a run logs about its data at its start."""
 
 import dataclasses
 import logging

@@ -23,7 +23,7 @@ NUM_CLIPS, NUM_CODES, NUM_CLASSES = 11, 32, 3
 
 
 class Files:
-  """Clips that are read from files, one each."""
+  """A source of clips, each of which is read from a file."""
 
   schema = types.Schema(CLIP_SHAPE, NUM_CLASSES, ('a', 'b', 'c'))
 
@@ -176,7 +176,7 @@ def test_a_changed_manifest_is_an_error(source, tmp_path):
   content = json.loads(file.read_text())
   content['schema']['class_names'] = ['a', 'c', 'b']
   file.write_text(json.dumps(content))
-  with pytest.raises(ValueError, match='its digest is that of another content'):
+  with pytest.raises(ValueError, match='its content does not match its digest'):
     encoded.Encoded(CLIP_SHAPE, str(tmp_path / 'set'))
 
 

@@ -1,4 +1,4 @@
-"""Tests of data/identity.py: every change of the data is noticed."""
+"""Tests of data/identity.py: every change of the data is detected."""
 
 import os
 import pathlib

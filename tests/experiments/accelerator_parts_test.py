@@ -1,4 +1,4 @@
-"""Tests of experiments/benchmarks/accelerator_parts/: what they measure."""
+"""Tests of the measurements of experiments/benchmarks/accelerator_parts/."""
 
 import jax
 import jax.numpy as jnp
@@ -85,7 +85,7 @@ def test_the_reference_sees_no_gpu():
 
 
 def test_operations_are_those_of_a_step_without_remat():
-  """Against counts by hand of products of weights and of attention."""
+  """The expected numbers are counted by hand from weights and attention."""
   tokens, width, depth, n = 16 * 256, 384, 12, 2
   case = train_step.CASES[0]._replace(batch_size=n)
   settings = train_step.settings_of(case)
@@ -111,7 +111,7 @@ def test_sizes_of_the_dit_can_be_traced(case):
 
 @pytest.mark.parametrize('case', others.TRAIN[:3], ids=lambda case: case[0])
 def test_other_models_fit_their_data(case):
-  """Their steps are traced by the tests of configs; here, what is changed."""
+  """Only changed fields are tested; tests of configs trace the steps."""
   _, config, overrides, _ = case
   model = steps.Model(others.train_settings(config, 'base', overrides, 2))
   state = jax.eval_shape(model.make_state)

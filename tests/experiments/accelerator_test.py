@@ -1,4 +1,4 @@
-"""Tests of experiments/benchmarks/accelerator.py: its clock and its parts."""
+"""Tests of experiments/benchmarks/accelerator.py: its time limits and parts."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def is_running(pid: int) -> bool:
 
 
 def ends_soon(pid: int) -> bool:
-  """Whether a process that got SIGKILL is gone within a minute."""
+  """Returns whether a process has ended within a minute after SIGKILL."""
   deadline = time.monotonic() + 60
   while is_running(pid) and time.monotonic() < deadline:
     time.sleep(0.05)
@@ -230,7 +230,7 @@ def test_the_driver_is_read_from_nvidia_smi():
 
 @pytest.mark.slow
 def test_every_part_runs_on_a_processor(tmp_path):
-  """Two minutes on two cores that do nothing else, or programs in the cache."""
+  """It takes two minutes on two idle cores, and less with cached programs."""
   env = {
     **os.environ,
     'JAX_NUM_CPU_DEVICES': '1',

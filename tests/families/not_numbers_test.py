@@ -1,4 +1,4 @@
-"""Tests that values that are not numbers reach the clips of a model.
+"""Tests that NaN and infinite values appear in the clips of a model.
 
 Sampling a level or a code from such logits, and looking up the nearest code of
 such a latent, would give valid pixels.

@@ -1,4 +1,4 @@
-"""Tests that an output of the wrong shape gets an error that names it."""
+"""Tests that a network output of the wrong shape raises an error."""
 
 import pathlib
 

@@ -87,6 +87,6 @@ def test_replaced_files_change_the_identity_of_all_clips(providers, tmp_path):
 
 
 def test_other_parameters_of_the_same_step_are_noticed(providers):
-  """Only those that generate clips count: here, the average 'slow'."""
+  """Only the parameters that generate clips count: here, the average 'slow'."""
   found = changed(identities(providers), identities(providers, 2.5))
   assert found == {base.GENERATED, base.PREDICTED, base.RECONSTRUCTED}

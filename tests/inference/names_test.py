@@ -1,4 +1,4 @@
-"""Tests that other clips have other names."""
+"""Tests that different clips have different names."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Tests of inference/real_clips.py: real clips follow the class."""
+"""Tests of inference/real_clips.py: real clips have the requested class."""
 
 import types
 

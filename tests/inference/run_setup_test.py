@@ -1,4 +1,4 @@
-"""A run is what its workdir says: labels, shapes and sampling without data."""
+"""Tests that labels, shapes and sampling of a run need only its workdir."""
 
 import json
 import logging
@@ -48,7 +48,7 @@ def trained(clips, tmp_path_factory) -> pathlib.Path:
 
 @pytest.fixture
 def place(trained, tmp_path) -> pathlib.Path:
-  """A copy of the run and of its videos, in which names may be changed."""
+  """A copy of the run and of its videos, in which tests may rename files."""
   shutil.copytree(trained / 'run', tmp_path / 'run')
   shutil.copytree(trained / 'videos', tmp_path / 'videos')
   file = tmp_path / 'run/config.json'
@@ -63,7 +63,7 @@ def load(place, **overrides) -> runs.Run:
 
 @pytest.fixture
 def unopened(monkeypatch):
-  """No data may be opened."""
+  """Raises an error if data is opened."""
 
   def refused(*args, **kwargs):
     raise AssertionError('Data was opened.')
@@ -138,7 +138,7 @@ def test_other_data_may_be_named_but_must_fit(trained, place, capsys):
 
 
 def test_a_run_without_a_schema_needs_its_data(place, caplog):
-  """As of an older version: what cannot be checked is said."""
+  """The log states what cannot be checked for a run of an older version."""
   (place / 'run' / run_schema.FILE).unlink()
   with caplog.at_level(logging.WARNING):
     run = load(place)

@@ -1,4 +1,4 @@
-"""Tests of inference/start_summary.py and journal.py."""
+"""Tests of inference/start_summary.py and inference/journal.py."""
 
 import json
 import logging

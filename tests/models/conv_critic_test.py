@@ -29,7 +29,7 @@ def logits(network, variables, video=VIDEO, condition=None, keys=KEYS):
   return jax.jit(call)(variables, video, condition or {}, keys)
 
 
-def seen_bt(network) -> np.ndarray:
+def used_bt(network) -> np.ndarray:
   """Returns which frames the first logit of each clip depends on."""
   variables = init(network, {})
   total = lambda video: logits(network, variables, video)[:, 0].sum()
@@ -38,7 +38,7 @@ def seen_bt(network) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-  ('fields', 'num_logits', 'num_seen'),
+  ('fields', 'num_logits', 'num_used'),
   [
     (dict(view='clip'), 1, T),
     (dict(view='clip', time_rate=2), 1, T // 2),
@@ -48,7 +48,7 @@ def seen_bt(network) -> np.ndarray:
     (dict(view='clip', space_scale=2), 1, T),
   ],
 )
-def test_what_a_logit_depends_on(fields, num_logits: int, num_seen: int):
+def test_what_a_logit_depends_on(fields, num_logits: int, num_used: int):
   network = critic(**fields)
   shape = jax.eval_shape(
     lambda: network.init_with_output(
@@ -56,21 +56,21 @@ def test_what_a_logit_depends_on(fields, num_logits: int, num_seen: int):
     )[0]
   ).shape
   assert shape == (B, num_logits)
-  seen = seen_bt(network)
-  assert (seen.sum(axis=1) == num_seen).all()
+  used = used_bt(network)
+  assert (used.sum(axis=1) == num_used).all()
   if fields['view'] == 'frames':  # Clips have frames of their own.
-    assert len({tuple(row) for row in seen}) > 1
+    assert len({tuple(row) for row in used}) > 1
   if fields.get('time_rate') == 2:
-    assert not seen[:, 1::2].any()
+    assert not used[:, 1::2].any()
 
 
 def test_random_frames_are_different_frames_of_a_clip():
-  """With as many as the clip has, each frame is seen once."""
+  """If all frames of the clip are taken, each frame is used once."""
   network = critic(view='frames', num_frames=T)
   variables = init(network, {})
   total = lambda video: logits(network, variables, video).sum(axis=0)
-  seen = jax.jit(jax.jacrev(total))(VIDEO)  # [n, b, t, h, w, c]
-  depends_nbt = np.abs(seen).max(axis=(3, 4, 5)) > 0
+  used = jax.jit(jax.jacrev(total))(VIDEO)  # [n, b, t, h, w, c]
+  depends_nbt = np.abs(used).max(axis=(3, 4, 5)) > 0
   assert (depends_nbt.sum(axis=0) == 1).all()
   assert (depends_nbt.sum(axis=2) == 1).all()
 
@@ -159,7 +159,7 @@ def test_wrong_fields(fields, match: str):
 def test_clips_that_are_too_short_or_small():
   with pytest.raises(ValueError, match='num_frames of ConvCritic is 9'):
     init(critic(view='stack', num_frames=9), {})
-  with pytest.raises(ValueError, match='sees 3 frames'):
+  with pytest.raises(ValueError, match='gets 3 frames'):
     init(critic(time_rate=3), {})
   with pytest.raises(ValueError, match='squares'):
     init(critic(space_scale=8), {})

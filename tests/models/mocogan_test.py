@@ -35,7 +35,7 @@ def num_params(network, *args) -> int:
 
 
 def test_parameter_counts_equal_the_released_code():
-  """Counted by hand; comments explain the differences."""
+  """The released code was counted by hand; comments explain differences."""
   shape = (16, 64, 64, 3)
   condition_b = {'label': LABELS}
   video = jnp.zeros((6, *shape))

@@ -62,14 +62,14 @@ def test_tokens_keep_the_positions_of_their_patches():
 
 
 def mosaics(num: int, seed: int):
-  """Returns clips whose patches each have one of 8 random colors."""
+  """Returns clips whose patches each have one of 8 random colours."""
   rng = np.random.default_rng(seed)
   colors = rng.choice([0, 255], (num, 2, 2, 2, 3)).astype(np.uint8)
   return colors.repeat(2, 1).repeat(4, 2).repeat(4, 3)
 
 
 def test_fifty_steps_are_enough_for_eight_colors():
-  """The error of gray is 1; three bits per patch remove nearly all of it."""
+  """The error of grey is 1; three bits per patch remove nearly all of it."""
   tokenizer = small(encoder_blocks=0, decoder_blocks=0)
   model = autoencoding.Autoencoding(SHAPE, tokenizer)
   optimizer = optax.adam(1e-2)
@@ -107,7 +107,7 @@ def test_fifty_steps_are_enough_for_eight_colors():
     errors.append(float(terms['reconstruction']))
   assert errors[0] > 0.7
   assert errors[-1] < 0.1
-  assert terms['perplexity'] > 6  # Of 8 colors.
+  assert terms['perplexity'] > 6  # Of 8 colours.
 
 
 def test_clips_of_unsuitable_shapes_raise():

@@ -45,7 +45,7 @@ def sizes(network, *args) -> dict[str, int]:
 
 
 def test_parameter_counts_equal_the_released_code():
-  """Counted by hand from the code; comments explain the difference."""
+  """The released code was counted by hand; comments explain differences."""
   shape = (16, 64, 64, 3)
   counts = sizes(tgan.Generator(shape), KEYS, {})
   assert counts['temporal'] + counts['temporal_out'] == 825_444

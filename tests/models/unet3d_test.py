@@ -64,11 +64,13 @@ def test_only_temporal_layers_mix_frames(kwargs, depends):
 
   dependence = jnp.abs(jax.jit(jax.grad(first_frame))(VIDEO)) > 1e-6
   assert dependence[0].any((1, 2, 3)).tolist() == depends
-  assert dependence[0, 0].all(), 'A frame sees all of itself.'
-  assert not dependence[1].any(), 'Clips of a batch never see each other.'
+  assert dependence[0, 0].all(), 'A frame depends on all of its pixels.'
+  assert not dependence[1].any(), (
+    'Clips of a batch do not depend on each other.'
+  )
 
 
-def is_deaf_to_order() -> bool:
+def ignores_order() -> bool:
   """Returns whether reordered frames give outputs in the same order."""
   model = make(multipliers=(1,), temporal_attention_levels=())
   # Sharp attention, because uniform attention does not depend on the order.
@@ -84,10 +86,10 @@ def is_deaf_to_order() -> bool:
 
 
 def test_temporal_attention_depends_on_the_order_of_frames(monkeypatch):
-  assert not is_deaf_to_order()
-  without_place = lambda x_bnae, angle_np: x_bnae
-  monkeypatch.setattr(unet3d.embeddings, 'rotate', without_place)
-  assert is_deaf_to_order()
+  assert not ignores_order()
+  without_positions = lambda x_bnae, angle_np: x_bnae
+  monkeypatch.setattr(unet3d.embeddings, 'rotate', without_positions)
+  assert ignores_order()
 
 
 def test_output_depends_on_labels_and_times():

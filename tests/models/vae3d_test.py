@@ -67,7 +67,7 @@ def streamed(model, method, x, sizes):
 
 
 def test_chunks_equal_the_whole_clip():
-  """Also where the first chunk is only the first frame, an image."""
+  """The first chunk may be a single frame, an image."""
   model, lean = make(), make(remat='full')
   latent = run(model, 'latents', VIDEO)
   assert latent.shape == (2, 4, 2, 2, 4)

@@ -43,7 +43,7 @@ def num_params(network, *args) -> int:
 
 
 def test_parameter_counts_equal_the_released_code():
-  """Counted by hand from the code; comments explain the difference."""
+  """The released code was counted by hand; comments explain differences."""
   shape = (32, 64, 64, 3)
   assert num_params(vgan.Generator(shape), KEYS, {}) == 16_245_383
   critic = conv_critic.ConvCritic(norm='batch')

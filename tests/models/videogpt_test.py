@@ -17,7 +17,7 @@ CONDITION = {
   'text': jnp.array([[1, 2], [4, 0]]),
   'text_mask': jnp.array([[True, True], [True, False]]),
 }
-TOLD = dict(num_classes=3, vocab_size=5)
+CONDITIONED = dict(num_classes=3, vocab_size=5)
 
 
 def make(**kwargs) -> videogpt.VideoGPT:
@@ -69,7 +69,7 @@ def by_one(model, params, codes=CODES, condition=None):
 
 @pytest.mark.parametrize('positions', ['absolute', 'rotary'])
 def test_cached_logits_equal_those_of_one_pass(positions):
-  model = make(positions=positions, **TOLD)
+  model = make(positions=positions, **CONDITIONED)
   params = random_params(model, CONDITION)
   whole = full(model, params, condition=CONDITION)
   assert np.abs(whole).max() > 0.5
@@ -158,7 +158,7 @@ def test_parameter_count_equals_the_count_by_hand():
 
 
 def test_tensor_rules_shard_attention_and_mlp_of_blocks():
-  params = random_params(make(**TOLD), CONDITION)['params']
+  params = random_params(make(**CONDITIONED), CONDITION)['params']
   cut = {
     path: spec
     for path in traverse_util.flatten_dict(params, sep='/')
@@ -199,7 +199,7 @@ def test_absolute_positions_limit_the_number_of_frames():
 
 
 def test_logits_depend_on_the_order_of_words():
-  model = make(**TOLD)
+  model = make(**CONDITIONED)
   condition = {'text': jnp.array([[1, 2], [4, 3]])}
   params = random_params(model, condition)
   logits = full(model, params, condition=condition)

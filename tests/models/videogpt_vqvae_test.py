@@ -58,7 +58,7 @@ def test_parameter_count_equals_the_released_code():
 
 @pytest.mark.parametrize('downsample', [(1, 2, 2), (2, 4, 4), (4, 1, 2)])
 def test_any_number_of_levels_works(downsample):
-  """Also a single level, which the released code does not support."""
+  """A single level works, too, which the released code does not support."""
   model = small(downsample=downsample)
   x = clips()
   (reconstructed, output), _ = jax.eval_shape(
@@ -75,7 +75,7 @@ def test_attention_is_along_single_axes():
   block = videogpt_vqvae._Block(8, 2, 'float32')
   x = jax.random.normal(jax.random.key(1), (1, 5, 5, 5, 8))
   variables = block.init(jax.random.key(0), x, False)
-  # With only the center taps of the convolution, a change stays local.
+  # With only the centre taps of the convolution, a change stays local.
   kernel = variables['params']['near']['kernel']
   only_middle = jnp.zeros_like(kernel).at[1, 1, 1].set(kernel[1, 1, 1])
   variables['params']['near']['kernel'] = only_middle

@@ -38,7 +38,7 @@ def one_by_one(video_bthwc, action_bta):
 
 
 def test_frame_by_frame_equals_predict_all():
-  """Also beyond the window, when the cache has been overwritten twice."""
+  """Frames beyond the window are equal, too, when the cache is overwritten."""
   expected = jax.jit(predict_all)(variables(), VIDEO, ACTION)
   actual, (cached, time) = one_by_one(VIDEO, ACTION)
   np.testing.assert_allclose(actual, expected, atol=1e-5)

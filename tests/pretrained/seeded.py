@@ -16,7 +16,7 @@ STATISTICS = ('running_mean', 'running_var')
 
 
 def arrays(shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
-  """Returns a state dict: He initialisation, scales near 1, small biases."""
+  """Returns a state dict: He initialization, scales near 1, small biases."""
   made = {}
   for name, shape in shapes.items():
     rng = np.random.RandomState(zlib.crc32(name.encode()))

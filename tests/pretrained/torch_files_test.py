@@ -276,9 +276,11 @@ def test_shared_values_do_not_take_for_ever(tmp_path, write, name):
     if name in ('key of a script', 'index of the memo'):
       assert torch_files.read(path).arrays == {}
     else:
-      with pytest.raises(ValueError, match=r'shared\.pt is not a file') as told:
+      with pytest.raises(
+        ValueError, match=r'shared\.pt is not a file'
+      ) as message:
         torch_files.read(path)
-      assert len(str(told.value)) < 500
+      assert len(str(message.value)) < 500
 
 
 def test_a_pipe_is_not_opened(tmp_path):

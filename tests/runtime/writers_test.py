@@ -1,4 +1,4 @@
-"""Tests of runtime/writers.py: files are readable and have each step once."""
+"""Tests of runtime/writers.py: readable files that contain each step once."""
 
 import io
 import json

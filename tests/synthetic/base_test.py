@@ -106,15 +106,15 @@ def test_datasets_work_in_the_pipeline():
 
 
 @pytest.mark.parametrize('spec', MOVING, ids=by_name)
-def test_a_median_over_time_removes_the_objects(spec, look):
+def test_a_median_over_time_removes_the_objects(spec, pixel_tools):
   # Otherwise objects would be part of the static background.
   world = build.source(spec, SHAPE)
   kept, still = [], []
   for i in range(30):
     video = world[i]['video']
     for kept_k, clip in ((kept, video), (still, video[:1])):
-      median = look.saturation(np.median(clip, axis=0)) > 60
-      seen = (look.saturation(video[:1]) > 60).sum()
+      median = pixel_tools.saturation(np.median(clip, axis=0)) > 60
+      seen = (pixel_tools.saturation(video[:1]) > 60).sum()
       kept_k.append(median.sum() / seen)
   # With actions, some objects rest.
   most = 0.2 if by_name(spec) == 'Actions' else 0.05
@@ -125,10 +125,10 @@ def test_a_median_over_time_removes_the_objects(spec, look):
 @pytest.mark.parametrize(
   'spec', [*MOVING[:4], {'name': 'synthetic.orbit.source.Orbit'}], ids=by_name
 )
-def test_an_object_moves_further_than_two_of_its_widths(spec, look):
+def test_an_object_moves_further_than_two_of_its_widths(spec, pixel_tools):
   world = build.source(spec, SHAPE)
   for i in range(60):
-    center_t2 = look.track(world[i]['video'])
+    center_t2 = pixel_tools.track(world[i]['video'])
     steps_tt2 = center_t2[:, None] - center_t2
     assert np.linalg.norm(steps_tt2, axis=-1).max() > 4 * world.truth(i).radius
 

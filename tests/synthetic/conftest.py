@@ -39,8 +39,8 @@ def warp(image_hwc: np.ndarray, flow_hw2: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture(scope='session')
-def look():
-  """Functions that measure clips by their pixels."""
+def pixel_tools():
+  """The functions of this file, which only use pixels."""
   return types.SimpleNamespace(
     saturation=saturation, centroid=centroid, track=track, warp=warp
   )

@@ -209,7 +209,7 @@ def test_a_part_of_another_shape_is_reported(trained):
 
 
 def test_a_part_with_another_spec_is_reported(trained, tmp_path):
-  """Also if the shapes agree; the first field that differs is named."""
+  """Shapes may agree; the error names the first field that differs."""
   *_, state = make_with_head()
   config = json.loads((pathlib.Path(trained[0]) / 'config.json').read_text())
   there = {'name': 'a.Encoder', 'levels': (8, 8), 'width': 3}

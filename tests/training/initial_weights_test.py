@@ -1,4 +1,4 @@
-"""Tests of new runs that start from others, and of runs that go on longer."""
+"""Tests of runs that start from other runs, and of runs made longer."""
 
 import json
 import pathlib
@@ -161,7 +161,7 @@ def test_a_finished_run_goes_on_for_longer(config, done, copy, caplog):
 
 
 def test_the_learning_rate_can_be_lowered_on_resume(config, copy, caplog):
-  """As the error of the guard against harmful updates advises."""
+  """The error message of the guard against harmful updates recommends this."""
   changes = {
     'num_steps': 4,
     'optim.schedule.peak': 1e-4,

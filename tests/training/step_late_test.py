@@ -119,7 +119,7 @@ def test_a_late_update_repeated_and_in_micro_batches():
 
 @pytest.mark.parametrize('stop', [2, 3, 4])
 def test_a_late_update_of_a_resumed_run(stop: int):
-  """Only the state is needed, before, at and after the start."""
+  """A run can be resumed from its state before, at or after the start."""
   game = Game(*LATE)
   straight, _ = game.states(5)
   halves, _ = game.states(stop)

@@ -1,4 +1,4 @@
-"""Tests that a signal loses nothing, whenever it comes."""
+"""Tests that no work is lost when a signal stops a run at any time."""
 
 import os
 import pathlib
@@ -59,7 +59,7 @@ def alone(config, tmp_path_factory):
 
 
 def assert_same(alone, workdir, state):
-  """Checks state, log of evaluations and samples against an undisturbed run."""
+  """Checks that state, evaluations and samples equal those of another run."""
   plain = lambda s: s.replace(rng=jax.random.key_data(s.rng))
   one, two = plain(alone[1]), plain(state)
   for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
@@ -106,7 +106,7 @@ def signal_in_call(patch, owner, name, number, at) -> list[int]:
 def test_a_signal_in_an_evaluation_stops_it_after_the_chunk(
   config, alone, tmp_path, monkeypatch, at, step, number
 ):
-  """Also in that of the last step, of a run that has made all its steps."""
+  """The evaluation of the last step is stopped, too."""
   with monkeypatch.context() as patch:
     owner = clip_providers.ClipProviders
     calls = signal_in_call(patch, owner, '_generated', number, at)
@@ -146,7 +146,7 @@ def test_a_signal_while_sampling_leaves_the_evaluation_to_the_next_start(
 
 
 class SendSignal(training_hooks.Hook):
-  """Sends SIGTERM at the log of a step, so it is heard after the next step."""
+  """Sends SIGTERM at the log of a step; the run stops after the next step."""
 
   def __init__(self, step: int):
     self.step = step
@@ -188,7 +188,7 @@ def test_a_signal_while_catching_up_loses_nothing(
 def test_the_checkpoint_is_saved_before_samples_and_evaluations(
   config, alone, tmp_path, monkeypatch, broken
 ):
-  """So a kill in one of them loses no step."""
+  """So no step is lost if the process is killed in one of them."""
 
   def killed(*args, **kwargs):
     raise MemoryError

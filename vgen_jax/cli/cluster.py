@@ -17,13 +17,13 @@ _OF_PROCESS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-  """Adds the flags that initialise `jax.distributed`."""
+  """Adds the flags that initialize `jax.distributed`."""
   group = parser.add_argument_group('distributed training')
   group.add_argument(
     '--distributed',
     choices=('auto', 'on', 'off'),
     default='auto',
-    help='Initialise jax.distributed; auto does so within srun, mpirun and on'
+    help='Initialize jax.distributed; auto does so within srun, mpirun and on'
     ' TPU pods.',
   )
   group.add_argument(
@@ -47,14 +47,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def join(args: argparse.Namespace, *, polls: bool = False) -> None:
-  """Initialises `jax.distributed` if the flags or the environment ask for it.
+  """Initializes `jax.distributed` if the flags or the environment ask for it.
 
   Then the processes compare their flags.
 
   Args:
     args: Flags of the command.
     polls: Whether the command asks regularly for signals
-      (runtime/preemption.py). If not, SIGTERM ends it, in a pod, too.
+      (runtime/preemption.py). If not, SIGTERM ends the process at once, also in
+      a pod.
 
   Raises:
     ValueError: If --coordinator is given without the other two flags, or the
@@ -94,8 +95,8 @@ def finish() -> None:
 def failed(status: int) -> int:
   """Returns the exit status of a command that has not done its work.
 
-  A process of a pod tells the others, and ends here, because JAX would wait for
-  them.
+  In a pod, the process notifies the others and exits here, because JAX would
+  wait for them.
   """
   if _PEERS:
     _PEERS.pop().fail()

@@ -1,4 +1,4 @@
-"""Encodes clips once, so that a training need not encode them in each step.
+"""Encodes clips once, so that training does not encode them in each step.
 
   vgen data encode --workdir=runs/fsq_world --out=datasets
   vgen data encode --workdir=runs/fsq_world --out=datasets --split=validation

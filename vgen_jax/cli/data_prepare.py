@@ -11,7 +11,7 @@ The result is a TFDS dataset in ArrayRecord. Train on it with
   config.data = {'name': 'data.tfds.dataset.TFDSVideo', 'data_dir':
   <out>/<name>/1.0.0}
 
-The last line of the output is JSON with its folder and its size.
+The last line of the output is JSON with the folder and the size of the dataset.
 """
 
 import argparse

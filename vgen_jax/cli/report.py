@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     nargs='+',
     metavar='RUN',
     help='Directories of evaluated runs, or .json files of evaluations. A'
-    ' directory stands for its latest evaluation.',
+    ' directory selects its latest evaluation.',
   )
   parser.add_argument(
     '--step',

@@ -6,8 +6,8 @@ Any field of the config can be set by its path, as in
 --config.optim.schedule.peak=1e-3, and a size is selected as in
 --config=dit_world:smoke. To resume a run, repeat its command, or give its
 workdir only. SIGTERM and Ctrl-C save a checkpoint and stop the run, and the
-exit status is 143 or 130. Samples and evaluations that were due then are made
-when the run is resumed.
+exit status is 143 or 130. Samples and evaluations that were due at that step
+are computed when the run is resumed.
 """
 
 import argparse

@@ -88,8 +88,8 @@ def annotations(section: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     spec: Spec, whose `name` is that of a class.
 
   Returns:
-    {argument: annotation}; {} if the name is missing or that of no class, which
-    raises an error when the object is built.
+    {argument: annotation}; {} if the spec does not name an existing class,
+    which is an error when the object is built.
   """
   packages = (
     classes.DATA_PACKAGES if section == 'data' else classes.MODEL_PACKAGES

@@ -1,4 +1,4 @@
-"""Classes that specs name: those of this package, and networks of others."""
+"""Finds the classes that specs name, in this package and in other packages."""
 
 import importlib
 import importlib.util

@@ -56,7 +56,7 @@ def parse(text: str, kinds: set[Any], old: Any) -> Any:
 
   Args:
     text: Text as it was typed.
-    kinds: Types that the field may have; if empty, the type of `old` counts.
+    kinds: Types that the field may have; if empty, the type of `old` is used.
     old: Value of the field so far; None if there is none.
   """
   if not kinds and old is not None:

@@ -105,8 +105,8 @@ class Settings:
   Attributes:
     clip_shape: (t, h, w, c) of a clip.
     batch_size: Clips in each step, over all devices.
-    num_steps: Length of the run; schedules end there, also if it is changed
-      when the run is resumed.
+    num_steps: Length of the run, where schedules end. If it is changed when the
+      run is resumed, schedules end at the new value.
     data: Spec of the source of clips, a class of `data/` or `synthetic/`.
     model: Spec of the family with its networks.
     optim: Spec of the optimizers (training/optimizers.py).

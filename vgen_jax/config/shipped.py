@@ -24,7 +24,7 @@ class Entry:
     title: First sentence of its docstring.
     sizes: Names of its sizes, for `--config=NAME:SIZE`; the first is used
       without one.
-    accelerator_sizes: Those of the sizes that need a GPU or a TPU.
+    accelerator_sizes: Names of the sizes that need a GPU or a TPU.
     data: Name of the class that its clips come from.
     needs_folder: Whether `config.data.folder` must be set to a folder of
       videos.
@@ -103,7 +103,7 @@ def describe(name: str) -> Entry:
 
 
 def describe_size(path: str) -> tuple[bool, str]:
-  """Returns whether a size needs an accelerator, and what does not, in words.
+  """Returns whether a size needs an accelerator, and the sizes that do not.
 
   Args:
     path: File of a config and a size, 'file.py' or 'file.py:size'.

@@ -1,8 +1,8 @@
 """Checks of plain values against type annotations.
 
-A file in JSON or a config can hold a value of any kind in any place. These
-functions compare values with the annotations of the fields that they are for,
-so that a wrong one is reported at its place.
+A JSON file or a config can hold a value of any type in any field. These
+functions compare values with the annotations of the fields, so that an error
+names the field with the wrong value.
 """
 
 from collections.abc import Mapping, Sequence

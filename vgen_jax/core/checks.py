@@ -10,10 +10,7 @@ import difflib
 
 
 class NotApplicableError(ValueError):
-  """Something that was asked for does not apply to this model or these clips.
-
-  Whoever asks for everything that applies catches it, and no other error.
-  """
+  """A requested metric does not apply to this model or these clips."""
 
 
 def one_of(name: str, value: object, allowed: Iterable[object]) -> None:

@@ -29,8 +29,8 @@ def tree(arrays: Any) -> str:
 
   Args:
     arrays: Tree of arrays, such as a batch or the variables of a network. The
-      path, dtype, shape and values of each leaf count, and the order of the
-      keys of a dict does not.
+      digest depends on the path, dtype, shape and values of each leaf, and not
+      on the order of the keys of a dict.
   """
   sha = hashlib.sha256()
   for path, array in jax.tree_util.tree_leaves_with_path(arrays):

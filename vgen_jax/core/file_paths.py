@@ -46,13 +46,13 @@ def local(path: str | os.PathLike) -> pathlib.Path:
 
 def read(path: str | os.PathLike) -> 'epath.Path':
   """Returns a local or remote path, with the home directory in place of `~`."""
-  from etils import epath  # Slow to import, and help texts do without it.
+  from etils import epath  # Slow to import, and not needed for help texts.
 
   return epath.Path(expanded(path))
 
 
 def named(folder: 'epath.Path', name: str, suffix: str) -> 'epath.Path':
-  """Returns a file in a folder whose name comes from a file that is no code.
+  """Returns a file in a folder, given its name from a file that is not trusted.
 
   Args:
     folder: Folder of the file.
@@ -95,7 +95,7 @@ def argument(text: str) -> str:
 
 
 def printable(text: object, keeps: str = '') -> str:
-  """Returns text without characters that change the display of others.
+  """Returns text without characters that change how other text is displayed.
 
   Control characters, line ends, invisible characters, marks of the direction of
   writing and bytes that are not UTF-8 are replaced by an escape, such as

@@ -45,8 +45,8 @@ class Modality:
     null: Value that stands for "none" when the condition is dropped, in
       training and in guidance: 'size', the number after the last one; 'mask', a
       mask of False; '' if models cannot drop it.
-    asked_by: Arguments of sources that ask for it: if a config sets one of
-      them, a model that does not use the condition is an error.
+    asked_by: Arguments of sources that request the condition: if a config sets
+      one of them, a model that does not use the condition is an error.
   """
 
   key: str
@@ -178,7 +178,7 @@ def untimed() -> tuple[str, ...]:
 def check_keys(
   given: Iterable[str], accepted: Iterable[str], owner: str
 ) -> None:
-  """Raises ValueError for keys that are no conditions, or are not accepted.
+  """Raises ValueError for keys that are not conditions, or are not accepted.
 
   Args:
     given: Keys of a condition.

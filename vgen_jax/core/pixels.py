@@ -39,7 +39,7 @@ def to_uint8(video: np.ndarray) -> np.ndarray:
       clipped. The first axis of a batch counts clips.
 
   Raises:
-    FloatingPointError: If a value is NaN or infinite, which is no color.
+    FloatingPointError: If a value is NaN or infinite.
     TypeError: If `video` is not a float array.
   """
   video = np.asarray(video)
@@ -50,8 +50,8 @@ def to_uint8(video: np.ndarray) -> np.ndarray:
     )
   if num := num_not_finite(video):
     raise FloatingPointError(
-      f'{num} of {len(video)} clips have pixels that are NaN or infinite, which'
-      ' are no colors.'
+      f'{num} of {len(video)} clips have pixels that are NaN or infinite; to'
+      ' convert clips to uint8, all pixels must be finite.'
     )
   return np.clip(np.rint((video + 1) * 127.5), 0, 255).astype(np.uint8)
 

@@ -1,7 +1,7 @@
-"""What a source of clips may offer in addition to clips by index.
+"""Optional capabilities of sources, in addition to returning clips by index.
 
-A source declares an offer by its base class. `pipeline.Source` states what
-every source has.
+A source declares a capability by deriving from its base class.
+`pipeline.Source` states what every source has.
 """
 
 import abc
@@ -37,7 +37,7 @@ class Captioned(abc.ABC):
 
 
 class HasContents(abc.ABC):
-  """Base class of sources that know what they contain, without decoding."""
+  """Base class of sources that can count their clips without decoding them."""
 
   @abc.abstractmethod
   def contents(self) -> Contents:

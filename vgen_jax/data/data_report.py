@@ -22,7 +22,7 @@ _TARGETS = dict.fromkeys(('video', 'codes', 'latents'), 'target')
 def check(
   spec: Mapping[str, Any], data: run_data.RunData, model: VideoModel
 ) -> None:
-  """Opens the data of a training, before anything is written.
+  """Opens the data of a run, before anything is written.
 
   Args:
     spec: Spec of the data, as in `config.data`.
@@ -73,7 +73,7 @@ def summary(data: run_data.RunData) -> list[str]:
 
 
 def problems(data: run_data.RunData) -> list[str]:
-  """Returns lines about what is likely a mistake in the data of a run."""
+  """Returns lines about likely mistakes in the data of a run."""
   counts = _contents(data.source).clips_per_class
   if counts is None or not data.schema.num_classes:
     return []

@@ -10,7 +10,7 @@ dataset, and its name is a digest of both. For each split it has a folder with
                   checksum (data/encoded_rows.py)
 
 The stored clips are those of `source[i]`, without the random windows, crops and
-flips of `source.random_view`. If a training needs these, let the model encode
+flips of `source.random_view`. If training needs these, let the model encode
 clips in each step.
 """
 
@@ -98,7 +98,7 @@ class Manifest:
       found = typed.build(cls, content, str(file))
       typed.build(Schema, found.schema, f'{file}: schema')
       if digest != found.digest:
-        raise ValueError(f'{file}: its digest is that of another content.')
+        raise ValueError(f'{file}: its content does not match its digest.')
       return found
     except ValueError as error:
       raise json_files.BadFileError(
@@ -235,7 +235,7 @@ class Encoded(sources.HasContents):
     if now['times'] != then['times']:
       _log.warning(
         'The files from which %s was encoded were changed or copied since. If'
-        ' their content is another, encode the clips again.',
+        ' their content has changed, encode the clips again.',
         self._folder,
       )
     return source
@@ -244,7 +244,7 @@ class Encoded(sources.HasContents):
     return self.manifest.num_clips
 
   def contents(self) -> sources.Contents:
-    """Returns the numbers of clips; what is damaged is not counted."""
+    """Returns the numbers of clips; damaged shards are not counted."""
     splits = {}
     for file in sorted(self._folder.parent.glob(f'*/{MANIFEST}')):
       with contextlib.suppress(ValueError):
@@ -268,8 +268,8 @@ class Encoded(sources.HasContents):
     if not encoded_rows.is_intact(record, index):
       raise faults_lib.ClipError(
         file,
-        f'clip {index} in it is damaged: its checksum is that of another'
-        f' content; {_REPEAT}',
+        f'clip {index} in it is damaged: its content does not match its'
+        f' checksum; {_REPEAT}',
       )
     clip = encoded_rows.clip(record)
     if fault := encoded_rows.fault(clip, self._sizes):

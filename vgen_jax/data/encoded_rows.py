@@ -3,7 +3,7 @@
 A row is a record of NumPy with the codes or latents of a clip, its other
 entries, and a checksum: the CRC-32 of the dtype of the row, of the index of the
 clip and of the entries. So a damaged row, a damaged header of the file, and a
-shard under another name are noticed.
+shard under the wrong name are detected.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ def checksum(row: np.void, index: int) -> int:
   """Returns the checksum that belongs to a row.
 
   Args:
-    row: Row; what it has as checksum does not count.
+    row: Row; its own checksum is ignored.
     index: Index of its clip.
   """
   origin = f'{row.dtype.descr} {index}'.encode()

@@ -16,8 +16,8 @@ class RunData:
   """Clips of a run, with its schema.
 
   A run that has been trained knows its schema, so its data is only opened to
-  read clips, and is then compared with the schema. A model can thus be sampled
-  after the data is gone.
+  read clips, and is then compared with the schema. So a model can be sampled
+  when the data is no longer available.
 
   Attributes:
     record: Schema of the run, from which its model is built.

@@ -1,10 +1,10 @@
-"""The schema of a run: what its model knows of the data, kept in the workdir.
+"""The schema of a run: the properties of its data on which its model depends.
 
 A label is a position in a list of class names, and the list is that of the data
-on the day of the training. So the list is written to `<workdir>/schema.json`
-when training starts, together with the shapes and widths of the clips. The
-model is built from this file when a run is resumed, sampled or evaluated, and
-data that is opened for the run is compared with it.
+at the time of training. So the list is written to `<workdir>/schema.json` when
+training starts, together with the shapes and widths of the clips. The model is
+built from this file when a run is resumed, sampled or evaluated, and data that
+is opened for the run is compared with it.
 """
 
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ _ADVICE = {
 
 @dataclasses.dataclass(frozen=True)
 class RunSchema:
-  """What the model of a run knows of the data.
+  """What the model of a run knows about the data.
 
   Attributes:
     schema: Schema of the clips.

@@ -38,7 +38,7 @@ class Tokenizer(Protocol):
   def vocabulary(self) -> str: ...
 
   def num_tokens(self, text: str) -> int:
-    """Returns the length at which a text is not truncated."""
+    """Returns the smallest `length` with which a text is not truncated."""
     ...
 
   def encode(self, text: str) -> tuple[np.ndarray, np.ndarray]:

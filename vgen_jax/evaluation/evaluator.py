@@ -8,7 +8,7 @@ without interruption.
   <workdir>/evaluation/<name>_clips.npz   a few clips to look at
   <workdir>/evaluation/<name>.html        both as a page
   <workdir>/evaluation/<name>.partial/    features so far; deleted at the end
-  <workdir>/evaluation/real/              features of real clips, for next time
+  <workdir>/evaluation/real/              features of real clips, kept for reuse
 
 The name has the step, the number of clips and a digest of the protocol.
 """
@@ -30,7 +30,7 @@ from vgen_jax.evaluation.metrics import base
 
 # Folders of code on which features depend.
 _CODE = ('core', 'data', 'evaluation', 'pretrained', 'synthetic')
-# Sources whose clips the model makes.
+# Sources whose clips the model generates.
 FROM_MODEL = (base.GENERATED, base.PREDICTED, base.RECONSTRUCTED)
 
 
@@ -85,9 +85,9 @@ def evaluate(
   Args:
     metrics: As returned by `registry.build`.
     providers: {source: clips} for all sources that the metrics need.
-    num_clips: Number of clips that the model makes.
+    num_clips: Number of clips that the model generates.
     seed: Seed of the random subsets of metrics.
-    model_features: Folder for features of clips that the model makes; None
+    model_features: Folder for features of clips that the model generates; None
       keeps them in memory, so that an interrupted evaluation starts again.
     data_features: The same for clips of the data.
     stop: Called before each chunk; True stops the evaluation.

@@ -16,7 +16,7 @@ from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Condition
 from vgen_jax.core.types import Metrics
 
-# What a family can be asked for, see `VideoModel.supported_tasks`.
+# Tasks that a family may support; see `VideoModel.supported_tasks`.
 TASKS = ('generate', 'predict', 'reconstruct')
 
 # `(params, stats, step) -> params`, of one player; see `Update.constraint`.

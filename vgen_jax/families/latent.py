@@ -30,8 +30,8 @@ class Latent(VideoModel):
   A prior over codes can be conditioned on known pixels (`known_video` where
   `known` is True). It is given those codes whose pixels are all known; the
   tokenizer encodes the clip with each unknown pixel at its last known value.
-  Known pixels are returned unchanged. A prior that generates more frames than a
-  clip has continues the known frames.
+  Known pixels are returned unchanged. If the prior generates more frames than a
+  clip has, it continues the known frames.
 
   A batch may have `codes` or `latents` in place of `video`, as stored by
   data/encoded.py: then nothing is encoded again.

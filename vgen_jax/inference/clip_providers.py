@@ -29,8 +29,8 @@ from vgen_jax.runtime.pod import agreement
 from vgen_jax.training import setup as setup_lib
 from vgen_jax.training.state import TrainState
 
-_NUM_CANDIDATES = 1024  # Real clips among which those of a class are searched.
-_MAX_BYTES = 1 << 28  # Size of the real clips that are held at a time.
+_NUM_CANDIDATES = 1024  # Real clips that are searched for those of a class.
+_MAX_BYTES = 1 << 28  # Size of the real clips in memory at a time.
 
 
 class ClipProviders:
@@ -92,8 +92,8 @@ class ClipProviders:
   def for_state(self, state: TrainState) -> dict[str, evaluator.ClipProvider]:
     """Returns {kind: provider}, with clips of the model by this state.
 
-    The identities of the clips have the identity of the data as it is now, and
-    a digest of the parameters. All processes must call this together.
+    The identities of the clips contain the current identity of the data, and a
+    digest of the parameters. All processes must call this together.
     """
     settings, options = self._setup.settings, self._options
     data = {
@@ -160,8 +160,8 @@ class ClipProviders:
   def matching_real(self, clips: base.Clips) -> dict[str, np.ndarray]:
     """Returns a real clip for each given clip, and titles.
 
-    A real clip is the one that the condition comes from, or else one of the
-    same class. A clip of a model without classes has any real clip.
+    It is the real clip that the condition comes from, or else one of the same
+    class. For a model without classes, it is an arbitrary real clip.
 
     Args:
       clips: Clips of the model.

@@ -157,8 +157,8 @@ class Evaluate(hooks.Hook):
   """Evaluates every `config.evaluate_every` steps and at the end.
 
   Attributes:
-    samples: Hook before this one whose sampler is used, too, so that equal
-      batches are compiled once. None creates another sampler.
+    samples: Earlier hook whose sampler this one also uses, so that the sampler
+      is compiled once for batches of one shape. None creates another sampler.
   """
 
   def __init__(self, samples: SampleClips | None = None):

@@ -72,7 +72,7 @@ class Journal(hooks.Hook):
     self._step = step
 
   def close(self) -> None:
-    """Records the end, also that by an error."""
+    """Records the end of the process, also after an error."""
     if self._folder is not None:
       error = sys.exception()
       entry = {
@@ -122,8 +122,8 @@ def git_commit(folder: pathlib.Path) -> str | None:
     folder: Folder in the repository.
 
   Returns:
-    The commit; None if the folder is in no repository that contains it, or git
-    is not installed.
+    The commit; None if no git repository tracks the folder, or git is not
+    installed.
   """
   git = ['git', '-C', str(folder)]
   commit = _output([*git, 'rev-parse', 'HEAD'])

@@ -1,4 +1,4 @@
-"""Names of files with generated clips: other clips have other names."""
+"""Names of files with generated clips; different clips have different names."""
 
 from collections.abc import Mapping
 import dataclasses

@@ -70,12 +70,12 @@ class Run:
 
   @property
   def source(self) -> pipeline.Source:
-    """Source of the training data, with pixels also if it has only codes.
+    """Source of the training data, with pixels even if the data has only codes.
 
     The data is opened when this is first used.
 
     Raises:
-      ValueError: If the data has another schema than that of the training.
+      ValueError: If the data has another schema than the training data.
     """
     return self._setup.over_pixels().source
 
@@ -252,7 +252,7 @@ def load(
       f'{workdir} has no run (no config.json).'
       f'{checks.hint(file.parent.name, sorted(others))}'
     )
-  # The number of devices may differ from that of the training.
+  # The number of devices may differ from that during training.
   config = config_lib.replace(
     config_lib.load(str(file)),
     {'mesh.data': 1, 'mesh.fsdp': -1, 'mesh.tensor': 1, **(overrides or {})},

@@ -33,8 +33,8 @@ def make_sampler(model: VideoModel, average: str, mesh: Mesh) -> Sampler:
   """Returns the function `(state, key_b, condition) -> video_bthwc`, jitted.
 
   Clips are split among devices if their number allows it. All processes receive
-  all clips, float32 in [-1, 1]. Values that are infinite before they are
-  clipped are NaN, so that `check_finite` finds them.
+  all clips, float32 in [-1, 1]. Values that are infinite before clipping become
+  NaN, so that `check_finite` finds them.
 
   Args:
     model: Model to sample from.
@@ -240,7 +240,7 @@ def _from_clips(
 
 
 def _check_none(num_wrong: int, num_clips: int, kind: str) -> None:
-  """Raises FloatingPointError if some clips are not numbers."""
+  """Raises FloatingPointError if some clips have NaN or infinite values."""
   if num_wrong:
     raise FloatingPointError(
       f'{num_wrong} of {num_clips} {kind} clips have pixels that are NaN or'

@@ -1,4 +1,4 @@
-"""Critics of convolutions over clips, random frames or stacked frames."""
+"""Convolutional critics of clips, random frames or stacked frames."""
 
 import functools
 
@@ -19,11 +19,11 @@ CONDITIONINGS = ('none', 'concat', 'projection', 'classes')
 
 
 class ConvCritic(nn.Module):
-  """A DCGAN critic; its fields state what it sees and how it is conditioned.
+  """A DCGAN critic; its fields state its input and how it is conditioned.
 
   Layers halve the sides until frames have 4 x 4 pixels, with twice as many
-  channels each; the last layer sees all that is left, or 4 x 4 pixels of it if
-  `patches`. Logits are `[b, n]`, one for each frame or window of frames, or
+  channels each; the last layer covers all that is left, or 4 x 4 pixels of it
+  if `patches`. Logits are `[b, n]`, one for each frame or window of frames, or
   `[b, n, h, w]`.
 
   Several critics at different scales are several fields of a GAN's `critic`.
@@ -34,8 +34,8 @@ class ConvCritic(nn.Module):
       convolutions; 'stack', `num_frames` consecutive frames, stacked as
       channels of 2-D convolutions, for every such window.
     num_frames: Number of frames of 'frames' and 'stack'.
-    time_rate: Period of the frames that are seen: 2 skips every other frame.
-    space_scale: Factor by which frames are made smaller before, by averaging.
+    time_rate: Period of the frames that are used: 2 skips every other frame.
+    space_scale: Factor by which frames are first downsampled, by averaging.
     width: Channels of the first layer.
     conditioning: How the label enters: 'none'; 'concat', as channels of the
       input that are constant over the clip (Saito et al., TGAN, 2017);
@@ -84,10 +84,10 @@ class ConvCritic(nn.Module):
       train: Whether batch norm uses and updates statistics of the batch.
 
     Raises:
-      ValueError: If there are fewer frames than are seen, or no label.
+      ValueError: If there are fewer frames than are needed, or no label.
     """
     b = shapes.sizes('b', video_bthwc=video_bthwc, key_b=key_b)[0]
-    x_bthwc = self._seen(self._scaled(video_bthwc), key_b)
+    x_bthwc = self._windows(self._scaled(video_bthwc), key_b)
     label_b = self._label(condition)
     if self.conditioning == 'concat':
       one_hot = jax.nn.one_hot(label_b, self.num_classes, dtype=x_bthwc.dtype)
@@ -102,7 +102,7 @@ class ConvCritic(nn.Module):
     time_side = 4 if self.view == 'clip' else 1
     if self.view == 'clip' and x_bthwc.shape[1] % 2**levels:
       raise ValueError(
-        f'{type(self).__name__} sees {x_bthwc.shape[1]} frames of a clip; for'
+        f'{type(self).__name__} gets {x_bthwc.shape[1]} frames of a clip; for'
         f' frames of {x_bthwc.shape[2]} pixels the number must be a multiple of'
         f' {2**levels}.'
       )
@@ -163,14 +163,14 @@ class ConvCritic(nn.Module):
       x_bthwc, 'b t (h i) (w j) c -> b t h w (i j) c', i=scale, j=scale
     ).mean(axis=4)
 
-  def _seen(self, x_bthwc: Array, key_b: Array) -> Array:
+  def _windows(self, x_bthwc: Array, key_b: Array) -> Array:
     """Returns what each logit depends on, as `[b * n, t, h, w, c]`."""
     if self.view == 'clip':
       return x_bthwc
     t, size = x_bthwc.shape[1], self.num_frames
     if t < size:
       raise ValueError(
-        f'num_frames of {type(self).__name__} is {size}, but it sees clips of'
+        f'num_frames of {type(self).__name__} is {size}, but it gets clips of'
         f' {t} frames; take at most {t}.'
       )
     if self.view == 'stack':

@@ -232,7 +232,7 @@ def _norm(x_bthwc: Array, causal: bool, dtype: str, name: str) -> Array:
 
 
 def _halve(x_bthwc: Array, time: bool = True, causal: bool = False) -> Array:
-  """Returns averages of 2 neighbors along h and w, and along t if `time`.
+  """Returns averages of 2 neighbours along h and w, and along t if `time`.
 
   An axis of odd size is first extended by repeating its last element; the axis
   of time, if `causal`, by repeating the first frame.

@@ -1,7 +1,7 @@
 """A small tokenizer over patches of clips that trains in minutes.
 
 A dense layer maps each patch to the features of a token. A few convolutions
-over tokens, before and after the bottleneck, combine neighboring tokens, so
+over tokens, before and after the bottleneck, combine neighbouring tokens, so
 that a token alone need not encode where an edge is in its patch.
 """
 
@@ -108,7 +108,7 @@ class _Decoder(nn.Module):
 
 
 def _blocks(x_bthwd: Array, num_blocks: int, dtype: str) -> Array:
-  """Returns tokens after residual convolutions over neighboring tokens."""
+  """Returns tokens after residual convolutions over neighbouring tokens."""
   width = x_bthwd.shape[-1]
   layer = functools.partial(conv.Conv3D, width, (3, 3, 3), dtype=dtype)
   for i in range(num_blocks):

@@ -7,9 +7,9 @@ Large-Scale Video Generative Models", 2025, https://arxiv.org/abs/2503.20314):
 no frame depends on a later one. So an image is a clip of one frame, and long
 clips can be processed in chunks, for which each layer keeps its last input
 frames in the collection 'past'. It differs from Wan's as follows. Layers that
-halve or double the number of frames are padded with zeros before a clip, as all
-others, instead of passing the first chunk unchanged. Attention heads have a
-width that fast kernels support.
+halve or double the number of frames are padded with zeros before a clip, like
+all other layers, instead of passing the first chunk unchanged. Attention heads
+have a width that fast kernels support.
 """
 
 from typing import Any
@@ -155,7 +155,7 @@ class VAE3D(autoencoder.Autoencoder):
     Args:
       latent_bthwd: As in `decode`.
       tile: Number of latents in the height and width of a tile.
-      overlap: Number of latents that neighboring tiles share.
+      overlap: Number of latents that neighbouring tiles share.
     """
     network, variables = self.unbind()
     return tiling.apply(

@@ -9,9 +9,9 @@ micro-batches to collect their statistics, then gives the combined statistics to
 each of them.
 
 A value is that of the whole batch, and its gradient is that of the micro-batch.
-So the mean gradient over micro-batches is exact if the loss has the same
-function of the statistics for each of them. Batch normalization does not: a
-clip of one micro-batch would change the loss of the clips of another.
+So the mean gradient over micro-batches is exact if the loss is the same
+function of the statistics in each micro-batch. With batch normalization it is
+not: a clip of one micro-batch would change the loss of the clips of another.
 
 Without micro-batches the functions return the statistics of the given batch.
 """
@@ -84,7 +84,7 @@ def combined(collections: Any) -> Any:
       axis of micro-batches.
   """
   if not isinstance(collections, dict):
-    raise TypeError(f'{type(collections)} is no collection of statistics.')
+    raise TypeError(f'{type(collections)} is not a dict of statistics.')
   return {
     key: _REDUCERS[key](value) if key in _REDUCERS else combined(value)
     for key, value in collections.items()

@@ -69,9 +69,10 @@ class DiscretizedLogistic(NamedTuple):
 
   Levels are evenly spaced over [-1, 1]. The probability of a level is the
   integral of the density over the interval around it. The lowest level also
-  gets all below and the highest all above, so that probabilities sum to 1. As
-  in Salimans et al., "PixelCNN++", 2017, https://arxiv.org/abs/1701.05517, but
-  with one logistic distribution instead of a mixture.
+  gets the probability of all smaller values, and the highest level that of all
+  larger values, so that probabilities sum to 1. As in Salimans et al.,
+  "PixelCNN++", 2017, https://arxiv.org/abs/1701.05517, but with one logistic
+  distribution instead of a mixture.
 
   Attributes:
     mean: Means, of any shape `[b, ...]`.

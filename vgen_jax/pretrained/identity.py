@@ -14,7 +14,7 @@ class Identity:
   Attributes:
     size: Size in bytes; None if unknown.
     sha256: Hash, hexadecimal; the first 8 digits or more if the rest is
-      unknown, '' if all is.
+      unknown, '' if no digit is known.
     git_sha1: Name of the file's blob in git, hexadecimal; '' if unknown. It is
       a hash of all bytes too.
   """

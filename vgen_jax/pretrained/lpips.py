@@ -2,9 +2,9 @@
 
 Zhang et al., "The Unreasonable Effectiveness of Deep Features as a Perceptual
 Metric", 2018, https://arxiv.org/abs/1801.03924, version 0.1: features of an
-ImageNet classifier at five depths are normalised to unit length at each pixel,
+ImageNet classifier at five depths are normalized to unit length at each pixel,
 and their squared differences are weighted by channel. Version 0.0 did not
-standardise pixels and gives other numbers; its weights are refused
+standardize pixels and gives other numbers; its weights are refused
 (weights.py).
 """
 

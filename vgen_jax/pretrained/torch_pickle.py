@@ -7,8 +7,8 @@ tensors that reach outside their storage.
 A few bytes can build a list of two references to a list of two references, and
 so on: to compare, hash, print or list its content takes for ever. Values of a
 pickle are therefore only hashed or printed after their types were checked. The
-unpickler is the one in Python of the standard library. The one in C hashes
-keys without asking, and allocates memory for any index in a pickle.
+unpickler is the one in Python of the standard library. The one in C hashes keys
+without a check, and allocates memory for any index in a pickle.
 """
 
 import collections
@@ -91,7 +91,7 @@ class Unpickler(pickle._Unpickler):
       and type(pid[4]) is int
     )
     if not is_storage or self._load is None:
-      raise pickle.UnpicklingError('it has a storage that is none of numbers.')
+      raise pickle.UnpicklingError('it has a storage without numbers.')
     _, dtype, *rest = pid
     return self._load(dtype.value, *rest)
 
@@ -127,7 +127,7 @@ def check_key(key: Any) -> None:
   if type(key) not in (str, int, float, bool, bytes, type(None)):
     raise pickle.UnpicklingError(
       f'it has a key of type {type(key).__name__}; save a state dict, whose'
-      ' keys are texts.'
+      ' keys are strings.'
     )
 
 

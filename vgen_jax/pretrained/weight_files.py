@@ -134,9 +134,9 @@ REFUSED = {
     "rgb_imagenet.pt of piergiaj's I3D; published FVD is not of these weights"
   ),
   '256709fa4870b5420323dccd803918b725310e6c': (
-    'version 0.0 of LPIPS on alex, which did not standardise pixels'
+    'version 0.0 of LPIPS on alex, which did not standardize pixels'
   ),
   '90f4e134588da7a73a55ed074aa210afde7b35fc': (
-    'version 0.0 of LPIPS on vgg, which did not standardise pixels'
+    'version 0.0 of LPIPS on vgg, which did not standardize pixels'
   ),
 }

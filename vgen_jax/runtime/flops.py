@@ -1,9 +1,9 @@
 """Floating-point operations of a function, and peak rates of devices.
 
-XLA's own count has the body of a scan only once, however often it runs, and its
-count of a convolution depends on the algorithm. This module traverses the
-jaxpr and counts the operations of the mathematics: two for each multiplication
-and addition of matrix products and convolutions, and none for the rest.
+XLA itself counts the body of a scan only once, however often it runs, and its
+count of a convolution depends on the algorithm. This module traverses the jaxpr
+and counts the operations of the mathematics: two for each multiplication and
+addition of matrix products and convolutions, and none for the rest.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Uniform motion between elastic walls: generating it, and fitting it."""
+"""Generation and fitting of uniform motion between elastic walls."""
 
 import numpy as np
 

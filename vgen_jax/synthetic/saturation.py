@@ -1,4 +1,4 @@
-"""Localisation of a colourful object on a grey background.
+"""Localization of a colourful object on a grey background.
 
 Backgrounds of synthetic datasets are grey, so an object of any colour or shape
 is found by its saturation, the largest channel minus the smallest. Nothing is

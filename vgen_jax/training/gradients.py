@@ -1,10 +1,10 @@
 """The loss of one update and its gradients, computed in micro-batches.
 
 All micro-batches begin with the same statistics of the model, and the new
-statistics are the old ones plus the mean change. So a step changes statistics
-that do not depend on the clips, as of spectral norm, as without micro-batches.
-For statistics of the whole batch see nn/batch_statistics.py: if a loss has
-some, its forward pass runs twice.
+statistics are the old ones plus the mean change. So statistics that do not
+depend on the clips, such as those of spectral norm, change in a step as they do
+without micro-batches. For statistics of the whole batch see
+nn/batch_statistics.py: if a loss has some, its forward pass runs twice.
 """
 
 from typing import Any, NamedTuple

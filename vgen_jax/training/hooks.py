@@ -32,10 +32,10 @@ class Hook:
     """
 
   def is_due(self, step: int, *, last: bool) -> bool:
-    """Returns whether `on_step` has much to do after a step.
+    """Returns whether `on_step` does long work after a step.
 
     A checkpoint of the step is saved first, so that nothing is lost if the
-    process is ended meanwhile. All processes must give the same answer.
+    process is killed during the work. All processes must give the same answer.
 
     Args:
       step: Number of steps made so far.
@@ -44,11 +44,11 @@ class Hook:
     return False
 
   def is_behind(self, step: int, *, last: bool) -> bool:
-    """Returns whether the workdir lacks what was due after a step.
+    """Returns whether work that was due after a step has not been done.
 
-    It does if a signal stopped the run in that step. `on_start` then does the
-    work, with the restored state, also in a run that has made all its steps.
-    All processes must give the same answer. The arguments are those of
+    This is the case if a signal stopped the run in that step. `on_start` then
+    does the work, with the restored state, also in a run that has made all its
+    steps. All processes must give the same answer. The arguments are those of
     `is_due`.
     """
     return False
@@ -64,11 +64,11 @@ class Hook:
   ) -> None:
     """Called after each step, after `on_log` and the checkpoint.
 
-    A hook that takes long calls `Run.should_stop` regularly, and leaves its
+    A hook that takes long calls `Run.should_stop` regularly, and postpones its
     work to the next start if that returns True.
 
-    Work that takes long belongs into `with run.progress.pause(name, state)`, so
-    that its time does not count as training.
+    Long work is done within `with run.progress.pause(name, state)`, so that its
+    time does not count as training.
 
     Args:
       step: Number of steps made so far.
@@ -76,7 +76,7 @@ class Hook:
         must not keep it.
       last: Whether this is the last step that was asked for.
       stopping: Whether the run stops after this step because of a signal. A
-        hook should then be quick, and leave its work to the next start.
+        hook should then be quick, and postpone its work to the next start.
     """
 
   def on_clips(

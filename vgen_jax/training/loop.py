@@ -47,7 +47,7 @@ def train(
   The order of operations is guaranteed: build the objects; create the first
   state, sharded; restore the latest checkpoint; then for each step: get a
   batch, update, log, check that all values are finite, save a checkpoint, call
-  the hooks. A checkpoint is also saved before a hook has much to do, such as an
+  the hooks. A checkpoint is also saved before a hook does long work, such as an
   evaluation, and at the end. A signal stops the run after the step, and
   evaluations between two batches of clips; what was due then is done when the
   run is resumed. All processes of a pod must call this function at the same
@@ -169,7 +169,7 @@ def train(
 
 
 def _is_behind(hooks: Sequence[hooks_lib.Hook], step: int, final: int) -> bool:
-  """Returns whether a hook has not done what was due after a step."""
+  """Returns whether a hook has not done the work that was due after a step."""
   # All hooks are asked, because their processes may communicate.
   return any([hook.is_behind(step, last=step == final) for hook in hooks])
 

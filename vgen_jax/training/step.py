@@ -45,7 +45,8 @@ def make_train_step(
     averages: {name: spec} of averages of the parameters (training/averages.py).
     accumulate: Number of micro-batches into which the batch of an update is
       split; their mean gradient is that of the whole batch, except that batch
-      norm uses the statistics of each micro-batch, and dropout other masks.
+      norm uses the statistics of each micro-batch, and dropout samples other
+      masks.
     spike: Largest gradient norm of an update, in multiples of the average norm;
       updates beyond it are skipped. 0 sets no limit.
   """

@@ -1,1 +1,1 @@
-"""Parts of accelerator.py: each of its measurements, and what they share."""
+"""Parts of accelerator.py, one per measurement, and their common functions."""

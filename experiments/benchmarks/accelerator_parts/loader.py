@@ -1,4 +1,4 @@
-"""Whether the data loader keeps up with training."""
+"""Measures whether the data loader is fast enough for training."""
 
 from collections.abc import Callable, Iterator
 import itertools
@@ -15,11 +15,11 @@ from vgen_jax.training import setup as setup_lib
 
 
 def wait(config: ConfigDict, seconds: float) -> dict[str, Any]:
-  """Returns how long a step takes with its batch at hand, and from the loader.
+  """Returns the time of a step with a batch in memory, and with the loader.
 
   Args:
-    config: Of the run.
-    seconds: How long to measure, compiling aside.
+    config: Config of the run.
+    seconds: Duration of the measurement, without compilation.
   """
   setup = setup_lib.make(settings_lib.read(config))
   begun = time.perf_counter()
@@ -52,10 +52,10 @@ def wait(config: ConfigDict, seconds: float) -> dict[str, Any]:
 def _step_seconds(
   step: Callable, state: Any, batches: Iterator, seconds: float
 ) -> tuple[Any, float]:
-  """Returns the state, and the seconds of a step, of several in a row."""
+  """Returns the state after several steps, and the mean seconds of a step."""
   begun, count = time.perf_counter(), 0
   while time.perf_counter() - begun < seconds or not count:
-    for _ in range(5):  # Waits now and then, lest it send off too many.
+    for _ in range(5):  # Waits often, so that few are queued.
       state, metrics = step(state, next(batches))
     jax.block_until_ready(metrics)
     count += 5

@@ -1,4 +1,4 @@
-"""What the machine is: device, libraries, and the limits of its speed."""
+"""Properties of the machine: device, libraries, and limits of its speed."""
 
 import datetime
 import importlib.metadata
@@ -40,7 +40,7 @@ def main(recorder: recording.Recorder) -> None:
 
 
 def libraries() -> dict[str, Any]:
-  """Returns versions; 'absent' for what is not installed."""
+  """Returns versions of packages; 'absent' for those that are not installed."""
   now = datetime.datetime.now().astimezone()
   values = {
     'date': now.isoformat(timespec='seconds'),
@@ -56,7 +56,7 @@ def libraries() -> dict[str, Any]:
 
 
 def device(first: jax.Device) -> dict[str, Any]:
-  """Returns what JAX knows of a device."""
+  """Returns the properties of a device that JAX reports."""
   stats = first.memory_stats() or {}  # None on a processor.
   limit = stats.get('bytes_limit')
   peak = flops_lib.peak_flops(first)
@@ -72,7 +72,7 @@ def device(first: jax.Device) -> dict[str, Any]:
 
 
 def driver() -> dict[str, Any]:
-  """Returns what nvidia-smi says of the first GPU; 'absent' without it."""
+  """Returns the report of nvidia-smi on the first GPU; 'absent' without it."""
   program = shutil.which('nvidia-smi')
   if program is None:
     return {'nvidia_smi': 'absent'}
@@ -84,7 +84,7 @@ def driver() -> dict[str, Any]:
 
 
 def parse_driver(text: str) -> dict[str, str]:
-  """Returns the fields of nvidia-smi's line."""
+  """Returns the fields of the line that nvidia-smi prints."""
   values = [x.strip() for x in text.strip().split('\n')[0].split(',')]
   return dict(zip(_ASKED.split(','), values, strict=True))
 

@@ -1,4 +1,4 @@
-"""Speeds of other models, and of all that is not training."""
+"""Speeds of other models, and of sampling, decoding and encoding."""
 
 import functools
 import math
@@ -26,7 +26,7 @@ _GPT = {
   'model.prior.transformer.dtype': 'bfloat16',
 }
 _BF16 = {'model.denoiser.dtype': 'bfloat16'}
-# Title, config, what is changed in it, and clips. At size base.
+# Title, config at size base, overrides, and number of clips.
 TRAIN = (
   ('3-D U-Net, bfloat16', 'unet3d_digits', _BF16, 32),
   ('MoCoGAN, float32', 'mocogan_world', {}, 32),
@@ -40,7 +40,7 @@ _DECODERS = (
   ar_decode.Options(width=1024, depth=24, heads=16, dtype='bfloat16'),
 )
 _TINY_DECODERS = (ar_decode.Options(16, 16, 2, 2, (2, 2, 2), passes=1),)
-_NEEDS_S = 8.0  # To compile and measure one of them.
+_NEEDS_S = 8.0  # Seconds to compile and measure one of them.
 
 
 def main(recorder: recording.Recorder) -> None:
@@ -107,7 +107,7 @@ def sampling(size: str, batch_size: int) -> dict[str, Any]:
 
 
 def decoding(options: ar_decode.Options, batch_size: int) -> dict[str, float]:
-  """Returns codes per second by the cache, and by computing all again."""
+  """Returns codes per second with the cache, and with recomputation."""
   copy = ar_decode.Copy()
   draws = ar_decode.Draws(options, batch_size)
   for _ in range(3):
@@ -117,7 +117,7 @@ def decoding(options: ar_decode.Options, batch_size: int) -> dict[str, float]:
 
 
 def autoencoder(size: str, batch_size: int) -> dict[str, float]:
-  """Returns the times of both halves of the causal autoencoder."""
+  """Returns the times of encoder and decoder of the causal autoencoder."""
   settings = steps.settings_of('causal_vae_world', size, {'batch_size': 2})
   model = steps.Model(settings).model.autoencoder
   shape = (batch_size, *settings.clip_shape)

@@ -1,9 +1,9 @@
-"""Whether an accelerator gives the numbers that it should.
+"""Checks that an accelerator computes the right numbers.
 
-Fast against lax convolutions and cuDNN's against XLA's attention, values and
-gradients; then train steps and samplers of small configs, against what a
-processor gives, which a second process computes meanwhile. It sees no
-accelerator.
+Compares values and gradients of fast and lax convolutions, and of cuDNN's and
+XLA's attention. Then compares train steps and samplers of small configs with
+those on a CPU, which a second process without access to the accelerator
+computes at the same time.
 """
 
 import functools
@@ -42,7 +42,7 @@ def main(recorder: recording.Recorder) -> None:
 
 
 def start_reference(out: pathlib.Path, tiny: bool) -> subprocess.Popen:
-  """Starts the process that computes the reference on the processor."""
+  """Starts the process that computes the reference on the CPU."""
   command = [sys.executable, '-P', parity_steps.__file__, f'--out={out}']
   log = (out / 'parity_reference.log').open('w')
   return subprocess.Popen(
@@ -55,17 +55,17 @@ def start_reference(out: pathlib.Path, tiny: bool) -> subprocess.Popen:
 
 
 def reference_environment(env: dict[str, str]) -> dict[str, str]:
-  """Returns an environment in which JAX sees the processor alone."""
+  """Returns an environment in which JAX only uses the CPU."""
   return {
     **env,
     'JAX_PLATFORMS': 'cpu',
     'CUDA_VISIBLE_DEVICES': '',
-    'JAX_DISABLE_MOST_OPTIMIZATIONS': '1',  # It compiles much, computes little.
+    'JAX_DISABLE_MOST_OPTIMIZATIONS': '1',  # Most time is spent on compilation.
   }
 
 
 def _layers(recorder: recording.Recorder, reserve: float) -> None:
-  """Compares layers, in the order of their importance, until time is short."""
+  """Compares layers, the most important first, until little time is left."""
   platform = jax.devices()[0].platform
   names = parity_layers.implementations_on(platform)
   tiny = recorder.tiny
@@ -108,7 +108,7 @@ def _steps(
 ) -> dict[str, Any]:
   """Returns the errors of a config's steps and clips."""
   file = parity_steps.file_of(recorder.out, name)
-  if recorder.tiny:  # The processor is also the device: compile once.
+  if recorder.tiny:  # The device is the CPU, too, so compile once.
     _wait(file, reference, recorder.left())
   found = parity_steps.numbers(name)
   _wait(file, reference, recorder.left())
@@ -122,15 +122,15 @@ def _wait(
   """Waits for a file of the reference.
 
   Raises:
-    TimeoutError: If it does not come in time.
-    RuntimeError: If the process has ended without it.
+    TimeoutError: If the file is not written in time.
+    RuntimeError: If the process has ended without writing it.
   """
   end = time.monotonic() + seconds
   while not file.exists():
     if reference.poll() is not None and not file.exists():
       raise RuntimeError(
-        f'The process of the reference has ended without {file.name}; see'
-        ' parity_reference.log.'
+        f'The process of the reference has ended without writing {file.name};'
+        ' see parity_reference.log.'
       )
     if time.monotonic() > end:
       raise TimeoutError(f'The processor has not written {file.name} in time.')

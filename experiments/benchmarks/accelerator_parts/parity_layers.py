@@ -1,7 +1,7 @@
-"""Whether convolutions and attention agree with their slow, exact forms.
+"""Checks that convolutions and attention agree with their slow, exact forms.
 
 An error is the largest difference, relative to the largest number of the
-reference. Float32 products are asked for in full precision ('highest'), which
+reference. Float32 products are computed in full precision ('highest'), which
 GPUs do not use by default: by default they are rounded to TF32.
 """
 
@@ -23,7 +23,7 @@ TOLERANCES = {'float32': 1e-4, 'bfloat16': 3e-2}
 
 
 class Convolution(NamedTuple):
-  """A convolution to compare; `transposed` is that of a generator."""
+  """A convolution to compare; generators use transposed ones."""
 
   name: str
   kernel: tuple[int, int, int]
@@ -44,7 +44,7 @@ CONVOLUTIONS = (
 
 
 class Attention(NamedTuple):
-  """Attention to compare: batch, tokens, heads, width of a head."""
+  """Shape of an attention to compare: batch, tokens, heads, width of a head."""
 
   batch: int
   tokens: int
@@ -70,14 +70,14 @@ TINY_ATTENTIONS = (Attention(2, 16, 2, 8, False), Attention(2, 12, 2, 8, True))
 def compare_convolution(
   case: Convolution, shape: Sequence[int], features: int, dtype: str
 ) -> dict[str, Any]:
-  """Returns errors of both forms of a convolution, and times in bfloat16.
+  """Returns the errors of both forms of a convolution, and times in bfloat16.
 
-  The reference is the lax form in float32 at full precision, of the same
-  numbers: in bfloat16 both forms have an error, in float32 the fast one alone.
+  The reference is the lax form in float32 at full precision, with the same
+  inputs: in bfloat16 both forms have an error, in float32 only the fast one.
 
   Args:
-    case: What to compute.
-    shape: Of the clips, (b, t, h, w, c).
+    case: Convolution to compute.
+    shape: Shape of the clips, (b, t, h, w, c).
     features: Channels of the result.
     dtype: 'float32' or 'bfloat16', of clips, kernel and result.
   """
@@ -109,10 +109,10 @@ def compare_attention(
 ) -> dict[str, Any]:
   """Returns errors and times of implementations of attention, in bfloat16.
 
-  The reference is XLA's in float32 at full precision, of the same numbers.
+  The reference is XLA's in float32 at full precision, with the same inputs.
 
   Args:
-    case: What to compute.
+    case: Attention to compute.
     implementations: Names of implementations of nn/attention/attention.py; the
       first one is compared with the reference.
   """
@@ -158,7 +158,7 @@ def agreement(values: Any, dtype: str) -> dict[str, Any]:
 
 
 def _gradients(function: Callable) -> Callable:
-  """Returns a function to values, and gradients of their weighted sum."""
+  """Returns a function that computes values and gradients of their sum."""
 
   def call(weights: jax.Array, *operands: jax.Array) -> tuple[jax.Array, ...]:
     value, pull = jax.vjp(function, *operands)

@@ -1,9 +1,9 @@
-"""Numbers of small train steps and samplers, here and on a processor.
+"""Results of small train steps and samplers, on this device and on a CPU.
 
   python experiments/benchmarks/accelerator_parts/parity_steps.py --out=DIR
 
-writes the reference: the numbers that the processor gives. Both sides compute
-in float32 at full precision ('highest'), from the same seed and the same clips.
+writes the reference: the results on the CPU. Both compute in float32 at full
+precision ('highest'), from the same seed and the same clips.
 """
 
 import argparse
@@ -108,7 +108,7 @@ def compare(
 
 
 def _relative(found: np.ndarray, exact: np.ndarray) -> np.ndarray:
-  """Returns errors by step; 0 where both are NaN, infinite where one is."""
+  """Returns errors by step; 0 if both are NaN, infinite if only one is."""
   error = np.abs(found - exact) / np.maximum(np.abs(exact), 1e-3)
   error = np.where(np.isfinite(error), error, np.inf)
   return np.where(np.isnan(found) & np.isnan(exact), 0.0, error)
@@ -123,7 +123,7 @@ def main() -> None:
     file = file_of(args.out, name)
     part = file.with_suffix('.part.npz')
     np.savez(part, **numbers(name))
-    part.rename(file)  # Whoever waits for it finds it whole.
+    part.rename(file)  # Readers find a complete file.
     print(f'{file} by {jax.default_backend()}, JAX {jax.__version__}')
 
 

@@ -1,4 +1,4 @@
-"""How a part of accelerator.py writes its results and keeps to its time."""
+"""Results and time limits of the parts of accelerator.py."""
 
 import argparse
 from collections.abc import Callable, Mapping
@@ -16,13 +16,13 @@ _MAX_ERROR = 300  # Characters of an error's text in a result.
 
 
 class Recorder:
-  """Writes results of one part, one line per measurement, each at once.
+  """Writes results of one part, one line per measurement, without delay.
 
   Attributes:
     part: Name of the part.
     out: Directory for results and other files.
-    tiny: Whether sizes should be fit for a processor, to check the script.
-    last_status: That of the latest result, see `write`; '' before the first.
+    tiny: Whether sizes should be small enough for a CPU, to check the script.
+    last_status: Status of the latest result, see `write`; '' before the first.
   """
 
   def __init__(
@@ -44,7 +44,7 @@ class Recorder:
 
   @classmethod
   def from_command_line(cls, description: str | None = None) -> Self:
-    """Returns the recorder that accelerator.py asks for."""
+    """Returns the recorder that the flags from accelerator.py describe."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument('--out', type=pathlib.Path, required=True)
     parser.add_argument('--seconds', type=float, default=600.0)
@@ -54,16 +54,16 @@ class Recorder:
     return cls(name, args.out, args.seconds, args.tiny)
 
   def left(self) -> float:
-    """Returns the seconds that are left."""
+    """Returns the seconds until the deadline."""
     return self._end - time.monotonic()
 
   def write(self, name: str, *, status: str = 'ok', **values: Any) -> None:
-    """Adds a result; it is in the file when this returns.
+    """Adds a result, which is in the file when this function returns.
 
     Args:
       name: What was measured.
       status: 'ok', 'error', 'out_of_memory' or 'skipped'.
-      **values: What came of it; names state the unit.
+      **values: Measured values; their names state the unit.
     """
     self.last_status = status
     line = {'part': self.part, 'name': name, 'status': status}
@@ -72,7 +72,7 @@ class Recorder:
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
     file = os.open(self.out / 'results.jsonl', flags, 0o644)
     try:
-      os.write(file, text.encode())  # In one piece: a kill cuts between lines.
+      os.write(file, text.encode())  # A kill leaves whole lines.
     finally:
       os.close(file)
 
@@ -83,12 +83,12 @@ class Recorder:
     *,
     needs: float = 0.0,
   ) -> dict[str, Any] | None:
-    """Writes what a function returns, or the error that it raises.
+    """Writes the values that a function returns, or the error that it raises.
 
     Args:
-      name: What is measured.
-      function: Returns the values by name.
-      needs: Seconds without which it is not worth starting.
+      name: Name of the measurement.
+      function: Function that returns the values by name.
+      needs: Seconds that it needs; with less time left, it is skipped.
 
     Returns:
       The values; None if there are none.
@@ -122,7 +122,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def _plain(value: Any) -> Any:
-  """Returns what strict JSON can hold; other numbers become text."""
+  """Returns a value that strict JSON allows; other numbers become text."""
   if value is None or isinstance(value, str | bool | int):
     return value
   if isinstance(value, list | tuple):

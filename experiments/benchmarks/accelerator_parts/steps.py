@@ -45,8 +45,8 @@ class Model:
   Attributes:
     settings: The config, checked.
     model: The family with its networks.
-    batch: `settings.batch_size` clips as the pipeline serves them; or, if the
-      data cannot have so many channels, random numbers of the clips' shape.
+    batch: `settings.batch_size` clips from the pipeline; or, if the data cannot
+      have so many channels, random numbers of the clips' shape.
   """
 
   def __init__(self, settings: settings_lib.Settings):
@@ -99,14 +99,14 @@ class Trainer:
   """A model in training, whose steps are timed.
 
   Attributes:
-    compile_s: Seconds that the compiler took for the step.
+    compile_s: Seconds to compile the step.
     planned_gib: Memory that the compiler plans for a step, state included; None
-      where it does not say.
+      if it does not report it.
     num_params: Number of parameters.
   """
 
   def __init__(self, model: Model):
-    """Compiles the step and makes the state."""
+    """Compiles the step and creates the state."""
     device = jax.devices()[0]
     self._batch = jax.device_put(model.batch, device)
     shapes = jax.eval_shape(model.make_state)
@@ -121,7 +121,7 @@ class Trainer:
     self.state = jax.jit(model.make_state)()
 
   def run(self, steps: int) -> dict[str, jax.Array]:
-    """Does steps, waits for them, and returns the metrics of the last one."""
+    """Runs steps, waits for them, and returns the metrics of the last one."""
     for _ in range(steps):
       self.state, metrics = self._step(self.state, self._batch)
     jax.block_until_ready((self.state, metrics))
@@ -129,7 +129,7 @@ class Trainer:
 
 
 def condition_of(model: Model, num_clips: int) -> dict[str, Any]:
-  """Returns what a model must know of clips to sample the first ones."""
+  """Returns the condition from which a model generates the first clips."""
   family, batch = model.model, model.batch
   condition = {
     key: batch[key][:num_clips] for key in family.condition_keys if key in batch
@@ -152,14 +152,14 @@ def measure_largest(
   needs: float = 0.0,
   **options: Any,
 ) -> None:
-  """Measures a train step; with half or a quarter of the clips if need be.
+  """Measures a train step; with half or a quarter of the clips if necessary.
 
   Args:
-    recorder: Where results go.
+    recorder: Recorder of the results.
     title: Name of the result, without the batch size.
-    settings: Returns the settings for a batch size.
-    batch_size: Clips to begin with; halved where memory is too small.
-    needs: Seconds without which it is not worth starting.
+    settings: Function that returns the settings for a batch size.
+    batch_size: First number of clips; it is halved if memory is too small.
+    needs: Seconds that it needs; with less time left, it is skipped.
     **options: Arguments of `measure`.
   """
   for divisor in (1, 2, 4):
@@ -169,17 +169,17 @@ def measure_largest(
       lambda count=count: measure(Model(settings(count)), **options),
       needs=needs,
     )
-    # What one model leaves behind should not count as memory of the next.
+    # Memory of one model should not count as memory of the next.
     jax.clear_caches()
     if recorder.last_status != 'out_of_memory':
       return
 
 
 def useful_flops(settings: settings_lib.Settings) -> int:
-  """Returns the operations of a step, of those that remat does not repeat.
+  """Returns the operations of a step, without those that remat repeats.
 
-  They are counted in the jaxpr, with XLA's attention, whose products are there
-  whatever the device.
+  They are counted in the jaxpr with XLA's attention, whose products are visible
+  there on every device.
   """
   spec = _replaced(settings.model, {'remat': 'none', 'implementation': 'xla'})
   model = Model(dataclasses.replace(settings, model=spec))
@@ -195,9 +195,9 @@ def measure(
   """Returns speed and memory of the train step of a model.
 
   Args:
-    model: What to train.
-    ceiling: Operations per second of a large product, as measured.
-    seconds: How long to measure, apart from compiling.
+    model: Model to train.
+    ceiling: Measured operations per second of a large product.
+    seconds: Duration of the measurement, without compilation.
   """
   device = jax.devices()[0]
   peak = timing.Peak(device)
@@ -227,7 +227,7 @@ def measure(
 
 
 def _replaced(spec: Any, values: Mapping[str, Any]) -> Any:
-  """Returns nested dicts with the values of some keys replaced, if there."""
+  """Returns nested dicts in which the values of some keys are replaced."""
   if not isinstance(spec, Mapping):
     return spec
   return {

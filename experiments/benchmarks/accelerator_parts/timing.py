@@ -1,4 +1,4 @@
-"""Times of calls on a device, its measured limits, and its memory."""
+"""Functions that measure the time and the memory of calls on a device."""
 
 from collections.abc import Callable, Mapping
 import statistics
@@ -18,11 +18,11 @@ def seconds_per_call(
   """Returns the median over repeats of the seconds that a call takes.
 
   Each repeat dispatches many calls and waits for the last one, so that the time
-  to dispatch a call does not count unless it is longer than the call itself.
+  to dispatch a call has no effect unless it is longer than the call itself.
 
   Args:
-    call: Returns arrays; is called twice before it counts.
-    seconds: Length of all repeats together; each has at least one call.
+    call: Function that returns arrays; the first two calls are not timed.
+    seconds: Duration of all repeats together; each has at least one call.
     repeats: Number of repeats.
   """
   jax.block_until_ready(call())
@@ -33,7 +33,7 @@ def seconds_per_call(
 
 
 def calls_per_repeat(call_s: float, repeat_s: float) -> int:
-  """Returns how many calls of a length fill a repeat; 1 at least."""
+  """Returns the number of calls of a duration in a repeat; at least 1."""
   return int(min(max(repeat_s / max(call_s, 1e-9), 1), _MAX_CALLS))
 
 
@@ -43,7 +43,7 @@ def interleaved(
   """Returns the median seconds per call of runs that are repeated alternately.
 
   Args:
-    runs: {name: function that does so many calls, and waits for them}.
+    runs: {name: function that makes a number of calls and waits for them}.
     calls: Calls per repeat.
     repeats: Repeats of each run.
   """
@@ -72,8 +72,8 @@ def copy_bytes(size: int, seconds: float = 0.3) -> float:
   """Returns the bytes per second that an update in place reads and writes.
 
   Args:
-    size: Bytes of the array; more than all caches hold.
-    seconds: How long to measure.
+    size: Bytes of the array; larger than all caches.
+    seconds: Duration of the measurement.
   """
   update = jax.jit(lambda x: x + 1, donate_argnums=0)
   array = jnp.zeros(size // 4, jnp.float32)
@@ -93,7 +93,7 @@ def peak_bytes(device: jax.Device) -> int | None:
 
 
 class Peak:
-  """Memory of what happens between its creation and `gib()`."""
+  """Peak memory between the creation of the object and `gib()`."""
 
   def __init__(self, device: jax.Device):
     self._device = device
@@ -102,7 +102,8 @@ class Peak:
   def gib(self) -> float | None:
     """Returns the peak in GiB; None unless it is higher than any before.
 
-    The device states the highest of the whole process, and it cannot be reset.
+    The device reports the highest peak of the whole process, which cannot be
+    reset.
     """
     after = peak_bytes(self._device)
     if after is None or after <= (self._before or 0):

@@ -1,9 +1,9 @@
-"""The video DiT of vgen_jax in PyTorch: the same maths, in the same dtypes.
+"""The video DiT of vgen_jax in PyTorch: the same operations in the same dtypes.
 
-A twin of `VideoDiT` with factorised attention, rotary positions, norms of
-queries and keys, and no dropout, for comparisons of speed. Parameters are
-float32; `dtype` is that of matrix products, and all sums between them are
-float32.
+It is equivalent to `VideoDiT` with factorised attention, rotary positions,
+norms of queries and keys, and no dropout, and is used to compare speeds.
+Parameters are float32; `dtype` is that of matrix products, and all sums between
+them are float32.
 """
 
 from collections.abc import Iterator, Mapping
@@ -155,7 +155,7 @@ class VideoDiT(nn.Module):
 
 
 def named_arrays(params: Mapping) -> Iterator[tuple[str, np.ndarray]]:
-  """Yields names and values of the twin's parameters, from those of Flax."""
+  """Yields names and values of the PyTorch parameters, from those of Flax."""
   for layer in ('time_in', 'time_out'):
     yield from _dense(layer, params['condition'][layer])
   yield 'label.weight', params['condition']['label']['embedding']
@@ -174,7 +174,7 @@ def named_arrays(params: Mapping) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def carry_over(params: Mapping, model: VideoDiT) -> None:
-  """Sets the parameters of the twin to those of Flax."""
+  """Sets the parameters of the PyTorch model to those of Flax."""
   arrays = {
     name: torch.from_numpy(np.array(x, np.float32))
     for name, x in named_arrays(params)
@@ -182,7 +182,7 @@ def carry_over(params: Mapping, model: VideoDiT) -> None:
   missing, unknown = model.load_state_dict(arrays, strict=False)
   missing = [name for name in missing if not name.endswith('_np')]
   if missing or unknown:
-    raise ValueError(f'The twin lacks {missing} and does not know {unknown}.')
+    raise ValueError(f'The model lacks {missing} and has no {unknown}.')
 
 
 def _dense(name: str, leaves: Mapping) -> Iterator[tuple[str, np.ndarray]]:

@@ -1,8 +1,8 @@
 """The train step of the video DiT against the same model in PyTorch.
 
-First a twin with the weights of the Flax model must give its outputs and
-gradients in float32. Then both train in bfloat16, alternately, the twin by
-torch.compile.
+First, the PyTorch model gets the weights of the Flax model, and its outputs and
+gradients in float32 must be the same. Then both train in bfloat16, alternately,
+the PyTorch model with torch.compile.
 """
 
 import functools
@@ -53,7 +53,7 @@ def main(recorder: recording.Recorder) -> None:
 
 
 def free_memory() -> None:
-  """Gives back the memory that PyTorch keeps for later."""
+  """Releases the memory that PyTorch keeps for later use."""
   import torch
 
   if torch.cuda.is_available():
@@ -61,7 +61,7 @@ def free_memory() -> None:
 
 
 def version() -> dict[str, Any]:
-  """Returns what PyTorch is, and which device it uses."""
+  """Returns the version of PyTorch, and the device that it uses."""
   import torch
 
   has_gpu = torch.cuda.is_available()
@@ -73,7 +73,7 @@ def version() -> dict[str, Any]:
 
 
 def compare(case: train_step.Case, tiny: bool) -> dict[str, Any]:
-  """Returns errors of outputs and gradients of the twin, in float32."""
+  """Returns errors of outputs and gradients in PyTorch, in float32."""
   import torch
 
   from experiments.benchmarks.accelerator_parts import torch_dit
@@ -137,7 +137,7 @@ def race(case: train_step.Case, tiny: bool) -> dict[str, Any]:
   values = {'batch_size': case.batch_size}
   begun = time.perf_counter()
   try:
-    # A processor would compile code for minutes.
+    # Compilation for a CPU would take minutes.
     backend = 'aot_eager' if tiny else 'inductor'
     compiled = torch_step.compiled(twin, backend)
     runner = torch_step.TrainStep(twin, compiled, *batch)
@@ -189,7 +189,8 @@ def make_twin(model: steps.Model, dtype: Any) -> Any:
 def random_params(model: steps.Model) -> Any:
   """Returns parameters of the denoiser of which none is zero.
 
-  Fresh ones make an output of zero, which would agree with anything.
+  With the initial parameters the output is zero, so errors would not be
+  visible.
   """
   shapes = jax.eval_shape(model.make_state).params['denoiser']
   rng = np.random.default_rng(0)

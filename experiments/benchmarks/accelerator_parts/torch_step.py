@@ -1,7 +1,7 @@
 """The train step of configs/dit_world.py in PyTorch.
 
-Flow matching with times whose logits are normal, labels that are dropped now
-and then, clipped gradients, AdamW, and an average of the parameters.
+Flow matching with times whose logits are normal, label dropout, clipped
+gradients, AdamW, and an average of the parameters.
 """
 
 import torch
@@ -11,15 +11,15 @@ from experiments.benchmarks.accelerator_parts import torch_dit
 
 
 def compiled(model: torch_dit.VideoDiT, backend: str) -> nn.Module:
-  """Returns the model as torch.compile makes it at its first call.
+  """Returns the model, which torch.compile compiles at its first call.
 
-  Deep models are compiled by block, since all blocks share their code: as a
-  whole they take minutes.
+  Deep models are compiled block by block, because all blocks have the same
+  code; to compile the whole model would take minutes.
 
   Args:
-    model: What to compile.
-    backend: Of torch.compile: 'inductor', or 'aot_eager', which traces the
-      model and its gradient but generates no code.
+    model: Model to compile.
+    backend: Backend of torch.compile: 'inductor', or 'aot_eager', which traces
+      the model and its gradient but generates no code.
   """
   if len(model.blocks) <= 12:
     return torch.compile(model, dynamic=False, backend=backend)
@@ -29,7 +29,7 @@ def compiled(model: torch_dit.VideoDiT, backend: str) -> nn.Module:
 
 
 class TrainStep:
-  """Does steps of flow matching on clips that stay on the device."""
+  """Makes steps of flow matching on clips that stay on the device."""
 
   def __init__(
     self,
@@ -38,13 +38,13 @@ class TrainStep:
     video: torch.Tensor,
     label_b: torch.Tensor,
   ):
-    """Prepares optimizer and average.
+    """Creates the optimizer and the average of the parameters.
 
     Args:
-      model: Has the parameters.
-      forward: The same, compiled or not.
+      model: Model with the parameters.
+      forward: The same model, compiled or not.
       video: Clips, float32.
-      label_b: Their classes.
+      label_b: Classes of the clips.
     """
     self._forward, self._video, self._label_b = forward, video, label_b
     self._no_label = model.label.num_embeddings - 1
@@ -59,7 +59,7 @@ class TrainStep:
     )
 
   def run(self, steps: int) -> float:
-    """Does steps, waits for them, and returns the loss of the last one."""
+    """Makes steps, waits for them, and returns the loss of the last one."""
     for _ in range(steps):
       loss = self._step()
     return float(loss)

@@ -1,10 +1,11 @@
-"""Trainings of base sizes from the pipeline, evaluated at the end.
+"""Training runs of base sizes with the pipeline, evaluated at the end.
 
-Each run gets a share of the time: a look at the data loader and the speed of a
-step, training until its time is over, clips, and an evaluation. Warm-up is
-short. The rest of the schedule stays that of the config, so that the step is
-compiled once; the learning rate hardly decays in minutes. So the results are
-those of the first minutes, not those of the configs.
+Each run gets a fraction of the time. It measures the data loader and the speed
+of a step, trains until its time is over, generates clips, and evaluates.
+Warm-up is short. The rest of the schedule is that of the config, so that the
+step is compiled once; in a few minutes the learning rate hardly decays. So the
+results are those of the first minutes, not those of a complete run of the
+config.
 """
 
 from collections.abc import Callable, Mapping
@@ -47,7 +48,7 @@ RUNS = (
 _SHARES = (0.6, 0.5, 1.0)  # Of the time that is left when a run begins.
 _ALONE_S = 180.0  # With less, the first run takes all of it.
 _LEAST_S = 45.0  # With less, a run is not started.
-_LOADER_S = 8.0  # To look at the loader, at most.
+_LOADER_S = 8.0  # Longest measurement of the loader.
 _FOR_EVALUATION = 0.3  # Share of a run's time.
 _WARMUP_STEPS = 100
 _NUM_CLIPS = 128  # To evaluate.
@@ -71,14 +72,14 @@ def main(recorder: recording.Recorder) -> None:
 
 
 def seconds_for(number: int, left: float) -> float:
-  """Returns the seconds of a run, by its number and by what is left."""
+  """Returns the seconds of a run, given its number and the time left."""
   return left if number == 0 and left < _ALONE_S else _SHARES[number] * left
 
 
 def _train_and_evaluate(
   recorder: recording.Recorder, run: Run, title: str, end: float
 ) -> None:
-  """Writes the results of a run that should be over at a time."""
+  """Writes the results of a run that should end before a given time."""
   config = config_of(run, recorder.tiny)
   seconds = end - time.monotonic()
   speed = recorder.measure(
@@ -106,7 +107,7 @@ def _train_and_evaluate(
 
 
 def config_of(run: Run, tiny: bool) -> ConfigDict:
-  """Returns the config of a run that is saved and evaluated when it is left."""
+  """Returns the config of a run that is only saved when it is stopped."""
   size = 'smoke' if tiny else 'base'
   config = config_lib.load(f'{_CONFIGS / run.config}.py:{size}')
   num_steps = 10_000 if tiny else config.num_steps  # More than there is time.
@@ -129,14 +130,14 @@ def train(
 ) -> dict[str, Any]:
   """Trains a run, and returns its speed and its last losses.
 
-  When the time is over, it asks the loop to save and leave by SIGTERM, as a
-  cluster does before it takes a machine away.
+  When the time is over, SIGTERM makes the loop save and stop, as before a
+  preemption.
   """
   end = time.monotonic() + seconds
   losses: dict[str, float] = {}
 
   class StopInTime(training_hooks.Hook):
-    """Remembers the last losses, and stops the run when time is over."""
+    """Keeps the last losses, and stops the run when its time is over."""
 
     def on_log(self, step: int, metrics: Mapping[str, float]) -> None:
       losses.clear()
@@ -160,7 +161,7 @@ def train(
 
 
 def clips(workdir: pathlib.Path, num_clips: int) -> dict[str, Any]:
-  """Samples clips into `samples/` of the run's directory."""
+  """Writes generated clips to `samples/` in the directory of the run."""
   run = runs_lib.load(str(workdir))
   begun = time.monotonic()
   video = run.sample(num_clips)  # As many as the evaluation, at a time.
@@ -181,10 +182,10 @@ def evaluate(
   run: Run,
   is_late: Callable[[], bool],
 ) -> dict[str, Any]:
-  """Returns the metrics of a run, and of real clips in their place.
+  """Returns the metrics of a run, and those of real clips.
 
   Raises:
-    TimeoutError: If it is late before the end.
+    TimeoutError: If the time is over before the evaluation has ended.
   """
   options = config.get('evaluation', {})
   metrics = options.get('metrics', run.metrics)

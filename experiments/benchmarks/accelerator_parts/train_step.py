@@ -2,8 +2,8 @@
 
 Sizes S, B, L and XL of configs/dit_world.py, on latents of 16 x 32 x 32 x 4 in
 patches of 1 x 2 x 2, and on pixels of 16 x 64 x 64 in patches of 2 x 4 x 4. MFU
-is the share of the stated peak of the operations that the step without remat
-asks for, also where remat repeats some.
+is relative to the stated peak and counts the operations of the step without
+remat, even where remat repeats some.
 """
 
 import functools
@@ -20,9 +20,9 @@ class Case(NamedTuple):
 
   Attributes:
     clips: 'latents' or 'pixels'.
-    size: Of configs/dit_world.py.
+    size: Size of configs/dit_world.py.
     remat: 'none' or 'full'.
-    batch_size: Clips; halved until they fit.
+    batch_size: Number of clips; halved until the step fits in memory.
   """
 
   clips: str
@@ -52,7 +52,7 @@ CASES = (
   Case('pixels', 'L', 'none', 16),
 )
 _TINY = (Case('latents', 'smoke', 'none', 4),)
-_NEEDS_S = 15.0  # To compile and measure a case.
+_NEEDS_S = 15.0  # Seconds to compile and measure a case.
 
 
 def main(recorder: recording.Recorder) -> None:

@@ -1,4 +1,4 @@
-"""Tests that workers end with their parent, and release what they hold."""
+"""Tests that workers end with their parent and release shared memory."""
 
 import os
 import pathlib

@@ -1,4 +1,4 @@
-"""Tests that one process at a time has a folder."""
+"""Tests that only one process at a time holds the lock of a folder."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def ended_process() -> int:
 def test_the_lock_of_an_ended_process_is_taken_over_at_once(
   tmp_path, caplog, reused, monkeypatch
 ):
-  """Also if its number is that of another process by now."""
+  """Another process may have the same process id by now."""
   monkeypatch.setattr(locks, 'PATIENCE', 1e6)
   pid = os.getpid() if reused else ended_process()
   write(tmp_path, pid=pid, started='1', host='old')

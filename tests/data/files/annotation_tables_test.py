@@ -150,10 +150,10 @@ def test_a_long_field_of_csv_is_read(tmp_path):
 @pytest.mark.parametrize('forms', [('NFC', 'NFD'), ('NFD', 'NFC')])
 def test_names_may_have_another_form_of_unicode(tmp_path, forms):
   """Systems store é as one character or as two; names may have colons, too."""
-  told, stored = (unicodedata.normalize(f, '12:30 café.mp4') for f in forms)
-  save(tmp_path / 'a.jsonl', [{'path': told}])
+  given, stored = (unicodedata.normalize(f, '12:30 café.mp4') for f in forms)
+  save(tmp_path / 'a.jsonl', [{'path': given}])
   assert list(read(tmp_path / 'a.jsonl', [stored])) == [stored]
-  assert list(read(tmp_path / 'a.jsonl', [stored, told])) == [told]
+  assert list(read(tmp_path / 'a.jsonl', [stored, given])) == [given]
 
 
 def test_a_table_in_the_folder_is_found_there(tmp_path, monkeypatch):

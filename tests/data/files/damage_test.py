@@ -1,4 +1,4 @@
-"""Tests that damage in the middle of a file is found, and only damage."""
+"""Tests that damage within a file is detected, without false alarms."""
 
 from collections.abc import Callable
 import io

@@ -51,7 +51,7 @@ def test_class_folders_may_be_links(linked):
 
 
 def test_training_and_preparing_read_the_same_videos(linked, tmp_path):
-  """The rules about links and hidden names exist once."""
+  """The rules about links and hidden names are the same for both."""
   touch(linked, '.ipynb_checkpoints/e.mp4', 'cat/.f.mp4', 'cat/.g/h.mp4')
   video_thwc = np.zeros((8, 16, 16, 3), np.uint8)
   for path in folders.find(linked):

@@ -38,7 +38,7 @@ def encode(path, transfer: str):
 def test_a_line_says_that_there_is_no_tone_mapping(
   tmp_path, caplog, ending, transfer, name
 ):
-  for number in range(2):  # The second file is not told of.
+  for number in range(2):  # There is no warning for the second file.
     path = encode(tmp_path / f'{number}.{ending}', transfer)
     codecs.read(codecs.scan(str(path)), [0])
   messages = [record.getMessage() for record in caplog.records]
@@ -50,8 +50,8 @@ def test_a_line_says_that_there_is_no_tone_mapping(
   assert 'no tone mapping' in message
 
 
-def test_bytes_are_recognised_too(tmp_path, caplog):
-  """As of records of TFDS datasets."""
+def test_bytes_are_recognized_too(tmp_path, caplog):
+  """Records of TFDS datasets contain bytes."""
   content = encode(tmp_path / 'a.mp4', 'smpte2084').read_bytes()
   with containers.opened(content):
     pass

@@ -1,4 +1,4 @@
-"""Tests of files that were made to do harm: no hang, no socket, no program.
+"""Tests that malicious files cause no hang, open no socket and run no program.
 
 Variants of small files of each format, and files of other formats under the
 name of a video, are opened in a process that the kernel kills if it opens a
@@ -91,7 +91,7 @@ if libc.prctl(22, 2, ctypes.byref(prog)):  # PR_SET_SECCOMP
 exec(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_AS, (6 * 2**30, 6 * 2**30))
 
-def told(read):
+def outcome(read):
   try:
     read()
     return 'read'
@@ -106,11 +106,12 @@ signal.signal(signal.SIGALRM, signal.SIG_DFL)
 for path in sorted(map(str, pathlib.Path(sys.argv[1]).iterdir())):
   print(json.dumps(path), flush=True)
   signal.alarm(20)
-  found = [told(lambda: scanned(path)), told(lambda: audio.read(path, 0, 1))]
+  reads = (lambda: scanned(path), lambda: audio.read(path, 0, 1))
+  found = [outcome(read) for read in reads]
   if pathlib.Path(path).is_file():
     content = pathlib.Path(path).read_bytes()
     first = lambda number: np.arange(1)
-    found.append(told(lambda: storage.read_mp4(content, first)))
+    found.append(outcome(lambda: storage.read_mp4(content, first)))
   signal.alarm(0)
   print(json.dumps(found), flush=True)
 """
@@ -239,8 +240,8 @@ def test_hostile_files_do_no_harm(tmp_path):
     assert json.loads(outcomes[str(tmp_path / f'{name}.mp4')])[0] == 'read'
   for name in TEXTS:  # Only containers of media are opened.
     for ending in ('mp4', 'mkv'):
-      told = json.loads(outcomes[str(tmp_path / f'{name}.{ending}')])
-      assert told == ['refused'] * 3, name
+      outcome = json.loads(outcomes[str(tmp_path / f'{name}.{ending}')])
+      assert outcome == ['refused'] * 3, name
   for name in ('pipe', 'device', 'terminal', 'itself', 'folder'):
     assert json.loads(outcomes[str(tmp_path / f'{name}.mp4')])[0] == 'refused'
   assert not (tmp_path / 'harm').exists()
@@ -260,7 +261,7 @@ def test_the_filter_stops_harm(tmp_path, harm):
 
 
 def test_one_function_opens_all_media():
-  """Others are only allowed to write."""
+  """Other modules may only open files to write them."""
   root = pathlib.Path(vgen_jax.__file__).parent
   found = {
     path.relative_to(root).as_posix()

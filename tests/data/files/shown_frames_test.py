@@ -114,8 +114,8 @@ def test_cuts_without_encoding_are_read(tmp_path, gop, cut):
   command = [ffmpeg, '-v', 'error', '-ss', cut[0], '-i', whole, *cut[1:]]
   subprocess.run([*command, '-c', 'copy', path], check=True)
   frames = [ffmpeg, '-v', 'error', '-i', path, '-f', 'framemd5', '-']
-  told = subprocess.run(frames, check=True, capture_output=True, text=True)
-  lines = [x for x in told.stdout.splitlines() if not x.startswith('#')]
+  probed = subprocess.run(frames, check=True, capture_output=True, text=True)
+  lines = [x for x in probed.stdout.splitlines() if not x.startswith('#')]
   assert len(lines) == len(codecs.scan(path))
   assert_all_are_read(path)
 

@@ -50,7 +50,7 @@ def pair(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def sorted_videos(tmp_path_factory):
-  """Twelve videos in two folders, each with another shade."""
+  """Twelve videos in two folders, each in a different shade of grey."""
   folder = tmp_path_factory.mktemp('sorted')
   for i in range(12):
     name = ('walks', 'runs')[i % 2]

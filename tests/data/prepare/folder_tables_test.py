@@ -57,7 +57,7 @@ def test_errors_about_a_line(folder, tmp_path, line, message):
 
 
 def test_one_video_is_in_one_split(folder, tmp_path):
-  """For all links to it."""
+  """All links to a video are in the same split."""
   source = tmp_path / 'videos'
   shutil.copytree(folder, source)
   for i in range(9):
@@ -98,7 +98,7 @@ def test_a_table_is_split_as_the_source_video_folder(folder, tmp_path):
 
 
 def test_tables_may_have_any_unicode(folder, tmp_path):
-  """Also a byte order mark, as Excel writes it."""
+  """Tables may also have a byte order mark, which Excel writes."""
   lines = [
     {'path': 'left/a.mp4', 'caption': 'one\u2028two', 'start_s': start_s}
     for start_s in (1.2345671, 1.2345672)

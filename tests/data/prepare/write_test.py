@@ -136,7 +136,7 @@ def test_raw_pieces_are_short_if_frames_are_large(folder, monkeypatch):
 
 
 def test_pieces_of_long_videos_are_taken_one_at_a_time(folder, monkeypatch):
-  """Threads wait until their examples are taken, also if many are ready."""
+  """Threads wait until their examples are taken, even if many are ready."""
   table = video_folder.table(str(folder), validation=0, test=0)
   made, taken = [], 0
 

@@ -39,7 +39,7 @@ def test_r1_and_r2_are_added():
 
 
 def test_classes_that_only_the_generator_knows():
-  """The critic learns to classify generated clips; data has no labels."""
+  """The critic learns to classify generated clips; the data has no labels."""
   model = players.make(
     {'clip': players.Reader()},
     num_classes=4,

@@ -56,7 +56,7 @@ def test_adaptive_weight_by_hand():
 
 
 def test_adaptive_weight_is_the_ratio_of_gradients_at_the_last_kernel():
-  """Networks have hidden layers; the losses of two critics are summed."""
+  """The networks have hidden layers; the losses of two critics are summed."""
   critics = {'a': tiny.Hidden(3), 'b': tiny.Hidden(5)}
   of_deep = functools.partial(
     tokenizer.Autoencoding,

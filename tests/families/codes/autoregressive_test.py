@@ -129,7 +129,7 @@ def test_true_order_is_more_likely_than_a_shuffled_one():
 
 @pytest.mark.parametrize('num_frames', [0, 9])
 def test_samples_follow_the_chain(num_frames):
-  """Also where more frames are generated than a clip has."""
+  """Frames beyond the length of a clip follow it, too."""
   model = autoregressive.Autoregressive(
     CLIP_SHAPE, Chain(), num_frames=num_frames
   )
@@ -180,7 +180,7 @@ def test_clips_do_not_depend_on_the_rest_of_the_batch():
 
 @pytest.mark.parametrize('positions', ['absolute', 'rotary'])
 def test_cached_greedy_sampling_equals_full_passes(positions):
-  """With guidance; with rotary positions also beyond the window."""
+  """Tested with guidance and, for rotary positions, beyond the window."""
   model, variables = random_gpt(positions=positions, guidance=2.5)
   frames = 5 if positions == 'rotary' else 3
   model = model.clone(temperature=0.0, num_frames=frames)

@@ -92,7 +92,7 @@ def test_exploding_network_time_is_the_papers_up_to_scale():
 
 
 def test_cosine_is_the_papers():
-  """alpha_bar of Nichol and Dhariwal, 2021, but for its division by f(0)."""
+  """alpha_bar of Nichol and Dhariwal, 2021, without its division by f(0)."""
   s = 0.008
   f = np.cos((1 - TIME_N + s) / (1 + s) * np.pi / 2) ** 2
   alpha_n, sigma_n = paths.Cosine().scales(TIME_N)

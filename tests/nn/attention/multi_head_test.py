@@ -88,7 +88,7 @@ def test_cross_attention_reads_the_given_tokens_under_the_mask():
 
 @pytest.mark.parametrize('window', [2, TOKENS])
 def test_decoding_with_a_cache_equals_one_causal_pass(window):
-  """Also when the cache is full and drops the oldest tokens."""
+  """Outputs are equal even when the cache is full and drops old tokens."""
   layer, params = make(qk_norm=True)
   empty = cache.empty(1, 2, window, (HEADS, WIDTH // HEADS), 'float32')
   cached = jax.tree.map(lambda x: x[0], empty)

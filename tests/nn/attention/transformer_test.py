@@ -96,7 +96,7 @@ def test_a_token_depends_on_earlier_tokens_or_on_all(is_causal):
 @pytest.mark.parametrize('window', [6, 4, 1])
 @pytest.mark.parametrize('how', ['plain', 'rotary', 'conditional'])
 def test_decoding_with_a_cache_equals_one_pass(window, how):
-  """Also when the cache is full and holds only the last `window` tokens."""
+  """Outputs are equal even when the cache only has the last `window` tokens."""
   fields, context = {}, None
   if how == 'rotary':
     context = make_context('rotary')

@@ -103,7 +103,7 @@ def test_distances_have_full_precision():
 
 @each
 def test_gradients_are_straight_through(name: str):
-  """The gradient of the decoder reaches features, but not vectors."""
+  """Features get the gradient of the decoder, and codebook vectors do not."""
   quantizer = LEARNED[name]
   variables = bare(quantizer, features((8, 2), seed=2))
   weight = features((1, 2, 2, 2, 2), seed=3)
@@ -138,7 +138,7 @@ def test_losses_equal_those_by_hand():
 
 
 def planted(seed: int, centers=((-3, 0), (3, 0), (0, 3), (0, -3))):
-  """Returns features around four centers, equally many around each."""
+  """Returns features around four centres, equally many around each."""
   centers = np.array(centers, np.float32)
   rng = np.random.default_rng(seed)
   cluster = np.tile(np.arange(4), 16)

@@ -105,7 +105,7 @@ def sees_later_frames(padding) -> bool:
     return conv.conv3d(x_bthwc, kernel, padding=padding)[0, 1].sum()
 
   dependence_t = jax.grad(second_frame)(jnp.ones((1, 4, 1, 1, 1))).ravel()
-  assert dependence_t[:2].all(), 'A frame sees itself and the one before.'
+  assert dependence_t[:2].all(), 'A frame depends on itself and the one before.'
   return bool(dependence_t[2:].any())
 
 

@@ -91,7 +91,7 @@ def test_conv_lstm_equals_that_of_flax():
 
 @pytest.mark.parametrize('norm', [False, True])
 def test_conv_gru_equals_the_formula(norm):
-  """With a kernel of one pixel it is a GRU at each position."""
+  """With a kernel of one pixel, a ConvGRU is a GRU at each position."""
   key = jax.random.key(0)
   x_bhwc = jax.random.normal(key, (1, 2, 2, 3))
   carry = (jax.random.normal(key, (1, 2, 2, 4)),)

@@ -13,7 +13,7 @@ FRAMES = jax.random.normal(jax.random.key(0), (1, 2, 13, 17, 3))
 def blur(x_bthwd, reach=1):
   """Returns blurred frames of double size, padded with zeros.
 
-  A pixel depends on `reach` neighbors in each direction.
+  A pixel depends on `reach` neighbours in each direction.
   """
   width = 2 * reach + 1
   sums = jax.lax.reduce_window(
@@ -37,7 +37,7 @@ def test_tiles_are_exact_if_the_overlap_covers_the_receptive_field(tile):
 
 
 def test_weights_sum_to_one():
-  """Also where the last tile overlaps more, and where three tiles overlap."""
+  """The last tile may overlap more, and three tiles may overlap."""
   for overlap in (0, 1, 2, 3, 5):
     np.testing.assert_allclose(
       tiled(lambda x: x.repeat(2, 2).repeat(2, 3), overlap),

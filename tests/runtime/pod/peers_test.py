@@ -1,4 +1,4 @@
-"""Tests of the watch over the processes of a pod, with a store of its own."""
+"""Tests of the watch over the processes of a pod, with a fake store."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from vgen_jax.runtime.pod import peers
 
 
 class Store:
-  """The key-value store, or what is left of it."""
+  """A fake of the key-value store, which can become unreachable."""
 
   def __init__(self):
     self.entries = {}
@@ -54,7 +54,7 @@ class Pod:
       process._hosts[i] = f'host-{i}'
 
   def rounds(self, seconds: float, *alive: int) -> None:
-    """Lets time pass, with rounds of some processes."""
+    """Advances the clock, with rounds of some processes."""
     end = self.now + seconds
     while self.now < end:
       for i in alive:

@@ -9,12 +9,12 @@ from vgen_jax.synthetic.actions import source
 SHAPE = (16, 32, 32, 3)
 
 
-def requested_and_actual(look, world, number=60):
+def requested_and_actual(pixel_tools, world, number=60):
   """Actions, motion of the tracked object, and which steps meet a wall."""
   requested, actual, wall = [], [], []
   for i in range(number):
     clip = world[i]
-    center_t2 = look.track(clip['video'])
+    center_t2 = pixel_tools.track(clip['video'])
     requested.append(clip['action'][:-1])
     actual.append(np.diff(center_t2, axis=0))
     radius = 0.08 * 32
@@ -28,9 +28,9 @@ def agreement(requested, actual):
 
 
 @pytest.mark.parametrize('continuous', [False, True])
-def test_motion_follows_the_actions(continuous, look):
+def test_motion_follows_the_actions(continuous, pixel_tools):
   world = source.Actions(SHAPE, continuous=continuous)
-  requested, actual, wall = requested_and_actual(look, world)
+  requested, actual, wall = requested_and_actual(pixel_tools, world)
   free = ~wall
   assert free.mean() > 0.5
   assert agreement(requested[free], actual[free]) > 0.995
@@ -62,12 +62,12 @@ def test_continuous_actions_have_any_direction_and_bounded_length():
   assert len(np.unique(action, axis=0)) > 300
 
 
-def test_truth_states_which_steps_walls_stop(look):
+def test_truth_states_which_steps_walls_stop(pixel_tools):
   world = source.Actions(SHAPE)
   stopped = 0
   for i in range(60):
     truth, clip = world.truth(i), world[i]
-    center_t2 = look.track(clip['video'])
+    center_t2 = pixel_tools.track(clip['video'])
     np.testing.assert_allclose(center_t2, truth.center_t2, atol=0.12)
     np.testing.assert_array_equal(truth.action_t2, clip['action'])
     moved = np.linalg.norm(np.diff(center_t2, axis=0), axis=1)

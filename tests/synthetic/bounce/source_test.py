@@ -29,12 +29,12 @@ def follows_rule(center_t2, low, high) -> tuple[bool, int]:
   return bool(good), contacts
 
 
-def test_pixels_follow_the_rule(look):
+def test_pixels_follow_the_rule(pixel_tools):
   world = source.Bounce(SHAPE)
   contacts = 0
   for i in range(40):
     truth = world.truth(i)
-    center_t2 = look.track(world[i]['video'])
+    center_t2 = pixel_tools.track(world[i]['video'])
     np.testing.assert_allclose(center_t2, truth.center_nt2[0], atol=0.1)
     good, number = follows_rule(center_t2, truth.radius, 31 - truth.radius)
     assert good
@@ -58,11 +58,11 @@ def test_elastic_walls_violate_the_rule():
   assert not any(results)
 
 
-def test_truth_has_contacts_and_velocities(look):
+def test_truth_has_contacts_and_velocities(pixel_tools):
   world = source.Bounce(SHAPE)
   for i in range(20):
     truth = world.truth(i)
-    center_t2 = look.track(world[i]['video'])
+    center_t2 = pixel_tools.track(world[i]['video'])
     step = np.diff(center_t2, axis=0)
     free_t = ~truth.contact_nt[0, 1:]
     np.testing.assert_allclose(
@@ -91,7 +91,7 @@ def test_directions_after_a_wall_vary():
   assert 0.4 < (after[:, 1] > 0).mean() < 0.6
 
 
-def test_later_objects_hide_earlier_ones(look):
+def test_later_objects_hide_earlier_ones(pixel_tools):
   world = source.Bounce(SHAPE, num_objects=2)
   met = 0
   for i in range(30):

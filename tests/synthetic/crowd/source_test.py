@@ -7,13 +7,13 @@ from vgen_jax.synthetic.crowd import source
 SHAPE = (16, 32, 32, 3)
 
 
-def detect_anomalies(look, video, num_objects=5) -> np.ndarray:
+def detect_anomalies(pixel_tools, video, num_objects=5) -> np.ndarray:
   """Frames in which the pixels of a lane show an anomaly."""
   detected_t = np.zeros(len(video), bool)
   for lane in np.split(np.arange(video.shape[1] // 5 * 5), num_objects):
     strip = video[:, lane[0] : lane[-1] + 1].astype(float)
-    weight = look.saturation(strip)
-    x_t = look.centroid(weight)[:, 0]
+    weight = pixel_tools.saturation(strip)
+    x_t = pixel_tools.centroid(weight)[:, 0]
     ground = strip.min(-1)[..., None] * (weight[..., None] >= 0)
     color_t3 = (strip - ground).sum((1, 2)) / weight.sum((1, 2))[:, None]
     step_t = np.diff(x_t, prepend=2 * x_t[0] - x_t[1])
@@ -24,13 +24,13 @@ def detect_anomalies(look, video, num_objects=5) -> np.ndarray:
   return detected_t
 
 
-def test_anomalies_are_visible_in_labelled_frames_only(look):
+def test_anomalies_are_visible_in_labelled_frames_only(pixel_tools):
   # 5 lanes of 8 pixels each, which do not overlap.
   world = source.Crowd((16, 40, 40, 3), anomaly_rate=0.7)
   kinds, wrong = [], 0
   for i in range(60):
     truth = world.truth(i)
-    detected_t = detect_anomalies(look, world[i]['video'])
+    detected_t = detect_anomalies(pixel_tools, world[i]['video'])
     np.testing.assert_array_equal(detected_t, truth.anomalous_t)
     wrong += not np.array_equal(detected_t, np.roll(truth.anomalous_t, 1))
     kinds.append(truth.anomaly)
@@ -40,10 +40,10 @@ def test_anomalies_are_visible_in_labelled_frames_only(look):
   assert wrong == happened  # Labels that are a frame late would not match.
 
 
-def test_with_rate_0_there_are_no_anomalies(look):
+def test_with_rate_0_there_are_no_anomalies(pixel_tools):
   world = source.Crowd((16, 40, 40, 3), anomaly_rate=0.0)
   for i in range(15):
-    assert not detect_anomalies(look, world[i]['video']).any()
+    assert not detect_anomalies(pixel_tools, world[i]['video']).any()
     assert not world.truth(i).anomalous_t.any()
     assert (world.truth(i).anomaly, world.truth(i).anomalous_object) == (
       None,

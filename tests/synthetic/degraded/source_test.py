@@ -88,7 +88,7 @@ def test_the_clean_clip_is_the_same_for_every_kind():
 @pytest.mark.parametrize('kind', source.KINDS)
 @pytest.mark.parametrize('frame', [(16, 32), (32, 16)])
 def test_frames_need_not_be_square(kind, frame):
-  """Each degradation of a clip equals its formula along both axes."""
+  """Each degradation equals its formula along both axes."""
   world = source.Degraded((4, *frame, 3), kind=kind)
   clip, truth = world[1], world.truth(1)
   clean = clip['video'].astype(float)

@@ -71,7 +71,7 @@ def test_audio_features_equal_those_of_the_waveform():
     assert correlation(log_tb.ravel(), later.ravel()) < 0.9
 
 
-def test_eyes_close_in_blinks(look):
+def test_eyes_close_in_blinks(pixel_tools):
   world = source.Face(SHAPE)
   blinks = 0
   for i in range(15):

@@ -25,7 +25,7 @@ def misaligned(flow_thw2):
   return (place + flow_thw2) / (size - 1) * size - 0.5 - place
 
 
-def warp_error(look, world, change, step=-1, number=10):
+def warp_error(pixel_tools, world, change, step=-1, number=10):
   """Mean and largest error, in [0, 1], of visible moving pixels."""
   errors = []
   for i in range(number):
@@ -39,7 +39,9 @@ def warp_error(look, world, change, step=-1, number=10):
     frames = range(1, 16) if step < 0 else range(15)
     moved = change(field)
     for t in frames:
-      error_hw = abs(look.warp(video[t + step], moved[t]) - video[t]).mean(-1)
+      error_hw = abs(
+        pixel_tools.warp(video[t + step], moved[t]) - video[t]
+      ).mean(-1)
       things = (truth.instance_thw[t] > 0) | (truth.instance_thw[t + step] > 0)
       errors.append(error_hw[things & ~occluded[t]])
   errors = np.concatenate(errors)
@@ -48,16 +50,16 @@ def warp_error(look, world, change, step=-1, number=10):
 
 @each_kind
 @pytest.mark.parametrize('step', [-1, 1])
-def test_warping_by_the_true_flow_reproduces_the_frame(kind, step, look):
+def test_warping_by_the_true_flow_reproduces_the_frame(kind, step, pixel_tools):
   world = source.Layouts(SHAPE, **kind)
-  _, most = warp_error(look, world, lambda flow: flow, step)
+  _, most = warp_error(pixel_tools, world, lambda flow: flow, step)
   assert most <= (0.005 if kind.get('subpixel') else 1e-9)
 
 
 @each_kind
-def test_warping_by_a_wrong_flow_gives_large_errors(kind, look):
+def test_warping_by_a_wrong_flow_gives_large_errors(kind, pixel_tools):
   world = source.Layouts(SHAPE, **kind)
-  error = lambda change: warp_error(look, world, change, number=20)[0]
+  error = lambda change: warp_error(pixel_tools, world, change, number=20)[0]
   whole = not kind.get('subpixel')
   assert error(lambda flow: -flow) > 0.12
   assert error(lambda flow: flow[..., ::-1]) > (0.08 if whole else 0.05)
@@ -66,7 +68,7 @@ def test_warping_by_a_wrong_flow_gives_large_errors(kind, look):
 
 
 @each_kind
-def test_occluded_pixels_are_few_and_differ(kind, look):
+def test_occluded_pixels_are_few_and_differ(kind, pixel_tools):
   world = source.Layouts(SHAPE, **kind)
   errors, shares = [], []
   for i in range(10):
@@ -83,7 +85,7 @@ def test_occluded_pixels_are_few_and_differ(kind, look):
         np.maximum(source_x, source_y) > 31.001
       )
       assert occluded[outside].all()  # Pixels outside the frame are occluded.
-      frame = look.warp(video[t - 1], flow.backward_thw2[t])
+      frame = pixel_tools.warp(video[t - 1], flow.backward_thw2[t])
       errors += abs(frame - video[t]).mean(-1)[occluded & ~outside].tolist()
   # Marking all pixels as occluded would pass the other checks.
   assert np.mean(shares) < (0.15 if 'pans' in kind else 0.05)
@@ -91,14 +93,14 @@ def test_occluded_pixels_are_few_and_differ(kind, look):
 
 
 @pytest.mark.parametrize('texture', source.TEXTURES)
-def test_layout_matches_the_pixels(texture, look):
+def test_layout_matches_the_pixels(texture, pixel_tools):
   world = source.Layouts(SHAPE, texture=texture)
   seen = set()
   for i in range(30):
     clip, truth = world[i], world.truth(i)
     layout = clip['layout']
     np.testing.assert_array_equal(
-      look.saturation(clip['video']) > 20, layout > 0
+      pixel_tools.saturation(clip['video']) > 20, layout > 0
     )
     np.testing.assert_array_equal(layout, truth.class_n[truth.instance_thw])
     # Grey textures do not change hue and saturation of a class.

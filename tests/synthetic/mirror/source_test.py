@@ -9,9 +9,9 @@ from vgen_jax.synthetic.mirror import source
 SHAPE = (16, 32, 32, 3)
 
 
-def halves(look, video, level):
+def halves(pixel_tools, video, level):
   """Returns the position of the object in either half of the frame."""
-  weight = look.saturation(video)
+  weight = pixel_tools.saturation(video)
   tracks = []
   for far in (False, True):
     half = weight.copy()
@@ -20,7 +20,7 @@ def halves(look, video, level):
       half[:, cut] = 0
     else:
       half[:, :, cut] = 0
-    tracks.append(look.centroid(half))
+    tracks.append(pixel_tools.centroid(half))
   return np.array(tracks)
 
 
@@ -28,13 +28,13 @@ def correlation(a, b):
   return np.corrcoef(a - a[0], b - b[0])[0, 1]
 
 
-def test_discs_move_in_opposite_phase(look):
+def test_discs_move_in_opposite_phase(pixel_tools):
   world = source.Mirror(SHAPE)
   paths = {0: [], 1: []}
   for i in range(60):
     clip, truth = world[i], world.truth(i)
     level = int(clip['label'])
-    center_2t2 = halves(look, clip['video'], level)
+    center_2t2 = halves(pixel_tools, clip['video'], level)
     np.testing.assert_allclose(center_2t2, truth.center_2t2, atol=0.1)
     along_2t = center_2t2[..., 0 if level else 1]
     across_2t = center_2t2[..., 1 if level else 0]

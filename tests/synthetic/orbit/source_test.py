@@ -15,13 +15,13 @@ def measured_period(video) -> int:
   return 0
 
 
-def test_the_period_is_exact_and_minimal(look):
+def test_the_period_is_exact_and_minimal(pixel_tools):
   world = source.Orbit(SHAPE, periods=(16, 32))
   periods, directions = set(), set()
   for i in range(12):
     truth, video = world.truth(i), world[i]['video']
     assert measured_period(video) == truth.period
-    center_t2 = look.track(video)
+    center_t2 = pixel_tools.track(video)
     np.testing.assert_allclose(center_t2, truth.center_t2, atol=0.2)
     arm_t2 = center_t2 - truth.middle_2
     distance_t = np.linalg.norm(arm_t2, axis=1)

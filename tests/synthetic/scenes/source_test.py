@@ -1,4 +1,4 @@
-"""Tests of source.py: scenes are recognised, in order."""
+"""Tests of source.py: scenes are recognized, in order."""
 
 import numpy as np
 import pytest

@@ -81,13 +81,15 @@ def test_references_show_the_same_subject_in_another_pose():
   assert max(own) < min(other)
 
 
-def test_pixels_show_the_truth(look):
+def test_pixels_show_the_truth(pixel_tools):
   world = source.Subjects(SHAPE)
   turns = [np.ptp(world.truth(i).pose_t) for i in range(15)]
   assert max(turns) > 3
   for i in range(15):
     truth, clip = world.truth(i), world[i]
-    body_t2, head_t2 = (look.centroid(clip['layout'] == k) for k in (1, 2))
+    body_t2, head_t2 = (
+      pixel_tools.centroid(clip['layout'] == k) for k in (1, 2)
+    )
     np.testing.assert_allclose(body_t2, truth.body_t2, atol=0.35)
     np.testing.assert_allclose(head_t2, truth.head_t2, atol=0.35)
     arm_t2 = head_t2 - body_t2
@@ -105,11 +107,11 @@ def test_pixels_show_the_truth(look):
     assert np.ptp(bright_k.astype(float)) > most / 6  # The stripes.
 
 
-def test_layout_shows_pose_but_not_appearance(look):
+def test_layout_shows_pose_but_not_appearance(pixel_tools):
   world = source.Subjects(SHAPE)
   for i in range(5):
     assert set(np.unique(world[i]['layout'])) == {0, 1, 2}
-    colorful = look.saturation(world[i]['video']) > 50
+    colorful = pixel_tools.saturation(world[i]['video']) > 50
     inside = world[i]['layout'] > 0
     overlap = (colorful & inside).sum() / (colorful | inside).sum()
     assert overlap > 0.8

@@ -11,9 +11,9 @@ each_world = pytest.mark.parametrize('cls', WORLDS, ids=lambda c: c.__name__)
 each_shape = pytest.mark.parametrize('shape', SHAPES, ids=str)
 
 
-def measured_branch(look, video, fork) -> int:
+def measured_branch(pixel_tools, video, fork) -> int:
   """Returns the future that the pixels show."""
-  dx, dy = look.track(video)[-1] - look.track(video)[fork - 1]
+  dx, dy = pixel_tools.track(video)[-1] - pixel_tools.track(video)[fork - 1]
   if abs(dy) < 0.3 and dx < 0:
     return 0
   return 1 if dy > 0.3 or dx > 0 else 2
@@ -21,19 +21,22 @@ def measured_branch(look, video, fork) -> int:
 
 @each_world
 @each_shape
-def test_pixels_show_the_truth(cls, shape, look):
+def test_pixels_show_the_truth(cls, shape, pixel_tools):
   world = cls(shape)
   for i in range(20):
     truth, video = world.truth(i), world[i]['video']
-    np.testing.assert_allclose(look.track(video), truth.center_t2, atol=0.1)
-    saturation = look.saturation(video)
+    np.testing.assert_allclose(
+      pixel_tools.track(video), truth.center_t2, atol=0.1
+    )
+    saturation = pixel_tools.saturation(video)
     np.testing.assert_allclose(
       saturation / saturation.max(), truth.alpha_thw, atol=0.02
     )
     others = [
-      measured_branch(look, world.future(i, b), truth.fork) for b in (0, 1)
+      measured_branch(pixel_tools, world.future(i, b), truth.fork)
+      for b in (0, 1)
     ]
-    assert measured_branch(look, video, truth.fork) == truth.branch
+    assert measured_branch(pixel_tools, video, truth.fork) == truth.branch
     assert others == [0, 1]
 
 
@@ -82,7 +85,7 @@ def test_frequencies_equal_the_weights(cls):
 
 
 @each_world
-def test_the_past_does_not_depend_on_the_future(cls, look):
+def test_the_past_does_not_depend_on_the_future(cls, pixel_tools):
   world = cls((8, 16, 16, 3))
   branch = np.array([world.branch(i) for i in range(400)])
 
@@ -90,7 +93,7 @@ def test_the_past_does_not_depend_on_the_future(cls, look):
     """Returns statistics of object, colour and background."""
     shade = video.min(-1).astype(float)
     return [
-      *look.track(video).mean(0),
+      *pixel_tools.track(video).mean(0),
       *video.max((0, 1, 2)),
       abs(np.diff(shade, axis=1)).mean(),
       abs(np.diff(shade, axis=2)).mean(),

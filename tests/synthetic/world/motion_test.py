@@ -48,7 +48,7 @@ def test_fits_the_motion_of_the_dataset():
 
 
 def test_a_repeated_frame_counts_as_stalled():
-  """Except at walls, where an object may rest between two frames."""
+  """Steps at walls do not count, because objects may rest there."""
   step_bt = np.linalg.norm(np.diff(CLIPS.center_bt2, axis=1), axis=-1)
   held_bt2 = CLIPS.center_bt2.copy()
   held_bt2[:, 9] = held_bt2[:, 8]

@@ -242,7 +242,7 @@ def _start(pid: int) -> str:
 
 
 def _read(file: epath.Path) -> dict[str, Any] | None:
-  """Returns the owner of a lock; None without a lock."""
+  """Returns the owner of a lock; None if there is no lock."""
   try:
     text = file.read_text()
   except (FileNotFoundError, NotADirectoryError):
@@ -259,7 +259,7 @@ def _touched(file: epath.Path) -> Any:
   try:
     if '://' in str(file):
       return file.stat().mtime
-    with open(file, 'rb') as opened:  # Network file systems then look anew.
+    with open(file, 'rb') as opened:  # Refreshes NFS caches.
       return os.fstat(opened.fileno()).st_mtime_ns
   except OSError:
     return None

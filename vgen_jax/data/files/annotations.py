@@ -112,7 +112,7 @@ def read(path: str | None, folder: str | pathlib.Path) -> list[Annotation]:
     annotations.append(annotation)
   if not annotations:
     raise ValueError(f'{file_paths.printable(file)} contains no video.')
-  _tell(file, columns, annotations, names)
+  _log_omissions(file, columns, annotations, names)
   return annotations
 
 
@@ -132,7 +132,7 @@ def find(path: str, folder: pathlib.Path) -> pathlib.Path:
     if file.suffix.lower() in table_files.SUFFIXES and file.is_file():
       return file
   raise FileNotFoundError(
-    f'{file_paths.printable(path)} is no table of annotations; it must be an'
+    f'{file_paths.printable(path)} is not a table of annotations; it must be an'
     f' existing file whose name ends in one of {list(table_files.SUFFIXES)}.'
     f' Tried: {", ".join(file_paths.printable(x.absolute()) for x in tried)}.'
   )
@@ -260,13 +260,13 @@ def _array(file: pathlib.Path, line: str) -> np.ndarray:
     ) from error
 
 
-def _tell(
+def _log_omissions(
   file: pathlib.Path,
   columns: set[str],
   annotations: Sequence[Annotation],
   names: Sequence[str],
 ) -> None:
-  """Says what the table leaves out."""
+  """Logs the videos and the captions that the table leaves out."""
   file = file_paths.printable(file)
   used = {annotation.path for annotation in annotations}
   if unused := [name for name in names if name not in used]:

@@ -158,7 +158,8 @@ def read(
           ' again.',
         )
       start = round(frame.pts * frame.time_base * rate) - first
-      # Times are rounded: a gap of up to two milliseconds is none.
+      # Times are rounded: a gap of up to two milliseconds is not counted as
+      # one.
       if last_end is not None and abs(start - last_end) <= rate // 500:
         start = last_end
       if start >= len(sample_n):

@@ -122,7 +122,7 @@ def scan(path: str, max_pixels: int = containers.MAX_PIXELS) -> Index:
     raise ClipError(
       path,
       f'it is damaged: it has {num_stored} of {num_frames} frames, and the'
-      ' first of them is no key frame; copy it again or remove it.',
+      ' first of them is not a key frame; copy it again or remove it.',
     )
   pts_n, duration = times.pts_n, times.last_duration
   if is_counted:
@@ -206,7 +206,8 @@ def frames(
   pts = index.pts_n[numbers]
   before = np.searchsorted(index.key_k2[:, 0], pts[0], 'right') - 1
   # Some formats seek by the time of presentation, and others by that of
-  # decoding. If a seek goes too far or is not possible, all is decoded.
+  # decoding. If a seek goes too far or is not possible, the whole file is
+  # decoded.
   starts = index.key_k2[before].tolist() if before > 0 else []
   number, shape = 0, None
   for seek_to in dict.fromkeys([*starts, None]):
@@ -236,8 +237,8 @@ def _decode(
   Args:
     index: Index of the video.
     pts: Presentation times in ticks, increasing.
-    seek_to: Time in ticks at which decoding begins; then damage is no error. At
-      None, it begins at the start of the file.
+    seek_to: Time in ticks at which decoding begins; damage is then not an
+      error. None begins at the start of the file.
   """
   number = 0
   with containers.opened(index.path, max_pixels=index.max_pixels) as (

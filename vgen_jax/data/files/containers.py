@@ -68,7 +68,7 @@ def opened(
   path = source if isinstance(source, str) else '<bytes>'
   if os.path.exists(path) and not os.path.isfile(path):
     raise faults.ClipError(path, 'it is not a file; remove it.')
-  # FFmpeg takes a name with a colon for an address, unless it begins with '/'.
+  # FFmpeg reads a name with a colon as an address, unless it begins with '/'.
   is_path = isinstance(source, str)
   file = os.path.abspath(source) if is_path else io.BytesIO(source)
   options = _OPTIONS if has_edits else _OPTIONS | {'ignore_editlist': '1'}

@@ -110,7 +110,7 @@ def _chosen(
   split: str,
   proportions: Mapping[str, float],
 ) -> tuple[Sequence[int], bool]:
-  """Returns the indices of a split, and whether each is still split by time."""
+  """Returns the indices of a split, and whether videos are split by time."""
   has_splits = annotations[0].split is not None
   splits.check(split, {} if has_splits else proportions)
   if has_splits:

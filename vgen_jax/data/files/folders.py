@@ -21,7 +21,7 @@ _said: set[str] = set()  # Messages that are not repeated.
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-  """What a folder and its sub-folders contain, also those that are links.
+  """What a folder and its sub-folders contain, linked folders included.
 
   Attributes:
     files: All files, sorted by path; also links to missing files, and pipes.
@@ -83,7 +83,7 @@ def find(
   """Returns all videos in a folder and its sub-folders, sorted by path.
 
   Links to folders are followed. Hidden files and folders, whose names begin
-  with a dot, are skipped. The first call says what is not read.
+  with a dot, are skipped. The first call logs what is not read.
 
   Args:
     folder: Local folder.

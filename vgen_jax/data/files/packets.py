@@ -33,7 +33,7 @@ class Times:
 
 
 def times(packets: Iterator[av.Packet]) -> Times:
-  """Returns the times of packets, of which one at a time is in memory.
+  """Returns the times of packets, with one packet in memory at a time.
 
   An edit list shows a part of the stored packets. The others are marked to be
   discarded after decoding; key frames among them are needed, too.
@@ -78,7 +78,7 @@ def num_stored(path: str, max_pixels: int) -> int:
 def decoded(path: str, max_pixels: int) -> np.ndarray:
   """Returns the times of all frames, by decoding them.
 
-  Damage is concealed: it is an error when the frames are read.
+  Damage is concealed here; reading the frames raises an error.
   """
   with containers.opened(path, max_pixels=max_pixels, is_strict=False) as (
     container,
@@ -89,7 +89,7 @@ def decoded(path: str, max_pixels: int) -> np.ndarray:
 
 
 def decodable(path: str, max_pixels: int) -> np.ndarray:
-  """Returns the times of the frames that need no other that is not stored.
+  """Returns the times of the frames that can be decoded without missing ones.
 
   A file that does not begin with a key frame is a part of a recording, or its
   index is wrong. So the first key frame is the one that the decoder finds.

@@ -176,8 +176,8 @@ def whole(
     raise faults.ClipError(
       index.path,
       f'it has {rate:.4g} frames per second, but config.data.frames_per_second'
-      f' is {1 / interval:.4g}, so that clips would hardly move. Use at most'
-      f' {_MAX_REPEATS} times the rate of the file, or remove the file.',
+      f' is {1 / interval:.4g}, so that most frames would be repeated. Use at'
+      f' most {_MAX_REPEATS} times the rate of the file, or remove the file.',
     )
   # The action at the last frame has no effect on the clip.
   action_na = annotation.action_na

@@ -67,8 +67,8 @@ class Table:
       keys = collections.Counter(row.key for row in rows)
       if twice := [key for key, number in keys.items() if number > 1]:
         raise ValueError(
-          f'{self.name}: {twice[0]!r} is {keys[twice[0]]} times in the split'
-          f' {split!r}; keep one of them.'
+          f'{self.name}: {twice[0]!r} occurs {keys[twice[0]]} times in the'
+          f' split {split!r}; keep one of them.'
         )
     known = set(self.class_names)
     for row in (row for rows in self.splits.values() for row in rows):

@@ -2,7 +2,7 @@
 
 The default format of TFDS is TFRecord, which has no random access. `convert`
 copies the examples of such a dataset, unchanged and in order, to a dataset in
-ArrayRecord, which has.
+ArrayRecord, which has random access.
 """
 
 from collections.abc import Iterator, Sequence

@@ -41,7 +41,7 @@ def table(
     FileNotFoundError: If the folder, the table or a video does not exist.
   """
   folder = file_paths.local(source)
-  paths = folders.find(folder, '--source')  # Says what is not read.
+  paths = folders.find(folder, '--source')  # Logs what is not read.
   has_captions = False
   if file:
     lines = annotations.read(file, folder)

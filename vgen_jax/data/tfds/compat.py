@@ -147,7 +147,8 @@ def patch_image_encoder() -> None:
 def patch_shuffling() -> None:
   """Replaces the files into which records are written that exceed memory.
 
-  They need TensorFlow, so that a split of more than 1 GB cannot be written.
+  The original files need TensorFlow, without which a split of more than 1 GB
+  could not be written.
   """
   shuffle = importlib.import_module(_SHUFFLE)
   shuffle._Bucket = shuffling.Bucket
@@ -157,7 +158,7 @@ def patch_shuffling() -> None:
 def patch_command() -> None:
   """Replaces two sub-commands of `tfds` that need other packages.
 
-  `convert_format` and `croissant` import TensorFlow, Beam and mlcroissant, also
+  `convert_format` and `croissant` import TensorFlow, Beam and mlcroissant, even
   if another sub-command is called. Their replacements exit with a message.
   """
 

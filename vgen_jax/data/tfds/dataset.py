@@ -148,7 +148,7 @@ class TFDSVideo(sources.Captioned, sources.HasContents, sources.HasRandomViews):
     return len(self._records)
 
   def contents(self) -> sources.Contents:
-    """Returns the numbers of examples; what is damaged is not counted.
+    """Returns the numbers of examples; damaged examples are not counted.
 
     Classes are counted if there are few examples, because all are parsed.
     """

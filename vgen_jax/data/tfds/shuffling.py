@@ -1,7 +1,8 @@
 """Files in which TFDS keeps and sorts records that do not fit in memory.
 
-TFDS keeps up to 1 GB of records in memory. It writes more into 1,000 files, all
-of which stay open, with functions of TensorFlow. These files need neither.
+TFDS keeps up to 1 GB of records in memory. It writes further records with
+TensorFlow to 1,000 files, which all stay open. The files of this module need no
+TensorFlow and are open only while they are written.
 """
 
 from collections.abc import Iterator

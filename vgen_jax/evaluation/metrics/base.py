@@ -161,7 +161,7 @@ class Metric(abc.ABC):
     return cls.name
 
   def counts(self, num_clips: int) -> dict[str, int]:
-    """Returns {source: number of clips}, if the model makes `num_clips`."""
+    """Returns {source: number of clips}, if the model generates `num_clips`."""
     return dict.fromkeys(self.sources, num_clips)
 
   @abc.abstractmethod

@@ -1,4 +1,4 @@
-"""Metrics of predicted frames against what really followed."""
+"""Metrics of predicted frames against the true frames."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Self

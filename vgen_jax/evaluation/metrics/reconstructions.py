@@ -87,7 +87,7 @@ class Reconstruction(base.Metric):
 
 
 class PerceptualReconstruction(Reconstruction):
-  """LPIPS of an autoencoder."""
+  """LPIPS between clips and their reconstructions by an autoencoder."""
 
   name = 'rlpips'
   definitions: ClassVar[dict[str, str]] = Reconstruction.definitions | {

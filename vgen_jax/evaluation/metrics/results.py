@@ -1,11 +1,11 @@
 """Results of evaluations, and the files `<workdir>/evaluation/<name>.json`.
 
-result = results.read('runs/dit')       # The latest step.
+  result = results.read('runs/dit')  # The latest step.
+  result.metrics['fvd-stylegan-v_16f'].value
 
 The name of a result starts with its step. It also has the number of clips and a
 digest of everything else on which the values depend, so that evaluations of one
-step by different protocols are kept side by side.
-result.metrics['fvd-stylegan-v_16f'].value
+step by different protocols are kept in separate files.
 """
 
 from collections.abc import Mapping, Sequence

@@ -125,7 +125,7 @@ def data_copying_score(
   z-score of the Mann-Whitney U statistic of the distances to the nearest
   training clip; C_T is the mean over cells, weighted by their held-out clips.
   With several cells, a model that generates too many clips in dense regions is
-  not taken for one that copies.
+  not mistaken for one that copies.
 
   Meehan, Chaudhuri and Dasgupta, "A Non-Parametric Test to Detect Data-Copying
   in Generative Models", 2020, https://arxiv.org/abs/2004.05675. Unlike in the

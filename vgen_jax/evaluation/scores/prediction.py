@@ -8,7 +8,8 @@ score improves with N, so N is part of its name: `psnr_best_of_20`. A single
 number of these can mislead:
 
 * A blurry mean of all futures has the best `psnr_sample_mean`. Compare the best
-  of N, above all its `_worst_decile`, and `diversity`, which is 0 for it.
+  of N, above all its `_worst_decile`, and `diversity`, which is 0 for such a
+  mean.
 * A model that always generates the same future is good only where that future
   is the true one; this, too, lowers `_worst_decile`.
 * A model that has access to the future, such as one that samples its posterior,

@@ -33,7 +33,7 @@ def ssim(
     channels: 'rgb' for the mean over channels, 'luma' for the luma only.
 
   Raises:
-    ValueError: If frames are smaller than the window, or luma is asked of
+    ValueError: If frames are smaller than the window, or luma is requested for
       clips that have neither 1 nor 3 channels.
   """
   if channels == 'luma':

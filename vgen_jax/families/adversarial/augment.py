@@ -6,8 +6,8 @@ are differentiable, the generator receives gradients through them, and still
 learns to generate clips that are not augmented.
 
 The parameters of an augmentation are sampled once for a clip, from the clip's
-key, and are the same in all frames: parameters for each frame would teach
-flicker.
+key, and are the same in all frames: with different parameters in each frame,
+the generator would learn to flicker.
 
 Reference: Zhao et al., "Differentiable Augmentation for Data-Efficient GAN
 Training", 2020, https://arxiv.org/abs/2006.10738, for images.

@@ -45,11 +45,7 @@ def of_player(critic: Mapping[str, nn.Module], player: str) -> nn.Module:
 
 
 def split(output: Array | tuple[Array, Any]) -> tuple[Array, Any]:
-  """Returns the array of a network's output, and what comes with it or None.
-
-  With the logits of a critic come logits of classes; with the clips of a
-  generator, penalties.
-  """
+  """Returns the first result of a network, and its second result or None."""
   return output if isinstance(output, tuple) else (output, None)
 
 

@@ -43,9 +43,9 @@ class GAN(gan_clips.GANClips):
     loss_kind: One of `gan_losses.KINDS`.
     penalty_kind: Penalty on the gradient of a clip's mean logit: 'none'; 'r1',
       zero-centred on real clips; 'r2', the same on generated clips; 'r1+r2',
-      their sum; 'gp', one-centred on points between both, for 'wasserstein'.
-      With batch norm, clips have no gradients of their own, so do not combine
-      the two.
+      their sum; 'gp', one-centred on points between real and generated clips,
+      for 'wasserstein'. Do not combine a penalty with batch norm in the critic,
+      because the logit of a clip then also depends on other clips.
     penalty_weight: Gamma of 'r1' and 'r2', which is halved; lambda of 'gp'.
     penalty_every: 1 adds the penalty to the critic's loss. With more, the
       penalty is an update of its own every so many steps, and its weight is
@@ -61,12 +61,14 @@ class GAN(gan_clips.GANClips):
     num_critic_updates: Updates of each critic in a step; they share the batch.
     simultaneous: Whether all updates use the parameters from before the step,
       instead of the results of earlier updates of the step.
-    class_weight: Weight of the cross-entropy of classes, for both sides.
+    class_weight: Weight of the cross-entropy of classes, in the losses of the
+      critics and of the generator.
     context_weight: Weight of the mean absolute error of the generated clip's
       first `num_context` frames, in the generator's loss.
 
   Reference: Goodfellow et al., "Generative Adversarial Nets", 2014,
-  https://arxiv.org/abs/1406.2661; losses and penalties state their own.
+  https://arxiv.org/abs/1406.2661; the papers of losses and penalties are cited
+  where these are defined.
   """
 
   loss_kind: str = 'logistic'

@@ -44,8 +44,8 @@ class GANClips(VideoModel):
       label takes uniform random ones.
     class_source: Clips on which a critic learns to classify: 'real', by their
       labels; 'generated', by the random labels that they were generated from.
-      The second needs no labels of data: classes are whatever the critic can
-      tell apart (Chen et al., "InfoGAN", 2016,
+      The second needs no labels of data: the classes are those that the critic
+      can distinguish (Chen et al., "InfoGAN", 2016,
       https://arxiv.org/abs/1606.03657).
     num_context: Number of first frames of a clip that the generator is given;
       0 for a generator of whole clips.

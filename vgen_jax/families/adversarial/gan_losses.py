@@ -53,7 +53,7 @@ def critic(kind: str, real_logit: Array, fake_logit: Array) -> Array:
       'relativistic'.
 
   Raises:
-    ValueError: If `kind` is not in KINDS, or shapes differ that must not.
+    ValueError: If `kind` is not in KINDS, or shapes differ that must be equal.
   """
   check(kind)
   real, fake = _float(real_logit), _float(fake_logit)
@@ -95,7 +95,7 @@ def generator(
       return jax.nn.softplus(_difference(_float(real_logit), fake)).mean()
     case 'logistic':
       return jax.nn.softplus(-fake).mean()
-    case 'saturating':  # log(1 - D) has no slope where the critic is certain.
+    case 'saturating':  # Its gradient vanishes if the critic is right.
       return -jax.nn.softplus(fake).mean()
     case 'hinge' | 'wasserstein':
       return -fake.mean()

@@ -2,7 +2,8 @@
 
 Each takes `score(video_bthwc) -> score_b`, one number for each clip that
 depends on that clip alone (so the critic must not use batch norm). The score is
-differentiated by pixels, and the penalty then by the critic's parameters.
+differentiated with respect to pixels, and the penalty then with respect to the
+critic's parameters.
 """
 
 from collections.abc import Callable
@@ -20,7 +21,7 @@ Score = Callable[[Array], Array]
 
 
 def squared_gradient_norm(score: Score, video_bthwc: Array) -> Array:
-  """Returns the squared norm, `[b]`, of each clip's gradient by its pixels."""
+  """Returns the squared norm of the gradient of each clip's score, `[b]`."""
   gradient = jax.grad(lambda x: score(x).astype(jnp.float32).sum())(video_bthwc)
   axes = tuple(range(1, gradient.ndim))
   return jnp.square(gradient.astype(jnp.float32)).sum(axis=axes)

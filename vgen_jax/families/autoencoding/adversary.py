@@ -16,7 +16,7 @@ _LECAM_DECAY = 0.99  # Of the moving means, per step.
 def kernel_gradient(
   autoencoder: nn.Module, latent_bthwd: Array
 ) -> Callable[[Array], Array]:
-  """Returns a function `(gradient by pixels) -> gradient by the last kernel`.
+  """Returns a function from a gradient of pixels to that of the last kernel.
 
   Args:
     autoencoder: A bound module. The last layer of its decoder must have the

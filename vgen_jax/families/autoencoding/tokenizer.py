@@ -58,7 +58,8 @@ class Autoencoding(VideoModel):
     perceptual_weight: Weight of its mean.
     critic_weight: Weight of the adversarial loss of the autoencoder.
     critic_start: First step in which critics are trained and used. In earlier
-      steps they are not computed, and the autoencoder's terms of them are 0.
+      steps they are not computed, and their terms in the autoencoder's loss are
+      0.
     adaptive: Whether the weight is multiplied by the ratio of gradient norms.
     loss_kind: One of `gan_losses.KINDS`.
     r1_weight: Gamma of the R1 penalty on critics
@@ -92,7 +93,7 @@ class Autoencoding(VideoModel):
 
   @property
   def updates(self) -> tuple[Update, ...]:
-    # Simultaneous, so that one reconstruction serves all.
+    # Simultaneous, so that all updates use the same reconstruction.
     of_critic = lambda x: Update(x, with_previous=True, start=self.critic_start)
     others = (of_critic(x) for x in critics.players(self.critic))
     return Update('autoencoder'), *others

@@ -147,7 +147,7 @@ class VAE(VideoModel):
     return self.beta * (batch['step'][0] / self.beta_warmup).clip(0, 1)
 
   def _divergence(self, posterior: distributions.Gaussian) -> Array:
-    """Returns the divergence, each group's at least `free_nats`."""
+    """Returns the divergence, where each group counts at least `free_nats`."""
     kl_thwd = posterior.divergence().mean(0)
     if self.free_nats:  # Otherwise the loss is a mean over clips.
       kl_thwd = batch_statistics.mean(self, 'divergence', kl_thwd)

@@ -34,16 +34,18 @@ class Autoregressive(code_model.CodeModel):
   them.
 
   The model can generate clips of any length in constant memory. For clips
-  longer than in training, `window` must be shorter than a clip: a model whose
-  attention always reached the start of the clip cannot continue without it.
+  longer than in training, `window` must be shorter than a clip: a model that
+  was always trained with the start of the clip in its window cannot continue
+  once the start has left the window.
 
   Attributes:
     transformer: `(codes_bthw, condition, train=..., window=...) ->
       logits_bthwk`, of each code given the last `window` before it; with
       `init_cache`, `decode_step` and `dtype` as in models/videogpt.py.
-    num_frames: Number of frames of codes to generate; 0 for those of a clip.
+    num_frames: Number of frames of codes to generate; 0 for as many as a
+      training clip has.
     window: Number of frames of codes that attention covers in each layer; 0 for
-      those of a clip.
+      as many as a training clip has.
   """
 
   num_frames: int = 0

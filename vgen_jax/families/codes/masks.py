@@ -1,4 +1,4 @@
-"""Masks of codes: schedules of how many are masked, tasks of which."""
+"""Masks of codes: schedules state how many are masked, tasks which ones."""
 
 from collections.abc import Callable
 import math

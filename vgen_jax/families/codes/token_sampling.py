@@ -54,7 +54,7 @@ def filtered(
 
 
 def sample(key_b: Array, logits: Array) -> Array:
-  """Samples int32 codes `[b, ...]` by logits `[b, ..., k]`, one key a clip.
+  """Samples int32 codes `[b, ...]` from logits `[b, ..., k]`, one key per clip.
 
   A code is NOT_A_CODE if its logits are NaN.
   """

@@ -61,7 +61,7 @@ class Diffusion(base.VideoModel):
       Diffusion Models with Deep Language Understanding", 2022,
       https://arxiv.org/abs/2205.11487).
 
-  References are in the files named.
+  The files named above cite the papers.
   """
 
   denoiser: nn.Module

@@ -1,9 +1,9 @@
 """Targets of denoisers, and conversions from outputs to clean clips.
 
 Each target is a linear combination of the clean clip and the noise: `p * clean
-+ q * noise`, where p and q depend on time only. A noisy clip is another one, so
-the two determine both clean clip and noise: two linear equations, solved in one
-place for all targets.
++ q * noise`, where p and q depend on time only. A noisy clip is another such
+combination, so the target and the noisy clip together determine the clean clip
+and the noise. These two linear equations are solved here for all targets.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ _SMALLEST_SCALE = 0.05
 class Prediction:
   """A denoiser's target on a path.
 
-  * `velocity`: the derivative of the noisy clip by time (Lipman et al., 2022).
+  * `velocity`: the time derivative of the noisy clip (Lipman et al., 2022).
   * `noise`: the noise that was added (Ho et al., 2020).
   * `x0`: the clean clip.
   * `v`: `alpha * noise - sigma * clean` (Salimans and Ho, "Progressive

@@ -5,8 +5,8 @@ clip, and the path gives the scales of data and noise in a noisy clip. So any
 solver works with any path and any prediction.
 
 A solver with n steps estimates at n times, the first at the noise. The last
-estimate is the result: in the last step sigma becomes 0, and there all methods
-of this file are the same.
+estimate is the result: in the last step sigma becomes 0, and all methods of
+this file then agree.
 """
 
 from collections.abc import Callable

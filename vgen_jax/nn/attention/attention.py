@@ -43,7 +43,7 @@ def attend(
       if there are at least 128 keys and no mask, else 'xla'.
 
   Raises:
-    ValueError: If shapes disagree, or 'cudnn' is asked for and cannot run.
+    ValueError: If shapes disagree, or 'cudnn' is requested and cannot run.
   """
   shapes.sizes(
     'ae', query_bnae=query_bnae, key_bmae=key_bmae, value_bmae=value_bmae

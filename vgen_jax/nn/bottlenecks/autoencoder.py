@@ -131,7 +131,7 @@ class Autoencoder(nn.Module):
     latent_bthwd = latent_bthwd * std + mean
     if self.num_codes:
       codes_bthw = self.bottleneck.nearest(latent_bthwd)
-      # A code is near to NaN, too.
+      # `nearest` returns a code for NaN, too.
       is_number_bthw = jnp.isfinite(latent_bthwd).all(-1)
       return self.from_codes(jnp.where(is_number_bthw, codes_bthw, -1))
     return self.decode(latent_bthwd)

@@ -1,7 +1,7 @@
 """Quantizers with a fixed codebook: FSQ, LFQ and BSQ.
 
 See nn/bottlenecks/quantize.py for the interface of all quantizers. Without a
-learned codebook there is no nearest-neighbor search and there are no unused
+learned codebook there is no nearest-neighbour search and there are no unused
 vectors, so large codebooks cost nothing.
 """
 

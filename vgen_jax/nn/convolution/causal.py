@@ -99,7 +99,7 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-  """Adds attention over the pixels of each frame; it adds zero at first."""
+  """Adds attention over the pixels of each frame; adds zero before training."""
 
   kit: Kit
 
@@ -179,8 +179,8 @@ def inflate(images: Params, clips: Params) -> Params:
 
   The video network then maps a clip of one frame as the image network maps that
   image. Kernels of the image network become the last taps in time; other taps
-  are zero. Layers that only the video network has first keep the last frame of
-  each two, or repeat each frame.
+  are zero. Layers that only the video network has are initialized so that they
+  keep the second of every two frames, or repeat each frame.
 
   Args:
     images: Parameters of a VAE3D with `temporal_kernel=1`.

@@ -89,7 +89,7 @@ def conv_transpose3d(
   """Returns the transposed convolution of clips with a kernel.
 
   As in `lax.conv_transpose`, the clip is dilated with `stride - 1` zeros
-  between neighbors, padded, and convolved with stride 1.
+  between neighbours, padded, and convolved with stride 1.
 
   Args:
     x_bthwc: Clips, or features of clips.

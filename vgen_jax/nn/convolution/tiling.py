@@ -21,7 +21,7 @@ def apply(
   """Returns `function(x)`, computed on overlapping tiles that are blended.
 
   It needs the memory of one tile. The weight of a pixel in a tile is 0 in the
-  outer quarter of an overlap, where neighbors are missing, and increases
+  outer quarter of an overlap, where neighbours are missing, and increases
   linearly from there. So there are no seams. If the receptive field does not
   extend further than overlap / 4, the result equals that of the whole frame up
   to rounding. A function with attention or statistics over whole frames is
@@ -32,8 +32,8 @@ def apply(
       any h and w.
     x_bthwd: Input of the function.
     tile: Rows and columns of x in a tile; limited to those of the frame.
-    overlap: Smallest number of rows and columns that neighboring tiles share; 0
-      for tiles without overlap.
+    overlap: Smallest number of rows and columns that neighbouring tiles share;
+      0 for tiles without overlap.
     scale: Height of a frame of the result divided by that of the input.
 
   Raises:

@@ -36,7 +36,7 @@ def _end(line: str) -> NoReturn:
 
 
 class Peers:
-  """The processes of a pod, as one of them sees them."""
+  """The processes of a pod, from the point of view of one of them."""
 
   def __init__(
     self,
@@ -82,7 +82,7 @@ class Peers:
   def fail(self) -> None:
     """Announces that this process ends with an error, so that others end, too.
 
-    Process 0 waits until the others know.
+    Process 0 waits until the others have been notified.
     """
     self._stopped.set()
     self._say(_FAILED)
@@ -99,7 +99,7 @@ class Peers:
     self._stopped.wait(PATIENCE + 2 * PERIOD + DELAY)
 
   def round(self) -> None:
-    """Writes this process's counter and looks at those of others."""
+    """Writes this process's counter and reads those of others."""
     self._number += 1
     if not self._say(str(self._number)):
       self._failures += 1
@@ -130,7 +130,7 @@ class Peers:
         self._announce(process, why)
 
   def _announce(self, process: int, why: str) -> None:
-    """Tells all other processes that one is lost, then ends this one."""
+    """Informs all other processes that one is lost, then ends this one."""
     line = self._line(process, why)
     self._set(_VERDICT, line)
     self._stopped.wait(DELAY)
@@ -144,7 +144,7 @@ class Peers:
     )
 
   def _last_words(self) -> bytes:
-    """Returns the line that follows when JAX aborts this process."""
+    """Returns the line to print after JAX has aborted this process."""
     if self._index:
       self._hosts[0] = self._get(f'{_PREFIX}0').partition(' ')[2] or 'unknown'
     own = f'process {self._index} of {self._count}'

@@ -22,7 +22,7 @@ VALUES = {
 
 
 class ActionStepsExtractor(base.FeatureExtractor):
-  """Computes the motion of each step, and that which its action requests."""
+  """Computes the actual and the requested motion of each step."""
 
   def __init__(self, world: actions_source.Actions):
     self.name = 'actions'

@@ -1,7 +1,7 @@
 """Verification that the object of a clip follows its actions.
 
 Each step is verified separately, from the object's actual position: its motion
-is compared with the motion that its action asks for, including walls. So one
+is compared with the motion that its action requests, including walls. So one
 wrong step is one error, however long the clip is.
 """
 
@@ -24,7 +24,7 @@ class Steps(NamedTuple):
   """Actual and requested motion of each step; s counts steps, t - 1.
 
   Attributes:
-    requested_bs2: Motion that the action asks for (right, down), in pixels.
+    requested_bs2: Motion that the action requests (right, down), in pixels.
     moved_bs2: Actual motion of the object.
     error_bs: Distance of the two; a full step if the object is not visible.
     correct_bs: Whether the object is visible and the error below half a step.

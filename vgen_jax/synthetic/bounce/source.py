@@ -92,7 +92,7 @@ class Bounce(base.SyntheticDataset):
     )
 
   def _sample(self, index: int) -> tuple[np.ndarray, tuple[str, ...], list]:
-    """Returns numbers of the background, colours, and motions."""
+    """Returns uniform numbers for the background, colours, and motions."""
     rng = self.rng(index)
     background_4 = rng.random(4)
     order = np.argsort(rng.random(len(drawing.COLOR_NAMES)))[: self.num_objects]

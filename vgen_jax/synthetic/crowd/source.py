@@ -118,9 +118,9 @@ class Crowd(base.SyntheticDataset):
   def _sample(self, index: int) -> tuple:
     """Returns the anomaly of a clip, and the motion of its objects.
 
-    The items are numbers of the background, the anomaly, the index of the
-    anomalous object, the frame of the anomaly, and each object's path `[t, 2]`
-    and colours `[t, 3]`.
+    The items are uniform numbers for the background, the anomaly, the index of
+    the anomalous object, the frame of the anomaly, and each object's path `[t,
+    2]` and colours `[t, 3]`.
     """
     t = self.clip_shape[0]
     rng = self.rng(index)

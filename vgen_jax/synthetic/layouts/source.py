@@ -124,7 +124,7 @@ class Layouts(base.SyntheticDataset):
     )
 
   def _sample(self, index: int) -> tuple[np.ndarray, list[_Object]]:
-    """Returns numbers of the background, and the objects."""
+    """Returns uniform numbers for the background, and the objects."""
     rng = self.rng(index)
     background_5 = rng.random(5)
     objects = []

@@ -174,7 +174,7 @@ class Subjects(base.SyntheticDataset):
     return {'video': drawing.to_uint8(video_thwc), 'layout': layout_thw}
 
   def _sample(self, index: int, stream: int) -> tuple:
-    """Returns numbers of the background, subject, centres, and poses.
+    """Returns uniform numbers for the background, subject, centres, and poses.
 
     The centres are those of body and head, `[t, 2]` each.
     """

@@ -5,7 +5,7 @@ perfect line, noise has constant colour, a blurred object keeps its path. So a
 clip is *valid* only if every feature, in its worst frame, is within a limit.
 There are two tiers of limits: a strict one, which real clips and few others
 pass, and a loose one, for models that are still being trained. Anything in a
-frame that an ideal object does not explain counts, wherever it is.
+frame that an ideal object does not explain is an error, wherever it is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -83,7 +83,7 @@ class Verifier:
     factors: Sequence[Mapping[str, str]] | None = None,
     real: ClipFeatures | None = None,
   ) -> dict[str, float]:
-    """Returns the `numbers` of clips and, if asked, their Frechet distance.
+    """Returns the `numbers` of clips and, if requested, their Frechet distance.
 
     Args:
       video_bthwc: Clips, as in `features`.

@@ -1,4 +1,4 @@
-"""Corruptions that change the order of frames, or which clips there are."""
+"""Corruptions that change the order of frames, or the selection of clips."""
 
 import numpy as np
 
