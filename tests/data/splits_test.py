@@ -104,7 +104,7 @@ def test_splits_do_not_depend_on_the_location_and_the_order_of_files(tmp_path):
 
 
 def test_splits_of_names_do_not_change():
-  """If they did, tests of trained models could use training videos."""
+  """Otherwise tests of trained models could use training videos."""
   hashed = lambda x: (
     int(hashlib.sha256(x.encode()).hexdigest()[:16], 16) / 2**64
   )

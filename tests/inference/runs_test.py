@@ -225,7 +225,7 @@ def test_a_stopped_evaluation_continues_with_the_same_result(run, monkeypatch):
 
 
 def test_evaluations_by_different_protocols_are_kept_side_by_side(workdir):
-  """And evaluations by the same protocol are merged."""
+  """Evaluations with the same protocol are merged."""
   flicker = ('flicker',)
   run = runs.load(workdir)
   first = run.evaluate(flicker, 8, batch_size=8)

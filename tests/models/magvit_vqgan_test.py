@@ -34,7 +34,7 @@ def block(before: int, after: int) -> int:
 
 
 def test_paper_has_the_parameters_of_the_released_code():
-  """By hand; the paper gives 41 million for its base tokenizer."""
+  """The paper states 41 million parameters for its base tokenizer."""
   kernel = lambda i, o: 27 * i * o
   encoder = kernel(3, 64) + 2 * block(64, 64)
   encoder += block(64, 128) + 3 * block(128, 128)

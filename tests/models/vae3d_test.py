@@ -83,7 +83,7 @@ def test_chunks_equal_the_whole_clip():
 
 
 def test_no_frame_depends_on_a_later_one():
-  """By gradients, with groups of 1, 2, 2, 2 frames and one latent each."""
+  """Gradients show it, for groups of 1, 2, 2, 2 frames with one latent each."""
   model = make(norm='group')
 
   variables = variables_of(model)

@@ -188,7 +188,7 @@ def test_a_signal_while_catching_up_loses_nothing(
 def test_the_checkpoint_is_saved_before_samples_and_evaluations(
   config, alone, tmp_path, monkeypatch, broken
 ):
-  """So no step is lost if the process is killed in one of them."""
+  """No step is lost if the process is killed during samples or evaluations."""
 
   def killed(*args, **kwargs):
     raise MemoryError

@@ -78,7 +78,7 @@ def evaluate(
   stop: Callable[[], bool] = lambda: False,
   num_shown: int = 0,
 ) -> base.Findings | None:
-  """Returns the findings of all metrics; None if it was stopped before the end.
+  """Returns the findings of all metrics; None if `stop` returned True.
 
   All hosts call it together; only the first host gets findings.
 
@@ -88,7 +88,8 @@ def evaluate(
     num_clips: Number of clips that the model generates.
     seed: Seed of the random subsets of metrics.
     model_features: Folder for features of clips that the model generates; None
-      keeps them in memory, so that an interrupted evaluation starts again.
+      keeps them in memory, so that an interrupted evaluation starts from the
+      beginning.
     data_features: The same for clips of the data.
     stop: Called before each chunk; True stops the evaluation.
     num_shown: Number of clips to return from each source, at most one chunk.

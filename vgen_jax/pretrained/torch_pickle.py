@@ -5,10 +5,11 @@ few names that tensors are made of, and refuses all others. It also refuses
 tensors that reach outside their storage.
 
 A few bytes can build a list of two references to a list of two references, and
-so on: to compare, hash, print or list its content takes for ever. Values of a
+so on: to compare, hash, print or list its content never ends. Values of a
 pickle are therefore only hashed or printed after their types were checked. The
-unpickler is the one in Python of the standard library. The one in C hashes keys
-without a check, and allocates memory for any index in a pickle.
+unpickler extends the one of the standard library that is written in Python,
+because the one written in C hashes keys without a check, and allocates memory
+for any index in a pickle.
 """
 
 import collections

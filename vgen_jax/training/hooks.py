@@ -39,7 +39,7 @@ class Hook:
 
     Args:
       step: Number of steps made so far.
-      last: Whether this is the last step that was asked for.
+      last: Whether this is the last requested step.
     """
     return False
 
@@ -64,7 +64,7 @@ class Hook:
   ) -> None:
     """Called after each step, after `on_log` and the checkpoint.
 
-    A hook that takes long calls `Run.should_stop` regularly, and postpones its
+    A hook with long work calls `Run.should_stop` regularly, and postpones its
     work to the next start if that returns True.
 
     Long work is done within `with run.progress.pause(name, state)`, so that its
@@ -74,7 +74,7 @@ class Hook:
       step: Number of steps made so far.
       state: State after the step. The next step donates its buffers, so a hook
         must not keep it.
-      last: Whether this is the last step that was asked for.
+      last: Whether this is the last requested step.
       stopping: Whether the run stops after this step because of a signal. A
         hook should then be quick, and postpone its work to the next start.
     """
@@ -99,7 +99,7 @@ class Run:
     workdir: Local or gs:// directory.
     setup: Objects that the run consists of.
     first_step: Number of steps made before this call of `train`.
-    final_step: Number of the last step that was asked for.
+    final_step: Number of the last requested step.
     hooks: All hooks of the run.
     progress: Console output.
     should_stop: Function that returns whether a signal asks the run to stop.

@@ -163,7 +163,7 @@ def test_pieces_of_long_videos_are_taken_one_at_a_time(folder, monkeypatch):
     table.splits['train'], table, raw_videos.Options(), None, num_threads=2
   )
   next(stopped)
-  stopped.close()  # No thread waits for ever.
+  stopped.close()  # No thread waits forever.
   assert len(made) < 10
 
 
@@ -239,7 +239,7 @@ def test_checksums_are_crc32c():
 
 
 def test_beam_writes_the_same(folder, tmp_path):
-  """In another process, since Beam changes global state."""
+  """The test uses another process, because Beam changes global state."""
   pytest.importorskip('apache_beam')
   code = f"""
 from vgen_jax.data.prepare import raw_videos, video_folder, write

@@ -1,4 +1,4 @@
-"""Tests of world/verifier.py: real clips are valid; values of the report."""
+"""Tests of world/verifier.py: real clips are valid, and the report is right."""
 
 import functools
 import time

@@ -1,7 +1,7 @@
 """Child processes that end when their parent does, however that happens.
 
 A process that is killed with SIGKILL cannot end its children. They would keep
-their memory, wait for ever, and keep shared memory from being released.
+their memory, wait forever, and prevent shared memory from being released.
 """
 
 import multiprocessing

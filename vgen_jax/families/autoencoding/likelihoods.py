@@ -65,7 +65,7 @@ class Laplace(_Likelihood):
 
 
 class DiscretizedLogistic(_Likelihood):
-  """A discretized logistic on 256 levels, which has bits per pixel."""
+  """A logistic distribution, discretized to the 256 levels of a pixel."""
 
   is_discrete = True
 

@@ -30,7 +30,7 @@ _DONE, _FAILED = 'done', 'failed'
 
 
 def _end(line: str) -> NoReturn:
-  """Ends the process: its main thread may be waiting for ever."""
+  """Ends the process: its main thread may be waiting forever."""
   print(line, file=sys.stderr, flush=True)
   os._exit(1)
 
