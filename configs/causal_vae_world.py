@@ -10,7 +10,7 @@ absolute loss is the median, in which a small object on a dark background
 disappears. Samples show clips of the data above their reconstructions.
 
 Sizes: `base`, for one accelerator; `cpu`, 4 x 4 x 4 and smaller frames, for two
-processor cores; `smoke`, for tests.
+CPU cores; `smoke`, for tests.
 """
 
 from ml_collections import ConfigDict

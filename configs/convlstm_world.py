@@ -8,7 +8,7 @@ growing fraction of the input frames are the network's own predictions
 (scheduled sampling), which makes long predictions stable.
 
 Sizes: `base`, for one accelerator; `cpu`, smaller and with only large circles,
-for two processor cores; `smoke`, for tests.
+for two CPU cores; `smoke`, for tests.
 """
 
 from ml_collections import ConfigDict

@@ -7,7 +7,7 @@ prediction of the clean clip, and the optimizer Muon.
 
   vgen demo
 
-Sizes: `base`, for two processor cores; `smoke`, for tests.
+Sizes: `base`, for two CPU cores; `smoke`, for tests.
 """
 
 from ml_collections import ConfigDict

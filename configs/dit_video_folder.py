@@ -7,7 +7,7 @@ Videos may have any length, size and frame rate. If they are in subfolders, the
 class of a video is the name of its subfolder.
 
 Sizes: `base`, for one accelerator; `cpu`, for a first experiment with a few
-videos on two processor cores, in about 20 minutes; `smoke`, for tests.
+videos on two CPU cores, in about 20 minutes; `smoke`, for tests.
 """
 
 from ml_collections import ConfigDict

@@ -9,7 +9,7 @@ trains a model that generates new codes. `model.autoencoder` may be any other
 tokenizer, such as those of magvit_vqgan_world.py and videogpt_vqvae_world.py.
 
 Sizes: `base`, for one accelerator; `cpu`, for a first experiment with a few
-videos on two processor cores; `smoke`, for tests.
+videos on two CPU cores; `smoke`, for tests.
 """
 
 from ml_collections import ConfigDict

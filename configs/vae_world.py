@@ -7,7 +7,7 @@ configs/demo.py: the start, the direction and the colour of a disc. One run
 reconstructed clips with a PSNR of 28.7 dB; 55 % of its samples were single
 discs with valid motion, but with mixed colours.
 
-Sizes: `base`, for two processor cores; `smoke`, for tests.
+Sizes: `base`, for two CPU cores; `smoke`, for tests.
 """
 
 from ml_collections import ConfigDict

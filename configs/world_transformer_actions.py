@@ -7,7 +7,7 @@ and walls stop it. Training predicts all frames in parallel. Sampling generates
 frame by frame with a KV cache of fixed size;
 `experiments/benchmarks/world_speed.py` measures its speed.
 
-Sizes: `base`, for one accelerator; `cpu`, for two processor cores, in minutes;
+Sizes: `base`, for one accelerator; `cpu`, for two CPU cores, in minutes;
 `smoke`, for tests.
 """
 

@@ -12,8 +12,8 @@ the parts after it.
 
 The directory of --out gets results.jsonl (one line per measurement, written at
 once), results.md (the same as tables), a log per part, and the clips and runs
-of the last part. `--tiny` makes every size small enough for a processor, to
-check the script itself; its numbers are meaningless.
+of the last part. `--tiny` makes every size small enough for a CPU, to check the
+script itself; its numbers are meaningless.
 """
 
 import argparse

@@ -169,7 +169,7 @@ def test_a_peak_counts_only_if_it_is_new():
   assert peak.gib() is None
   device.peak = 3 * timing.GIB
   assert peak.gib() == 3
-  device.memory_stats = lambda: None  # As on a processor.
+  device.memory_stats = lambda: None  # As on a CPU.
   assert timing.Peak(device).gib() is None
 
 

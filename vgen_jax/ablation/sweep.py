@@ -71,7 +71,7 @@ def chain(*sweeps: Sweep) -> Sweep:
 
 
 def arm(overrides: Overrides, rows: str | Sequence[str]) -> tuple[str, ...]:
-  """Returns the values of an entry at some paths, as texts.
+  """Returns the values of an entry at some paths, as strings.
 
   Args:
     overrides: Entry of a sweep.
@@ -79,7 +79,7 @@ def arm(overrides: Overrides, rows: str | Sequence[str]) -> tuple[str, ...]:
       'optim.name' into {'optim': {'name': ...}}.
 
   Returns:
-    A text for each path; 'base' where the entry does not set it.
+    A string for each path; 'base' if the entry does not set it.
   """
   paths = (rows,) if isinstance(rows, str) else rows
   return tuple(str(_at(overrides, path)) for path in paths)

@@ -127,7 +127,7 @@ class _Parser(argparse.ArgumentParser):
   """Accepts `--config.x=value` and reports unknown flags in one line."""
 
   def parse(self, argv: list[str]) -> argparse.Namespace:
-    """Returns the flags; `overrides` holds the texts of --config.x=value."""
+    """Returns the flags; `overrides` has the strings of --config.x=value."""
     overrides, rest = [], []
     words = iter(argv)
     for word in words:

@@ -81,7 +81,7 @@ def _table(args: argparse.Namespace) -> tables.Table:
 
 
 def clip_shape(text: str) -> tuple[int, int, int, int]:
-  """Returns (t, h, w, c) for the text 't,h,w,c'.
+  """Returns (t, h, w, c) for the string 't,h,w,c'.
 
   Raises:
     ValueError: If it is not four integers.

@@ -1,7 +1,7 @@
 """Kinds of config fields, by which values of a command line are read.
 
-`--config.data.folder=2024_11_15` is the text '2024_11_15' and not the number
-20241115, because the folder is a text, and `--config.num_steps=1_000` is a
+`--config.data.folder=2024_11_15` is the string '2024_11_15' and not the number
+20241115, because the folder is a string, and `--config.num_steps=1_000` is a
 number.
 """
 
@@ -48,14 +48,14 @@ def of_field(
 
 
 def parse(text: str, kinds: set[Any], old: Any) -> Any:
-  """Returns the value that a text of the command line stands for.
+  """Returns the value for a string of the command line.
 
-  A text in quotes is its content. Apart from that, a field that only takes text
-  gets the text itself. Other fields get a Python literal, or the text if it is
-  not a literal.
+  Quotes around a string are removed. Apart from that, a field that only takes
+  strings gets the string itself. Other fields get a Python literal, or the
+  string if it is not a literal.
 
   Args:
-    text: Text as it was typed.
+    text: String as it was typed.
     kinds: Types that the field may have; if empty, the type of `old` is used.
     old: Value of the field so far; None if there is none.
   """

@@ -129,17 +129,17 @@ def replace(config: ConfigDict, overrides: Mapping[str, Any]) -> ConfigDict:
 
 
 def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
-  """Returns {path: value} for texts 'path=value' of a command line.
+  """Returns {path: value} for strings 'path=value' of a command line.
 
   The values are `kinds.Text`; `replace` reads them as the kinds of their fields
-  require. A field of text takes a value as it is, and others take a Python
-  literal.
+  require. A field with a string takes a value as it is, and others take a
+  Python literal.
 
   Args:
-    texts: Texts such as 'optim.schedule.peak=1e-3'.
+    texts: Strings such as 'optim.schedule.peak=1e-3'.
 
   Raises:
-    ValueError: If a text has no path or no '='.
+    ValueError: If a string has no path or no '='.
   """
   overrides = {}
   for text in texts:
@@ -151,7 +151,7 @@ def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def to_json(config: ConfigDict | Mapping[str, Any]) -> str:
-  """Returns the text of a `config.json`."""
+  """Returns the content of a `config.json`."""
   return json.dumps(settings_lib.plain(config), indent=2) + '\n'
 
 

@@ -58,7 +58,7 @@ def experiments() -> dict[str, pathlib.Path]:
 
 
 def is_name(text: str) -> bool:
-  """Returns whether a text is a name, such as 'demo', rather than a path."""
+  """Returns whether a string is a name, such as 'demo', rather than a path."""
   return re.fullmatch(r'\w+', text) is not None
 
 

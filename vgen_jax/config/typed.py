@@ -67,7 +67,8 @@ def matches(value: Any, annotation: Any) -> bool:
 def is_plain(annotation: Any) -> bool:
   """Returns whether an annotation allows only plain values.
 
-  Plain are numbers, bools, texts, None, and tuples and mappings of these.
+  Plain values are numbers, bools, strings, None, and tuples and mappings of
+  these.
   """
   origin = typing.get_origin(annotation) or annotation
   arguments = [x for x in typing.get_args(annotation) if x is not Ellipsis]

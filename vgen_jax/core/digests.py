@@ -1,4 +1,4 @@
-"""Digests of texts, names and arrays: short values that identify a content.
+"""Digests of strings, names and arrays: short values that identify a content.
 
 All are based on SHA-256. They are stored in files, so they must never change.
 """

@@ -43,7 +43,7 @@ def read(path: 'str | os.PathLike', kind: type | None = dict) -> Any:
 
 
 def parse(content: str | bytes, name: str, kind: type | None = dict) -> Any:
-  """Returns the value of a text in JSON.
+  """Returns the value that a JSON text encodes.
 
   Args:
     content: Text, or its bytes in UTF-8.
@@ -76,7 +76,7 @@ def of_kind(value: Any, kind: type | None, name: str) -> Any:
   """Returns a value after a check of its kind.
 
   Args:
-    value: Value of a text in JSON.
+    value: Value of a JSON text.
     kind: Needed Python type; None allows all. A bool is not an int.
     name: Name of the value, for the message.
 

@@ -64,7 +64,7 @@ class RunSchema:
 
   @classmethod
   def from_json(cls, text: str) -> Self:
-    """Returns the schema in the text of a file.
+    """Returns the schema in the content of a file.
 
     Raises:
       ValueError: If the text is not complete and unchanged.

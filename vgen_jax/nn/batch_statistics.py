@@ -25,7 +25,8 @@ import jax.numpy as jnp
 
 from vgen_jax.core.types import Array
 
-COLLECTION = 'batch_statistics'  # Of Flax; it is never a part of a state.
+# A collection of Flax, which is never a part of a state.
+COLLECTION = 'batch_statistics'
 
 
 def total(module: nn.Module, name: str, x: Array) -> Array:

@@ -57,7 +57,7 @@ def libraries() -> dict[str, Any]:
 
 def device(first: jax.Device) -> dict[str, Any]:
   """Returns the properties of a device that JAX reports."""
-  stats = first.memory_stats() or {}  # None on a processor.
+  stats = first.memory_stats() or {}  # None on a CPU.
   limit = stats.get('bytes_limit')
   peak = flops_lib.peak_flops(first)
   return {

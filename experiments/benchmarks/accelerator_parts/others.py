@@ -75,7 +75,7 @@ def main(recorder: recording.Recorder) -> None:
       )
   measure(f'causal_vae_world:{size}', lambda: autoencoder(size, 8))
   if tiny:
-    note = 'It is too large for a processor.'
+    note = 'It is too large for a CPU.'
     recorder.write('I3D', status='skipped', note=note)
   else:
     measure('I3D, 16 frames of 224 x 224, float32', lambda: i3d(16))

@@ -133,7 +133,7 @@ def _wait(
         ' see parity_reference.log.'
       )
     if time.monotonic() > end:
-      raise TimeoutError(f'The processor has not written {file.name} in time.')
+      raise TimeoutError(f'The CPU has not written {file.name} in time.')
     time.sleep(0.1)
 
 

@@ -26,13 +26,13 @@ CONFIGS = (
 )
 TINY_CONFIGS = CONFIGS[:1]
 NUM_STEPS = 3
-# Of losses and gradient norms, relative. Two forms of the convolutions on one
-# processor differ by 2e-7 after three steps. Other devices round in other
-# places, also in drawing the first weights; and since a first step of Adam is
-# about the sign of the gradient, that grows where a gradient is nearly zero.
+# Relative errors of losses and gradient norms. Two forms of the convolutions on
+# one CPU differ by 2e-7 after three steps. Other devices round differently,
+# also when the weights are initialized; the first step of Adam, which is about
+# the sign of the gradient, amplifies this where a gradient is nearly zero.
 FIRST_TOLERANCE = 1e-4
 TOLERANCE = 5e-3
-SAMPLE_TOLERANCE = 1e-3  # Of pixels in [-1, 1].
+SAMPLE_TOLERANCE = 1e-3  # Largest error of pixels.
 _NUM_CLIPS = 2
 
 

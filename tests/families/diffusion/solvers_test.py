@@ -55,7 +55,7 @@ def estimate_mixture(path):
 
 
 def estimate_two_points(path, probability):
-  """Returns the posterior mean of +1, with this probability, and -1."""
+  """Returns the posterior mean of a variable that is +1 or -1."""
 
   def estimate(noisy_bthwc, time):
     alpha, sigma = path.scales(time)

@@ -240,7 +240,7 @@ def test_real_clips_are_valid_at_full_size(which, seed):
   verifier = verifier_lib.Verifier(world)
   begin = time.process_time()
   features = verifier.features(clips.video_bthwc)
-  print(512 / (time.process_time() - begin), 'clips in a second of processor')
+  print(512 / (time.process_time() - begin), 'clips per CPU-second')
   report = verifier.numbers(features, factors=clips.factors)
   assert report['validity_strict'] >= 0.995
   assert report['caption_accuracy'] >= 0.995

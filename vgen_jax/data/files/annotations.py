@@ -97,10 +97,11 @@ def read(path: str | None, folder: str | pathlib.Path) -> list[Annotation]:
   annotations, seen = [], set()
   for line, row in rows:
     missing = [x for x in _COMPLETE if x in columns and x not in row]
-    if 'path' not in row or missing:
+    if 'path' not in row:
+      raise ValueError(f'{line}: it has no path; give the path of a video.')
+    if missing:
       raise ValueError(
-        f'{line}: it has no {"path" if "path" not in row else missing[0]}, but'
-        ' all videos must have one, or none.'
+        f'{line}: it has no {missing[0]}; give one in each line, or in none.'
       )
     annotation = _annotation(folder, known, line, row)
     key = annotation.path, annotation.start_s, annotation.end_s

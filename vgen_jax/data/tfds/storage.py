@@ -177,7 +177,7 @@ def _check_size(num_frames: int, height: int, width: int) -> None:
   if num_frames * height * width > limit:
     raise ValueError(
       f'{num_frames} frames of {height} x {width} pixels do not fit in memory:'
-      f' there may be {limit:,} pixels in all'
+      f' at most {limit:,} pixels are allowed'
     )
 
 

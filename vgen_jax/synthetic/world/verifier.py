@@ -29,7 +29,7 @@ _MEANS = (
   'shape_switch_fraction',
   *(field.name for field in dataclasses.fields(Tier)),
 )
-_BATCH = 8  # Clips at a time, so that they fit a processor's cache.
+_BATCH = 8  # Clips at a time, so that they fit in the cache of a CPU.
 
 
 class Verifier:
