@@ -132,7 +132,7 @@ def test_a_pod_and_one_process_resume_runs_of_each_other(
 
 @pytest.mark.slow
 def test_a_pod_resumes_its_own_run(tmp_path, config, alone):
-  """It evaluates at the end of each part, wherever a run was stopped."""
+  """The run evaluates at the end of each part, wherever it was stopped."""
   workdir = str(tmp_path / 'run')
   run_pod(workdir, '--stop_at=2')
   run_pod(workdir)

@@ -188,7 +188,7 @@ def test_the_package_runs_as_a_module():
     (['trian'], "vgen trian: Unknown command 'trian'. Did you mean 'train'?"),
     (['train', SMOKE], 'the following arguments are required: --workdir'),
     (['train', '--wrokdir=x', '--workdir=y'], "Did you mean '--workdir'?"),
-    (['train', '--workdir=nowhere'], 'nowhere holds no run to resume'),
+    (['train', '--workdir=nowhere'], 'nowhere contains no run to resume'),
     (
       ['train', SMOKE, '--workdir=W', '--config.optim.nmae=sgd'],
       "'nmae'. Did you mean 'name'?",

@@ -131,7 +131,7 @@ def test_build_reads_the_tilde_in_a_nested_spec(monkeypatch, tmp_path):
 
 
 def test_other_modules_do_not_make_paths_of_what_users_give():
-  """They call `file_paths`, which expands `~`."""
+  """Other modules call `file_paths`, which expands `~`."""
   given = re.compile(r'args\.\w+|workdir|out|source|data_dir')
   for file in (ROOT / 'vgen_jax').rglob('*.py'):
     for node in ast.walk(ast.parse(file.read_text())):

@@ -153,7 +153,7 @@ def test_a_damaged_shard_is_written_again(source, tmp_path):
   ],
 )
 def test_values_out_of_range_are_errors(source, tmp_path, key, value, message):
-  """They are neither written nor read, even with a valid checksum."""
+  """Such values are neither written nor read, even with a valid checksum."""
   write(tmp_path / 'set', source)
   file = tmp_path / 'set/train/00002.npy'
   records = np.load(file)

@@ -230,7 +230,7 @@ def test_the_driver_is_read_from_nvidia_smi():
 
 @pytest.mark.slow
 def test_every_part_runs_on_a_processor(tmp_path):
-  """It takes two minutes on two idle cores, and less with cached programs."""
+  """The test takes two minutes on two idle cores, less with a full cache."""
   env = {
     **os.environ,
     'JAX_NUM_CPU_DEVICES': '1',

@@ -29,7 +29,7 @@ def test_the_right_mask_passes_and_cheats_do_not(clips):
 
 
 def test_a_mask_around_the_object_does_not_pass(clips):
-  """It has the right centre, and four times the area."""
+  """The mask has the right centre, and four times the area."""
   video, mask = clips
   wide = sum(np.roll(mask, (i, j), (2, 3)) for i in range(-2, 3)
              for j in range(-2, 3)) > 0  # fmt: skip

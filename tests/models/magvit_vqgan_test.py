@@ -130,7 +130,7 @@ def test_critic_logits_depend_only_on_their_clip():
 
 @pytest.mark.parametrize('causal', [False, True])
 def test_the_first_latent_is_declared_to_encode_one_frame(causal: bool):
-  """It does if and only if a single frame has a latent of its own."""
+  """The declaration is true if and only if a single frame has a latent."""
   model = small(causal=causal)
   assert model.encodes_first_frame_alone == causal
   if causal:

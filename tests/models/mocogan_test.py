@@ -62,7 +62,7 @@ def test_parameter_counts_equal_the_released_code():
 
 
 def test_frames_depend_on_noise_up_to_their_own_time():
-  """They also depend on the content code."""
+  """Frames also depend on the content code."""
   network = generator(norm='none')
   variables = init(network, KEYS, {})
   codes = jax.tree.map(lambda x: x[:1], network.codes(KEYS))

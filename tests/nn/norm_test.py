@@ -14,7 +14,7 @@ X = 3 + 2 * jax.random.normal(jax.random.key(0), (2, 3, 4, 4, 6))
 
 
 def test_each_frame_is_normalized_as_an_image():
-  """It equals flax's group norm of images, not that of clips."""
+  """The result equals flax's group norm of images, not that of clips."""
   layer = norm.FrameGroupNorm(num_groups=3)
   out, variables = layer.init_with_output(jax.random.key(0), X)
   flax_norm = nn.GroupNorm(num_groups=3)

@@ -62,7 +62,7 @@ def test_the_distance_of_a_clip_is_the_mean_over_frames(loaded):
 
 
 def test_a_config_can_select_it(loaded):
-  """Its gradient reaches the autoencoder; it adds no parameters."""
+  """The autoencoder gets gradients from LPIPS, which adds no parameters."""
   model = build.model(SPEC, Schema((1, 64, 64, 3)))
   video = jax.random.uniform(jax.random.key(0), (2, 1, 64, 64, 3), minval=-1)
   rngs = {'params': jax.random.key(1), 'noise': jax.random.key(2)}

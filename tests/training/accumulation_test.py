@@ -132,7 +132,7 @@ def differences(one, other) -> dict[str, float]:
 
 @pytest.mark.parametrize('name', EXACT)
 def test_micro_batches_give_the_step_of_the_batch(name, monkeypatch):
-  """They do not if modules use the statistics of the micro-batch."""
+  """With statistics of the micro-batch, the step differs."""
   whole = fit(EXACT[name], 1)
   assert all(np.isfinite(x).all() for x in jax.tree.leaves(whole))
   found = differences(whole, fit(EXACT[name], 3))

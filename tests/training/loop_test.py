@@ -56,7 +56,7 @@ def test_metrics_of_an_update_are_logged_when_it_is_due(done):
 def test_a_late_update_is_not_logged_before_its_start(
   config, tmp_path, monkeypatch
 ):
-  """Its NaNs and its learning rate are left out, and `best` cannot name it."""
+  """Its NaNs and learning rate are not logged; `best` cannot be its metric."""
   updates = gan.GAN.updates.fget
   late = lambda update: dataclasses.replace(
     update, start=3 if update.player == 'critic_image' else 0

@@ -77,7 +77,7 @@ def test_schedules_count_steps_and_not_updates():
 
 
 def test_the_schedule_of_a_late_player_starts_with_it():
-  """It warms up at the player's start and ends with the run."""
+  """The schedule warms up at the player's start and ends with the run."""
   line = {'name': 'linear', 'peak': 1.0, 'warmup_steps': 1}
   spec = _SGD | {'schedule': line}
   players, starts = ('critic', 'generator'), {'critic': 6}

@@ -100,7 +100,7 @@ def test_the_period_of_a_late_update_counts_from_its_start():
 
 
 def test_a_late_update_repeated_and_in_micro_batches():
-  """It equals an update that starts at 0 on the same state."""
+  """The update equals one that starts at step 0 from the same state."""
   many = {'times': 2, 'with_previous': True}
   late = Game(Update('mouse'), Update('cat', start=2, **many), accumulate=2)
   always = Game(Update('mouse'), Update('cat', **many), accumulate=2)

@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> int:
   path = args.config or f'{args.workdir}/config.json'
   if args.config is None and not file_paths.read(path).exists():
     raise ValueError(
-      f'{args.workdir} holds no run to resume; give a --config to start one.'
+      f'{args.workdir} contains no run to resume; give a --config to start one.'
     )
   config = config_lib.replace(
     config_lib.load(path), config_lib.parse_overrides(args.overrides)

@@ -80,7 +80,7 @@ class Modality:
 
   @property
   def keys(self) -> tuple[str, ...]:
-    """Its key, and that of its mask if it has one."""
+    """Key of the modality, and that of its mask if there is one."""
     return (self.key, self.mask) if self.mask else (self.key,)
 
 

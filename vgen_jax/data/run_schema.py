@@ -154,7 +154,7 @@ class RunSchema:
       elif old == new or (field == 'vocabulary' and not old):
         continue
       detail = _difference(old, new) if field == 'class_names' else ''
-      advice = _ADVICE.get(field, 'Restore the data of the training,')
+      advice = _ADVICE.get(field, 'Restore the training data,')
       raise ValueError(
         f'{owner} {field} {_shown(old)}, but {data} has {_shown(new)}.{detail}'
         f' {advice} {_NEW_RUN}'
@@ -172,7 +172,7 @@ class RunSchema:
       if _entry(old) != _entry(new):
         raise ValueError(
           f'{owner} {_entry(old)} {key!r} in each clip, but clips of {data}'
-          f' have {_entry(new)} {key!r}. Restore the data of the training,'
+          f' have {_entry(new)} {key!r}. Restore the training data,'
           f' {_NEW_RUN}'
         )
 
@@ -192,7 +192,7 @@ def read(workdir: str) -> RunSchema | None:
     raise ValueError(
       f'{file} is not the schema of a run ({error}). Restore it from a copy. If'
       ' there is none, remove it: the schema is then taken from the data, which'
-      ' must have the classes of the training in the same order.'
+      ' must have the same classes in the same order.'
     ) from error
 
 

@@ -76,7 +76,7 @@ class PatchTokenizer(autoencoder.Autoencoder):
 
 
 class _Encoder(nn.Module):
-  """It ends with a norm, because FSQ needs bounded features."""
+  """An encoder that ends with a norm, because FSQ needs bounded features."""
 
   width: int
   num_blocks: int

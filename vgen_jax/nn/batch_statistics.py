@@ -1,10 +1,10 @@
 """Statistics of a whole batch that is processed in micro-batches.
 
 Most losses are means over clips, so the mean gradient of micro-batches is that
-of the batch. A loss that is another function of a batch mean is not, such as
-the entropy of the mean frequencies of codes, and neither is a codebook that is
-updated with the counts of the batch. Modules therefore get batch means and sums
-from these functions. The train step (training/gradients.py) first runs all
+of the batch. This does not hold for other functions of a batch mean, such as
+the entropy of the mean frequencies of codes, or for a codebook that is updated
+with the counts of the batch. Modules therefore get batch means and sums from
+these functions. The train step (training/gradients.py) first runs all
 micro-batches to collect their statistics, then gives the combined statistics to
 each of them.
 

@@ -58,7 +58,7 @@ def check(step_folder: epath.Path, found: Any) -> None:
 
 
 def identity(step_folder: epath.Path) -> str:
-  """Returns a digest of what a checkpoint holds, without reading the arrays.
+  """Returns a digest of the content of a checkpoint, without reading arrays.
 
   Raises:
     DamagedError: If the digests of its arrays are damaged.

@@ -1,4 +1,4 @@
-"""Workdirs: each holds one run, with the config that it was started with."""
+"""Workdirs: each contains one run, with the config that it was started with."""
 
 from collections.abc import Generator
 import contextlib
@@ -55,7 +55,7 @@ def locked(folder: str, name: str = locks.NAME) -> Generator[None]:
 def claim(
   workdir: str, settings: settings_lib.Settings
 ) -> settings_lib.Settings | None:
-  """Writes `config.json`, unless the workdir holds a run of another config.
+  """Writes `config.json`, unless the workdir contains a run of another config.
 
   The file has all fields, also those whose values are defaults.
 

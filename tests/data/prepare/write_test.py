@@ -168,7 +168,7 @@ def test_pieces_of_long_videos_are_taken_one_at_a_time(folder, monkeypatch):
 
 
 def test_pieces_before_a_damaged_part_are_kept(folder, tmp_path, caplog):
-  """They are counted, and the video is one of those that were skipped."""
+  """The pieces are counted as examples, and the video counts as skipped."""
   rng = np.random.default_rng(0)
   video_thwc = rng.integers(0, 255, (40, 64, 64, 3)).astype(np.uint8)
   source = tmp_path / 'videos'

@@ -93,7 +93,7 @@ def test_a_record_with_a_session_description_is_refused():
   'content', [SDP, b'ffconcat version 1.0\nfile pipe.mp4\n', b'#EXTM3U\nx.ts\n']
 )
 def test_playlists_and_descriptions_are_refused(tmp_path, content):
-  """They name other files; here, a pipe that no process writes to."""
+  """Playlists name other files; here, a pipe that no process writes to."""
   os.mkfifo(tmp_path / 'pipe.mp4')
   (tmp_path / 'video.mp4').write_bytes(content)
   errors = []

@@ -181,7 +181,7 @@ class Level(base.Metric):
   [(metrics_package, 'toy.py'), (synthetic, 'toy/metric.py')],
 )
 def test_one_file_adds_a_metric(package, file, tmp_path, monkeypatch):
-  """It's listed and computed, also for reconstructions."""
+  """The metric is listed and computed, also for reconstructions."""
   path = tmp_path / file
   path.parent.mkdir(exist_ok=True)
   (path.parent / '__init__.py').touch()

@@ -170,7 +170,7 @@ def test_steps_depend_on_the_codes_of_earlier_steps():
 
 @pytest.mark.parametrize('schedule', ['cosine', 'linear'])
 def test_number_of_codes_that_each_step_reveals(schedule):
-  """It follows the schedule of a clip's unknown codes, and is at least 1."""
+  """The number follows the schedule of unknown codes, and is at least 1."""
   model = masked.Masked(CLIP_SHAPE, Oracle(), schedule=schedule, num_steps=8)
   unknown_b = np.array([NUM, 20, 3, 0])
   confidence = jax.random.uniform(jax.random.key(0), (4, *GRID))

@@ -88,7 +88,7 @@ def test_latents_off_the_grid_get_the_nearest_code(name: str):
 
 @each
 def test_gradients_are_straight_through(name: str):
-  """They equal the gradients of the numbers before rounding."""
+  """Gradients equal those of the numbers before rounding."""
   quantizer = QUANTIZERS[name]
   weight = features(quantizer, seed=3)
   variables = bare(quantizer)
@@ -184,7 +184,7 @@ def test_probabilities_equal_a_softmax_of_distances(name: str):
 
 
 def test_gradients_are_finite_for_codes_far_from_all_features():
-  """Their probabilities are 0 in float32."""
+  """The probabilities of these codes are 0 in float32."""
   logits = jnp.concatenate([jnp.full((3, 9), 40.0), jnp.full((1, 9), -40.0)])
   both = lambda x: jnp.stack(lookup_free.entropies(x, group=9))
   one, together = both(logits)

@@ -1,7 +1,7 @@
 """A cache of scans, so that each video of a folder is scanned only once.
 
-Scanning a file takes a millisecond or more, and a folder may hold hundreds of
-thousands of files. The indices of a folder are therefore kept in one file of
+Scanning a file takes a millisecond or more, and a folder may contain hundreds
+of thousands of files. The indices of a folder are therefore kept in one file of
 the user's cache, `~/.cache/vgen_jax/scans`. An index is used again if the path,
 size and modification time of the video are unchanged, and the code that scans
 is, too. The environment variable VGEN_CACHE names another folder; '' turns the

@@ -39,7 +39,7 @@ class ClipSpec:
     time_jitter: Largest random shift of a frame, in units of the time between
       two frames of a clip, 0 to 0.5.
     num_windows: Number of clips per video, evenly spaced; None takes as many
-      consecutive clips as the video holds.
+      consecutive clips as the video has.
 
   Raises:
     ValueError: If a value is out of range, or a rate and a stride are given.

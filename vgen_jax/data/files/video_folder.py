@@ -34,7 +34,7 @@ EXTENSIONS = folders.EXTENSIONS  # Endings of the names of videos.
 
 
 class VideoFolder(sources.HasContents, sources.HasRandomViews):
-  """Clips of the videos in a folder; a long video holds many of them.
+  """Clips of the videos in a folder; a long video has many of them.
 
   `source[i]` cuts each video into consecutive clips and takes the centre crop.
   `source.random_view(i, rng)` takes a clip from anywhere in the same video.
@@ -65,7 +65,7 @@ class VideoFolder(sources.HasContents, sources.HasRandomViews):
       longer side.
     flips: Whether `random_view` mirrors half of its clips.
     num_windows: Number of clips per video, evenly spaced; None takes as many
-      consecutive clips as the video holds.
+      consecutive clips as the video has.
     num_views: Number of crops per clip, evenly spaced along the longer side;
       clip i has crop `i % num_views`.
     annotations: Path of a table of captions and actions

@@ -106,9 +106,9 @@ class File:
       if num_frames > max(_MIN_STILL, _MAX_REPEATS * len(index)):
         raise faults.ClipError(
           self.path,
-          f'it lasts {last_s:.4g} s and has {len(index)} frames, so that'
-          f' {rate:g} frames per second repeat each {_MAX_REPEATS} times or'
-          ' more; use a lower --fps, or remove it.',
+          f'it lasts {last_s:.4g} s and has {len(index)} frames, so at'
+          f' {rate:g} frames per second each frame would occur {_MAX_REPEATS}'
+          ' times or more; use a lower --fps, or remove the file.',
         )
       number_n = index.at(self.start_s + np.arange(max(num_frames, 0)) / rate)
     else:

@@ -115,7 +115,7 @@ def _angles(world: world_lib.World) -> np.ndarray:
 
 
 def _largest_slope(lead_bt: np.ndarray) -> np.ndarray:
-  """Returns the largest slope per frame of a half of each clip, `[b]`."""
+  """Returns the larger slope of both halves of each clip, per frame, `[b]`."""
   half = lead_bt.shape[1] // 2
   if half < 3:  # The slope between two points only shows their own errors.
     return np.zeros(len(lead_bt))
