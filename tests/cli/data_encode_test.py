@@ -54,7 +54,7 @@ def encode(capsys, workdir, out, *flags):
 
 
 def over(name, workdir, folder=None, **overrides):
-  """Config of a run over a tokenizer, and over codes if a folder is given."""
+  """Config of a run that uses a tokenizer and, with a folder, encoded clips."""
   config = smoke(name, **{'frozen.autoencoder': str(workdir)}, **overrides)
   if folder is not None:
     config.data = {'name': 'data.encoded.Encoded', 'folder': folder}

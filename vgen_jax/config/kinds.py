@@ -1,4 +1,4 @@
-"""Kinds of config fields, by which values of a command line are read.
+"""Types of config fields, by which values on the command line are parsed.
 
 `--config.data.folder=2024_11_15` is the string '2024_11_15' and not the number
 20241115, because the folder is a string, and `--config.num_steps=1_000` is a

@@ -92,7 +92,7 @@ def variables(
     if len(found_head) != channels:
       raise ValueError(
         f'{head} has weights for {len(found_head)} channels; trunk {trunk!r}'
-        f' has {channels} there. Use the heads of that trunk.'
+        f' needs {channels}. Use the heads of that trunk.'
       )
     found[f'head_{i}'] = found_head
   convolutions = {k: v for k, v in found.items() if k.startswith('features')}
