@@ -112,7 +112,7 @@ def is_watching() -> bool:
 
 
 def wait_for_verdict(error: BaseException) -> None:
-  """Waits for the name of a lost process, if an error may be due to one."""
+  """Waits until a lost process is named, if it may have caused an error."""
   cause: BaseException | None = error
   while _PEERS and cause is not None:
     if type(cause).__name__ in ('JaxRuntimeError', 'XlaRuntimeError'):

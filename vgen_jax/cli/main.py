@@ -193,7 +193,8 @@ def run_as_module() -> int:
 
   Python puts the current directory in front of the path of a module that it
   runs. Code there, such as that of a downloaded run, could then replace modules
-  or be named by a config.json. It is kept only if vgen_jax itself is there.
+  or be named by a config.json. The directory stays in the path only if it
+  contains vgen_jax itself.
   """
   here = pathlib.Path.cwd()
   first = pathlib.Path(sys.path[0]).resolve()

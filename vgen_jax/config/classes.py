@@ -32,9 +32,10 @@ def resolve(packages: tuple[str, ...], name: str, path: str) -> type:
 
 
 def _external(packages: tuple[str, ...], name: str, path: str) -> type:
-  """Returns a class outside the package; only networks and subclasses of ours.
+  """Returns a network or a subclass of a class of vgen_jax in another package.
 
-  A config.json can name no other classes, whose construction might do anything.
+  Other classes are refused, because their constructors might do anything and a
+  config.json may come from another person.
   """
   *files, cls = name.split('.')
   known = (ROOT, *MODEL_PACKAGES, *DATA_PACKAGES)

@@ -166,7 +166,7 @@ def timed() -> tuple[str, ...]:
 
 
 def untimed() -> tuple[str, ...]:
-  """Returns the keys without an axis of frames or pixels, such as label."""
+  """Returns the keys of entries without an axis of frames or pixels."""
   return tuple(
     key
     for x in TABLE

@@ -28,8 +28,8 @@ def by_name(
   the number is below the test proportion, to validation if it is below the sum
   of both proportions, or else to training. So names can be added and removed
   without an effect on others, and the sizes of splits are near their
-  proportions, but not equal to them. Only if a split would be empty, as in very
-  small folders, does it get the example that is nearest to it.
+  proportions, but not equal to them. If a split would be empty, as in very
+  small folders, it gets the example whose number is nearest.
 
   Args:
     names: Names of the examples, the same on every machine. Examples with the

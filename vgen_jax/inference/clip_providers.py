@@ -78,7 +78,7 @@ class ClipProviders:
       self.num_codes = setup.model.apply({}, method=size)
 
   def kinds(self) -> tuple[str, ...]:
-    """Returns the kinds of clips that there are, such as `base.GENERATED`."""
+    """Returns the kinds of clips that the run has, such as `base.GENERATED`."""
     model = self._setup.model
     available = {
       base.GENERATED: 'generate' in model.supported_tasks,

@@ -30,8 +30,8 @@ class FrameVAE(autoencoder.Autoencoder):
     bottleneck: Module of nn/bottlenecks/, such as `gaussian.Gaussian`.
     widths: Channels after each convolution.
     dense_widths: Features of the dense layers between the convolutions and the
-      bottleneck; the decoder has them in reverse order. They help where a clip
-      is one of many discrete choices.
+      bottleneck; the decoder has them in reverse order. They help if a clip is
+      determined by discrete factors, such as a colour.
     dtype: Dtype of products and activations. Parameters are float32.
   """
 

@@ -5,8 +5,8 @@ https://arxiv.org/abs/2104.10157. As in the paper, norms are conditioned on
 labels, positions are embedded by time, height and width, there is a start
 token, and logits are zero before training. This one differs as follows. Codes
 have their own embeddings instead of the tokenizer's. Attention weights have no
-dropout. Known first frames condition the others as the codes before them,
-without a separate network. Text and rotary positions are added.
+dropout. Known first frames are codes before the others in the sequence, not
+inputs of a separate network. Text and rotary positions are added.
 """
 
 import flax.linen as nn

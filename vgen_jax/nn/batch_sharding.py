@@ -20,7 +20,7 @@ _Function = TypeVar('_Function', bound=Callable[..., Any])
 
 
 def on_mesh(mesh: Mesh, function: _Function) -> _Function:
-  """Returns the function such that `constrain` uses a mesh within it.
+  """Returns a version of a function in which `constrain` uses a mesh.
 
   The result must be called under `jax.jit` or `jax.eval_shape`.
 

@@ -65,7 +65,7 @@ class WeightsMissingError(FileNotFoundError):
 
 
 def default_folders() -> tuple[pathlib.Path, ...]:
-  """Returns the folders in which weights are searched.
+  """Returns the folders that are searched for weights.
 
   These are the folders in the environment variable VGEN_WEIGHTS; without it,
   `~/.cache/vgen_jax/weights` and the folder of PyTorch's downloads.

@@ -248,7 +248,7 @@ def test_damaged_files_are_read_exactly_or_named(tmp_path, name):
 
 
 def test_rotated_videos_are_upright(tmp_path):
-  """Checked by their content, not by the angle of the decoder."""
+  """The content of frames is checked, not the angle of the decoder."""
   corner = np.zeros((2, 32, 48, 3), np.uint8)
   corner[:, :16, :16] = 255
   encode(tmp_path / 'a.mp4', corner, turn=90)  # Anticlockwise.

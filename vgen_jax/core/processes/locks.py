@@ -230,7 +230,7 @@ def _machine() -> str:
 def _start(pid: int) -> str:
   """Returns when a process started; '' if there is none.
 
-  Numbers of processes are used again; with the start they are unique.
+  Process ids are reused; together with the start time they are unique.
   """
   try:
     text = pathlib.Path(f'/proc/{int(pid)}/stat').read_text()

@@ -43,8 +43,9 @@ def walk(folder: pathlib.Path) -> Listing:
   """Returns what a folder contains.
 
   Links to folders are followed. Below each sub-folder of `folder`, which may be
-  a class, a folder is listed once, whatever links lead to it. So there is an
-  end, and two classes may still share their videos.
+  a class, a folder is listed once, whatever links lead to it. So the listing
+  ends despite circular links, and two classes may still contain the same
+  videos.
   """
   found = Listing([], [], [], [], [])
   root = _identity(folder)

@@ -1,4 +1,4 @@
-"""Predictors without training, which a model should be better than."""
+"""Baseline predictors without training; a useful model is better than these."""
 
 from typing import NamedTuple
 
@@ -144,8 +144,8 @@ class VideoTexture:
   def loop(self, num_frames: int) -> tuple[list[int], float]:
     """Returns the cheapest loop of frames, and its cost.
 
-    The first frame of the list follows the last one again. The list starts at
-    its smallest frame index.
+    After the last frame of the list, the video continues with the first one.
+    The list starts at its smallest frame index.
     """
     paths = self._paths(num_frames)
     start = int(paths[-1].diagonal().argmin())

@@ -1,4 +1,4 @@
-"""Frechet distance between two sets of features, exact at scale.
+"""Frechet distance between two sets of features, accumulated in batches.
 
 Fits a Gaussian to each set and gives the squared 2-Wasserstein distance of the
 two (Dowson and Landau, "The Frechet distance between multivariate normal

@@ -1,4 +1,4 @@
-"""The adversarial term of an autoencoder: balance, and regularized critics."""
+"""Adaptive weight of the adversarial loss, and a regularizer of critics."""
 
 from collections.abc import Callable
 

@@ -162,7 +162,7 @@ class Masked(code_model.CodeModel):
   def _without_smoothing(self, logits: Array) -> Array:
     """Returns logits of the distribution before label smoothing.
 
-    Codes whose probability is at most that of the smoothing get none.
+    Codes whose probability is at most that of the smoothing get probability 0.
     """
     if not self.label_smoothing:
       return logits

@@ -21,7 +21,7 @@ _small = nn.initializers.normal(0.02)
 
 
 class Context(NamedTuple):
-  """What all blocks are conditioned on; None where there is nothing.
+  """What all blocks are conditioned on; fields that are not used are None.
 
   Attributes:
     label_b: Labels, int32; num_classes stands for no label.

@@ -1,9 +1,10 @@
 """Transformer blocks over tokens, for whole sequences or with a KV cache.
 
-Blocks are those of GPT-2 with norms first. Labels set the scale and shift of
-norms, as in VideoGPT (Yan et al., "VideoGPT: Video Generation using VQ-VAE and
-Transformers", 2021, https://arxiv.org/abs/2104.10157). Blocks attend to text by
-cross-attention. `dtype` is that of matrix products; residual sums are float32.
+Blocks are those of GPT-2, with norms before attention and MLP. Labels set the
+scale and shift of norms, as in VideoGPT (Yan et al., "VideoGPT: Video
+Generation using VQ-VAE and Transformers", 2021,
+https://arxiv.org/abs/2104.10157). Blocks attend to text by cross-attention.
+`dtype` is that of matrix products; residual sums are float32.
 
 Letters of this file, in addition to those of core/shapes.py: `a` heads, `e`
 width of a head, `m` tokens attended to, `p` pairs of rotated numbers.

@@ -139,7 +139,7 @@ def _clips(section: Section) -> list[tuple[np.ndarray, str | None]]:
 
 
 def _enlargement(sections: Sequence[Section], side: int) -> int:
-  """Returns the integer factor after which frames have about this side."""
+  """Returns the integer factor that enlarges frames to about this side."""
   longer = max(sections[0].video_bthwc.shape[2:4])
   return min(_MAX_ENLARGEMENT, max(1, -(-side // longer)))
 

@@ -54,7 +54,7 @@ class Peers:
       index: Index of this process.
       count: Number of processes.
       clock: Function that returns the time in seconds.
-      end: Function that ends the process with a line.
+      end: Function that prints a line and ends the process.
     """
     self._client = client
     self._index = index

@@ -105,8 +105,9 @@ class World(base.SyntheticDataset, sources.Captioned):
       text: Whether clips have captions, as bytes; or the spec of another
         tokenizer (data/text.py).
       held_out: Combinations such as {'shape': 'circle', 'color': 'red'} that
-        occur only in the split 'test', and there exclusively. They test whether
-        a model combines words that it knows from other captions.
+        occur only in the split 'test', which has no other combinations. They
+        test whether a model can combine words that it was trained on in other
+        captions.
 
     Raises:
       ValueError: If a name is unknown, or clips are too small.

@@ -1,4 +1,4 @@
-"""Tracking of the object in clips of `World`, and of everything else there.
+"""Tracking of the object in clips of `World`, and residuals of the rest.
 
 Nothing is learned: colours are projections on the dataset's colours, shapes are
 overlaps with the shapes that it draws, and the residual of an ideal object at

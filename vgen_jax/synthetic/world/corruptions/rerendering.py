@@ -58,7 +58,7 @@ def rerender(
   """Returns the clips with changed objects, which stay within the frame.
 
   Args:
-    clips: Clips from `generate`; what is None stays as it is there.
+    clips: Clips from `generate`, from which arguments that are None are taken.
     center_bt2: (x, y) of the object, in pixels.
     radius_b1: Radius of the object in each clip, or in each frame `[b, t]`.
     color_bt3: Colour of the object, out of 255; `[b, 1, 3]` if constant.
