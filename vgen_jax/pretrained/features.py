@@ -162,7 +162,7 @@ def _in_batches(
   batch_size: int,
   *videos_bthwc: np.ndarray,
 ) -> np.ndarray:
-  """Returns rows of all clips; the last batch is padded, and its rows cut."""
+  """Returns rows of all clips, without those of padding in the last batch."""
   found, count = [], len(videos_bthwc[0])
   for start in range(0, count, batch_size):
     batch = [x[start : start + batch_size] for x in videos_bthwc]

@@ -1,4 +1,4 @@
-"""Reads a part of a checkpoint, for a run that does not continue it."""
+"""Reads a part of a checkpoint, for other purposes than resuming its run."""
 
 from typing import Any
 

@@ -87,8 +87,8 @@ def report(
 
   * `accuracy`: fraction of correct steps, which end within half a step of their
     target.
-  * `accuracy_moving`: the same of the steps whose target is at least half a
-    step away; a static clip has 0.
+  * `accuracy_moving`: the same fraction of the steps whose target is at least
+    half a step away; a static clip has 0.
   * `error`: mean distance to the target of a step, in pixels.
   * `correlation`: correlation of requested and actual motion, over steps and
     axes.
