@@ -11,11 +11,13 @@ from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Condition
+from vgen_jax.nn.attention import space_time
 from vgen_jax.nn.convolution import conv
 from vgen_jax.nn.convolution import pyramids
 
 VIEWS = ('clip', 'frames', 'stack')
 CONDITIONINGS = ('none', 'concat', 'projection', 'classes')
+ATTENTIONS = ('none', 'additive', *space_time.SELF_KINDS)
 
 
 class ConvCritic(nn.Module):
@@ -47,6 +49,9 @@ class ConvCritic(nn.Module):
     num_classes: Number of classes; 0 without labels.
     norm: As in `pyramids.Down`; batch norm is not applied to the first layer.
     patches: Whether logits are those of patches.
+    attention: Attention between positions of the last features, of 4 x 4 pixels
+      without `patches`: 'none'; 'additive', `space_time.AdditiveGate`;
+      or a kind of `space_time.SelfAttention`. It has no spectral norm.
     kernel_init: One of `pyramids.INITS`.
     dtype: Dtype of products.
   """
@@ -60,6 +65,7 @@ class ConvCritic(nn.Module):
   num_classes: int = 0
   norm: str = 'none'
   patches: bool = False
+  attention: str = 'none'
   kernel_init: str = 'lecun'
   dtype: str = 'float32'
 
@@ -67,6 +73,7 @@ class ConvCritic(nn.Module):
     super().__post_init__()
     checks.one_of('view', self.view, VIEWS)
     checks.one_of('conditioning', self.conditioning, CONDITIONINGS)
+    checks.one_of('attention', self.attention, ATTENTIONS)
     checks.one_of('norm', self.norm, pyramids.NORMS)
     for field in ('num_frames', 'time_rate', 'space_scale', 'width'):
       checks.at_least(field, getattr(self, field), 1)
@@ -114,6 +121,7 @@ class ConvCritic(nn.Module):
       self.dtype,
       first_norm=False,
     )(x_bthwc, train=train)
+    x_bthwc = self._attended(x_bthwc)
     features_bd = x_bthwc.mean(axis=(1, 2, 3)).astype(jnp.float32)
     classifies = self.conditioning == 'classes'
     out = conv.Conv3D(
@@ -139,6 +147,18 @@ class ConvCritic(nn.Module):
       y_bthwc[..., 1:], '(b n) t h w k -> b n t h w k', b=b
     )
     return logit, class_logit.mean(axis=(1, 2, 3, 4))
+
+  def _attended(self, x_bthwc: Array) -> Array:
+    """Returns features after attention; call it in a compact method."""
+    if self.attention == 'none':
+      return x_bthwc
+    if self.attention == 'additive':
+      block = space_time.AdditiveGate(self.dtype, name='attention')
+    else:
+      block = space_time.SelfAttention(
+        self.attention, dtype=self.dtype, name='attention'
+      )
+    return block(x_bthwc)
 
   def _label(self, condition: Condition) -> Array | None:
     needed = self.conditioning in ('concat', 'projection')

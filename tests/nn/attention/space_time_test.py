@@ -1,0 +1,209 @@
+"""Tests of nn/attention/space_time.py."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vgen_jax.nn.attention import space_time
+
+B, T, H, W, C = 2, 3, 2, 4, 6
+X = jax.random.normal(jax.random.key(0), (B, T, H, W, C))
+
+
+def init(module, gamma: float = 0.7, x=X):
+  """Returns variables with a gamma that is not 0."""
+  variables = jax.jit(module.init)(jax.random.key(1), x)
+  params = {**variables['params'], 'gamma': jnp.asarray(gamma)}
+  return {'params': params}
+
+
+def run(block, variables, x=X):
+  return jax.jit(block.apply)(variables, x)
+
+
+def by_hand(params, axes: tuple[int, ...] = (1, 2, 3)) -> np.ndarray:
+  """Returns additive weights in numpy, with a softmax over some axes."""
+  hidden, score = params['weights']['hidden'], params['weights']['score']
+  x = np.asarray(X, np.float64)
+  z = np.tanh(x @ np.asarray(hidden['kernel']) + np.asarray(hidden['bias']))
+  score_bthw = (z @ np.asarray(score['kernel']))[..., 0]
+  exp = np.exp(score_bthw - score_bthw.max())
+  return exp / exp.sum(axis=axes, keepdims=True)
+
+
+def check_weights(weight_bthw, params):
+  """Fails unless weights are those of a softmax over t, h and w."""
+  np.testing.assert_allclose(
+    np.asarray(weight_bthw).sum(axis=(1, 2, 3)), 1, atol=1e-5
+  )
+  np.testing.assert_allclose(weight_bthw, by_hand(params), atol=1e-6)
+
+
+def test_additive_weights_sum_to_one_over_space_and_time():
+  gate = space_time.AdditiveGate()
+  variables = init(gate)
+  kind = space_time.AdditiveWeights
+  _, state = gate.apply(
+    variables, X, capture_intermediates=lambda module, _: isinstance(
+      module, kind
+    ),
+  )  # fmt: skip
+  (weight_bthw,) = state['intermediates']['weights']['__call__']
+  params = variables['params']
+  check_weights(weight_bthw, params)
+  # A softmax over frames, over each frame, over the batch, or over one side.
+  for axes in ((1,), (2, 3), (0, 1, 2, 3), (1, 2), (3,)):
+    with pytest.raises(AssertionError):
+      check_weights(by_hand(params, axes), params)
+
+
+def test_gains_of_the_additive_gate():
+  gate = space_time.AdditiveGate()
+  variables = init(gate, gamma=0.7)
+  gain = 1 + 0.7 * T * H * W * by_hand(variables['params'])
+  np.testing.assert_allclose(
+    run(gate, variables), X * gain[..., None], rtol=1e-5
+  )
+
+
+@pytest.mark.parametrize(
+  'block',
+  [
+    space_time.AdditiveGate(),
+    *(space_time.SelfAttention(kind) for kind in space_time.SELF_KINDS),
+  ],
+)
+def test_blocks_start_as_the_identity_and_can_leave_it(block):
+  variables = jax.jit(block.init)(jax.random.key(1), X)
+  assert (run(block, variables) == X).all()
+  assert not np.allclose(run(block, init(block)), X, atol=1e-3)
+  total = lambda variables: jnp.square(block.apply(variables, X)).sum()
+  slope = jax.jit(jax.grad(total))(variables)
+  assert abs(slope['params']['gamma']) > 1e-3
+
+
+def test_full_attention_equals_numpy():
+  block = space_time.SelfAttention('full', num_heads=2)
+  variables = init(block)
+  params = jax.tree.map(np.asarray, variables['params'])
+  tokens = np.asarray(X).reshape(B, -1, C)
+  heads = lambda name: (tokens @ params[name]['kernel']).reshape(B, -1, 2, 3)
+  logits = np.einsum('bnae,bmae->banm', heads('query'), heads('key')) / 3**0.5
+  weights = np.exp(logits)
+  weights /= weights.sum(axis=-1, keepdims=True)
+  y = np.einsum('banm,bmae->bnae', weights, heads('value')).reshape(X.shape)
+  y = y @ params['out']['kernel'] + params['out']['bias']
+  np.testing.assert_allclose(
+    run(block, variables), X + 0.7 * y, rtol=1e-4, atol=1e-5
+  )
+
+
+def dependence(kind: str) -> set[str]:
+  """Returns the axes along which a position has an effect on others."""
+  block = space_time.SelfAttention(kind)
+  variables = init(block)
+  changed = X.at[0, 0, 0, 0].add(1)
+  difference = np.abs(run(block, variables) - run(block, variables, changed))
+  effect = difference.max(axis=-1) > 1e-5
+  assert effect[0, 0, 0, 0]
+  found = {
+    'b': effect[1:].any(),
+    't': effect[0, 1:, 0, 0].all(),
+    'h': effect[0, 0, 1:, 0].all(),
+    'w': effect[0, 0, 0, 1:].all(),
+    'thw': effect[0, 1:, 1:, 1:].all(),
+  }
+  return {name for name, is_found in found.items() if is_found}
+
+
+ALONG = {
+  axis: pair
+  for axis, pair in zip(
+    'hwt', space_time._AXES['separable'], strict=True
+  )
+}  # fmt: skip
+ACROSS_CLIPS = (
+  'b t h w a e -> (t h w) b a e', '(t h w) b a e -> b t h w a e',
+)  # fmt: skip
+
+
+def test_attention_is_over_all_axes_of_a_clip(monkeypatch):
+  everywhere = {'t', 'h', 'w', 'thw'}
+  assert dependence('full') == everywhere
+  assert dependence('separable') == everywhere
+  assert dependence('pointwise') == set()
+  # Attention along wrong axes is noticed.
+  for wrong in (
+    (ALONG['h'], ALONG['h'], ALONG['t']),
+    (ALONG['h'], ALONG['w'], ALONG['w']),
+    (ALONG['t'], ALONG['w'], ALONG['t']),
+    (ALONG['h'], ALONG['w'], ALONG['t'], ACROSS_CLIPS),
+  ):
+    monkeypatch.setitem(space_time._AXES, 'separable', wrong)
+    assert dependence('separable') != everywhere
+
+
+def test_a_permutation_along_an_axis_permutes_the_result():
+  for kind in ('full', 'separable'):
+    block = space_time.SelfAttention(kind)
+    variables = init(block)
+    y = run(block, variables)
+    for axis in (1, 2, 3):
+      order = np.roll(np.arange(X.shape[axis]), 1)
+      permuted = run(block, variables, jnp.take(X, order, axis))
+      np.testing.assert_allclose(
+        permuted, jnp.take(y, order, axis), rtol=1e-4, atol=1e-5
+      )
+
+
+def separable_error(x) -> float:
+  """Returns how much separable attention differs from full attention.
+
+  Queries and keys are the features themselves.
+  """
+  full, separable = (
+    space_time.SelfAttention(kind) for kind in ('full', 'separable')
+  )
+  params = init(full)['params']
+  # Of a scale at which weights are far from uniform.
+  identity = {'kernel': 2 * jnp.eye(C)}
+  variables = {'params': {**params, 'query': identity, 'key': identity}}
+  difference = run(full, variables, x) - run(separable, variables, x)
+  return float(jnp.abs(difference).max())
+
+
+def test_separable_attention_equals_full_attention_on_separable_logits(
+  monkeypatch,
+):
+  """Channels 0 and 1 depend on t only, 2 and 3 on h, 4 and 5 on w."""
+  parts = [
+    X[:, :, :1, :1, :2], X[:, :1, :, :1, 2:4], X[:, :1, :1, :, 4:],
+  ]  # fmt: skip
+  x = jnp.concatenate(
+    [jnp.broadcast_to(part, (B, T, H, W, 2)) for part in parts], axis=-1
+  )
+  assert separable_error(x) < 1e-5
+  assert separable_error(X) > 1e-2
+  for wrong in (
+    (ALONG['h'], ALONG['w']),
+    (ALONG['h'], ALONG['h'], ALONG['t']),
+    (ALONG['h'], ALONG['w'], ALONG['t'], ALONG['t']),
+  ):
+    monkeypatch.setitem(space_time._AXES, 'separable', wrong)
+    assert separable_error(x) > 1e-2
+
+
+def test_kinds_have_the_same_number_of_parameters():
+  counts = {
+    sum(leaf.size for leaf in jax.tree.leaves(init(block)))
+    for block in map(space_time.SelfAttention, space_time.SELF_KINDS)
+  }
+  assert counts == {4 * C * C + C + 1}
+
+
+def test_wrong_fields():
+  with pytest.raises(ValueError, match="kind is 'axial'"):
+    space_time.SelfAttention('axial')
+  with pytest.raises(ValueError, match='num_heads'):
+    init(space_time.SelfAttention(num_heads=4))
