@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from vgen_jax.config import build
+from vgen_jax.config import classes
 from vgen_jax.core.types import Schema
 from vgen_jax.families.diffusion import paths
 from vgen_jax.models import unet3d
@@ -141,7 +142,10 @@ def _own_package(tmp_path, monkeypatch):
     'class MyCommand(subprocess.Popen):\n'
     '  """Would run a program."""\n'
   )
-  (tmp_path / 'mypkg' / 'broken.py').write_text('import no_such_module\n')
+  (tmp_path / 'mypkg' / 'broken.py').write_text(
+    'import no_such_module\nclass Net: ...\n'
+  )
+  (tmp_path / 'mypkg' / 'unfinished.py').write_text('class Net(\n')
   monkeypatch.syspath_prepend(tmp_path)
   yield
   for name in [n for n in sys.modules if n.partition('.')[0] == 'mypkg']:
@@ -166,6 +170,8 @@ def test_classes_of_other_packages_are_built():
     ('mypkg.mynte.MyNet', 'or one that Python finds: install it, or add its'),
     ('mypgk.mynet.MyNet', 'or one that Python finds: install it, or add its'),
     ('mypkg.broken.Net', "import of mypkg.broken fails: No module named 'no_s"),
+    ('mypkg.unfinished.Net', 'unfinished.py is not valid Python: '),
+    ('mypkg.Net', "no class 'Net' in mypkg"),
     ('mypkg.mynet.MyCommand', 'must derive from flax.linen.Module or from a'),
     ('subprocess.Popen', 'must derive from flax.linen.Module or from a class'),
     ('vgen_jax.models.dit.VideoDiT', r'mean models\.dit\.VideoDiT\?'),
@@ -177,3 +183,38 @@ def test_classes_of_other_packages_are_built():
 def test_other_classes_are_refused(name: str, message: str):
   with pytest.raises(ValueError, match=message):
     build.model(diffusion(denoiser={'name': name}), SCHEMA)
+
+
+@pytest.mark.usefixtures('_own_package')
+def test_a_module_without_the_class_is_not_imported(tmp_path):
+  """A name in a config.json cannot start what another module does."""
+  marker = tmp_path / 'imported'
+  (tmp_path / 'mypkg' / 'tool.py').write_text(
+    f'import pathlib\npathlib.Path({str(marker)!r}).touch()\nclass Tool: ...\n'
+  )
+  with pytest.raises(ValueError, match=r"no class 'tool' in mypkg.tool. Did"):
+    build.model(diffusion(denoiser={'name': 'mypkg.tool.tool'}), SCHEMA)
+  assert not marker.exists()
+  with pytest.raises(ValueError, match='must derive from'):
+    build.model(diffusion(denoiser={'name': 'mypkg.tool.Tool'}), SCHEMA)
+  assert marker.exists()
+
+
+@pytest.mark.usefixtures('_own_package')
+def test_code_of_other_packages_has_a_digest(tmp_path):
+  """Results that are stored depend on it, as on the code of vgen_jax."""
+  net = {'name': 'mypkg.mynet.MyNet', 'width': 4}
+  specs = {
+    'model': diffusion(denoiser=[{'inner': net}]),
+    'optim': {'schedule': {'name': 'constant'}},
+    'data': {'name': 'synthetic.world.source.World'},
+  }
+  before = classes.code_of_others(specs)
+  assert list(before) == ['mypkg.mynet']
+  file = tmp_path / 'mypkg' / 'mynet.py'
+  file.write_text(file.read_text() + '# Changed.\n')
+  after = classes.code_of_others(specs)
+  assert list(after) == ['mypkg.mynet']
+  assert after != before
+  del specs['model']
+  assert classes.code_of_others(specs) == {}

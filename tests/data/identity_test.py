@@ -1,5 +1,6 @@
 """Tests of data/identity.py: every change of the data is detected."""
 
+import importlib
 import os
 import pathlib
 
@@ -72,3 +73,19 @@ def test_generated_clips_depend_on_the_code(monkeypatch):
 
 def test_the_digest_of_code_depends_on_the_folders():
   assert len({digests.code(), digests.code('data'), digests.code('core')}) == 3
+
+
+def test_clips_of_a_class_of_another_package_depend_on_its_file(
+  tmp_path, monkeypatch
+):
+  file = tmp_path / 'own_clips.py'
+  file.write_text(
+    'from vgen_jax.synthetic.world import source\n'
+    'class OwnWorld(source.World): ...\n'
+  )
+  monkeypatch.syspath_prepend(tmp_path)
+  own = importlib.import_module('own_clips').OwnWorld((16, 16, 16, 3))
+  before = identity.of(own)
+  assert before.code != identity.of(world.World((16, 16, 16, 3))).code
+  file.write_text(file.read_text() + '# Changed.\n')
+  assert identity.of(own).code != before.code

@@ -1,5 +1,6 @@
 """Tests of inference/clip_providers.py: the identity of clips."""
 
+import os
 import pathlib
 import types
 
@@ -90,3 +91,21 @@ def test_other_parameters_of_the_same_step_are_noticed(providers):
   """Only the parameters that generate clips count: here, the average 'slow'."""
   found = changed(identities(providers), identities(providers, 2.5))
   assert found == {base.GENERATED, base.PREDICTED, base.RECONSTRUCTED}
+
+
+def test_another_file_of_a_class_outside_the_package_is_noticed(
+  providers, tmp_path, monkeypatch
+):
+  """As with the code of vgen_jax, clips of the model are generated again."""
+  file = tmp_path / 'own_net.py'
+  file.write_text('class Net: ...')
+  monkeypatch.syspath_prepend(tmp_path)
+  before = identities(providers)
+  providers._setup.settings.model['name'] = 'own_net.Net'
+  named = identities(providers)
+  time = file.stat().st_mtime_ns
+  file.write_text('class Net: 123')
+  os.utime(file, ns=(time, time))  # It is in the folder of clips, too.
+  found = changed(named, identities(providers))
+  assert found == {base.GENERATED, base.PREDICTED, base.RECONSTRUCTED}
+  assert changed(before, named)

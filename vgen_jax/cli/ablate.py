@@ -164,15 +164,19 @@ def _measure(
 
 def _identity(measure: Callable[..., Any], workdir: str) -> dict[str, str]:
   """Returns what the values of MEASURE depend on."""
+  from vgen_jax.config import classes
+  from vgen_jax.config import loading as config_lib
   from vgen_jax.core import digests
   from vgen_jax.runtime import checkpoints
   from vgen_jax.runtime import damage
 
   step = str(checkpoints.steps(workdir)[-1])
+  config = config_lib.load(f'{workdir}/config.json')
   return {
     'checkpoint': damage.identity(checkpoints.folder_of(workdir) / step),
     'experiment': digests.file(measure.__code__.co_filename),
     'code': digests.code(),
+    **classes.code_of_others(config.to_dict()),
   }
 
 

@@ -1,13 +1,18 @@
 """Finds the classes that specs name, in this package and in other packages."""
 
+import ast
+from collections.abc import Mapping
 import importlib
 import importlib.util
 import inspect
+import pathlib
 import pkgutil
+from typing import Any
 
 import flax.linen as nn
 
 from vgen_jax.core import checks
+from vgen_jax.core import digests
 
 ROOT = 'vgen_jax'
 MODEL_PACKAGES = ('families', 'models', 'nn', 'pretrained')
@@ -31,30 +36,80 @@ def resolve(packages: tuple[str, ...], name: str, path: str) -> type:
   return _class(module_name, cls, path, name)
 
 
+def code_of_others(specs: Any) -> dict[str, str]:
+  """Returns digests of the files of classes outside the package.
+
+  What a class computes depends on its code, so results that are stored, and
+  processes that must be equal, have these digests as a part of their identity.
+
+  Args:
+    specs: Nested dicts and lists with specs, {'name': 'package.file.Class'}.
+
+  Returns:
+    {'package.file': digest of the file}; {} if all classes are in the package.
+  """
+  if isinstance(specs, list | tuple):
+    parts = [code_of_others(x) for x in specs]
+    return {name: digest for part in parts for name, digest in part.items()}
+  if not isinstance(specs, Mapping):
+    return {}
+  found = code_of_others(list(specs.values()))
+  name = specs.get('name')
+  file = _external_file(name) if isinstance(name, str) else None
+  return (
+    found | {name.rpartition('.')[0]: digests.file(file)} if file else found
+  )
+
+
+def _external_file(name: str) -> pathlib.Path | None:
+  """Returns the Python file of a class outside the package, if it exists.
+
+  The file is not imported, only the packages that it is in.
+  """
+  *files, cls = name.split('.')
+  if (
+    not files
+    or not all(part.isidentifier() for part in (*files, cls))
+    or files[0] in (ROOT, *MODEL_PACKAGES, *DATA_PACKAGES)
+  ):
+    return None
+  try:
+    found = importlib.util.find_spec('.'.join(files))
+  except (ImportError, ValueError):  # The first of the files does not exist.
+    return None
+  if found is None or not found.has_location or not found.origin:
+    return None
+  file = pathlib.Path(found.origin)
+  return file if file.suffix == '.py' and file.is_file() else None
+
+
 def _external(packages: tuple[str, ...], name: str, path: str) -> type:
   """Returns a network or a subclass of a class of vgen_jax in another package.
 
   Other classes are refused, because their constructors might do anything and a
   config.json may come from another person.
+  The module is imported only if its file defines a class of that name.
   """
-  *files, cls = name.split('.')
-  known = (ROOT, *MODEL_PACKAGES, *DATA_PACKAGES)
-  module_name = '.'.join(files)
-  try:
-    is_found = (
-      bool(files)
-      and all(part.isidentifier() for part in (*files, cls))
-      and files[0] not in known
-      and importlib.util.find_spec(module_name) is not None
-    )
-  except ImportError:  # The first of the files does not exist.
-    is_found = False
-  if not is_found:
+  module_name, _, cls = name.rpartition('.')
+  file = _external_file(name)
+  if file is None:
     raise ValueError(
       f"{path}.name is {name!r}; it must be 'package.file.Class', where the"
       f' package is one of {list(packages)} or one that Python finds: install'
       ' it, or add its folder to PYTHONPATH.'
       f'{_with_package(packages, name)}'
+    )
+  try:
+    nodes = ast.walk(ast.parse(file.read_bytes()))
+  except (SyntaxError, ValueError) as error:
+    raise ValueError(
+      f'{path}.name is {name!r}: {file} is not valid Python: {error}.'
+    ) from error
+  classes = [node.name for node in nodes if isinstance(node, ast.ClassDef)]
+  if cls not in classes:
+    raise ValueError(
+      f'{path}.name is {name!r}: there is no class {cls!r} in'
+      f' {module_name}.{checks.hint(cls, classes)}'
     )
   found = _class(module_name, cls, path, name)
   if not any(

@@ -13,6 +13,7 @@ import dataclasses
 import os
 import pathlib
 
+from vgen_jax.config import classes
 from vgen_jax.core import digests
 from vgen_jax.data import pipeline
 
@@ -31,7 +32,8 @@ class Identity:
     content: Digest of the names and sizes of the files, and of the contents of
       tables. It is the same for a copy of the data on another machine.
     times: Digest of the times at which the files were last changed.
-    code: Digest of the code that reads or generates clips.
+    code: Digest of the code that reads or generates clips, which may be that of
+      a class outside the package.
   """
 
   num_clips: int
@@ -56,12 +58,17 @@ def of(source: pipeline.Source) -> Identity:
   ]
   sizes = [f'{name!r} {size} {table}' for name, (size, _, table) in stats]
   times = [f'{name!r} {time}' for name, (_, time, _) in stats]
+  cls = type(source)
+  others = classes.code_of_others(
+    {'name': f'{cls.__module__}.{cls.__qualname__}'}
+  )
+  code = digests.code(*_CODE)
   return Identity(
     num_clips=len(source),
     num_files=len(stats),
     content=digests.text('\n'.join(sizes)),
     times=digests.text('\n'.join(times)),
-    code=digests.code(*_CODE),
+    code=digests.text(f'{code} {others}') if others else code,
   )
 
 

@@ -9,6 +9,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 import numpy as np
 
+from vgen_jax.config import classes
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.core import digests
 from vgen_jax.core import modalities
@@ -116,6 +117,8 @@ class ClipProviders:
       'devices': [self._setup.mesh.size, jax.devices()[0].device_kind],
       'jax': jax.__version__,
     }
+    if others := classes.code_of_others(settings.model):
+      generated['code_of_classes'] = others
     predicted = generated | {
       'context': self.context,
       'num_samples': options.num_samples,

@@ -7,6 +7,7 @@ import logging
 import jax
 from ml_collections import ConfigDict
 
+from vgen_jax.config import classes
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.core import checks
 from vgen_jax.core import file_paths
@@ -85,6 +86,7 @@ def train(
   recorded = workdir_lib.recorded_schema(workdir)
   setup = setup_lib.make(settings, recorded, workdir)
   data_report.check(settings.data, setup.data, setup.model)
+  agreement.check({'code of classes': classes.code_of_others(config.to_dict())})
   agreement.check_data(lambda: setup.source, 'data')
   setup_lib.check_batch_size(setup)
   _check_best(setup)
