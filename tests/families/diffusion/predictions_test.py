@@ -131,7 +131,7 @@ def test_weight_gives_the_error_of_another_target(
 
 @pytest.mark.parametrize('path', PATHS)
 def test_min_snr_is_the_papers(path: paths.Path):
-  """min(SNR, 5) for x0, that / SNR for noise, / (SNR + 1) for v on a circle."""
+  """With m = min(SNR, 5): m for x0, m / SNR for noise, m / (SNR + 1) for v."""
   snr_n = np.exp(path.log_snr(TIME_N))
   bounded_n = np.minimum(snr_n, 5.0)
   expected = {'x0': bounded_n, 'noise': bounded_n / snr_n}

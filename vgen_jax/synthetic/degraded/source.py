@@ -23,7 +23,7 @@ _CAST = 0.1  # The largest change of an entry of the colour matrix.
 
 
 class Truth(NamedTuple):
-  """Degradation of a clip; what does not apply has the value of no change.
+  """Degradation of a clip; fields that do not apply describe no change.
 
   Attributes:
     noise: Standard deviation of white noise; colours are in [0, 1].
