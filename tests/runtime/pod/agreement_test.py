@@ -82,7 +82,7 @@ def test_further_fields_are_listed_but_not_all():
 
 
 def test_values_are_compared(others):
-  """Also those that JSON lacks; with one process nothing is compared."""
+  """Values that JSON lacks are compared, too; one process compares nothing."""
   values = {'seed': 3, 'shape': (1, 2), 'dtype': jax.Array, 'x': math.inf}
   agreement.check(values)
   others.append(lambda own: own | {'seed': 12})
@@ -112,7 +112,7 @@ def test_nothing_is_gathered_by_one_process(monkeypatch):
 
 
 def test_data_are_compared(others, tmp_path):
-  """By names, sizes and contents; copies of the same files agree."""
+  """Names, sizes and contents of files are compared; copies agree."""
   file = tmp_path / 'a.bin'
 
   class Source:
@@ -175,7 +175,7 @@ def test_texts_are_gathered_whole(monkeypatch):
 
 
 def test_flags_are_compared_after_joining(others, monkeypatch):
-  """Except those that each process has for itself."""
+  """Flags that each process has for itself are not compared."""
   parser = argparse.ArgumentParser()
   parser.add_argument('--num', type=int)
   cluster.add_arguments(parser)

@@ -144,8 +144,8 @@ def test_an_abort_of_a_library_is_followed_by_a_line():
   assert (done.returncode, done.stderr) == (1, 'the last words')
 
 
-def test_the_last_words_name_both_hosts(pod):
-  line = pod.processes[2]._last_words().decode().strip()
+def test_the_line_after_an_abort_names_both_hosts(pod):
+  line = pod.processes[2]._abort_line().decode().strip()
   assert 'process 2 of 3, on host host-2,' in line
   assert 'process 0, on host host-0, was lost' in line
   assert '\n' not in line

@@ -1,1 +1,1 @@
-"""Processes of a pod: equal inputs, and a watch over lost processes."""
+"""Processes of a pod: comparison of inputs, and detection of lost processes."""

@@ -2,7 +2,7 @@
 
 Each process of a pod computes its part of every step. With another config,
 other data or other code in one of them, replicas would differ, or processes
-would wait for each other for ever, without an error.
+would wait for each other forever, without an error.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -159,7 +159,7 @@ def _differences(
 
 
 def _environment() -> dict[str, Any]:
-  """Returns what the computation depends on besides values of a command."""
+  """Returns the inputs of a computation other than the values of `check`."""
   versions = {}
   for name in _PACKAGES:
     try:

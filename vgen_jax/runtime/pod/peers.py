@@ -21,7 +21,7 @@ import time
 from typing import Any, NoReturn
 
 PERIOD = 5.0  # Seconds between two rounds.
-PATIENCE = 30.0  # Seconds without a sign of life after which one is lost.
+PATIENCE = 30.0  # Seconds without a response after which a process is lost.
 # Process 0 ends later, since all others end with a stack when it does.
 DELAY = 8.0
 _PREFIX = 'vgen_jax/alive/'
@@ -72,7 +72,7 @@ class Peers:
     """Starts the watch in a thread."""
     self._say('0')
     threading.Thread(target=self._run, daemon=True).start()
-    self._handler = _after_abort(self._last_words())
+    self._handler = _after_abort(self._abort_line())
 
   def finish(self) -> None:
     """Ends the watch, because this process has done its work."""
@@ -126,7 +126,7 @@ class Peers:
       if word == _FAILED:
         self._announce(process, 'stopped with an error')
       elif word == before and now - since > PATIENCE:
-        why = f'has shown no sign of life for {now - since:.0f} s'
+        why = f'has not responded for {now - since:.0f} s'
         self._announce(process, why)
 
   def _announce(self, process: int, why: str) -> None:
@@ -143,7 +143,7 @@ class Peers:
       ' processes of the run end. Repeat the command to resume.'
     )
 
-  def _last_words(self) -> bytes:
+  def _abort_line(self) -> bytes:
     """Returns the line to print after JAX has aborted this process."""
     if self._index:
       self._hosts[0] = self._get(f'{_PREFIX}0').partition(' ')[2] or 'unknown'
