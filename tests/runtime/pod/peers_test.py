@@ -76,7 +76,7 @@ def test_all_end_with_the_host_of_a_process_that_is_lost(pod):
   pod.rounds(60, 0, 1)
   assert set(pod.lines) == {0, 1}
   for line in pod.lines.values():
-    assert line.startswith('vgen: process 2 of 3, on host host-2, has shown no')
+    assert line.startswith('vgen: process 2 of 3, on host host-2, has not')
     assert '\n' not in line
 
 
