@@ -1,4 +1,4 @@
-"""How fast does a transformer generate codes, and what is the limit?
+"""Measures how fast a transformer generates codes, relative to a limit.
 
   python experiments/benchmarks/ar_decode.py --batches=1,8
 

@@ -1,4 +1,4 @@
-"""How much memory does the causal autoencoder need for longer clips?
+"""Measures the memory that the causal autoencoder needs for longer clips.
 
   python experiments/benchmarks/causal_vae_memory.py --frames=16,64,256
 

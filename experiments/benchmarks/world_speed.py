@@ -1,4 +1,4 @@
-"""Does the world model reach 15 frames per second for one clip?
+"""Measures whether the world model generates 15 frames per second.
 
   python experiments/benchmarks/world_speed.py --sizes=base
 

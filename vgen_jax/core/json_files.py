@@ -47,7 +47,7 @@ def parse(content: str | bytes, name: str, kind: type | None = dict) -> Any:
 
   Args:
     content: Text, or its bytes in UTF-8.
-    name: What the text is, such as the name of its file, for the message.
+    name: Description of the text for the message, such as its file.
     kind: Python type that the outermost value must have; None allows all.
 
   Raises:

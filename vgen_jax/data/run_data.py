@@ -97,7 +97,7 @@ class RunData:
 
 
 def describe(settings: settings_lib.Settings) -> str:
-  """Returns what the data of a run is, for messages."""
+  """Returns a description of the data of a run, for messages."""
   paths = ('folder', 'data_dir', 'dataset')
   where = next((x for k in paths if (x := settings.data.get(k))), None)
   return f'config.data, {where or settings.data.get("name")},'

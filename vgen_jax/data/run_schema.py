@@ -142,7 +142,7 @@ class RunSchema:
     Args:
       found: Schema of data that is opened for the run.
       owner: Start of the message, such as 'runs/x was trained with'.
-      data: What the data is, for the message.
+      data: Description of the data, for the message.
       rate: Whether the frame rate must be the same. It may differ in another
         split, because it is the median over the videos of a split.
     """

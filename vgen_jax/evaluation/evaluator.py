@@ -134,7 +134,7 @@ def _parts(
   model_features: epath.Path | None,
   data_features: epath.Path | None,
 ) -> dict[tuple[str, str], _Part]:
-  """Returns what all metrics need, by source and name of the extractor."""
+  """Returns the features that metrics need, by source and extractor name."""
   most: dict[tuple[str, str], int] = {}
   extractors = {metric.extractor.name: metric.extractor for metric in metrics}
   for metric in metrics:

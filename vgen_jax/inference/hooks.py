@@ -20,8 +20,8 @@ from vgen_jax.training.state import TrainState
 def standard() -> tuple[hooks.Hook, ...]:
   """Returns the hooks of `vgen train`.
 
-  They record the process, log what it trains, write metrics, generate sample
-  clips, compute validation losses and evaluate.
+  They record the process, log its devices and model, write metrics, generate
+  sample clips, compute validation losses and evaluate.
 
   Hooks keep files open, so each run needs its own hooks.
   """
@@ -208,7 +208,7 @@ def _sampler(setup: setup_lib.Setup) -> sampling.Sampler:
 
 
 def _is_due(every: int, step: int, last: bool) -> bool:
-  """Returns whether what happens every few steps and at the end is due."""
+  """Returns whether work that is done periodically and at the end is due."""
   return bool(every and step) and (last or step % every == 0)
 
 

@@ -119,7 +119,7 @@ def check_finite(video_bthwc: np.ndarray, kind: str = 'generated') -> None:
 
   Args:
     video_bthwc: Clips of the model as floats, on the host.
-    kind: What the clips are, for the message.
+    kind: Kind of the clips, for the message.
   """
   num_wrong = pixels.num_not_finite(video_bthwc)
   _check_none(num_wrong, len(video_bthwc), kind)

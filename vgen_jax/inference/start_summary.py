@@ -1,4 +1,4 @@
-"""Lines at the start of a run: what it runs on, and what it trains."""
+"""Lines in the log at the start of a run, about its devices and its model."""
 
 import logging
 

@@ -132,7 +132,7 @@ class PatchUNet(nn.Module):
     x = block(0, 'last')(x)
 
     x = nn.silu(_norm(self.dtype, name='out_norm')(x))
-    # The input itself shows best what is noise.
+    # The unprocessed input shows the noise best.
     x = jnp.concatenate([x, patches.astype(x.dtype)], axis=-1)
     x = dense(c * self.patch_size**2, kernel_init=_zeros, name='out')(
       batch_sharding.constrain(x)

@@ -30,7 +30,7 @@ STREAMS = ('two', 'one')
 
 
 class Layers(NamedTuple):
-  """What a clip is composed of.
+  """Layers of which a clip is composed.
 
   Attributes:
     front_bthwc: Moving foreground, in [-1, 1].

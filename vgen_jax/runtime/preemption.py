@@ -70,5 +70,5 @@ class Preemption:
       raise KeyboardInterrupt
     self._signal = number
     _log.warning(
-      '%s: saving what is done, then stopping.', signal.Signals(number).name
+      '%s: saving finished work, then stopping.', signal.Signals(number).name
     )

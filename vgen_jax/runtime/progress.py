@@ -88,7 +88,7 @@ class Progress:
     """Measures work that is not training, and leaves it out of the speed.
 
     Args:
-      name: What the work is, such as 'evaluation'.
+      name: Name of the work, such as 'evaluation'.
       state: Arrays of the device to wait for first, so that the steps that it
         has not finished yet count as training; None waits for nothing.
     """

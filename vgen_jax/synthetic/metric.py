@@ -1,4 +1,4 @@
-"""What the metrics of all synthetic datasets share."""
+"""Descriptions of the values of metrics of synthetic datasets."""
 
 import dataclasses
 from typing import Literal

@@ -50,9 +50,9 @@ def train(
   batch, update, log, check that all values are finite, save a checkpoint, call
   the hooks. A checkpoint is also saved before a hook does long work, such as an
   evaluation, and at the end. A signal stops the run after the step, and
-  evaluations between two batches of clips; what was due then is done when the
-  run is resumed. All processes of a pod must call this function at the same
-  point; only process 0 writes metrics and clips.
+  evaluations between two batches of clips; samples and evaluations that were
+  due are computed when the run is resumed. All processes of a pod must call
+  this function at the same point; only process 0 writes metrics and clips.
 
   Args:
     config: Config as a file of configs/ returns it.

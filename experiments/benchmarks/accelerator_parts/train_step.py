@@ -31,9 +31,9 @@ class Case(NamedTuple):
   batch_size: int
 
 
-# The most important first: what is late may be cut. Batches are such that each
-# step has some ten thousand tokens, 4,096 per clip of latents and 2,048 of
-# pixels, and that steps without remat are likely to fit.
+# The most important first, because the last ones may be cut. Batches are such
+# that each step has some ten thousand tokens, 4,096 per clip of latents and
+# 2,048 of pixels, and that steps without remat are likely to fit.
 CASES = (
   Case('latents', 'S', 'none', 32),
   Case('latents', 'B', 'none', 16),

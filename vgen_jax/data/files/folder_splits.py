@@ -98,7 +98,7 @@ def find(
   try:
     with futures.ThreadPoolExecutor() as pool:
       found = list(pool.map(segment, chosen))
-  finally:  # Also what was scanned before an error or an interruption.
+  finally:  # Also keeps scans from before an error or an interruption.
     cache.save(None if has_table else {name.as_posix() for name in names})
   return FolderSplit(found, class_names, sizes)
 

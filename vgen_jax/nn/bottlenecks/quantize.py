@@ -90,7 +90,7 @@ class Quantizer(nn.Module):
     recent_k = _DECAY * self.recent_count.value + (1 - _DECAY) * count_k
     if train and not self.is_initializing():
       self.recent_count.value = recent_k
-    # What remains of one occurrence a hundred batches ago.
+    # Weight that one occurrence has after a hundred batches.
     least = (1 - _DECAY) * math.exp(-1)
     return {
       'usage': (count_k > 0).mean(),

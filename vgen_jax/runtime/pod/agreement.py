@@ -1,4 +1,4 @@
-"""Comparison of what the processes of one job were started with.
+"""Comparison of the inputs of all processes of one job.
 
 Each process of a pod computes its part of every step. With another config,
 other data or other code in one of them, replicas would differ, or processes
@@ -45,7 +45,7 @@ def check(values: Mapping[str, Any]) -> None:
   and all of them raise the error. With one process nothing is compared.
 
   Args:
-    values: What must be the same, as nested dicts of plain values.
+    values: Values that must be the same, as nested dicts of plain values.
 
   Raises:
     DisagreementError: If a value differs; the message names the field.

@@ -1,4 +1,4 @@
-"""What the values of the verifier of `World` are, in one sentence each."""
+"""Definitions of the values of the verifier of `World`, one sentence each."""
 
 _FROM = 'Source: synthetic/world/verifier.py.'
 _OF_LIMIT = 'Source: synthetic/world/tiers.py.'
