@@ -240,7 +240,7 @@ def test_every_part_runs_on_a_processor(tmp_path):
   }
   out = tmp_path / 'out'
   command = [sys.executable, str(SCRIPT), '--tiny', f'--out={out}']
-  # Fills the cache, so that the second run measures what the script takes.
+  # The first run fills the cache, so that the second one needs no compilation.
   for minutes, folder in ((30, tmp_path / 'first'), (2, out)):
     command[-1] = f'--out={folder}'
     begun = time.monotonic()

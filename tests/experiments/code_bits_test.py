@@ -24,7 +24,7 @@ def test_bits_and_probabilities_of_known_distributions():
 
 
 def test_lower_temperatures_and_later_frames_count():
-  """Only codes of the object in later frames count; 0.5 squares the odds."""
+  """Only later codes of the object count; temperature 0.5 squares odds."""
   shows = np.array([[True, False], [True, False]]).reshape(1, 2, 1, 2)
   codes = np.zeros((1, 2, 1, 2), int)
   p = np.full((1, 2, 1, 2, 2), 0.5)

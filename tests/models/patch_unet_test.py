@@ -116,7 +116,7 @@ def test_errors_name_the_wrong_field():
 
 
 def test_multipliers_set_the_width_of_each_level():
-  """A kernel has 3 x 3 pixels times the width of its level, twice."""
+  """A kernel has 3 x 3 taps; inputs and outputs have the width of its level."""
 
   def widths(**kwargs):
     shapes = jax.eval_shape(

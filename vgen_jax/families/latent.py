@@ -198,7 +198,7 @@ def _check(model: Latent) -> None:
   if model.prior.num_known:
     raise ValueError(
       f'model.prior, {type(model.prior).__name__}, needs first frames as input,'
-      ' which cannot be given as latents; take a prior that generates without.'
+      ' which cannot be given as latents; take a prior that needs none.'
     )
   if model.prior.input_key != 'codes':
     return

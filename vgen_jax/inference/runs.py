@@ -1,7 +1,9 @@
 """A trained run as an object, for notebooks and commands.
 
-run = runs.load('runs/demo')
-video = run.sample(16, label='red')     # uint8 [b, t, h, w, c]
+  run = runs.load('runs/demo')
+  video = run.sample(16, label='red')  # uint8 [b, t, h, w, c]
+
+The workdir of a run contains everything that is needed to sample from it.
 """
 
 from collections.abc import Callable, Mapping, Sequence

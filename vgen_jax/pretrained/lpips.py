@@ -128,7 +128,7 @@ def _depths(
         x_bhwc = nn.max_pool(x_bhwc, window, (2, 2))
         continue
       kernel_hwio = variables[str(number)]['kernel']
-      large = kernel_hwio.shape[0] == 11  # The first of AlexNet.
+      large = kernel_hwio.shape[0] == 11  # The first one of AlexNet.
       strides, padding = ((4, 4), ((2, 2),) * 2) if large else ((1, 1), 'SAME')
       x_bhwc = conv.conv2d(x_bhwc, kernel_hwio, strides, padding)
       bias_c = variables[str(number)]['bias']

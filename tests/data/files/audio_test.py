@@ -71,7 +71,7 @@ def test_the_weights_of_all_bands_add_up_to_1():
   np.testing.assert_allclose(weight_fk.sum(0)[100:7000], 1, atol=1e-9)
   peak_f = hertz_k[weight_fk.argmax(1)]
   assert (np.diff(peak_f) > 0).all()
-  assert np.ptp(np.diff(peak_f)) > 100  # Wider and wider.
+  assert np.ptp(np.diff(peak_f)) > 100  # Their distances grow.
 
 
 def test_spectra_are_aligned_with_frames():
@@ -135,7 +135,7 @@ def test_a_segment_equals_that_part_of_the_track(
     assert error[50][inner].max() > atol  # A shift would be noticed.
   got_n, _, first = audio_lib.read(path, -0.5, 0.25)
   assert first == -rate // 2
-  assert not got_n[: rate // 2 - 1000].any()  # Before the track is silence.
+  assert not got_n[: rate // 2 - 1000].any()  # It is silent before the track.
   assert len(got_n) == round(0.75 * rate)
 
 

@@ -141,7 +141,7 @@ def test_expected_values_equal_those_of_random_samples():
     for _ in range(200)
   ]
   assert np.std(scores) == pytest.approx(1, abs=0.15)
-  assert abs(np.mean(scores)) < 0.4  # The truths are the same in all.
+  assert abs(np.mean(scores)) < 0.4  # All have the same truths.
 
 
 def test_a_past_beyond_the_fork_is_rejected():
