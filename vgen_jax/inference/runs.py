@@ -3,7 +3,7 @@
   run = runs.load('runs/demo')
   video = run.sample(16, label='red')  # uint8 [b, t, h, w, c]
 
-The workdir of a run contains everything that is needed to sample from it.
+The workdir of a run has its config, the schema of its data, and checkpoints.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -76,7 +76,7 @@ def test_only_the_saturating_loss_has_no_gradient_for_a_certain_critic():
 
 
 def test_relativistic_loss_compares_pairs():
-  """Values equal those by hand; a constant added to all logits has no effect."""
+  """Values equal those by hand; a constant in all logits has no effect."""
   critic = gan_losses.critic('relativistic', REAL, FAKE)
   assert critic == pytest.approx((LOG(0.5 - 2) + LOG(-3 + 1)) / 2)
   generator = gan_losses.generator('relativistic', FAKE, REAL)
