@@ -183,7 +183,7 @@ def environment(
   path = os.pathsep.join(filter(None, [str(_ROOT), env.get('PYTHONPATH')]))
   defaults = {
     # The parts share compiled programs. The folder is new, so that reported
-    # compile times are times to compile.
+    # compile times do not profit from an earlier call.
     'JAX_COMPILATION_CACHE_DIR': str(out / 'compilation_cache'),
     'JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS': '0',
     # PyTorch needs memory, too, and peaks are then those of the program.

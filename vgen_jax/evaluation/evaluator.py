@@ -55,7 +55,7 @@ class ClipProvider:
 
 @dataclasses.dataclass(frozen=True)
 class _Part:
-  """Features that metrics need: of one extractor, of clips of one source."""
+  """Features that one extractor computes for the clips of one source."""
 
   source: str
   extractor: base.FeatureExtractor

@@ -32,7 +32,7 @@ class Recorder:
 
     Args:
       part: Name of the part.
-      out: Directory for results; results.jsonl in it is appended to.
+      out: Directory for results, which are appended to its results.jsonl.
       seconds: Time until the part should be done.
       tiny: See the attribute.
     """

@@ -28,7 +28,8 @@ _IMAGES = ('.jpg', '.jpeg', '.png')
 # Pixels are stored and read as a whole, so that pieces with many of them take
 # memory in every thread: 0.2 GB and some copies.
 _MAX_RAW_PIXELS = 2**26
-# A frame may be shown this many times on average, or a video this many times.
+# Largest mean number of repetitions of each frame, and number of frames below
+# which it is not checked.
 _MAX_REPEATS, _MIN_STILL = 100, 10_000
 
 
