@@ -1,0 +1,75 @@
+"""SAVN on two distant discs in opposite phase, conditioned on their edges.
+
+  vgen train --config=savn_mirror --workdir=runs/savn
+
+`--config.model.generator.attention=full` or `pointwise` compares kinds of
+attention with the same number of parameters.
+
+Sizes: `base`, for one accelerator; `small`, for a CPU; `smoke`, for tests.
+"""
+
+from ml_collections import ConfigDict
+
+SIZES = ('base', 'small', 'smoke')
+NEEDS_ACCELERATOR = ('base',)
+
+
+def get_config(size: str = 'base') -> ConfigDict:
+  """Returns the config of a run of a `size` in SIZES."""
+  pick = lambda **sizes: sizes[size]
+
+  config = ConfigDict()
+  config.seed = 0
+  config.clip_shape = pick(  # t h w c
+    base=(16, 32, 32, 3), small=(8, 16, 16, 3), smoke=(4, 16, 16, 3)
+  )
+  config.batch_size = pick(base=64, small=32, smoke=8)  # Over all devices.
+  config.num_steps = pick(base=20_000, small=2_000, smoke=4)
+
+  config.data = dict(name='synthetic.mirror.source.Mirror')
+
+  critic = dict(
+    width=pick(base=64, small=32, smoke=2),
+    conditioning='projection',
+    norm='spectral',
+    attention=pick(base='full', small='full', smoke='none'),
+  )
+  config.model = dict(
+    name='families.adversarial.gan.GAN',
+    generator=dict(
+      name='models.savn.Generator',
+      attention=pick(base='separable', small='separable', smoke='full'),
+      width=pick(base=32, small=16, smoke=2),
+      latent_width=pick(base=64, small=32, smoke=4),
+      label_width=pick(base=32, small=16, smoke=4),
+    ),
+    critic=dict(
+      frames=dict(
+        name='models.conv_critic.ConvCritic',
+        view='frames',
+        num_frames=pick(base=8, small=4, smoke=2),
+        **critic,
+      ),
+      clip=dict(name='models.conv_critic.ConvCritic', space_scale=2, **critic),
+    ),
+    loss_kind='hinge',
+    num_critic_updates=pick(base=2, small=2, smoke=1),
+  )
+
+  rate = pick(base=1e-4, small=5e-4, smoke=5e-4)
+  faster = dict(schedule=dict(peak=2 * rate))
+  config.optim = dict(
+    name='adam',
+    schedule=dict(name='constant', peak=rate),
+    b1=0.0,
+    b2=0.999,
+    players=dict(critic_frames=faster, critic_clip=faster),
+  )
+  config.ema = dict(slow=dict(decay=0.999, warmup=True))
+
+  # Periods, in steps.
+  config.num_samples = pick(base=16, small=16, smoke=2)
+  config.log_every = pick(base=100, small=100, smoke=1)
+  config.sample_every = pick(base=2_000, small=500, smoke=4)
+  config.checkpoint_every = pick(base=2_000, small=500, smoke=2)
+  return config
