@@ -1,7 +1,11 @@
-"""Tests of the exit status of commands that a signal stops."""
+"""Tests of commands that a signal stops: exceptions and exit statuses."""
 
+import contextlib
+import gc
 import os
 import signal
+import threading
+import time
 
 import pytest
 
@@ -35,6 +39,116 @@ def test_the_old_handler_is_restored():
     assert signal.getsignal(signal.SIGTERM) == handler
   finally:
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def wait():
+  for _ in range(1_000):
+    time.sleep(0.01)
+
+
+def in_a_finalizer(number):
+  class Object:
+    def __del__(self):
+      signal.raise_signal(number)
+
+  Object()
+
+
+def in_a_callback_of_the_collector(number):
+  def callback(phase, info):
+    del info
+    if phase == 'stop':
+      signal.raise_signal(number)
+
+  gc.callbacks.append(callback)
+  try:
+    gc.collect()
+  finally:
+    gc.callbacks.remove(callback)
+
+
+def in_code_that_catches_all(number):
+  with contextlib.suppress(BaseException):
+    signal.raise_signal(number)
+
+
+@pytest.mark.filterwarnings('ignore::pytest.PytestUnraisableExceptionWarning')
+@pytest.mark.parametrize(
+  ('number', 'kind'),
+  [(signal.SIGTERM, signals.Stopped), (signal.SIGINT, KeyboardInterrupt)],
+)
+@pytest.mark.parametrize(
+  'lose',
+  [in_a_finalizer, in_a_callback_of_the_collector, in_code_that_catches_all],
+)
+def test_an_exception_that_was_lost_is_raised_again(
+  monkeypatch, number, kind, lose
+):
+  monkeypatch.setattr(signals, '_PERIOD', 0.05)
+  parts = []
+
+  def work():
+    lose(number)
+    parts.append('lost')
+    with contextlib.suppress(BaseException):
+      wait()
+    parts.append('lost again')
+    wait()
+    parts.append('done')
+
+  with pytest.raises(kind), signals.raising():
+    work()
+  assert parts == ['lost', 'lost again']
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_nothing_is_raised_while_the_command_cleans_up(monkeypatch, number):
+  monkeypatch.setattr(signals, '_PERIOD', 0.02)
+  cleaned = []
+
+  @contextlib.contextmanager
+  def folder():
+    try:
+      yield
+    finally:
+      time.sleep(0.2)
+      with contextlib.suppress(ValueError):
+        raise ValueError
+      cleaned.append('folder')
+
+  def work():
+    try:
+      with folder():
+        signal.raise_signal(number)
+    except BaseException as error:
+      try:
+        raise ValueError from error
+      except ValueError:
+        time.sleep(0.2)
+        cleaned.append('error')
+      raise
+
+  with pytest.raises((signals.Stopped, KeyboardInterrupt)), signals.raising():
+    work()
+  time.sleep(0.1)
+  assert cleaned == ['folder', 'error']
+
+
+def test_no_thread_is_left():
+  before = threading.active_count()
+  with signals.raising():
+    assert threading.active_count() == before + 1
+  assert threading.active_count() == before
+
+
+def test_ignored_interrupts_stay_ignored():
+  old = signal.signal(signal.SIGINT, signal.SIG_IGN)
+  try:
+    with signals.raising():
+      signal.raise_signal(signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+  finally:
+    signal.signal(signal.SIGINT, old)
 
 
 @pytest.mark.parametrize(
