@@ -134,6 +134,27 @@ def test_nothing_is_raised_while_the_command_cleans_up(monkeypatch, number):
   assert cleaned == ['folder', 'error']
 
 
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_nothing_is_raised_after_the_context(monkeypatch, number):
+  monkeypatch.setattr(signals, '_PERIOD', 0.001)
+
+  def work():
+    with signals.raising():
+      in_code_that_catches_all(number)
+      time.sleep(0.001)
+
+  num_raised = 0
+  for _ in range(100):
+    try:
+      work()
+    except (signals.Stopped, KeyboardInterrupt):
+      num_raised += 1
+    for _ in range(100):
+      pass
+  time.sleep(0.01)
+  assert num_raised > 0
+
+
 def test_no_thread_is_left():
   before = threading.active_count()
   with signals.raising():

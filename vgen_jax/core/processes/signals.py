@@ -95,9 +95,10 @@ class _Watch:
 
   def end(self) -> None:
     """Ends the thread; nothing is raised any more."""
-    with self._lock:
-      self._has_ended = True
-      _raise_in_main_thread(None)
+    while not self._has_ended:
+      # What the thread has raised shortly before arrives within this block.
+      with contextlib.suppress(KeyboardInterrupt, Stopped), self._lock:
+        self._has_ended = True
     self._kinds.put(None)
     self._thread.join()
 
@@ -108,7 +109,7 @@ class _Watch:
         kind = self._kinds.get(timeout=None if kind is None else _PERIOD)
       except queue.Empty:
         with self._lock:
-          if not self._has_ended and not _is_being_handled():
+          if kind and not self._has_ended and not _is_being_handled():
             _raise_in_main_thread(kind)
 
 
@@ -126,9 +127,8 @@ def _is_being_handled() -> bool:
   return False
 
 
-def _raise_in_main_thread(kind: type[BaseException] | None) -> None:
-  """Raises an exception at the next opportunity; None takes that back."""
+def _raise_in_main_thread(kind: type[BaseException]) -> None:
+  """Raises an exception as soon as the thread executes Python code."""
   ctypes.pythonapi.PyThreadState_SetAsyncExc(
-    ctypes.c_ulong(threading.main_thread().ident or 0),
-    None if kind is None else ctypes.py_object(kind),
+    ctypes.c_ulong(threading.main_thread().ident or 0), ctypes.py_object(kind)
   )
