@@ -1,10 +1,12 @@
 """Tests of data/files/scan_cache.py: unchanged videos are scanned only once."""
 
 import dataclasses
+import gc
 import os
 import pathlib
 import random
 import shutil
+import threading
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from vgen_jax.data.files import video_writers
 
 PIXELS = 1 << 20
 SHAPE = (4, 8, 8, 3)
+GC_THRESHOLD = gc.get_threshold()
 
 
 @pytest.fixture
@@ -199,6 +202,45 @@ def test_a_stopped_scan_is_not_lost(folder, scanned, monkeypatch):
   assert 'right/2.mp4' not in scanned
   opened(folder, split='all')
   assert len(scanned) == 6 > num_before > 0
+
+
+def test_another_thread_may_scan_while_the_file_is_written(folder, monkeypatch):
+  """Python may run another thread whenever it collects garbage."""
+  path = folder / 'left/0.mp4'
+  index = codecs.scan(str(path), PIXELS)
+  monkeypatch.setattr(codecs, 'scan', lambda *args: index)
+  cache = scan_cache.ScanCache(folder, PIXELS)
+  for i in range(300):
+    name = f'{i}.mp4'
+    os.link(path, folder / name)
+    cache.scan(folder / name)
+  threads = []
+
+  def scan(phase, info):
+    del phase, info
+    name = f'other_{len(threads)}.mp4'
+    if len(threads) < 10:
+      os.link(path, folder / name)
+      threads.append(threading.Thread(target=cache.scan, args=[folder / name]))
+      threads[-1].start()
+      threads[-1].join(timeout=0.02)
+
+  gc.callbacks.append(scan)
+  gc.set_threshold(50)
+  try:
+    cache.save()
+  finally:
+    gc.callbacks.remove(scan)
+    gc.set_threshold(*GC_THRESHOLD)
+  assert len(threads) == 10
+  for thread in threads:
+    thread.join()
+  cache.save()
+  names = {path.name for path in folder.glob('*.mp4')}
+  again = scan_cache.ScanCache(folder, PIXELS)
+  for name in names:
+    again.scan(folder / name)
+  assert (len(names), again.num_scanned) == (310, 0)
 
 
 def test_names_need_not_be_utf8(folder, scanned):

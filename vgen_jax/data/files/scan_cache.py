@@ -72,7 +72,8 @@ class ScanCache:
     self._entries: dict[str, _Entry] = self._read()
     self._num_saved = 0
     self._save_at = time.monotonic() + _SAVE_EVERY_S
-    self._lock = threading.Lock()
+    self._lock = threading.Lock()  # Of `save`, which may take seconds.
+    self._entries_lock = threading.Lock()  # Never held while files are read.
 
   def scan(self, path: pathlib.Path) -> codecs.Index:
     """Returns the index of a video of the folder.
@@ -94,7 +95,8 @@ class ScanCache:
       self.num_scanned += 1
     elif isinstance(index, str):
       index = _decoded(str(path), json.loads(index))
-    self._entries[name] = (*key, index)
+    with self._entries_lock:
+      self._entries[name] = (*key, index)
     if time.monotonic() > self._save_at:
       self._save_at = math.inf  # No other thread saves at the same time.
       self.save()
@@ -112,12 +114,16 @@ class ScanCache:
       if self.file is None or self.num_scanned == self._num_saved:
         return
       num_scanned = self.num_scanned
-      if names is not None:
-        for name in self._entries.keys() - set(names):
-          if not (self._folder / name).exists():
-            del self._entries[name]
+      with self._entries_lock:  # Other threads may scan at the same time.
+        entries = list(self._entries.items())
+      known = None if names is None else set(names)
       lines = []
-      for name, (size, mtime_ns, index) in list(self._entries.items()):
+      for name, (size, mtime_ns, index) in entries:
+        if known is not None and name not in known:
+          if not (self._folder / name).exists():
+            with self._entries_lock:
+              self._entries.pop(name, None)
+            continue
         text = index if isinstance(index, str) else _encoded(index)
         if text is not None:
           lines.append(json.dumps([name, size, mtime_ns, text]))
