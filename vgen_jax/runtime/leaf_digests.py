@@ -1,4 +1,4 @@
-"""Digests of the arrays of a state, by which damage of a checkpoint is found.
+"""Digests of the arrays of a state, which detect damage of a checkpoint.
 
 The digest of an array is a sum over its elements, modulo 2**32. The term of an
 element mixes its bits with its index, so a change of any single element changes

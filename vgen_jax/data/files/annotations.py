@@ -64,7 +64,7 @@ class Annotation:
 
   @property
   def is_segment(self) -> bool:
-    """Whether it belongs to a part of the video."""
+    """Whether the annotation belongs to a part of the video."""
     return self.start_s > 0 or self.end_s is not None
 
 

@@ -145,7 +145,7 @@ def patch_image_encoder() -> None:
 
 
 def patch_shuffling() -> None:
-  """Replaces the files into which records are written that exceed memory.
+  """Replaces the files for records that do not fit in memory.
 
   The original files need TensorFlow, without which a split of more than 1 GB
   could not be written.

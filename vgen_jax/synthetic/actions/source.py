@@ -69,7 +69,7 @@ class Actions(base.SyntheticDataset):
     seed: int = 0,
     continuous: bool = False,
   ):
-    """Makes the dataset.
+    """Creates the dataset.
 
     Args: as those of `base.SyntheticDataset`, and
       continuous: Whether actions are velocities of any direction.

@@ -57,7 +57,7 @@ class Bounce(base.SyntheticDataset):
     seed: int = 0,
     num_objects: int = 1,
   ):
-    """Makes the dataset.
+    """Creates the dataset.
 
     Args: as those of `base.SyntheticDataset`, and
       num_objects: Number of discs in a clip, from 1 to 6.

@@ -63,7 +63,7 @@ class Crowd(base.SyntheticDataset):
     anomalies: tuple[str, ...] = ANOMALIES,
     anomaly_rate: float = 0.5,
   ):
-    """Makes the dataset.
+    """Creates the dataset.
 
     Args: as those of `base.SyntheticDataset`, and the attributes.
 

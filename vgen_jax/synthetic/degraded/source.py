@@ -60,7 +60,7 @@ class Degraded(base.SyntheticDataset):
     blur: tuple[float, float] = (0.6, 1.6),
     factor: int = 2,
   ):
-    """Makes the dataset.
+    """Creates the dataset.
 
     Args: as those of `base.SyntheticDataset`, and the attributes.
 

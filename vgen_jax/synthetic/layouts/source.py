@@ -79,7 +79,7 @@ class Layouts(base.SyntheticDataset):
     texture: str = 'linear',
     contrast: float = 0.8,
   ):
-    """Makes the dataset.
+    """Creates the dataset.
 
     Args: as those of `base.SyntheticDataset`, and the attributes.
 

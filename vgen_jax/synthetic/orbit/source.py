@@ -59,7 +59,7 @@ class Orbit(base.SyntheticDataset):
     seed: int = 0,
     periods: tuple[int, int] = (16, 32),
   ):
-    """Makes the dataset.
+    """Creates the dataset.
 
     Args: as those of `base.SyntheticDataset`, and
       periods: Smallest and largest period, in frames.

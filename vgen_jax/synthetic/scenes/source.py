@@ -68,7 +68,7 @@ class Scenes(base.SyntheticDataset, sources.Captioned):
     num_shots: int = 1,
     num_scenes: int = len(NAMES),
   ):
-    """Makes the dataset.
+    """Creates the dataset.
 
     Args: as those of `base.SyntheticDataset`, and the attributes.
 

@@ -82,7 +82,7 @@ class Subjects(base.SyntheticDataset):
     num_subjects: int = 60,
     num_references: int = 0,
   ):
-    """Makes the dataset.
+    """Creates the dataset.
 
     Args: as those of `base.SyntheticDataset`, and the attributes.
 

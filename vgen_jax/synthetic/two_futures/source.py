@@ -110,7 +110,7 @@ class TwoFutures(_Fork):
     fork: int | None = None,
     weights: tuple[float, float] = (0.5, 0.5),
   ):
-    """Makes the dataset.
+    """Creates the dataset.
 
     Args: as those of `base.SyntheticDataset`, and
       fork: First frame in which the futures differ; None takes 3/8 of t.
@@ -153,7 +153,7 @@ class ThreeFutures(_Fork):
     seed: int = 0,
     weights: tuple[float, float, float] = (1 / 3, 1 / 3, 1 / 3),
   ):
-    """Makes the dataset.
+    """Creates the dataset.
 
     Args: as those of `base.SyntheticDataset`, and
       weights: Probabilities of returning (straight, downwards, upwards).

@@ -91,7 +91,7 @@ class World(base.SyntheticDataset, sources.Captioned):
     text: text_lib.Tokenizer | bool = False,
     held_out: Sequence[Mapping[str, str | tuple[str, ...]]] = (),
   ):
-    """Makes the dataset; clips are generated on access.
+    """Creates the dataset; clips are generated on access.
 
     Args:
       clip_shape: (t, h, w, 3).
