@@ -23,7 +23,7 @@ _MAX_NAMED = 3  # Arrays that an error names.
 def restore(
   state: TrainState, init: initial.Init
 ) -> tuple[TrainState, tuple[str, ...]]:
-  """Returns the state with weights of another run, and the parts it has.
+  """Returns the state with weights of another run, and the restored parts.
 
   Parameters and statistics of each part are restored, and the averages of the
   parameters start at them. The step, the optimizers and the guard are those of

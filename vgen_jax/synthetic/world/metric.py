@@ -92,7 +92,7 @@ class VerifierMetric(base.Metric):
   for_reconstructions = True
 
   def __init__(self, source: world_lib.World, infinity: bool = False):
-    """Makes the metric.
+    """Creates the metric.
 
     Args:
       source: Source of the reference clips, a `World`.
