@@ -2,7 +2,7 @@
 
 TFDS keeps up to 1 GB of records in memory. It writes further records with
 TensorFlow to 1,000 files, which all stay open. The files of this module need no
-TensorFlow and are open only while they are written.
+TensorFlow and are open only while they are used.
 """
 
 from collections.abc import Iterator
