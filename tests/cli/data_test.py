@@ -1,5 +1,6 @@
 """Tests of `vgen data`: from videos to clips by the command line."""
 
+import argparse
 import json
 import os
 import pathlib
@@ -9,11 +10,14 @@ import numpy as np
 from PIL import Image
 import pytest
 
+from vgen_jax.cli import data_prepare
 from vgen_jax.cli import main as cli
 from vgen_jax.core.processes import locks
 from vgen_jax.data.prepare import tables
 from vgen_jax.data.tfds import compat
 from vgen_jax.data.tfds import dataset
+
+FOLDER = ('prepare', 'video_folder', '--source=x', '--out=y')
 
 
 def report(capsys, *argv) -> dict:
@@ -115,6 +119,43 @@ def test_bench_prints_speeds(capsys):
     (['bench', '--shapes=16'], "--shapes has '16'"),
     (['inspect'], 'give --data_dir, --dataset or --config'),
     (['inspect', '--data_dir=x', '--clip_shape=4'], "--clip_shape is '4'"),
+    (['inspect', '--data_dir=x', '--out=sheet'], "--out is 'sheet'; its name"),
+    (['inspect', '--data_dir=x', '--out=/proc/y/s.png'], '/proc/y'),
+    (
+      ['inspect', '--config=demo', '--clip_shape=4,8,8,3'],
+      'which has no effect with --config; use --config.clip_shape',
+    ),
+    (
+      ['inspect', '--config=demo', '--data_dir=x'],
+      '--data_dir has no effect with --config',
+    ),
+    (
+      ['inspect', '--config=demo', '--dataset=x'],
+      '--dataset has no effect with --config',
+    ),
+    (
+      ['inspect', '--data_dir=x', '--config.seed=1'],
+      '--config.seed=1 has no effect without --config',
+    ),
+    (['bench', '--rounds=0'], '--rounds is 0; it must be at least 1'),
+    (['bench', '--num_clips=0'], '--num_clips is 0; it must be at least 1'),
+    (['bench', '--num_threads=0'], '--num_threads is 0; it must be at least'),
+    (['bench', '--seconds=nan'], '--seconds is nan; it must be positive'),
+    (['bench', '--shapes=4x0x16'], 'the smallest size in --shapes is 0'),
+    ([*FOLDER, '--fps=nan'], '--fps is nan; it must be positive and finite'),
+    ([*FOLDER, '--size=0'], '--size is 0; it must be positive and finite'),
+    ([*FOLDER, '--quality=52'], '--quality is 52; it must be from 0 to 51'),
+    (
+      [*FOLDER, '--quality=0', '--format=jpeg'],
+      '--quality is 0; it must be from 1 to 100',
+    ),
+    (
+      [*FOLDER, '--quality=9', '--format=raw'],
+      "--quality is 9, but the format 'raw' has no quality",
+    ),
+    ([*FOLDER, '--num_threads=0'], '--num_threads is 0; it must be at least'),
+    ([*FOLDER, '--name=a/b'], "--name is 'a/b'; it must have only letters"),
+    ([*FOLDER, '--name='], "--name is ''; it must have only letters"),
   ],
 )
 def test_an_error_is_one_line(argv, message, capsys):
@@ -122,6 +163,26 @@ def test_an_error_is_one_line(argv, message, capsys):
   [line] = capsys.readouterr().err.splitlines()
   assert line.startswith('vgen data: ')
   assert message in line
+
+
+def test_flags_of_other_datasets_are_refused(capsys):
+  """No flag of `vgen data prepare` is dropped without an error."""
+  parser = argparse.ArgumentParser()
+  data_prepare.add_arguments(parser)
+  actions = {a.dest: a for a in parser._actions if a.dest != 'help'}
+  assert set(data_prepare._ONLY) == set(actions) - {'dataset', 'out'}
+  for name, datasets in data_prepare._ONLY.items():
+    is_switch = actions[name].nargs == 0
+    flag = f'--{name}' if is_switch else f'--{name}=7'
+    if name == 'format':
+      flag = '--format=raw'
+    for dataset_name in set(data_prepare.DATASETS) - set(datasets):
+      is_synthetic = dataset_name in data_prepare._SYNTHETIC
+      source = () if is_synthetic else ('--source=x',)
+      argv = ['data', 'prepare', dataset_name, '--out=x', *source, flag]
+      assert cli.main(argv) == 1
+      [line] = capsys.readouterr().err.splitlines()
+      assert f'--{name} has no effect on {dataset_name}; remove it.' in line
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])

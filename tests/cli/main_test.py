@@ -17,6 +17,7 @@ from vgen_jax.cli import cluster
 from vgen_jax.cli import main as cli
 from vgen_jax.cli import train
 from vgen_jax.core.processes import locks
+from vgen_jax.inference import runs
 from vgen_jax.inference import sampling
 from vgen_jax.training import compilation
 
@@ -45,6 +46,30 @@ def test_train_then_sample(workdir, capsys, tmp_path):
   assert printed['step'] == 2
   for kind in ('mp4', 'gif', 'png', 'real_mp4', 'real_gif', 'real_png'):
     assert pathlib.Path(printed[kind]).stat().st_size > 100
+
+
+@pytest.mark.parametrize(
+  ('flags', 'message'),
+  [
+    (['--out=FILE/x'], 'FILE'),
+    (['--out=FILE'], 'FILE'),
+    (['--out=FOLDER', '--real'], 'no data today'),
+  ],
+)
+def test_what_fails_after_sampling_is_tried_before(
+  workdir, capsys, tmp_path, monkeypatch, flags, message
+):
+  def no_data(run):
+    raise ValueError('no data today')
+
+  monkeypatch.setattr(runs.Run, 'source', property(no_data))
+  monkeypatch.setattr(runs.Run, 'sample', lambda *args, **kwargs: 1 / 0)
+  (tmp_path / 'FILE').write_text('')
+  monkeypatch.chdir(tmp_path)
+  assert cli.main(['sample', f'--workdir={workdir}', *flags]) == 1
+  [line] = capsys.readouterr().err.splitlines()
+  assert message in line
+  assert 'ZeroDivision' not in line
 
 
 def test_other_samples_are_written_beside_each_other(workdir, capsys):
@@ -148,10 +173,11 @@ def test_stopping_tells_how_to_go_on(tmp_path, capsys):
   )
 
 
-def test_a_trace_is_left_on_request(tmp_path):
+def test_a_trace_is_left_on_request(tmp_path, caplog):
   flags = [SMOKE, f'--workdir={tmp_path}', *QUICK, '--profile=1,2']
   assert cli.main(['train', *flags]) == 0
   assert list(tmp_path.glob('profile/plugins/profile/*/*.xplane.pb'))
+  assert 'No trace was written' not in caplog.text
 
 
 def test_version_and_help(capsys):
@@ -210,6 +236,39 @@ def test_the_package_runs_as_a_module():
       'config.batch_size is 7; it must be a multiple of the 8 devices',
     ),
     (['train', SMOKE, '--workdir=W', '--profile=3'], 'write FIRST,LAST'),
+    (
+      ['train', SMOKE, '--workdir=W', '--profile=5,2'],
+      'the last step of --profile is 2; it must be at least 5',
+    ),
+    (
+      ['train', SMOKE, '--workdir=W', '--profile=0,2'],
+      'the first step of --profile is 0; it must be at least 1',
+    ),
+    (
+      ['train', SMOKE, '--workdir=W', '--stop_at=-1'],
+      '--stop_at is -1; it must be at least 0',
+    ),
+    (
+      ['train', '--workdir=W', '--config.seed'],
+      '--config.seed has no value; write --config.seed=VALUE',
+    ),
+    (
+      ['train', '--config.seed', '--workdir=W'],
+      '--config.seed has no value; write --config.seed=VALUE',
+    ),
+    (['demo', '--workdir=W', '--num=0'], '--num is 0; it must be at least 1'),
+    (
+      ['report', 'W', '--config.seed=3'],
+      '--config.seed=3 has no effect, because vgen report reads no config',
+    ),
+    (
+      ['configs', '--config.seed', '3'],
+      '--config.seed=3 has no effect, because vgen configs reads no config',
+    ),
+    (
+      ['data', 'prepare', 'video_folder', '--out=W', '--config.seed=3'],
+      'has no effect, because vgen data prepare reads no config',
+    ),
     (['sample', '--workdir=W'], 'W has no run (no config.json)'),
     (
       ['train', SMOKE, '--workdir=W', '--coordinator=h:1'],

@@ -79,3 +79,14 @@ def test_a_remote_file_is_written_and_renamed(tmp_path):
     atomic_files.write_text('gs://bucket/a.txt', 'new')
   assert (tmp_path / 'bucket_a.txt').read_text() == 'new'
   assert os.listdir(tmp_path) == ['bucket_a.txt']
+
+
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path):
+  (tmp_path / 'file').write_text('')
+  for name in ('file', 'file/folder'):
+    with pytest.raises(OSError, match='file'):
+      atomic_files.check_folder(tmp_path / name)
+  atomic_files.check_folder(tmp_path / 'new' / 'folder')
+  assert not list((tmp_path / 'new' / 'folder').iterdir())
+  with pytest.raises(OSError, match='proc'):  # It exists, but is read-only.
+    atomic_files.check_folder('/proc')

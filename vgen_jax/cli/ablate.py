@@ -15,7 +15,6 @@ import argparse
 from collections.abc import Callable
 import json
 import logging
-import runpy
 from typing import Any
 
 from vgen_jax.cli import cluster
@@ -23,12 +22,14 @@ from vgen_jax.config import shipped
 from vgen_jax.core import atomic_files
 from vgen_jax.core import checks
 from vgen_jax.core import file_paths
+from vgen_jax.core import python_files
 
 _log = logging.getLogger(__name__)
 _REQUIRED = ('BASE', 'SWEEP', 'ROWS', 'VALUE')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  parser.set_defaults(overrides=())  # It accepts --config.x=value.
   parser.add_argument(
     '--experiment',
     type=file_paths.argument,
@@ -190,13 +191,12 @@ def _read_identity(text: str) -> Any:
 
 
 def _load(path: str) -> dict[str, Any]:
-
   if shipped.is_name(path):
     path = str(shipped.find('experiments', path))
   elif not file_paths.read(path).exists():
     names = [str(p) for p in file_paths.read(path).parent.glob('*.py')]
     raise ValueError(f'No such file: {path}.{checks.hint(path, names)}')
-  experiment = runpy.run_path(path)
+  experiment = python_files.run(path)
   for name in _REQUIRED:
     if name not in experiment:
       raise ValueError(f'{path} has no {name}; it needs {list(_REQUIRED)}.')

@@ -17,6 +17,7 @@ _COMMANDS = ('prepare', 'encode', 'inspect', 'bench')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  parser.set_defaults(overrides=())  # It accepts --config.x=value.
   parser.add_argument('command', help=f'One of: {", ".join(_COMMANDS)}.')
   parser.add_argument(
     'rest', nargs=argparse.REMAINDER, help='Arguments of the command.'

@@ -27,6 +27,7 @@ DTYPES = ('float16', 'float32')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  parser.set_defaults(overrides=())  # It accepts --config.x=value.
   parser.add_argument(
     '--workdir',
     type=file_paths.argument,

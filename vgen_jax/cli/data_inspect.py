@@ -14,6 +14,7 @@ from vgen_jax.core import file_paths
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  parser.set_defaults(overrides=())  # It accepts --config.x=value.
   parser.add_argument(
     '--data_dir',
     type=file_paths.argument,
@@ -35,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   )
   parser.add_argument('--split', default='train', help='Split to inspect.')
   parser.add_argument(
-    '--clip_shape', default='16,64,64,3', help='t,h,w,c of the clips.'
+    '--clip_shape',
+    default=None,
+    help='t,h,w,c of the clips of a TFDS dataset (default: 16,64,64,3).',
   )
   parser.add_argument(
     '--num', type=int, default=8, help='Number of clips in the image.'

@@ -24,6 +24,25 @@ DATASETS = (
   'tfrecord',
 )  # fmt: skip
 FORMATS = ('mp4', 'jpeg', 'raw')
+_SYNTHETIC = ('shapes_world', 'moving_digits')
+# Datasets on which a flag has an effect; the other flags have one on all.
+_ONLY = {
+  'source': tuple(name for name in DATASETS if name not in _SYNTHETIC),
+  'name': ('video_folder',),
+  'table': ('video_folder',),
+  'validation': ('video_folder',),
+  'test': ('video_folder',),
+  'fold': ('ucf101',),
+  'clip_shape': _SYNTHETIC,
+  'num_clips': _SYNTHETIC,
+  **dict.fromkeys(
+    (
+      'format', 'size', 'fps', 'max_frames', 'quality', 'skip_broken',
+      'num_threads', 'beam',
+    ),
+    tuple(name for name in DATASETS if name != 'tfrecord'),
+  ),
+}  # fmt: skip
 _LAYOUTS = """Public datasets are read as they are distributed:
 
   ucf101               UCF-101/<class>/*.avi, ucfTrainTestlist/*.txt
@@ -141,4 +160,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
   from vgen_jax.cli import prepare_dataset
 
+  _check_used(args)
   return prepare_dataset.run(args)
+
+
+def _check_used(args: argparse.Namespace) -> None:
+  """Raises ValueError if a flag has no effect on the dataset."""
+  parser = argparse.ArgumentParser(add_help=False)
+  add_arguments(parser)
+  for name, datasets in _ONLY.items():
+    is_set = getattr(args, name) != parser.get_default(name)
+    if is_set and args.dataset in DATASETS and args.dataset not in datasets:
+      raise ValueError(
+        f'--{name} has no effect on {args.dataset}; remove it. It is a flag of:'
+        f' {", ".join(datasets)}.'
+      )

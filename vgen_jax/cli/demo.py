@@ -16,6 +16,7 @@ import time
 from typing import Any
 
 from vgen_jax.core import atomic_files
+from vgen_jax.core import checks
 from vgen_jax.core import file_paths
 
 _DATASET = 'synthetic.world.source.World'
@@ -31,6 +32,7 @@ _ROWS = {  # Values of the verifier, and their names in the table.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  parser.set_defaults(overrides=())  # It accepts --config.x=value.
   parser.add_argument(
     '--config',
     type=file_paths.argument,
@@ -58,6 +60,7 @@ def run(args: argparse.Namespace) -> int:
   from vgen_jax.synthetic.world import verifier as verifier_lib
   from vgen_jax.training import loop
 
+  checks.at_least('--num', args.num, 1)
   start = time.monotonic()
   config = config_lib.replace(
     config_lib.load(args.config), config_lib.parse_overrides(args.overrides)

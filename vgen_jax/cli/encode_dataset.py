@@ -133,7 +133,7 @@ def encoder(
 
 def _check(args: argparse.Namespace) -> None:
   """Raises ValueError if flags are out of range."""
-  for name in ('num', 'batch', 'shard'):
+  for name in ('num', 'batch', 'shard', 'num_threads'):
     value = getattr(args, name)
     if value is not None:
       checks.at_least(f'--{name}', value, 1)

@@ -26,6 +26,7 @@ from vgen_jax.core import file_paths
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  parser.set_defaults(overrides=())  # It accepts --config.x=value.
   parser.add_argument(
     '--workdir',
     type=file_paths.argument,

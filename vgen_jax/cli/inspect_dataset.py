@@ -13,18 +13,29 @@ from PIL import Image
 from vgen_jax.cli import prepare_dataset
 from vgen_jax.config import build
 from vgen_jax.config import loading as config_lib
+from vgen_jax.core import atomic_files
 from vgen_jax.core import checks
 from vgen_jax.core import faults
+from vgen_jax.core import file_paths
 from vgen_jax.data.tfds import dataset
 from vgen_jax.runtime.output import pictures
 
 _FRAMES_SHOWN = 8
+_CLIP_SHAPE = '16,64,64,3'
+_IMAGES = ('.png', '.jpg', '.webp')
 
 
 def run(args: argparse.Namespace) -> int:
   """Inspects the dataset; returns the exit code."""
   checks.at_least('--num', args.num, 1)
   checks.at_least('--scan', args.scan, 1)
+  _check_used(args)
+  out = file_paths.local(args.out)
+  if out.suffix.lower() not in _IMAGES:
+    raise ValueError(
+      f'--out is {args.out!r}; its name must end in one of {list(_IMAGES)}.'
+    )
+  atomic_files.check_folder(out.parent)
   source = _source(args)
   schema = dataclasses.asdict(source.schema)
   schema['class_names'] = list(schema['class_names'])
@@ -38,13 +49,34 @@ def run(args: argparse.Namespace) -> int:
   report['num_labels'] = len({int(c['label']) for c in clips if 'label' in c})
   if clips:
     report['sheet'] = args.out
-    Image.fromarray(_sheet(clips, args.num, source.schema.class_names)).save(
-      args.out
-    )
+    image = Image.fromarray(_sheet(clips, args.num, source.schema.class_names))
+    with atomic_files.replacing(out) as temporary:
+      image.save(temporary, Image.registered_extensions()[out.suffix.lower()])
   for name, value in report.items():
     print(f'{name:22} {_shortened(value)}')
   print(json.dumps({'data_inspect': report}))
   return 0
+
+
+def _check_used(args: argparse.Namespace) -> None:
+  """Raises ValueError if a flag would have no effect."""
+  if not args.config:
+    if args.overrides:
+      raise ValueError(
+        f'--config.{args.overrides[0]} has no effect without --config; remove'
+        ' it.'
+      )
+    return
+  if args.clip_shape is not None:
+    raise ValueError(
+      f'--clip_shape is {args.clip_shape!r}, which has no effect with --config;'
+      ' use --config.clip_shape.'
+    )
+  for name in ('data_dir', 'dataset'):
+    if getattr(args, name) is not None:
+      raise ValueError(
+        f'--{name} has no effect with --config; give one of the two.'
+      )
 
 
 def _source(args: argparse.Namespace) -> Any:
@@ -59,7 +91,7 @@ def _source(args: argparse.Namespace) -> Any:
       'No dataset to inspect: give --data_dir, --dataset or --config.'
     )
   return dataset.TFDSVideo(
-    prepare_dataset.clip_shape(args.clip_shape),
+    prepare_dataset.clip_shape(args.clip_shape or _CLIP_SHAPE),
     args.dataset,
     args.data_dir,
     args.split,
@@ -107,7 +139,7 @@ def _sheet(
   shown = np.linspace(0, t - 1, _FRAMES_SHOWN).round().astype(int)
   chosen = [clips[i] for i in np.unique(rows)]
   video_bthwc = np.stack([clip['video'][np.unique(shown)] for clip in chosen])
-  labels = [names[clip['label']] for clip in chosen if names]
+  labels = [names[x['label']] for x in chosen if names and 'label' in x]
   return pictures.sheet([pictures.Section(video_bthwc, labels=labels)])
 
 

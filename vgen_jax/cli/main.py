@@ -127,7 +127,10 @@ class _Parser(argparse.ArgumentParser):
   """Accepts `--config.x=value` and reports unknown flags in one line."""
 
   def parse(self, argv: list[str]) -> argparse.Namespace:
-    """Returns the flags; `overrides` has the strings of --config.x=value."""
+    """Returns the flags; `overrides` has the strings of --config.x=value.
+
+    A command that takes them has a default of `overrides`.
+    """
     overrides, rest = [], []
     words = iter(argv)
     for word in words:
@@ -135,8 +138,16 @@ class _Parser(argparse.ArgumentParser):
         rest.append(word)
         continue
       if '=' not in word:
-        word += '=' + next(words, '')
+        value = next(words, '--')
+        if value.startswith('--'):
+          raise ValueError(f'{word} has no value; write {word}=VALUE.')
+        word += f'={value}'
       overrides.append(word.removeprefix('--config.'))
+    if overrides and self.get_default('overrides') is None:
+      raise ValueError(
+        f'--config.{overrides[0]} has no effect, because {self.prog} reads no'
+        ' config; remove it.'
+      )
     # A misspelt flag is reported as such, not as the absence of another one.
     checked = rest
     if any(a.nargs == argparse.REMAINDER for a in self._actions):

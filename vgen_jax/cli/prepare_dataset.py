@@ -38,6 +38,8 @@ def run(args: argparse.Namespace) -> int:
     folder, skipped = args.out, 0
     tfrecords.convert(args.source, args.out)
   else:
+    if args.num_threads is not None:
+      checks.at_least('--num_threads', args.num_threads, 1)
     options = raw_videos.Options(
       args.format, args.size, args.fps, args.max_frames, args.quality
     )

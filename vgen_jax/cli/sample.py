@@ -19,6 +19,7 @@ from vgen_jax.core import file_paths
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  parser.set_defaults(overrides=())  # It accepts --config.x=value.
   parser.add_argument(
     '--workdir',
     type=file_paths.argument,
@@ -93,6 +94,11 @@ def run(args: argparse.Namespace) -> int:
   cluster.join(args)
   overrides = config_lib.parse_overrides([*args.set, *args.overrides])
   loaded = runs.load(args.workdir, step=args.step, overrides=overrides)
+  folder = args.out or f'{args.workdir}/generated'
+  # What can fail is tried first, because sampling may take long.
+  source = loaded.source if args.real else None
+  if jax.process_index() == 0:
+    atomic_files.check_folder(folder)
   video = loaded.sample(
     args.num, label=args.label, seed=args.seed, batch_size=args.batch_size
   )
@@ -100,7 +106,6 @@ def run(args: argparse.Namespace) -> int:
     return 0
   changed = names.changed_fields(args.workdir, loaded.config)
   name = names.of_samples(loaded.step, args.seed, args.num, args.label, changed)
-  folder = args.out or f'{args.workdir}/generated'
   speed = loaded.schema.frames_per_second
   condition = loaded.condition(args.num, args.label)
   labels = sampling.label_names(loaded.schema, condition)
@@ -113,7 +118,7 @@ def run(args: argparse.Namespace) -> int:
     written['npy'] = f'{folder}/{name}.npy'
     writers.save_array(written['npy'], video)
   if args.real:
-    real, labels = _real_clips(loaded.source, args.num)
+    real, labels = _real_clips(source, args.num)
     files = writers.save_clips(folder, f'{name}_real', real, speed, labels)
     written |= {f'real_{kind}': str(path) for kind, path in files.items()}
   made = {'step': loaded.step, 'seed': args.seed, 'num': args.num}

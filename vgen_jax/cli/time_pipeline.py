@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 import itertools
 import json
+import math
 import statistics
 import tempfile
 import time
@@ -35,14 +36,17 @@ _NUM_SHUFFLED = 100_000
 
 def run(args: argparse.Namespace) -> int:
   """Prints the speeds; returns the exit code."""
+  for name in ('rounds', 'num_clips', 'num_threads'):
+    checks.at_least(f'--{name}', getattr(args, name), 1)
+  if not 0 < args.seconds < math.inf:
+    raise ValueError(
+      f'--seconds is {args.seconds}; it must be positive and finite.'
+    )
   formats = args.formats.split(',')
   for kind in formats:
     checks.one_of('an entry of --formats', kind, FORMATS)
-  rows = [
-    _measured(kind, shape, args)
-    for shape in map(_shape, args.shapes.split(','))
-    for kind in formats
-  ]
+  shapes = [_shape(text) for text in args.shapes.split(',')]
+  rows = [_measured(kind, shape, args) for shape in shapes for kind in formats]
   if not args.json:
     print('| storage | clip | bytes | bare loop | pipeline | ratio | target |')
     print('|---|---|---|---|---|---|---|')
@@ -194,6 +198,7 @@ def _shape(text: str) -> ClipShape:
     raise ValueError(
       f'--shapes has {text!r}; it must have shapes TxHxW, such as 16x64x64.'
     ) from error
+  checks.at_least('the smallest size in --shapes', min(t, h, w), 1)
   return t, h, w, 3
 
 

@@ -15,12 +15,14 @@ import logging
 import shlex
 
 from vgen_jax.cli import cluster
+from vgen_jax.core import checks
 from vgen_jax.core import file_paths
 
 _log = logging.getLogger(__name__)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+  parser.set_defaults(overrides=())  # It accepts --config.x=value.
   parser.add_argument(
     '--config',
     type=file_paths.argument,
@@ -62,6 +64,9 @@ def run(args: argparse.Namespace) -> int:
   from vgen_jax.training import compilation
   from vgen_jax.training import loop
 
+  steps = _profile(args.profile)
+  if args.stop_at is not None:
+    checks.at_least('--stop_at', args.stop_at, 0)
   cluster.join(args, polls=True)
   path = args.config or f'{args.workdir}/config.json'
   if args.config is None and not file_paths.read(path).exists():
@@ -78,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
       config,
       args.workdir,
       stop_at=args.stop_at,
-      profile=_profile(args.profile),
+      profile=steps,
       hooks=all_hooks,
       preempted=preempted,
     )
@@ -133,4 +138,6 @@ def _profile(text: str | None) -> tuple[int, int] | None:
   first, comma, last = text.partition(',')
   if not (comma and first.isdigit() and last.isdigit()):
     raise ValueError(f'--profile is {text!r}; write FIRST,LAST, such as 10,20.')
+  checks.at_least('the first step of --profile', int(first), 1)
+  checks.at_least('the last step of --profile', int(last), int(first))
   return int(first), int(last)

@@ -87,8 +87,8 @@ def _external(packages: tuple[str, ...], name: str, path: str) -> type:
   """Returns a network or a subclass of a class of vgen_jax in another package.
 
   Other classes are refused, because their constructors might do anything and a
-  config.json may come from another person.
-  The module is imported only if its file defines a class of that name.
+  config.json may come from another person. For the same reason, the module is
+  imported only if its file defines a class of that name.
   """
   module_name, _, cls = name.rpartition('.')
   file = _external_file(name)

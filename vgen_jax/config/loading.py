@@ -5,7 +5,6 @@ import dataclasses
 import difflib
 import json
 import pathlib
-import runpy
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
@@ -16,6 +15,7 @@ from vgen_jax.config import shipped
 from vgen_jax.core import checks
 from vgen_jax.core import file_paths
 from vgen_jax.core import json_files
+from vgen_jax.core import python_files
 
 
 class Difference(NamedTuple):
@@ -41,13 +41,14 @@ def load(path: str) -> ConfigDict:
       the workdir of a run.
 
   Raises:
-    ValueError: If there is no such config, file or size.
+    ValueError: If there is no such config, file or size, or the file raises an
+      error.
   """
   path = file_paths.expanded(path)
   if path.endswith('.json'):
     return _load_json(path)
   file, size = split(path)
-  names = runpy.run_path(file)
+  names = python_files.run(file)
   get_config, sizes = names.get('get_config'), names.get('SIZES')
   if get_config is None or not sizes:
     raise ValueError(
@@ -63,6 +64,10 @@ def load(path: str) -> ConfigDict:
       f'{file} gives no value for {error} in the size {size or "base"!r}; give'
       ' one in each call of pick(...).'
     ) from error
+  except ValueError:
+    raise
+  except Exception as error:
+    raise ValueError(python_files.described(file, error)) from error
 
 
 def split(path: str) -> tuple[str, str]:

@@ -7,10 +7,10 @@ checkout has them beside the package.
 import dataclasses
 import pathlib
 import re
-import runpy
 from typing import Any
 
 from vgen_jax.core import checks
+from vgen_jax.core import python_files
 
 _FOLDER_SOURCE = 'data.files.video_folder.VideoFolder'
 
@@ -88,7 +88,7 @@ def describe(name: str) -> Entry:
   Raises:
     ValueError: If there is no such config.
   """
-  names = runpy.run_path(str(find('configs', name)))
+  names = python_files.run(str(find('configs', name)))
   data = names['get_config']().data
   frozen = names['get_config']().get('frozen', {})
   return Entry(
@@ -113,7 +113,7 @@ def describe_size(path: str) -> tuple[bool, str]:
     GPU or a TPU, `others` names sizes for a CPU.
   """
   file, _, size = path.rpartition('.py')
-  names = runpy.run_path(f'{file}.py')
+  names = python_files.run(f'{file}.py')
   sizes, large = tuple(names.get('SIZES', ())), accelerator_sizes(names)
   size = size[1:] or (sizes[0] if sizes else '')
   small = [x for x in sizes if x not in large and x != 'smoke']

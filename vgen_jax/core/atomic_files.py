@@ -8,6 +8,7 @@ never a part of one. Paths may be local or remote (gs://...).
 from collections.abc import Generator
 import contextlib
 import os
+import tempfile
 
 from etils import epath
 
@@ -43,6 +44,18 @@ def replacing(
   except BaseException:
     temporary.unlink(missing_ok=True)
     raise
+
+
+def check_folder(folder: epath.PathLike) -> None:
+  """Creates a folder, and raises OSError unless files can be written there.
+
+  A command that computes for long calls this before it starts.
+  """
+  folder = file_paths.read(folder)
+  folder.mkdir(parents=True, exist_ok=True)
+  if '://' not in str(folder):
+    with tempfile.NamedTemporaryFile(dir=folder):
+      pass
 
 
 def write_bytes(path: epath.PathLike, content: bytes) -> None:

@@ -22,13 +22,18 @@ class Trace:
     """
     self._folder = f'{workdir}/profile'
     self._steps = steps
-    self._is_tracing = False
+    self._is_tracing = self._has_traced = False
 
   def __enter__(self) -> 'Trace':
     return self
 
   def __exit__(self, *error: object) -> None:
     self._stop()
+    if self._steps and not self._has_traced:
+      _log.warning(
+        'No trace was written, because none of the steps %d to %d was made.',
+        *self._steps,
+      )
 
   @contextlib.contextmanager
   def step(self, number: int) -> Any:
@@ -36,7 +41,7 @@ class Trace:
     first, last = self._steps or (0, -1)
     if first <= number <= last and not self._is_tracing:
       jax.profiler.start_trace(self._folder)
-      self._is_tracing = True
+      self._is_tracing = self._has_traced = True
     with jax.profiler.StepTraceAnnotation('train', step_num=number):
       yield
 

@@ -112,7 +112,7 @@ def train(
     first = int(state.step)
     is_behind = _is_behind(hooks, first, final)
     if first >= final and not is_behind:
-      _log.info('The run in %s is complete at step %d.', workdir, first)
+      _log.info('The run in %s has made %d steps already.', workdir, first)
       return state
     compiled = compilation.compile_step(setup) if first < final else None
     flops = compiled[1].flops if compiled else 0.0

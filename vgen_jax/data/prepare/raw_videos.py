@@ -24,6 +24,8 @@ from vgen_jax.data.files import containers
 from vgen_jax.data.prepare import tfrecords
 from vgen_jax.data.tfds import storage
 
+# Smallest and largest quality of a format; see `storage.encode`.
+_QUALITIES = {'mp4': (0, 51), 'jpeg': (1, 100)}
 _IMAGES = ('.jpg', '.jpeg', '.png')
 # Pixels are stored and read as a whole, so that pieces with many of them take
 # memory in every thread: 0.2 GB and some copies.
@@ -57,9 +59,18 @@ class Options:
     checks.one_of('--format', self.format, storage.FORMATS)
     for name in ('size', 'frames_per_second', 'max_frames'):
       value = getattr(self, name)
-      if value is not None and value <= 0:
+      if value is not None and not 0 < value < math.inf:
         flag = {'frames_per_second': 'fps'}.get(name, name)
-        raise ValueError(f'--{flag} is {value}; it must be positive.')
+        raise ValueError(
+          f'--{flag} is {value}; it must be positive and finite.'
+        )
+    if self.quality is not None:
+      if self.format not in _QUALITIES:
+        raise ValueError(
+          f'--quality is {self.quality}, but the format {self.format!r} has no'
+          ' quality; remove it.'
+        )
+      checks.in_range('--quality', self.quality, *_QUALITIES[self.format])
 
   def length(self, height: int, width: int) -> int:
     """Returns the largest number of frames of a piece with frames of a size."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 import os
 import pathlib
+import re
 
 from vgen_jax.core import file_paths
 from vgen_jax.data import splits as splits_lib
@@ -37,9 +38,13 @@ def table(
     test: Proportion of the videos in the test split, in the same way.
 
   Raises:
-    ValueError: If the table is wrong.
+    ValueError: If the name or the table is wrong.
     FileNotFoundError: If the folder, the table or a video does not exist.
   """
+  if not re.fullmatch(r'\w+', name):  # It is a part of names of files.
+    raise ValueError(
+      f'--name is {name!r}; it must have only letters, digits and underscores.'
+    )
   folder = file_paths.local(source)
   paths = folders.find(folder, '--source')  # Logs what is not read.
   has_captions = False
