@@ -236,39 +236,6 @@ def test_the_package_runs_as_a_module():
       'config.batch_size is 7; it must be a multiple of the 8 devices',
     ),
     (['train', SMOKE, '--workdir=W', '--profile=3'], 'write FIRST,LAST'),
-    (
-      ['train', SMOKE, '--workdir=W', '--profile=5,2'],
-      'the last step of --profile is 2; it must be at least 5',
-    ),
-    (
-      ['train', SMOKE, '--workdir=W', '--profile=0,2'],
-      'the first step of --profile is 0; it must be at least 1',
-    ),
-    (
-      ['train', SMOKE, '--workdir=W', '--stop_at=-1'],
-      '--stop_at is -1; it must be at least 0',
-    ),
-    (
-      ['train', '--workdir=W', '--config.seed'],
-      '--config.seed has no value; write --config.seed=VALUE',
-    ),
-    (
-      ['train', '--config.seed', '--workdir=W'],
-      '--config.seed has no value; write --config.seed=VALUE',
-    ),
-    (['demo', '--workdir=W', '--num=0'], '--num is 0; it must be at least 1'),
-    (
-      ['report', 'W', '--config.seed=3'],
-      '--config.seed=3 has no effect, because vgen report reads no config',
-    ),
-    (
-      ['configs', '--config.seed', '3'],
-      '--config.seed=3 has no effect, because vgen configs reads no config',
-    ),
-    (
-      ['data', 'prepare', 'video_folder', '--out=W', '--config.seed=3'],
-      'has no effect, because vgen data prepare reads no config',
-    ),
     (['sample', '--workdir=W'], 'W has no run (no config.json)'),
     (
       ['train', SMOKE, '--workdir=W', '--coordinator=h:1'],
