@@ -18,11 +18,11 @@ import logging
 from typing import Any
 
 from vgen_jax.cli import cluster
+from vgen_jax.config import python_files
 from vgen_jax.config import shipped
 from vgen_jax.core import atomic_files
 from vgen_jax.core import checks
 from vgen_jax.core import file_paths
-from vgen_jax.core import python_files
 
 _log = logging.getLogger(__name__)
 _REQUIRED = ('BASE', 'SWEEP', 'ROWS', 'VALUE')

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict
 
 from vgen_jax.config import kinds
+from vgen_jax.config import python_files
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.config import shipped
 from vgen_jax.core import checks
 from vgen_jax.core import file_paths
 from vgen_jax.core import json_files
-from vgen_jax.core import python_files
 
 
 class Difference(NamedTuple):

@@ -9,8 +9,8 @@ import pathlib
 import re
 from typing import Any
 
+from vgen_jax.config import python_files
 from vgen_jax.core import checks
-from vgen_jax.core import python_files
 
 _FOLDER_SOURCE = 'data.files.video_folder.VideoFolder'
 

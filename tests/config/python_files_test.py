@@ -1,4 +1,4 @@
-"""Tests of core/python_files.py: errors name the file and the line."""
+"""Tests of config/python_files.py: errors name the file and the line."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 
 from vgen_jax.cli import main as cli
 from vgen_jax.config import loading
-from vgen_jax.core import python_files
+from vgen_jax.config import python_files
 
 
 def test_the_names_of_a_file_are_returned(tmp_path):
