@@ -73,7 +73,7 @@ def _table(args: argparse.Namespace) -> tables.Table:
   if args.dataset == 'video_folder':
     return video_folder.table(
       args.source,
-      args.name or 'video_folder',
+      'video_folder' if args.name is None else args.name,
       args.table,
       args.validation,
       args.test,
