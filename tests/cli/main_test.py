@@ -93,7 +93,7 @@ def test_sampling_that_is_stopped_writes_nothing(
   monkeypatch.setattr(sampling, 'generate', stopped)
   out = tmp_path / 'out'
   assert cli.main(['sample', f'--workdir={workdir}', f'--out={out}']) == 143
-  assert not out.exists()
+  assert not list(out.iterdir())
   assert 'stopped by SIGTERM' in capsys.readouterr().err
 
 
