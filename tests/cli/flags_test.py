@@ -28,6 +28,10 @@ from vgen_jax.cli import main as cli
       ['train', '--config.seed', '--workdir=W'],
       '--config.seed has no value; write --config.seed=VALUE',
     ),
+    (
+      ['train', '--config=fsq_world:smoke', '--workdir=FILE'],
+      'The workdir FILE is a file; it must be a directory.',
+    ),
     (['demo', '--workdir=W', '--num=0'], '--num is 0; it must be at least 1'),
     (
       ['report', 'W', '--config.seed=3'],
@@ -47,7 +51,8 @@ def test_a_flag_is_refused_before_anything_is_written(
   argv, message, capsys, tmp_path, monkeypatch
 ):
   monkeypatch.chdir(tmp_path)
+  (tmp_path / 'FILE').write_text('')
   assert cli.main(argv) == 1
   [line] = capsys.readouterr().err.splitlines()
   assert message in line
-  assert not list(tmp_path.iterdir())
+  assert [path.name for path in tmp_path.iterdir()] == ['FILE']

@@ -148,7 +148,7 @@ def test_a_step_that_does_not_fit_names_smaller_sizes(
   assert cli.main(['train', *flags]) == 1
   error = capsys.readouterr().err.strip().splitlines()[-1]
   assert 'GB on each device, which has 0.0 GB' in error
-  assert 'demo:base' in error
+  assert 'Sizes for a CPU: small.' in error
 
 
 def test_messages_do_not_collide_with_a_progress_bar():

@@ -101,6 +101,10 @@ def check(
     ValueError: If a field that cannot change on resume has changed, or the run
       has made more steps than the settings allow.
   """
+  if file_paths.is_file(file_paths.read(workdir)):
+    raise ValueError(
+      f'The workdir {workdir} is a file; it must be a directory.'
+    )
   file = file_paths.read(workdir) / 'config.json'
   new = dataclasses.asdict(settings)
   steps = checkpoints_lib.steps(workdir)
