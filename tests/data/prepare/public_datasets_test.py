@@ -102,7 +102,7 @@ def test_a_repeated_line_is_an_error(tmp_path):
   head = 'label,youtube_id,time_start,time_end\n'
   (tmp_path / 'train.csv').write_text(head + 2 * 'x,v,0,10\n')
   write_video(tmp_path / 'v_000000_000010.mp4')
-  with pytest.raises(ValueError, match="'v_000000_000010' is 2 times in"):
+  with pytest.raises(ValueError, match="'v_000000_000010' occurs 2 times in"):
     public_datasets.kinetics(str(tmp_path))
 
 
