@@ -88,3 +88,46 @@ def test_known_frames_condition_the_generator():
   np.testing.assert_allclose(clips[:, 1, 0, 0, 0], [0.6, 0.8])
   with pytest.raises(ValueError, match="no 'known_video'"):
     model.apply(params, keys, {}, method='sample')
+
+
+def test_audio_conditions_a_generator_that_has_its_size():
+  model = players.make(generator=players.Spoken())
+  assert model.condition_keys == ('audio',)
+  assert model.batch_keys == ('video', 'audio')
+  audio = jnp.array([[[0.1], [0.2]], [[0.3], [0.4]]])
+  batch = players.batch_of([0.1, 0.3], audio=audio)
+  _, terms, _, _ = players.run(model, batch, 'critic_clip')
+  assert terms['fake_logit'] == pytest.approx(2 * (0.25 + 0.25))
+  params = {'params': {'generator': {'grey': jnp.array(0.5)}}}
+  keys = random.keys(jax.random.key(1), jnp.arange(2))
+  clips = model.apply(params, keys, {'audio': audio}, method='sample')
+  np.testing.assert_allclose(clips[..., 0, 0, 0], 0.5 + audio[..., 0])
+  with pytest.raises(ValueError, match="The condition has no 'audio'"):
+    model.apply(params, keys, {}, method='sample')
+  with pytest.raises(ValueError, match="The batch has no 'audio'"):
+    players.run(model, players.batch_of([0.1]), 'generator')
+  # A generator without a size is given no audio.
+  model = players.make(generator=players.Spoken(audio_bands=0))
+  assert model.condition_keys == ()
+  _, terms, _, _ = players.run(model, batch, 'critic_clip')
+  assert terms['fake_logit'] == pytest.approx(2 * 0.25)
+
+
+def test_reconstruction_is_the_error_of_the_paired_clip():
+  model = players.make(
+    generator=players.Constant(start=0.5), reconstruction_weight=10.0
+  )
+  batch = players.batch_of([0.1, 0.3])
+  loss, terms, grads, _ = players.run(model, batch, 'generator')
+  assert terms['reconstruction'] == pytest.approx((0.4 + 0.2) / 2)
+  adversarial = players.softplus(-1.0)
+  assert loss == pytest.approx(adversarial + 10 * 0.3)
+  assert grads['generator']['grey'] > 9  # Towards the real clips.
+  # It is not computed without a weight, nor from augmented clips.
+  _, terms, _, _ = players.run(players.make(), batch, 'generator')
+  assert 'reconstruction' not in terms
+  model = model.clone(augment=('brightness',))
+  _, terms, _, _ = players.run(model, batch, 'generator')
+  assert terms['reconstruction'] == pytest.approx(0.3)
+  with pytest.raises(ValueError, match='reconstruction_weight is 10'):
+    model.clone(num_classes=4, fake_labels='uniform')

@@ -72,6 +72,20 @@ class Continued(nn.Module):
     return video, {'shift': jnp.full(len(key_b), jnp.square(shift))}
 
 
+class Spoken(nn.Module):
+  """Makes frames whose grey is a parameter plus the audio of the frame."""
+
+  audio_bands: int = 1
+
+  @nn.compact
+  def __call__(self, key_b, condition, *, train):
+    grey = self.param('grey', nn.initializers.constant(0.25), ())
+    grey_bt = (
+      grey + condition.get('audio', jnp.zeros((len(key_b), 2, 1)))[..., 0]
+    )
+    return grey_bt[:, :, None, None, None]
+
+
 def make(critic=None, **fields) -> gan.GAN:
   generator = fields.pop('generator', Constant())
   return gan.GAN(SHAPE, generator, critic or {'clip': Slope()}, **fields)

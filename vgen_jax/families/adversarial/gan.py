@@ -179,6 +179,7 @@ class GAN(gan_clips.GANClips):
   def sample_unclipped(self, key_b: Array, condition: Condition) -> Array:
     self.check_condition(condition)
     given = self.known_frames(condition)
+    given |= self.further_conditions(condition, 'The condition')
     if self.num_classes:
       label_b = condition.get('label')
       given['label'] = self.random_labels(key_b) if label_b is None else label_b
@@ -199,8 +200,12 @@ class GAN(gan_clips.GANClips):
   ) -> tuple[Array, Metrics]:
     """Returns the sum of the generator's losses against all critics."""
     loss, terms = jnp.zeros(()), dict(fake.terms)
+    weights = {
+      'context': self.context_weight,
+      'reconstruction': self.reconstruction_weight,
+    }
     for name, term in terms.items():
-      loss += term * (self.context_weight if name == 'context' else 1)
+      loss += term * weights.get(name, 1)
     for name, critic in self.critic.items():
       logit, class_logit_bk = self._logits(critic, fake, key_b, train)
       real_logit = None

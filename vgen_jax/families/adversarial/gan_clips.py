@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from vgen_jax.core import checks
+from vgen_jax.core import modalities
 from vgen_jax.core import random
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
@@ -30,6 +31,10 @@ class GANClips(VideoModel):
   has the first `num_context` frames, `[b, num_context, h, w, c]`, and the
   critics compare whole clips.
 
+  A generator is also conditioned on audio, text or actions if it has a field
+  with the name of their size (core/modalities.py), such as `audio_bands`, and
+  this is not 0.
+
   Attributes:
     generator: `(key_b, condition, *, train) -> video_bthwc`, in [-1, 1], or
       `(video_bthwc, {name: penalty_b})` with terms to add to its own loss.
@@ -49,6 +54,9 @@ class GANClips(VideoModel):
       https://arxiv.org/abs/1606.03657).
     num_context: Number of first frames of a clip that the generator is given;
       0 for a generator of whole clips.
+    reconstruction_weight: Weight of the mean absolute error of a generated clip
+      against the real clip with the same conditions, in the generator's loss;
+      for conditions that nearly determine the clip.
   """
 
   generator: nn.Module
@@ -58,6 +66,7 @@ class GANClips(VideoModel):
   fake_labels: str = 'batch'
   class_source: str = 'real'
   num_context: int = 0
+  reconstruction_weight: float = 0.0
 
   def __post_init__(self):
     super().__post_init__()
@@ -72,11 +81,30 @@ class GANClips(VideoModel):
     checks.in_range(
       'model.num_context', self.num_context, 0, self.clip_shape[0] - 1
     )
+    if self.reconstruction_weight and self.has_random_labels:
+      raise ValueError(
+        f'model.reconstruction_weight is {self.reconstruction_weight}, but'
+        ' generated clips have random labels, unlike the real clips that they'
+        " are compared with; set it to 0, or model.fake_labels to 'batch'."
+      )
 
   @property
   def condition_keys(self) -> tuple[str, ...]:
-    label = ('label',) if self.num_classes else ()
-    return (*label, 'known_video', 'known') if self.num_context else label
+    keys = ('label',) if self.num_classes else ()
+    keys += self._further_keys
+    return (*keys, 'known_video', 'known') if self.num_context else keys
+
+  @property
+  def _further_keys(self) -> tuple[str, ...]:
+    """Keys of all other conditions, of which the generator has a size."""
+    return tuple(
+      key
+      for row in modalities.TABLE
+      if row.size
+      and row.key != 'label'
+      and getattr(self.generator, row.size, 0)
+      for key in row.keys
+    )
 
   @property
   def num_known(self) -> int:
@@ -98,8 +126,8 @@ class GANClips(VideoModel):
   ) -> critics.Clips:
     """Returns one generated clip for each real clip, augmented.
 
-    Its terms are the means of the generator's own penalties, and the error of
-    the known frames as 'context'.
+    Its terms are the means of the generator's own penalties, the error of the
+    known frames as 'context', and of the clip as 'reconstruction'.
     """
     condition = self._condition(batch)
     if self.has_random_labels:
@@ -115,6 +143,8 @@ class GANClips(VideoModel):
         video_bthwc[:, : self.num_context] - condition['known_video']
       )
       terms['context'] = jnp.abs(error_bthwc).mean()
+    if self.reconstruction_weight:
+      terms['reconstruction'] = jnp.abs(video_bthwc - batch['video']).mean()
     video_bthwc = augment.augment(
       random.fold_in(key_b, AUGMENT_FAKE), video_bthwc, self.augment
     )
@@ -123,6 +153,7 @@ class GANClips(VideoModel):
   def _condition(self, batch: Batch) -> Condition:
     """Returns what the real clips of a batch are conditioned on."""
     condition = self.known_frames({'known_video': batch['video']})
+    condition |= self.further_conditions(batch, 'The batch')
     if self.num_classes and self.class_source == 'real':
       if 'label' not in batch:
         raise ValueError(
@@ -131,6 +162,27 @@ class GANClips(VideoModel):
         )
       condition['label'] = batch['label']
     return condition
+
+  def further_conditions(
+    self, given: Mapping[str, Array], owner: str
+  ) -> Condition:
+    """Returns audio, text and so on, as far as the generator needs them.
+
+    Args:
+      given: A batch or a condition.
+      owner: What it is, for the error.
+
+    Raises:
+      ValueError: If one of them is missing.
+    """
+    for key in self._further_keys:
+      if key not in given:
+        raise ValueError(
+          f'{owner} has no {key!r}, which {type(self.generator).__name__} of'
+          ' this GAN needs; give it, or set the size of the condition in'
+          ' model.generator to 0.'
+        )
+    return {key: given[key] for key in self._further_keys}
 
   def known_frames(self, condition: Condition) -> Condition:
     """Returns {'known_video': the first frames}; {} without `num_context`."""

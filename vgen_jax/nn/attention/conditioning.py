@@ -104,7 +104,7 @@ class Conditioning(nn.Module):
       none_b = jnp.full(num_clips, self.num_classes)
       context = context._replace(label_b=condition.get('label', none_b))
     if self.vocab_size:
-      embed = _Text(self.vocab_size, self.width, name='text')
+      embed = Text(self.vocab_size, self.width, name='text')
       text_bmd, mask_bm = embed(condition, num_clips)
       context = context._replace(text_bmd=text_bmd, text_mask_bm=mask_bm)
     return context
@@ -138,8 +138,13 @@ class _Positions(nn.Module):
     return position_nd, embeddings.rotary_grid(grid, self.head_width)
 
 
-class _Text(nn.Module):
-  """Embeds text tokens, after one learned token that is always there."""
+class Text(nn.Module):
+  """Embeds text tokens, after one learned token that is always there.
+
+  Attributes:
+    vocab_size: Number of text tokens.
+    width: Size of an embedding; even.
+  """
 
   vocab_size: int
   width: int
@@ -148,7 +153,12 @@ class _Text(nn.Module):
   def __call__(
     self, condition: Mapping[str, Array], num_clips: int
   ) -> tuple[Array, Array]:
-    """Returns (text_bmd, text_mask_bm) of `Context`."""
+    """Returns (text_bmd, text_mask_bm) of `Context`.
+
+    Args:
+      condition: May have 'text' and 'text_mask'.
+      num_clips: Number of clips, b.
+    """
     table = embeddings.Embed(self.vocab_size, self.width, name='word')
     null_d = self.param('nothing', _small, (self.width,))
     null_b1d = jnp.tile(null_d.reshape(1, 1, -1), (num_clips, 1, 1))

@@ -1,0 +1,172 @@
+"""Tests of models/agvn.py."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vgen_jax.core import random
+from vgen_jax.models import agvn
+from vgen_jax.nn import compositing
+from vgen_jax.nn import warp
+
+B, SHAPE = 2, (3, 16, 16, 3)
+KEYS = random.keys(jax.random.key(0), jnp.arange(B))
+FIRST = jax.random.uniform(jax.random.key(1), (B, 1, *SHAPE[1:]), minval=-1)
+AUDIO = jax.random.normal(jax.random.key(2), (B, SHAPE[0], 4))
+LABEL = jnp.array([0, 1])
+TEXT = jnp.array([[1, 2, 3], [4, 5, 0]])
+TEXT_MASK = TEXT > 0
+CONDITION = {
+  'known_video': FIRST, 'label': LABEL, 'audio': AUDIO, 'text': TEXT,
+  'text_mask': TEXT_MASK,
+}  # fmt: skip
+SIZES = {'num_classes': 2, 'audio_bands': 4, 'vocab_size': 6}
+
+
+def generator(**fields) -> agvn.Generator:
+  small = {'width': 4, 'latent_width': 2, 'motion_width': 5}
+  return agvn.Generator(SHAPE, **small | fields)
+
+
+def init(network, condition):
+  variables = jax.jit(
+    lambda: network.init(jax.random.key(3), KEYS, condition, train=False)
+  )()
+  # Larger kernels, so that dependencies are visible.
+  return jax.tree.map(lambda x: 2 * x, variables)
+
+
+def run(network, variables, condition, keys=KEYS):
+  call = lambda *args: network.apply(*args, train=False)
+  return jax.jit(call)(variables, keys, condition)[0]
+
+
+def random_layers() -> agvn.Layers:
+  """Returns layers whose mask is 0 in the left half."""
+  key = jax.random.key(4)
+  shape = (B, *SHAPE[:3])
+  mask_bthw = jax.random.uniform(key, shape, minval=0.2)
+  return agvn.Layers(
+    mask_bthw=mask_bthw.at[..., :8].set(0),
+    new_bthw=jax.random.uniform(jax.random.fold_in(key, 1), shape),
+    color_bthwc=jnp.tanh(jax.random.normal(key, (*shape, 3))),
+    flow_bthwx=3 * jax.random.normal(key, (*shape, 2)),
+  )
+
+
+def check_outside(video_bthwc):
+  """Fails unless clips equal the first frame exactly where the mask is."""
+  still = np.broadcast_to(FIRST, video_bthwc.shape)
+  change_bthw = np.abs(video_bthwc - still).max(axis=-1)
+  assert (change_bthw[..., :8] <= 1e-3).all()
+  assert (change_bthw[..., 8:] > 1e-3).mean() > 0.9
+
+
+def test_outside_of_the_mask_clips_equal_the_first_frame():
+  layers = random_layers()
+  check_outside(agvn.animate(FIRST, layers))
+  still = jnp.broadcast_to(FIRST, layers.color_bthwc.shape)
+  warped = warp.backward(still, layers.flow_bthwx)
+  cheats = [  # Mask of ones or inverse mask, a copy, an unmasked warp.
+    agvn.animate(
+      FIRST, layers._replace(mask_bthw=jnp.ones_like(layers.mask_bthw))
+    ),
+    agvn.animate(FIRST, layers._replace(mask_bthw=1 - layers.mask_bthw)),
+    still,
+    compositing.blend(layers.color_bthwc, warped, layers.mask_bthw),
+  ]
+  for video in cheats:
+    with pytest.raises(AssertionError):
+      check_outside(video)
+
+
+def test_inside_of_the_mask_pixels_are_warped_or_new():
+  layers = random_layers()
+  ones = jnp.ones_like(layers.mask_bthw)
+  layers = layers._replace(mask_bthw=ones)
+  new = agvn.animate(FIRST, layers._replace(new_bthw=ones))
+  np.testing.assert_allclose(new, layers.color_bthwc, atol=1e-6)
+  warped = agvn.animate(FIRST, layers._replace(new_bthw=0 * ones))
+  expected = warp.backward(
+    jnp.broadcast_to(FIRST, warped.shape), layers.flow_bthwx
+  )
+  np.testing.assert_allclose(warped, expected, atol=1e-6)
+
+
+def test_a_mask_of_zeros_keeps_the_frame_and_costs_nothing():
+  network = generator()
+  condition = {'known_video': FIRST}
+  variables = init(network, condition)
+  call = jax.jit(
+    lambda variables: network.apply(variables, KEYS, condition, train=False)
+  )
+  video, penalties = call(variables)
+  # The first frame is always the given one.
+  assert (video[:, :1] == FIRST).all()
+  assert not np.allclose(video[:, 1:], FIRST, atol=1e-2)
+  assert (penalties['mask'] > 0.005).all()
+  assert (penalties['mask'] <= 0.1).all()
+  head = dict(variables['params']['head'])
+  head['bias'] = head['bias'].at[0].set(-100)
+  head['kernel'] = head['kernel'].at[..., 0].set(0)
+  params = {**variables['params'], 'head': head}
+  video, penalties = call({'params': params})
+  assert (video == jnp.broadcast_to(FIRST, video.shape)).all()
+  assert (penalties['mask'] == 0).all()
+
+
+@pytest.mark.parametrize('key', ['label', 'audio', 'text', 'known_video'])
+def test_clips_depend_on_their_own_conditions(key: str):
+  network = generator(**SIZES)
+  variables = init(network, CONDITION)
+  video = run(network, variables, CONDITION)
+  values = CONDITION[key]
+  changed = values.at[0].set((values[0] + 1) % 2 if key == 'label' else 5)
+  other = run(network, variables, {**CONDITION, key: changed})
+  assert (np.abs(other - video).max(axis=(1, 2, 3, 4)) > 1e-4).tolist() == [
+    True, False,
+  ]  # fmt: skip
+  # Text beyond the mask has no effect.
+  if key == 'text':
+    hidden = {**CONDITION, key: TEXT.at[1, 2].set(3)}
+    np.testing.assert_allclose(
+      run(network, variables, hidden), video, atol=1e-5
+    )
+
+
+def test_a_frame_depends_on_no_later_audio():
+  network = generator(audio_bands=4)
+  condition = {'known_video': FIRST, 'audio': AUDIO}
+  variables = init(network, condition)
+  video = run(network, variables, condition)
+  changed = {**condition, 'audio': AUDIO.at[:, 1].add(1)}
+  difference_t = np.abs(run(network, variables, changed) - video).max(
+    axis=(0, 2, 3, 4)
+  )
+  assert difference_t[0] == 0
+  assert difference_t[1] > 1e-4
+  changed = {**condition, 'audio': AUDIO.at[:, 2].add(1)}
+  difference_t = np.abs(run(network, variables, changed) - video).max(
+    axis=(0, 2, 3, 4)
+  )
+  assert difference_t[:2].max() <= 1e-6
+  assert difference_t[2] > 1e-4
+
+
+@pytest.mark.parametrize(
+  ('fields', 'condition', 'match'),
+  [
+    ({'clip_shape': (3, 8, 16, 3)}, None, '8 x 16'),
+    ({'latent_width': 0}, None, 'nothing would differ'),
+    ({'audio_bands': 4}, {'known_video': FIRST}, r"needs \['audio', 'known"),
+    ({}, {'known_video': FIRST, 'audio': AUDIO}, 'audio_bands 0'),
+    ({}, {}, r"needs \['known_video'\]"),
+    ({}, {'known_video': FIRST.repeat(2, 1)}, 'num_context to 1'),
+    ({'num_classes': 2}, {'known_video': FIRST}, 'num_classes of agvn'),
+  ],
+)
+def test_wrong_fields_and_conditions(fields, condition, match: str):
+  make = lambda: agvn.Generator(**{'clip_shape': SHAPE} | fields)
+  with pytest.raises(ValueError, match=match):
+    jax.eval_shape(lambda: init(make(), condition))
