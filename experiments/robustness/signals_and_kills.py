@@ -12,6 +12,7 @@ table is written to OUT/table.md.
 
 import argparse
 import collections
+import functools
 import json
 import os
 import pathlib
@@ -23,25 +24,24 @@ import time
 
 import grain  # noqa: F401
 import jax
-import orbax.checkpoint  # noqa: F401
+import orbax.checkpoint
 
 from experiments.robustness import forks
 from experiments.robustness import tasks
 from vgen_jax.cli import main as cli
 from vgen_jax.core import digests
 from vgen_jax.inference import hooks  # noqa: F401
-from vgen_jax.inference import runs
 from vgen_jax.training import loop  # noqa: F401
 
 # {task: (signals, kills)}
 TRIALS = {
-  'train': (15, 11),
+  'prepare': (7, 5),
+  'encode': (7, 5),
+  'sample': (8, 6),
+  'evaluate': (8, 6),
+  'train': (8, 6),
   'train with workers': (2, 3),
-  'sample': (5, 3),
-  'evaluate': (7, 5),
-  'prepare': (4, 4),
-  'encode': (5, 4),
-  'ablate': (5, 4),
+  'ablate': (4, 3),
 }
 _MAX_REPEATS = 3
 _SOON = 1.5  # Seconds.
@@ -203,20 +203,23 @@ def _steps(folder: pathlib.Path) -> tuple[int, int]:
 def _state(folder: pathlib.Path) -> dict[str, str]:
   """Returns digests of the final states of all runs in a folder."""
   found = {}
-  for file in sorted((folder / 'run').rglob('checkpoints')):
+  for checkpoints in sorted((folder / 'run').rglob('checkpoints')):
+    last = max(int(path.name) for path in checkpoints.iterdir())
     output = folder / 'digest'
-    load = lambda: runs.load(str(file.parent)).state  # noqa: B023
-    child = forks.Child(
-      lambda: output.write_text(_digest(load())) and 0,  # noqa: B023
-      folder / 'log',
-    )
+    write = lambda path: output.write_text(_digest(path)) and 0  # noqa: B023
+    path = checkpoints / f'{last}/default'
+    child = forks.Child(functools.partial(write, path), folder / 'log')
     _expect(child.wait(), 0)
-    found[f'{file.parent.relative_to(folder)} state'] = output.read_text()
+    found[f'{checkpoints.parent.relative_to(folder)} state'] = (
+      f'{last} {output.read_text()}'
+    )
   return found
 
 
-def _digest(state) -> str:
-  return digests.tree(state.replace(rng=jax.random.key_data(state.rng)))
+def _digest(path: pathlib.Path) -> str:
+  """Returns a digest of all arrays of a checkpoint."""
+  state = orbax.checkpoint.StandardCheckpointer().restore(path)
+  return digests.tree({**state, 'rng': jax.random.key_data(state['rng'])})
 
 
 def _expect(status: int, wanted: int) -> None:

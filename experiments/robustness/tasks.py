@@ -74,7 +74,7 @@ class Task:
       ],
       'ablate': [
         'ablate', f'--experiment={self._base}/experiment.py', run, *TRAIN,
-        '--config.num_steps=2', '--json',
+        '--config.num_steps=2', '--config.sample_every=0', '--json',
       ],
     }  # fmt: skip
     return commands[self._kind]
