@@ -11,6 +11,8 @@ import pytest
 from vgen_jax.core import faults
 from vgen_jax.data import pipeline
 from vgen_jax.data.files import codecs
+from vgen_jax.data.files import folder_splits
+from vgen_jax.data.files import segments
 from vgen_jax.data.files import video_folder
 from vgen_jax.data.tfds import storage
 
@@ -215,3 +217,23 @@ def test_a_clip_has_a_limit_of_pixels(tmp_path, monkeypatch):
     codecs.read(index, range(11))
   smaller = lambda image_hwc: image_hwc[::2, ::2]
   assert len(codecs.read(index, range(40), smaller)) == 40
+
+
+def test_unreadable_files_keep_no_traceback(tmp_path):
+  """A traceback keeps the frames of all functions that were running."""
+  for i in range(3):
+    (tmp_path / f'{i}.mp4').touch()
+  found = folder_splits.find(
+    tmp_path,
+    'all',
+    {'validation': 0.0, 'test': 0.0},
+    segments.ClipSpec(4),
+    annotations=(),
+    max_pixels=1 << 20,
+    faults='substitute',
+  )
+  assert len(found.segments) == 3
+  for i, error in enumerate(found.segments):
+    assert isinstance(error, faults.ClipError)
+    assert str(error).startswith(f'{tmp_path}/{i}.mp4: ')
+    assert (error.__traceback__, error.__context__) == (None, None)

@@ -93,7 +93,8 @@ def find(
     except faults_lib.ClipError as error:
       if faults == 'raise':
         raise
-      return error
+      # A new error has no traceback, which would keep kilobytes of memory.
+      return faults_lib.ClipError(error.path, error.reason)
 
   try:
     with futures.ThreadPoolExecutor() as pool:
