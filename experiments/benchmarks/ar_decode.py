@@ -56,25 +56,25 @@ def main() -> None:
     args.passes,
   )
   copy = Copy()
-  draws = {b: Draws(options, b) for b in batches}
+  generations = {b: Generation(options, b) for b in batches}
   for _ in range(args.repeats):
     copy.measure()
-    for draw in draws.values():
-      draw.measure()
+    for generation in generations.values():
+      generation.measure()
 
   device, bandwidth = jax.devices()[0], copy.bandwidth()
-  rows = {b: draw.row(bandwidth) for b, draw in draws.items()}
+  rows = {b: generation.row(bandwidth) for b, generation in generations.items()}
   print(f'{device.device_kind}, JAX {jax.__version__}, {args}')
   print(f'Copies run at {bandwidth / 1e9:.1f} GB/s.\n')
   print(
-    '| clips | by cache, codes/s | recomputed, codes/s | ratio | limit,'
-    ' codes/s | share of limit | ms a frame |'
+    '| clips | with cache, codes/s | recomputed, codes/s | ratio | limit,'
+    ' codes/s | fraction of limit | ms per frame |'
   )
   print('|---|---|---|---|---|---|---|')
   for b, row in rows.items():
     print(
       f'| {b} | {row["cached"]:.0f} | {row["recomputed"]:.1f} |'
-      f' {row["ratio"]:.1f} | {row["limit"]:.0f} | {row["share"]:.0%} |'
+      f' {row["ratio"]:.1f} | {row["limit"]:.0f} | {row["fraction"]:.0%} |'
       f' {row["frame_ms"]:.1f} |'
     )
   print(json.dumps({'ar_decode': {'device': device.device_kind, **rows}}))
@@ -122,7 +122,7 @@ class Copy:
     return 2 * _COPY_BYTES / min(self._seconds)
 
 
-class Draws:
+class Generation:
   """Both ways to generate a batch of clips, and the seconds of each repeat."""
 
   def __init__(self, options: Options, batch_size: int):
@@ -179,7 +179,7 @@ class Draws:
         r / c for c, r in zip(cached, recomputed, strict=True)
       ),
       'limit': limit,
-      'share': b / seconds / limit,
+      'fraction': b / seconds / limit,
       'frame_ms': 1e3 * seconds * self._grid[1] * self._grid[2],
     }
 

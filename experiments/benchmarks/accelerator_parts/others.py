@@ -109,11 +109,11 @@ def sampling(size: str, batch_size: int) -> dict[str, Any]:
 def decoding(options: ar_decode.Options, batch_size: int) -> dict[str, float]:
   """Returns codes per second with the cache, and with recomputation."""
   copy = ar_decode.Copy()
-  draws = ar_decode.Draws(options, batch_size)
+  generation = ar_decode.Generation(options, batch_size)
   for _ in range(3):
     copy.measure()
-    draws.measure()
-  return draws.row(copy.bandwidth())
+    generation.measure()
+  return generation.row(copy.bandwidth())
 
 
 def autoencoder(size: str, batch_size: int) -> dict[str, float]:
