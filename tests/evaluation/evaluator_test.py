@@ -99,7 +99,7 @@ def test_each_clip_counts_once(providers):
 def test_an_interrupted_evaluation_gives_the_same_result(
   providers, tmp_path, chunks_done
 ):
-  """Stopped between chunks, then with files that were cut off."""
+  """The evaluation is stopped between chunks, and then files are cut off."""
   uninterrupted = evaluator.evaluate([Gap()], providers, 10)
   polls = iter([False] * chunks_done + [True] * 99)
   first = evaluate(providers, epath.Path(tmp_path), stop=lambda: next(polls))
