@@ -95,7 +95,7 @@ def run(args: argparse.Namespace) -> int:
   overrides = config_lib.parse_overrides([*args.set, *args.overrides])
   loaded = runs.load(args.workdir, step=args.step, overrides=overrides)
   folder = args.out or f'{args.workdir}/generated'
-  # What can fail is tried first, because sampling may take long.
+  # Steps that can fail come first, because sampling may take a long time.
   source = loaded.source if args.real else None
   if jax.process_index() == 0:
     atomic_files.check_folder(folder)

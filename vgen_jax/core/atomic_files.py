@@ -49,7 +49,7 @@ def replacing(
 def check_folder(folder: epath.PathLike) -> None:
   """Creates a folder, and raises OSError unless files can be written there.
 
-  A command that computes for long calls this before it starts.
+  A command with a long computation calls this before it starts.
   """
   folder = file_paths.read(folder)
   folder.mkdir(parents=True, exist_ok=True)
