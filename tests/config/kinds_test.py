@@ -48,6 +48,7 @@ def test_a_field_that_the_config_leaves_out_has_its_kind_too():
   ('text', 'value'),
   [
     ('num_steps=1_000', 1000),
+    (f'num_steps={10**400}', 10**400),  # Not a float.
     ('num_steps=1e3', 1000),
     ('optim.schedule.peak=1', 1.0),
     ('optim.clip_norm=0.5', 0.5),

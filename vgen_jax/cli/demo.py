@@ -48,7 +48,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     '--num', type=int, default=64, help='Number of clips to generate.'
   )
-  parser.add_argument('--seed', type=int, default=0, help='Seed of the noise.')
+  parser.add_argument(
+    '--seed',
+    type=int,
+    default=0,
+    help='Seed of the noise, 0 to 4294967295.',
+  )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -61,6 +66,7 @@ def run(args: argparse.Namespace) -> int:
   from vgen_jax.training import loop
 
   checks.at_least('--num', args.num, 1)
+  checks.in_range('--seed', args.seed, 0, checks.MAX_SEED)
   start = time.monotonic()
   config = config_lib.replace(
     config_lib.load(args.config), config_lib.parse_overrides(args.overrides)

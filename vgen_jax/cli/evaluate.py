@@ -45,7 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     '--num', type=int, default=256, help='Number of clips to generate.'
   )
-  parser.add_argument('--seed', type=int, default=0, help='Seed of the noise.')
+  parser.add_argument(
+    '--seed',
+    type=int,
+    default=0,
+    help='Seed of the noise, 0 to 4294967295.',
+  )
   parser.add_argument(
     '--step',
     type=int,

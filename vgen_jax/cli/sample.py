@@ -35,7 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help='Class of all clips, by name or number (default: clip i has class i'
     ' modulo the number of classes).',
   )
-  parser.add_argument('--seed', type=int, default=0, help='Seed of the noise.')
+  parser.add_argument(
+    '--seed',
+    type=int,
+    default=0,
+    help='Seed of the noise, 0 to 4294967295.',
+  )
   parser.add_argument(
     '--step',
     type=int,

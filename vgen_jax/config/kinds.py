@@ -93,7 +93,7 @@ def converted(new: Any, old: Any, path: str) -> Any:
   elif isinstance(old, numbers):
     fits = isinstance(new, numbers)
     if isinstance(new, numbers):
-      if isinstance(old, int) and float(new).is_integer():
+      if isinstance(old, int) and (isinstance(new, int) or new.is_integer()):
         new = int(new)
       elif isinstance(old, float):
         new = float(new)

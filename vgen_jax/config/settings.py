@@ -83,7 +83,7 @@ class Evaluation:
   )
   num_clips: int = fields.field(64, unit='clips', least=1)
   batch_size: int = fields.field(64, unit='clips', least=1)
-  seed: int = fields.field(0)
+  seed: int = fields.field(0, least=0, most=checks.MAX_SEED)
   real_split: str = fields.field('')
   context: int = fields.field(2, unit='frames', least=1)
   num_samples: int = fields.field(10, unit='predictions', least=1)
@@ -149,7 +149,7 @@ class Settings:
   data: Spec = fields.field(on_resume=('folder',), on_load=True)
   model: Spec = fields.field(on_load=True)
   optim: Spec = fields.field(on_resume=_RATES)
-  seed: int = fields.field(0, least=0)
+  seed: int = fields.field(0, least=0, most=checks.MAX_SEED)
   accumulate: int = fields.field(1, unit='micro-batches', least=1)
   ema: dict[str, Spec] = fields.field(
     default_factory=lambda: {'slow': {'decay': 0.999, 'warmup': True}}

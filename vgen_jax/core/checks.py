@@ -8,6 +8,8 @@ must be ...', so `name` is the full name of what the user set, such as
 from collections.abc import Iterable, Sequence
 import difflib
 
+MAX_SEED = 2**32 - 1  # JAX uses 32 bits of a seed.
+
 
 class NotApplicableError(ValueError):
   """A requested metric does not apply to this model or these clips."""

@@ -46,7 +46,7 @@ class Rule:
     if self.one_of:
       return 'one of ' + ', '.join(map(repr, self.one_of))
     if self.least is not None and self.most is not None:
-      return f'{self.least:g} to {self.most:g}'
+      return f'{self.least:.10g} to {self.most:.10g}'
     if self.least is not None:
       return f'{self.least:g} or more'
     return self.allowed

@@ -7,7 +7,21 @@ generated clip is the same for any batch size.
 
 import jax
 
+from vgen_jax.core import checks
 from vgen_jax.core.types import Array
+
+
+def of_seed(seed: int) -> Array:
+  """Returns the key of a seed.
+
+  JAX only uses the last 32 bits of a seed, so that 0 and 2**32 would give the
+  same numbers, and so would -1 and 2**32 - 1.
+
+  Raises:
+    ValueError: If the seed is not from 0 to 2**32 - 1.
+  """
+  checks.in_range('seed', seed, 0, checks.MAX_SEED)
+  return jax.random.key(seed)
 
 
 def keys(key: Array, position_b: Array) -> Array:

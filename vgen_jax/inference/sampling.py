@@ -83,7 +83,7 @@ def generate(
     mesh: Mesh of the state.
     condition: Condition with a row for each clip.
     number_b: Number of each clip; a seed and a number identify its noise.
-    seed: Seed of the noise.
+    seed: Seed of the noise, 0 to 2**32 - 1.
     batch_size: Number of clips to generate at a time; it is rounded up to a
       multiple of the number of batch shards.
 
@@ -252,5 +252,5 @@ def _check_none(num_wrong: int, num_clips: int, kind: str) -> None:
 
 def _keys(seed: int, number_b: np.ndarray) -> Array:
   # These keys differ from those that a run with this seed uses in training.
-  key = jax.random.fold_in(jax.random.key(seed), _KEY_DATA)
+  key = jax.random.fold_in(random.of_seed(seed), _KEY_DATA)
   return random.keys(key, jnp.asarray(number_b))

@@ -8,6 +8,7 @@ from jax.sharding import Mesh
 import numpy as np
 
 from vgen_jax.config import settings as settings_lib
+from vgen_jax.core import random
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
 from vgen_jax.data import pipeline
@@ -74,7 +75,7 @@ def mean_losses(
   read = lambda i: settings.faults.read(source.__getitem__, i, len(source))[0]
   num_clips = min(num_clips, len(source))
   sums: collections.Counter[str] = collections.Counter()
-  key = jax.random.key(seed)
+  key = random.of_seed(seed)
   for first in range(0, num_clips, batch_size):
     position_b = np.arange(first, min(first + batch_size, num_clips))
     clips = [read(int(i)) for i in position_b]

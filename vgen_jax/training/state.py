@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from vgen_jax.core import random
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
 from vgen_jax.core.types import Params
@@ -61,7 +62,7 @@ def create(
     batch: Batch of which only shapes and dtypes are used.
     seed: Seed of the parameters and of the key of the run.
   """
-  init_rng, noise_rng, run_rng = jax.random.split(jax.random.key(seed), 3)
+  init_rng, noise_rng, run_rng = jax.random.split(random.of_seed(seed), 3)
   if 'video' in batch:
     video = jnp.zeros(batch['video'].shape, jnp.float32)
     batch = {**batch, 'video': video}
