@@ -37,11 +37,6 @@ def init(network, condition):
   return jax.tree.map(lambda x: 2 * x, variables)
 
 
-def run(network, variables, condition, keys=KEYS):
-  call = lambda *args: network.apply(*args, train=False)
-  return jax.jit(call)(variables, keys, condition)[0]
-
-
 def random_layers() -> agvn.Layers:
   """Returns layers whose mask is 0 in the left half."""
   key = jax.random.key(4)
@@ -116,42 +111,78 @@ def test_a_mask_of_zeros_keeps_the_frame_and_costs_nothing():
   assert (penalties['mask'] == 0).all()
 
 
-@pytest.mark.parametrize('key', ['label', 'audio', 'text', 'known_video'])
-def test_clips_depend_on_their_own_conditions(key: str):
+def test_clips_depend_on_their_own_conditions():
   network = generator(**SIZES)
   variables = init(network, CONDITION)
-  video = run(network, variables, CONDITION)
-  values = CONDITION[key]
-  changed = values.at[0].set((values[0] + 1) % 2 if key == 'label' else 5)
-  other = run(network, variables, {**CONDITION, key: changed})
-  assert (np.abs(other - video).max(axis=(1, 2, 3, 4)) > 1e-4).tolist() == [
-    True, False,
-  ]  # fmt: skip
+  apply = jax.jit(
+    lambda condition: network.apply(variables, KEYS, condition, train=False)[0]
+  )
+  video = apply(CONDITION)
+  changes = {
+    'label': LABEL.at[0].set(1),
+    'audio': AUDIO.at[0].set(5),
+    'text': TEXT.at[0].set(5),
+    'known_video': FIRST.at[0].set(0.5),
+  }
+  for key, changed in changes.items():
+    difference = np.abs(apply({**CONDITION, key: changed}) - video)
+    differs_b = difference.max(axis=(1, 2, 3, 4)) > 1e-4
+    assert differs_b.tolist() == [True, False], key
   # Text beyond the mask has no effect.
-  if key == 'text':
-    hidden = {**CONDITION, key: TEXT.at[1, 2].set(3)}
-    np.testing.assert_allclose(
-      run(network, variables, hidden), video, atol=1e-5
-    )
+  hidden = apply({**CONDITION, 'text': TEXT.at[1, 2].set(3)})
+  np.testing.assert_allclose(hidden, video, atol=1e-5)
 
 
 def test_a_frame_depends_on_no_later_audio():
   network = generator(audio_bands=4)
   condition = {'known_video': FIRST, 'audio': AUDIO}
   variables = init(network, condition)
-  video = run(network, variables, condition)
-  changed = {**condition, 'audio': AUDIO.at[:, 1].add(1)}
-  difference_t = np.abs(run(network, variables, changed) - video).max(
-    axis=(0, 2, 3, 4)
+  apply = jax.jit(
+    lambda audio: network.apply(
+      variables, KEYS, {**condition, 'audio': audio}, train=False
+    )[0]
   )
-  assert difference_t[0] == 0
-  assert difference_t[1] > 1e-4
-  changed = {**condition, 'audio': AUDIO.at[:, 2].add(1)}
-  difference_t = np.abs(run(network, variables, changed) - video).max(
-    axis=(0, 2, 3, 4)
+  video = apply(AUDIO)
+  for frame in (1, 2):
+    difference = np.abs(apply(AUDIO.at[:, frame].add(1)) - video)
+    difference_t = difference.max(axis=(0, 2, 3, 4))
+    assert difference_t[:frame].max() <= 1e-6
+    assert difference_t[frame] > 1e-4
+
+
+def test_ranges_of_layers_and_weight_of_the_mask():
+  network = generator(max_flow=0.125, mask_weight=0.3)
+  condition = {'known_video': FIRST}
+  variables = jax.tree.map(lambda x: 30 * x, init(network, condition))
+  layers = jax.jit(
+    lambda: network.apply(variables, KEYS, condition, method='layers')
+  )()
+  # A side has 16 pixels; kernels are so large that values reach their limits.
+  assert 1.9 < np.abs(layers.flow_bthwx).max() <= 2
+  assert 0.9 < np.abs(layers.color_bthwc).max() <= 1
+  for weight_bthw in (layers.mask_bthw, layers.new_bthw):
+    assert 0 <= weight_bthw.min() < 0.1
+    assert 0.9 < weight_bthw.max() <= 1
+  video, penalties = jax.jit(
+    lambda: network.apply(variables, KEYS, condition, train=True)
+  )()
+  np.testing.assert_allclose(
+    video, agvn.animate(FIRST, layers), rtol=1e-4, atol=1e-4
   )
-  assert difference_t[:2].max() <= 1e-6
-  assert difference_t[2] > 1e-4
+  np.testing.assert_allclose(
+    penalties['mask'], 0.3 * layers.mask_bthw.mean(axis=(1, 2, 3)), rtol=1e-4
+  )
+
+
+def test_clips_are_float32_if_products_are_bfloat16():
+  network = generator(dtype='bfloat16', **SIZES)
+  (video, penalties), _ = jax.eval_shape(
+    lambda: network.init_with_output(
+      jax.random.key(3), KEYS, CONDITION, train=False
+    )
+  )
+  assert video.shape == (B, *SHAPE)
+  assert video.dtype == penalties['mask'].dtype == jnp.float32
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,14 @@ def test_channels_are_those_of_the_paper():
   assert sorted(shapes) == [3, 128, 256, 512, 1024]
 
 
+def test_clips_are_float32_if_products_are_bfloat16():
+  network = generator(dtype='bfloat16')
+  video, _ = jax.eval_shape(
+    lambda: network.init_with_output(jax.random.key(1), KEYS, {}, train=False)
+  )
+  assert video.dtype == jnp.float32
+
+
 @pytest.mark.parametrize(
   ('fields', 'match'),
   [

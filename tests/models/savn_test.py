@@ -63,6 +63,17 @@ def test_parameters_do_not_depend_on_the_length():
   )
 
 
+def test_both_attentions_have_an_effect():
+  network = generator()
+  variables = init(network)
+  video = run(network, variables)
+  for name in ('coarse', 'fine'):
+    params = dict(variables['params'])
+    params[name] = params[name] | {'gamma': jnp.zeros(())}
+    changed = run(network, {'params': params})
+    assert not np.allclose(changed, video, atol=1e-4)
+
+
 def test_kinds_of_attention_have_equal_budgets_and_different_results():
   videos, counts = [], set()
   for kind in space_time.SELF_KINDS:
@@ -74,6 +85,14 @@ def test_kinds_of_attention_have_equal_budgets_and_different_results():
   for one in range(3):
     for other in range(one):
       assert not np.allclose(videos[one], videos[other], atol=1e-4)
+
+
+def test_clips_are_float32_if_products_are_bfloat16():
+  network = generator(dtype='bfloat16')
+  video, _ = jax.eval_shape(
+    lambda: network.init_with_output(jax.random.key(1), KEYS, {}, train=False)
+  )
+  assert video.dtype == jnp.float32
 
 
 @pytest.mark.parametrize(

@@ -127,6 +127,14 @@ def test_critics_with_attention_start_as_those_without(attention: str):
   assert not np.allclose(changed, without, atol=1e-4)
 
 
+def test_clips_are_float32_if_products_are_bfloat16():
+  network = generator(dtype='bfloat16')
+  video, _ = jax.eval_shape(
+    lambda: network.init_with_output(jax.random.key(1), KEYS, {}, train=False)
+  )
+  assert video.dtype == jnp.float32
+
+
 @pytest.mark.parametrize(
   ('shape', 'fields', 'match'),
   [
