@@ -10,10 +10,12 @@ from vgen_jax.families.autoencoding import vae
 from vgen_jax.families.codes import masked
 from vgen_jax.families.diffusion import denoising
 from vgen_jax.families.prediction import recurrent
+from vgen_jax.families.prediction import stochastic
 from vgen_jax.models import dit
 from vgen_jax.models import maskgit
 from vgen_jax.models import patch_tokenizer
 from vgen_jax.models import rnn
+from vgen_jax.models import svg
 from vgen_jax.nn.bottlenecks import autoencoder
 from vgen_jax.nn.bottlenecks import lookup_free
 
@@ -31,6 +33,7 @@ FAMILIES = [
   (tiny.make(), ('reconstruct',)),
   (vae.VAE(SHAPE, TOKENIZER), ('generate', 'reconstruct')),
   (recurrent.Recurrent(SHAPE, rnn.RNN()), ('generate', 'predict')),
+  (stochastic.Stochastic(SHAPE, svg.SVG(SHAPE)), ('generate', 'predict')),
   (latent.Latent(SHAPE, TOKENIZER, DIFFUSION), ('generate', 'reconstruct')),
   (latent.Latent(SHAPE, TOKENIZER, MASKED), base.TASKS),
 ]

@@ -51,6 +51,19 @@ def test_divergence_equals_an_estimate_from_samples():
   assert not jnp.any(prior.divergence())
 
 
+def test_divergence_of_two_gaussians_equals_an_estimate_from_samples():
+  one = distributions.Gaussian(*constants(0.4, -1.2))
+  other = distributions.Gaussian(*constants(-0.3, 0.5))
+  samples = one.sample(KEY_B)
+  estimate = (one.log_prob(samples) - other.log_prob(samples)).mean()
+  exact = float(one.divergence(other)[0])
+  assert estimate == pytest.approx(exact, abs=5e-3)
+  assert exact != pytest.approx(float(other.divergence(one)[0]), rel=0.1)
+  standard = distributions.standard_normal(one.mean.shape)
+  np.testing.assert_array_equal(one.divergence(), one.divergence(standard))
+  assert not jnp.any(one.divergence(one))
+
+
 def test_samples_are_differentiable():
   """E z^2 is mean^2 + deviation^2, which has known derivatives."""
 

@@ -31,7 +31,10 @@ class Gaussian(NamedTuple):
     Args:
       key_b: Random key of each clip.
     """
-    noise = random.normal(key_b, self.mean.shape[1:])
+    return self.from_noise(random.normal(key_b, self.mean.shape[1:]))
+
+  def from_noise(self, noise: Array) -> Array:
+    """Returns mean + deviation * noise, for noise from N(0, 1)."""
     return self.mean + jnp.exp(self.log_variance / 2) * noise
 
   def log_prob(self, x: Array) -> Array:
@@ -39,11 +42,23 @@ class Gaussian(NamedTuple):
     square = jnp.square(x - self.mean) * jnp.exp(-self.log_variance)
     return -0.5 * (square + self.log_variance + math.log(2 * math.pi))
 
-  def divergence(self) -> Array:
-    """Returns KL(self || N(0, 1)) of each variable, in nats."""
-    return 0.5 * (
-      jnp.exp(self.log_variance) + jnp.square(self.mean) - 1 - self.log_variance
-    )
+  def divergence(self, other: 'Gaussian | None' = None) -> Array:
+    """Returns KL(self || other) of each variable, in nats.
+
+    Args:
+      other: Normal distributions of shapes that broadcast to those of `self`;
+        None for N(0, 1).
+    """
+    if other is None:
+      other = Gaussian(jnp.zeros(()), jnp.zeros(()))
+    log_ratio = self.log_variance - other.log_variance
+    square = jnp.square(self.mean - other.mean) * jnp.exp(-other.log_variance)
+    return 0.5 * (jnp.exp(log_ratio) + square - 1 - log_ratio)
+
+
+def standard_normal(shape: tuple[int, ...]) -> Gaussian:
+  """Returns N(0, 1) for each variable of an array of this shape."""
+  return Gaussian(jnp.zeros(shape), jnp.zeros(shape))
 
 
 class Laplace(NamedTuple):

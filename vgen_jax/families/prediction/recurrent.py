@@ -14,6 +14,7 @@ from vgen_jax.core.types import Condition
 from vgen_jax.core.types import Metrics
 from vgen_jax.families.base import Update
 from vgen_jax.families.base import VideoModel
+from vgen_jax.families.prediction import known_frames
 from vgen_jax.families.prediction import levels
 from vgen_jax.nn.convolution import recurrent
 
@@ -90,7 +91,7 @@ class Recurrent(VideoModel):
   ) -> tuple[Array, Metrics]:
     del player  # There is only one.
     video_bthwc, key_b = batch['video'], self.clip_keys(batch)
-    action_bta = self._actions(batch, video_bthwc)
+    action_bta = known_frames.actions(batch, video_bthwc, self.action_width)
     if self.predictor.has_predict_all and not (
       train and self.scheduled_sampling
     ):
@@ -133,37 +134,14 @@ class Recurrent(VideoModel):
         `condition_keys`.
     """
     self.check_condition(condition)
-    if 'known_video' not in condition:
-      raise ValueError(
-        "condition has no 'known_video'; a recurrent predictor needs the first"
-        ' frames of a clip, so give it clips.'
-      )
-    video_bthwc = condition['known_video']
-    if (num_frames := video_bthwc.shape[1]) < 2:
-      raise ValueError(
-        f'known_video has {num_frames} frame; a prediction needs 2 or more: the'
-        ' known frames, and placeholders with any values for the others.'
-      )
-    known_bt = jnp.broadcast_to(
-      jnp.arange(video_bthwc.shape[1]) < self.num_context,
-      video_bthwc.shape[:2],
-    )
-    if 'known' in condition:
-      known_bt = jnp.all(condition['known'], (2, 3, 4)).at[:, 0].set(True)
+    video_bthwc, known_bt = known_frames.split(condition, self.num_context)
     _, frames_bthwc = self._roll_out(
       video_bthwc,
       known_bt[:, :-1],
       random.fold_in(key_b, _SAMPLE),
-      self._actions(condition, video_bthwc),
+      known_frames.actions(condition, video_bthwc, self.action_width),
     )
-    known = known_bt[:, :, None, None, None]
-    if 'known' in condition:
-      known |= condition['known']
-    return jnp.where(
-      known,
-      video_bthwc,
-      jnp.concatenate([video_bthwc[:, :1], frames_bthwc], axis=1),
-    )
+    return known_frames.keep(condition, known_bt, frames_bthwc)
 
   def _roll_out(
     self,
@@ -245,33 +223,11 @@ class Recurrent(VideoModel):
   def _teacher_mask(self, batch: Batch, key_b: Array, train: bool) -> Array:
     """Returns which inputs are real frames, bool `[b, t - 1]`."""
     b, t = batch['video'].shape[:2]
-    context_t = jnp.arange(t - 1) < self.num_context
     if not (train and self.scheduled_sampling):
       return jnp.ones((b, t - 1), bool)
-    probability_b = recurrent.inverse_sigmoid(
-      batch['step'], self.scheduled_sampling
+    return recurrent.teacher_mask(
+      key_b, batch['step'], t - 1, self.num_context, self.scheduled_sampling
     )
-    return context_t[None] | (
-      random.uniform(key_b, (t - 1,)) < probability_b[:, None]
-    )
-
-  def _actions(
-    self, batch: Batch | Condition, video_bthwc: Array
-  ) -> Array | None:
-    if not self.action_width:
-      return None
-    if 'action' not in batch:
-      raise ValueError(
-        f"There is no 'action', but model.action_width is {self.action_width};"
-        ' give actions, or build the model with action_width 0.'
-      )
-    required = (*video_bthwc.shape[:2], self.action_width)
-    if (shape := batch['action'].shape) != required:
-      raise ValueError(
-        f"'action' has shape {shape}; clips of shape {video_bthwc.shape} and"
-        f' model.action_width {self.action_width} need {required}.'
-      )
-    return batch['action']
 
 
 def _check(model: Recurrent) -> None:

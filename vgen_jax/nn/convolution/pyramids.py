@@ -16,10 +16,11 @@ import jax.numpy as jnp
 
 from vgen_jax.core import checks
 from vgen_jax.core.types import Array
+from vgen_jax.nn import norm as norm_lib
 from vgen_jax.nn import spectral
 from vgen_jax.nn.convolution import conv
 
-NORMS = ('none', 'batch', 'batch_scale', 'spectral')
+NORMS = ('none', 'batch', 'batch_scale', 'group', 'spectral')
 INITS = ('lecun', 'normal_0.01', 'normal_0.02', 'uniform_0.01')
 
 Sides = tuple[int, int, int]  # (t, h, w)
@@ -32,7 +33,8 @@ class _Pyramid(nn.Module):
     widths: Channels of each layer.
     kernel: Sides (t, h, w) of kernels, each 4, or 1 for an axis that keeps its
       size.
-    norm: 'none'; 'batch'; 'batch_scale', batch norm without a bias; 'spectral'.
+    norm: 'none'; 'batch'; 'batch_scale', batch norm without a bias; 'group',
+      group norm of each frame, with 8 channels or more in a group; 'spectral'.
     kernel_init: One of INITS: 'lecun', scaled so that outputs have the variance
       of inputs, or the distribution that the name states.
     dtype: Dtype of products.
@@ -60,14 +62,16 @@ class _Pyramid(nn.Module):
 class Up(_Pyramid):
   """Transposed convolutions; each doubles the sides where `kernel` is 4.
 
-  A norm and ReLU follow each layer.
+  A norm and a leaky ReLU follow each layer.
 
   Attributes:
+    slope: Slope of the leaky ReLU for negative inputs; 0 for ReLU.
     start: Sides (t, h, w) of the output of the first layer, whose input has one
       position; None if the first layer doubles sides like the others.
   """
 
   start: Sides | None = None
+  slope: float = 0.0
 
   @nn.compact
   def __call__(self, x_bthwc: Array, *, train: bool) -> Array:
@@ -86,8 +90,9 @@ class Up(_Pyramid):
         ),
         dtype=self.dtype,
       )
-      x_bthwc = nn.relu(
-        normed(layer, x_bthwc, self.norm, train, self.kernel_init)
+      x_bthwc = normed(layer, x_bthwc, self.norm, train, self.kernel_init)
+      x_bthwc = (
+        nn.leaky_relu(x_bthwc, self.slope) if self.slope else nn.relu(x_bthwc)
       )
     return x_bthwc
 
@@ -133,6 +138,8 @@ def normed(
 ) -> Array:
   """Returns `layer(x)` with a norm of NORMS; call it in a compact method.
 
+  'group' needs clips `[b, t, h, w, c]`.
+
   Args:
     layer: Unbound layer with a kernel.
     x: Input of the layer.
@@ -142,6 +149,8 @@ def normed(
       deviation of 0.02 if kernels are normal, as in DCGAN, and else at 1.
   """
   x = spectral.apply(layer, x, normed=norm == 'spectral', train=train)
+  if norm == 'group':
+    return norm_lib.FrameGroupNorm(min_channels=8)(x)
   if norm in ('batch', 'batch_scale'):
     scale_init = nn.initializers.ones_init()
     if kernel_init.startswith('normal'):

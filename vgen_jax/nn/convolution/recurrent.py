@@ -7,6 +7,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from vgen_jax.core import random
 from vgen_jax.core.types import Array
 from vgen_jax.nn.convolution import conv
 
@@ -214,3 +215,22 @@ def inverse_sigmoid(step: Array, k: float) -> Array:
   """
   fraction = jax.nn.sigmoid(jnp.log(k) - step / k)
   return jnp.where(fraction < 1e-3, 0.0, fraction)
+
+
+def teacher_mask(
+  key_b: Array, step_b: Array, num_inputs: int, num_context: int, k: float
+) -> Array:
+  """Returns which inputs are given ones in scheduled sampling, bool `[b, t]`.
+
+  Args:
+    key_b: Keys, one for each clip.
+    step_b: Number of updates made before, the same for each clip.
+    num_inputs: Number of inputs, t.
+    num_context: Number of first inputs that are always given.
+    k: Time scale, as in `inverse_sigmoid`.
+  """
+  context_t = jnp.arange(num_inputs) < num_context
+  probability_b = inverse_sigmoid(step_b, k)
+  return context_t[None] | (
+    random.uniform(key_b, (num_inputs,)) < probability_b[:, None]
+  )

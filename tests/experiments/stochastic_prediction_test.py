@@ -1,0 +1,109 @@
+"""Tests of zoo/stochastic_prediction.py and futures_criteria.py."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from experiments.zoo import futures_criteria
+from experiments.zoo import stochastic_prediction as experiment
+from tests.families.prediction import stochastic_test
+from vgen_jax.synthetic.two_futures import source
+
+WORLD = source.TwoFutures((8, 16, 16, 3), 'validation')
+INDEX = np.arange(40)
+RIGHT = futures_criteria.Latents(
+  np.array([0.01, 0.02, 0.9, 0.01, 0.0, 0.01, 0.0]),
+  np.array([1, 1, 2, 1, 1, 1, 1]),
+)
+SWAPPED = {'worst': 15.0}
+
+
+def samples(branch_bn: np.ndarray) -> np.ndarray:
+  """Returns clips that show these futures, with a little noise."""
+  videos = np.stack(
+    [
+      np.stack([WORLD.future(int(i), int(branch)) for branch in branch_n])
+      for i, branch_n in zip(INDEX, branch_bn, strict=True)
+    ]
+  )
+  noise = np.random.default_rng(0).integers(-3, 4, videos.shape)
+  return np.clip(videos + noise, 0, 255).astype(np.uint8)
+
+
+def failed(sample_bnthwc, latents=RIGHT, swapped=None) -> list[str]:
+  found = futures_criteria.numbers(WORLD, INDEX, sample_bnthwc)
+  return futures_criteria.failures(
+    found, swapped or SWAPPED, latents, WORLD.fork
+  )
+
+
+@pytest.fixture(scope='module')
+def ideal() -> np.ndarray:
+  return samples(np.random.default_rng(1).integers(0, 2, (len(INDEX), 20)))
+
+
+def test_an_ideal_model_passes(ideal):
+  assert failed(ideal) == []
+
+
+def test_predictions_that_cheat_fail(ideal):
+  for name, cheat in futures_criteria.cheats(ideal, WORLD.fork).items():
+    assert 'worst tenth' in failed(cheat), name
+
+
+def test_the_mean_of_both_futures_has_the_best_mean_psnr(ideal):
+  """So this number is no criterion."""
+  blurred = futures_criteria.cheats(ideal, WORLD.fork)[
+    'mean of the predictions'
+  ]
+  one, other = (
+    futures_criteria.numbers(WORLD, INDEX, x) for x in (ideal, blurred)
+  )
+  assert other['mean'] > one['mean'] + 0.5
+  assert other['worst'] < one['worst'] - 10
+  assert other['diversity'] == 0 < one['diversity']
+
+
+def test_one_sided_and_leaking_predictions_fail():
+  rng = np.random.default_rng(2)
+  left = rng.random((len(INDEX), 20)) < 0.25
+  assert failed(samples(left)) == ['left']
+  true_b = np.array([WORLD.branch(int(i)) for i in INDEX])
+  leaks = np.repeat(true_b[:, None], 20, 1)
+  assert 'correlation' in failed(samples(leaks))
+  # Also if the truth is known in half of the predictions only.
+  half = np.where(rng.random(leaks.shape) < 0.5, leaks, 1 - leaks[::-1])
+  mixed = np.where(rng.random(leaks.shape) < 0.7, leaks, half)
+  assert 'correlation' in failed(samples(mixed))
+
+
+def test_latents_that_hold_nothing_or_too_much_fail(ideal):
+  flat = RIGHT._replace(kl_t=np.full(7, 0.9))
+  late = RIGHT._replace(kl_t=np.roll(RIGHT.kl_t, 1))
+  narrow = RIGHT._replace(deviation_t=np.array([1, 2, 1, 1, 1, 1, 1]))
+  weak = RIGHT._replace(kl_t=0.5 * RIGHT.kl_t)
+  for latents in (flat, late, narrow, weak, None):
+    assert failed(ideal, latents) == ['divergence'], latents
+
+
+def test_a_fixed_prior_passed_off_as_learned_fails(ideal):
+  same = futures_criteria.numbers(WORLD, INDEX, ideal)
+  assert failed(ideal, swapped=same) == ['prior']
+
+
+def test_the_cheat_with_the_posterior_reads_the_future():
+  net = stochastic_test.model()
+  cheat = experiment.as_class(experiment.PosteriorAtTest, net)
+  assert cheat.predictor == net.predictor
+  video = stochastic_test.clips()
+  keys = stochastic_test.KEY_B
+  variables = net.init(
+    {'params': jax.random.key(0), 'noise': jax.random.key(1)}, {'video': video}
+  )
+  of = lambda x, video: np.asarray(
+    x.apply(variables, keys, {'known_video': video}, method='sample_unclipped')
+  )
+  other = video.at[:, 3].add(jnp.array(0.5))
+  np.testing.assert_array_equal(of(net, video), of(net, other))
+  assert np.abs(of(cheat, video) - of(cheat, other))[:, 3].max() > 0.1

@@ -1,0 +1,285 @@
+"""Stochastic prediction: sequential VAEs that continue clips."""
+
+import jax
+import jax.numpy as jnp
+
+from vgen_jax.core import checks
+from vgen_jax.core import random
+from vgen_jax.core import shapes
+from vgen_jax.core.types import Array
+from vgen_jax.core.types import Batch
+from vgen_jax.core.types import Condition
+from vgen_jax.core.types import Metrics
+from vgen_jax.families.autoencoding import reconstruction
+from vgen_jax.families.base import Update
+from vgen_jax.families.base import VideoModel
+from vgen_jax.families.prediction import known_frames
+from vgen_jax.families.prediction import latent_roll_out
+from vgen_jax.nn import latent_prediction
+from vgen_jax.nn.convolution import recurrent
+
+LATENTS = ('prior', 'standard', 'zero')
+
+# Purposes of a clip's key.
+_POSTERIOR, _PRIOR, _TEACHER = range(3)
+
+
+class Stochastic(VideoModel):
+  """A predictor of next frames with a latent for each frame.
+
+  The loss is the negative evidence lower bound of a sequence, up to a constant
+  and a factor: the sum over all frames but the first of
+
+    error(frame, prediction) + beta * KL(posterior || prior)
+
+  where the error is a mean over pixels and the divergence a sum over latents.
+  So for n values of a frame, 'l2' is the likelihood of a Gaussian with variance
+  beta * n / 2, and 'l1' that of a Laplace distribution with scale beta * n.
+  Pixels are in [-1, 1]: papers with pixels in [0, 1] have the same optima with
+  a quarter of this beta for 'l2', and half of it for 'l1'.
+
+  In training the latent of each frame is from the posterior, which depends on
+  that frame. In sampling this is so for known first frames only. Later frames
+  and their latents are generated, and do not depend on real ones.
+
+  Attributes:
+    predictor: A `LatentPredictor` of nn/latent_prediction.py. Its prior is
+      learned, depends on attributes, or is N(0, 1). If it has `predict_all`,
+      this is used where all inputs are real frames.
+    num_context: Number of first frames that are given, in training for
+      connections from the last known frame, and in sampling unless the
+      condition states otherwise.
+    error: 'l1', 'l2' or 'huber', as in families/autoencoding/reconstruction.py.
+    error_weight: Weight of the error.
+    beta: Weight of the divergence.
+    beta_start: Number of steps in which the weight is 0.
+    beta_warmup: Number of steps over which it then rises linearly to `beta`.
+    scheduled_sampling: Time scale, in steps, over which generated frames
+      replace real ones after the context in training
+      (nn/convolution/recurrent.py, `inverse_sigmoid`); 0 for real frames only.
+    latents: Latents of generated frames: 'prior'; 'standard', N(0, 1) in place
+      of the prior; 'zero', the mean of the prior, for all clips the same.
+
+  Reference: the sum over frames with a prior that is learned is that of Denton
+  and Fergus, "Stochastic Video Generation with a Learned Prior", 2018,
+  https://arxiv.org/abs/1802.07687, equation 2.
+  """
+
+  predictor: latent_prediction.LatentPredictor
+  num_context: int = 2
+  error: str = 'l2'
+  error_weight: float = 1.0
+  beta: float = 4e-4
+  beta_start: int = 0
+  beta_warmup: int = 0
+  scheduled_sampling: float = 0.0
+  latents: str = 'prior'
+
+  def __post_init__(self):
+    super().__post_init__()
+    checks.one_of('model.error', self.error, reconstruction.KINDS)
+    checks.one_of('model.latents', self.latents, LATENTS)
+    last = self.clip_shape[0] - 1
+    checks.in_range('model.num_context', self.num_context, 1, last)
+    for field in (
+      'error_weight', 'beta', 'beta_start', 'beta_warmup', 'scheduled_sampling',
+    ):  # fmt: skip
+      checks.at_least(f'model.{field}', getattr(self, field), 0)
+
+  @property
+  def updates(self) -> tuple[Update, ...]:
+    return (Update('predictor'),)
+
+  @property
+  def condition_keys(self) -> tuple[str, ...]:
+    return ('known_video', 'known', *self.predictor.condition_keys)
+
+  @property
+  def num_known(self) -> int:
+    return self.num_context
+
+  @property
+  def supported_tasks(self) -> tuple[str, ...]:
+    return ('generate', 'predict')
+
+  def loss(
+    self, batch: Batch, *, player: str, train: bool
+  ) -> tuple[Array, Metrics]:
+    del player  # There is only one.
+    return self.bound(batch, self.posterior_predictions(batch, train=train))
+
+  def bound(
+    self, batch: Batch, prediction: latent_prediction.Prediction
+  ) -> tuple[Array, Metrics]:
+    """Returns the negative bound, and terms to log.
+
+    `kl_frame_i` is the divergence at frame i, counted from 0, in nats.
+
+    Args:
+      batch: Clips.
+      prediction: Predictions of all frames but the first, with latents from the
+        posterior.
+    """
+    target_bthwc = batch['video'][:, 1:]
+    num_predicted = target_bthwc.shape[1]
+    error = num_predicted * reconstruction.distance(
+      self.error, target_bthwc, prediction.frame_bhwc
+    )
+    kl_t = prediction.posterior.divergence(prediction.prior).sum(2).mean(0)
+    beta = self._beta(batch)
+    return self.error_weight * error + beta * kl_t.sum(), {
+      'error': error,
+      'kl': kl_t.sum(),
+      'beta': beta,
+      'psnr': reconstruction.psnr(target_bthwc, prediction.frame_bhwc),
+      **{f'kl_frame_{i + 1}': kl_t[i] for i in range(num_predicted)},
+    }
+
+  def posterior_predictions(
+    self, batch: Batch, *, train: bool = False
+  ) -> latent_prediction.Prediction:
+    """Returns predictions of frames 1, 2, ... with latents of the posterior.
+
+    Inputs are real frames, or generated ones by scheduled sampling in training.
+    """
+    video_bthwc, key_b = batch['video'], self.clip_keys(batch)
+    b, t = video_bthwc.shape[:2]
+    noise_btd = self.noise(random.fold_in(key_b, _POSTERIOR), t)
+    condition_btk = self.conditions(batch, video_bthwc)
+    samples_inputs = train and self.scheduled_sampling
+    if self.predictor.has_predict_all and not samples_inputs:
+      prediction = self.predictor.predict_all(
+        video_bthwc,
+        noise_btd,
+        condition_btk,
+        num_context=self.num_context,
+        train=train,
+      )
+      wanted = video_bthwc[:, 1:].shape
+      shapes.check_output(
+        'predictor', self.predictor, prediction.frame_bhwc, wanted
+      )
+      return prediction
+    all_bt = given_bt = jnp.ones((b, t - 1), bool)
+    if samples_inputs:
+      given_bt = recurrent.teacher_mask(
+        random.fold_in(key_b, _TEACHER),
+        batch['step'],
+        t - 1,
+        self.num_context,
+        self.scheduled_sampling,
+      )
+    context_bt = all_bt & (jnp.arange(t - 1) < self.num_context)[None]
+    return latent_roll_out.roll_out(
+      self.predictor,
+      video_bthwc,
+      latent_roll_out.Masks(given_bt, all_bt, context_bt),
+      noise_btd,
+      condition_btk,
+      train=train,
+    )
+
+  def prior_predictions(
+    self,
+    video_bthwc: Array,
+    known_bt: Array,
+    key_b: Array,
+    condition: Batch | Condition,
+    *,
+    train: bool = False,
+  ) -> latent_prediction.Prediction:
+    """Returns predictions of frames 1, 2, ... that do not depend on the future.
+
+    Frames that are not known are replaced before anything is computed from
+    them. Latents of the posterior are used for the known first frames only.
+
+    Args:
+      video_bthwc: Clips; frames that are not known may have any values.
+      known_bt: Known frames; the first is known.
+      key_b: Keys, one for each clip.
+      condition: Has the network's conditions.
+      train: Whether dropout is on.
+    """
+    known = known_bt[:, :, None, None, None]
+    video_bthwc = jnp.where(known, video_bthwc, 0)
+    masks = latent_roll_out.known_only(known_bt)
+    noise_btd = self.noise(random.fold_in(key_b, _PRIOR), video_bthwc.shape[1])
+    if self.latents == 'zero':
+      noise_btd = jnp.where(masks.uses_posterior_bt[..., None], noise_btd, 0)
+    return latent_roll_out.roll_out(
+      self.predictor,
+      video_bthwc,
+      masks,
+      noise_btd,
+      self.conditions(condition, video_bthwc),
+      standard_prior=self.latents == 'standard',
+      train=train,
+    )
+
+  def sample(self, key_b: Array, condition: Condition) -> Array:
+    return self.sample_unclipped(key_b, condition).clip(-1, 1)
+
+  def sample_unclipped(self, key_b: Array, condition: Condition) -> Array:
+    """Generates the next frames of each clip; see the base class.
+
+    Args:
+      key_b: Keys, one for each clip.
+      condition: `known_video`, whose first `num_context` frames are inputs. If
+        `known` is given, inputs are the first frame and those in which it is
+        True everywhere; known pixels of other frames are not inputs. All known
+        pixels are returned unchanged.
+
+    Raises:
+      ValueError: If there is no `known_video`, or a key is not in
+        `condition_keys`.
+    """
+    self.check_condition(condition)
+    video_bthwc, known_bt = known_frames.split(condition, self.num_context)
+    prediction = self.prior_predictions(video_bthwc, known_bt, key_b, condition)
+    return known_frames.keep(condition, known_bt, prediction.frame_bhwc)
+
+  def noise(self, key_b: Array, num_frames: int) -> Array:
+    """Returns noise of latents, `[b, num_frames - 1, d]`.
+
+    That of the first frames does not depend on the number of frames.
+    """
+    width = self.predictor.latent_width
+    of_frame = lambda i: random.normal(random.fold_in(key_b, i), (width,))
+    return jax.vmap(of_frame, out_axes=1)(jnp.arange(num_frames - 1))
+
+  def conditions(
+    self, condition: Batch | Condition, video_bthwc: Array
+  ) -> Array:
+    """Returns actions and one-hot labels, `[b, t - 1, k]`.
+
+    Raises:
+      ValueError: If one of them is missing, or an action has a wrong shape.
+    """
+    b, t = video_bthwc.shape[:2]
+    keys, found = self.predictor.condition_keys, [jnp.zeros((b, t - 1, 0))]
+    if 'action' in keys:
+      action_bta = known_frames.actions(
+        condition, video_bthwc, self.predictor.action_width
+      )
+      found.append(action_bta[:, :-1])
+    if 'label' in keys:
+      if 'label' not in condition:
+        raise ValueError(
+          "There is no 'label', but the prior of"
+          f' {type(self.predictor).__name__} depends on it; give the label of'
+          ' each clip.'
+        )
+      one_hot_bk = jax.nn.one_hot(
+        condition['label'], self.predictor.num_classes
+      )
+      found.append(jnp.repeat(one_hot_bk[:, None], t - 1, axis=1))
+    return jnp.concatenate(found, axis=-1)
+
+  def _beta(self, batch: Batch) -> Array:
+    """Returns the weight of the divergence in this step."""
+    if 'step' not in batch or not (self.beta_start or self.beta_warmup):
+      return jnp.asarray(self.beta)
+    since = batch['step'][0] - self.beta_start
+    # Without a warm-up, the weight is 0 before the start and then beta.
+    rise = since / self.beta_warmup if self.beta_warmup else since + 1.0
+    return self.beta * jnp.clip(rise, 0, 1)

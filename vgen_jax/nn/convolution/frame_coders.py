@@ -1,0 +1,112 @@
+"""An encoder and a decoder of frames, with connections between them.
+
+They are those of SVG (Denton and Fergus, "Stochastic Video Generation with a
+Learned Prior", 2018, https://arxiv.org/abs/1802.07687, code `dcgan_64`), with
+group norm instead of batch norm.
+
+Letters of this file, in addition to those of core/shapes.py: `g` width of the
+code of a frame.
+"""
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from vgen_jax.core import shapes
+from vgen_jax.core.types import Array
+from vgen_jax.nn.convolution import conv
+from vgen_jax.nn.convolution import pyramids
+
+Skips = tuple[Array, ...]  # Features of frames, from fine to coarse.
+
+
+class Encoder(nn.Module):
+  """Returns codes of frames, and their features for a decoder.
+
+  Attributes:
+    widths: Channels of each layer; each halves the sides of frames, to 4 x 4.
+    code_width: Size of a code, g.
+    norm: 'none' or 'group'.
+    kernel_init: One of `pyramids.INITS`.
+    dtype: Dtype of products.
+  """
+
+  widths: tuple[int, ...]
+  code_width: int
+  norm: str
+  kernel_init: str
+  dtype: str
+
+  @nn.compact
+  def __call__(self, video_bthwc: Array, *, train: bool) -> tuple[Array, Skips]:
+    """Returns codes `[b, t, g]` in [-1, 1], and features of each layer.
+
+    Args:
+      video_bthwc: Clips, each of whose frames is encoded by itself.
+      train: Not used by these norms.
+    """
+    skips, x_bthwc = [], video_bthwc
+    for width in self.widths:
+      x_bthwc = pyramids.Down(
+        (width,), (1, 4, 4), self.norm, self.kernel_init, self.dtype
+      )(x_bthwc, train=train)
+      skips.append(x_bthwc)
+    out = conv.Conv3D(
+      self.code_width,
+      (1, 4, 4),
+      padding='VALID',
+      kernel_init=pyramids.initializer(self.kernel_init),
+      dtype=self.dtype,
+    )
+    code_btg = out(x_bthwc)[:, :, 0, 0].astype(jnp.float32)
+    if self.norm == 'group':  # Over all channels, as there is one position.
+      code_btg = nn.LayerNorm()(code_btg)
+    return jnp.tanh(code_btg), tuple(skips)
+
+
+class Decoder(nn.Module):
+  """Returns frames of codes, with features of an encoder.
+
+  Attributes:
+    widths: Those of the encoder.
+    num_channels: Channels of frames.
+    norm: 'none' or 'group'.
+    kernel_init: One of `pyramids.INITS`.
+    dtype: Dtype of products.
+  """
+
+  widths: tuple[int, ...]
+  num_channels: int
+  norm: str
+  kernel_init: str
+  dtype: str
+
+  @nn.compact
+  def __call__(self, code_btg: Array, skips: Skips, *, train: bool) -> Array:
+    """Returns frames `[b, t, h, w, c]` in [-1, 1], float32.
+
+    Args:
+      code_btg: Codes.
+      skips: Features of each layer of the encoder, for each frame.
+      train: Not used by these norms.
+    """
+    up = lambda width, start=None: pyramids.Up(
+      (width,), (1, 4, 4), self.norm, self.kernel_init, self.dtype, start, 0.2
+    )
+    b, t, g = shapes.sizes('btg', code_btg=code_btg)
+    # The first layer takes clips of one position, so frames become clips.
+    x = up(self.widths[-1], (1, 4, 4))(
+      code_btg.reshape(b * t, 1, 1, 1, g), train=train
+    )
+    x_bthwc = x.reshape(b, t, 4, 4, -1)
+    for i in reversed(range(len(self.widths))):
+      x_bthwc = jnp.concatenate([x_bthwc, skips[i].astype(x.dtype)], axis=-1)
+      if i:
+        x_bthwc = up(self.widths[i - 1])(x_bthwc, train=train)
+    out = conv.ConvTranspose3D(
+      self.num_channels,
+      (1, 4, 4),
+      (1, 2, 2),
+      kernel_init=pyramids.initializer(self.kernel_init, 4),
+      dtype=self.dtype,
+    )
+    return jnp.tanh(out(x_bthwc).astype(jnp.float32))

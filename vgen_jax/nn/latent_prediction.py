@@ -1,0 +1,140 @@
+"""The interface of networks that predict the next frame from a latent.
+
+Such a network is a sequential VAE: the latent of a frame is sampled from a
+posterior, which depends on the frame, or from a prior, which does not.
+
+Letters of this file, in addition to those of core/shapes.py: `d` width of a
+latent; `k` numbers that describe the condition of a frame.
+"""
+
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+
+from vgen_jax.core.types import Array
+from vgen_jax.core.types import ClipShape
+from vgen_jax.nn import distributions
+
+Carry = Any  # A tree of arrays `[b, ...]`.
+
+
+class Inputs(NamedTuple):
+  """What the prediction of one frame depends on, beside the past.
+
+  Attributes:
+    target: Tree of what the posterior reads of the frame to predict, from
+      `encode_targets`.
+    noise_bd: Noise of the latent, from N(0, 1).
+    uses_posterior_b: Whether the latent is sampled from the posterior, instead
+      of the prior.
+    is_context_b: Whether the current frame is one of the first frames that are
+      known.
+    condition_bk: Action taken at the current frame, and one-hot labels.
+  """
+
+  target: Any
+  noise_bd: Array
+  uses_posterior_b: Array
+  is_context_b: Array
+  condition_bk: Array
+
+
+class Prediction(NamedTuple):
+  """The prediction of one frame, or of several with an axis of time.
+
+  Attributes:
+    frame_bhwc: Predicted frame, float32.
+    posterior: Distributions of the latent given the frame, `[b, d]`.
+    prior: Distributions of the latent given the past, `[b, d]`.
+  """
+
+  frame_bhwc: Array
+  posterior: distributions.Gaussian
+  prior: distributions.Gaussian
+
+
+class LatentPredictor(nn.Module):
+  """The base class of networks that predict the next frame from a latent.
+
+  A subclass defines the methods below. If it also defines `predict_all`, it
+  sets `has_predict_all`.
+
+  Attributes:
+    clip_shape: (t, h, w, c) of a clip of the data.
+    latent_width: Size of a latent, d; 0 for a deterministic network.
+    action_width: Size of an action; 0 for a network without actions.
+    num_classes: Number of labels; 0 without labels.
+  """
+
+  # Whether `predict_all` is defined; a class attribute, not a field.
+  has_predict_all = False
+
+  clip_shape: ClipShape
+  latent_width: int = 10
+  action_width: int = 0
+  num_classes: int = 0
+
+  @property
+  def condition_keys(self) -> tuple[str, ...]:
+    """Keys of the conditions that the network uses: 'action', 'label'."""
+    return ('action',) if self.action_width else ()
+
+  def initial_carry(self, shape_bhw: tuple[int, int, int]) -> Carry:
+    """Returns the carry before the first frame of clips of this shape."""
+    raise NotImplementedError
+
+  def encode_targets(self, video_bthwc: Array, *, train: bool = False) -> Any:
+    """Returns what the posterior of each next frame reads.
+
+    Args:
+      video_bthwc: Clips in [-1, 1].
+      train: Whether dropout is on.
+
+    Returns:
+      A tree of arrays `[b, t - 1, ...]`; entry i is for frame i + 1.
+    """
+    raise NotImplementedError
+
+  def __call__(
+    self,
+    carry: Carry,
+    frame_bhwc: Array,
+    inputs: Inputs,
+    *,
+    standard_prior: bool = False,
+    train: bool = False,
+  ) -> tuple[Carry, Prediction]:
+    """Returns the new carry, and the prediction of the next frame.
+
+    Args:
+      carry: Carry from `initial_carry` or from the previous call.
+      frame_bhwc: Current frame, in [-1, 1].
+      inputs: Other inputs.
+      standard_prior: Whether latents that are not from the posterior are
+        sampled from N(0, 1), instead of the network's prior.
+      train: Whether dropout is on.
+    """
+    raise NotImplementedError
+
+  def predict_all(
+    self,
+    video_bthwc: Array,
+    noise_btd: Array,
+    condition_btk: Array,
+    *,
+    num_context: int,
+    train: bool = False,
+  ) -> Prediction:
+    """Returns the predictions of all frames but the first, in one pass.
+
+    Each is made from the real frames before it, and a latent of the posterior.
+    The results are those of `__call__`, with an axis of time.
+
+    Args:
+      video_bthwc: Clips in [-1, 1].
+      noise_btd: Noise of the latents, `[b, t - 1, d]`.
+      condition_btk: Conditions, `[b, t - 1, k]`.
+      num_context: Number of first frames for which `is_context_b` is True.
+      train: Whether dropout is on.
+    """
+    raise NotImplementedError
