@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from vgen_jax.core import random
-from vgen_jax.families.prediction import known_frames
 from vgen_jax.families.prediction import stochastic
 from vgen_jax.nn import distributions
 from vgen_jax.nn import latent_prediction
@@ -290,61 +289,3 @@ def test_one_pass_and_a_rollout_have_equal_losses():
   other = applied(model(adder=Parallel(SHAPE, 1)), {'video': clips()})
   for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
     np.testing.assert_allclose(a, b, rtol=1e-5)
-
-
-class Gray(Adder):
-  """Wrong: returns one channel more."""
-
-  def __call__(self, carry, frame_bhwc, inputs, **kwargs):
-    carry, prediction = super().__call__(carry, frame_bhwc, inputs, **kwargs)
-    wrong = jnp.repeat(prediction.frame_bhwc, 2, axis=-1)
-    return carry, prediction._replace(frame_bhwc=wrong)
-
-
-class GrayParallel(Parallel):
-  """Wrong in the same way, in one pass."""
-
-  def predict_all(self, *args, **kwargs):
-    found = super().predict_all(*args, **kwargs)
-    wrong = jnp.repeat(found.frame_bhwc, 2, axis=-1)
-    return found._replace(frame_bhwc=wrong)
-
-
-@pytest.mark.parametrize('adder', [Gray(SHAPE, 1), GrayParallel(SHAPE, 1)])
-def test_frames_of_a_wrong_shape_are_an_error(adder):
-  with pytest.raises(ValueError, match=r'model\.predictor: .*returned shape'):
-    applied(model(adder=adder), {'video': clips()})
-
-
-@pytest.mark.parametrize(
-  ('fields', 'message'),
-  [
-    (dict(error='l3'), "'l3'; it must be one of"),
-    (dict(latents='posterior'), "'posterior'; it must be one of"),
-    (dict(num_context=0), 'num_context is 0'),
-    (dict(num_context=6), 'num_context is 6'),
-    (dict(beta=-1.0), 'beta is -1.0'),
-    (dict(scheduled_sampling=-1.0), 'scheduled_sampling is -1.0'),
-  ],
-)
-def test_wrong_fields(fields, message):
-  with pytest.raises(ValueError, match=message):
-    model(**fields)
-
-
-def test_known_frames_are_required():
-  sample = sampler(model())
-  with pytest.raises(ValueError, match='needs the first frames'):
-    sample(KEY_B, {})
-  with pytest.raises(ValueError, match='known_video has 1 frame; a prediction'):
-    sample(KEY_B, {'known_video': clips()[:, :1]})
-
-
-def test_the_first_frame_is_always_known():
-  video = clips()
-  condition = {
-    'known_video': video,
-    'known': jnp.zeros((3, 6, 2, 2, 1), bool),
-  }
-  _, known_bt = known_frames.split(condition, 2)
-  np.testing.assert_array_equal(known_bt, [[True] + [False] * 5] * 3)
