@@ -114,7 +114,7 @@ def cheats(sample_bnthwc: np.ndarray, fork: int) -> dict[str, np.ndarray]:
     np.concatenate([known_bthwc, _to_uint8(rest)], axis=1)
   )
   num_unknown = num_frames - fork
-  linear = baselines.linear(known_bthwc, num_unknown, num_states=fork - 1)
+  linear = baselines.linear(known_bthwc, num_unknown, num_states=fork - 2)
   return {
     'last known frame': after(baselines.copy_last(known_bthwc, num_unknown)),
     'dynamic texture': after(linear),
