@@ -44,13 +44,17 @@ def numbers(
     metrics=('psnr',),
   ).numbers
   n = sample_bnthwc.shape[1]
+  error_bnthwc = (
+    sample_bnthwc[:, :, world.fork :] / 255.0
+    - truth_bthwc[:, None, world.fork :] / 255.0
+  )
   branch_bn = verifier.compute_features(world, index_b, sample_bnthwc)
   futures = verifier.summarize(world, index_b, branch_bn)
   true_b = np.array([world.branch(int(i)) for i in index_b])
   return {
     'best': found[f'psnr_best_of_{n}'],
     'worst': found[f'psnr_best_of_{n}_worst_decile'],
-    'mean': found['psnr_sample_mean'],
+    'mean': -10 * np.log10(np.square(error_bnthwc).mean()),
     'diversity': found[f'diversity_of_{n}'],
     'left': futures['fraction_left'],
     'ambiguous': futures['fraction_ambiguous'],

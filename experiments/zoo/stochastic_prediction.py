@@ -18,8 +18,8 @@ continues the frames before the fork, 20 times. It passes if
 * latents from N(0, 1) instead of the prior cost at least 5 dB of the worst
   tenth, so that the prior has learned something.
 
-The mean PSNR of predictions is not a criterion: it prefers the mean of both
-futures. The same numbers are printed of predictions that must fail, and with
+The PSNR of the mean squared error of all predictions is not a criterion: the
+mean of both futures has the best one. The same numbers are printed of predictions that must fail, and with
 --control of another run, such as one without latents
 (--config.model.predictor.latent_width=0). --picture writes some of the clips.
 """
@@ -43,7 +43,7 @@ from vgen_jax.synthetic.two_futures import source as futures_source
 
 NUM_SAMPLES = 20
 HEADER = (
-  '| predictions | best of 20, dB | worst tenth, dB | mean of samples, dB |'
+  '| predictions | best of 20, dB | worst tenth, dB | of the mean error, dB |'
   ' diversity | left | neither | correlation | fails |\n'
   '|---|---|---|---|---|---|---|---|---|'
 )

@@ -52,7 +52,7 @@ def test_predictions_that_cheat_fail(ideal):
     assert 'worst tenth' in failed(cheat), name
 
 
-def test_the_mean_of_both_futures_has_the_best_mean_psnr(ideal):
+def test_the_mean_of_both_futures_has_the_smallest_mean_error(ideal):
   """So this number is no criterion."""
   blurred = futures_criteria.cheats(ideal, WORLD.fork)[
     'mean of the predictions'
@@ -60,7 +60,7 @@ def test_the_mean_of_both_futures_has_the_best_mean_psnr(ideal):
   one, other = (
     futures_criteria.numbers(WORLD, INDEX, x) for x in (ideal, blurred)
   )
-  assert other['mean'] > one['mean'] + 0.5
+  assert other['mean'] > one['mean'] + 2
   assert other['worst'] < one['worst'] - 10
   assert other['diversity'] == 0 < one['diversity']
 
