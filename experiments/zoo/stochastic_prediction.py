@@ -19,9 +19,10 @@ continues the frames before the fork, 20 times. It passes if
   tenth, so that the prior has learned something.
 
 The PSNR of the mean squared error of all predictions is not a criterion: the
-mean of both futures has the best one. The same numbers are printed of predictions that must fail, and with
---control of another run, such as one without latents
-(--config.model.predictor.latent_width=0). --picture writes some of the clips.
+mean of both futures has the best one. The same numbers are printed of
+predictions that must fail, and with --control of another run, such as one
+without latents (--config.model.predictor.latent_width=0). --picture writes some
+of the clips.
 """
 
 import argparse
