@@ -70,6 +70,7 @@ class ClipProviders:
       setup, options.real_split
     )
     agreement.check_data(lambda: source, 'real clips')
+    agreement.check_data(lambda: setup.source, 'training clips')
     self.real = real_clips.ShuffledSource(source, setup.settings)
     self._train = real_clips.ShuffledSource(setup.source, setup.settings)
     self.context = setup.model.num_known or options.context

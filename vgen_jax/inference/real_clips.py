@@ -14,6 +14,7 @@ from vgen_jax.core.types import Clip
 from vgen_jax.data import pipeline
 from vgen_jax.data import run_data
 from vgen_jax.data import run_schema
+from vgen_jax.runtime.pod import agreement
 from vgen_jax.training import setup as setup_lib
 
 
@@ -131,7 +132,8 @@ def validation_split(
   """Returns the split 'validation' of the data of a run.
 
   Raises:
-    ValueError: If the data has no such split.
+    ValueError: If the data has no such split, or processes of a pod have
+      different data.
   """
   found = other_split(settings, source, 'validation')
   if found is None:
@@ -140,6 +142,7 @@ def validation_split(
       f'config.data is {settings.data["name"]} with {split!r}; validation needs'
       ' data that has splits, and a config that does not set config.data.split.'
     )
+  agreement.check_data(lambda: found, 'validation clips')
   return found
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.core import checks
+from vgen_jax.core import digests
 from vgen_jax.core import file_paths
 from vgen_jax.core.types import Schema
 from vgen_jax.data import pipeline
@@ -101,16 +102,18 @@ class Run:
       batch_size: Number of clips to generate at a time.
 
     Raises:
-      ValueError: If there is no such class, or the model has no class
-        condition.
+      ValueError: If there is no such class, the model has no class condition,
+        or processes of a pod have different conditions.
     """
     checks.at_least('num_clips', num_clips, 1)
     checks.at_least('batch_size', batch_size, 1)
+    condition = self.condition(num_clips, label)
+    agreement.check({'condition': digests.tree(condition)})
     video_bthwc = sampling.generate(
       self._sampler,
       self.state,
       self._setup.mesh,
-      self.condition(num_clips, label),
+      condition,
       np.arange(num_clips),
       seed=seed,
       batch_size=min(batch_size, num_clips),
