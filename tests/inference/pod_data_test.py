@@ -74,6 +74,6 @@ def test_sampling_compares_the_condition(compared, setup, monkeypatch):
   monkeypatch.setattr(runs.Run, '_sampler', None)
   video_bthwc = np.zeros((2, 1, 1, 1, 3), np.uint8)
   monkeypatch.setattr(sampling, 'generate', lambda *a, **k: video_bthwc)
-  run = runs.Run('w', None, setup, None)
+  run = runs.Run('w', None, setup, types.SimpleNamespace(step=4))
   run.sample(2)
   assert compared == [{'condition': digests.tree(condition)}]
