@@ -164,7 +164,7 @@ def _trial(
     'orphans': len(orphans),
     'shared_memory': len(forks.shared_memory() - before),
     'steps_lost': max(0, logged - saved) if is_signal else 0,
-    'finished': last == 0,
+    'finished': last == 0 or task.is_done(folder / 'log'),
     'repeats': repeats,
   }
 

@@ -84,6 +84,11 @@ class Task:
     """Whether the command works on a copy of a finished run."""
     return self._kind == 'evaluate'
 
+  def is_done(self, log: pathlib.Path) -> bool:
+    """Returns whether a repeated command has refused to do its work again."""
+    last = log.read_text().splitlines()[-1:]
+    return self._kind == 'prepare' and 'exists already' in ''.join(last)
+
   def results(self, folder: pathlib.Path) -> dict[str, str]:
     """Returns digests of all files and values that the command has written."""
     found = {}

@@ -54,6 +54,29 @@ def test_an_error_releases_the_lock(tmp_path):
     pass
 
 
+@pytest.mark.parametrize('error', [KeyboardInterrupt, SystemExit])
+def test_a_signal_during_the_release_leaves_no_lock(
+  tmp_path, monkeypatch, error
+):
+  read, raised = locks._read, []
+
+  def interrupted(file):
+    if not raised:
+      raised.append(error)
+      raise error
+    return read(file)
+
+  def work():
+    with locks.held(tmp_path):
+      monkeypatch.setattr(locks, '_read', interrupted)
+
+  # The owner looks at its lock regularly, too, in another thread.
+  monkeypatch.setattr(locks, 'PERIOD', 60)
+  with pytest.raises(error):
+    work()
+  assert os.listdir(tmp_path) == []
+
+
 def ended_process() -> int:
   done = subprocess.Popen([sys.executable, '-c', ''])
   done.wait()

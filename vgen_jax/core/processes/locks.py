@@ -74,6 +74,13 @@ class _Lock:
 
   def release(self) -> None:
     """Removes the file, unless another process has taken over the lock."""
+    try:
+      self._release()
+    except (KeyboardInterrupt, SystemExit):  # A signal has interrupted it.
+      self._release()
+      raise
+
+  def _release(self) -> None:
     self._end.set()
     self._thread.join()
     if _read(self._file) == self._owner:
