@@ -7,9 +7,13 @@ import pathlib
 import numpy as np
 import pytest
 
+from vgen_jax.cli import configs
 from vgen_jax.cli import main as cli
+from vgen_jax.core import atomic_files
 from vgen_jax.core import disk
+from vgen_jax.core.processes import locks
 from vgen_jax.data.prepare import encodings
+from vgen_jax.runtime import writers
 
 FULL = pathlib.Path('/dev/full')  # Writing to it fails as on a full disk.
 needs_full = pytest.mark.skipif(not FULL.exists(), reason='no /dev/full')
@@ -57,6 +61,37 @@ def test_a_shard_on_a_full_disk_states_the_reason(tmp_path):
     encodings._save(tmp_path / '0.npy', np.zeros(100_000))
   assert error.value.errno == errno.ENOSPC
   assert disk.FULL in cli.one_line(error.value)
+  assert os.listdir(tmp_path) == []
+
+
+@needs_full
+@pytest.mark.parametrize(
+  ('name', 'write'),
+  [
+    ('a.txt', lambda file: atomic_files.write_text(file, 'text')),
+    ('a.npy', lambda file: writers.save_array(file, np.zeros((1, 1, 2, 2, 3)))),
+    ('demo.py', lambda file: configs._copy('demo', str(file.parent))),
+  ],
+)
+def test_a_file_on_a_full_disk_is_named_and_not_left(tmp_path, name, write):
+  """The error of the operating system does not name the file."""
+  os.symlink(FULL, tmp_path / f'{name}.new')
+  with pytest.raises(OSError, match='No space left') as error:
+    write(tmp_path / name)
+  assert f'File: {tmp_path / name}.' in cli.one_line(error.value)
+  assert os.listdir(tmp_path) == []
+
+
+def test_a_lock_on_a_full_disk_leaves_no_file(tmp_path, monkeypatch):
+  write_text = pathlib.Path.write_text
+
+  def half(path, text):
+    write_text(path, text[: len(text) // 2])
+    raise OSError(errno.ENOSPC, 'No space left on device')
+
+  monkeypatch.setattr(pathlib.Path, 'write_text', half)
+  with pytest.raises(OSError, match='No space left'), locks.held(tmp_path):
+    pass
   assert os.listdir(tmp_path) == []
 
 

@@ -85,6 +85,7 @@ def _row(entry) -> dict[str, list[str]]:
 
 def _copy(name: str | None, folder: str) -> int:
   from vgen_jax.config import shipped
+  from vgen_jax.core import atomic_files
 
   if name is None:
     raise ValueError('vgen configs copy needs the NAME of a config.')
@@ -95,6 +96,6 @@ def _copy(name: str | None, folder: str) -> int:
       f'{target} exists already; remove it, or copy to another directory.'
     )
   target.parent.mkdir(parents=True, exist_ok=True)
-  target.write_bytes(file.read_bytes())
+  atomic_files.write_bytes(target, file.read_bytes())
   print(f'Wrote {target}. Train with: vgen train --config={target}')
   return 0

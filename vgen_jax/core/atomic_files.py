@@ -41,8 +41,10 @@ def replacing(
     yield temporary
     _flush(temporary)
     temporary.replace(path)
-  except BaseException:
+  except BaseException as error:
     temporary.unlink(missing_ok=True)
+    if isinstance(error, OSError) and error.errno and not error.filename:
+      error.filename = str(path)  # A full disk is reported without the file.
     raise
 
 

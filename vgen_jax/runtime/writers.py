@@ -209,7 +209,7 @@ def save_array(file: epath.PathLike, video_bthwc: np.ndarray) -> None:
   file.parent.mkdir(parents=True, exist_ok=True)
   buffer = io.BytesIO()
   np.save(buffer, video_bthwc, allow_pickle=False)
-  file.write_bytes(buffer.getvalue())
+  atomic_files.write_bytes(file, buffer.getvalue())
 
 
 def png(image_hwc: np.ndarray) -> bytes:

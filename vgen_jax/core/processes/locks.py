@@ -94,9 +94,9 @@ class _Lock:
         return False
       self._file.write_text(text)
       return True
-    temporary = f'{self._file}.{self._owner["id"]}'
-    pathlib.Path(temporary).write_text(text)
+    temporary = pathlib.Path(f'{self._file}.{self._owner["id"]}')
     try:
+      temporary.write_text(text)
       os.link(temporary, self._file)
       return True
     except FileExistsError:
@@ -109,7 +109,7 @@ class _Lock:
       except FileExistsError:
         return False
     finally:
-      os.unlink(temporary)
+      temporary.unlink(missing_ok=True)
 
   def _remove_if_stale(self) -> None:
     """Removes the lock of a process that has ended.

@@ -209,7 +209,7 @@ def read(workdir: epath.PathLike, step: int | None = None) -> Result:
   known = sorted(files)
   if not known:
     raise ValueError(
-      f'{workdir} has no evaluation ({FOLDER}/<step>.json). Evaluate it with:'
+      f'{workdir} has no evaluation ({FOLDER}/*.json). Evaluate it with:'
       f' vgen evaluate --workdir={workdir}'
     )
   step = known[-1] if step is None else step
