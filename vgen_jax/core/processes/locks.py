@@ -97,19 +97,23 @@ class _Lock:
     temporary = pathlib.Path(f'{self._file}.{self._owner["id"]}')
     try:
       temporary.write_text(text)
+      return self._link(temporary, text)
+    finally:
+      temporary.unlink(missing_ok=True)
+
+  def _link(self, temporary: pathlib.Path, text: str) -> bool:
+    """Gives a file the name of the lock; returns False if that exists."""
+    try:
       os.link(temporary, self._file)
-      return True
     except FileExistsError:
       return False
     except OSError:  # The file system has no hard links.
       try:
         with open(self._file, 'x') as opened:
           opened.write(text)
-        return True
       except FileExistsError:
         return False
-    finally:
-      temporary.unlink(missing_ok=True)
+    return True
 
   def _remove_if_stale(self) -> None:
     """Removes the lock of a process that has ended.
