@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import signal
 
 import jax
 import numpy as np
@@ -11,6 +13,9 @@ from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.inference import hooks
 from vgen_jax.inference import runs
+from vgen_jax.inference import validation
+from vgen_jax.runtime import checkpoints
+from vgen_jax.runtime import preemption
 from vgen_jax.runtime import writers
 from vgen_jax.training import loop
 from vgen_jax.training import setup as setup_lib
@@ -61,6 +66,70 @@ def test_validation_is_logged_and_does_not_change_the_training(
     file.read_bytes() for file in (tmp_path / 'run/tensorboard').iterdir()
   )
   assert b'"validate_every": 2' in events
+
+
+@pytest.fixture
+def losses(monkeypatch):
+  """Calls of the function that computes losses, which is not compiled.
+
+  A test may add functions that are called first, by the number of the call.
+  """
+  first, calls = {}, []
+
+  def computed(state, batch, position_b, key):
+    calls.append(int(state.step))
+    first.get(len(calls), lambda: None)()
+    return {'denoiser/loss': float(state.step) + position_b.mean()}
+
+  monkeypatch.setattr(validation, 'make_losses', lambda *args: computed)
+  return first, calls
+
+
+@pytest.mark.parametrize(('at', 'step'), [(1, 2), (3, 4)])
+def test_a_signal_in_a_validation_stops_it_until_the_next_start(
+  config, tmp_path, compiles_once, losses, at, step
+):
+  first, calls = losses
+  fields = {'validate_every': 2, 'validate_clips': 6, 'checkpoint_every': 100}
+  config, workdir = config_lib.replace(config, fields), str(tmp_path)
+  first[at] = lambda: os.kill(os.getpid(), signal.SIGTERM)
+  preempted = preemption.Preemption()
+  loop.train(config, workdir, hooks=hooks.standard(), preempted=preempted)
+  assert preempted.status == 143
+  assert calls == [2, 2, 4, 4][:at]
+  assert checkpoints.steps(workdir)[-1] == step
+  loop.train(config, workdir, hooks=hooks.standard())
+  assert calls == [*[2, 2, 4, 4][:at], *[2, 2, 4, 4][at - 1 :]]
+  lines = writers.read_metrics(workdir)
+  found = [(x['step'], x['val/loss']) for x in lines if 'val/loss' in x]
+  assert found == [(2, 4.5), (4, 6.5)]  # The mean position of 6 clips is 2.5.
+
+
+def test_the_checkpoint_is_saved_before_a_validation(
+  config, tmp_path, compiles_once, losses
+):
+  first, _ = losses
+
+  def killed():
+    raise MemoryError
+
+  first[1] = killed
+  fields = {'validate_every': 2, 'checkpoint_every': 100}
+  config = config_lib.replace(config, fields)
+  with pytest.raises(MemoryError):
+    loop.train(config, str(tmp_path), hooks=hooks.standard())
+  assert checkpoints.steps(str(tmp_path)) == [2]
+
+
+def test_the_time_of_a_validation_is_not_that_of_training(
+  config, tmp_path, compiles_once, losses
+):
+  fields = {'validate_every': 2, 'log_every': 1}
+  config = config_lib.replace(config, fields)
+  loop.train(config, str(tmp_path), hooks=hooks.standard())
+  lines = writers.read_metrics(str(tmp_path))
+  timed = [x['step'] for x in lines if 'seconds/validation' in x]
+  assert timed == [3]
 
 
 def test_data_without_a_validation_split_is_refused(config, tmp_path):

@@ -122,12 +122,7 @@ class Evaluations:
 
   def is_logged(self, step: int) -> bool:
     """Returns whether the log has an evaluation of a step."""
-    return any(
-      name.startswith(_PREFIX)
-      for line in writers.read_metrics(str(self._workdir))
-      if line['step'] == step
-      for name in line
-    )
+    return writers.has_values(str(self._workdir), step, _PREFIX)
 
   def result(
     self,

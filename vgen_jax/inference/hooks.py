@@ -107,7 +107,7 @@ class SampleClips(hooks.Hook):
 
 
 class Validate(hooks.Hook):
-  """Computes validation losses every `config.validate_every` steps.
+  """Computes losses every `config.validate_every` steps and at the end.
 
   Clips and noise are the same each time. The losses are those of the parameters
   that samples are generated from; they are logged as 'val/loss', or as
@@ -118,37 +118,58 @@ class Validate(hooks.Hook):
     self._run: hooks.Run | None = None
     self._source: pipeline.Source | None = None
     self._losses: validation.Losses | None = None
+    self._workdir = ''
+    self._every = 0
 
   def on_setup(self, setup: setup_lib.Setup, workdir: str) -> None:
     settings = setup.settings
-    if settings.validate_every:
+    self._workdir, self._every = workdir, settings.validate_every
+    if self._every:
       self._source = real_clips.validation_split(settings, setup.source)
       self._losses = validation.make_losses(
         setup.model, settings.sample_from, setup.mesh
       )
 
+  def is_due(self, step: int, *, last: bool) -> bool:
+    return _is_due(self._every, step, last)
+
+  def is_behind(self, step: int, *, last: bool) -> bool:
+    return self.is_due(step, last=last) and not _on_all_hosts(
+      writers.has_values(self._workdir, step, 'val/')
+    )
+
   def on_start(self, run: hooks.Run, state: TrainState) -> None:
+    """Validates the restored state if the run was stopped before it could."""
     self._run = run
+    step = run.first_step
+    if self.is_behind(step, last=step == run.final_step):
+      self._validate(step, state)
 
   def on_step(
     self, step: int, state: TrainState, *, last: bool, stopping: bool
   ) -> None:
-    settings = self._run.setup.settings
-    every = settings.validate_every
-    if not every or stopping or not (last or step % every == 0):
+    if self.is_due(step, last=last) and not stopping:
+      self._validate(step, state)
+
+  def _validate(self, step: int, state: TrainState) -> None:
+    """Validates a state, unless a signal stops the validation."""
+    run, settings = self._run, self._run.setup.settings
+    with run.progress.pause('validation', state):
+      losses = validation.mean_losses(
+        self._losses,
+        state,
+        self._source,
+        settings,
+        num_clips=settings.validate_clips,
+        batch_size=min(settings.batch_size, settings.validate_clips),
+        seed=settings.seed,
+        stop=run.should_stop,
+      )
+    if not losses:  # A signal has stopped it.
       return
-    losses = validation.mean_losses(
-      self._losses,
-      state,
-      self._source,
-      settings,
-      num_clips=settings.validate_clips,
-      batch_size=min(settings.batch_size, settings.validate_clips),
-      seed=settings.seed,
-    )
-    players = self._run.setup.model.players
+    players = run.setup.model.players
     only = f'{players[0]}/' if len(players) == 1 else ''
-    self._run.evaluate(
+    run.evaluate(
       step, {f'val/{k.removeprefix(only)}': x for k, x in losses.items()}
     )
 

@@ -60,6 +60,7 @@ def mean_losses(
   num_clips: int,
   batch_size: int,
   seed: int,
+  stop: Callable[[], bool] = lambda: False,
 ) -> dict[str, float]:
   """Returns the mean losses over the first clips of a source.
 
@@ -71,12 +72,19 @@ def mean_losses(
     num_clips: Number of clips; all clips if the source has fewer.
     batch_size: Number of clips at a time.
     seed: Seed of the noise; the noise of a clip depends on its index.
+    stop: Function that returns whether to stop; it is called before each batch
+      of clips.
+
+  Returns:
+    {'<player>/<name>': mean}; {} if the validation was stopped.
   """
   read = lambda i: settings.faults.read(source.__getitem__, i, len(source))[0]
   num_clips = min(num_clips, len(source))
   sums: collections.Counter[str] = collections.Counter()
   key = random.of_seed(seed)
   for first in range(0, num_clips, batch_size):
+    if stop():
+      return {}
     position_b = np.arange(first, min(first + batch_size, num_clips))
     clips = [read(int(i)) for i in position_b]
     batch = {k: np.stack([clip[k] for clip in clips]) for k in clips[0]}

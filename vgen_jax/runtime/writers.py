@@ -222,3 +222,13 @@ def png(image_hwc: np.ndarray) -> bytes:
 def read_metrics(workdir: str) -> list[dict[str, float]]:
   """Returns the entries of the log of a run, as `metrics_log.read` does."""
   return metrics_log.read(workdir)
+
+
+def has_values(workdir: str, step: int, prefix: str) -> bool:
+  """Returns whether the log has values of a step whose names start so."""
+  return any(
+    name.startswith(prefix)
+    for line in read_metrics(workdir)
+    if line['step'] == step
+    for name in line
+  )
