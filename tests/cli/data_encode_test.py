@@ -203,6 +203,8 @@ def test_latents_and_another_config(tmp_path, capsys):
   ('flags', 'message'),
   [
     (['--batch=0'], '--batch is 0; it must be at least 1'),
+    (['--num_threads=0'], '--num_threads is 0; it must be at least 1'),
+    (['--dtype=float32'], '--dtype is float32, but the tokenizer has a codeb'),
     (['--dtype=float8'], "--dtype is 'float8'; it must be one of"),
     (['--config.model.width=3'], '--config.model.width=3 has no effect on'),
     (['--split=tset'], "split is 'tset'; it must be one of"),

@@ -65,8 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   add = parser.add_argument_group('encoding').add_argument
   add(
     '--dtype',
-    default='float16',
-    help=f'Precision of latents: {", ".join(DTYPES)}.',
+    default=None,
+    help=f'Precision of latents: {", ".join(DTYPES)} (default: {DTYPES[0]}).',
   )
   add(
     '--batch',

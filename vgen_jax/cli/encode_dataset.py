@@ -137,7 +137,8 @@ def _check(args: argparse.Namespace) -> None:
     value = getattr(args, name)
     if value is not None:
       checks.at_least(f'--{name}', value, 1)
-  checks.one_of('--dtype', args.dtype, DTYPES)
+  if args.dtype is not None:
+    checks.one_of('--dtype', args.dtype, DTYPES)
   for text in args.overrides:
     if text.partition('=')[0].partition('.')[0] not in ('data', 'clip_shape'):
       raise ValueError(
@@ -171,7 +172,7 @@ def _source(
 
 
 def _stored(
-  model: VideoModel, clip_shape: tuple[int, ...], dtype: str
+  model: VideoModel, clip_shape: tuple[int, ...], dtype: str | None
 ) -> dict[str, Any]:
   """Returns the fields of a manifest about the codes or latents of a clip."""
   if 'reconstruct' not in model.supported_tasks:
@@ -182,8 +183,14 @@ def _stored(
   shape = tuple(model.autoencoder.latent_shape(clip_shape))
   num_codes = model.apply({}, method=lambda model: model.autoencoder.num_codes)
   if not num_codes:
-    latents = {'kind': 'latents', 'shape': shape, 'dtype': dtype}
+    precision = DTYPES[0] if dtype is None else dtype
+    latents = {'kind': 'latents', 'shape': shape, 'dtype': precision}
     return latents | {'num_codes': 0}
+  if dtype is not None:
+    raise ValueError(
+      f'--dtype is {dtype}, but the tokenizer has a codebook, so that codes are'
+      ' stored, which are integers; remove --dtype.'
+    )
   smallest = np.min_scalar_type(num_codes - 1).name
   codes = {'kind': 'codes', 'shape': shape[:3], 'dtype': smallest}
   return codes | {'num_codes': num_codes}
