@@ -14,7 +14,7 @@ from vgen_jax.synthetic.two_futures import verifier
 
 
 class Latents(NamedTuple):
-  """What latents tell of each frame but the first, on average over clips.
+  """Information in the latents of each frame except the first, on average.
 
   Attributes:
     kl_t: Divergence of the posterior from the prior, in nats.

@@ -7,16 +7,16 @@ left or to the right. For the first clips of the split 'validation' the model
 continues the frames before the fork, 20 times. It passes if
 
 * the divergence of the posterior from the prior is at least 0.6 nats in the
-  frame where the futures part (ln 2 = 0.69 are needed), at least 10 times its
-  mean in the other frames, and the prior is widest there;
+  frame where the futures diverge (ln 2 = 0.69 are needed), at least 10 times
+  its mean in the other frames, and the prior is widest there;
 * the PSNR of the best of 20 predictions, averaged over the tenth of the clips
   that is worst, is at least 30 dB;
 * the fraction of predictions to the left is within 0.15 of the true one, and at
   most 0.1 show neither future;
 * the correlation of the predicted with the true future, which no model can
   know, is at most 0.2;
-* latents from N(0, 1) instead of the prior cost at least 5 dB of the worst
-  tenth, so that the prior has learned something.
+* latents from N(0, 1) instead of the prior reduce the PSNR of the worst tenth
+  by at least 5 dB, which shows that the prior is not trivial.
 
 The PSNR of the mean squared error of all predictions is not a criterion: the
 mean of both futures has the best one. The same numbers are printed of
@@ -100,7 +100,7 @@ def predict(
 def latents_of(
   run: runs.Run, index_b: np.ndarray, world: futures_source.TwoFutures
 ) -> futures_criteria.Latents | None:
-  """Returns what the latents of a run hold; None if it has none."""
+  """Returns the information in the latents of a run; None if it has none."""
   if not run.model.predictor.latent_width:
     return None
   video_bthwc = real(world, index_b)

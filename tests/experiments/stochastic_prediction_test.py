@@ -53,7 +53,7 @@ def test_predictions_that_cheat_fail(ideal):
 
 
 def test_the_mean_of_both_futures_has_the_smallest_mean_error(ideal):
-  """So this number is no criterion."""
+  """The mean PSNR is therefore not a criterion."""
   blurred = futures_criteria.cheats(ideal, WORLD.fork)[
     'mean of the predictions'
   ]
@@ -72,7 +72,7 @@ def test_one_sided_and_leaking_predictions_fail():
   true_b = np.array([WORLD.branch(int(i)) for i in INDEX])
   leaks = np.repeat(true_b[:, None], 20, 1)
   assert 'correlation' in failed(samples(leaks))
-  # Also if the truth is known in half of the predictions only.
+  # This holds also if the truth is known in only half of the predictions.
   half = np.where(rng.random(leaks.shape) < 0.5, leaks, 1 - leaks[::-1])
   mixed = np.where(rng.random(leaks.shape) < 0.7, leaks, half)
   assert 'correlation' in failed(samples(mixed))

@@ -66,7 +66,7 @@ def inputs_at(net, i: int, uses_posterior=True, is_context=True):
 
 
 def test_parameter_counts_equal_the_released_code():
-  """Counted by hand from the code; comments explain each difference."""
+  """The released code was counted by hand; comments explain differences."""
   shape = (4, 64, 64, 1)
   net = svg.SVG(shape)
   params = jax.eval_shape(

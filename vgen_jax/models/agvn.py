@@ -1,10 +1,10 @@
 """AGVN, an attention-guided video network: a frame, animated by conditions.
 
-The text that names AGVN gives no reference, and no video generator of this name
-was found; the definition here is ours. Tokens of the conditions enter the
-features of the first frame by cross-attention, and a mask states where the
-frame changes: there, pixels are a mixture of warped pixels of the first frame
-and of new colours, and elsewhere they are those of the first frame.
+No publication of a video generator with this name was found; the definition
+here is our own. Tokens of the conditions enter the features of the first frame
+by cross-attention, and a mask states where the frame changes: there, pixels are
+a mixture of warped pixels of the first frame and of new colours, and elsewhere
+they are those of the first frame.
 
 Related: Pumarola et al., "GANimation: Anatomically-aware Facial Animation from
 a Single Image", 2018, https://arxiv.org/abs/1807.09251, with a mask between the
@@ -35,7 +35,7 @@ from vgen_jax.nn.convolution import pyramids
 
 
 class Layers(NamedTuple):
-  """What changes the first frame.
+  """Layers that change the first frame.
 
   Attributes:
     mask_bthw: Where the frame changes, from 0 to 1; 0 in the first frame.
@@ -58,7 +58,7 @@ def animate(first_b1hwc: Array, layers: Layers) -> Array:
 
   Args:
     first_b1hwc: First frames, in [-1, 1].
-    layers: What changes them.
+    layers: Layers that change the first frames.
   """
   still_bthwc = jnp.broadcast_to(first_b1hwc, layers.color_bthwc.shape)
   warped_bthwc = warp.backward(still_bthwc, layers.flow_bthwx)

@@ -6,9 +6,8 @@ https://arxiv.org/abs/1511.06434. At 64 x 64 pixels and a width of 128, channels
 are those of its figure 1; other sizes have more or fewer layers.
 
 A GAN of frames learns no motion. Its clips here turn from one latent code to
-another, so that frames change smoothly; it is the baseline that shows what a
-GAN of clips has to add. Its critic is `conv_critic.ConvCritic` with
-`view='frames'`.
+another, so that frames change smoothly; it is a baseline for GANs of clips. Its
+critic is `conv_critic.ConvCritic` with `view='frames'`.
 """
 
 from einops import rearrange

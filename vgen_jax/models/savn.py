@@ -1,14 +1,14 @@
 """SAVN, a self-attention video network: a convolutional GRU with attention.
 
-The text that names SAVN gives no reference, and no video generator of this name
-was found; the definition here is ours. A GRU whose state is an image gives
-features of each frame; positions then attend to each other over space and time,
-before and after the features grow to the size of frames. Critics are two
-`conv_critic.ConvCritic`: one of random frames and one of smaller clips.
+No publication of a video generator with this name was found; the definition
+here is our own. A GRU whose state is an image gives features of each frame;
+positions then attend to each other over space and time, before and after the
+features grow to the size of frames. Critics are two `conv_critic.ConvCritic`:
+one of random frames and one of smaller clips.
 
 Related: Clark et al., "Adversarial Video Generation on Complex Datasets"
 (DVD-GAN), 2019, https://arxiv.org/abs/1907.06571, also with a convolutional
-GRU, separable self-attention and a critic each of frames and of smaller clips;
+GRU, separable self-attention, a critic of frames and a critic of smaller clips;
 Zhang et al., "Self-Attention Generative Adversarial Networks", 2018,
 https://arxiv.org/abs/1805.08318.
 """

@@ -1,9 +1,9 @@
 """STGAN: 3-D convolutions with attention over space and time.
 
-The text that names STGAN gives no reference, and other systems have this name,
-too; the definition here is ours. It is a generator of transposed 3-D
-convolutions, as the foreground of VGAN (models/vgan.py), where each level is
-gated by the softmax of scores over all positions (t, h, w). Its critic is
+Several systems have the name STGAN; none of them is the reference here, and the
+definition is our own. STGAN is a generator of transposed 3-D convolutions, as
+the foreground of VGAN (models/vgan.py), where each level is gated by the
+softmax of scores over all positions (t, h, w). Its critic is
 `conv_critic.ConvCritic` with `attention='additive'`.
 
 Related: additive attention, Bahdanau et al., "Neural Machine Translation by
@@ -35,8 +35,8 @@ class Generator(nn.Module):
       of h / 4.
     num_classes: Number of classes that clips are conditioned on, by a one-hot
       vector beside the latent code; 0 for none.
-    attention: Whether each level is gated; without, the network is VGAN's
-      foreground alone.
+    attention: Whether each level is gated; if not, the network is the
+      foreground of VGAN alone.
     latent_width: Size of the latent code.
     width: Channels of the finest hidden layer; they double towards 4 x 4.
     norm: One of `pyramids.NORMS`, after hidden layers.

@@ -19,10 +19,10 @@ Carry = Any  # A tree of arrays `[b, ...]`.
 
 
 class Inputs(NamedTuple):
-  """What the prediction of one frame depends on, beside the past.
+  """What the prediction of one frame depends on, in addition to the past.
 
   Attributes:
-    target: Tree of what the posterior reads of the frame to predict, from
+    target: Tree of the inputs of the posterior about the frame to predict, from
       `encode_targets`.
     noise_bd: Noise of the latent, from N(0, 1).
     uses_posterior_b: Whether the latent is sampled from the posterior, instead
@@ -84,7 +84,7 @@ class LatentPredictor(nn.Module):
     raise NotImplementedError
 
   def encode_targets(self, video_bthwc: Array, *, train: bool = False) -> Any:
-    """Returns what the posterior of each next frame reads.
+    """Returns the inputs of the posterior about each next frame.
 
     Args:
       video_bthwc: Clips in [-1, 1].

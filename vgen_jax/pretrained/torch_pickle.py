@@ -134,12 +134,12 @@ def check_key(key: Any) -> None:
 
 def _dict(items: Any = ()) -> collections.OrderedDict:
   if type(items) not in (list, tuple, dict, collections.OrderedDict):
-    raise pickle.UnpicklingError('it has a dict of other values than pairs.')
+    raise pickle.UnpicklingError('it has a dict whose items are not pairs.')
   pairs = items.items() if isinstance(items, dict) else items
   found = collections.OrderedDict()
   for pair in pairs:
     if type(pair) not in (list, tuple) or len(pair) != 2:
-      raise pickle.UnpicklingError('it has a dict of other values than pairs.')
+      raise pickle.UnpicklingError('it has a dict whose items are not pairs.')
     check_key(pair[0])
     found[pair[0]] = pair[1]
   return found

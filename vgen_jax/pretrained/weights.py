@@ -119,6 +119,6 @@ def load(
     raise ValueError(
       f'The code in {path} adds {sorted(file.batch_norm_eps)} to the variances'
       f' of its batch norms, but weight_files.py states {entry.batch_norm_eps},'
-      ' which would change the distance. Correct the table.'
+      ' which would change the distance. Correct weight_files.py.'
     )
   return Weights(file.arrays, file.sha256, entry)

@@ -70,7 +70,7 @@ def test_a_signal_during_the_release_leaves_no_lock(
     with locks.held(tmp_path):
       monkeypatch.setattr(locks, '_read', interrupted)
 
-  # The owner looks at its lock regularly, too, in another thread.
+  # The owner, too, reads its lock regularly, in another thread.
   monkeypatch.setattr(locks, 'PERIOD', 60)
   with pytest.raises(error):
     work()

@@ -267,7 +267,7 @@ def test_lecam_by_hand():
 
 
 class Moody(tiny.Slope):
-  """A critic whose logit has the other sign in training."""
+  """A critic whose logit has the opposite sign in training."""
 
   @nn.compact
   def __call__(self, video_bthwc, condition, key_b, *, train):

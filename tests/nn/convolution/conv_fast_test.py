@@ -76,7 +76,7 @@ def test_all_derivatives_equal_those_of_lax(way):
   'strides', [(1, 1, 2), (1, 2, 1), (2, 1, 1), (2, 1, 3)]
 )
 def test_strides_of_a_pointwise_kernel_are_those_of_each_axis(strides):
-  """Such a kernel is a matrix product, whose input is cut by hand."""
+  """Such a convolution is a matrix product of the subsampled input."""
   x_bthwc = jax.random.normal(jax.random.key(0), (2, 4, 6, 6, 3))
   kernel = jax.random.normal(jax.random.key(1), (1, 1, 1, 3, 2))
   fast = conv.conv3d(x_bthwc, kernel, strides, 'VALID', 'fast')

@@ -250,7 +250,7 @@ class VideoFolder(sources.HasContents, sources.HasRandomViews):
     return segment.num_windows(self.clip_spec) * self.num_views
 
   def _video_of(self, index: int) -> tuple[int, int]:
-    """Returns the index of the video of a clip, and of the clip in it."""
+    """Returns the index of a clip's video, and of the clip in this video."""
     if not 0 <= index < len(self):
       raise IndexError(f'Clip {index} of {len(self)} does not exist.')
     video = int(np.searchsorted(self._ends_n, index, 'right'))

@@ -241,7 +241,7 @@ class Stochastic(VideoModel):
   def noise(self, key_b: Array, num_frames: int) -> Array:
     """Returns noise of latents, `[b, num_frames - 1, d]`.
 
-    That of the first frames does not depend on the number of frames.
+    The noise of the first frames does not depend on the number of frames.
     """
     width = self.predictor.latent_width
     of_frame = lambda i: random.normal(random.fold_in(key_b, i), (width,))

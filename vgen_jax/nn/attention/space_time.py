@@ -22,7 +22,7 @@ from vgen_jax.nn.attention import attention
 SELF_KINDS = ('pointwise', 'separable', 'full')
 
 # Patterns that make axes the tokens of attention and merge others with the
-# batch, and patterns for the way back.
+# batch, and patterns that reverse this.
 _AXES = {
   'full': (('b t h w a e -> b (t h w) a e', 'b (t h w) a e -> b t h w a e'),),
   'separable': (

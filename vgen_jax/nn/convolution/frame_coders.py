@@ -1,8 +1,8 @@
 """An encoder and a decoder of frames, with connections between them.
 
-They are those of SVG (Denton and Fergus, "Stochastic Video Generation with a
-Learned Prior", 2018, https://arxiv.org/abs/1802.07687, code `dcgan_64`), with
-group norm instead of batch norm.
+The layers are those of SVG (Denton and Fergus, "Stochastic Video Generation
+with a Learned Prior", 2018, https://arxiv.org/abs/1802.07687, code `dcgan_64`),
+with group norm instead of batch norm.
 
 Letters of this file, in addition to those of core/shapes.py: `g` width of the
 code of a frame.
