@@ -18,10 +18,12 @@ class Latents(NamedTuple):
 
   Attributes:
     kl_t: Divergence of the posterior from the prior, in nats.
+    standard_kl_t: Its divergence from N(0, 1).
     deviation_t: Standard deviation of the prior.
   """
 
   kl_t: np.ndarray
+  standard_kl_t: np.ndarray
   deviation_t: np.ndarray
 
 

@@ -27,6 +27,7 @@ of the clips.
 
 import argparse
 from collections.abc import Callable
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -82,11 +83,8 @@ def predict(
   """Returns predicted clips `[b, n, t, h, w, c]`, uint8."""
   variables = run.state.variables(run.config.sample_from)
   video_bthwc = real(world, index_b)
-  sample = jax.jit(
-    lambda key_b: model.apply(
-      variables, key_b, {'known_video': video_bthwc}, method='sample'
-    )
-  )
+  apply = jax.jit(functools.partial(model.apply, method='sample'))
+  sample = lambda key_b: apply(variables, key_b, {'known_video': video_bthwc})
   num = len(index_b)
   return np.stack(
     [
@@ -110,9 +108,10 @@ def latents_of(
     rngs={'noise': jax.random.key(0)},
     method='posterior_predictions',
   )
-  kl_btd = posterior.divergence(prior)
+  mean = lambda kl_btd: np.asarray(kl_btd.sum(2).mean(0))
   return futures_criteria.Latents(
-    np.asarray(kl_btd.sum(2).mean(0)),
+    mean(posterior.divergence(prior)),
+    mean(posterior.divergence()),
     np.asarray(jnp.exp(prior.log_variance / 2).mean((0, 2))),
   )
 
@@ -142,6 +141,7 @@ def main() -> None:
   latents = latents_of(run, index_b, world)
   if latents is not None:
     print('divergence, nats:', np.round(latents.kl_t, 3))
+    print('divergence from N(0, 1):', np.round(latents.standard_kl_t, 3))
     print('deviation of the prior:', np.round(latents.deviation_t, 3))
   print(HEADER)
 

@@ -14,6 +14,7 @@ WORLD = source.TwoFutures((8, 16, 16, 3), 'validation')
 INDEX = np.arange(40)
 RIGHT = futures_criteria.Latents(
   np.array([0.01, 0.02, 0.9, 0.01, 0.0, 0.01, 0.0]),
+  np.full(7, 1.5),
   np.array([1, 1, 2, 1, 1, 1, 1]),
 )
 SWAPPED = {'worst': 15.0}
