@@ -4,8 +4,9 @@
 
 A disc moves up in the first three of eight frames, and then to the left or to
 the right. The latent of the frame where the futures diverge must encode which
-one it is, and the prior must cover both. `experiments/zoo/prediction.py`
-measures this. `--config.model.predictor.prior=fixed` trains SVG-FP.
+one it is, and the prior must cover both;
+`experiments/zoo/stochastic_prediction.py` measures this.
+`--config.model.predictor.prior=fixed` trains SVG-FP.
 
 Sizes: `base`, for one accelerator; `small`, for a CPU in about 10 minutes;
 `smoke`, for tests; `paper`, with the layers and the optimizer of the paper, for

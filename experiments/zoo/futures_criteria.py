@@ -32,7 +32,7 @@ def numbers(
   index_b: np.ndarray,
   sample_bnthwc: np.ndarray,
 ) -> dict[str, float]:
-  """Returns the numbers of predictions.
+  """Returns PSNR, diversity and fractions of futures of predictions.
 
   Args:
     world: Dataset of the clips.
@@ -91,7 +91,7 @@ def failures(
   Args:
     found: Numbers of the predictions.
     swapped: Numbers with latents from N(0, 1) in place of the model's.
-    latents: Those of the model; None if it has none.
+    latents: Information in the latents of the model; None if it has none.
     fork: First frame in which the futures differ.
   """
   passes = {

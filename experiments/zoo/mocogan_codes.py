@@ -5,9 +5,9 @@
 Each of 16 content codes is combined with each of 16 motions, which are a class,
 a start and noise. The script prints which fraction of the variance of the
 object's mean colour the content explains, and in which fraction of the clips
-the object moves in the direction of the motion's class. A generator passes with
-at least 0.8 and 0.85. The same numbers of clips that cheat are printed beside:
-content and motion exchanged, and clips in random order.
+the object moves in the direction of the motion's class. A generator passes if
+they are at least 0.8 and 0.85. The same numbers are printed for two cheats,
+which must fail: content and motion exchanged, and clips in random order.
 """
 
 import argparse
@@ -98,7 +98,7 @@ def generate(run: runs.Run, side: int) -> tuple[np.ndarray, np.ndarray]:
 def numbers(
   tint_cm3: np.ndarray, shown_cm: np.ndarray, label_m: np.ndarray
 ) -> tuple[float, float]:
-  """Returns how much content explains of colour, and the accuracy of classes.
+  """Returns the fraction of variance explained by content, and the accuracy.
 
   Args:
     tint_cm3: Mean colour of the object for each content and motion, in levels

@@ -19,8 +19,8 @@ continues the frames before the fork, 20 times. It passes if
   by at least 5 dB, which shows that the prior is not trivial.
 
 The PSNR of the mean squared error of all predictions is not a criterion: the
-mean of both futures has the best one. The same numbers are printed of
-predictions that must fail, and with --control of another run, such as one
+mean of both futures has the best one. The same numbers are printed for
+predictions that must fail and, with --control, for another run, such as one
 without latents (--config.model.predictor.latent_width=0). --picture writes some
 of the clips.
 """
@@ -70,7 +70,7 @@ class PosteriorAtTest(stochastic.Stochastic):
 
 
 def real(world: futures_source.TwoFutures, index_b: np.ndarray) -> np.ndarray:
-  """Returns clips `[b, t, h, w, c]` in [-1, 1]."""
+  """Returns real clips `[b, t, h, w, c]` in [-1, 1]."""
   return pixels.to_float(np.stack([world[int(i)]['video'] for i in index_b]))
 
 

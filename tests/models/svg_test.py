@@ -145,7 +145,7 @@ def test_what_predictions_depend_on():
 def test_skip_connections_are_those_of_the_last_known_frame():
   net = network()
   two, three = (predict_all(net, num_context=n).frame_bhwc for n in (2, 3))
-  # Predictions 0 and 1 use those of frames 0 and 1 in both cases.
+  # Predictions 0 and 1 use the features of frames 0 and 1 in both cases.
   np.testing.assert_allclose(two[:, :2], three[:, :2], atol=1e-6)
   assert jnp.abs(two - three)[:, 2].max() > 1e-4
 

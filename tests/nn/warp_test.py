@@ -35,7 +35,7 @@ def test_equals_a_loop_over_pixels():
     for pair in zip(np.asarray(FRAMES), np.asarray(FLOW), strict=True)
   ]
   np.testing.assert_allclose(backward(FRAMES, FLOW), expected, atol=1e-5)
-  # Further axes before the frames are independent of each other.
+  # Leading axes may be added.
   nested = backward(FRAMES[None], FLOW[None])
   np.testing.assert_allclose(nested[0], expected, atol=1e-5)
 

@@ -29,7 +29,7 @@ def trace(steps, num_steps):
   ('steps', 'num_steps', 'expected', 'is_warned'),
   [
     ((2, 3), 4, ['run/profile', 'stop'], False),
-    ((2, 9), 4, ['run/profile', 'stop'], False),  # The run ends before.
+    ((2, 9), 4, ['run/profile', 'stop'], False),  # The run ends first.
     ((5, 9), 4, [], True),
     (None, 4, [], False),
   ],

@@ -37,7 +37,7 @@ _MAX_LOG_VARIANCE = 10.0  # Bound of the absolute value, against overflow.
 
 
 class Carry(NamedTuple):
-  """What the network keeps of the past.
+  """The state of the network after past frames.
 
   Attributes:
     predictor: States of the LSTM that predicts codes.

@@ -3,8 +3,8 @@
 Flow is (x, y) in pixels, x along the width and y along the height: the warped
 frame at p is the source at p + flow(p). Pixel centres have whole coordinates,
 from 0 to w - 1 and from 0 to h - 1; in PyTorch's `grid_sample` this is
-`align_corners=True`. It is the convention of the datasets' `backward` flow and
-of `evaluation.scores.flicker`.
+`align_corners=True`. The `backward` flow of datasets and
+`evaluation.scores.flicker` have the same convention.
 """
 
 import functools
@@ -24,8 +24,8 @@ def backward(frames: Array, flow: Array) -> Array:
 
   Args:
     frames: Source frames, `[..., h, w, c]`, of a float dtype.
-    flow: Flow of each pixel in pixels, `[..., h, w, 2]`, with the same axes
-      before.
+    flow: Flow of each pixel in pixels, `[..., h, w, 2]`, with the same leading
+      axes.
 
   Raises:
     ValueError: If shapes do not agree, or frames are not floats.

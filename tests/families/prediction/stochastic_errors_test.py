@@ -9,7 +9,7 @@ from vgen_jax.families.prediction import known_frames
 
 
 class Gray(tiny.Adder):
-  """Wrong: returns one channel more."""
+  """A faulty network, which returns twice as many channels."""
 
   def __call__(self, carry, frame_bhwc, inputs, **kwargs):
     carry, prediction = super().__call__(carry, frame_bhwc, inputs, **kwargs)
@@ -18,7 +18,7 @@ class Gray(tiny.Adder):
 
 
 class GrayParallel(tiny.Parallel):
-  """Wrong in the same way, in one pass."""
+  """The same fault in the method `predict_all`."""
 
   def predict_all(self, *args, **kwargs):
     found = super().predict_all(*args, **kwargs)

@@ -161,7 +161,7 @@ def test_unknown_frames_may_be_not_numbers():
 
 
 def test_latents_of_known_frames_are_from_the_posterior():
-  """The rest is the known frame plus N(mean, 1) for each frame."""
+  """Each later frame is the frame before it plus a sample of N(mean, 1)."""
   num = 4000
   adder = Adder(SHAPE, 1, deviation=1e-6)
   sample = sampler(model(adder=adder))
@@ -267,7 +267,7 @@ def test_scheduled_sampling_uses_generated_frames_in_later_steps():
 
 
 class Parallel(Adder):
-  """Has `predict_all`, as a rollout on real frames with the same cell."""
+  """An adder whose `predict_all` is a rollout on real frames."""
 
   has_predict_all = True
 

@@ -11,8 +11,8 @@ def split(condition: Condition, num_context: int) -> tuple[Array, Array]:
   """Returns clips `[b, t, h, w, c]`, and which of their frames are known.
 
   Args:
-    condition: Has `known_video`. If it has `known`, frames are known in which
-      it is True everywhere, and so is the first frame.
+    condition: Has `known_video`. If it has `known`, the known frames are the
+      first one and those in which it is True everywhere.
     num_context: Number of known first frames if there is no `known`.
 
   Returns:

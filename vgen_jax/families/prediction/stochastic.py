@@ -60,8 +60,8 @@ class Stochastic(VideoModel):
     latents: Latents of generated frames: 'prior'; 'standard', N(0, 1) in place
       of the prior; 'zero', the mean of the prior, for all clips the same.
 
-  Reference: the sum over frames with a prior that is learned is that of Denton
-  and Fergus, "Stochastic Video Generation with a Learned Prior", 2018,
+  Reference: the sum over frames with a learned prior is that of Denton and
+  Fergus, "Stochastic Video Generation with a Learned Prior", 2018,
   https://arxiv.org/abs/1802.07687, equation 2.
   """
 
@@ -239,7 +239,7 @@ class Stochastic(VideoModel):
     return known_frames.keep(condition, known_bt, prediction.frame_bhwc)
 
   def noise(self, key_b: Array, num_frames: int) -> Array:
-    """Returns noise of latents, `[b, num_frames - 1, d]`.
+    """Returns the noise of the latents, `[b, num_frames - 1, d]`.
 
     The noise of the first frames does not depend on the number of frames.
     """

@@ -97,7 +97,7 @@ class SelfAttention(nn.Module):
     dtype: Dtype of products and of the result.
 
   With kind 'separable', values are averaged along h, then along w, then along
-  t. It equals 'full' where logits are sums of a term of each axis.
+  t. This equals 'full' if logits are sums of one term for each axis.
   """
 
   kind: str = 'full'
