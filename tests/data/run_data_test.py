@@ -34,7 +34,7 @@ class Source:
 
 @pytest.fixture
 def opened(monkeypatch):
-  """The sources that are opened; the last of `opened.next` comes first."""
+  """A log of opened sources, and a list whose last source is opened next."""
   log = []
   monkeypatch.setattr(
     build, 'source', lambda *args, **kwargs: log.append(1) or log_next[-1]

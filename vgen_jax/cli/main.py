@@ -129,7 +129,7 @@ class _Parser(argparse.ArgumentParser):
   def parse(self, argv: list[str]) -> argparse.Namespace:
     """Returns the flags; `overrides` has the strings of --config.x=value.
 
-    A command that takes them has a default of `overrides`.
+    Commands that accept these flags set a default of `overrides`.
     """
     overrides, rest = [], []
     words = iter(argv)

@@ -130,7 +130,7 @@ def check_asked(
   for row in modalities.TABLE:
     if row.key not in entries or row.key in model.batch_keys:
       continue
-    for path in _asking(spec, row.asked_by, 'config.data'):
+    for path in _set_paths(spec, row.asked_by, 'config.data'):
       accepted = modalities.without_target(model.condition_keys)
       raise ValueError(
         f'{path} asks for {row.key!r}, but the model, {type(model).__name__},'
@@ -145,14 +145,14 @@ def _contents(source: pipeline.Source) -> sources.Contents:
   return source.contents() if is_known else sources.Contents()
 
 
-def _asking(
+def _set_paths(
   spec: Mapping[str, Any], arguments: tuple[str, ...], path: str
 ) -> list[str]:
   """Returns the paths of arguments that are set."""
   found = [f'{path}.{name}' for name in arguments if spec.get(name)]
   for key, value in spec.items():
     if isinstance(value, Mapping) and key not in arguments:
-      found += _asking(value, arguments, f'{path}.{key}')
+      found += _set_paths(value, arguments, f'{path}.{key}')
   return found
 
 

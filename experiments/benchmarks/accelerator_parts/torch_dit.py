@@ -161,8 +161,8 @@ def named_arrays(params: Mapping) -> Iterator[tuple[str, np.ndarray]]:
   yield 'label.weight', params['condition']['label']['embedding']
   for name, layer in (('first', 'in'), ('modulation',) * 2, ('last', 'out')):
     yield from _dense(name, params[layer])
-  for offset, look in enumerate(('space', 'time')):
-    for layer, leaves in params['blocks'][look].items():
+  for offset, axis in enumerate(('space', 'time')):
+    for layer, leaves in params['blocks'][axis].items():
       depth = len(next(iter(leaves.values())))
       for i in range(depth):
         one = {key: x[i] for key, x in leaves.items()}
@@ -182,7 +182,9 @@ def carry_over(params: Mapping, model: VideoDiT) -> None:
   missing, unknown = model.load_state_dict(arrays, strict=False)
   missing = [name for name in missing if not name.endswith('_np')]
   if missing or unknown:
-    raise ValueError(f'The model lacks {missing} and has no {unknown}.')
+    raise ValueError(
+      f'Values are missing for {missing}; the model has no {unknown}.'
+    )
 
 
 def _dense(name: str, leaves: Mapping) -> Iterator[tuple[str, np.ndarray]]:

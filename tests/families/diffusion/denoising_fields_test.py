@@ -14,7 +14,7 @@ CLIP_SHAPE = (3, 4, 4, 1)
 
 
 class Net(nn.Module):
-  """Never called."""
+  """A network that is never called."""
 
 
 def test_specs_build_the_whole_model():

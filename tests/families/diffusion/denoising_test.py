@@ -65,7 +65,7 @@ class Oracle(nn.Module):
 
 
 class Net(nn.Module):
-  """A network with parameters, on each pixel by itself."""
+  """A network with parameters, which computes each pixel independently."""
 
   num_classes: int = 3
 

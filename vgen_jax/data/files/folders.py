@@ -142,7 +142,7 @@ def class_names(names: Sequence[pathlib.Path]) -> tuple[str, ...]:
 def _passed(
   folder: pathlib.Path, others: Sequence[pathlib.Path], found: Listing
 ) -> str:
-  """Returns numbers and examples of what is not read; '' if all is read."""
+  """Returns numbers and examples of paths that are not read; '' if none."""
   kinds = collections.Counter(
     path.suffix.lower() or '(none)' for path in others
   )

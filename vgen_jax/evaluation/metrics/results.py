@@ -188,7 +188,7 @@ def steps(workdir: epath.PathLike) -> list[int]:
 def read(workdir: epath.PathLike, step: int | None = None) -> Result:
   """Returns the result of the evaluation of a run.
 
-  If a step was evaluated by several protocols, the latest evaluation is
+  If a step was evaluated with several protocols, the latest evaluation is
   returned.
 
   Args:

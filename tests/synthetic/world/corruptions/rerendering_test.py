@@ -11,7 +11,7 @@ RNG = np.random.default_rng
 
 
 def center(video: np.ndarray) -> np.ndarray:
-  """Centres of mass (x, y) of what is brighter than the background."""
+  """Centres of mass (x, y) of pixels that are brighter than the background."""
   weight = (video.astype(float) - 24).clip(0).sum(-1)
   x = (weight.sum(2) * np.arange(32)).sum(-1)
   y = (weight.sum(3) * np.arange(32)).sum(-1)
