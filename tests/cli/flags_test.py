@@ -32,6 +32,22 @@ from vgen_jax.cli import main as cli
       ['train', '--config=fsq_world:smoke', '--workdir=FILE'],
       'The workdir FILE is a file; it must be a directory.',
     ),
+    *[
+      (
+        ['evaluate', '--workdir=W', '--set', f'evaluation.{field}=3'],
+        f'config.evaluation.{field} has no effect here; use --{flag}.',
+      )
+      for field, flag in (
+        ('metrics', 'metrics'),
+        ('num_clips', 'num'),
+        ('seed', 'seed'),
+        ('batch_size', 'batch_size'),
+      )
+    ],
+    (
+      ['sample', '--workdir=W', '--config.evaluation.seed=3'],
+      'config.evaluation.seed has no effect on samples; remove it.',
+    ),
     (['demo', '--workdir=W', '--num=0'], '--num is 0; it must be at least 1'),
     (
       ['report', 'W', '--config.seed=3'],

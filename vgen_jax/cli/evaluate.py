@@ -24,6 +24,14 @@ from typing import Any
 from vgen_jax.cli import cluster
 from vgen_jax.core import file_paths
 
+# Fields of config.evaluation that flags set.
+_FLAGS = {
+  'metrics': 'metrics',
+  'num_clips': 'num',
+  'seed': 'seed',
+  'batch_size': 'batch_size',
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.set_defaults(overrides=())  # It accepts --config.x=value.
@@ -96,6 +104,11 @@ def run(args: argparse.Namespace) -> int:
   # Checked before anything is read.
   metrics = registry.check_names(args.metrics.split(','))
   overrides = config_lib.parse_overrides([*args.set, *args.overrides])
+  for field, flag in _FLAGS.items():
+    if f'evaluation.{field}' in overrides:
+      raise ValueError(
+        f'config.evaluation.{field} has no effect here; use --{flag}.'
+      )
   loaded = runs.load(args.workdir, step=args.step, overrides=overrides)
   with preemption.Preemption() as preempted:
     result = loaded.evaluate(

@@ -98,6 +98,9 @@ def run(args: argparse.Namespace) -> int:
 
   cluster.join(args)
   overrides = config_lib.parse_overrides([*args.set, *args.overrides])
+  for path in overrides:
+    if path.partition('.')[0] == 'evaluation':
+      raise ValueError(f'config.{path} has no effect on samples; remove it.')
   loaded = runs.load(args.workdir, step=args.step, overrides=overrides)
   folder = args.out or f'{args.workdir}/generated'
   # Steps that can fail come first, because sampling may take a long time.

@@ -1,5 +1,6 @@
 """Reads a part of a checkpoint, for other purposes than resuming its run."""
 
+import contextlib
 from typing import Any
 
 from etils import epath
@@ -28,13 +29,18 @@ def tree(workdir: str, step: int | None = None) -> dict[str, Any]:
   """
   at = _step_folder(workdir, step) / _ITEM
   try:
-    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-      metadata = checkpointer.metadata(at)
-    return dict(metadata.item_metadata.tree)
+    return _tree(at)
   except Exception as error:
     raise ValueError(
       f'{at} cannot be read: {checkpoints.first_line(error)}'
     ) from error
+
+
+def _tree(at: epath.Path) -> dict[str, Any]:
+  """Returns the metadata of the arrays in a folder."""
+  with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+    metadata = checkpointer.metadata(at)
+  return dict(metadata.item_metadata.tree)
 
 
 def read(workdir: str, wanted: Any, step: int | None = None) -> Any:
@@ -76,6 +82,8 @@ def _checked(folder: epath.Path, wanted: Any) -> Any:
         ),
       )
   except Exception as error:
+    with contextlib.suppress(FileNotFoundError, KeyError, TypeError):
+      mismatch.check_shapes(_tree(at), wanted, str(at))
     raise ValueError(
       f'{at} does not have the arrays that its config.json describes, or cannot'
       f' be read: {checkpoints.first_line(error)}'

@@ -19,12 +19,7 @@ def check_same_tree(metadata: Any, wanted: Any, where: str) -> None:
     wanted: Expected tree of arrays or of their shapes.
     where: Name of the checkpoint in the message.
   """
-  stored = {
-    sharding.path_name(path): leaf
-    for path, leaf in jax.tree_util.tree_leaves_with_path(
-      getattr(metadata, 'tree', metadata)
-    )
-  }
+  stored = _leaves(getattr(metadata, 'tree', metadata))
   for path, leaf in jax.tree_util.tree_leaves_with_path(wanted):
     name = sharding.path_name(path)
     if name not in stored:
@@ -34,17 +29,47 @@ def check_same_tree(metadata: Any, wanted: Any, where: str) -> None:
         ' workdir.'
       )
     found = stored.pop(name)
-    if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-      continue
-    if (tuple(found.shape), str(found.dtype)) != (leaf.shape, str(leaf.dtype)):
-      raise MismatchError(
-        f'{where}: {name} is {found.dtype}{list(found.shape)}, but with this'
-        f' config it is {leaf.dtype}{list(leaf.shape)}. Use the config.json of'
-        ' that workdir, or another workdir.'
-      )
+    _check_leaf(name, found, leaf, where)
   if stored:
     raise MismatchError(
       f'{where} has {next(iter(stored))}, which this config does not have; the'
       ' run there has another model or optimizer. Use its own config.json, or'
       ' another workdir.'
+    )
+
+
+def check_shapes(stored: Any, wanted: Any, where: str) -> None:
+  """Raises MismatchError with the first leaf of another shape or dtype.
+
+  Leaves that only one of the trees has are not compared.
+
+  Args:
+    stored: Tree of the checkpoint, of arrays or of their metadata.
+    wanted: Expected tree of arrays or of their shapes.
+    where: Name of the checkpoint in the message.
+  """
+  found = _leaves(stored)
+  for name, leaf in _leaves(wanted).items():
+    if name in found:
+      _check_leaf(name, found[name], leaf, where)
+
+
+def _leaves(tree: Any) -> dict[str, Any]:
+  """Returns the leaves of a tree by the names of their paths."""
+  return {
+    sharding.path_name(path): leaf
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree)
+  }
+
+
+def _check_leaf(name: str, found: Any, wanted: Any, where: str) -> None:
+  """Raises MismatchError if a leaf has another shape or dtype."""
+  if jax.dtypes.issubdtype(wanted.dtype, jax.dtypes.prng_key):
+    return
+  shapes = tuple(found.shape), tuple(wanted.shape)
+  if shapes[0] != shapes[1] or str(found.dtype) != str(wanted.dtype):
+    raise MismatchError(
+      f'{where}: {name} is {found.dtype}{list(found.shape)}, but with this'
+      f' config it is {wanted.dtype}{list(wanted.shape)}. Use the config.json'
+      ' of that workdir, or another workdir.'
     )
