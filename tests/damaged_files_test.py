@@ -53,7 +53,7 @@ def test_config_json(tmp_path):
   content = json.loads(config_lib.to_json(settings_lib.plain(config)))
 
   def read():
-    """The error names the file or the path of the field in it."""
+    """Reads the config; errors name the file or the path of a field."""
     loaded = settings_lib.read(config_lib.load(str(tmp_path / 'config.json')))
     try:
       build.model(loaded.model, SCHEMA)

@@ -47,7 +47,7 @@ def tokenizer(workdir, config):
 
 
 def encode(capsys, workdir, out, *flags):
-  """The JSON in the last line of the output of the command."""
+  """Returns the JSON in the last line of the output of the command."""
   argv = ['data', 'encode', f'--workdir={workdir}', f'--out={out}', *flags]
   assert cli.main(argv) == 0, capsys.readouterr().err
   return json.loads(capsys.readouterr().out.splitlines()[-1])['data_encode']

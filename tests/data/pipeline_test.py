@@ -24,7 +24,7 @@ from vgen_jax.synthetic.world import source as world
 
 
 def make_source(num_clips: int = 10, **attributes):
-  """A source whose `label` is the index of the clip."""
+  """Returns a source whose `label` is the index of the clip."""
 
   class Numbers(
     sources.HasRandomViews

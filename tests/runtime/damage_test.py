@@ -19,7 +19,7 @@ from vgen_jax.training import state as state_lib
 
 
 def make(seed: int) -> state_lib.TrainState:
-  """A state with leaves of all kinds; some are large enough to be a file."""
+  """Returns a state with all kinds of leaves; large ones get their own file."""
   key = jax.random.key(seed)
   params = {
     'kernel': jax.random.normal(key, (40, 50)),

@@ -21,7 +21,7 @@ ROWS = [
 
 
 def write(path, num_frames: int = 20, hertz: float = 1000) -> None:
-  """Ten frames a second, with a tone in every other second."""
+  """Writes a video at 10 frames/s, with a tone in every other second."""
   path.parent.mkdir(parents=True, exist_ok=True)
   with av.open(str(path), 'w') as file:
     picture = file.add_stream('libx264', 10)

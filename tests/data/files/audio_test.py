@@ -18,7 +18,7 @@ def tone(hertz: float, seconds: float, amplitude: float = 0.5) -> np.ndarray:
 
 
 def write(path, sample_n, codec='pcm_s16le', rate=RATE, channels=1) -> str:
-  """A file with frames and this audio, from second 0 on."""
+  """Writes a file with frames and this audio, from second 0 on."""
   with av.open(str(path), 'w') as file:
     picture = file.add_stream('libx264', 10)
     picture.height, picture.width, picture.pix_fmt = 16, 16, 'yuv420p'

@@ -58,7 +58,7 @@ def encode(path, codec, pix_fmt, options, ticks=None, container=None) -> str:
 
 
 def decode_all(path: str) -> np.ndarray:
-  """All frames, decoded from the start."""
+  """Returns all frames, decoded from the start."""
   with av.open(path) as container:
     frames = container.decode(video=0)
     return np.stack([frame.to_ndarray(format='rgb24') for frame in frames])

@@ -202,7 +202,7 @@ def outcome(path: pathlib.Path) -> np.ndarray | codecs.ClipError:
 
 
 def decode_all(path: pathlib.Path) -> np.ndarray:
-  """All frames, upright, decoded from the start."""
+  """Returns all frames, upright, decoded from the start."""
   with av.open(str(path), **containers.LENIENT) as file:
     return np.stack(
       [

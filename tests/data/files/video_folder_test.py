@@ -15,7 +15,7 @@ from vgen_jax.data.files import video_writers
 
 
 def write(path, num_frames: int, shade: int = 0, rate: int = 10) -> None:
-  """A grey video, 16x24: the top encodes the frame, the bottom the video."""
+  """Writes a grey video; its top encodes the frame, its bottom the video."""
   path.parent.mkdir(parents=True, exist_ok=True)
   video_thwc = np.zeros((num_frames, 16, 24, 3), np.uint8)
   video_thwc[:, :8] = (np.arange(num_frames) * 4)[:, None, None, None]

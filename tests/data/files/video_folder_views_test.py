@@ -16,7 +16,7 @@ TICKS = np.cumsum([0] + [30 + 60 * (i % 3) for i in range(59)])  # In ms.
 
 
 def write(path, num_frames: int, ticks=None) -> None:
-  """Ten frames a second, 16x24: pixels encode the frame and the column."""
+  """Writes a video at 10 frames/s whose pixels encode frame and column."""
   path.parent.mkdir(parents=True, exist_ok=True)
   with av.open(str(path), 'w') as file:
     stream = file.add_stream('libx264', 10, options={'crf': '0', 'g': '12'})

@@ -153,7 +153,7 @@ def test_pieces_of_long_videos_are_taken_one_at_a_time(folder, monkeypatch):
   for key, _ in read:
     keys.append(key)
     taken += 1
-    # For each of two threads: one in the queue and one in the hand.
+    # Each of two threads has one in its queue and one that it waits to put.
     assert len(made) <= taken + 2 * 2
   assert keys == [
     f'{r.key}#{i}' for r in table.splits['train'] for i in range(50)

@@ -108,11 +108,11 @@ class Peers:
       return
     self._failures = 0
     if self._index == 0:
-      self._look()
+      self._check_others()
     elif verdict := self._get(_VERDICT):
       self._end(verdict)
 
-  def _look(self) -> None:
+  def _check_others(self) -> None:
     """Announces a process that is lost; only process 0 does this."""
     now = self._clock()
     for key, value in self._client.key_value_dir_get(_PREFIX):
