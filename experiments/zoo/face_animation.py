@@ -31,7 +31,7 @@ _LEAST_RED = 60.0  # Red minus green of lips, in levels of 255; of skin, 31.
 
 
 class Arm(NamedTuple):
-  """Clips with what they are compared with.
+  """Clips, and the properties of real clips that they are compared with.
 
   Attributes:
     video_bthwc: Clips.

@@ -27,7 +27,7 @@ _EDGE = 0.25  # Width of an edge, in sides.
 
 
 class Numbers(NamedTuple):
-  """What is measured of clips.
+  """Measurements of clips.
 
   Attributes:
     correlation: Correlation of the positions of both discs; NaN if no clip was
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def numbers(video_bthwc: np.ndarray, label_b: np.ndarray) -> Numbers:
-  """Returns the numbers of clips.
+  """Returns the measurements of clips.
 
   Args:
     video_bthwc: Clips with square frames, as in `saturation.to_levels`.
@@ -113,7 +113,7 @@ def passes(found: Numbers) -> bool:
 def cheats(
   video_bthwc: np.ndarray, label_b: np.ndarray
 ) -> dict[str, np.ndarray]:
-  """Returns clips that must not pass, {name: clips}, made of real clips."""
+  """Returns clips that must not pass, {name: clips}, made from real clips."""
   upright = _upright(video_bthwc, label_b)
   half = upright.shape[3] // 2
   halves = upright[..., :half, :], upright[..., half:, :]
