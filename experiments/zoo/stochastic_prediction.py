@@ -63,8 +63,8 @@ class PosteriorAtTest(stochastic.Stochastic):
       self.predictor,
       video_bthwc,
       cheat,
-      self.noise(key_b, video_bthwc.shape[1]),
-      self.conditions(condition, video_bthwc),
+      latent_roll_out.noise(self.predictor, key_b, video_bthwc.shape[1]),
+      latent_roll_out.conditions(self.predictor, condition, video_bthwc),
       **kwargs,
     )
 

@@ -33,8 +33,6 @@ from vgen_jax.nn.convolution import pyramids
 PRIORS = ('learned', 'attributes', 'fixed')
 NORMS = ('none', 'group')
 
-_MAX_LOG_VARIANCE = 10.0  # Bound of the absolute value, against overflow.
-
 
 class Carry(NamedTuple):
   """The state of the network after past frames.
@@ -260,9 +258,7 @@ class SVG(latent_prediction.LatentPredictor):
     state, (mean_bd, log_variance_bd) = lstm(
       state, jnp.concatenate([code_bg, condition_bk], axis=-1)
     )
-    return state, distributions.Gaussian(
-      mean_bd, log_variance_bd.clip(-_MAX_LOG_VARIANCE, _MAX_LOG_VARIANCE)
-    )
+    return state, distributions.bounded_gaussian(mean_bd, log_variance_bd)
 
 
 class _LSTM(nn.Module):

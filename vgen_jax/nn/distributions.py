@@ -12,6 +12,8 @@ import jax.numpy as jnp
 from vgen_jax.core import random
 from vgen_jax.core.types import Array
 
+_MAX_LOG_VARIANCE = 10.0
+
 
 class Gaussian(NamedTuple):
   """Normal distributions.
@@ -54,6 +56,19 @@ class Gaussian(NamedTuple):
     log_ratio = self.log_variance - other.log_variance
     square = jnp.square(self.mean - other.mean) * jnp.exp(-other.log_variance)
     return 0.5 * (jnp.exp(log_ratio) + square - 1 - log_ratio)
+
+
+def bounded_gaussian(mean: Array, log_variance: Array) -> Gaussian:
+  """Returns normal distributions for the outputs of a network.
+
+  Args:
+    mean: Means.
+    log_variance: Logarithms of the variances, which are clipped to [-10, 10]
+      against overflow.
+  """
+  return Gaussian(
+    mean, log_variance.clip(-_MAX_LOG_VARIANCE, _MAX_LOG_VARIANCE)
+  )
 
 
 def standard_normal(shape: tuple[int, ...]) -> Gaussian:

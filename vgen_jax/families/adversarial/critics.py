@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Condition
 from vgen_jax.core.types import Metrics
 from vgen_jax.nn import batch_statistics
+from vgen_jax.nn.convolution import pyramids
 
 _PREFIX = 'critic_'
 
@@ -91,6 +93,47 @@ def unbound(
     return split(output)[0]
 
   return logits_of
+
+
+def with_features(
+  critic: nn.Module, condition: Condition, key_b: Array, *, train: bool = False
+) -> Callable[[Array], tuple[Array, list[Array]]]:
+  """Returns a critic as `video_bthwc -> (logits, features)`.
+
+  Features are the outputs of the layers of its `pyramids.Down`, from the first
+  to the last. The critic's statistics do not change.
+
+  Args: as those of `unbound`.
+
+  Raises:
+    ValueError: If the critic has no such layers, when the function is called.
+  """
+  network, variables = critic.unbind()
+  variables = {
+    kind: tree
+    for kind, tree in variables.items()
+    if kind not in (batch_statistics.COLLECTION, pyramids.FEATURES)
+  }
+  mutable = [kind for kind in variables if kind != 'params']
+
+  def call(video_bthwc: Array) -> tuple[Array, list[Array]]:
+    output, changed = network.apply(
+      variables,
+      video_bthwc,
+      condition,
+      key_b,
+      train=train,
+      mutable=[*mutable, pyramids.FEATURES],
+    )
+    features = jax.tree.leaves(changed.get(pyramids.FEATURES, {}))
+    if not features:
+      raise ValueError(
+        f'{type(network).__name__} gives no features; a critic whose features'
+        ' are compared must use nn.convolution.pyramids.Down.'
+      )
+    return split(output)[0], features
+
+  return call
 
 
 def clip_scores(

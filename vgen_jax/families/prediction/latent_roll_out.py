@@ -2,10 +2,15 @@
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 
+from vgen_jax.core import random
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
+from vgen_jax.core.types import Batch
+from vgen_jax.core.types import Condition
+from vgen_jax.families.prediction import known_frames
 from vgen_jax.nn import latent_prediction
 from vgen_jax.nn.convolution import recurrent
 
@@ -87,3 +92,54 @@ def roll_out(
     inputs,
   )
   return prediction
+
+
+def noise(
+  predictor: latent_prediction.LatentPredictor, key_b: Array, num_frames: int
+) -> Array:
+  """Returns the noise of the latents, `[b, num_frames - 1, d]`.
+
+  The noise of the first frames does not depend on the number of frames.
+
+  Args:
+    predictor: Network that has the latents.
+    key_b: Keys, one for each clip.
+    num_frames: Number of frames of a clip.
+  """
+  shape = (predictor.latent_width,)
+  of_frame = lambda i: random.normal(random.fold_in(key_b, i), shape)
+  return jax.vmap(of_frame, out_axes=1)(jnp.arange(num_frames - 1))
+
+
+def conditions(
+  predictor: latent_prediction.LatentPredictor,
+  condition: Batch | Condition,
+  video_bthwc: Array,
+) -> Array:
+  """Returns actions and one-hot labels, `[b, t - 1, k]`.
+
+  Args:
+    predictor: Network that uses them.
+    condition: Has the keys that the network uses.
+    video_bthwc: Clips.
+
+  Raises:
+    ValueError: If one of them is missing, or an action has a wrong shape.
+  """
+  b, t = video_bthwc.shape[:2]
+  keys, found = predictor.condition_keys, [jnp.zeros((b, t - 1, 0))]
+  if 'action' in keys:
+    action_bta = known_frames.actions(
+      condition, video_bthwc, predictor.action_width
+    )
+    if action_bta is not None:
+      found.append(action_bta[:, :-1])
+  if 'label' in keys:
+    if 'label' not in condition:
+      raise ValueError(
+        f"There is no 'label', but {type(predictor).__name__} uses it; give the"
+        ' label of each clip.'
+      )
+    one_hot_bk = jax.nn.one_hot(condition['label'], predictor.num_classes)
+    found.append(jnp.repeat(one_hot_bk[:, None], t - 1, axis=1))
+  return jnp.concatenate(found, axis=-1)

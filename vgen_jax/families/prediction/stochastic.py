@@ -142,26 +142,44 @@ class Stochastic(VideoModel):
 
     Inputs are real frames, or generated ones by scheduled sampling in training.
     """
+    if not self.predictor.has_predict_all or (
+      train and self.scheduled_sampling
+    ):
+      return self.training_predictions(batch, ('posterior',), train=train)[0]
+    video_bthwc, key_b = batch['video'], self.clip_keys(batch)
+    prediction = self.predictor.predict_all(
+      video_bthwc,
+      latent_roll_out.noise(
+        self.predictor, random.fold_in(key_b, _POSTERIOR), video_bthwc.shape[1]
+      ),
+      latent_roll_out.conditions(self.predictor, batch, video_bthwc),
+      num_context=self.num_context,
+      train=train,
+    )
+    wanted = video_bthwc[:, 1:].shape
+    shapes.check_output(
+      'predictor', self.predictor, prediction.frame_bhwc, wanted
+    )
+    return prediction
+
+  def training_predictions(
+    self, batch: Batch, sources: tuple[str, ...], *, train: bool
+  ) -> list[latent_prediction.Prediction]:
+    """Returns predictions of frames 1, 2, ..., for each source of latents.
+
+    They come from one rollout, with as many copies of each clip as there are
+    sources. Inputs are real frames, or generated ones by scheduled sampling in
+    training.
+
+    Args:
+      batch: Clips.
+      sources: 'posterior', or 'prior', which is the prior after the context.
+      train: Whether to use scheduled sampling and dropout.
+    """
     video_bthwc, key_b = batch['video'], self.clip_keys(batch)
     b, t = video_bthwc.shape[:2]
-    noise_btd = self.noise(random.fold_in(key_b, _POSTERIOR), t)
-    condition_btk = self.conditions(batch, video_bthwc)
-    samples_inputs = train and self.scheduled_sampling
-    if self.predictor.has_predict_all and not samples_inputs:
-      prediction = self.predictor.predict_all(
-        video_bthwc,
-        noise_btd,
-        condition_btk,
-        num_context=self.num_context,
-        train=train,
-      )
-      wanted = video_bthwc[:, 1:].shape
-      shapes.check_output(
-        'predictor', self.predictor, prediction.frame_bhwc, wanted
-      )
-      return prediction
     all_bt = given_bt = jnp.ones((b, t - 1), bool)
-    if samples_inputs:
+    if train and self.scheduled_sampling:
       given_bt = recurrent.teacher_mask(
         random.fold_in(key_b, _TEACHER),
         batch['step'],
@@ -169,15 +187,38 @@ class Stochastic(VideoModel):
         self.num_context,
         self.scheduled_sampling,
       )
-    context_bt = all_bt & (jnp.arange(t - 1) < self.num_context)[None]
-    return latent_roll_out.roll_out(
+    context = latent_roll_out.known_only(
+      jnp.broadcast_to(jnp.arange(t) < self.num_context, (b, t))
+    )
+    purposes = {'posterior': _POSTERIOR, 'prior': _PRIOR}
+    noise = [
+      latent_roll_out.noise(
+        self.predictor, random.fold_in(key_b, purposes[source]), t
+      )
+      for source in sources
+    ]
+    uses = [
+      all_bt if source == 'posterior' else context.uses_posterior_bt
+      for source in sources
+    ]
+    n = len(sources)
+    # Copies of a clip are neighbors, so that they stay on one device.
+    repeat = lambda x: jnp.repeat(x, n, axis=0)
+    merge = lambda x: jnp.stack(x, 1).reshape(b * n, *x[0].shape[1:])
+    prediction = latent_roll_out.roll_out(
       self.predictor,
-      video_bthwc,
-      latent_roll_out.Masks(given_bt, all_bt, context_bt),
-      noise_btd,
-      condition_btk,
+      repeat(video_bthwc),
+      latent_roll_out.Masks(
+        repeat(given_bt), merge(uses), repeat(context.is_context_bt)
+      ),
+      merge(noise),
+      repeat(latent_roll_out.conditions(self.predictor, batch, video_bthwc)),
       train=train,
     )
+    of = lambda i: jax.tree.map(
+      lambda x: x.reshape(b, n, *x.shape[1:])[:, i], prediction
+    )
+    return [of(i) for i in range(n)]
 
   def prior_predictions(
     self,
@@ -203,7 +244,9 @@ class Stochastic(VideoModel):
     known = known_bt[:, :, None, None, None]
     video_bthwc = jnp.where(known, video_bthwc, 0)
     masks = latent_roll_out.known_only(known_bt)
-    noise_btd = self.noise(random.fold_in(key_b, _PRIOR), video_bthwc.shape[1])
+    noise_btd = latent_roll_out.noise(
+      self.predictor, random.fold_in(key_b, _PRIOR), video_bthwc.shape[1]
+    )
     if self.latents == 'zero':
       noise_btd = jnp.where(masks.uses_posterior_bt[..., None], noise_btd, 0)
     return latent_roll_out.roll_out(
@@ -211,7 +254,7 @@ class Stochastic(VideoModel):
       video_bthwc,
       masks,
       noise_btd,
-      self.conditions(condition, video_bthwc),
+      latent_roll_out.conditions(self.predictor, condition, video_bthwc),
       standard_prior=self.latents == 'standard',
       train=train,
     )
@@ -237,43 +280,6 @@ class Stochastic(VideoModel):
     video_bthwc, known_bt = known_frames.split(condition, self.num_context)
     prediction = self.prior_predictions(video_bthwc, known_bt, key_b, condition)
     return known_frames.keep(condition, known_bt, prediction.frame_bhwc)
-
-  def noise(self, key_b: Array, num_frames: int) -> Array:
-    """Returns the noise of the latents, `[b, num_frames - 1, d]`.
-
-    The noise of the first frames does not depend on the number of frames.
-    """
-    width = self.predictor.latent_width
-    of_frame = lambda i: random.normal(random.fold_in(key_b, i), (width,))
-    return jax.vmap(of_frame, out_axes=1)(jnp.arange(num_frames - 1))
-
-  def conditions(
-    self, condition: Batch | Condition, video_bthwc: Array
-  ) -> Array:
-    """Returns actions and one-hot labels, `[b, t - 1, k]`.
-
-    Raises:
-      ValueError: If one of them is missing, or an action has a wrong shape.
-    """
-    b, t = video_bthwc.shape[:2]
-    keys, found = self.predictor.condition_keys, [jnp.zeros((b, t - 1, 0))]
-    if 'action' in keys:
-      action_bta = known_frames.actions(
-        condition, video_bthwc, self.predictor.action_width
-      )
-      found.append(action_bta[:, :-1])
-    if 'label' in keys:
-      if 'label' not in condition:
-        raise ValueError(
-          "There is no 'label', but the prior of"
-          f' {type(self.predictor).__name__} depends on it; give the label of'
-          ' each clip.'
-        )
-      one_hot_bk = jax.nn.one_hot(
-        condition['label'], self.predictor.num_classes
-      )
-      found.append(jnp.repeat(one_hot_bk[:, None], t - 1, axis=1))
-    return jnp.concatenate(found, axis=-1)
 
   def _beta(self, batch: Batch) -> Array:
     """Returns the weight of the divergence in this step."""

@@ -11,8 +11,6 @@ from vgen_jax.core.types import Array
 from vgen_jax.nn import distributions
 from vgen_jax.nn.bottlenecks import autoencoder
 
-_MAX_LOG_VARIANCE = 10.0  # Bound of the absolute value, against overflow.
-
 
 class Gaussian(nn.Module):
   """Samples latents from a Gaussian posterior; the loss is its divergence.
@@ -56,9 +54,7 @@ class Gaussian(nn.Module):
         f' width {self.width} and projects=False needs {2 * self.width}.'
       )
     mean_bthwd, log_variance_bthwd = jnp.split(encoded_bthwe, 2, axis=-1)
-    posterior = distributions.Gaussian(
-      mean_bthwd, log_variance_bthwd.clip(-_MAX_LOG_VARIANCE, _MAX_LOG_VARIANCE)
-    )
+    posterior = distributions.bounded_gaussian(mean_bthwd, log_variance_bthwd)
     latent_bthwd = mean_bthwd if key_b is None else posterior.sample(key_b)
     kl = posterior.divergence().sum((1, 2, 3, 4)).mean()
     return autoencoder.BottleneckOutput(

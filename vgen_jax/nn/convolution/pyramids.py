@@ -23,6 +23,8 @@ from vgen_jax.nn.convolution import conv
 NORMS = ('none', 'batch', 'batch_scale', 'group', 'spectral')
 INITS = ('lecun', 'normal_0.01', 'normal_0.02', 'uniform_0.01')
 
+FEATURES = 'intermediates'  # Collection of the outputs of layers of `Down`.
+
 Sides = tuple[int, int, int]  # (t, h, w)
 
 
@@ -126,6 +128,7 @@ class Down(_Pyramid):
         norm = 'none'
       x_bthwc = normed(layer, x_bthwc, norm, train, self.kernel_init)
       x_bthwc = nn.leaky_relu(x_bthwc, 0.2)
+      self.sow(FEATURES, 'features', x_bthwc)  # If the collection is mutable.
     return x_bthwc
 
 

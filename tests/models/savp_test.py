@@ -1,0 +1,152 @@
+"""Tests of models/savp.py."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vgen_jax.families.prediction import latent_roll_out
+from vgen_jax.models import savp
+from vgen_jax.nn import compositing
+from vgen_jax.nn.convolution import dynamic_kernels
+
+SHAPE = (4, 8, 8, 3)
+VIDEO = jax.random.uniform(jax.random.key(5), (2, *SHAPE), minval=-1)
+NOISE = jax.random.normal(jax.random.key(6), (2, 3, 2))
+ACTION = jax.random.normal(jax.random.key(7), (2, 3, 2))
+LAST_BT = jnp.zeros((2, 3), bool)
+POSTERIOR, PRIOR = (
+  latent_roll_out.Masks(~LAST_BT, uses_bt, ~LAST_BT)
+  for uses_bt in (~LAST_BT, LAST_BT)
+)
+NETWORK = savp.SAVP(SHAPE, 2, 2, width=2, num_levels=2, posterior_widths=(4, 8))
+
+
+@functools.cache
+def variables() -> dict:
+  """Returns random parameters, none of which is zero."""
+  shapes = jax.eval_shape(
+    lambda: NETWORK.init(
+      jax.random.key(0), VIDEO, POSTERIOR, NOISE, ACTION, method=_roll_out
+    )
+  )
+  rng = np.random.default_rng(0)
+  return jax.tree.map(
+    lambda x: np.float32(0.3 * rng.standard_normal(x.shape)), shapes
+  )
+
+
+def _roll_out(network, video, masks, noise, action):
+  return latent_roll_out.roll_out(network, video, masks, noise, action)
+
+
+@jax.jit
+def _predictions(video, masks, noise, action):
+  return NETWORK.apply(
+    variables(), video, masks, noise, action, method=_roll_out
+  )
+
+
+def predictions(video=VIDEO, masks=POSTERIOR, noise=NOISE, action=ACTION):
+  return _predictions(video, masks, noise, action)
+
+
+@jax.jit
+def _layers(frame_bhwc, latent_bd):
+  return NETWORK.apply(
+    variables(),
+    NETWORK.bind(variables()).initial_carry((2, 8, 8)),
+    frame_bhwc,
+    latent_bd,
+    ACTION[:, 0],
+    method='layers',
+  )[1]
+
+
+def test_layers_are_convex_combinations():
+  layers = _layers(VIDEO[:, 0], NOISE[:, 0])
+  assert layers.layers_nbthwc.shape == (7, 2, 1, 8, 8, 3)
+  np.testing.assert_allclose(layers.weights_nbthw.sum(0), 1, atol=1e-6)
+  assert layers.weights_nbthw.min() >= 0
+  np.testing.assert_allclose(layers.kernel_bnij.sum((2, 3)), 1, atol=1e-6)
+  assert layers.kernel_bnij.min() >= 0
+  frame = VIDEO[:, 0]
+  np.testing.assert_array_equal(
+    layers.layers_nbthwc[:4, :, 0],
+    dynamic_kernels.apply(frame, layers.kernel_bnij),
+  )
+  # In the first step the current frame is the first one.
+  for i in (4, 5):
+    np.testing.assert_array_equal(layers.layers_nbthwc[i, :, 0], frame)
+  assert np.abs(layers.layers_nbthwc[6]).max() < 1
+  composed = compositing.compose(layers.layers_nbthwc, layers.weights_nbthw)
+  np.testing.assert_allclose(
+    composed[:, 0], predictions(noise=_noise_for(NOISE)).frame_bhwc[:, 0],
+    atol=1e-5,
+  )  # fmt: skip
+
+
+def _noise_for(latent_btd):
+  """Returns noise with which the posterior gives these latents."""
+  posterior = NETWORK.apply(variables(), VIDEO, method='encode_targets')
+  return (latent_btd - posterior.mean) / jnp.exp(posterior.log_variance / 2)
+
+
+def changes(before, after):
+  return [
+    bool(jnp.abs(before - after)[:, i].max() > 1e-6)
+    for i in range(before.shape[1])
+  ]
+
+
+def test_what_predictions_depend_on():
+  before = predictions()
+  frames = before.frame_bhwc
+  future = VIDEO.at[:, 2].multiply(-1)  # The target of prediction 1.
+  after = predictions(future)
+  assert changes(before.posterior.mean, after.posterior.mean) == [
+    False, True, True,
+  ]  # fmt: skip
+  assert changes(frames, after.frame_bhwc) == [False, True, True]
+  moved = predictions(noise=NOISE.at[:, 1].add(1)).frame_bhwc
+  assert changes(frames, moved) == [False, True, True]
+  moved = predictions(action=ACTION.at[:, 1].multiply(-2)).frame_bhwc
+  assert changes(frames, moved) == [False, True, True]
+  # The first frame is still an input of the last prediction.
+  assert changes(frames, predictions(VIDEO.at[:, 0].multiply(-1)).frame_bhwc)[2]
+
+
+def test_rollouts_of_prior_and_posterior_differ():
+  posterior, prior = predictions(), predictions(masks=PRIOR)
+  assert changes(posterior.frame_bhwc, prior.frame_bhwc) == [True] * 3
+  assert not jnp.any(prior.prior.mean)
+  assert jnp.any(posterior.posterior.mean)
+  # That of the prior does not depend on the frames that it predicts.
+  other = predictions(VIDEO.at[:, 3].multiply(-1), PRIOR)
+  np.testing.assert_array_equal(prior.frame_bhwc, other.frame_bhwc)
+
+
+def test_channels_of_the_released_size():
+  """Encoder 32, 64, 128 and decoder 64, 32, 32, five with a ConvLSTM."""
+  net = savp.SAVP((12, 64, 64, 3), 8)
+  assert net._widths == [32, 64, 128, 64, 32, 32]
+  carry = jax.eval_shape(lambda: net.bind({}).initial_carry((1, 64, 64)))
+  assert [state[0].shape[1:] for state in carry.cells] == [
+    (32, 32, 32), (16, 16, 64), (8, 8, 128), (16, 16, 64), (32, 32, 32),
+  ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+  ('fields', 'message'),
+  [
+    (dict(kernel_size=4), 'kernel_size is 4; it must be odd'),
+    (dict(width=1), 'width is 1'),
+    (dict(num_kernels=0), 'num_kernels is 0'),
+    (dict(num_levels=4), '8 x 8; each number must be a multiple'),
+  ],
+)
+def test_wrong_fields(fields, message):
+  with pytest.raises(ValueError, match=message):
+    NETWORK.clone(**fields)
