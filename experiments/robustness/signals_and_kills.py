@@ -39,9 +39,9 @@ TRIALS = {
   'encode': (7, 5),
   'sample': (8, 6),
   'evaluate': (8, 6),
-  'train': (8, 6),
-  'train with workers': (2, 3),
-  'ablate': (4, 3),
+  'train': (7, 5),
+  'train with workers': (2, 2),
+  'ablate': (3, 2),
 }
 _MAX_REPEATS = 3
 _SOON = 1.5  # Seconds.
