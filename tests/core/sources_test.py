@@ -51,7 +51,7 @@ def test_an_undeclared_offer_is_found():
 
 
 class Plain:
-  """A source with a method of that name, but without the declaration."""
+  """A source with the methods, but without the declarations."""
 
   schema = Schema((2, 16, 16, 3))
 
@@ -69,7 +69,7 @@ class Plain:
 
 
 class Declared(Plain, sources.Captioned, sources.HasRandomViews):
-  """The same, declared."""
+  """A source that declares its captions and random views."""
 
 
 def test_only_declared_offers_are_used():

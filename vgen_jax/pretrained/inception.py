@@ -127,7 +127,7 @@ class _Block(nn.Module):
 
 
 class _Square(_Block):
-  """Kernels of 1, 3 and 5, at 35 x 35."""
+  """Kernels of sides 1, 3 and 5, at 35 x 35 positions."""
 
   pooled: int
 
@@ -144,7 +144,7 @@ class _Square(_Block):
 
 
 class _Halve35(_Block):
-  """From 35 x 35 to 17 x 17."""
+  """Downsampling from 35 x 35 to 17 x 17 positions."""
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
@@ -158,7 +158,7 @@ class _Halve35(_Block):
 
 
 class _Stripes(_Block):
-  """Kernels of 7 x 1 and 1 x 7, at 17 x 17."""
+  """Kernels of 7 x 1 and 1 x 7, at 17 x 17 positions."""
 
   inner: int
 
@@ -176,7 +176,7 @@ class _Stripes(_Block):
 
 
 class _Halve17(_Block):
-  """From 17 x 17 to 8 x 8."""
+  """Downsampling from 17 x 17 to 8 x 8 positions."""
 
   @nn.compact
   def __call__(self, x: Array) -> Array:
@@ -191,7 +191,7 @@ class _Halve17(_Block):
 
 
 class _Split(_Block):
-  """Branches that split into kernels of 3 x 1 and 1 x 3, at 8 x 8."""
+  """Branches that split into 3 x 1 and 1 x 3 kernels, at 8 x 8 positions."""
 
   pool: Any
 
