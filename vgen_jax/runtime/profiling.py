@@ -13,7 +13,7 @@ class Trace:
   """Traces some steps with `jax.profiler`; a context manager."""
 
   def __init__(self, workdir: str, steps: tuple[int, int] | None):
-    """Starts no trace yet.
+    """Initializes the trace; `step` starts it.
 
     Args:
       workdir: Directory of the run. The trace is written to its folder

@@ -2,7 +2,7 @@
 
 An error is the largest difference, relative to the largest number of the
 reference. Float32 products are computed in full precision ('highest'), which
-GPUs do not use by default: by default they are rounded to TF32.
+GPUs use only on request: by default, products are rounded to TF32.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -2,8 +2,8 @@
 
   python experiments/benchmarks/accelerator_parts/parity_steps.py --out=DIR
 
-writes the reference: the results on the CPU. Both compute in float32 at full
-precision ('highest'), from the same seed and the same clips.
+writes the reference: the results on the CPU. Both devices compute in float32 at
+full precision ('highest'), from the same seed and the same clips.
 """
 
 import argparse

@@ -76,7 +76,7 @@ def failures(one_step_btthwc, free_bthwc, world) -> set[str]:
 
 
 def rendered(world, speed: float = 1.0) -> np.ndarray:
-  """Returns true clips of three durations, with a factor of the later speed."""
+  """Returns true clips, three times as long; `speed` scales later motion."""
   t, h, w, _ = world.clip_shape
   clock_t = np.arange(3 * t, dtype=float)
   clock_t[t:] = t - 1 + speed * (clock_t[t:] - t + 1)
