@@ -123,13 +123,13 @@ def test_rollouts_of_prior_and_posterior_differ():
   assert changes(posterior.frame_bhwc, prior.frame_bhwc) == [True] * 3
   assert not jnp.any(prior.prior.mean)
   assert jnp.any(posterior.posterior.mean)
-  # That of the prior does not depend on the frames that it predicts.
+  # A rollout of the prior does not depend on the frames that it predicts.
   other = predictions(VIDEO.at[:, 3].multiply(-1), PRIOR)
   np.testing.assert_array_equal(prior.frame_bhwc, other.frame_bhwc)
 
 
 def test_channels_of_the_released_size():
-  """Encoder 32, 64, 128 and decoder 64, 32, 32, five with a ConvLSTM."""
+  """Levels are 32, 64, 128 down and 64, 32, 32 up; five have a ConvLSTM."""
   net = savp.SAVP((12, 64, 64, 3), 8)
   assert net._widths == [32, 64, 128, 64, 32, 32]
   carry = jax.eval_shape(lambda: net.bind({}).initial_carry((1, 64, 64)))

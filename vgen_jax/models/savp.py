@@ -33,7 +33,7 @@ _NUM_OTHER_LAYERS = 3  # The current frame, the first frame and new pixels.
 
 
 class Carry(NamedTuple):
-  """What the network keeps of the past.
+  """The state of the network after past frames.
 
   Attributes:
     cells: States of the ConvLSTMs, from the first to the last.
@@ -49,7 +49,7 @@ class Carry(NamedTuple):
 
 
 class Layers(NamedTuple):
-  """What a predicted frame is composed of.
+  """Layers of which a predicted frame is composed.
 
   Attributes:
     layers_nbthwc: The current frame, moved by each kernel; the current frame;

@@ -17,7 +17,7 @@ VIDEO = jnp.repeat(jnp.repeat(tiny.clips(), 2, 2), 2, 3)
 
 
 class Critic(nn.Module):
-  """Its logit is a weight times the mean of features of the clip."""
+  """A critic whose logit is a weight times the mean of its features."""
 
   @nn.compact
   def __call__(self, video_bthwc, condition, key_b, *, train):
@@ -133,7 +133,7 @@ def test_predictions_of_both_sources_differ_and_come_from_one_rollout():
 
 
 def test_scheduled_sampling_has_the_schedule_of_the_paper():
-  """It is k / (k + exp(step / k)) with k = 900, and 0 below 0.001."""
+  """A probability is k / (k + exp(step / k)), and 0 below 0.001; k = 900."""
   steps = np.array([0, 3000, 6122, 12_000, 20_000])
   exact = 900 / (900 + np.exp(steps / 900))
   found = np.array([recurrent.inverse_sigmoid(x, 900.0) for x in steps])

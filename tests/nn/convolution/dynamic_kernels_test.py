@@ -43,7 +43,7 @@ def test_a_kernel_with_one_weight_shifts_the_frame(row, column):
 
 
 def test_each_clip_has_its_own_kernels():
-  """Equal to a loop over clips, kernels, taps and pixels."""
+  """Results equal a loop over clips, kernels, taps and pixels."""
   kernels = dynamic_kernels.normalize(
     jax.random.normal(jax.random.key(2), (3, 2, 3, 5))
   )

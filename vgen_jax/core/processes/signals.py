@@ -116,7 +116,7 @@ class _Watch:
 def _is_being_handled() -> bool:
   """Returns whether the main thread cleans up after a signal.
 
-  It then is in a `finally`, an `except` or the exit of a `with`.
+  While it does, it is in a `finally`, an `except` or the exit of a `with`.
   """
   found = sys._current_exceptions().get(threading.main_thread().ident)
   error = found[1] if isinstance(found, tuple) else found  # Python 3.11.

@@ -18,14 +18,14 @@ from vgen_jax.families.base import Update
 from vgen_jax.families.prediction import stochastic
 from vgen_jax.nn import latent_prediction
 
-# Sources of latents of each variant; each has a critic, but for 'vae'.
+# Sources of latents of each variant. Each has a critic, except in 'vae'.
 VARIANTS = {
   'vae_gan': ('prior', 'posterior'),
   'vae': ('posterior',),
   'gan': ('prior',),
 }
 
-_CRITIC = 7  # Purpose of a clip's key, beside those of stochastic.py.
+_CRITIC = 7  # Purpose of a clip's key, in addition to those of stochastic.py.
 
 
 class Adversarial(stochastic.Stochastic):

@@ -202,7 +202,7 @@ class Stochastic(VideoModel):
       for source in sources
     ]
     n = len(sources)
-    # Copies of a clip are neighbors, so that they stay on one device.
+    # Copies of a clip are neighbours, so that they stay on one device.
     repeat = lambda x: jnp.repeat(x, n, axis=0)
     merge = lambda x: jnp.stack(x, 1).reshape(b * n, *x[0].shape[1:])
     prediction = latent_roll_out.roll_out(

@@ -43,8 +43,8 @@ def apply(frame_bhwc: Array, kernel_bnij: Array) -> Array:
   """Returns frames `[n, b, h, w, c]`, moved by each of their n kernels.
 
   A kernel is not flipped: with its only weight one column to the right of the
-  centre, each pixel takes the value of its right neighbor. Outside of a frame
-  are the values of the nearest pixels of its border.
+  centre, each pixel takes the value of its right neighbour. Positions outside
+  of a frame have the values of the nearest pixels of its border.
 
   Args:
     frame_bhwc: Frames.
