@@ -39,7 +39,7 @@ TRIALS = {
   'encode': (7, 5),
   'sample': (8, 6),
   'evaluate': (8, 6),
-  'train': (7, 5),
+  'train': (6, 6),
   'train with workers': (2, 2),
   'ablate': (3, 2),
 }
