@@ -5,8 +5,9 @@ The critics have no batch norm and are regularized with R1 on real clips.
   vgen train --config=mocogan_world --workdir=runs/mocogan
 
 Sizes: `base`, for one accelerator; `small`, the discs of demo.py, for two CPU
-cores, not yet trained to the end; `smoke`, for tests; `paper`, with the layers
-of the paper, for comparison.
+cores, which has not learned the data after 2,000 steps, see
+experiments/zoo/gans.md; `smoke`, for tests; `paper`, with the layers of the
+paper, for comparison.
 """
 
 from ml_collections import ConfigDict
