@@ -38,7 +38,7 @@ class Mesh:
 
 @dataclasses.dataclass(frozen=True)
 class Guard:
-  """What happens when an update would harm the run.
+  """Policy for updates that would harm the run.
 
   An update whose loss or gradient is not finite is never applied.
 

@@ -20,7 +20,7 @@ _MISSING = dataclasses.MISSING
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-  """What is known about a field besides its type and its default.
+  """Properties of a field other than its type and its default.
 
   Attributes:
     unit: Unit of the value, such as 'steps'; '' if it has none.

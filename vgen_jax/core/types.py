@@ -43,7 +43,7 @@ class Batch(TypedDict):
 
 
 class Condition(TypedDict, total=False):
-  """What clips are conditioned on in sampling; all keys are optional.
+  """Conditions of clips in sampling; all keys are optional.
 
   core/modalities.py states kind, size and origin of each.
   """

@@ -62,7 +62,7 @@ def read_shard(file: pathlib.Path, num_clips: int) -> np.ndarray | None:
 
 
 def fault(entries: Mapping[str, np.ndarray], sizes: Mapping[str, int]) -> str:
-  """Returns what is wrong with the values of clips, in words; '' if nothing.
+  """Returns the faults in the values of clips, in words; '' if none.
 
   Args:
     entries: Entries of a clip, or of a batch of clips.

@@ -24,7 +24,7 @@ _CODE = ('core', 'data', 'synthetic')
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-  """What the clips of a source depend on, except for the spec of the source.
+  """Properties that determine the clips of a source, in addition to its spec.
 
   Attributes:
     num_clips: Number of clips.

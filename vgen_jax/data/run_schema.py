@@ -43,7 +43,7 @@ _ADVICE = {
 
 @dataclasses.dataclass(frozen=True)
 class RunSchema:
-  """What the model of a run knows about the data.
+  """Schema of the data that the model of a run is built for.
 
   Attributes:
     schema: Schema of the clips.

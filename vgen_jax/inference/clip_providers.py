@@ -155,7 +155,7 @@ class ClipProviders:
     return digests.text(json.dumps(leaf_digests.of(variables), sort_keys=True))
 
   def conditioning(self) -> str:
-    """Returns what generated clips are conditioned on, in words."""
+    """Returns the conditions of generated clips, in words."""
     condition = sampling.conditions(self._setup.model, self.real, 1)
     if _needs_no_clips(condition):
       return 'labels in turn' if condition else 'nothing'

@@ -91,7 +91,7 @@ class Journal(hooks.Hook):
 
 
 def facts(setup: setup_lib.Setup) -> dict[str, Any]:
-  """Returns what is known about this process, as plain JSON values."""
+  """Returns information about this process, as plain JSON values."""
   return {
     'time': _now(),
     'command': [str(word) for word in sys.argv],

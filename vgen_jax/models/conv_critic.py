@@ -184,7 +184,7 @@ class ConvCritic(nn.Module):
     ).mean(axis=4)
 
   def _windows(self, x_bthwc: Array, key_b: Array) -> Array:
-    """Returns what each logit depends on, as `[b * n, t, h, w, c]`."""
+    """Returns the part of a clip for each logit, `[b * n, t, h, w, c]`."""
     if self.view == 'clip':
       return x_bthwc
     t, size = x_bthwc.shape[1], self.num_frames

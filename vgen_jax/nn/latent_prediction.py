@@ -19,7 +19,7 @@ Carry = Any  # A tree of arrays `[b, ...]`.
 
 
 class Inputs(NamedTuple):
-  """What the prediction of one frame depends on, in addition to the past.
+  """Inputs of the prediction of one frame, in addition to the past.
 
   Attributes:
     target: Tree of the inputs of the posterior about the frame to predict, from

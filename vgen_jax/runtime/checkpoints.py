@@ -189,7 +189,7 @@ class Checkpoints:
     )
 
   def _remedy(self, step: int, state: PyTree) -> str:
-    """Returns what to do about a checkpoint that cannot be used."""
+    """Returns advice for a checkpoint that cannot be used."""
 
     def is_intact(other: int) -> bool:
       try:

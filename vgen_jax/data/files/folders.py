@@ -21,7 +21,7 @@ _said: set[str] = set()  # Messages that are not repeated.
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-  """What a folder and its sub-folders contain, linked folders included.
+  """Contents of a folder and its sub-folders, linked folders included.
 
   Attributes:
     files: All files, sorted by path; also links to missing files, and pipes.
@@ -40,7 +40,7 @@ class Listing:
 
 
 def walk(folder: pathlib.Path) -> Listing:
-  """Returns what a folder contains.
+  """Returns the contents of a folder.
 
   Links to folders are followed. Below each sub-folder of `folder`, which may be
   a class, a folder is listed once, whatever links lead to it. So the listing

@@ -79,7 +79,7 @@ class FeatureExtractor(abc.ABC):
 
 @dataclasses.dataclass
 class Findings:
-  """What metrics computed; results.py describes the types.
+  """Results of metrics; results.py describes the types.
 
   Attributes:
     values: {name: value}.

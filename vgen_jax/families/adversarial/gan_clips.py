@@ -151,7 +151,7 @@ class GANClips(VideoModel):
     return critics.Clips(video_bthwc, condition, terms)
 
   def _condition(self, batch: Batch) -> Condition:
-    """Returns what the real clips of a batch are conditioned on."""
+    """Returns the conditions of the real clips of a batch."""
     condition = self.known_frames({'known_video': batch['video']})
     condition |= self.further_conditions(batch, 'The batch')
     if self.num_classes and self.class_source == 'real':

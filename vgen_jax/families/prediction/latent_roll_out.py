@@ -16,7 +16,7 @@ from vgen_jax.nn.convolution import recurrent
 
 
 class Masks(NamedTuple):
-  """What each prediction of a rollout depends on, bool `[b, t - 1]` each.
+  """Masks that select the inputs of predictions, bool `[b, t - 1]` each.
 
   Attributes:
     is_given_bt: Whether the input is a frame of the clip; it must be True at

@@ -1,4 +1,4 @@
-"""What all blocks of a transformer are conditioned on: label, positions, text.
+"""Conditions of all blocks of a transformer: label, positions, text.
 
 Letters of this file, in addition to those of core/shapes.py: `m` text tokens,
 `p` pairs of rotated numbers.
@@ -21,7 +21,7 @@ _small = nn.initializers.normal(0.02)
 
 
 class Context(NamedTuple):
-  """What all blocks are conditioned on; fields that are not used are None.
+  """Conditions of all blocks; fields that are not used are None.
 
   Attributes:
     label_b: Labels, int32; num_classes stands for no label.

@@ -20,7 +20,7 @@ Skips = tuple[Array, ...]  # Features of frames, from fine to coarse.
 
 
 class Encoder(nn.Module):
-  """Returns codes of frames, and their features for a decoder.
+  """Encodes frames to codes, and to features for a decoder.
 
   Attributes:
     widths: Channels of each layer; each halves the sides of frames, to 4 x 4.
@@ -64,7 +64,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-  """Returns frames of codes, with features of an encoder.
+  """Decodes frames from their codes and from features of an encoder.
 
   Attributes:
     widths: Those of the encoder.
