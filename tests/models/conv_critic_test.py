@@ -147,7 +147,7 @@ def test_norms():
   [
     (dict(view='clips'), "Did you mean 'clip'"),
     (dict(conditioning='label'), "conditioning is 'label'"),
-    (dict(norm='group'), "norm is 'group'"),
+    (dict(norm='layer'), "norm is 'layer'"),
     (dict(attention='axial'), "attention is 'axial'"),
     (dict(time_rate=0), 'time_rate is 0'),
   ],

@@ -89,7 +89,7 @@ class VAE3D(autoencoder.Autoencoder):
 
   @property
   def side_per_latent(self) -> int:
-    """Side in pixels of the square of each latent."""
+    """Side, in pixels, of the square that each latent encodes."""
     return 2 ** len(self.halves_time)
 
   def latent_shape(self, clip_shape: ClipShape) -> ClipShape:
