@@ -5,6 +5,7 @@ import gc
 import logging
 import os
 import pathlib
+import signal
 
 import jax
 import numpy as np
@@ -47,6 +48,8 @@ os.environ['XLA_FLAGS'] = ' '.join(
 gc.set_threshold(50_000, 20, 50)
 # Tests write nothing into the home of the user.
 os.environ['VGEN_CACHE'] = ''
+# A shell makes commands in the background ignore SIGINT, which tests send.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _STEP_FIELDS = ('optim', 'num_steps', 'ema', 'accumulate', 'guard')
 _STEPS = {}  # Compiled steps, by everything that they depend on.
