@@ -51,6 +51,9 @@ KILLED = (
 # Tracing their base size takes 20 seconds or more. `make test-slow` does it;
 # `make test` trains their smoke size.
 LARGE = ('causal_vae_world', 'magvit_vqgan_world', 'unet3d_digits')
+# Their networks and data are also those of others, which `make test` resumes;
+# `make test-slow` resumes these.
+REPEATED = ('dit_video_folder', 'videogpt_video_folder')
 
 
 def marked(slow: Callable[[str], bool]) -> list:
@@ -63,6 +66,9 @@ def marked(slow: Callable[[str], bool]) -> list:
 
 each_traced = pytest.mark.parametrize(
   'path', marked(lambda name: name in LARGE), ids=lambda p: p.stem
+)
+each_resumed = pytest.mark.parametrize(
+  'path', marked(lambda name: name in REPEATED), ids=lambda p: p.stem
 )
 each_killed = pytest.mark.parametrize(
   'path', marked(lambda name: name not in KILLED), ids=lambda p: p.stem
@@ -151,7 +157,7 @@ def test_base_size_can_be_traced(path: pathlib.Path, clips, tmp_path):
   assert video.shape == (3, *config.clip_shape)
 
 
-@each_config
+@each_resumed
 def test_a_resumed_run_equals_an_uninterrupted_one(
   path, tmp_path, clips, compiles_once
 ):
