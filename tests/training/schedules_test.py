@@ -22,10 +22,11 @@ def test_constant_is_constant():
 
 
 def test_linear_and_cosine_decay_to_their_end():
-  line = _values(12, name='linear', peak=1.0, warmup_steps=2, end=0.2)
-  np.testing.assert_allclose(line[[2, 7, 12]], [1, 0.6, 0.2], rtol=1e-6)
-  wave = _values(12, name='warmup_cosine', peak=1.0, warmup_steps=2, end=0.2)
-  np.testing.assert_allclose(wave[[2, 7, 12]], [1, 0.6, 0.2], rtol=1e-6)
+  spec = dict(peak=2.0, warmup_steps=2, end=0.4)
+  line = _values(12, name='linear', **spec)
+  np.testing.assert_allclose(line[[2, 7, 12]], [2, 1.2, 0.4], rtol=1e-6)
+  wave = _values(12, name='warmup_cosine', **spec)
+  np.testing.assert_allclose(wave[[2, 7, 12]], [2, 1.2, 0.4], rtol=1e-6)
   # The cosine decays more slowly at first and at the end.
   assert wave[3] > line[3]
   assert wave[11] < line[11]

@@ -72,6 +72,15 @@ def test_no_class_of_another_package_is_imported(
   assert not mark.exists()
 
 
+def test_classes_in_lists_are_found(folder):
+  file = folder / 'features.json'
+  content = json.loads(file.read_text())
+  content['more'] = [1, [{'type': 'payload.Feature'}]]
+  file.write_text(json.dumps(content))
+  with pytest.raises(ValueError, match=r'names the class.*payload\.Feature'):
+    open_dataset(folder, named=False)
+
+
 @pytest.mark.parametrize('named', [False, True])
 def test_a_prepared_dataset_is_opened(folder, named):
   assert open_dataset(folder, named)[0]['video'].shape == SHAPE
