@@ -1,5 +1,7 @@
 """Tests of models/patch_unet.py."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -62,23 +64,27 @@ def test_output_depends_on_positions(axis):
   """A symmetric network without position embeddings would mirror its output."""
   model = make()
 
-  def mirrored(path, x):
-    if 'table' in jax.tree_util.keystr(path):
-      return x if has_positions else np.zeros_like(x)
+  def mirrored(kept, path, x):
+    name = jax.tree_util.keystr(path)
+    if 'table' in name:
+      return x if f"'{kept}'" in name else np.zeros_like(x)
     if x.ndim == 5:  # Of a convolution: make it even along all axes.
       for i in range(3):
         x = (x + np.flip(x, i)) / 2
     return x
 
-  def is_symmetric():
-    params = jax.tree_util.tree_map_with_path(mirrored, random_params(model))
+  def is_symmetric(kept):
+    params = jax.tree_util.tree_map_with_path(
+      functools.partial(mirrored, kept), random_params(model)
+    )
     flipped = jnp.flip(apply(model, params, jnp.flip(VIDEO, axis)), axis)
     return jnp.allclose(flipped, apply(model, params), rtol=1e-3, atol=1e-3)
 
-  has_positions = True
-  assert not is_symmetric()
-  has_positions = False
-  assert is_symmetric() == (axis == 1)  # Patches have a left and an upper side.
+  assert not is_symmetric('place')
+  assert not is_symmetric('middle_place')
+  assert is_symmetric('none') == (
+    axis == 1
+  )  # Patches have a left and an upper side.
 
 
 def test_output_depends_on_labels_and_times():
