@@ -134,6 +134,9 @@ def test_annotations_must_match_the_folder(folder, tmp_path, caplog):
     '1 of 2 videos in the folder have no line and are not used: b/c.mp4.'
     in (caplog.text)
   )
+  with caplog.at_level('WARNING', 'vgen_jax'):
+    make([ROWS[0] | {'caption': 'c' * 5000}, ROWS[1]])
+  assert '1 of 2 captions are longer than' in caplog.text
   short = [ROWS[0], ROWS[1] | {'action': [[0, 0]] * 18}]
   with pytest.raises(ValueError, match=r'has 20 frames, but 18 actions in'):
     make(short)
