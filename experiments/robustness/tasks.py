@@ -120,7 +120,7 @@ def _digest(file: pathlib.Path) -> str:
 
 
 def _without_speed(line: dict) -> dict:
-  ends = ('per_second', 'mfu')
+  ends = ('per_second', 'mfu', 'checksum')
   return {
     k: x
     for k, x in line.items()

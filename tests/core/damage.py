@@ -58,6 +58,20 @@ def of_bytes(content: bytes, rng: random.Random) -> bytes:
   return bytes(changed)
 
 
+def flips(
+  content: bytes, seed: int = 0, num: int | None = None
+) -> Iterator[bytes]:
+  """Yields copies with one flipped bit: `num` random ones, or all of them."""
+  bits: Any = range(8 * len(content))
+  if num is not None:
+    rng = random.Random(seed)
+    bits = [rng.randrange(8 * len(content)) for _ in range(num)]
+  for bit in bits:
+    flipped = bytearray(content)
+    flipped[bit // 8] ^= 1 << bit % 8
+    yield bytes(flipped)
+
+
 def _places(node: Any) -> Iterator[tuple[Any, Any]]:
   """Yields (parent, key) of every value in nested lists and dicts."""
   items = node.items() if isinstance(node, dict) else enumerate(node)

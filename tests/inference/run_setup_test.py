@@ -52,8 +52,9 @@ def place(trained, tmp_path) -> pathlib.Path:
   shutil.copytree(trained / 'run', tmp_path / 'run')
   shutil.copytree(trained / 'videos', tmp_path / 'videos')
   file = tmp_path / 'run/config.json'
-  text = file.read_text().replace(str(trained), str(tmp_path))
-  file.write_text(text)
+  config = config_lib.load(str(file))
+  config.data.folder = str(tmp_path / 'videos')
+  file.write_text(config_lib.to_json(config))
   return tmp_path
 
 

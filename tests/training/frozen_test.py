@@ -215,6 +215,7 @@ def test_a_part_with_another_spec_is_reported(trained, tmp_path):
   there = {'name': 'a.Encoder', 'levels': (8, 8), 'width': 3}
   config['model']['tokenizer'] = there
   shutil.copytree(trained[0], tmp_path / 'run')
+  del config['digest']  # The file was edited on purpose.
   (tmp_path / 'run/config.json').write_text(json.dumps(config))
   where = {'tokenizer': str(tmp_path / 'run')}
   frozen.restore(state, where, {'tokenizer': there})

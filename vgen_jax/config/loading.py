@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 import dataclasses
 import difflib
-import json
 import pathlib
 from typing import Any, NamedTuple
 
@@ -13,9 +12,14 @@ from vgen_jax.config import kinds
 from vgen_jax.config import python_files
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.config import shipped
+from vgen_jax.core import checked_json
 from vgen_jax.core import checks
 from vgen_jax.core import file_paths
 from vgen_jax.core import json_files
+
+_REPAIR = (
+  'delete it, and repeat the command that started the run with its --config'
+)
 
 
 class Difference(NamedTuple):
@@ -41,8 +45,8 @@ def load(path: str) -> ConfigDict:
       the workdir of a run.
 
   Raises:
-    ValueError: If there is no such config, file or size, or the file raises an
-      error.
+    ValueError: If there is no such config, file or size, the file raises an
+      error, or a 'config.json' was damaged or edited since it was written.
   """
   path = file_paths.expanded(path)
   if path.endswith('.json'):
@@ -156,8 +160,8 @@ def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
 
 
 def to_json(config: ConfigDict | Mapping[str, Any]) -> str:
-  """Returns the content of a `config.json`."""
-  return json.dumps(settings_lib.plain(config), indent=2) + '\n'
+  """Returns the content of a `config.json`, with a digest of the fields."""
+  return checked_json.to_text(settings_lib.plain(config))
 
 
 def differences(one: Mapping, two: Mapping, path: str = '') -> list[Difference]:
@@ -183,15 +187,13 @@ def _load_json(path: str) -> ConfigDict:
     raise ValueError(
       f'No such file: {path} (relative to {pathlib.Path.cwd()}).'
     )
+  plain = settings_lib.plain(checked_json.read(path, _REPAIR))
   try:
-    plain = settings_lib.plain(json_files.read(path))
     settings_lib.read(plain)
     return ConfigDict(plain)
   except (ValueError, TypeError) as error:
-    name = '' if isinstance(error, json_files.BadFileError) else f'{path}: '
     raise json_files.BadFileError(
-      f'{name}{error} To repair the file, delete it, and repeat the command'
-      ' that started the run with its --config.'
+      f'{path}: {error} To repair the file, {_REPAIR}.'
     ) from error
 
 

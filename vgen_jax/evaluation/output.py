@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 import dataclasses
 import io
-import json
 
 from etils import epath
 import numpy as np
 
 from vgen_jax.core import atomic_files
+from vgen_jax.core import checked_json
 from vgen_jax.evaluation.metrics import results
 from vgen_jax.evaluation.report import page
 
@@ -44,11 +44,22 @@ def write(
     atomic_files.write_bytes(folder / result.clips, buffer.getvalue())
   file = folder / f'{result.name}.json'
   full = _with_earlier(file, result)
-  text = json.dumps(full.to_json(), indent=2, allow_nan=False) + '\n'
-  atomic_files.write_text(file, text)
+  atomic_files.write_text(file, checked_json.to_text(full.to_json()))
   html = page.render([full], [clips], [training])
   atomic_files.write_text(folder / f'{result.name}.html', html)
   return result
+
+
+def check_earlier(folder: epath.Path, name: str) -> None:
+  """Raises BadFileError if `write` could not read an earlier result.
+
+  Args:
+    folder: Folder `<workdir>/evaluation`.
+    name: Name of the result to write.
+  """
+  file = folder / f'{name}.json'
+  if file.exists():
+    results.read_file(file)
 
 
 def _with_earlier(file: epath.Path, result: results.Result) -> results.Result:

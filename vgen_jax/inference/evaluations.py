@@ -142,9 +142,14 @@ class Evaluations:
 
     Returns:
       The result; None if the evaluation was stopped before its end.
+
+    Raises:
+      BadFileError: If the file of an earlier evaluation, whose values would be
+        kept, is damaged.
     """
     name, is_first = self.name(state), jax.process_index() == 0
     with workdir_lib.locked(str(self._folder), f'.{name}.lock'):
+      output.check_earlier(self._folder, name)
       partial = self._folder / f'{name}.partial'
       findings = self._measure(
         state, model_features=partial, stop=stop, num_shown=_NUM_SHOWN

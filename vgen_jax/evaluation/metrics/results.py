@@ -17,6 +17,8 @@ from etils import epath
 import numpy as np
 
 from vgen_jax.config import typed
+from vgen_jax.core import array_files
+from vgen_jax.core import checked_json
 from vgen_jax.core import checks
 from vgen_jax.core import file_paths
 from vgen_jax.core import json_files
@@ -238,10 +240,11 @@ def _files(workdir: epath.PathLike) -> dict[int, list[epath.Path]]:
 
 
 def read_file(file: epath.PathLike) -> Result:
-  """Returns the result in a file; raises BadFileError if it has no result."""
+  """Returns the result in a file; raises BadFileError if it is damaged."""
   if not file_paths.read(file).exists():
     raise ValueError(f'No such evaluation: {file}')
-  return _from_json(json_files.read(file), f'{file} is not a valid evaluation')
+  content = checked_json.read(file, 'remove the file and evaluate again')
+  return _from_json(content, f'{file} is not a valid evaluation')
 
 
 def read_clips(
@@ -257,15 +260,13 @@ def read_clips(
     {'generated': uint8 [n, t, h, w, c], 'real': the same, 'has_real': bool
     [n], False where there is no real clip of the class; 'title': str [n];
     'clip' and 'seed': int [n], the number of each clip and the seed of its
-    noise}; {} if there is no such file.
+    noise}; {} if there is no such file. BadFileError is raised if it is
+    damaged.
   """
   if not result.clips:
     return {}
   file = file_paths.named(run_folder(workdir) / FOLDER, result.clips, '.npz')
-  if not file_paths.is_file(file):
-    return {}
-  with file.open('rb') as opened, np.load(opened) as arrays:
-    return dict(arrays)
+  return array_files.read(file) if file_paths.is_file(file) else {}
 
 
 def _from_json(entry: Mapping[str, Any], name: str) -> Result:
