@@ -16,6 +16,7 @@ from vgen_jax.core.processes import locks
 from vgen_jax.data.prepare import tables
 from vgen_jax.data.tfds import compat
 from vgen_jax.data.tfds import dataset
+from vgen_jax.data.tfds import prepared_files
 
 FOLDER = ('prepare', 'video_folder', '--source=x', '--out=y')
 
@@ -211,6 +212,40 @@ def test_preparing_that_is_stopped_leaves_nothing_and_can_be_repeated(
   assert len(os.listdir(folder)) == 1
   assert report(capsys, *argv[1:])['skipped'] == 0
   assert os.listdir(folder) == ['1.0.0']
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize('moment', ['_digest', 'rename', 'from_directory'])
+def test_a_late_signal_leaves_nothing_or_a_complete_dataset(
+  clips, tmp_path, capsys, monkeypatch, number, moment
+):
+  """In both cases the same command succeeds, and another one is refused."""
+  argv = ['data', 'prepare', 'video_folder', f'--source={clips}']
+  argv += [f'--out={tmp_path}', '--size=16', '--num_threads=1', '--format=raw']
+  owner = {'_digest': prepared_files, 'from_directory': compat}.get(
+    moment, pathlib.PosixPath
+  )
+  real = getattr(owner, moment)
+
+  def stop(path, *args):
+    if moment == 'rename' and 'staging' not in str(path):
+      return real(path, *args)
+    result = real(path, *args)
+    os.kill(os.getpid(), number)
+    return result
+
+  with monkeypatch.context() as patch:
+    patch.setattr(owner, moment, stop)
+    assert cli.main(argv) == 128 + number
+  assert 'stopped by' in capsys.readouterr().err
+  complete = ['1.0.0'] if moment != '_digest' else []
+  assert os.listdir(tmp_path / 'video_folder') == complete
+  prepared = report(capsys, *argv[1:])
+  assert sum(prepared['examples'].values()) == 6
+  assert os.listdir(tmp_path / 'video_folder') == ['1.0.0']
+  assert report(capsys, *argv[1:])['data_dir'] == prepared['data_dir']
+  assert cli.main([*argv, '--fps=5']) == 1
+  assert "written with other ['options']" in capsys.readouterr().err
 
 
 def test_two_processes_do_not_prepare_the_same_dataset(clips, tmp_path, capsys):

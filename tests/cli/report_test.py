@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vgen_jax.cli import main as cli
+from vgen_jax.core.checked import checked_json
 from vgen_jax.evaluation.metrics import results
 
 
@@ -25,7 +26,7 @@ def evaluated(folder, steps=(20,)):
       clips=f'{step}_clips.npz',
     )
     file = folder / 'evaluation' / f'{step}.json'
-    file.write_text(json.dumps(result.to_json()))
+    file.write_text(checked_json.to_text(result.to_json()))
     np.savez(
       folder / 'evaluation' / result.clips,
       generated=np.zeros((1, 2, 8, 8, 3), np.uint8),

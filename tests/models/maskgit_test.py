@@ -57,6 +57,15 @@ def test_logits_depend_on_label_and_text():
   np.testing.assert_allclose(apply(unlabeled), apply(no_text), atol=1e-5)
 
 
+def test_codes_are_small_at_first():
+  """A normal distribution of standard deviation 0.02 (MaskGIT's code)."""
+  model = maskgit.MaskGIT(255, 64, 1, 2)
+  init = lambda: model.init(jax.random.key(0), CODES, {}, train=False)
+  [table] = jax.tree.leaves(jax.jit(init)()['params']['code'])
+  assert table.shape == (256, 64)
+  np.testing.assert_allclose(table.std(), 0.02, rtol=0.03)
+
+
 def test_parameter_count_equals_the_count_by_hand():
   """24 blocks of width d = 768, 1,024 codes, an image of 16 x 16 codes."""
   d, blocks, codes, grid = 768, 24, 1024, (1, 16, 16)

@@ -12,10 +12,10 @@ from vgen_jax.config import kinds
 from vgen_jax.config import python_files
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.config import shipped
-from vgen_jax.core import checked_json
 from vgen_jax.core import checks
 from vgen_jax.core import file_paths
 from vgen_jax.core import json_files
+from vgen_jax.core.checked import checked_json
 
 _REPAIR = (
   'delete it, and repeat the command that started the run with its --config'

@@ -8,7 +8,7 @@ from etils import epath
 import numpy as np
 
 from vgen_jax.core import atomic_files
-from vgen_jax.core import checked_json
+from vgen_jax.core.checked import checked_json
 from vgen_jax.evaluation.metrics import results
 from vgen_jax.evaluation.report import page
 

@@ -70,8 +70,6 @@ def test_a_table_gives_labels_captions_actions_and_segments(folder, tmp_path):
   assert shown == [[*range(10)], [*range(10, 20)]]
   assert {int(test[i]['label']) for i in range(2)} == {1}
   assert {c['fps'] for c in clips.values()} == {np.float32(10)}
-  with pytest.raises(FileExistsError, match='exists already'):
-    write.write(table, str(tmp_path), options)
 
 
 def test_records_do_not_depend_on_the_number_of_threads(folder, tmp_path):
@@ -133,6 +131,18 @@ def test_raw_pieces_are_short_if_frames_are_large(folder, monkeypatch):
   assert lengths(raw_videos.Options('raw', max_frames=12)) == [4] * 5
   assert lengths(raw_videos.Options('raw', size=16)) == [10, 10]
   assert lengths(raw_videos.Options('mp4', max_frames=12)) == [10, 10]
+
+
+@pytest.mark.parametrize('num_frames', [59, 60, 61])
+def test_the_last_frame_is_used_if_the_next_one_is_hardly_later(
+  tmp_path, num_frames
+):
+  """At a rate of 1, 60 frames at 30 per second end 1/30 s before 2 s."""
+  np.save(tmp_path / 'x.npy', np.zeros((num_frames, 1, 4, 4), np.uint8))
+  video = raw_videos.Column(str(tmp_path / 'x.npy'), 0, 30.0)
+  [piece] = video.pieces(raw_videos.Options('raw', frames_per_second=1.0))
+  wanted = {59: [0, 30], 60: [0, 30, 59], 61: [0, 30, 60]}[num_frames]
+  assert piece['numbers'].tolist() == wanted
 
 
 def test_pieces_of_long_videos_are_taken_one_at_a_time(folder, monkeypatch):
@@ -212,6 +222,7 @@ def test_tfrecords_become_array_records(tmp_path):
     _write_tfrecord(old / path.name.replace('array_', 'tf'), records)
   new = tmp_path / 'new'
   counts = tfrecords.convert(str(old), str(new))
+  assert tfrecords.convert(str(old), str(new)) == counts  # Is complete.
   assert counts == {'train': 12, 'validation': 1, 'test': 1}
   assert compat.load().builder_from_directory(new).info
   source = dataset.TFDSVideo((3, 16, 16, 1), data_dir=str(new))
@@ -220,6 +231,8 @@ def test_tfrecords_become_array_records(tmp_path):
   ]  # In order.
   [path] = old.glob('*train*')
   _write_tfrecord(path, originals['train'][:-1])
+  with pytest.raises(FileExistsError, match=r"with other \['source'"):
+    tfrecords.convert(str(old), str(new))
   with pytest.raises(ValueError, match=r'contain \[11\] .* states \[12\]'):
     tfrecords.convert(str(old), str(tmp_path / 'third'))
 

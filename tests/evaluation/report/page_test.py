@@ -102,6 +102,15 @@ def test_many_charts_are_folded(make_result):
   assert '8 more</summary>' in page.render([make_result()], [{}], [log])
 
 
+def test_clips_play_at_the_rate_of_the_run_or_at_8(make_result, clips):
+  for protocol, rate in (({'frames_per_second': 30.0}, 30), ({}, 8)):
+    found = make_result('a', protocol=protocol)
+    elements = Reader(page.render([found], [clips])).elements
+    rates = [x['data-rate'] for _, x in elements if 'data-rate' in x]
+    assert rates
+    assert {float(x) for x in rates} == {rate}
+
+
 def test_runs_with_one_name_get_distinct_names(make_result):
   found = [make_result(step=1), make_result(step=2)]
   assert '<title>dit @ 1, dit @ 2</title>' in page.render(found)

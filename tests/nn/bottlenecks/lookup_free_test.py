@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vgen_jax.nn import batch_statistics
 from vgen_jax.nn.bottlenecks import lookup_free
 
 pytestmark = pytest.mark.usefixtures('compares_finite')
@@ -231,6 +232,32 @@ def test_metrics_show_collapse(name: str):
   terms = quantized(quantizer, features(quantizer)).terms
   assert terms['usage'] > 0.3
   assert terms['perplexity'] > 0.2 * quantizer.num_codes
+
+
+@pytest.mark.parametrize('name', ['LFQ', 'BSQ'])
+def test_training_uses_the_frequencies_of_the_whole_batch(name: str):
+  """Micro-batches have the codebook entropy of the batch, not their own."""
+  quantizer, key = QUANTIZERS[name], batch_statistics.COLLECTION
+  x = features(quantizer)
+  variables = {k: v for k, v in bare(quantizer).items() if k != key}
+  mutable = [*variables.keys() - {'params'}, key]
+
+  def entropy(x, statistics=None, train=True) -> tuple:
+    given = variables if statistics is None else variables | {key: statistics}
+    collected = mutable if statistics is None else mutable[:-1]
+    output, state = quantizer.apply(
+      given, x, None, train=train, mutable=collected
+    )
+    return float(output.terms['codebook_entropy']), state.get(key)
+
+  whole, _ = entropy(x)
+  parts = [entropy(half) for half in (x[:1], x[1:])]
+  stacked = jax.tree.map(lambda *xs: jnp.stack(xs), *(p[1] for p in parts))
+  combined = batch_statistics.combined(stacked)
+  for (own, _), half in zip(parts, (x[:1], x[1:]), strict=True):
+    assert abs(own - whole) > 1e-3
+    assert entropy(half, combined)[0] == pytest.approx(whole, abs=1e-5)
+    assert entropy(half, combined, train=False)[0] == pytest.approx(own)
 
 
 def test_invalid_fields_raise():

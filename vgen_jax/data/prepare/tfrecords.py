@@ -12,10 +12,12 @@ import shutil
 import struct
 from typing import Any
 
+from vgen_jax.core import digests
 from vgen_jax.core import faults
 from vgen_jax.core import file_paths
 from vgen_jax.core import json_files
 from vgen_jax.core.processes import locks
+from vgen_jax.data.tfds import prepared_files
 
 _INFO = 'dataset_info.json'
 _HEADER = 12  # Bytes: the length, and its checksum.
@@ -80,24 +82,33 @@ def convert(source: str, out: str) -> dict[str, int]:
     The number of examples of each split.
 
   Raises:
-    FileExistsError: If `out` exists already.
+    FileExistsError: If `out` exists already, and is not a complete copy of
+      this source.
     ValueError: If `source` is not a dataset in TFRecord, or its numbers of
       examples differ from those in `dataset_info.json`.
   """
   source, out = file_paths.local(source), file_paths.local(out)
   info = _info(source)
+  files = [x for x in sorted(source.iterdir()) if x.is_file()]
+  asked = {
+    'source': digests.text(repr([prepared_files.stat(x) for x in files])),
+    'code of vgen_jax': prepared_files.code(),
+  }
   if out.exists():
-    raise FileExistsError(
-      f'{out} exists already; remove it, or choose another --out.'
-    )
+    prepared_files.skipped_before(out, asked)
+    splits = json_files.read(out / _INFO).get('splits', [])
+    return {x['name']: sum(map(int, x['shardLengths'])) for x in splits}
   with locks.held(out.parent, f'.{out.name}.lock'):
-    return _convert(source, out, info)
+    return _convert(source, out, info, asked)
 
 
 def _convert(
-  source: pathlib.Path, out: pathlib.Path, info: dict[str, Any]
+  source: pathlib.Path,
+  out: pathlib.Path,
+  info: dict[str, Any],
+  asked: dict[str, Any],
 ) -> dict[str, int]:
-  """Copies the records; the arguments are those of `convert`."""
+  """Copies the records of `source`, whose dataset_info.json is `info`."""
   incomplete = out.with_name(out.name + '.incomplete')
   shutil.rmtree(incomplete, ignore_errors=True)
   incomplete.mkdir(parents=True)
@@ -106,7 +117,7 @@ def _convert(
     if '.tfrecord' in path.name:
       name = path.name.replace('.tfrecord', '.array_record')
       counts[path.name] = _copy(path, incomplete / name)
-    elif path.name != _INFO and path.is_file():
+    elif path.name not in (_INFO, prepared_files.FILE) and path.is_file():
       shutil.copy(path, incomplete)
   num_examples = {}
   for split in info.get('splits', []):
@@ -116,6 +127,7 @@ def _convert(
       split['filepathTemplate'] = template.replace('tfrecord', 'array_record')
   info['fileFormat'] = 'array_record'
   (incomplete / _INFO).write_text(json.dumps(info, indent=2))
+  prepared_files.write(incomplete, asked, skipped=0)
   incomplete.rename(out)
   return num_examples
 

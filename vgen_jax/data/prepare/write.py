@@ -25,9 +25,11 @@ import numpy as np
 from vgen_jax.core import faults
 from vgen_jax.core import file_paths
 from vgen_jax.core.processes import locks
+from vgen_jax.data.prepare import origins
 from vgen_jax.data.prepare import raw_videos
 from vgen_jax.data.prepare import tables
 from vgen_jax.data.tfds import compat
+from vgen_jax.data.tfds import prepared_files
 from vgen_jax.data.tfds import storage
 
 _log = logging.getLogger(__name__)
@@ -50,7 +52,9 @@ def write(
 ) -> tuple[str, int]:
   """Writes a dataset.
 
-  The order of examples only depends on their keys.
+  The order of examples only depends on their keys. If the dataset exists, is
+  complete and was written from the same table with the same options, nothing
+  is written.
 
   Args:
     table: Table of the examples.
@@ -68,17 +72,16 @@ def write(
     because the counters of Beam contain this number.
 
   Raises:
-    FileExistsError: If the dataset exists already.
+    FileExistsError: If another dataset, or an incomplete one, exists already.
     LockedError: If another process is writing the dataset.
     ClipError: If a video cannot be read.
     RuntimeError: If too many videos cannot be read.
   """
   out = file_paths.expanded(out)
   folder = file_paths.local(out) / table.name / VERSION
+  asked = origins.of_table(table, options, skips_broken)
   if folder.exists():
-    raise FileExistsError(
-      f'{folder} exists already; remove it, or choose another --out.'
-    )
+    return str(folder), prepared_files.skipped_before(folder, asked)
   tfds = compat.load()
   tfds.disable_progress_bar()
   skipped = []
@@ -96,7 +99,9 @@ def write(
       _beam_examples, table=table, options=options, skips_broken=skips_broken
     )
     config = _beam_config(beam_options)
-  builder = _builder_class()(table, options.format, read, out)
+  # TFDS writes here, and the complete dataset is then moved to its folder.
+  staging = folder.parent / f'incomplete.staging_{VERSION}'
+  builder = _builder_class()(table, options.format, read, str(staging))
   with (
     locks.held(folder.parent, f'.{VERSION}.lock'),
     contextlib.redirect_stdout(io.StringIO()),  # TFDS reports downloads, ...
@@ -105,13 +110,20 @@ def write(
     # A process that was killed leaves such a folder.
     for incomplete in folder.parent.glob(f'incomplete.*_{VERSION}'):
       shutil.rmtree(incomplete)
-    builder.download_and_prepare(
-      download_dir=downloads,
-      download_config=tfds.download.DownloadConfig(
-        try_download_gcs=False, **config
-      ),
-    )
-  return str(builder.data_dir), -1 if beam_options is not None else len(skipped)
+    try:
+      builder.download_and_prepare(
+        download_dir=downloads,
+        download_config=tfds.download.DownloadConfig(
+          try_download_gcs=False, **config
+        ),
+      )
+      num_skipped = len(skipped) if beam_options is None else -1
+      written = file_paths.local(builder.data_dir)
+      prepared_files.write(written, asked, num_skipped)
+      written.rename(folder)
+    finally:
+      shutil.rmtree(staging, ignore_errors=True)
+  return str(folder), num_skipped
 
 
 def features(table: tables.Table, kind: str) -> Any:

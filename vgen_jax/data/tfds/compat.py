@@ -26,6 +26,7 @@ from PIL import Image
 
 from vgen_jax.core import file_paths
 from vgen_jax.core import json_files
+from vgen_jax.data.tfds import prepared_files
 from vgen_jax.data.tfds import shuffling
 from vgen_jax.data.tfds import trusted_features
 
@@ -65,6 +66,7 @@ def builder(name: str, data_dir: str | None = None) -> Any:
     stem = name.partition(':')[0].partition('/')[0]
     data_dir = file_paths.expanded(data_dir)
     trusted_features.check_all(file_paths.read(data_dir) / stem)
+    prepared_files.check_all(file_paths.read(data_dir) / stem)
   return tfds.builder(name, data_dir=data_dir, try_gcs=False)
 
 
@@ -75,9 +77,11 @@ def from_directory(folder: str) -> Any:
     folder: Folder of a version of the dataset, with dataset_info.json.
 
   Raises:
-    ValueError: If its features would run code; see trusted_features.py.
+    ValueError: If its features would run code; see trusted_features.py. Also
+      if a file that describes the examples was damaged since it was written.
   """
   trusted_features.check_folder(folder)
+  prepared_files.check(folder)
   tfds = load()
   info = file_paths.read(folder) / 'dataset_info.json'
   if info.exists():

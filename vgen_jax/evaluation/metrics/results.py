@@ -17,11 +17,11 @@ from etils import epath
 import numpy as np
 
 from vgen_jax.config import typed
-from vgen_jax.core import array_files
-from vgen_jax.core import checked_json
 from vgen_jax.core import checks
 from vgen_jax.core import file_paths
 from vgen_jax.core import json_files
+from vgen_jax.core.checked import array_files
+from vgen_jax.core.checked import checked_json
 
 STATUSES = ('ok', 'weights-missing', 'undefined')
 BETTER = ('higher', 'lower', '')

@@ -35,8 +35,13 @@ def to_text(content: Mapping[str, Any]) -> str:
   """
   if KEY in content:
     raise ValueError(f'The content has a key {KEY!r}, which is reserved.')
-  plain = json.loads(json.dumps(content))  # As it will be read.
-  return json.dumps({KEY: _digest(plain), **plain}, indent=2) + '\n'
+  content = plain(content)
+  return json.dumps({KEY: _digest(content), **content}, indent=2) + '\n'
+
+
+def plain(content: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns the content as it will be read: with lists in place of tuples."""
+  return json.loads(json.dumps(content))
 
 
 def read(path: 'str | os.PathLike', repair: str) -> dict[str, Any]:

@@ -6,8 +6,8 @@ import logging
 import pytest
 
 from tests.core import damage
-from vgen_jax.core import checked_json
 from vgen_jax.core import json_files
+from vgen_jax.core.checked import checked_json
 
 CONTENT = {'b': [1, 2.5, None], 'a': {'name': 'é', '2': True}, 'c': 1e-4}
 

@@ -1,0 +1,1 @@
+"""Files with checksums, which show damage when they are read."""
