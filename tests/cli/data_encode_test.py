@@ -251,3 +251,22 @@ def test_encoding_that_is_stopped_keeps_its_shards(
   for file in pathlib.Path(whole['folder']).rglob('*.npy'):
     other = folder / file.relative_to(whole['folder'])
     assert other.read_bytes() == file.read_bytes()
+
+
+def test_encoding_that_is_stopped_late_is_complete(
+  fsq, tmp_path, capsys, monkeypatch
+):
+  """The repeated command writes nothing, and succeeds."""
+  write = encode_dataset.encodings.write
+
+  def stopped(*args, **kwargs):
+    write(*args, **kwargs)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+  argv = ['data', 'encode', f'--workdir={fsq}', f'--out={tmp_path}', *FLAGS]
+  with monkeypatch.context() as patch:
+    patch.setattr(encode_dataset.encodings, 'write', stopped)
+    assert cli.main(argv) == 143
+  capsys.readouterr()
+  again = encode(capsys, fsq, tmp_path, *FLAGS)
+  assert (again['written'], again['shards'], again['clips']) == (0, 3, NUM)

@@ -1,11 +1,14 @@
 """Tests of `vgen evaluate`: its line of JSON and its exit status."""
 
 import json
+import os
 import pathlib
+import signal
 
 import pytest
 
 from vgen_jax.cli import main as cli
+from vgen_jax.evaluation import output
 from vgen_jax.runtime import preemption
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -87,6 +90,24 @@ def test_a_signal_stops_it_and_a_second_call_goes_on(
   assert list(workdir.glob('evaluation/2_6clips_*.partial/*/0_4.npz'))
   monkeypatch.undo()
   assert evaluate(workdir, *flags) == 0
+  assert not list(workdir.glob('evaluation/*.partial'))
+
+
+def test_a_late_signal_is_too_late_to_stop_it(workdir, capsys, monkeypatch):
+  write = output.write
+
+  def stopped(*args):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return write(*args)
+
+  flags = ('--metrics=flicker', '--seed=5')
+  with monkeypatch.context() as patch:
+    patch.setattr(output, 'write', stopped)
+    assert evaluate(workdir, *flags) == 0
+  first = json.loads(capsys.readouterr().out.splitlines()[-1])['evaluate']
+  assert evaluate(workdir, *flags) == 0
+  again = json.loads(capsys.readouterr().out.splitlines()[-1])['evaluate']
+  assert again == first
   assert not list(workdir.glob('evaluation/*.partial'))
 
 

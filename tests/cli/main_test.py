@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import tqdm
 
@@ -19,6 +20,7 @@ from vgen_jax.cli import train
 from vgen_jax.core.processes import locks
 from vgen_jax.inference import runs
 from vgen_jax.inference import sampling
+from vgen_jax.runtime import writers
 from vgen_jax.training import compilation
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -95,6 +97,26 @@ def test_sampling_that_is_stopped_writes_nothing(
   assert cli.main(['sample', f'--workdir={workdir}', f'--out={out}']) == 143
   assert not list(out.iterdir())
   assert 'stopped by SIGTERM' in capsys.readouterr().err
+
+
+def test_sampling_that_is_stopped_late_can_be_repeated(
+  workdir, capsys, tmp_path, monkeypatch
+):
+  real = writers.save_clips
+
+  def stopped(*args):
+    real(*args)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+  clips = np.zeros((2, 4, 16, 16, 3), np.uint8)
+  monkeypatch.setattr(runs.Run, 'sample', lambda *args, **kwargs: clips)
+  argv = ['sample', f'--workdir={workdir}', f'--out={tmp_path}', '--num=2']
+  with monkeypatch.context() as patch:
+    patch.setattr(writers, 'save_clips', stopped)
+    assert cli.main(argv) == 143
+  assert cli.main(argv) == 0
+  names = {path.suffix for path in tmp_path.iterdir()}
+  assert names == {'.mp4', '.gif', '.png', '.json'}
 
 
 def test_a_second_run_is_refused_before_it_writes(workdir, capsys):
