@@ -12,6 +12,7 @@ from jax.sharding import PartitionSpec as P
 import numpy as np
 import pytest
 
+from tests.core import damage as damage_lib
 from vgen_jax.runtime import checkpoint_parts
 from vgen_jax.runtime import checkpoints as checkpoints_lib
 from vgen_jax.runtime import leaf_digests
@@ -171,3 +172,51 @@ def test_none_of_many_flipped_bits_is_silent(saved, tmp_path):
   found = outcomes(saved, tmp_path, 200, seed=2)
   assert 'silent' not in found
   assert sum('checkpoints/4' in text for text in found) > 50
+
+
+@pytest.fixture(scope='module')
+def with_best(tmp_path_factory):
+  """Checkpoints of which the first is the best."""
+  folder = tmp_path_factory.mktemp('best')
+  checkpoints = checkpoints_lib.Checkpoints(str(folder), keep=1, best='loss')
+  for step, loss in ((1, 0.25), (2, 0.5)):
+    checkpoints.save(step, {'x': jnp.arange(3)}, {'loss': loss})
+  checkpoints.close()
+  return folder
+
+
+def best_step(folder) -> int | None:
+  checkpoints = checkpoints_lib.Checkpoints(str(folder), keep=1, best='loss')
+  try:
+    return checkpoints.best_step()
+  finally:
+    checkpoints._manager.close()
+
+
+def test_no_flipped_bit_of_the_best_metric_is_silent(with_best, tmp_path):
+  """Otherwise the best checkpoint would be deleted at the next one."""
+  shutil.copytree(with_best, tmp_path, dirs_exist_ok=True)
+  file = tmp_path / 'checkpoints/1/metrics/metrics'
+  content = file.read_bytes()
+  assert json.loads(content) == {'loss': 0.25}
+  assert best_step(tmp_path) == 1
+  for flipped in damage_lib.flips(content):
+    file.write_bytes(flipped)
+    with pytest.raises(ValueError, match=r'1/metrics/metrics is not as it was'):
+      best_step(tmp_path)
+  with pytest.raises(ValueError, match=r'or delete .*checkpoints/1\.'):
+    checkpoints_lib.Checkpoints(str(tmp_path))
+  file.write_bytes(content)
+  assert best_step(tmp_path) == 1
+
+
+def test_metrics_of_an_earlier_version_are_used(with_best, tmp_path):
+  shutil.copytree(with_best, tmp_path, dirs_exist_ok=True)
+  file = tmp_path / 'checkpoints/1/_CHECKPOINT_METADATA'
+  metadata = json.loads(file.read_text())
+  assert metadata['custom_metadata'].pop('metrics') == {'loss': 0.25}
+  file.write_text(json.dumps(metadata))
+  assert best_step(tmp_path) == 1
+  (tmp_path / 'checkpoints/1/metrics/metrics').write_text('{"loss": "a"}')
+  with pytest.raises(ValueError, match="'loss', has 'a'; it must be float"):
+    best_step(tmp_path)

@@ -38,9 +38,14 @@ class Checkpoints:
       keep: Number of latest checkpoints to keep.
       best: Metric whose best checkpoint is kept, too; '' for none. The lowest
         value is best; with a '-' in front of the name, the highest.
+
+    Raises:
+      ValueError: If the stored metrics of a checkpoint are damaged.
     """
     self.folder = folder_of(workdir)
     self._best = best.removeprefix('-')
+    for step in steps(workdir):  # Orbax reads them, whatever `best` is.
+      damage.check_metrics(self.folder / str(step))
     policies = [preservation_policy.LatestN(keep)]
     best_fn = None
     if best:
@@ -143,13 +148,13 @@ class Checkpoints:
     kept = None
     if self._best:  # Orbax would treat NaN as the best value.
       value = metrics.get(self._best, math.nan)
-      kept = {self._best: value} if math.isfinite(value) else {}
+      kept = {self._best: float(value)} if math.isfinite(value) else {}
     try:
       self._manager.save(
         step,
         args=ocp.args.StandardSave(state),
         metrics=kept,
-        custom_metadata=damage.metadata(state),
+        custom_metadata=damage.metadata(state, kept),
         force=True,
       )
       self._manager.check_for_errors()
