@@ -35,7 +35,9 @@ def test_batches_have_the_conditions_that_data_can_have():
 def test_sizes_of_the_table_are_fields_of_the_schema():
   fields = {field.name for field in dataclasses.fields(Schema)}
   sizes = {x.size for x in modalities.TABLE if x.size}
-  assert sizes == {'num_classes', 'vocab_size', 'action_width', 'audio_bands'}
+  assert sizes == {
+    'num_classes', 'vocab_size', 'action_width', 'audio_bands', 'num_segments',
+  }  # fmt: skip
   assert sizes <= fields
 
 
@@ -51,6 +53,7 @@ def test_keys_are_unique():
     (actions.Actions(SHAPE), {'action'}),
     (face.Face(SHAPE), {'label', 'audio'}),
     (layouts.Layouts(SHAPE), {'layout'}),
+    (layouts.Layouts(SHAPE, flow=True), {'layout', 'flow'}),
     (degraded.Degraded(SHAPE), {'degraded'}),
     (
       subjects.Subjects(SHAPE, num_references=2),
@@ -86,6 +89,7 @@ def test_sizes_come_from_the_schema():
   schema = Schema(SHAPE, num_classes=3, audio_bands=5)
   assert modalities.sizes(schema) == {
     'num_classes': 3, 'vocab_size': 0, 'action_width': 0, 'audio_bands': 5,
+    'num_segments': 0,
   }  # fmt: skip
   with pytest.raises(ValueError, match=r"unknown key 'depth'.* num_classes"):
     modalities.sizes(Schema(SHAPE, sizes=(('depth', 2),)))

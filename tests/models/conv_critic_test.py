@@ -164,3 +164,18 @@ def test_clips_that_are_too_short_or_small():
     init(critic(time_rate=3), {})
   with pytest.raises(ValueError, match='squares'):
     init(critic(space_scale=8), {})
+
+
+def test_the_number_of_layers_can_be_given():
+  """Then frames need not be squares."""
+  video = jnp.zeros((B, 4, 16, 24, 3))
+  network = conv_critic.ConvCritic(
+    view='stack', patches=True, num_layers=2, width=2
+  )
+  logits, variables = network.init_with_output(
+    jax.random.key(0), video, {}, KEYS, train=False
+  )
+  assert logits.shape == (B, 4, 1, 3)
+  assert len(variables['params']['Down_0']) == 2
+  with pytest.raises(ValueError, match='num_layers is 2, but patches is False'):
+    conv_critic.ConvCritic(num_layers=2)

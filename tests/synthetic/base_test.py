@@ -15,7 +15,7 @@ DATASETS = (
   {'name': 'synthetic.two_futures.source.ThreeFutures'},
   {'name': 'synthetic.bounce.source.Bounce'},
   {'name': 'synthetic.actions.source.Actions'},
-  {'name': 'synthetic.layouts.source.Layouts'},
+  {'name': 'synthetic.layouts.source.Layouts', 'flow': True},
   {'name': 'synthetic.subjects.source.Subjects', 'num_references': 2},
   {'name': 'synthetic.face.source.Face'},
   {'name': 'synthetic.mirror.source.Mirror'},
@@ -26,6 +26,7 @@ DATASETS = (
 )
 KEYS = {
   'layout': ('int32', SHAPE[:3]),
+  'flow': ('float32', (*SHAPE[:3], 2)),
   'action': ('float32', (16, 2)),
   'audio': ('float32', (16, 16)),
   'label': ('int32', ()),
@@ -61,6 +62,8 @@ def test_clips_match_the_schema(spec):
       ('audio', world.schema.audio_bands),
     ):
       assert clip.get(key, np.empty((16, 0))).shape == (16, width)
+    if 'layout' in clip:
+      assert clip['layout'].max() < world.schema.num_segments
     labels.add(int(clip.get('label', 0)))
     for key, value in clip.items():
       assert (str(value.dtype), value.shape) == KEYS[key]

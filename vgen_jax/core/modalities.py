@@ -110,7 +110,10 @@ TABLE = (
     'audio', 'frame', 'float32', 'btf', size='audio_bands', asked_by=('audio',)
   ),
   # A class for each pixel, as of synthetic/layouts and synthetic/subjects.
-  Modality('layout', 'pixel', 'int32', 'bthw'),
+  Modality('layout', 'pixel', 'int32', 'bthw', size='num_segments'),
+  # Optical flow (x, y) in pixels, from each frame to the one before, as in
+  # nn/warp.py; 0 in the first frame. Losses use it, samplers do not.
+  Modality('flow', 'pixel', 'float32', 'bthwx', asked_by=('flow',)),
   # Clips to restore, as of synthetic/degraded.
   Modality('degraded', 'pixel', 'uint8', 'bthwc'),
   # Other clips of the same subject, as of synthetic/subjects; n of them.

@@ -33,6 +33,7 @@ class Batch(TypedDict):
   action: NotRequired[Array]  # float32 [b, t, a], taken at each frame.
   audio: NotRequired[Array]  # float32 [b, t, f], log-mel (data/files/audio.py).
   layout: NotRequired[Array]  # int32 [b, t, h, w], the class of each pixel.
+  flow: NotRequired[Array]  # float32 [b, t, h, w, 2], to the previous frame.
   degraded: NotRequired[Array]  # uint8 [b, t, h, w, c], a clip to restore.
   reference: NotRequired[Array]  # uint8 [b, n, t, h, w, c], same subject.
   reference_layout: NotRequired[Array]  # int32 [b, n, t, h, w].
@@ -54,6 +55,7 @@ class Condition(TypedDict, total=False):
   action: Array  # float32 [b, t, a].
   audio: Array  # float32 [b, t, f].
   layout: Array  # int32 [b, t, h, w].
+  flow: Array  # float32 [b, t, h, w, 2], in pixels.
   degraded: Array  # float32 [b, t, h, w, c] in [-1, 1].
   reference: Array  # float32 [b, n, t, h, w, c] in [-1, 1].
   reference_layout: Array  # int32 [b, n, t, h, w].
@@ -74,6 +76,7 @@ class Schema:
     vocab_size: Number of text tokens; 0 if clips have no text.
     action_width: Width of an action; 0 if clips have none.
     audio_bands: Number of mel bands of the audio; 0 if clips have none.
+    num_segments: Number of classes of pixels in layouts; 0 if clips have none.
     sizes: Sizes of further modalities, ((name, size), ...), as
       core/modalities.py names them.
     vocabulary: Name that identifies the vocabulary of the text; '' if clips
@@ -87,5 +90,6 @@ class Schema:
   vocab_size: int = 0
   action_width: int = 0
   audio_bands: int = 0
+  num_segments: int = 0
   sizes: tuple[tuple[str, int], ...] = ()
   vocabulary: str = ''

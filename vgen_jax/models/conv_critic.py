@@ -49,6 +49,8 @@ class ConvCritic(nn.Module):
     num_classes: Number of classes; 0 without labels.
     norm: As in `pyramids.Down`; batch norm is not applied to the first layer.
     patches: Whether logits are those of patches.
+    num_layers: Number of layers that halve the sides, before the last one; 0
+      for the number above. With it, frames need not be squares.
     attention: Attention between positions of the last features, of 4 x 4 pixels
       without `patches`: 'none'; 'additive', `space_time.AdditiveGate`;
       or a kind of `space_time.SelfAttention`. It has no spectral norm.
@@ -65,6 +67,7 @@ class ConvCritic(nn.Module):
   num_classes: int = 0
   norm: str = 'none'
   patches: bool = False
+  num_layers: int = 0
   attention: str = 'none'
   kernel_init: str = 'lecun'
   dtype: str = 'float32'
@@ -77,6 +80,12 @@ class ConvCritic(nn.Module):
     checks.one_of('norm', self.norm, pyramids.NORMS)
     for field in ('num_frames', 'time_rate', 'space_scale', 'width'):
       checks.at_least(field, getattr(self, field), 1)
+    checks.at_least('num_layers', self.num_layers, 0)
+    if self.num_layers and not self.patches:
+      raise ValueError(
+        f'num_layers is {self.num_layers}, but patches is False; the number of'
+        ' layers of a critic of whole frames follows from their size.'
+      )
 
   @nn.compact
   def __call__(
@@ -104,8 +113,10 @@ class ConvCritic(nn.Module):
       )
       x_bthwc = jnp.concatenate([x_bthwc, one_hot], axis=-1)
 
-    levels = pyramids.num_halvings(x_bthwc.shape[1:], type(self).__name__)
-    levels = max(levels - self.patches, 1)
+    levels = self.num_layers
+    if not levels:
+      levels = pyramids.num_halvings(x_bthwc.shape[1:], type(self).__name__)
+      levels = max(levels - self.patches, 1)
     time_side = 4 if self.view == 'clip' else 1
     if self.view == 'clip' and x_bthwc.shape[1] % 2**levels:
       raise ValueError(

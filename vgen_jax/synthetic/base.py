@@ -32,6 +32,7 @@ class SyntheticDataset(sources.HasContents):
     action_width: Numbers in an action; 0 if clips have none.
     audio_bands: Numbers that describe the sound of a frame; 0 if clips have no
       sound.
+    num_segments: Number of classes in `layout`; 0 if clips have no layout.
     min_frames: Fewest frames of a clip.
     min_side: Shortest side of a frame, in pixels.
     splits: Names of all splits.
@@ -40,6 +41,7 @@ class SyntheticDataset(sources.HasContents):
   class_names: tuple[str, ...] = ()
   action_width: int = 0
   audio_bands: int = 0
+  num_segments: int = 0
   min_frames: int = 4
   min_side: int = 12
   splits: tuple[str, ...] = SPLITS
@@ -88,6 +90,7 @@ class SyntheticDataset(sources.HasContents):
       class_names=self.class_names,
       action_width=self.action_width,
       audio_bands=self.audio_bands,
+      num_segments=self.num_segments,
     )
 
   def __len__(self) -> int:

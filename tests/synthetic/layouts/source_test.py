@@ -135,3 +135,14 @@ def test_subpixel_controls_fractional_motion():
     flow = np.stack([world.truth(i).flow.backward_thw2 for i in range(5)])
     assert (abs(flow - np.rint(flow)).max() > 0.1) == subpixel
     assert abs(flow[:, 1:]).max() >= 0.9
+
+
+def test_clips_can_have_their_exact_flow():
+  world = source.Layouts(SHAPE, flow=True, subpixel=True)
+  plain = source.Layouts(SHAPE, subpixel=True)
+  for i in range(3):
+    clip = world[i]
+    expected = plain.truth(i).flow.backward_thw2
+    np.testing.assert_array_equal(clip.pop('flow'), expected)
+    assert abs(expected).max() > 0.5
+    assert clip.keys() == plain[i].keys()

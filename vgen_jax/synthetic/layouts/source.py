@@ -64,6 +64,8 @@ class Layouts(base.SyntheticDataset):
       not, it is by whole pixels, and warping is exact for any texture.
     texture: One of TEXTURES; bilinear interpolation is exact for 'linear' ones.
     contrast: Saturation of objects, from 0 to 0.8.
+    flow: Whether clips have `flow`, float32 `[t, h, w, 2]`: the exact optical
+      flow (x, y) in pixels from each frame to the one before; 0 in the first.
     num_segments: Number of classes in `layout`, including the background.
   """
 
@@ -78,6 +80,7 @@ class Layouts(base.SyntheticDataset):
     subpixel: bool = False,
     texture: str = 'linear',
     contrast: float = 0.8,
+    flow: bool = False,
   ):
     """Creates the dataset.
 
@@ -95,6 +98,7 @@ class Layouts(base.SyntheticDataset):
     self.subpixel = subpixel
     self.texture = texture
     self.contrast = contrast
+    self.flow = flow
     self.num_segments = len(CLASSES)
 
   def __getitem__(self, index: int) -> Clip:
@@ -109,7 +113,11 @@ class Layouts(base.SyntheticDataset):
       shade = self._texture(each.class_index, dx, dy, each.radius)
       layout_thw[where] = each.class_index
       video_thwc[where] = self._color(each.class_index) + shade[:, None]
-    return {'video': drawing.to_uint8(video_thwc), 'layout': layout_thw}
+    clip = {'video': drawing.to_uint8(video_thwc), 'layout': layout_thw}
+    if self.flow:
+      found = correspondence.find(instance_thw, position_nt2)
+      clip['flow'] = found.backward_thw2
+    return clip
 
   def truth(self, index: int) -> Truth:
     """Returns the instance, motion and occlusion of each pixel of a clip."""

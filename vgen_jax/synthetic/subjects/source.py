@@ -73,6 +73,8 @@ class Subjects(base.SyntheticDataset):
       `[k, t, h, w, c]` and `reference_layout` int32 `[k, t, h, w]`.
   """
 
+  num_segments = len(SEGMENTS)
+
   def __init__(
     self,
     clip_shape: ClipShape,

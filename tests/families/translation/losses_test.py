@@ -1,0 +1,95 @@
+"""Tests of families/translation/losses.py."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vgen_jax.families.adversarial import gan_losses
+from vgen_jax.families.translation import losses
+from vgen_jax.synthetic.layouts import source
+
+
+@pytest.fixture(scope='module')
+def clip():
+  """Real frames, those before, the exact flow and visible positions."""
+  data = source.Layouts((6, 24, 24, 3), subpixel=True, flow=True, num_objects=4)
+  video = jnp.asarray(data[0]['video'] / np.float32(127.5) - 1)[None]
+  visible = ~data.truth(0).flow.occluded_before_thw[None, 1:]
+  return video[:, 1:], video[:, :-1], data[0]['flow'][None, 1:], visible
+
+
+def test_exact_flow_matches_where_pixels_are_visible(clip):
+  video, before, flow, visible = clip
+  found = np.asarray(losses.matches(before, video, flow))
+  assert found[visible].all()
+  assert found[~visible].mean() < 0.5
+  moving = (flow != 0).any(axis=-1)
+  # Without flow, few moving pixels match.
+  still = np.asarray(losses.matches(before, video, 0 * flow))
+  assert still[visible & moving].mean() < 0.8 < found[visible & moving].mean()
+
+
+def test_exact_flow_has_no_error_and_wrong_flow_has(clip):
+  video, before, flow, visible = clip
+  assert losses.flow_error(flow, flow, visible) == 0
+  assert losses.flow_error(flow + 0.5, flow, visible) == pytest.approx(0.5)
+  # What does not count has no effect.
+  other = jnp.where(visible[..., None], flow, flow + 9)
+  assert losses.flow_error(other, flow, visible) == 0
+  warp = lambda flow: float(losses.warp_error(before, video, flow, visible))
+  assert warp(flow) < 0.004
+  for wrong in (0 * flow, -flow, flow[..., ::-1]):
+    assert warp(wrong) > 2 * warp(flow)
+
+
+def test_means_are_over_positions_that_count():
+  error = jnp.array([[[[1.0, 3.0], [5.0, 100.0]]]])
+  counts = jnp.array([[[[True, False], [True, False]]]])
+  assert losses.masked_mean(error, counts) == 3
+  assert losses.masked_mean(error, jnp.zeros_like(counts)) == 0
+
+
+def test_the_best_mask_is_one_where_warping_fails(clip):
+  video, before, flow, visible = clip
+  ones = jnp.ones(visible.shape)
+  moved = losses.warp.backward(before, flow)
+  error = lambda mask: float(losses.mask_error(mask, moved, video, ones))
+  target = np.abs(moved - video).sum(-1).clip(0, 1)
+  assert error(jnp.asarray(target)) == pytest.approx(0, abs=1e-6)
+  assert target[~visible].mean() > 0.3 > 0.05 > target[visible].mean()
+  # Constant masks are worse, and the inverse mask is the worst.
+  cheats = [error(ones), error(0 * ones), error(ones - target)]
+  assert min(cheats) > 0.005
+  assert cheats[0] > 0.9
+  # The mask follows the flow, not the flow the mask.
+  gradient = jax.grad(
+    lambda moved: losses.mask_error(0.5 * ones, moved, video, ones)
+  )(moved)
+  assert (gradient == 0).all()
+
+
+def test_features_of_equal_clips_have_no_distance():
+  features = [jnp.ones((2, 3)), jnp.arange(4.0)]
+  assert losses.feature_distance(features, features) == 0
+  other = [features[0] + 1, features[1] - 3]
+  assert losses.feature_distance(features, other) == 2  # Mean of 1 and 3.
+  with pytest.raises(ValueError, match='zip'):
+    losses.feature_distance(features, features[:1])
+
+
+@pytest.mark.parametrize('kind', ['hinge', 'least_squares'])
+def test_losses_of_several_logits_are_added(kind):
+  real = [jnp.array([[0.2, 1.4]]), jnp.array([[-0.3]])]
+  fake = [jnp.array([[0.1]]), jnp.array([[0.7, -2.0]])]
+  expected = sum(
+    gan_losses.critic(kind, *pair) for pair in zip(real, fake, strict=True)
+  )
+  np.testing.assert_allclose(losses.critic(kind, real, fake), expected)
+  expected = sum(gan_losses.generator(kind, x) for x in fake)
+  np.testing.assert_allclose(losses.generator(kind, fake), expected)
+  np.testing.assert_allclose(
+    losses.critic(kind, real[0], fake[0]),
+    gan_losses.critic(kind, real[0], fake[0]),
+  )
+  assert losses.flat(fake).tolist() == [pytest.approx([0.1, 0.7, -2.0])]

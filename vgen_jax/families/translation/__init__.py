@@ -1,0 +1,1 @@
+"""Translation of layouts to video, by generation of one frame after another."""

@@ -1,0 +1,105 @@
+"""Rollouts of networks that translate layouts to video."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from vgen_jax.core import shapes
+from vgen_jax.core.types import Array
+from vgen_jax.nn import translation
+from vgen_jax.nn.convolution import recurrent
+
+
+def roll_out(
+  generator: translation.Translator,
+  layout_bthw: Array,
+  given_bthwc: Array,
+  num_given: int,
+  encoded: Any,
+  *,
+  restarts_t: Array | None = None,
+  through_time: bool = True,
+  train: bool = False,
+) -> translation.Frame:
+  """Returns the frames after the first `num_given`, made one by one.
+
+  Args:
+    generator: Network, bound.
+    layout_bthw: Layouts of all frames.
+    given_bthwc: Real frames. The first `num_given` are read, and with restarts
+      all; others may have any values, or may be left out.
+    num_given: Number of first frames that are given, less than t.
+    encoded: Result of `generator.encode`.
+    restarts_t: At which of the t frames all previous frames are real ones, as
+      if the clip were generated from there; None for none. Entries of given
+      frames are not used.
+    through_time: Whether gradients flow to a frame from the frames after it.
+    train: Whether dropout is on.
+
+  Returns:
+    Generated frames, `[b, t - num_given, ...]`.
+  """
+  b, t, h, w = layout_bthw.shape
+  m, c = generator.num_previous, given_bthwc.shape[-1]
+  # Window i of a padded array has the m entries before entry i, and, of
+  # layouts, entry i itself.
+  windows = lambda x, size: jnp.stack(
+    [x[:, i : i + t] for i in range(size)], axis=2
+  )[:, num_given:]
+  layout = jnp.pad(
+    layout_bthw, ((0, 0), (m, 0), (0, 0), (0, 0)), constant_values=-1
+  )
+  num_read = num_given if restarts_t is None else t
+  real = given_bthwc[:, :num_read].astype(jnp.float32)
+  real = jnp.concatenate(
+    [jnp.zeros((b, m, h, w, c)), real, jnp.zeros((b, t - num_read, h, w, c))],
+    axis=1,
+  )
+  starts_t = jnp.zeros(t, bool) if restarts_t is None else restarts_t
+  starts_t = starts_t[num_given:].at[0].set(True)
+  index_tm = jnp.arange(t)[:, None] + jnp.arange(-m, 0)[None]
+  exists_tm = index_tm[num_given:] >= 0
+
+  def cell(network, carry, previous_bmhwc, inputs):
+    layout_blhw, exists_bm = inputs
+    if not through_time:
+      previous_bmhwc = jax.lax.stop_gradient(previous_bmhwc)
+    frame = network(
+      translation.Window(layout_blhw, previous_bmhwc, exists_bm),
+      encoded,
+      train=train,
+    )
+    shapes.check_output('generator', network, frame.frame_bhwc, (b, h, w, c))
+    following_bmhwc = jnp.concatenate(
+      [previous_bmhwc[:, 1:], frame.frame_bhwc[:, None]], axis=1
+    )
+    return carry, following_bmhwc, frame
+
+  spread = lambda x: jnp.broadcast_to(x[None], (b, *x.shape))
+  _, frames = recurrent.scan_rollout(
+    cell,
+    generator,
+    (),
+    windows(real, m),
+    spread(starts_t),
+    (windows(layout, m + 1), spread(exists_tm)),
+  )
+  return frames
+
+
+def restarts(
+  num_frames: int, num_given: int, length: int, doublings: int | Array
+) -> Array:
+  """Returns at which frames of a clip generation restarts, bool `[t]`.
+
+  Args:
+    num_frames: Number of frames of the clip, t.
+    num_given: Number of given first frames.
+    length: Number of frames from one restart to the next.
+    doublings: How often the length has been doubled.
+  """
+  # More than 20 doublings are longer than any clip, and could overflow.
+  length = length * 2 ** jnp.minimum(doublings, 20)
+  since_t = jnp.arange(num_frames) - num_given
+  return (since_t >= 0) & (since_t % length == 0)

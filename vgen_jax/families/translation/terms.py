@@ -1,0 +1,146 @@
+"""Terms of a generator's loss that compare flow, warped frames and masks."""
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+
+from vgen_jax.core.types import Array
+from vgen_jax.core.types import Batch
+from vgen_jax.core.types import Condition
+from vgen_jax.core.types import Metrics
+from vgen_jax.families.adversarial import critics
+from vgen_jax.families.translation import losses
+from vgen_jax.nn import optical_flow
+from vgen_jax.nn import translation
+from vgen_jax.nn import warp
+
+FLOW_SOURCES = ('data', 'matching', 'none')
+
+
+class Clips(NamedTuple):
+  """Real clips, and the generated continuation of their first frames.
+
+  Attributes:
+    video_bthwc: Real clips, in [-1, 1].
+    flow_bthwx: Reference flow to the previous frame; 0 in the first frame.
+    frames: Generated frames, those after the given ones.
+    fake_bthwc: The given frames, followed by generated ones.
+  """
+
+  video_bthwc: Array
+  flow_bthwx: Array
+  frames: translation.Frame
+  fake_bthwc: Array
+
+
+def reference_flow(source: str, batch: Batch) -> Array:
+  """Returns the flow of real clips, `[b, t, h, w, 2]`, 0 in the first frame.
+
+  Args:
+    source: One of FLOW_SOURCES: 'data', that of the batch; 'matching', block
+      matching; 'none', zeros.
+    batch: Real clips.
+
+  Raises:
+    ValueError: If the batch has no flow and 'data' needs it.
+  """
+  video_bthwc = batch['video']
+  if source == 'matching':
+    return optical_flow.block_matching(video_bthwc)
+  if source == 'none':
+    return jnp.zeros((*video_bthwc.shape[:-1], 2))
+  if 'flow' not in batch:
+    raise ValueError(
+      "The batch has no 'flow', but model.flow_source is 'data'; use data with"
+      " flow, or set it to 'matching' or 'none'."
+    )
+  return batch['flow']
+
+
+def of_flow(clips: Clips, num_context: int, *, has_flow: bool) -> Metrics:
+  """Returns errors of flow and masks, over frames that have a previous one.
+
+  Args:
+    clips: Real and generated clips.
+    num_context: Number of given frames.
+    has_flow: Whether there is a reference flow.
+
+  Returns:
+    'warp', the error of real previous frames that the network's flow warps;
+    'mask', the error of masks. With a reference flow: 'flow', the error of
+    flow; 'consistency', the difference of generated frames from the ones before
+    them, warped by the reference flow. These count positions where the
+    reference flow explains the real frame. If the network moves pixels of a
+    reference: 'reference_warp' and 'reference_mask', over all frames.
+  """
+  start = max(num_context, 1)
+  skip = start - num_context  # A first frame without a previous one.
+  video_bthwc = clips.video_bthwc[:, start:]
+  before_bthwc = clips.video_bthwc[:, start - 1 : -1]
+  flow_bthwx = clips.flow_bthwx[:, start:]
+  own_flow_bthwx = clips.frames.previous.flow_bhwx[:, skip:]
+  all_bthw = counts_bthw = jnp.ones(video_bthwc.shape[:-1], bool)
+  terms: Metrics = {}
+  if has_flow:
+    counts_bthw = losses.matches(before_bthwc, video_bthwc, flow_bthwx)
+    terms['flow'] = losses.flow_error(own_flow_bthwx, flow_bthwx, counts_bthw)
+    terms['consistency'] = losses.warp_error(
+      clips.fake_bthwc[:, start - 1 : -1],
+      clips.fake_bthwc[:, start:],
+      flow_bthwx,
+      counts_bthw,
+    )
+  terms['warp'] = losses.warp_error(
+    before_bthwc, video_bthwc, own_flow_bthwx, counts_bthw
+  )
+  terms['mask'] = losses.mask_error(
+    clips.frames.previous.mask_bhw[:, skip:],
+    warp.backward(before_bthwc, own_flow_bthwx),
+    video_bthwc,
+    all_bthw,
+  )
+  reference = clips.frames.reference
+  if reference is not None:
+    target_bthwc = clips.video_bthwc[:, num_context:]
+    terms['reference_warp'] = jnp.abs(
+      reference.moved_bhwc - target_bthwc
+    ).mean()
+    terms['reference_mask'] = losses.mask_error(
+      reference.mask_bhw,
+      reference.moved_bhwc,
+      target_bthwc,
+      jnp.ones(target_bthwc.shape[:-1], bool),
+    )
+  return terms
+
+
+def critic_inputs(
+  name: str, condition: Condition, clips: Clips, num_context: int
+) -> tuple[critics.Clips, critics.Clips]:
+  """Returns the real and the generated clips of a critic, of equal conditions.
+
+  Args:
+    name: 'video': whole clips, of which the given frames are real, with the
+      reference flow. 'image': only generated frames, followed by their new
+      pixels alone, with the conditions; the real ones are the real frames,
+      twice.
+    condition: Conditions of the generator.
+    clips: Real and generated clips.
+    num_context: Number of given frames.
+  """
+  if name == 'video':
+    of_video = Condition(flow=clips.flow_bthwx)
+    return (
+      critics.Clips(clips.video_bthwc, of_video),
+      critics.Clips(clips.fake_bthwc, of_video),
+    )
+  twice = lambda one, other: jnp.concatenate([one, other], axis=1)
+  layout_bthw = condition['layout'][:, num_context:]
+  of_frames = Condition(**condition)
+  of_frames['layout'] = twice(layout_bthw, layout_bthw)
+  real_bthwc = clips.video_bthwc[:, num_context:]
+  fake_bthwc = twice(clips.frames.frame_bhwc, clips.frames.new_bhwc)
+  return (
+    critics.Clips(twice(real_bthwc, real_bthwc), of_frames),
+    critics.Clips(fake_bthwc, of_frames),
+  )

@@ -1,0 +1,300 @@
+"""Video-to-video synthesis: layouts are translated to video against critics."""
+
+from collections.abc import Callable, Mapping
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from vgen_jax.core import checks
+from vgen_jax.core.types import Array
+from vgen_jax.core.types import Batch
+from vgen_jax.core.types import Condition
+from vgen_jax.core.types import Metrics
+from vgen_jax.families.adversarial import critics
+from vgen_jax.families.adversarial import gan_losses
+from vgen_jax.families.autoencoding import reconstruction
+from vgen_jax.families.base import Update
+from vgen_jax.families.base import VideoModel
+from vgen_jax.families.translation import losses
+from vgen_jax.families.translation import roll_out
+from vgen_jax.families.translation import terms as terms_lib
+from vgen_jax.nn import translation
+
+CRITICS = ('image', 'video')
+
+
+class VideoToVideo(VideoModel):
+  """A generator of frames, one after another, against critics.
+
+  Critics are updated first. The loss of the generator is
+
+    the adversarial losses of all critics
+    + feature_weight * the distance of the critics' features of real and
+      generated frames
+    + flow_weight * (error of flow + error of real previous frames, warped)
+    + consistency_weight * difference of generated frames from generated
+      previous ones, warped by the reference flow
+    + mask_weight * error of masks
+    + error_weight * mean absolute error against the real frames
+    + perceptual_weight * perceptual distance from the real frames
+
+  Errors of flow count where the reference flow explains the real frame. The
+  mask and the warped frame of references, if the network has them, are
+  compared with the real frame, too.
+
+  Attributes:
+    generator: A `Translator` of nn/translation.py.
+    critic: {'image': network, 'video': network}, or one of them, called as in
+      families/adversarial/critics.py. 'image' classifies each frame, with the
+      generator's conditions of all frames; half of its generated frames are
+      the new pixels alone. 'video' classifies sequences of frames, with
+      `condition['flow']`. Logits may be a list of arrays.
+    num_context: Number of first frames that are given; 0 to generate the first
+      one from its layout alone.
+    loss_kind: One of `gan_losses.KINDS` that needs no real logits.
+    flow_source: Reference flow: 'data', that of the batch; 'matching', block
+      matching of real frames (nn/optical_flow.py); 'none', no reference: flow
+      is trained by warping real frames only, and the video critic is given 0.
+    perceptual: `(video_bthwc, other_bthwc) -> distance_b`; None for no
+      perceptual distance. The paper uses features of VGG-19.
+    through_time: Whether gradients flow through generated previous frames. The
+      paper's code has False at first.
+    segment_length: Number of frames after which generation restarts from real
+      frames in training; 0 for no restarts. This has the effect of shorter
+      clips.
+    doubling_steps: Number of steps after which `segment_length` doubles, again
+      and again; 0 for a constant length.
+
+  Reference: Wang et al., "Video-to-Video Synthesis", 2018,
+  https://arxiv.org/abs/1808.06601, section 3. Without the multimodal synthesis
+  of its section 3.4.
+  """
+
+  generator: translation.Translator
+  critic: Mapping[str, nn.Module]
+  num_context: int = 1
+  loss_kind: str = 'least_squares'
+  flow_source: str = 'data'
+  feature_weight: float = 10.0
+  flow_weight: float = 10.0
+  consistency_weight: float = 10.0
+  mask_weight: float = 0.0
+  error_weight: float = 0.0
+  perceptual: Callable[[Array, Array], Array] | None = None
+  perceptual_weight: float = 10.0
+  through_time: bool = False
+  segment_length: int = 0
+  doubling_steps: int = 0
+
+  def __post_init__(self):
+    super().__post_init__()
+    checks.one_of('model.flow_source', self.flow_source, terms_lib.FLOW_SOURCES)
+    for name in self.critic:
+      checks.one_of('A key of model.critic', name, CRITICS)
+    if gan_losses.needs_real(self.loss_kind):
+      raise ValueError(
+        f'model.loss_kind is {self.loss_kind!r}; critics of frames need a loss'
+        " without pairs of clips, such as 'least_squares' or 'hinge'."
+      )
+    last = self.clip_shape[0] - 1
+    checks.in_range('model.num_context', self.num_context, 0, last)
+    for field in (
+      'feature_weight', 'flow_weight', 'consistency_weight', 'mask_weight',
+      'error_weight', 'perceptual_weight', 'segment_length', 'doubling_steps',
+    ):  # fmt: skip
+      checks.at_least(f'model.{field}', getattr(self, field), 0)
+    if self.doubling_steps and not self.segment_length:
+      raise ValueError(
+        f'model.doubling_steps is {self.doubling_steps}, but'
+        ' model.segment_length is 0; give the length at the start, such as 4.'
+      )
+
+  @property
+  def updates(self) -> tuple[Update, ...]:
+    players = (*critics.players(self.critic), 'generator')
+    return tuple(Update(player) for player in players)
+
+  @property
+  def condition_keys(self) -> tuple[str, ...]:
+    known = ('known_video', 'known') if self.num_context else ()
+    return (*self.generator.condition_keys, *known)
+
+  @property
+  def batch_keys(self) -> tuple[str, ...]:
+    flow = ('flow',) if self.flow_source == 'data' else ()
+    return (*super().batch_keys, *flow)
+
+  @property
+  def num_known(self) -> int:
+    return self.num_context
+
+  @property
+  def supported_tasks(self) -> tuple[str, ...]:
+    return ('generate', 'predict') if self.num_context else ('generate',)
+
+  def loss(
+    self, batch: Batch, *, player: str, train: bool
+  ) -> tuple[Array, Metrics]:
+    clips = self._clips(batch, train)
+    if player == 'generator':
+      return self._generator_loss(batch, clips, train)
+    name = player.removeprefix('critic_')
+    condition = {key: batch[key] for key in self.generator.condition_keys}
+    real, fake = terms_lib.critic_inputs(
+      name, condition, clips, self.num_context
+    )
+    key_b = self.clip_keys(batch)
+    network = critics.of_player(self.critic, player)
+    real_logits, fake_logits = (
+      critics.split(
+        network(each.video_bthwc, each.condition, key_b, train=train)
+      )[0]
+      for each in (real, fake)
+    )
+    loss = losses.critic(self.loss_kind, real_logits, fake_logits)
+    return loss, gan_losses.logit_terms(
+      self.loss_kind, losses.flat(real_logits), losses.flat(fake_logits)
+    )
+
+  def frames(
+    self, batch: Batch | Condition, video_bthwc: Array, *, train: bool = False
+  ) -> translation.Frame:
+    """Returns the frames after the given ones, with their layers.
+
+    Args:
+      batch: Has the generator's conditions.
+      video_bthwc: Clips, whose first `num_context` frames are given; of the
+        others only the number of channels is used, except in training with
+        restarts.
+      train: Whether to restart from real frames, if there are restarts.
+
+    Raises:
+      ValueError: If a condition is missing, or there are too few frames.
+    """
+    for key in self.generator.condition_keys:
+      if key not in batch:
+        raise ValueError(
+          f'There is no {key!r}, which {type(self.generator).__name__} needs;'
+          ' use data that has it.'
+        )
+    layout_bthw = batch['layout']
+    least = self.num_context
+    if video_bthwc.shape[1] < least or layout_bthw.shape[1] <= least:
+      raise ValueError(
+        f'The layout has {layout_bthw.shape[1]} frames and the given video'
+        f' {video_bthwc.shape[1]}; model.num_context is {least}, so that the'
+        ' layout needs more than that, and the video as many.'
+      )
+    return roll_out.roll_out(
+      self.generator,
+      layout_bthw,
+      video_bthwc,
+      self.num_context,
+      self.generator.encode(batch, train=train),
+      restarts_t=self._restarts(batch) if train else None,
+      through_time=self.through_time,
+      train=train,
+    )
+
+  def sample(self, key_b: Array, condition: Condition) -> Array:
+    return self.sample_unclipped(key_b, condition).clip(-1, 1)
+
+  def sample_unclipped(self, key_b: Array, condition: Condition) -> Array:
+    """Generates a clip for each layout; see the base class.
+
+    The network is deterministic, so keys have no effect. The number of frames
+    is that of the layouts, which may be longer than clips of the training.
+
+    Args:
+      key_b: Keys, one for each clip.
+      condition: `layout`, other conditions of the generator, and, with
+        `num_context`, `known_video`, whose first frames are given. Pixels where
+        `known` is True are returned unchanged.
+
+    Raises:
+      ValueError: If a condition is missing, or has a key that is not in
+        `condition_keys`.
+    """
+    self.check_condition(condition)
+    if self.num_context and 'known_video' not in condition:
+      raise ValueError(
+        "condition has no 'known_video', but model.num_context is"
+        f' {self.num_context}; give it clips whose first frames are known.'
+      )
+    nothing = jnp.zeros((len(key_b), 0, *self.clip_shape[1:]))
+    given_bthwc = condition.get('known_video', nothing)
+    frames = self.frames(condition, given_bthwc)
+    video_bthwc = self._whole(given_bthwc, frames.frame_bhwc)
+    if 'known' not in condition:
+      return video_bthwc
+    return jnp.where(condition['known'], given_bthwc, video_bthwc)
+
+  def _generator_loss(
+    self, batch: Batch, clips: terms_lib.Clips, train: bool
+  ) -> tuple[Array, Metrics]:
+    terms = terms_lib.of_flow(
+      clips, self.num_context, has_flow=self.flow_source != 'none'
+    )
+    real_bthwc = clips.video_bthwc[:, self.num_context :]
+    terms['error'] = reconstruction.distance(
+      'l1', real_bthwc, clips.frames.frame_bhwc
+    )
+    if self.perceptual is not None:
+      distance_b = self.perceptual(real_bthwc, clips.frames.frame_bhwc)
+      terms['perceptual'] = distance_b.mean()
+    weights = {
+      'flow': self.flow_weight,
+      'warp': self.flow_weight,
+      'reference_warp': self.flow_weight,
+      'consistency': self.consistency_weight,
+      'mask': self.mask_weight,
+      'reference_mask': self.mask_weight,
+      'error': self.error_weight,
+      'perceptual': self.perceptual_weight,
+    }
+    loss = sum(weights[name] * term for name, term in terms.items())
+    key_b = self.clip_keys(batch)
+    condition = {key: batch[key] for key in self.generator.condition_keys}
+    for name, network in self.critic.items():
+      real, fake = terms_lib.critic_inputs(
+        name, condition, clips, self.num_context
+      )
+      logits_of = critics.with_features(
+        network, real.condition, key_b, train=train
+      )
+      logits, fake_features = logits_of(fake.video_bthwc)
+      terms[f'adversarial_{name}'] = losses.generator(self.loss_kind, logits)
+      loss += terms[f'adversarial_{name}']
+      if self.feature_weight:
+        _, real_features = logits_of(real.video_bthwc)
+        distance = losses.feature_distance(real_features, fake_features)
+        terms[f'features_{name}'] = distance
+        loss += self.feature_weight * distance
+    terms['psnr'] = reconstruction.psnr(real_bthwc, clips.frames.frame_bhwc)
+    terms['mean_mask'] = clips.frames.previous.mask_bhw.mean()
+    return loss, terms
+
+  def _clips(self, batch: Batch, train: bool) -> terms_lib.Clips:
+    video_bthwc = batch['video']
+    frames = self.frames(batch, video_bthwc, train=train)
+    return terms_lib.Clips(
+      video_bthwc,
+      terms_lib.reference_flow(self.flow_source, batch),
+      frames,
+      self._whole(video_bthwc, frames.frame_bhwc),
+    )
+
+  def _whole(self, given_bthwc: Array, frames_bthwc: Array) -> Array:
+    """Returns the given frames, followed by generated ones."""
+    given_bthwc = given_bthwc[:, : self.num_context]
+    return jnp.concatenate([given_bthwc, frames_bthwc], axis=1)
+
+  def _restarts(self, batch: Batch | Condition) -> Array | None:
+    if not self.segment_length:
+      return None
+    return roll_out.restarts(
+      batch['layout'].shape[1],
+      self.num_context,
+      self.segment_length,
+      batch['step'][0] // self.doubling_steps if self.doubling_steps else 0,
+    )
