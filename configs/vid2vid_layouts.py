@@ -34,8 +34,8 @@ def get_config(size: str = 'base') -> ConfigDict:
     smoke=(4, 16, 16, 3),
     paper=(30, 256, 256, 3),
   )
-  config.batch_size = pick(base=16, small=8, smoke=8)  # Over all devices.
-  config.num_steps = pick(base=50_000, small=1_200, smoke=4)
+  config.batch_size = pick(base=16, small=4, smoke=8)  # Over all devices.
+  config.num_steps = pick(base=50_000, small=700, smoke=4)
 
   config.data = dict(
     name='synthetic.layouts.source.Layouts', subpixel=True, flow=True
@@ -50,6 +50,7 @@ def get_config(size: str = 'base') -> ConfigDict:
       num_halvings=pick(base=2, small=2, smoke=1, paper=3),
       num_blocks=pick(base=4, small=2, smoke=0, paper=9),
       kernel_size=pick(base=7, small=3, smoke=3),
+      flow_scale=pick(base=20.0, small=5.0, smoke=5.0),  # In pixels.
       foreground=pick(base=True, small=True, smoke=False),
       num_enhancers=pick(base=0, small=0, smoke=0, paper=1),
     ),

@@ -36,7 +36,7 @@ def test_block_matching_finds_the_exact_flow_of_whole_pixels():
   assert (found[:, 0] == 0).all()
   assert end_point_error(found, exact, moves) < 0.1 * speed
   still = (exact == 0).all(axis=-1)
-  assert (found[still] == 0).all(axis=-1).mean() > 0.95
+  assert (found[still] == 0).all(axis=-1).mean() > 0.9
   # Wrong conventions have large errors.
   for wrong in (-found, found[..., ::-1], found * 0):
     assert end_point_error(wrong, exact, moves) > 0.5 * speed

@@ -39,7 +39,7 @@ def by_loop(params, given, restarts=()):
     if t in restarts:
       history = list(np.moveaxis(np.asarray(tiny.VIDEO[:, :t]), 1, 0))
     else:
-      history = frames if t == given else [*history, frames[-1]]
+      history = [*frames] if t == given else [*history, frames[-1]]
     previous = ([blank, blank, *history])[-2:]
     layouts = [
       tiny.LAYOUT[:, i] if i >= 0 else np.full_like(tiny.LAYOUT[:, 0], -1)
