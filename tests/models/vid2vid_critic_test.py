@@ -61,7 +61,7 @@ def test_sequences_have_the_frames_of_their_rate():
   flow = FLOW.at[:, 1].multiply(-1)
   assert changed(logits_of, flow=flow) == [[0], [0]]
   flow = FLOW.at[:, 2].multiply(-1)
-  assert changed(logits_of, flow=flow) == [[0, 1], [0]]
+  assert changed(logits_of, flow=flow) == [[0, 1], [0, 1]]
   assert changed(logits_of, layout=LAYOUT * 0) == [[], []]
 
 
