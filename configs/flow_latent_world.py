@@ -8,8 +8,8 @@ grid of latents, and a small U-Net with attention is trained to denoise them.
 With `--config.frozen.autoencoder=runs/fsq_world`, they are the latents of
 fsq_world.py, which are quantized to the codebook before they are decoded.
 
-Sizes: `base` and `small`, which are the same, for two CPU cores, and have not
-been trained to the end yet; `smoke`, for tests.
+Sizes: `base` and `small`, which are the same, for two CPU cores; `smoke`, for
+tests.
 """
 
 from ml_collections import ConfigDict
@@ -25,7 +25,7 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.seed = 0
   config.clip_shape = pick(base=(8, 16, 16, 3), smoke=(4, 8, 8, 3))  # t h w c
   config.batch_size = pick(base=16, smoke=8)  # Clips, over all devices.
-  config.num_steps = pick(base=1_000, smoke=4)
+  config.num_steps = pick(base=3_000, smoke=4)
 
   config.data = dict(
     name='synthetic.world.source.World',
