@@ -140,6 +140,7 @@ def main() -> None:
   for kind in ('without', 'with'):
     batch_sharding.constrain = constrain if kind == 'with' else lambda x: x
     rows.append(measure(args, make_setup(args, devices), kind))
+    print(rows[-1], flush=True)
   name = re.sub('[^a-z]', '', str(devices[0].platform).lower())
   print(
     f'DiT {args.size}, {args.depth or "all"} blocks, {args.batch_size} clips of'
