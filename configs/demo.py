@@ -36,6 +36,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     denoiser=dict(
       name='models.patch_unet.PatchUNet',
       width=pick(base=32, smoke=8),
+      multipliers=pick(base=(1, 2), smoke=(1,)),
       num_heads=pick(base=4, smoke=2),
     ),
     prediction='x0',

@@ -1,6 +1,5 @@
 """Tests of every config; each file in configs/ is tested without more code."""
 
-from collections.abc import Callable
 import dataclasses
 import functools
 import pathlib
@@ -16,6 +15,7 @@ import jax
 import numpy as np
 import pytest
 
+from tests import config_lists
 from tests import unused_conditions
 from vgen_jax.config import build
 from vgen_jax.config import loading as config_lib
@@ -34,44 +34,24 @@ from vgen_jax.training import setup as setup_lib
 from vgen_jax.training.state import TrainState
 
 ROOT = pathlib.Path(__file__).parents[1]
-CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
-each_config = pytest.mark.parametrize('path', CONFIGS, ids=lambda p: p.stem)
-ONE_DEVICE = {'mesh.data': 1, 'tensorboard': False}
-# Runs that `make test` kills: one of each source of clips, one with a frozen
-# tokenizer, one with evaluations and one with several players. `make test-slow`
-# kills those of all other configs.
-KILLED = (
-  'convlstm_digits',
-  'dit_world',
-  'fsq_video_folder',
-  'maskgit_world',
-  'mocogan_world',
-  'world_transformer_actions',
+each_config = pytest.mark.parametrize(
+  'path', config_lists.CONFIGS, ids=lambda p: p.stem
 )
-# Tracing their base size takes 20 seconds or more. `make test-slow` does it;
-# `make test` trains their smoke size.
-LARGE = ('causal_vae_world', 'magvit_vqgan_world', 'unet3d_digits')
-# Their networks and data are also those of others, which `make test` resumes;
-# `make test-slow` resumes these.
-REPEATED = ('dit_video_folder', 'videogpt_video_folder')
-
-
-def marked(slow: Callable[[str], bool]) -> list:
-  """Returns all configs, marked as slow tests if `slow(name)` is true."""
-  return [
-    pytest.param(path, marks=pytest.mark.slow if slow(path.stem) else ())
-    for path in CONFIGS
-  ]
-
-
+ONE_DEVICE = {'mesh.data': 1, 'tensorboard': False}
 each_traced = pytest.mark.parametrize(
-  'path', marked(lambda name: name in LARGE), ids=lambda p: p.stem
+  ('path', 'size'),
+  config_lists.traced(),
+  ids=lambda x: x if isinstance(x, str) else x.stem,
 )
 each_resumed = pytest.mark.parametrize(
-  'path', marked(lambda name: name in REPEATED), ids=lambda p: p.stem
+  'path',
+  config_lists.marked(lambda name: name in config_lists.REPEATED),
+  ids=lambda p: p.stem,
 )
 each_killed = pytest.mark.parametrize(
-  'path', marked(lambda name: name not in KILLED), ids=lambda p: p.stem
+  'path',
+  config_lists.marked(lambda name: name not in config_lists.KILLED),
+  ids=lambda p: p.stem,
 )
 
 
@@ -120,12 +100,12 @@ def trained(name: str, clips) -> Trained:
 
 
 @each_traced
-def test_base_size_can_be_traced(path: pathlib.Path, clips, tmp_path):
-  """The step and the sampler of the full size are traced, not computed.
+def test_the_step_can_be_traced(path: pathlib.Path, size, clips, tmp_path):
+  """The step and the sampler of the base size are traced, not computed.
 
   For a latent model, only the config of the run of its tokenizer is needed.
   """
-  config = config_lib.load(str(path))
+  config = config_lib.load(f'{path}:{size}' if size else str(path))
   overrides = dict(ONE_DEVICE)
   if config.data.name == 'data.files.video_folder.VideoFolder':
     overrides['data.folder'] = str(clips)
@@ -175,18 +155,9 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
   assert list((workdir / 'samples').glob('*.mp4'))
 
 
-# One config of each kind of condition; the others are slow tests.
-CONDITIONED = ('convlstm_digits', 'demo', 'dit_world', 'flow_latent_world')
-
-
 @pytest.mark.parametrize(
   'path',
-  [
-    pytest.param(
-      path, marks=() if path.stem in CONDITIONED else pytest.mark.slow
-    )
-    for path in CONFIGS
-  ],
+  config_lists.marked(lambda name: name not in config_lists.CONDITIONED),
   ids=lambda p: p.stem,
 )
 def test_declared_conditions_have_an_effect(path, clips):
