@@ -35,7 +35,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     paper=(30, 256, 256, 3),
   )
   config.batch_size = pick(base=16, small=4, smoke=8)  # Over all devices.
-  config.num_steps = pick(base=50_000, small=700, smoke=4)
+  config.num_steps = pick(base=50_000, small=1_000, smoke=4)
 
   config.data = dict(
     name='synthetic.layouts.source.Layouts', subpixel=True, flow=True
@@ -46,9 +46,9 @@ def get_config(size: str = 'base') -> ConfigDict:
     name='families.translation.video_to_video.VideoToVideo',
     generator=dict(
       name='models.vid2vid.Generator',
-      width=pick(base=32, small=16, smoke=2, paper=128),
+      width=pick(base=32, small=12, smoke=2, paper=128),
       num_halvings=pick(base=2, small=2, smoke=1, paper=3),
-      num_blocks=pick(base=4, small=2, smoke=0, paper=9),
+      num_blocks=pick(base=4, small=1, smoke=0, paper=9),
       kernel_size=pick(base=7, small=3, smoke=3),
       flow_scale=pick(base=20.0, small=5.0, smoke=5.0),  # In pixels.
       foreground=pick(base=True, small=True, smoke=False),

@@ -217,6 +217,17 @@ def test_missing_conditions(params):
     sample(net, params, known_video=tiny.VIDEO)
   with pytest.raises(ValueError, match='layout needs more'):
     sample(net, params, layout=tiny.LAYOUT[:, :1], known_video=tiny.VIDEO)
+  with pytest.raises(ValueError, match='same size'):
+    sample(net, params, layout=tiny.LAYOUT[:, :, 1:], known_video=tiny.VIDEO)
+  known = jnp.ones((*tiny.VIDEO[:, :3].shape[:4], 1), bool)
+  with pytest.raises(ValueError, match='known_video has 3 frames and the lay'):
+    sample(
+      net,
+      params,
+      layout=tiny.LAYOUT,
+      known_video=tiny.VIDEO[:, :3],
+      known=known,
+    )
   with pytest.raises(ValueError, match='num_segments of Translator is 0'):
     tiny.Translator(tiny.SHAPE, num_segments=0)
   assert video_to_video.CRITICS == ('image', 'video')

@@ -39,8 +39,22 @@ def roll_out(
 
   Returns:
     Generated frames, `[b, t - num_given, ...]`.
+
+  Raises:
+    ValueError: If there are too few frames, or their sizes differ.
   """
   b, t, h, w = layout_bthw.shape
+  if given_bthwc.shape[1] < num_given or t <= num_given:
+    raise ValueError(
+      f'The layout has {t} frames and the given video {given_bthwc.shape[1]};'
+      f' model.num_context is {num_given}, so that the layout needs more than'
+      ' that, and the video as many.'
+    )
+  if (h, w) != given_bthwc.shape[2:4]:
+    raise ValueError(
+      f'The layout has shape {layout_bthw.shape} and the video'
+      f' {given_bthwc.shape}; their frames must have the same size.'
+    )
   m, c = generator.num_previous, given_bthwc.shape[-1]
   # Window i of a padded array has the m entries before entry i, and, of
   # layouts, entry i itself.

@@ -1,7 +1,8 @@
-"""Terms of a generator's loss that compare flow, warped frames and masks."""
+"""Terms of a generator's loss: flow, warped frames, masks and critics."""
 
 from typing import NamedTuple
 
+import flax.linen as nn
 import jax.numpy as jnp
 
 from vgen_jax.core.types import Array
@@ -144,3 +145,37 @@ def critic_inputs(
     critics.Clips(twice(real_bthwc, real_bthwc), of_frames),
     critics.Clips(fake_bthwc, of_frames),
   )
+
+
+def against_critic(
+  network: nn.Module,
+  real: critics.Clips,
+  fake: critics.Clips,
+  key_b: Array,
+  loss_kind: str,
+  *,
+  has_features: bool,
+  train: bool,
+) -> Metrics:
+  """Returns the generator's 'adversarial' loss, and distance of 'features'.
+
+  Args:
+    network: Critic, bound; its statistics do not change.
+    real: Real clips.
+    fake: Generated clips.
+    key_b: Keys, one for each clip.
+    loss_kind: One of `gan_losses.KINDS` that needs no pairs.
+    has_features: Whether to compare features.
+    train: Whether the critic's dropout is on.
+  """
+  if not has_features:
+    logits_of = critics.unbound(network, fake.condition, key_b, train=train)
+    logits = logits_of(fake.video_bthwc)
+    return {'adversarial': losses.generator(loss_kind, logits)}
+  logits_of = critics.with_features(network, real.condition, key_b, train=train)
+  logits, fake_features = logits_of(fake.video_bthwc)
+  _, real_features = logits_of(real.video_bthwc)
+  return {
+    'adversarial': losses.generator(loss_kind, logits),
+    'features': losses.feature_distance(real_features, fake_features),
+  }

@@ -44,7 +44,7 @@ class VideoToVideo(VideoModel):
 
   Attributes:
     generator: A `Translator` of nn/translation.py.
-    critic: {'image': network, 'video': network}, or one of them, called as in
+    critic: {'image': network, 'video': network}, or fewer, called as in
       families/adversarial/critics.py. 'image' classifies each frame, with the
       generator's conditions of all frames; half of its generated frames are
       the new pixels alone. 'video' classifies sequences of frames, with
@@ -177,17 +177,9 @@ class VideoToVideo(VideoModel):
           f'There is no {key!r}, which {type(self.generator).__name__} needs;'
           ' use data that has it.'
         )
-    layout_bthw = batch['layout']
-    least = self.num_context
-    if video_bthwc.shape[1] < least or layout_bthw.shape[1] <= least:
-      raise ValueError(
-        f'The layout has {layout_bthw.shape[1]} frames and the given video'
-        f' {video_bthwc.shape[1]}; model.num_context is {least}, so that the'
-        ' layout needs more than that, and the video as many.'
-      )
     return roll_out.roll_out(
       self.generator,
-      layout_bthw,
+      batch['layout'],
       video_bthwc,
       self.num_context,
       self.generator.encode(batch, train=train),
@@ -227,6 +219,11 @@ class VideoToVideo(VideoModel):
     video_bthwc = self._whole(given_bthwc, frames.frame_bhwc)
     if 'known' not in condition:
       return video_bthwc
+    if given_bthwc.shape != video_bthwc.shape:
+      raise ValueError(
+        f'known_video has {given_bthwc.shape[1]} frames and the layout'
+        f" {video_bthwc.shape[1]}; with 'known' they need equally many."
+      )
     return jnp.where(condition['known'], given_bthwc, video_bthwc)
 
   def _generator_loss(
@@ -252,24 +249,21 @@ class VideoToVideo(VideoModel):
       'error': self.error_weight,
       'perceptual': self.perceptual_weight,
     }
-    loss = sum(weights[name] * term for name, term in terms.items())
     key_b = self.clip_keys(batch)
     condition = {key: batch[key] for key in self.generator.condition_keys}
     for name, network in self.critic.items():
-      real, fake = terms_lib.critic_inputs(
-        name, condition, clips, self.num_context
+      found = terms_lib.against_critic(
+        network,
+        *terms_lib.critic_inputs(name, condition, clips, self.num_context),
+        key_b,
+        self.loss_kind,
+        has_features=self.feature_weight > 0,
+        train=train,
       )
-      logits_of = critics.with_features(
-        network, real.condition, key_b, train=train
-      )
-      logits, fake_features = logits_of(fake.video_bthwc)
-      terms[f'adversarial_{name}'] = losses.generator(self.loss_kind, logits)
-      loss += terms[f'adversarial_{name}']
-      if self.feature_weight:
-        _, real_features = logits_of(real.video_bthwc)
-        distance = losses.feature_distance(real_features, fake_features)
-        terms[f'features_{name}'] = distance
-        loss += self.feature_weight * distance
+      weights |= {f'adversarial_{name}': 1.0}
+      weights |= {f'features_{name}': self.feature_weight}
+      terms |= {f'{term}_{name}': x for term, x in found.items()}
+    loss = sum(weights[name] * x for name, x in terms.items())
     terms['psnr'] = reconstruction.psnr(real_bthwc, clips.frames.frame_bhwc)
     terms['mean_mask'] = clips.frames.previous.mask_bhw.mean()
     return loss, terms
