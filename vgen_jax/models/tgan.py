@@ -19,6 +19,7 @@ from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Condition
+from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import embeddings
 from vgen_jax.nn.convolution import conv
 from vgen_jax.nn.convolution import pyramids
@@ -152,7 +153,9 @@ class _Image(nn.Module):
         kernel_init=pyramids.initializer(self.kernel_init),
         dtype=self.dtype,
       )
+      code_bd = batch_sharding.constrain(code_bd)
       x_bd = nn.relu(pyramids.normed(dense, code_bd, norm, train))
+      x_bd = batch_sharding.constrain(x_bd)
       return rearrange(x_bd, 'b (h w d) -> b 1 h w d', h=4, w=4)
 
     x_bthwd = jnp.concatenate(
