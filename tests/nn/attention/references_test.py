@@ -1,0 +1,96 @@
+"""Tests of references.py."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vgen_jax.nn.attention import references
+
+B, R, H, W, D, C = 2, 3, 3, 4, 5, 4
+KEY = jax.random.key(0)
+X = jax.random.normal(KEY, (B, H, W, D))
+OTHERS = jax.random.normal(jax.random.fold_in(KEY, 1), (B, R, H, W, D))
+VALUES = jax.random.normal(jax.random.fold_in(KEY, 2), (B, R, H, W, C))
+
+
+def attention(others=OTHERS, values=VALUES, width=8, **fields):
+  layer = references.ReferenceAttention(width, **fields)
+  variables = layer.init(KEY, X, OTHERS, VALUES)
+  return layer.apply(variables, X, others, values), variables
+
+
+@pytest.mark.parametrize('width', [3, 20])  # Below and above that of values.
+def test_weights_are_the_softmax_of_cosines_over_all_positions(width):
+  (attended, weight), variables = attention(width=width, sharpness=4.0)
+  kernel = np.asarray(variables['params']['project']['kernel'])
+  unit = lambda x: x / np.linalg.norm(x, axis=-1, keepdims=True)
+  for n in range(B):
+    query = unit(np.asarray(X[n]).reshape(-1, D) @ kernel)
+    key = unit(np.asarray(OTHERS[n]).reshape(-1, D) @ kernel)
+    probability = np.exp(4 * query @ key.T)
+    probability /= probability.sum(1, keepdims=True)
+    expected = probability @ np.asarray(VALUES[n]).reshape(-1, C)
+    np.testing.assert_allclose(
+      attended[n], expected.reshape(H, W, C), atol=1e-5
+    )
+    mass = probability.reshape(H, W, R, -1).sum(-1)
+    np.testing.assert_allclose(weight[n], mass, atol=1e-5)
+
+
+def test_equal_references_have_equal_weights():
+  equal = jnp.repeat(OTHERS[:, :1], R, axis=1)
+  values = jnp.repeat(VALUES[:, :1], R, axis=1)
+  (attended, weight), _ = attention(equal, values)
+  np.testing.assert_allclose(weight, 1 / R, atol=1e-6)
+  (one, _), _ = attention(OTHERS[:, :1], VALUES[:, :1])
+  np.testing.assert_allclose(attended, one, atol=1e-5)
+  (_, weight), _ = attention()
+  assert np.abs(weight - 1 / R).max() > 0.1
+
+
+def test_order_of_references_does_not_matter():
+  (attended, weight), _ = attention()
+  order = jnp.array([2, 0, 1])
+  (other, other_weight), _ = attention(OTHERS[:, order], VALUES[:, order])
+  np.testing.assert_allclose(other, attended, atol=1e-5)
+  np.testing.assert_allclose(other_weight, weight[..., order], atol=1e-5)
+  np.testing.assert_allclose(
+    references.select(other_weight, VALUES[:, order]),
+    references.select(weight, VALUES),
+    atol=1e-6,
+  )
+
+
+def test_a_reference_with_equal_features_has_the_largest_weight():
+  others = OTHERS.at[:, 1].set(X)
+  (attended, weight), _ = attention(others, width=D, sharpness=1e4)
+  np.testing.assert_allclose(weight[..., 1], 1, atol=1e-3)
+  np.testing.assert_allclose(attended, VALUES[:, 1], atol=0.01)
+  chosen = references.select(weight, VALUES)
+  np.testing.assert_allclose(chosen, VALUES[:, 1], atol=1e-6)
+
+
+def test_selection_has_the_derivatives_of_a_weighted_mean():
+  weight = jax.nn.softmax(jax.random.normal(KEY, (B, H, W, R)))
+  soft = lambda x: jnp.einsum('bhwr,brijc->bijc', x / (H * W), VALUES)
+  of = lambda f: jax.grad(lambda x: (VALUES[:, 0] * f(x)).sum())(weight)
+  np.testing.assert_allclose(
+    of(lambda x: references.select(x, VALUES)), of(soft), atol=1e-5
+  )
+  # The value is that of one reference of each image.
+  chosen = references.select(weight, VALUES)
+  best = np.asarray(weight.mean((1, 2)).argmax(1))
+  for n in range(B):
+    np.testing.assert_allclose(chosen[n], VALUES[n, best[n]], atol=1e-6)
+
+
+def test_errors():
+  with pytest.raises(ValueError, match='width is 0'):
+    references.ReferenceAttention(0)
+  with pytest.raises(ValueError, match='sharpness is 0'):
+    references.ReferenceAttention(4, sharpness=0)
+  with pytest.raises(ValueError, match="Axis 'r' is 2 in value_brhwc"):
+    attention(values=VALUES[:, 1:])
+  with pytest.raises(ValueError, match='value_brhwc'):
+    references.select(jnp.ones((B, H, W, R)), VALUES[:, 1:])

@@ -1,0 +1,111 @@
+"""Tests of spade.py."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vgen_jax.nn.convolution import generated_kernels
+from vgen_jax.nn.convolution import spade
+
+B, H, W, C, D = 2, 5, 4, 3, 6
+KEY = jax.random.key(0)
+X = 5 * jax.random.normal(KEY, (B, H, W, C)) + 2
+MAP = jax.random.normal(jax.random.fold_in(KEY, 1), (B, H, W, D))
+ZERO = jnp.zeros_like(X)
+
+
+def normalized(x):
+  x = np.asarray(x, np.float64)
+  mean, std = x.mean((1, 2), keepdims=True), x.std((1, 2), keepdims=True)
+  return (x - mean) / std
+
+
+def test_modulation_of_each_pixel():
+  scale, offset = (
+    jax.random.normal(jax.random.fold_in(KEY, i), X.shape) for i in (2, 3)
+  )
+  expected = normalized(X) * (1 + scale) + offset
+  y = spade.modulate(X, scale, offset)
+  np.testing.assert_allclose(y, expected, atol=1e-4)
+
+
+def test_scale_and_mean_of_the_input_are_removed():
+  y = spade.modulate(X, ZERO, ZERO)
+  np.testing.assert_allclose(
+    spade.modulate(3 * X + 7, ZERO, ZERO), y, atol=1e-4
+  )
+  # An image does not depend on the others.
+  alone = spade.modulate(X[:1], ZERO[:1], ZERO[:1])
+  np.testing.assert_allclose(alone[0], y[0], atol=1e-6)
+  constant = spade.modulate(jnp.ones_like(X), ZERO, ZERO + 2)
+  np.testing.assert_allclose(constant, 2, atol=1e-6)
+
+
+def test_learned_kernels_read_the_map_near_a_pixel():
+  layer = spade.SPADE(hidden=4)
+  variables = layer.init(KEY, X, MAP)
+  y = layer.apply(variables, X, MAP)
+  change = np.abs(layer.apply(variables, X, MAP.at[0, 0, 0].add(3.0)) - y)
+  assert change[0, :2, :2].max() > 1e-3
+  # Two layers of 3 x 3 pixels reach two pixels far.
+  assert change[0, 3:].max() == change[0, :, 3:].max() == change[1].max() == 0
+
+
+def test_generated_kernels_modulate_each_image_by_its_own():
+  layer = spade.SPADE(hidden=4)
+  kernels = generated_kernels.Pointwise(
+    jax.random.normal(KEY, (B, D, 2 * C)), jax.random.normal(KEY, (B, 2 * C))
+  )
+  assert not layer.init(KEY, X, MAP, kernels)  # Nothing is learned.
+  y = layer.apply({}, X, MAP, kernels)
+  for n in range(B):
+    both = np.array(MAP[n]) @ np.array(kernels.kernel_bio[n])
+    both += np.array(kernels.bias_bo[n])
+    expected = normalized(X)[n] * (1 + both[..., :C]) + both[..., C:]
+    np.testing.assert_allclose(y[n], expected, atol=1e-4)
+
+
+def test_block_with_generated_kernels():
+  block = spade.ResidualBlock(4, hidden=4)
+  width = (C, 4)  # Of the inputs of its two SPADE layers.
+  make = lambda seed: [
+    generated_kernels.Pointwise(
+      jax.random.normal(jax.random.key(seed), (B, D, 2 * n)),
+      jax.random.normal(jax.random.key(seed + 1), (B, 2 * n)),
+    )
+    for n in width
+  ]
+  variables = block.init(KEY, X, MAP, make(0))
+  assert set(variables['params']) == {'conv_0', 'conv_1', 'skip'}
+  y = block.apply(variables, X, MAP, make(0))
+  assert y.shape == (B, H, W, 4)
+  for i in range(2):  # Both layers are modulated.
+    changed = make(0)
+    changed[i] = make(7)[i]
+    other = block.apply(variables, X, MAP, changed)
+    assert np.abs(other - y).max() > 0.1
+  # Without convolutions the connection is left.
+  no_conv = {
+    'params': {
+      name: x if name == 'skip' else jax.tree.map(jnp.zeros_like, x)
+      for name, x in variables['params'].items()
+    }
+  }
+  kernel = variables['params']['skip']['kernel']
+  np.testing.assert_allclose(
+    block.apply(no_conv, X, MAP, make(0)), X @ kernel, atol=1e-5
+  )
+  learned = block.init(KEY, X, MAP)['params']
+  assert set(learned) == {'conv_0', 'conv_1', 'skip', 'spade_0', 'spade_1'}
+
+
+def test_errors():
+  with pytest.raises(ValueError, match='kernel_size is 2; it must be odd'):
+    spade.SPADE(kernel_size=2)
+  with pytest.raises(ValueError, match='hidden is 0'):
+    spade.SPADE(hidden=0)
+  with pytest.raises(ValueError, match="Axis 'h' is 4 in map_bhwd"):
+    spade.SPADE().init(KEY, X, MAP[:, 1:])
+  with pytest.raises(ValueError, match='scale_bhwc'):
+    spade.modulate(X, ZERO[..., :1], ZERO)

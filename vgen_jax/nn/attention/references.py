@@ -1,0 +1,131 @@
+"""Attention from the positions of an image to those of reference images.
+
+Reference: Wang et al., "Few-shot Video-to-Video Synthesis", 2019,
+https://arxiv.org/abs/1910.12713, section 3. There, queries and keys have
+different encoders and are not normalized.
+
+Letters of this file, in addition to those of core/shapes.py: `r` references,
+`e` width of a query, `n` positions of an image, `m` positions of all
+references.
+"""
+
+import math
+
+from einops import rearrange
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from vgen_jax.core import checks
+from vgen_jax.core import shapes
+from vgen_jax.core.types import Array
+from vgen_jax.nn import batch_sharding
+from vgen_jax.nn.attention import attention
+
+
+class ReferenceAttention(nn.Module):
+  """One head of attention to all positions of all references.
+
+  A logit is the cosine of query and key times a learned factor. Both are the
+  same function of features, so no position of a reference is more similar to
+  one of the image than a position with equal features.
+
+  Attributes:
+    width: Size of a query, e.
+    sharpness: Factor of the cosines before training, at least 1.
+  """
+
+  width: int
+  sharpness: float = 10.0
+
+  def __post_init__(self):
+    super().__post_init__()
+    checks.at_least('width', self.width, 1)
+    checks.at_least('sharpness', self.sharpness, 1)
+
+  @nn.compact
+  def __call__(
+    self, x_bhwd: Array, reference_brhwd: Array, value_brhwc: Array
+  ) -> tuple[Array, Array]:
+    """Returns the attended values and the weight of each reference.
+
+    The weights are those of all positions of a reference together; they sum to
+    1 over references. Neither result depends on the order of the references.
+
+    Args:
+      x_bhwd: Features of images, such as those of their layouts.
+      reference_brhwd: The same features of their references.
+      value_brhwc: Values of the positions of the references.
+
+    Returns:
+      Values `[b, h, w, c]` and weights `[b, h, w, r]`, float32.
+
+    Raises:
+      ValueError: If the shapes do not agree.
+    """
+    h, r, c = shapes.sizes(
+      'hrc',
+      x_bhwd=x_bhwd,
+      reference_brhwd=reference_brhwd,
+      value_brhwc=value_brhwc,
+    )
+    project = nn.Dense(self.width, use_bias=False, name='project')
+    factor = self.param(
+      'log_sharpness', nn.initializers.constant(math.log(self.sharpness)), ()
+    )
+    query_bne = rearrange(project(x_bhwd), 'b h w e -> b (h w) e')
+    key_bme = rearrange(project(reference_brhwd), 'b r h w e -> b (r h w) e')
+    # The shared attention returns values only. With the number of its reference
+    # as a further part of each value, it also returns the weights.
+    number_brhwr = jnp.broadcast_to(
+      jnp.eye(r)[None, :, None, None], (*value_brhwc.shape[:-1], r)
+    )
+    value_bmc = rearrange(
+      jnp.concatenate([value_brhwc.astype(jnp.float32), number_brhwr], axis=-1),
+      'b r h w c -> b (r h w) c',
+    )
+    # It also needs queries, keys and values of one width, whose square root it
+    # divides logits by.
+    width = max(self.width, c + r)
+    query_bne = jnp.exp(factor) * jnp.sqrt(width) * _unit(query_bne)
+    y_bn1c = attention.attend(
+      *(
+        batch_sharding.constrain(_padded(x, width)[:, :, None])
+        for x in (query_bne, _unit(key_bme), value_bmc)
+      )
+    )
+    y_bhwc = rearrange(y_bn1c, 'b (h w) 1 c -> b h w c', h=h)
+    y_bhwc = batch_sharding.constrain(y_bhwc)
+    return y_bhwc[..., :c], y_bhwc[..., c : c + r]
+
+
+def select(weight_bhwr: Array, value_brhwc: Array) -> Array:
+  """Returns the value of the most attended reference, `[b, h, w, c]`.
+
+  The reference of an image is the one with the largest weight on average over
+  its positions. Derivatives with respect to weights are those of the mean of
+  all references with these averages as weights (a straight-through estimator).
+
+  Args:
+    weight_bhwr: Weights of `ReferenceAttention`, in any resolution.
+    value_brhwc: Values of references, such as their pixels.
+
+  Raises:
+    ValueError: If the numbers of images or references differ.
+  """
+  mean_br = weight_bhwr.mean((1, 2))
+  shapes.sizes('', mean_br=mean_br, value_brhwc=value_brhwc)
+  hard_br = jax.nn.one_hot(mean_br.argmax(axis=1), mean_br.shape[1])
+  choice_br = hard_br + mean_br - jax.lax.stop_gradient(mean_br)
+  return jnp.einsum('br,brhwc->bhwc', choice_br, value_brhwc)
+
+
+def _unit(x: Array) -> Array:
+  """Returns vectors along the last axis divided by their lengths."""
+  x = x.astype(jnp.float32)
+  return x * jax.lax.rsqrt(jnp.square(x).sum(-1, keepdims=True) + 1e-8)
+
+
+def _padded(x: Array, width: int) -> Array:
+  """Returns an array with zeros at the end of its last axis."""
+  return jnp.pad(x, ((0, 0), (0, 0), (0, width - x.shape[-1])))

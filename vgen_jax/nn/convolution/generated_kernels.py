@@ -1,0 +1,111 @@
+"""1 x 1 convolutions whose kernels are generated for each image of a batch.
+
+Reference: Wang et al., "Few-shot Video-to-Video Synthesis", 2019,
+https://arxiv.org/abs/1910.12713, section 3.
+
+Letters of this file, in addition to those of core/shapes.py: `i` and `o`
+channels of the input and of the result.
+"""
+
+from typing import NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from vgen_jax.core import checks
+from vgen_jax.core import shapes
+from vgen_jax.core.types import Array
+from vgen_jax.nn import batch_sharding
+
+
+class Pointwise(NamedTuple):
+  """Kernels and biases of a 1 x 1 convolution, for each image.
+
+  Attributes:
+    kernel_bio: Kernels.
+    bias_bo: Biases.
+  """
+
+  kernel_bio: Array
+  bias_bo: Array
+
+
+def apply(x_bhwi: Array, kernels: Pointwise) -> Array:
+  """Returns each image convolved with its own kernel, `[b, h, w, o]`.
+
+  Args:
+    x_bhwi: Images, or features of images.
+    kernels: Kernel and bias of each image.
+
+  Raises:
+    ValueError: If the shapes do not agree.
+  """
+  kernel_bio, bias_bo = kernels
+  shapes.sizes('', x_bhwi=x_bhwi, kernel_bio=kernel_bio, bias_bo=bias_bo)
+  # One matrix product for each image; there is no loop over images.
+  y_bhwo = jnp.einsum('bhwi,bio->bhwo', x_bhwi, kernel_bio.astype(x_bhwi.dtype))
+  return y_bhwo + bias_bo[:, None, None].astype(y_bhwo.dtype)
+
+
+def pool_segments(features_bhwc: Array, logits_bhwi: Array) -> Array:
+  """Returns the weighted mean of the features in each segment, `[b, i, c]`.
+
+  A pixel belongs to the i segments with the weights softmax(logits), which sum
+  to 1. The mean does not depend on the size of a segment.
+
+  Args:
+    features_bhwc: Features of images.
+    logits_bhwi: Logits of the segments of each pixel.
+
+  Raises:
+    ValueError: If the shapes do not agree.
+  """
+  shapes.sizes('', features_bhwc=features_bhwc, logits_bhwi=logits_bhwi)
+  weight_bhwi = jax.nn.softmax(logits_bhwi.astype(jnp.float32))
+  sum_bic = jnp.einsum(
+    'bhwi,bhwc->bic', weight_bhwi, features_bhwc.astype(jnp.float32)
+  )
+  # Far from 0 unless a segment is empty.
+  mass_bi = jnp.maximum(weight_bhwi.sum((1, 2)), 1e-3)
+  return sum_bic / mass_bi[..., None]
+
+
+class KernelGenerator(nn.Module):
+  """Generates kernels from the features of a reference image.
+
+  Each row of a kernel is computed by the same two layers from the mean features
+  of one segment of the image. The network of the paper uses sums over a segment
+  instead of means, and spectral norm.
+
+  Attributes:
+    out: Channels of the result of the convolution, o.
+    hidden: Width of the hidden layer.
+  """
+
+  out: int
+  hidden: int
+
+  def __post_init__(self):
+    super().__post_init__()
+    checks.at_least('out', self.out, 1)
+    checks.at_least('hidden', self.hidden, 1)
+
+  @nn.compact
+  def __call__(self, segments_bic: Array) -> Pointwise:
+    """Returns kernels `[b, i, o]` and biases `[b, o]`, float32.
+
+    Args:
+      segments_bic: Mean features of i segments, from `pool_segments`.
+    """
+    (i,) = shapes.sizes('i', segments_bic=segments_bic)
+    hidden_bid = nn.Dense(self.hidden, name='hidden')(
+      batch_sharding.constrain(segments_bic)
+    )
+    hidden_bid = nn.leaky_relu(hidden_bid, 0.2)
+    init = nn.initializers.variance_scaling(1 / i, 'fan_in', 'truncated_normal')
+    kernel_bio = nn.Dense(self.out, kernel_init=init, name='kernel')(hidden_bid)
+    bias_bo = nn.Dense(self.out, name='bias')(hidden_bid.mean(axis=1))
+    return Pointwise(
+      batch_sharding.constrain(kernel_bio), batch_sharding.constrain(bias_bo)
+    )

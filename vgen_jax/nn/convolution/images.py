@@ -1,0 +1,116 @@
+"""Convolutional networks of images: an encoder, a U-Net and a flow network."""
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from vgen_jax.core.types import Array
+from vgen_jax.nn.convolution import conv
+from vgen_jax.nn.convolution import pyramids
+
+_SLOPE = 0.2  # Of leaky ReLUs for negative inputs.
+
+
+class Encoder(nn.Module):
+  """Features of images; each level but the first halves the sides.
+
+  Attributes:
+    widths: Channels of each level, from the finest.
+    norm: 'none' or 'group', after all levels but the first.
+    dtype: Dtype of products.
+  """
+
+  widths: tuple[int, ...]
+  norm: str = 'group'
+  dtype: str = 'float32'
+
+  @nn.compact
+  def __call__(self, x_bhwc: Array) -> Array:
+    """Returns features of the coarsest level, `[b, h, w, d]`.
+
+    Args:
+      x_bhwc: Images; their sides are multiples of the halvings.
+    """
+    x_bhwc = _convolved(x_bhwc, self.widths[0], self.dtype)
+    for width in self.widths[1:]:
+      x_bhwc = _resized(pyramids.Down, x_bhwc, width, self.norm, self.dtype)
+    return x_bhwc
+
+
+class UNet(nn.Module):
+  """Features of images at several resolutions, each with a large context.
+
+  Attributes:
+    widths: Channels of each level, from the finest; each has half the sides of
+      the one before.
+    dtype: Dtype of products.
+  """
+
+  widths: tuple[int, ...]
+  dtype: str = 'float32'
+
+  @nn.compact
+  def __call__(self, x_bhwc: Array) -> list[Array]:
+    """Returns features of each level, from the finest, `[b, h, w, d]` each.
+
+    Args:
+      x_bhwc: Images; their sides are multiples of the halvings.
+    """
+    skips = [_convolved(x_bhwc, self.widths[0], self.dtype)]
+    for width in self.widths[1:]:
+      skips.append(
+        _resized(pyramids.Down, skips[-1], width, 'group', self.dtype)
+      )
+    levels = [skips.pop()]
+    for width in reversed(self.widths[:-1]):
+      x_bhwc = _resized(pyramids.Up, levels[0], width, 'group', self.dtype)
+      x_bhwc = jnp.concatenate([x_bhwc, skips.pop()], axis=-1)
+      levels.insert(0, _convolved(x_bhwc, width, self.dtype))
+    return levels
+
+
+class Flow(nn.Module):
+  """Optical flow from an image to another one, and a mask.
+
+  Attributes:
+    widths: Channels of the levels of a U-Net.
+    scale: Factor of the flow that the last layer predicts, in pixels.
+    dtype: Dtype of products.
+  """
+
+  widths: tuple[int, ...]
+  scale: float = 20.0
+  dtype: str = 'float32'
+
+  @nn.compact
+  def __call__(self, x_bhwc: Array) -> tuple[Array, Array]:
+    """Returns flow `[b, h, w, 2]` in pixels, and a mask `[b, h, w]`, float32.
+
+    The mask is from 0 to 1. Before training the flow is 0 and the mask 1/2.
+
+    Args:
+      x_bhwc: What is known about both images, as channels.
+    """
+    features_bhwd = UNet(self.widths, self.dtype, name='unet')(x_bhwc)[0]
+    out = conv.Conv2D(
+      3,
+      (3, 3),
+      kernel_init=nn.initializers.zeros_init(),
+      dtype=self.dtype,
+      name='out',
+    )
+    y_bhwc = out(features_bhwd).astype(jnp.float32)
+    return self.scale * y_bhwc[..., :2], nn.sigmoid(y_bhwc[..., 2])
+
+
+def _convolved(x_bhwc: Array, width: int, dtype: str) -> Array:
+  """Returns features of the same size; call it in a compact method."""
+  layer = conv.Conv2D(width, (3, 3), dtype=dtype)
+  return nn.leaky_relu(layer(x_bhwc), _SLOPE)
+
+
+def _resized(
+  stack: type[nn.Module], x_bhwc: Array, width: int, norm: str, dtype: str
+) -> Array:
+  """Returns images of half or twice the size; call it in a compact method."""
+  layer = stack((width,), (1, 4, 4), norm, dtype=dtype)
+  return layer(x_bhwc[:, None], train=False)[:, 0]
