@@ -1,0 +1,263 @@
+"""Checks that few-shot vid2vid shows subjects that it was not trained on.
+
+  python -m experiments.zoo.few_shot --workdir=runs/few_shot
+
+For clips of subjects of the split 'test' the model generates video from layouts
+and three references. It passes if
+
+* colour: the colours of body and head differ from those of the references by at
+  most 0.08, as a root mean square of colours from 0 to 1;
+* slope: with the references of another subject, the colours change by at least
+  0.8 of the difference of the references;
+* pose: the intersection over union of the figures of clips and layouts is at
+  least 0.85;
+* attention: of three references, one in the pose of the frame and two in other
+  poses, the first has a weight of at least 0.6, averaged over the figure;
+* kernels: the generated kernels of different subjects differ, and those of
+  equal references do not.
+
+The same numbers are printed for real clips, for clips that must fail, for the
+model with the references of one subject for all clips, and, with --control, for
+another run, such as one without references
+(--config.model.generator.num_adaptive=0).
+"""
+
+import argparse
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.zoo import appearance_criteria as criteria
+from vgen_jax.core import pixels
+from vgen_jax.core.types import Condition
+from vgen_jax.inference import runs
+from vgen_jax.inference import sampling
+from vgen_jax.models import few_shot_vid2vid
+from vgen_jax.synthetic.subjects import source
+
+NUM_REFERENCES = 3
+HEADER = (
+  '| clips | colour error | slope | IoU | weight | distance | of equal ones |'
+  ' fails |\n|---|---|---|---|---|---|---|---|'
+)
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  parser.add_argument('--workdir', required=True, help='Workdir of the run.')
+  parser.add_argument('--control', default='', help='Workdir of another run.')
+  parser.add_argument('--num', type=int, default=64, help='Number of clips.')
+  args = parser.parse_args()
+  run = runs.load(args.workdir)
+  world = source.Subjects(
+    run.schema.clip_shape, 'test', num_references=NUM_REFERENCES
+  )
+  index_b = np.arange(args.num)
+  other_b = others(world, index_b)
+  case = criteria.case(world, index_b, other_b)
+  network = measure(run, world, index_b)
+  print(HEADER)
+  own, swapped = (generate(run, world, index_b, x) for x in (index_b, other_b))
+  report('the model', criteria.numbers(case, own, swapped), network)
+  one = generate(run, world, index_b, np.zeros_like(index_b))
+  report('the same references for all', criteria.numbers(case, one, one), None)
+  real_bthwc = np.stack([world[int(i)]['video'] for i in index_b])
+  recolored = criteria.paint(case.other_b2c, case.alpha_b2thw)
+  report('real', criteria.numbers(case, real_bthwc, recolored), None)
+  for name, clips in criteria.cheats(case, train_colors(world)).items():
+    report(name, criteria.numbers(case, *clips), None)
+  if args.control:
+    control = runs.load(args.control)
+    own, swapped = (
+      generate(control, world, index_b, x) for x in (index_b, other_b)
+    )
+    report('the control', criteria.numbers(case, own, swapped), None)
+
+
+def others(world: source.Subjects, index_b: np.ndarray) -> np.ndarray:
+  """Returns, for each clip, the index of the next clip of another subject."""
+  found = []
+  for index in index_b:
+    other = int(index) + 1
+    while world.subject(other) == world.subject(int(index)):
+      other += 1
+    found.append(other)
+  return np.array(found)
+
+
+def conditions(
+  world: source.Subjects, index_b: np.ndarray, reference_b: np.ndarray
+) -> Condition:
+  """Returns the layouts of some clips and the references of others.
+
+  Args:
+    world: Dataset with references.
+    index_b: Indices of the clips whose layouts are used.
+    reference_b: Indices of the clips whose references are used.
+  """
+  clips = [world[int(i)] for i in reference_b]
+  reference = np.stack([x['reference'] for x in clips])
+  layout = np.stack([x['reference_layout'] for x in clips])
+  return {
+    'layout': jnp.asarray(np.stack([world[int(i)]['layout'] for i in index_b])),
+    'reference': jnp.asarray(pixels.to_float(reference)),
+    'reference_layout': jnp.asarray(layout),
+  }
+
+
+def generate(
+  run: runs.Run,
+  world: source.Subjects,
+  index_b: np.ndarray,
+  reference_b: np.ndarray,
+) -> np.ndarray:
+  """Returns clips of a run, uint8 `[b, t, h, w, c]`.
+
+  Args: as those of `conditions`, and the run.
+  """
+  condition = conditions(world, index_b, reference_b)
+  keys = run.model.condition_keys
+  condition = {key: x for key, x in condition.items() if key in keys}
+  sample = jax.jit(
+    lambda variables, key_b, condition: run.model.apply(
+      variables, key_b, condition, method='sample'
+    )
+  )
+  variables = run.state.variables(run.config.sample_from)
+  key_b = sampling.clip_keys(0, len(index_b))
+  return pixels.to_uint8(np.asarray(sample(variables, key_b, condition)))
+
+
+def measure(
+  run: runs.Run, world: source.Subjects, index_b: np.ndarray
+) -> criteria.Network:
+  """Returns the measurements of the network of a run.
+
+  Args:
+    run: Run of a network with references.
+    world: Dataset with references.
+    index_b: Indices of clips for the weights of attention.
+  """
+  network = run.model.generator
+  variables = run.state.variables(run.config.sample_from)
+  own = {
+    kind: parts['generator']
+    for kind, parts in variables.items()
+    if 'generator' in parts
+  }
+
+  @jax.jit
+  def appearance_of(variables, layout_bhw, condition):
+    encoded = network.apply(variables, condition, method='encode')
+    return network.apply(variables, layout_bhw, encoded, method='appearance')
+
+  last = world.clip_shape[0] - 1
+  condition = conditions(world, index_b, index_b)
+  layout_bhw = condition['layout'][:, last]
+  matching = with_match(world, index_b, last, condition)
+  weight_bhwr = appearance_of(own, layout_bhw, matching).weight_bhwr
+
+  first = {}  # Of the clips of each subject.
+  for index in range(len(world)):
+    first.setdefault(world.subject(index), index)
+    if len(first) == len(world.subjects):
+      break
+  # Each subject twice; all with the layout of one clip.
+  twice_b = np.repeat([first[subject] for subject in world.subjects], 2)
+  layout_bhw = jnp.repeat(layout_bhw[:1], len(twice_b), axis=0)
+  found = appearance_of(own, layout_bhw, conditions(world, twice_b, twice_b))
+  distances = kernel_distances(found)
+  size = len(world.subjects)
+  equal = np.repeat(np.eye(size, dtype=bool), 2, axis=0).repeat(2, axis=1)
+  return criteria.Network(
+    matching_weight(weight_bhwr, matching['layout'][:, last]),
+    float(distances[~equal].min()),
+    float(distances[equal].max()),
+  )
+
+
+def with_match(
+  world: source.Subjects, index_b: np.ndarray, frame: int, condition: Condition
+) -> Condition:
+  """Returns references of which one shows the pose of a frame of the clip.
+
+  The position of this reference, i modulo the number of references for clip i,
+  is not the same in all clips. It is the frame itself.
+
+  Args:
+    world: Dataset of the clips.
+    index_b: Indices of the clips.
+    frame: Number of the frame.
+    condition: Condition of the clips.
+  """
+  condition = dict(condition)
+  for key, own in (('reference', 'video'), ('reference_layout', 'layout')):
+    value = np.array(condition[key])
+    for i, index in enumerate(index_b):
+      shown = world[int(index)][own][frame]
+      shown = pixels.to_float(shown) if own == 'video' else shown
+      value[i, i % value.shape[1], 0] = shown
+    condition[key] = jnp.asarray(value)
+  return condition
+
+
+def matching_weight(weight_bhwr: np.ndarray, layout_bhw: np.ndarray) -> float:
+  """Returns the mean weight of reference i % r of clip i over its figure.
+
+  Args:
+    weight_bhwr: Weights of references, in any resolution.
+    layout_bhw: Layouts, with a multiple of this resolution.
+  """
+  weight_bhwr = np.asarray(weight_bhwr)
+  b, h, w, r = weight_bhwr.shape
+  rows, columns = layout_bhw.shape[1] // h, layout_bhw.shape[2] // w
+  blocks = (np.asarray(layout_bhw) > 0).reshape(b, h, rows, w, columns)
+  figure_bhw = blocks.mean(axis=(2, 4))
+  number_b = np.arange(b)
+  match_bhw = weight_bhwr[number_b, :, :, number_b % r]
+  total_b = (match_bhw * figure_bhw).sum(axis=(1, 2))
+  return float((total_b / figure_bhw.sum(axis=(1, 2))).mean())
+
+
+def kernel_distances(found: few_shot_vid2vid.Appearance) -> np.ndarray:
+  """Returns the distances of the kernels of all pairs of clips, `[b, b]`.
+
+  They are relative to the mean norm of the kernels of a clip.
+
+  Args:
+    found: Kernels of clips.
+  """
+  leaves = [np.asarray(x) for x in jax.tree.leaves(found.kernels)]
+  flat_bk = np.concatenate([x.reshape(len(x), -1) for x in leaves], axis=1)
+  difference = np.linalg.norm(flat_bk[:, None] - flat_bk[None], axis=-1)
+  return difference / np.linalg.norm(flat_bk, axis=1).mean()
+
+
+def train_colors(world: source.Subjects) -> np.ndarray:
+  """Returns the mean colours of all subjects of the training, `[k, 2, c]`."""
+  train = source.Subjects(world.clip_shape, 'train', num_references=1)
+  found: dict[int, np.ndarray] = {}
+  index = 0
+  while len(found) < len(train.subjects):
+    subject = train.subject(index)
+    if subject not in found:
+      found[subject] = criteria.reference_color(train, index)
+    index += 1
+  return np.stack(list(found.values()))
+
+
+def report(
+  name: str, found: dict[str, float], network: criteria.Network | None
+) -> None:
+  """Prints a row of the table; arguments as in `failures`."""
+  cells = [f'{found[key]:.3f}' for key in ('error', 'slope', 'iou')]
+  cells += [''] * 3 if network is None else [f'{x:.2g}' for x in network]
+  failed = ', '.join(criteria.failures(found, network)) or 'nothing'
+  print(f'| {name} | {" | ".join(cells)} | {failed} |')
+
+
+if __name__ == '__main__':
+  main()

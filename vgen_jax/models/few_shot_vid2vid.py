@@ -1,0 +1,288 @@
+"""Few-shot vid2vid: video from layouts, with the appearance of references.
+
+Reference: Wang, Liu, Tao, Liu, Kautz and Catanzaro, "Few-shot Video-to-Video
+Synthesis", 2019, https://arxiv.org/abs/1910.12713. The training is in
+families/translation/.
+
+Kernels of the SPADE layers of the finest levels are generated from references,
+so that the network need not be trained on a subject to show it. References are
+combined by attention, and the pixels of the most attended one are also moved to
+the frame by optical flow.
+
+Deviations from the released code: attention is also used for one reference;
+kernels of all generated layers come from features of one resolution, and are 1
+x 1; the reference that is moved is selected by a differentiable choice; moved
+pixels are blended linearly only; kernels have no spectral norm.
+"""
+
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from vgen_jax.core import checks
+from vgen_jax.core import shapes
+from vgen_jax.core.types import Array
+from vgen_jax.core.types import Batch
+from vgen_jax.core.types import Condition
+from vgen_jax.nn import translation
+from vgen_jax.nn import warp
+from vgen_jax.nn.attention import references
+from vgen_jax.nn.convolution import conv
+from vgen_jax.nn.convolution import generated_kernels
+from vgen_jax.nn.convolution import images
+from vgen_jax.nn.convolution import spade
+
+# Kernels of the two SPADE layers of a block.
+Kernels = tuple[generated_kernels.Pointwise, ...]
+
+
+class Encoded(NamedTuple):
+  """What frames use of the r references of a clip.
+
+  Attributes:
+    frame_brhwc: First frame of each reference clip, in [-1, 1].
+    layout_brhwk: Its layout, one-hot.
+    key_brhwd: Features of the layout.
+    value_brhwd: Features of frame and layout.
+  """
+
+  frame_brhwc: Array
+  layout_brhwk: Array
+  key_brhwd: Array
+  value_brhwd: Array
+
+
+class Appearance(NamedTuple):
+  """The references, as a frame with a layout attends to them.
+
+  Attributes:
+    kernels: Kernels of the generated layers, for each level from the finest.
+    weight_bhwr: Weight of each reference at each position.
+  """
+
+  kernels: tuple[Kernels, ...]
+  weight_bhwr: Array
+
+
+class FewShotVid2Vid(translation.Translator):
+  """Generates the next frame from its layout, the past and references.
+
+  Attributes:
+    width: Channels of the finest level; they double at each coarser one.
+    max_width: Largest number of channels of a level.
+    num_levels: Number of coarser levels, each at half the size of the one
+      before.
+    num_adaptive: Number of levels with generated kernels, the finest ones; 0
+      for a network without references, for comparison.
+    attention_level: Level whose resolution attention has; 2 is a quarter.
+    spade_width: Hidden channels of SPADE layers with learned kernels, and
+      hidden width of the networks that generate kernels.
+    moves_reference: Whether pixels of a reference are moved to the frame.
+    flow_levels: Number of coarser levels of the networks of optical flow.
+    flow_scale: Factor of the flow that the layers predict, in pixels.
+    dtype: Dtype of the products of convolutions.
+  """
+
+  width: int = 32
+  max_width: int = 1024
+  num_levels: int = 3
+  num_adaptive: int = 3
+  attention_level: int = 2
+  spade_width: int = 64
+  moves_reference: bool = True
+  flow_levels: int = 2
+  flow_scale: float = 20.0
+  dtype: str = 'float32'
+
+  def __post_init__(self):
+    super().__post_init__()
+    for field in ('width', 'num_levels', 'spade_width'):
+      checks.at_least(field, getattr(self, field), 1)
+    checks.in_range('num_adaptive', self.num_adaptive, 0, self.num_levels + 1)
+    for field in ('attention_level', 'flow_levels'):
+      checks.in_range(field, getattr(self, field), 0, self.num_levels)
+    sides, factor = self.clip_shape[1:3], 2**self.num_levels
+    what = 'two to the power of num_levels'
+    checks.multiples_of('The size of frames', sides, (factor, factor), what)
+
+  @property
+  def condition_keys(self) -> tuple[str, ...]:
+    keys = ('reference', 'reference_layout') if self.num_adaptive else ()
+    return ('layout', *keys)
+
+  @property
+  def _widths(self) -> tuple[int, ...]:
+    """Channels of the levels, from the finest to the coarsest."""
+    widths = (self.width * 2**i for i in range(self.num_levels + 1))
+    return tuple(min(width, self.max_width) for width in widths)
+
+  def setup(self):
+    widths = self._widths
+    self.embedding = images.UNet(widths, self.dtype)
+    self.first = conv.Conv2D(widths[-1], (3, 3), dtype=self.dtype)
+    self.blocks = [
+      spade.ResidualBlock(x, self.spade_width, self.dtype) for x in widths
+    ]
+    self.last = conv.Conv2D(self.clip_shape[3], (3, 3), dtype=self.dtype)
+    flow = lambda: images.Flow(
+      widths[: self.flow_levels + 1], self.flow_scale, self.dtype
+    )
+    self.previous_flow = flow()
+    if not self.num_adaptive:
+      return
+    if self.moves_reference:
+      self.reference_flow = flow()
+    widths = widths[: self.attention_level + 1]
+    self.layout_encoder = images.Encoder(widths, 'group', self.dtype)
+    # Without a norm, so that colours are kept.
+    self.image_encoder = images.Encoder(widths, 'none', self.dtype)
+    self.attention = references.ReferenceAttention(widths[-1])
+    adaptive = range(self.num_adaptive)
+    self.segments = [nn.Dense(self._widths[i]) for i in adaptive]
+    self.kernel_generators = [
+      [
+        generated_kernels.KernelGenerator(2 * width, self.spade_width)
+        for width in self.block_inputs(level)
+      ]
+      for level in adaptive
+    ]
+
+  def block_inputs(self, level: int) -> tuple[int, int]:
+    """Returns the channels of the inputs of the two SPADE layers of a level."""
+    coarser = min(level + 1, self.num_levels)
+    return self._widths[coarser], self._widths[level]
+
+  def encode(
+    self, condition: Batch | Condition, *, train: bool = False
+  ) -> Encoded | tuple[()]:
+    """Returns features of references; () for a network without them.
+
+    Args:
+      condition: Has 'reference', float `[b, r, t, h, w, c]` in [-1, 1], and
+        'reference_layout', int32 `[b, r, t, h, w]`; t may be any number of
+        frames, of which the first is used.
+      train: Not used; training and inference are the same.
+
+    Raises:
+      ValueError: If shapes do not agree, or there is no reference.
+    """
+    del train
+    if not self.num_adaptive:
+      return ()
+    frame_brhwc = condition['reference'][:, :, 0].astype(jnp.float32)
+    layout_brhw = condition['reference_layout'][:, :, 0]
+    b, r = shapes.sizes('br', frame_brhwc=frame_brhwc, layout_brhw=layout_brhw)
+    if not r or frame_brhwc.shape[2:] != self.clip_shape[1:]:
+      raise ValueError(
+        f"condition['reference'] has shape {condition['reference'].shape};"
+        f' {type(self).__name__} needs 1 or more references with frames of'
+        f' {self.clip_shape[1:]}: set config.data.num_references.'
+      )
+    merged = layout_brhw.reshape(b * r, 1, *layout_brhw.shape[2:])
+    layout_bhwk = translation.one_hot(merged, self.num_segments)
+    frame_bhwc = frame_brhwc.reshape(b * r, *frame_brhwc.shape[2:])
+    split = lambda x: x.reshape(b, r, *x.shape[1:])
+    both_bhwc = jnp.concatenate([frame_bhwc, layout_bhwk], axis=-1)
+    return Encoded(
+      frame_brhwc,
+      split(layout_bhwk),
+      split(self._layout_features(layout_bhwk)),
+      split(self.image_encoder(both_bhwc)),
+    )
+
+  def appearance(self, layout_bhw: Array, encoded: Encoded) -> Appearance:
+    """Returns kernels and weights of references for frames.
+
+    Args:
+      layout_bhw: Layouts of the frames, int32.
+      encoded: Result of `encode` for their references.
+    """
+    layout_bhwk = translation.one_hot(layout_bhw[:, None], self.num_segments)
+    features_bhwd = self._layout_features(layout_bhwk)
+    attended_bhwd, weight_bhwr = self.attention(
+      features_bhwd, encoded.key_brhwd, encoded.value_brhwd
+    )
+    kernels = []
+    for segments, generators in zip(
+      self.segments, self.kernel_generators, strict=True
+    ):
+      pooled_bic = generated_kernels.pool_segments(
+        attended_bhwd, segments(features_bhwd)
+      )
+      kernels.append(tuple(generate(pooled_bic) for generate in generators))
+    return Appearance(tuple(kernels), weight_bhwr)
+
+  def __call__(
+    self, window: translation.Window, encoded: Any, *, train: bool = False
+  ) -> translation.Frame:
+    """Returns the next frame; `extra` has 'attention', `[b, h, w, r]`."""
+    del train  # Training and inference are the same.
+    one_hot = lambda x_blhw: translation.one_hot(x_blhw, self.num_segments)
+    layout_bhwk = one_hot(window.layout_blhw[:, -1:])
+    appearance = Appearance((), jnp.zeros((0, 0, 0, 0)))
+    if self.num_adaptive:
+      appearance = self.appearance(window.layout_blhw[:, -1], encoded)
+    new_bhwc = self._new_pixels(layout_bhwk, appearance.kernels)
+
+    past = jnp.concatenate(
+      [
+        one_hot(window.layout_blhw),
+        *jnp.unstack(window.previous_bmhwc, axis=1),
+      ],
+      axis=-1,
+    )
+    flow_bhwx, mask_bhw = self.previous_flow(past)
+    previous = translation.move_previous(window, flow_bhwx, mask_bhw)
+    if not self.num_adaptive:
+      frame_bhwc = translation.compose(new_bhwc, previous)
+      return translation.Frame(frame_bhwc, new_bhwc, previous)
+    reference, frame_bhwc = None, new_bhwc
+    if self.moves_reference:
+      reference = self._moved_reference(
+        layout_bhwk, encoded, appearance.weight_bhwr
+      )
+      frame_bhwc = translation.compose(new_bhwc, reference)
+    frame_bhwc = translation.compose(frame_bhwc, previous)
+    extra = {'attention': appearance.weight_bhwr}
+    return translation.Frame(frame_bhwc, new_bhwc, previous, reference, extra)
+
+  def _new_pixels(
+    self, layout_bhwk: Array, kernels: tuple[Kernels, ...]
+  ) -> Array:
+    """Returns new pixels in [-1, 1], with generated kernels at fine levels."""
+    maps = self.embedding(layout_bhwk)
+    x_bhwc = self.first(maps[-1])
+    for level in reversed(range(self.num_levels + 1)):
+      generated = kernels[level] if level < len(kernels) else None
+      x_bhwc = self.blocks[level](x_bhwc, maps[level], generated)
+      if level:
+        x_bhwc = x_bhwc.repeat(2, 1).repeat(2, 2)
+    x_bhwc = self.last(nn.leaky_relu(x_bhwc, 0.2))
+    return jnp.tanh(x_bhwc.astype(jnp.float32))
+
+  def _moved_reference(
+    self, layout_bhwk: Array, encoded: Encoded, weight_bhwr: Array
+  ) -> translation.Moved:
+    """Returns the pixels of the most attended reference, moved."""
+    both_brhwc = jnp.concatenate(
+      [encoded.frame_brhwc, encoded.layout_brhwk], axis=-1
+    )
+    chosen_bhwc = references.select(weight_bhwr, both_brhwc)
+    inputs = jnp.concatenate([layout_bhwk, chosen_bhwc], axis=-1)
+    flow_bhwx, mask_bhw = self.reference_flow(inputs)
+    frame_bhwc = chosen_bhwc[..., : self.clip_shape[3]]
+    moved_bhwc = warp.backward(frame_bhwc, flow_bhwx)
+    return translation.Moved(flow_bhwx, moved_bhwc, mask_bhw)
+
+  def _layout_features(self, layout_bhwk: Array) -> Array:
+    """Returns features of layouts and of the positions of their pixels."""
+    b, h, w, _ = layout_bhwk.shape
+    y_hw, x_hw = jnp.meshgrid(
+      jnp.linspace(-1, 1, h), jnp.linspace(-1, 1, w), indexing='ij'
+    )
+    position_hw2 = jnp.stack([x_hw, y_hw], axis=-1)
+    position_bhw2 = jnp.broadcast_to(position_hw2[None], (b, h, w, 2))
+    return self.layout_encoder(
+      jnp.concatenate([layout_bhwk, position_bhw2], axis=-1)
+    )
