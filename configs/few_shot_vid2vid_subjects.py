@@ -42,13 +42,13 @@ def get_config(size: str = 'base') -> ConfigDict:
     generator=dict(
       name='models.few_shot_vid2vid.FewShotVid2Vid',
       num_previous=pick(base=1, small=1, smoke=1, paper=2),
-      width=pick(base=32, small=16, smoke=2),
-      num_levels=pick(base=3, small=3, smoke=1, paper=5),
+      width=pick(base=32, small=8, smoke=2),
+      num_levels=pick(base=3, small=2, smoke=1, paper=5),
       num_adaptive=pick(base=3, small=2, smoke=1, paper=4),
       attention_level=pick(base=2, small=1, smoke=1),
       flow_levels=pick(base=3, small=2, smoke=1),
       flow_scale=pick(base=20.0, small=10.0, smoke=5.0),
-      spade_width=pick(base=64, small=32, smoke=2, paper=128),
+      spade_width=pick(base=64, small=16, smoke=2, paper=128),
     ),
     critic=dict(
       image=dict(
@@ -66,7 +66,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     error_weight=10.0,
   )
 
-  rate = pick(base=1e-4, small=5e-4, smoke=5e-4)
+  rate = pick(base=1e-4, small=1e-3, smoke=1e-3)
   faster = dict(schedule=dict(peak=pick(base=4, small=2, smoke=2) * rate))
   config.optim = dict(name='adam', b1=0.0, b2=0.999)
   config.optim.schedule = dict(name='constant', peak=rate)

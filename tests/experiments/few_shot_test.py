@@ -45,7 +45,7 @@ def test_real_clips_pass_and_cheats_do_not(world, case):
     found = criteria.numbers(case, *clips)
     assert wanted[name] <= set(criteria.failures(found, GOOD)), (name, found)
     if name == 'mean colours of training':
-      assert found['error'] >= 0.3
+      assert found['error'] > 0.29
 
 
 @pytest.mark.parametrize(
