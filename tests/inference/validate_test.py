@@ -23,8 +23,9 @@ from vgen_jax.training import setup as setup_lib
 
 @pytest.fixture
 def config():
-  fields = {'mesh.data': 1, 'sample_every': 0, 'num_steps': 4, 'batch_size': 4}
-  return config_lib.replace(config_lib.load('demo:smoke'), fields)
+  fields = {'mesh.data': 1, 'num_steps': 4, 'batch_size': 4}
+  fields |= {'sample_every': 0, 'evaluate_every': 0}
+  return config_lib.replace(config_lib.load('dit_world:smoke'), fields)
 
 
 def leaves(state) -> list[np.ndarray]:
