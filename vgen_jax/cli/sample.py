@@ -2,12 +2,15 @@ r"""Generates clips with a trained model.
 
   vgen sample --workdir=runs/dit --num=16 --label=left \
       --set model.solver.num_steps=20
+  vgen sample --workdir=runs/svg --video=mine.mp4 --known=0:2
+  vgen sample --workdir=runs/vid2vid --condition layout=scene.npy
 
 Writes NAME.mp4 and NAME.gif, which show the clips side by side, NAME.png, which
 shows their frames, and NAME.json, which states how they were generated. Small
 frames are enlarged. NAME has the step, the seed, the number of clips, the
-label, and a digest of the fields that --set changes, so that other clips are
-not overwritten. Clip i of a seed does not depend on --num.
+label, and digests of the fields that --set changes and of the conditions that
+files give, so that other clips are not overwritten. Clip i of a seed does not
+depend on --num.
 """
 
 import argparse
@@ -34,6 +37,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     default=None,
     help='Class of all clips, by name or number (default: clip i has class i'
     ' modulo the number of classes).',
+  )
+  parser.add_argument(
+    '--video',
+    type=file_paths.argument,
+    default=None,
+    help='Video that all clips continue, cropped and resized as training clips'
+    ' (default: each continues a clip of the data, if the model needs frames).',
+  )
+  parser.add_argument(
+    '--known',
+    default=None,
+    metavar='START:STOP',
+    help='Frames of --video that are known, such as 0:2 or 0:2,6:8 (default:'
+    ' those that the model needs).',
+  )
+  parser.add_argument(
+    '--condition',
+    nargs='+',
+    default=[],
+    action='extend',
+    metavar='KEY=FILE',
+    help='Other conditions of all clips: an array of one clip (.npy), or a'
+    ' video if the condition has pixels (default: those of clips of the data).',
   )
   parser.add_argument(
     '--seed',
@@ -92,6 +118,7 @@ def run(args: argparse.Namespace) -> int:
   from vgen_jax.config import loading as config_lib
   from vgen_jax.core import atomic_files
   from vgen_jax.inference import names
+  from vgen_jax.inference import own_conditions
   from vgen_jax.inference import runs
   from vgen_jax.inference import sampling
   from vgen_jax.runtime import writers
@@ -101,21 +128,40 @@ def run(args: argparse.Namespace) -> int:
   for path in overrides:
     if path.partition('.')[0] == 'evaluation':
       raise ValueError(f'config.{path} has no effect on samples; remove it.')
+  ranges = own_conditions.known_ranges(args.known) if args.known else []
+  if ranges and args.video is None:
+    raise ValueError('--known is given without --video; give both.')
   loaded = runs.load(args.workdir, step=args.step, overrides=overrides)
+  given = own_conditions.from_files(loaded.model, args.condition, loaded.schema)
+  if args.video is not None:
+    video = own_conditions.read_video(
+      args.video,
+      loaded.schema.clip_shape,
+      loaded.config.data.get('frames_per_second'),
+    )
+    given |= own_conditions.known_frames(
+      loaded.model, video, loaded.schema.clip_shape, ranges
+    )
   folder = args.out or f'{args.workdir}/generated'
   # Steps that can fail come first, because sampling may take a long time.
   source = loaded.source if args.real else None
   if jax.process_index() == 0:
     atomic_files.check_folder(folder)
   video = loaded.sample(
-    args.num, label=args.label, seed=args.seed, batch_size=args.batch_size
+    args.num,
+    label=args.label,
+    seed=args.seed,
+    batch_size=args.batch_size,
+    given=given,
   )
   if jax.process_index():
     return 0
   changed = names.changed_fields(args.workdir, loaded.config)
-  name = names.of_samples(loaded.step, args.seed, args.num, args.label, changed)
+  name = names.of_samples(
+    loaded.step, args.seed, args.num, args.label, changed, given
+  )
   speed = loaded.schema.frames_per_second
-  condition = loaded.condition(args.num, args.label)
+  condition = loaded.condition(args.num, args.label, given)
   labels = sampling.label_names(loaded.schema, condition)
   files = writers.save_clips(folder, name, video, speed, labels)
   written = {kind: str(path) for kind, path in files.items()}
@@ -131,6 +177,7 @@ def run(args: argparse.Namespace) -> int:
     written |= {f'real_{kind}': str(path) for kind, path in files.items()}
   made = {'step': loaded.step, 'seed': args.seed, 'num': args.num}
   made |= {'label': args.label, 'set': changed}
+  made |= {'video': args.video, 'known': ranges, 'condition': args.condition}
   text = json.dumps(made, indent=2, default=str) + '\n'
   atomic_files.write_text(file_paths.read(folder) / f'{name}.json', text)
   summary = {'step': loaded.step, 'num': args.num, **written}

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 from ml_collections import ConfigDict
+import numpy as np
 
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
@@ -23,6 +24,7 @@ def of_samples(
   num_clips: int,
   label: str | None = None,
   changed: Mapping[str, Any] | None = None,
+  given: Mapping[str, np.ndarray] | None = None,
 ) -> str:
   """Returns the name of the files of some generated clips, without extension.
 
@@ -35,6 +37,7 @@ def of_samples(
     label: Class of all clips, as the user wrote it; None for all classes.
     changed: {dotted path: value} of the fields of the config that differ from
       those of the run.
+    given: Conditions of the clips that the user gave.
   """
   name = f'step{step}_seed{seed}_num{num_clips}'
   if label is not None:
@@ -45,6 +48,8 @@ def of_samples(
   if changed:
     text = json.dumps(dict(changed), sort_keys=True, default=str)
     name += f'_set-{digests.text(text, 8)}'
+  if given:
+    name += f'_given-{digests.tree(dict(given))[:8]}'
   return name
 
 

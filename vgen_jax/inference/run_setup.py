@@ -1,13 +1,67 @@
 """The setup of a run that has been trained, built from its workdir."""
 
+from collections.abc import Mapping
 import logging
+from typing import Any
 
+from ml_collections import ConfigDict
+
+from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
+from vgen_jax.core import checks
+from vgen_jax.core import file_paths
 from vgen_jax.core.types import ClipShape
 from vgen_jax.data import run_schema
 from vgen_jax.training import setup as setup_lib
 
 _log = logging.getLogger(__name__)
+
+
+def config(workdir: str, overrides: Mapping[str, Any]) -> ConfigDict:
+  """Returns the config of a run, sharded over all devices.
+
+  Args:
+    workdir: Local or gs:// directory of the run.
+    overrides: {dotted path: value} of fields to change.
+
+  Raises:
+    ValueError: If there is no run; the message names a similar folder.
+  """
+  file = file_paths.read(workdir) / 'config.json'
+  if not file.exists():
+    folder = file.parent.parent
+    others = [p.parent.name for p in folder.glob('*/config.json')]
+    raise ValueError(
+      f'{workdir} has no run (no config.json).'
+      f'{checks.hint(file.parent.name, sorted(others))}'
+    )
+  # The number of devices may differ from that during training.
+  return config_lib.replace(
+    config_lib.load(str(file)),
+    {'mesh.data': 1, 'mesh.fsdp': -1, 'mesh.tensor': 1, **overrides},
+  )
+
+
+def check_overrides(overrides: Mapping[str, Any], workdir: str) -> None:
+  """Raises ValueError if a field cannot be overridden in a trained run.
+
+  Args:
+    overrides: {dotted path: value} of fields.
+    workdir: Directory of the run.
+  """
+  allowed = settings_lib.changeable_on_load()
+  for path in overrides:
+    if (section := path.partition('.')[0]) in allowed:
+      continue
+    why = f'only affects training and cannot be overridden in {workdir}.'
+    if section == 'frozen':
+      why = f'cannot be overridden: frozen parts are stored in {workdir}.'
+    if path == 'batch_size':
+      why += ' To sample in smaller batches, use --batch_size.'
+    fields = ', '.join(allowed)
+    raise ValueError(
+      f'config.{path} {why} Fields that can be overridden: {fields}.'
+    )
 
 
 def make(settings: settings_lib.Settings, workdir: str) -> setup_lib.Setup:

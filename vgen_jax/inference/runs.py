@@ -14,7 +14,6 @@ from typing import Any
 from ml_collections import ConfigDict
 import numpy as np
 
-from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.core import checks
 from vgen_jax.core import digests
@@ -24,6 +23,7 @@ from vgen_jax.data import pipeline
 from vgen_jax.evaluation.metrics import results
 from vgen_jax.families.base import VideoModel
 from vgen_jax.inference import evaluations
+from vgen_jax.inference import own_conditions
 from vgen_jax.inference import real_clips
 from vgen_jax.inference import run_setup
 from vgen_jax.inference import sampling
@@ -89,6 +89,7 @@ class Run:
     label: str | int | None = None,
     seed: int = 0,
     batch_size: int = _BATCH,
+    given: Mapping[str, np.ndarray] | None = None,
   ) -> np.ndarray:
     """Returns generated clips, uint8 `[b, t, h, w, c]`.
 
@@ -100,14 +101,17 @@ class Run:
         clip i has class i modulo the number of classes.
       seed: Seed of the noise.
       batch_size: Number of clips to generate at a time.
+      given: Conditions of one clip, which all clips share, instead of those of
+        clips of the data; see inference/own_conditions.py.
 
     Raises:
-      ValueError: If there is no such class, the model has no class condition,
-        or processes of a pod have different conditions.
+      ValueError: If there is no such class, the model has no class condition or
+        does not accept a given one, or processes of a pod have different
+        conditions.
     """
     checks.at_least('num_clips', num_clips, 1)
     checks.at_least('batch_size', batch_size, 1)
-    condition = self.condition(num_clips, label)
+    condition = self.condition(num_clips, label, given)
     agreement.check({'condition': digests.tree(condition)})
     video_bthwc = sampling.generate(
       self._sampler,
@@ -203,21 +207,32 @@ class Run:
     )
 
   def condition(
-    self, num_clips: int, label: str | int | None = None
+    self,
+    num_clips: int,
+    label: str | int | None = None,
+    given: Mapping[str, np.ndarray] | None = None,
   ) -> dict[str, np.ndarray]:
     """Returns the condition of the clips of `sample`.
 
     Args:
       num_clips: Number of clips, b.
       label: Class of all clips, by name or id; None takes the classes in turn.
+      given: Conditions of one clip, which all clips share.
 
     Returns:
       Such as {'label': int32 [b]}; {} for a model without conditions.
     """
     if isinstance(label, str):
       label = sampling.class_id(self.schema, label)
-    data = self._setup.data
-    return dict(sampling.conditions(self.model, data, num_clips, label))
+    return dict(
+      sampling.conditions(
+        self.model,
+        self._setup.data,
+        num_clips,
+        label,
+        given=own_conditions.repeated(given or {}, num_clips),
+      )
+    )
 
   @functools.cached_property
   def _losses(self) -> validation.Losses:
@@ -249,23 +264,11 @@ def load(
       a field that only affects training, or processes of a pod differ.
   """
   workdir = file_paths.expanded(workdir)
-  file = file_paths.read(workdir) / 'config.json'
-  if not file.exists():
-    folder = file.parent.parent
-    others = [p.parent.name for p in folder.glob('*/config.json')]
-    raise ValueError(
-      f'{workdir} has no run (no config.json).'
-      f'{checks.hint(file.parent.name, sorted(others))}'
-    )
-  # The number of devices may differ from that during training.
-  config = config_lib.replace(
-    config_lib.load(str(file)),
-    {'mesh.data': 1, 'mesh.fsdp': -1, 'mesh.tensor': 1, **(overrides or {})},
-  )
+  config = run_setup.config(workdir, overrides or {})
   if step is None:
     step = max(checkpoints.steps(workdir), default=None)
   agreement.check({'config': config.to_dict(), 'step': step})
-  _check_overrides(overrides or {}, workdir)
+  run_setup.check_overrides(overrides or {}, workdir)
   setup = run_setup.make(settings_lib.read(config), workdir)
   shapes = setup.state_shapes()
   wanted = {
@@ -280,20 +283,3 @@ def load(
   )
   state = TrainState(**({'ema': {}, 'stats': {}} | found), opt={}, guard={})
   return Run(workdir, config, setup, state)
-
-
-def _check_overrides(overrides: Mapping[str, Any], workdir: str) -> None:
-  """Raises ValueError if a field cannot be overridden in a trained run."""
-  allowed = settings_lib.changeable_on_load()
-  for path in overrides:
-    if (section := path.partition('.')[0]) in allowed:
-      continue
-    why = f'only affects training and cannot be overridden in {workdir}.'
-    if section == 'frozen':
-      why = f'cannot be overridden: frozen parts are stored in {workdir}.'
-    if path == 'batch_size':
-      why += ' To sample in smaller batches, use --batch_size.'
-    fields = ', '.join(allowed)
-    raise ValueError(
-      f'config.{path} {why} Fields that can be overridden: {fields}.'
-    )

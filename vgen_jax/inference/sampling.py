@@ -1,6 +1,6 @@
 """Generation of clips from a state."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -131,6 +131,7 @@ def conditions(
   num_clips: int,
   label: int | None = None,
   first: int = 0,
+  given: Mapping[str, np.ndarray] | None = None,
 ) -> Condition:
   """Returns the condition of clips: all classes in turn, or one class.
 
@@ -143,10 +144,15 @@ def conditions(
     num_clips: Number of clips, b.
     label: Class of all clips; None takes the classes in turn.
     first: Number of the first clip.
+    given: Further conditions, with a row for each clip; they replace those of
+      clips of the data.
 
   Raises:
-    ValueError: If `label` is not a class, or the model has no class condition.
+    ValueError: If `label` is not a class, the model has no class condition, or
+      does not accept a given one.
   """
+  given = given or {}
+  modalities.check_keys(given, model.condition_keys, type(model).__name__)
   count = source.schema.num_classes
   if label is not None and 'label' not in model.condition_keys:
     raise ValueError(
@@ -159,7 +165,8 @@ def conditions(
   if 'label' in model.condition_keys:
     label_b = np.arange(first, first + num_clips) % count
     condition['label'] = label_b.astype(np.int32)
-  condition |= _from_clips(model, source, num_clips, first)
+  condition |= _from_clips(model, source, num_clips, first, given)
+  condition |= given
   if label is not None:
     condition['label'] = np.full(num_clips, label, np.int32)
   return condition
@@ -207,12 +214,17 @@ def label_names(
 
 
 def _from_clips(
-  model: VideoModel, source: pipeline.Source, num_clips: int, first: int
+  model: VideoModel,
+  source: pipeline.Source,
+  num_clips: int,
+  first: int,
+  given: Container[str],
 ) -> Condition:
-  """Returns the conditions that only clips have; {} if the model needs none."""
-  accepted = set(model.condition_keys)
+  """Returns the conditions that only clips have, without the given ones."""
+  accepted = {key for key in model.condition_keys if key not in given}
   keys = accepted & set(modalities.keys('data'))
-  if not (keys or model.num_known):
+  needs_frames = model.num_known and 'known_video' not in given
+  if not (keys or needs_frames):
     return {}
   clips = [source[i % len(source)] for i in range(first, first + num_clips)]
   keys |= accepted & set(modalities.keys('choice'))
@@ -229,7 +241,7 @@ def _from_clips(
     value = np.stack([clip[key] for clip in clips])
     is_pixels = value.dtype == np.uint8
     condition[key] = pixels.to_float(value) if is_pixels else value
-  if model.num_known:
+  if needs_frames:
     video_bthwc = pixels.to_float(np.stack([clip['video'] for clip in clips]))
     known_t = np.arange(video_bthwc.shape[1]) < model.num_known
     condition['known_video'] = video_bthwc
