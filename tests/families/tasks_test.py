@@ -9,6 +9,7 @@ from vgen_jax.families.adversarial import gan
 from vgen_jax.families.autoencoding import vae
 from vgen_jax.families.codes import masked
 from vgen_jax.families.diffusion import denoising
+from vgen_jax.families.prediction import holistic
 from vgen_jax.families.prediction import recurrent
 from vgen_jax.families.prediction import stochastic
 from vgen_jax.models import dit
@@ -33,6 +34,7 @@ FAMILIES = [
   (tiny.make(), ('reconstruct',)),
   (vae.VAE(SHAPE, TOKENIZER), ('generate', 'reconstruct')),
   (recurrent.Recurrent(SHAPE, rnn.RNN()), ('generate', 'predict')),
+  (holistic.Holistic(SHAPE, svg.SVG(SHAPE)), ('generate', 'predict')),
   (stochastic.Stochastic(SHAPE, svg.SVG(SHAPE)), ('generate', 'predict')),
   (latent.Latent(SHAPE, TOKENIZER, DIFFUSION), ('generate', 'reconstruct')),
   (latent.Latent(SHAPE, TOKENIZER, MASKED), base.TASKS),

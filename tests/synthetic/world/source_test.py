@@ -49,6 +49,23 @@ def test_motion_is_uniform_at_first_and_within_the_frame(clip_shape):
   )
 
 
+def test_objects_that_meet_no_walls_keep_their_direction():
+  free, usual = (
+    world_lib.World((8, 16, 16, 3), only={'speed': 'slowly'}, meets_walls=x)
+    for x in (False, True)
+  )
+
+  def turns(world, i):
+    truth = world.truth(i)
+    steps = np.diff(truth.center_t2, axis=0)
+    return not np.allclose(steps, truth.velocity_2, atol=1e-6)
+
+  assert not any(turns(free, i) for i in range(100))
+  assert any(turns(usual, i) for i in range(100))
+  with pytest.raises(ValueError, match='quickly travel 10'):
+    world_lib.World((8, 16, 16, 3), meets_walls=False)
+
+
 @pytest.mark.parametrize('shape', world_lib.FACTORS['shape'])
 def test_the_centre_is_the_centre_of_mass(shape):
   center_t2 = np.array([[20.0, 20.0], [20.3, 19.6]])

@@ -10,11 +10,9 @@ from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
 from vgen_jax.core.types import Condition
 from vgen_jax.core.types import Metrics
-from vgen_jax.families.autoencoding import reconstruction
-from vgen_jax.families.base import Update
-from vgen_jax.families.base import VideoModel
 from vgen_jax.families.prediction import known_frames
 from vgen_jax.families.prediction import latent_roll_out
+from vgen_jax.families.prediction import sequential
 from vgen_jax.nn import latent_prediction
 from vgen_jax.nn.convolution import recurrent
 
@@ -24,71 +22,39 @@ LATENTS = ('prior', 'standard', 'zero')
 _POSTERIOR, _PRIOR, _TEACHER = range(3)
 
 
-class Stochastic(VideoModel):
+class Stochastic(sequential.SequentialVAE):
   """A predictor of next frames with a latent for each frame.
 
-  The loss is the negative evidence lower bound of a sequence, up to a constant
-  and a factor: the sum over all frames but the first of
-
-    error(frame, prediction) + beta * KL(posterior || prior)
-
-  where the error is a mean over pixels and the divergence a sum over latents.
-  So for n values of a frame, 'l2' is the likelihood of a Gaussian with variance
-  beta * n / 2, and 'l1' that of a Laplace distribution with scale beta * n.
-  Pixels are in [-1, 1]: papers with pixels in [0, 1] have the same optima with
-  a quarter of this beta for 'l2', and half of it for 'l1'.
+  The loss is the negative bound of `SequentialVAE`.
 
   In training the latent of each frame is from the posterior, which depends on
   that frame. In sampling this is so for known first frames only. Later frames
   and their latents are generated, and do not depend on real ones.
 
   Attributes:
-    predictor: A `LatentPredictor` of nn/latent_prediction.py. Its prior is
-      learned, depends on attributes, or is N(0, 1). If it has `predict_all`,
-      this is used where all inputs are real frames.
+    predictor: As in `SequentialVAE`. Its prior is learned, depends on
+      attributes, or is N(0, 1). If it has `predict_all`, this is used where all
+      inputs are real frames.
     num_context: Number of first frames that are given, in training for
       connections from the last known frame, and in sampling unless the
       condition states otherwise.
-    error: 'l1', 'l2' or 'huber', as in families/autoencoding/reconstruction.py.
-    error_weight: Weight of the error.
-    beta: Weight of the divergence.
-    beta_start: Number of steps in which the weight is 0.
-    beta_warmup: Number of steps over which it then rises linearly to `beta`.
     scheduled_sampling: Time scale, in steps, over which generated frames
       replace real ones after the context in training
       (nn/convolution/recurrent.py, `inverse_sigmoid`); 0 for real frames only.
     latents: Latents of generated frames: 'prior'; 'standard', N(0, 1) in place
       of the prior; 'zero', the mean of the prior, for all clips the same.
-
-  Reference: the sum over frames with a learned prior is that of Denton and
-  Fergus, "Stochastic Video Generation with a Learned Prior", 2018,
-  https://arxiv.org/abs/1802.07687, equation 2.
   """
 
-  predictor: latent_prediction.LatentPredictor
   num_context: int = 2
-  error: str = 'l2'
-  error_weight: float = 1.0
-  beta: float = 4e-4
-  beta_start: int = 0
-  beta_warmup: int = 0
   scheduled_sampling: float = 0.0
   latents: str = 'prior'
 
   def __post_init__(self):
     super().__post_init__()
-    checks.one_of('model.error', self.error, reconstruction.KINDS)
     checks.one_of('model.latents', self.latents, LATENTS)
     last = self.clip_shape[0] - 1
     checks.in_range('model.num_context', self.num_context, 1, last)
-    for field in (
-      'error_weight', 'beta', 'beta_start', 'beta_warmup', 'scheduled_sampling',
-    ):  # fmt: skip
-      checks.at_least(f'model.{field}', getattr(self, field), 0)
-
-  @property
-  def updates(self) -> tuple[Update, ...]:
-    return (Update('predictor'),)
+    checks.at_least('model.scheduled_sampling', self.scheduled_sampling, 0)
 
   @property
   def condition_keys(self) -> tuple[str, ...]:
@@ -98,42 +64,11 @@ class Stochastic(VideoModel):
   def num_known(self) -> int:
     return self.num_context
 
-  @property
-  def supported_tasks(self) -> tuple[str, ...]:
-    return ('generate', 'predict')
-
   def loss(
     self, batch: Batch, *, player: str, train: bool
   ) -> tuple[Array, Metrics]:
     del player  # There is only one.
     return self.bound(batch, self.posterior_predictions(batch, train=train))
-
-  def bound(
-    self, batch: Batch, prediction: latent_prediction.Prediction
-  ) -> tuple[Array, Metrics]:
-    """Returns the negative bound, and terms to log.
-
-    `kl_frame_i` is the divergence at frame i, counted from 0, in nats.
-
-    Args:
-      batch: Clips.
-      prediction: Predictions of all frames but the first, with latents from the
-        posterior.
-    """
-    target_bthwc = batch['video'][:, 1:]
-    num_predicted = target_bthwc.shape[1]
-    error = num_predicted * reconstruction.distance(
-      self.error, target_bthwc, prediction.frame_bhwc
-    )
-    kl_t = prediction.posterior.divergence(prediction.prior).sum(2).mean(0)
-    beta = self._beta(batch)
-    return self.error_weight * error + beta * kl_t.sum(), {
-      'error': error,
-      'kl': kl_t.sum(),
-      'beta': beta,
-      'psnr': reconstruction.psnr(target_bthwc, prediction.frame_bhwc),
-      **{f'kl_frame_{i + 1}': kl_t[i] for i in range(num_predicted)},
-    }
 
   def posterior_predictions(
     self, batch: Batch, *, train: bool = False
@@ -280,12 +215,3 @@ class Stochastic(VideoModel):
     video_bthwc, known_bt = known_frames.split(condition, self.num_context)
     prediction = self.prior_predictions(video_bthwc, known_bt, key_b, condition)
     return known_frames.keep(condition, known_bt, prediction.frame_bhwc)
-
-  def _beta(self, batch: Batch) -> Array:
-    """Returns the weight of the divergence in this step."""
-    if 'step' not in batch or not (self.beta_start or self.beta_warmup):
-      return jnp.asarray(self.beta)
-    since = batch['step'][0] - self.beta_start
-    # Without a warm-up, the weight is 0 before the start and then beta.
-    rise = since / self.beta_warmup if self.beta_warmup else since + 1.0
-    return self.beta * jnp.clip(rise, 0, 1)

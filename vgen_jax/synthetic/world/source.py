@@ -75,6 +75,7 @@ class World(base.SyntheticDataset, sources.Captioned):
     label: Factors that labels enumerate, or ().
     factors_kept: Values that occur of each factor, {factor: (value, ...)}.
     text: Tokenizer of the captions of clips, or None.
+    meets_walls: Whether objects may meet walls.
   """
 
   min_frames = 2
@@ -90,6 +91,7 @@ class World(base.SyntheticDataset, sources.Captioned):
     seed: int = 0,
     text: text_lib.Tokenizer | bool = False,
     held_out: Sequence[Mapping[str, str | tuple[str, ...]]] = (),
+    meets_walls: bool = True,
   ):
     """Creates the dataset; clips are generated on access.
 
@@ -108,9 +110,12 @@ class World(base.SyntheticDataset, sources.Captioned):
         occur only in the split 'test', which has no other combinations. They
         test whether a model can combine words that it was trained on in other
         captions.
+      meets_walls: Whether objects may meet walls. If False, an object moves in
+        one direction in all frames, for which frames must be large enough.
 
     Raises:
-      ValueError: If a name is unknown, or clips are too small.
+      ValueError: If a name is unknown, clips are too small, or objects must not
+        meet walls but are too fast.
     """
     super().__init__(clip_shape, split, num_clips, seed)
     self.label = (label,) if isinstance(label, str) else tuple(label or ())
@@ -122,6 +127,9 @@ class World(base.SyntheticDataset, sources.Captioned):
     self._combinations = combinations.list_combinations(
       self.factors_kept, held_out, return_held_out=split == 'test'
     )
+    self.meets_walls = meets_walls
+    if not meets_walls:
+      self._check_room()
 
   @property
   def num_combinations(self) -> int:
@@ -219,10 +227,24 @@ class World(base.SyntheticDataset, sources.Captioned):
       [math.cos(angle), math.sin(angle)]
     )
     low_2, high_2 = bounces.wall_limits(radius, self.clip_shape[1:3])
-    free_2 = min(2.5, t / 4) * velocity_2
+    free_frames = min(2.5, t / 4) if self.meets_walls else t - 1
+    free_2 = free_frames * velocity_2
     start_2 = bounces.sample_start(draws_2, low_2, high_2, free_2)
     straight_t2 = start_2 + velocity_2 * np.arange(t)[:, None]
     return bounces.fold(straight_t2, low_2, high_2), velocity_2, radius
+
+  def _check_room(self) -> None:
+    """Raises ValueError if the longest path does not fit between walls."""
+    speed = self.factors_kept['speed'][-1]
+    size = self.factors_kept['size'][-1]
+    path = self.speed(speed) * (self.clip_shape[0] - 1)
+    room = self.side - 1 - 2 * self.radius(size)
+    if path > room:
+      raise ValueError(
+        f'config.data.meets_walls is False, but {size} objects that move'
+        f' {speed} travel {path:.1f} pixels, and have room for {room:.1f}. Keep'
+        ' slower or smaller objects only (config.data.only).'
+      )
 
   def _label(self, factors: Mapping[str, str]) -> np.int32:
     label = 0

@@ -1,0 +1,269 @@
+"""Generation of clips from attributes: sequential VAEs of whole clips."""
+
+import jax
+import jax.numpy as jnp
+
+from vgen_jax.core import checks
+from vgen_jax.core import random
+from vgen_jax.core import shapes
+from vgen_jax.core.types import Array
+from vgen_jax.core.types import Batch
+from vgen_jax.core.types import Condition
+from vgen_jax.core.types import Metrics
+from vgen_jax.families.prediction import known_frames
+from vgen_jax.families.prediction import latent_roll_out
+from vgen_jax.families.prediction import sequential
+
+UNKNOWN = -1  # Value of an attribute that is to be inferred.
+
+# Purposes of a clip's key.
+_POSTERIOR, _PRIOR, _ATTRIBUTES = range(3)
+
+
+class Holistic(sequential.SequentialVAE):
+  """A sequential VAE that generates clips, controlled by their attributes.
+
+  A label stands for the values of several attributes, such as a colour and a
+  direction. A blank frame precedes each clip, so that the first frame is
+  predicted as the others are. The loss is
+
+    the negative bound of `SequentialVAE`, over all frames
+    + attribute_weight * cross-entropy of the inferred attributes
+
+  where the cross-entropy is in nats, summed over attributes, and averaged over
+  clips and over the numbers of frames, from none to all, from which attributes
+  are inferred. So attributes can also be inferred from the first frame alone.
+
+  Clips are generated from a label, from known first frames, or from both.
+  Without a label, attributes are inferred from the known frames, and sampled
+  from the distribution that is found. `sample_attributes` generates clips whose
+  attributes change over time, or of which only some are given.
+
+  Attributes:
+    predictor: A network like `models.videovae.VideoVAE`: a `LatentPredictor`
+      with `predict_all`, `sizes` and `attribute_logits`. Its condition are
+      one-hot attributes of the frame to predict.
+    num_context: Number of first frames that are given in sampling, unless the
+      condition states otherwise; 0 for none.
+    attribute_weight: Weight of the cross-entropy.
+    infer_attributes: Whether the network is trained with attributes that it
+      has inferred from the whole clip. If False, they are those of the label.
+
+  Reference: He et al., "Probabilistic Video Generation using Holistic Attribute
+  Control", ECCV 2018, https://arxiv.org/abs/1803.08085. Deviation: attributes
+  are inferred by a part that is trained in the same steps, instead of before.
+  """
+
+  num_context: int = 0
+  attribute_weight: float = 1e-2
+  infer_attributes: bool = False
+
+  def __post_init__(self):
+    super().__post_init__()
+    last = self.clip_shape[0] - 1
+    checks.in_range('model.num_context', self.num_context, 0, last)
+    checks.at_least('model.attribute_weight', self.attribute_weight, 0)
+
+  @property
+  def condition_keys(self) -> tuple[str, ...]:
+    return ('label', 'known_video', 'known')
+
+  @property
+  def num_known(self) -> int:
+    return self.num_context
+
+  def loss(
+    self, batch: Batch, *, player: str, train: bool
+  ) -> tuple[Array, Metrics]:
+    del player  # There is only one.
+    video_bthwc = _with_blank(batch['video'])
+    b, t = shapes.sizes('bt', video_bthwc=video_bthwc)
+    key_b = self.clip_keys(batch)
+    value_bn = attribute_values(batch['label'], self.predictor.sizes)
+    logits = self.predictor.attribute_logits(video_bthwc, train=train)
+    entropy, accuracies = 0.0, {}
+    for i, logit_btk in enumerate(logits):
+      value_b = value_bn[:, i]
+      log_p_btk = jax.nn.log_softmax(logit_btk)
+      log_p_bt = jnp.take_along_axis(log_p_btk, value_b[:, None, None], -1)
+      entropy -= log_p_bt.mean()
+      hit_b = logit_btk[:, -1].argmax(-1) == value_b
+      accuracies[f'accuracy_attribute_{i}'] = hit_b.astype(jnp.float32).mean()
+    if self.infer_attributes:
+      last_b = jnp.full(b, t - 1)
+      value_bn = _sample_attributes(logits, last_b, key_b)
+    # The attributes of a clip are those of each of its frames.
+    value_btn = jnp.repeat(value_bn[:, None], t - 1, axis=1)
+    noise_btd = latent_roll_out.noise(
+      self.predictor, random.fold_in(key_b, _POSTERIOR), t
+    )
+    prediction = self.predictor.predict_all(
+      video_bthwc,
+      noise_btd,
+      one_hot(value_btn, self.predictor.sizes),
+      num_context=1,
+      train=train,
+    )
+    shapes.check_output(
+      'predictor', self.predictor, prediction.frame_bhwc, batch['video'].shape
+    )
+    loss, terms = self.bound(batch, prediction, first=0)
+    terms |= {'attribute_entropy': entropy, **accuracies}
+    return loss + self.attribute_weight * entropy, terms
+
+  def sample(self, key_b: Array, condition: Condition) -> Array:
+    return self.sample_unclipped(key_b, condition).clip(-1, 1)
+
+  def sample_unclipped(self, key_b: Array, condition: Condition) -> Array:
+    """Generates clips; see the base class.
+
+    Args:
+      key_b: Keys, one for each clip.
+      condition: May have `label`, which gives all attributes, and
+        `known_video`, whose first `num_context` frames are inputs. If `known`
+        is given, inputs are the frames in which it is True everywhere. All
+        known pixels are returned unchanged.
+
+    Raises:
+      ValueError: If a key is not in `condition_keys`.
+    """
+    t = self.clip_shape[0]
+    if 'known_video' in condition:
+      t = condition['known_video'].shape[1]
+    sizes = self.predictor.sizes
+    value_bn = jnp.full((len(key_b), len(sizes)), UNKNOWN)
+    if 'label' in condition:
+      value_bn = attribute_values(condition['label'], sizes)
+    value_btn = jnp.repeat(value_bn[:, None], t, axis=1)
+    return self.sample_attributes(key_b, condition, value_btn)
+
+  def sample_attributes(
+    self, key_b: Array, condition: Condition, value_btn: Array
+  ) -> Array:
+    """Generates clips with attributes for each frame, which may change.
+
+    Args:
+      key_b: Keys, one for each clip.
+      condition: As in `sample_unclipped`; its label is not used.
+      value_btn: Values of attributes of each frame, int `[b, t, n]` with n
+        attributes; `UNKNOWN` for those to infer from the known first frames.
+
+    Raises:
+      ValueError: If a key is not in `condition_keys`, or `value_btn` has the
+        wrong shape.
+    """
+    self.check_condition(condition)
+    if 'known' in condition and 'known_video' not in condition:
+      raise ValueError(
+        "condition has 'known', but no 'known_video'; give the clips whose"
+        ' pixels are known.'
+      )
+    sizes = self.predictor.sizes
+    b, t, n = shapes.sizes('btn', value_btn=value_btn)
+    frames = condition.get('known_video')
+    wanted = (len(key_b), t if frames is None else frames.shape[1], len(sizes))
+    if (b, t, n) != wanted:
+      raise ValueError(
+        f'value_btn has shape {(b, t, n)}; the clips need {wanted}: for each'
+        ' frame a value of each attribute.'
+      )
+    video_bthwc, known_bt = self._known(condition, (b, t))
+    # Frames that are not known must not have an effect.
+    known = known_bt[:, :, None, None, None]
+    video_bthwc = jnp.where(known, video_bthwc, 0)
+    masks = latent_roll_out.known_only(known_bt)
+    num_known_b = jnp.cumprod(known_bt, axis=1).sum(1)
+    inferred_bn = _sample_attributes(
+      self.predictor.attribute_logits(video_bthwc),
+      num_known_b - 1,
+      random.fold_in(key_b, _ATTRIBUTES),
+    )
+    value_btn = jnp.where(value_btn < 0, inferred_bn[:, None], value_btn)
+    prediction = latent_roll_out.roll_out(
+      self.predictor,
+      video_bthwc,
+      masks,
+      latent_roll_out.noise(
+        self.predictor, random.fold_in(key_b, _PRIOR), t + 1
+      ),
+      one_hot(value_btn, sizes),
+    )
+    frames_bthwc = prediction.frame_bhwc
+    if frames is None:
+      return frames_bthwc
+    kept = known_bt[:, 1:, None, None, None]
+    if 'known' in condition:
+      kept |= condition['known']
+    return jnp.where(kept, frames, frames_bthwc)
+
+  def _known(
+    self, condition: Condition, shape_bt: tuple[int, int]
+  ) -> tuple[Array, Array]:
+    """Returns clips after a blank frame, and which of their frames are known.
+
+    Args:
+      condition: As in `sample_unclipped`.
+      shape_bt: Number of clips, and of frames without the blank one.
+    """
+    b, t = shape_bt
+    if 'known_video' not in condition:
+      blank_bthwc = jnp.zeros((b, t + 1, *self.clip_shape[1:]))
+      return blank_bthwc, jnp.zeros((b, t + 1), bool).at[:, 0].set(True)
+    later: Condition = {'known_video': _with_blank(condition['known_video'])}
+    if 'known' in condition:
+      known = condition['known']
+      yes = jnp.ones((b, 1, *known.shape[2:]), bool)
+      later['known'] = jnp.concatenate([yes, known], axis=1)
+    return known_frames.split(later, self.num_context + 1)
+
+
+def attribute_values(label_b: Array, sizes: tuple[int, ...]) -> Array:
+  """Returns the values of attributes that labels stand for, int `[b, n]`.
+
+  Args:
+    label_b: Labels; the last attribute changes fastest.
+    sizes: Number of values of each attribute.
+  """
+  values = []
+  for size in reversed(sizes):
+    values.append(label_b % size)
+    label_b = label_b // size
+  return jnp.stack(values[::-1], axis=-1)
+
+
+def one_hot(value_btn: Array, sizes: tuple[int, ...]) -> Array:
+  """Returns one-hot vectors of all attributes, one after another, `[b, t, k]`.
+
+  Args:
+    value_btn: Values of attributes.
+    sizes: Number of values of each attribute.
+  """
+  return jnp.concatenate(
+    [jax.nn.one_hot(value_btn[..., i], size) for i, size in enumerate(sizes)],
+    axis=-1,
+  )
+
+
+def _sample_attributes(
+  logits: list[Array], frame_b: Array, key_b: Array
+) -> Array:
+  """Returns attributes sampled from their distributions, int `[b, n]`.
+
+  Args:
+    logits: Logits of each attribute after each frame, `[b, t, size]`.
+    frame_b: Number of the frame after which the logits are used.
+    key_b: Keys, one for each clip.
+  """
+  values = []
+  for i, logit_btk in enumerate(logits):
+    logit_bk = jnp.take_along_axis(logit_btk, frame_b[:, None, None], 1)[:, 0]
+    values.append(
+      jax.vmap(jax.random.categorical)(random.fold_in(key_b, i), logit_bk)
+    )
+  return jnp.stack(values, axis=-1)
+
+
+def _with_blank(video_bthwc: Array) -> Array:
+  """Returns clips after a blank frame, which is grey."""
+  blank_bthwc = jnp.zeros_like(video_bthwc[:, :1])
+  return jnp.concatenate([blank_bthwc, video_bthwc], axis=1)

@@ -1,0 +1,101 @@
+"""The bound of sequential VAEs, whose frames have one latent each."""
+
+import jax.numpy as jnp
+
+from vgen_jax.core import checks
+from vgen_jax.core.types import Array
+from vgen_jax.core.types import Batch
+from vgen_jax.core.types import Metrics
+from vgen_jax.families.autoencoding import reconstruction
+from vgen_jax.families.base import Update
+from vgen_jax.families.base import VideoModel
+from vgen_jax.nn import latent_prediction
+
+
+class SequentialVAE(VideoModel):
+  """The base class of families whose frames have one latent each.
+
+  Its `bound` is the negative evidence lower bound of a sequence, up to a
+  constant and a factor: the sum over all predicted frames of
+
+    error(frame, prediction) + beta * KL(posterior || prior)
+
+  where the error is a mean over pixels and the divergence a sum over latents.
+  So for n values of a frame, 'l2' is the likelihood of a Gaussian with variance
+  beta * n / 2, and 'l1' that of a Laplace distribution with scale beta * n.
+  Pixels are in [-1, 1]: papers with pixels in [0, 1] have the same optima with
+  a quarter of this beta for 'l2', and half of it for 'l1'.
+
+  Attributes:
+    predictor: A `LatentPredictor` of nn/latent_prediction.py.
+    error: 'l1', 'l2' or 'huber', as in families/autoencoding/reconstruction.py.
+    error_weight: Weight of the error.
+    beta: Weight of the divergence.
+    beta_start: Number of steps in which the weight is 0.
+    beta_warmup: Number of steps over which it then rises linearly to `beta`.
+
+  Reference: the sum over frames with a learned prior is that of Denton and
+  Fergus, "Stochastic Video Generation with a Learned Prior", 2018,
+  https://arxiv.org/abs/1802.07687, equation 2.
+  """
+
+  predictor: latent_prediction.LatentPredictor
+  error: str = 'l2'
+  error_weight: float = 1.0
+  beta: float = 4e-4
+  beta_start: int = 0
+  beta_warmup: int = 0
+
+  def __post_init__(self):
+    super().__post_init__()
+    checks.one_of('model.error', self.error, reconstruction.KINDS)
+    for field in ('error_weight', 'beta', 'beta_start', 'beta_warmup'):
+      checks.at_least(f'model.{field}', getattr(self, field), 0)
+
+  @property
+  def updates(self) -> tuple[Update, ...]:
+    return (Update('predictor'),)
+
+  @property
+  def supported_tasks(self) -> tuple[str, ...]:
+    return ('generate', 'predict')
+
+  def bound(
+    self,
+    batch: Batch,
+    prediction: latent_prediction.Prediction,
+    first: int = 1,
+  ) -> tuple[Array, Metrics]:
+    """Returns the negative bound, and terms to log.
+
+    `kl_frame_i` is the divergence at frame i, counted from 0, in nats.
+
+    Args:
+      batch: Clips.
+      prediction: Predictions of frame `first` and all later ones, with latents
+        from the posterior.
+      first: Number of the first predicted frame, 0 or 1.
+    """
+    target_bthwc = batch['video'][:, first:]
+    num_predicted = target_bthwc.shape[1]
+    error = num_predicted * reconstruction.distance(
+      self.error, target_bthwc, prediction.frame_bhwc
+    )
+    kl_t = prediction.posterior.divergence(prediction.prior).sum(2).mean(0)
+    beta = self._beta(batch)
+    return self.error_weight * error + beta * kl_t.sum(), {
+      'error': error,
+      'kl': kl_t.sum(),
+      'beta': beta,
+      'psnr': reconstruction.psnr(target_bthwc, prediction.frame_bhwc),
+      **{f'kl_frame_{first + i}': kl_t[i] for i in range(num_predicted)},
+    }
+
+  def _beta(self, batch: Batch) -> Array:
+    """Returns the weight of the divergence in this step."""
+    if 'step' not in batch or not (self.beta_start or self.beta_warmup):
+      return jnp.asarray(self.beta)
+    since = batch['step'][0] - self.beta_start
+    # Without a warm-up, the weight is 0 before the start and then beta.
+    rise = since / self.beta_warmup if self.beta_warmup else since + 1.0
+    return self.beta * jnp.clip(rise, 0, 1)
