@@ -45,10 +45,10 @@ class Adder(latent_prediction.LatentPredictor):
     return video_bthwc[:, 1:].mean((2, 3))
 
   def attribute_logits(self, video_bthwc, *, train=False):
-    time_t1 = jnp.arange(video_bthwc.shape[1])[:, None]
-    rate_bt1 = video_bthwc.mean((2, 3)) / jnp.maximum(time_t1, 1)
-    near = lambda value_k: -1e4 * jnp.square(rate_bt1 - value_k)
-    each = near((STEP[0, :3, None] + STEP[0, 3:]).reshape(-1))
+    number_1t1 = jnp.arange(video_bthwc.shape[1])[None, :, None]
+    rate_bt1 = video_bthwc.mean((2, 3)) / jnp.maximum(number_1t1, 1)
+    value_11k = (STEP[0, :3, None] + STEP[0, None, 3:]).reshape(1, 1, 6)
+    each = -1e4 * jnp.square(rate_bt1 - value_11k)
     pairs = each.reshape(*each.shape[:2], *SIZES)
     return [jax.nn.logsumexp(pairs, 3), jax.nn.logsumexp(pairs, 2)]
 
