@@ -7,12 +7,12 @@ the verifier of `synthetic.world` measures.
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 from vgen_jax.synthetic import saturation
+from vgen_jax.synthetic.world import features as features_lib
 from vgen_jax.synthetic.world import source as world_lib
+from vgen_jax.synthetic.world import tiers
 from vgen_jax.synthetic.world import tracking
-from vgen_jax.synthetic.world import verifier
 
 FIRST_TURNED = 5  # First frame with the new direction, counted from 0.
 _BATCH = 8  # Clips at a time, so that they fit in the cache of a CPU.
@@ -70,11 +70,11 @@ def numbers(
     video_bthwc: Clips, uint8.
     requested: Requested attributes.
   """
-  features = verifier.Verifier(world).features(video_bthwc)
+  track = _track(world, video_bthwc)
+  features = features_lib.of_track(track, world)
   color_b, shown_b = features.factors['color'], features.factors['direction']
   has_color_b = color_b == requested.color_b
   has_direction_b = shown_b == requested.direction_b
-  track = _track(world, video_bthwc)
   step_bt3 = np.diff(track.tint_bt3, axis=1) / 255
   found = {
     'color': has_color_b.mean(),
@@ -87,7 +87,7 @@ def numbers(
       * _entropy(shown_b[requested.direction_b == value])
       for value in np.unique(requested.direction_b)
     ),
-    'valid': verifier.Verifier(world).valid(features, verifier.LOOSE).mean(),
+    'valid': tiers.is_valid(features, tiers.LOOSE, world).mean(),
   }
   if requested.turned_b is not None:
     center_bt2 = track.center_bt2
@@ -155,6 +155,8 @@ def _progress(
 
 def _entropy(value_n: np.ndarray) -> float:
   """Returns the entropy of values, in nats; -1 for none is a value, too."""
+  from scipy import stats
+
   return float(stats.entropy(np.unique(value_n, return_counts=True)[1]))
 
 
