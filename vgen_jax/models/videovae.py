@@ -4,13 +4,13 @@ Reference: He, Lehrmann, Marino, Mori and Sigal, "Probabilistic Video Generation
 using Holistic Attribute Control", ECCV 2018, https://arxiv.org/abs/1803.08085.
 There is no official code.
 
-A clip has *attributes*, such as the identity and the action of a person, which
-hold for the whole clip. The latent of a frame is normally distributed. Its
-posterior is computed in three stages, each a network with one hidden layer:
+A clip has *attributes*, such as the identity and the action of a person. The
+latent of a frame is normally distributed. Its posterior is computed in three
+stages, each a network with one hidden layer:
 
-  from the frame:                   stage_1 = f_q(encoder(frame))
-  with the attributes:              stage_2 = f_a(stage_1, attributes)
-  with the dynamics, the posterior: stage_3 = f_dy(stage_2, summary(state))
+  stage_1 = f_q(encoder(frame))
+  stage_2 = f_a(stage_1, attributes)
+  stage_3 = f_dy(stage_2, summary(state)), the posterior
 
 The prior is f_p(summary(state), attributes), the state is that of an LSTM which
 reads the latent and stage_1 of each frame, and a decoder maps the latent to the
@@ -19,11 +19,11 @@ frame. So attributes reach a generated frame only through the prior.
 Not specified by the paper, and therefore decided here: the first state is that
 after a blank frame; the summary of the state is a dense layer with a ReLU; the
 encoder and the decoder have ReLUs; attributes are inferred by an LSTM over the
-codes of frames, since one frame does not show, for example, a direction of
-motion; it is trained together with the rest, not before. The layers of the
-encoder for 64 x 64 pixels, and tanh after the decoder, are those of a
-re-implementation, https://github.com/yccyenchicheng/pytorch-VideoVAE, whose
-author does not know the sizes in the paper either.
+codes of frames, since one frame does not show, for example, a direction; it is
+trained together with the rest, not before. The layers of the encoder for 64 x
+64 pixels, and tanh after the decoder, are those of a re-implementation,
+https://github.com/yccyenchicheng/pytorch-VideoVAE, whose author does not know
+the sizes in the paper either.
 
 Letters of this file, in addition to those of nn/latent_prediction.py: `g` width
 of the code of a frame; `p` parameters of a distribution, 2 d; `u` width of a
@@ -39,6 +39,7 @@ import jax.numpy as jnp
 from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
+from vgen_jax.nn import attributes
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import distributions
 from vgen_jax.nn import latent_prediction
@@ -64,9 +65,8 @@ class VideoVAE(latent_prediction.LatentPredictor):
   vectors of all attributes, one after another.
 
   Attributes:
-    attribute_sizes: Number of values of each attribute. Labels enumerate all
-      combinations, the last attribute fastest, so the product is `num_classes`.
-      () for one attribute, the label itself.
+    attribute_sizes: Number of values of each attribute, as in nn/attributes.py;
+      the product is `num_classes`. () for one attribute, the label itself.
     layers: (channels, side of the kernel, stride) of each convolution of the
       encoder, which pads nothing.
     dense_widths: Widths of dense layers between the last convolution and the
@@ -123,7 +123,6 @@ class VideoVAE(latent_prediction.LatentPredictor):
     return ('label',)
 
   def setup(self):
-    dense = nn.Dense
     self.encoder = valid_coders.Encoder(
       self.layers, (*self.dense_widths, self.code_width), self.dtype
     )
@@ -134,11 +133,9 @@ class VideoVAE(latent_prediction.LatentPredictor):
     gaussian = lambda: _Stage(self.stage_width, 2 * self.latent_width)
     self.stage_1, self.stage_2, self.stage_3 = (gaussian() for _ in range(3))
     self.prior_stage = gaussian()
-    self.summary = dense(self.stage_width)
+    self.summary = nn.Dense(self.stage_width)
     self.lstm = nn.OptimizedLSTMCell(self.hidden_width)
-    self.attribute_lstm = nn.RNN(nn.OptimizedLSTMCell(self.stage_width))
-    self.attribute_hidden = dense(self.stage_width)
-    self.attribute_heads = [dense(size) for size in self.sizes]
+    self.inference = attributes.Inference(self.sizes, self.stage_width)
 
   def initial_carry(self, shape_bhw: tuple[int, int, int]) -> Carry:
     """Returns the carry before the first frame, zeros.
@@ -212,22 +209,9 @@ class VideoVAE(latent_prediction.LatentPredictor):
   ) -> list[Array]:
     """Returns logits of each attribute after each frame, `[b, t, size]` each.
 
-    Those after frame i depend on frames 0 to i.
-
-    Args:
-      video_bthwc: Clips in [-1, 1].
-      train: Whether dropout is on.
+    Those after frame i depend on frames 0 to i, in [-1, 1].
     """
-    code_btg = self._code(video_bthwc, train)
-    zeros_bu = jnp.zeros((len(code_btg), self.stage_width))
-    state_btu = self.attribute_lstm(
-      code_btg, initial_carry=(zeros_bu, zeros_bu)
-    )
-    hidden_btu = nn.relu(self.attribute_hidden(state_btu))
-    return [
-      batch_sharding.constrain(head(hidden_btu))
-      for head in self.attribute_heads
-    ]
+    return self.inference(self._code(video_bthwc, train))
 
   def posterior(
     self, frame_bp: Array, attribute_bk: Array, hidden_bu: Array
@@ -251,8 +235,8 @@ class VideoVAE(latent_prediction.LatentPredictor):
       hidden_bu: Output of the LSTM after the frames before.
       attribute_bk: Attributes of the frame.
     """
-    attributes = (attribute_bk,) if self.prior_attributes else ()
-    return _gaussian(self.prior_stage(self._summary(hidden_bu), *attributes))
+    given = (attribute_bk,) if self.prior_attributes else ()
+    return _gaussian(self.prior_stage(self._summary(hidden_bu), *given))
 
   def _step(
     self,

@@ -6,14 +6,13 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from vgen_jax.core import random
 from vgen_jax.families.prediction import holistic
 from vgen_jax.models import videovae
+from vgen_jax.nn import attributes
 from vgen_jax.nn import distributions
 from vgen_jax.nn import latent_prediction
-from vgen_jax.synthetic.world import source as world_lib
 
 SHAPE = (6, 2, 2, 1)
 SIZES = (3, 2)
@@ -160,24 +159,6 @@ def test_the_error_is_that_of_all_frames():
     assert 0.2 < terms['error'] / (6 * np.exp(log_variance)) < 3
 
 
-def test_labels_enumerate_attributes_as_the_dataset_does():
-  world = world_lib.World(
-    (4, 16, 16, 3), label=('color', 'direction'), num_clips=40
-  )
-  kept = world.factors_kept
-  sizes = len(kept['color']), len(kept['direction'])
-  label_b = np.array([world[i]['label'] for i in range(40)])
-  value_bn = holistic.attribute_values(label_b, sizes)
-  expected = [
-    [kept[name].index(world.factors(i)[name]) for name in world.label]
-    for i in range(40)
-  ]
-  np.testing.assert_array_equal(value_bn, expected)
-  one_hot = holistic.one_hot(value_bn[:, None], sizes)
-  assert one_hot.shape == (40, 1, 14)
-  np.testing.assert_array_equal(one_hot.sum(-1), np.full((40, 1), 2))
-
-
 def follows(net, label_b=LABEL) -> bool:
   """Returns whether generated clips have the requested attributes."""
   found = moves(sample(net, {'label': label_b}))
@@ -229,7 +210,7 @@ def test_attributes_only_in_the_posterior_have_no_effect():
 
 
 def test_attributes_may_change_over_time():
-  value_bn = holistic.attribute_values(LABEL, SIZES)
+  value_bn = attributes.values(LABEL, SIZES)
   value_btn = np.repeat(np.asarray(value_bn)[:, None], 6, axis=1)
   value_btn[:, 4:, 1] = 1 - value_btn[:, 4:, 1]
   found = moves(sample(model(), {}, value_btn))
@@ -303,30 +284,3 @@ def test_clips_may_be_longer_than_in_training():
   video = jnp.concatenate([clips(), clips()], axis=1)
   found = sample(model(num_context=1), {'known_video': video, 'label': LABEL})
   assert found.shape == (4, 12, 2, 2, 1)
-
-
-@pytest.mark.parametrize(
-  ('fields', 'message'),
-  [
-    (dict(num_context=6), 'num_context is 6'),
-    (dict(num_context=-1), 'num_context is -1'),
-    (dict(attribute_weight=-1.0), 'attribute_weight is -1.0'),
-    (dict(beta=-1.0), 'beta is -1.0'),
-    (dict(error='l3'), "error is 'l3'"),
-  ],
-)
-def test_wrong_fields(fields, message):
-  with pytest.raises(ValueError, match=message):
-    model(**fields)
-
-
-def test_wrong_conditions():
-  net = model()
-  with pytest.raises(ValueError, match=r'value_btn has shape \(4, 5, 2\)'):
-    sample(net, {'known_video': clips()}, np.zeros((4, 5, 2), int))
-  with pytest.raises(ValueError, match=r'value_btn has shape \(4, 6, 3\)'):
-    sample(net, {}, np.zeros((4, 6, 3), int))
-  with pytest.raises(ValueError, match="no 'known_video'"):
-    sample(net, {'known': jnp.ones((4, *SHAPE), bool)})
-  with pytest.raises(ValueError, match='text'):
-    sample(net, {'text': LABEL})

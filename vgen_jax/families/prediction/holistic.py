@@ -13,6 +13,7 @@ from vgen_jax.core.types import Metrics
 from vgen_jax.families.prediction import known_frames
 from vgen_jax.families.prediction import latent_roll_out
 from vgen_jax.families.prediction import sequential
+from vgen_jax.nn import attributes
 
 UNKNOWN = -1  # Value of an attribute that is to be inferred.
 
@@ -79,7 +80,7 @@ class Holistic(sequential.SequentialVAE):
     video_bthwc = _with_blank(batch['video'])
     b, t = shapes.sizes('bt', video_bthwc=video_bthwc)
     key_b = self.clip_keys(batch)
-    value_bn = attribute_values(batch['label'], self.predictor.sizes)
+    value_bn = attributes.values(batch['label'], self.predictor.sizes)
     logits = self.predictor.attribute_logits(video_bthwc, train=train)
     entropy, accuracies = 0.0, {}
     for i, logit_btk in enumerate(logits):
@@ -91,7 +92,7 @@ class Holistic(sequential.SequentialVAE):
       accuracies[f'accuracy_attribute_{i}'] = hit_b.astype(jnp.float32).mean()
     if self.infer_attributes:
       last_b = jnp.full(b, t - 1)
-      value_bn = _sample_attributes(logits, last_b, key_b)
+      value_bn = attributes.sample(logits, last_b, key_b)
     # The attributes of a clip are those of each of its frames.
     value_btn = jnp.repeat(value_bn[:, None], t - 1, axis=1)
     noise_btd = latent_roll_out.noise(
@@ -100,7 +101,7 @@ class Holistic(sequential.SequentialVAE):
     prediction = self.predictor.predict_all(
       video_bthwc,
       noise_btd,
-      one_hot(value_btn, self.predictor.sizes),
+      attributes.one_hot(value_btn, self.predictor.sizes),
       num_context=1,
       train=train,
     )
@@ -133,7 +134,7 @@ class Holistic(sequential.SequentialVAE):
     sizes = self.predictor.sizes
     value_bn = jnp.full((len(key_b), len(sizes)), UNKNOWN)
     if 'label' in condition:
-      value_bn = attribute_values(condition['label'], sizes)
+      value_bn = attributes.values(condition['label'], sizes)
     value_btn = jnp.repeat(value_bn[:, None], t, axis=1)
     return self.sample_attributes(key_b, condition, value_btn)
 
@@ -173,7 +174,7 @@ class Holistic(sequential.SequentialVAE):
     video_bthwc = jnp.where(known, video_bthwc, 0)
     masks = latent_roll_out.known_only(known_bt)
     num_known_b = jnp.cumprod(known_bt, axis=1).sum(1)
-    inferred_bn = _sample_attributes(
+    inferred_bn = attributes.sample(
       self.predictor.attribute_logits(video_bthwc),
       num_known_b - 1,
       random.fold_in(key_b, _ATTRIBUTES),
@@ -186,7 +187,7 @@ class Holistic(sequential.SequentialVAE):
       latent_roll_out.noise(
         self.predictor, random.fold_in(key_b, _PRIOR), t + 1
       ),
-      one_hot(value_btn, sizes),
+      attributes.one_hot(value_btn, sizes),
     )
     frames_bthwc = prediction.frame_bhwc
     if frames is None:
@@ -215,52 +216,6 @@ class Holistic(sequential.SequentialVAE):
       yes = jnp.ones((b, 1, *known.shape[2:]), bool)
       later['known'] = jnp.concatenate([yes, known], axis=1)
     return known_frames.split(later, self.num_context + 1)
-
-
-def attribute_values(label_b: Array, sizes: tuple[int, ...]) -> Array:
-  """Returns the values of attributes that labels stand for, int `[b, n]`.
-
-  Args:
-    label_b: Labels; the last attribute changes fastest.
-    sizes: Number of values of each attribute.
-  """
-  values = []
-  for size in reversed(sizes):
-    values.append(label_b % size)
-    label_b = label_b // size
-  return jnp.stack(values[::-1], axis=-1)
-
-
-def one_hot(value_btn: Array, sizes: tuple[int, ...]) -> Array:
-  """Returns one-hot vectors of all attributes, one after another, `[b, t, k]`.
-
-  Args:
-    value_btn: Values of attributes.
-    sizes: Number of values of each attribute.
-  """
-  return jnp.concatenate(
-    [jax.nn.one_hot(value_btn[..., i], size) for i, size in enumerate(sizes)],
-    axis=-1,
-  )
-
-
-def _sample_attributes(
-  logits: list[Array], frame_b: Array, key_b: Array
-) -> Array:
-  """Returns attributes sampled from their distributions, int `[b, n]`.
-
-  Args:
-    logits: Logits of each attribute after each frame, `[b, t, size]`.
-    frame_b: Number of the frame after which the logits are used.
-    key_b: Keys, one for each clip.
-  """
-  values = []
-  for i, logit_btk in enumerate(logits):
-    logit_bk = jnp.take_along_axis(logit_btk, frame_b[:, None, None], 1)[:, 0]
-    values.append(
-      jax.vmap(jax.random.categorical)(random.fold_in(key_b, i), logit_bk)
-    )
-  return jnp.stack(values, axis=-1)
 
 
 def _with_blank(video_bthwc: Array) -> Array:
