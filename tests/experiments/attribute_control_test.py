@@ -130,7 +130,7 @@ def test_changed_networks_have_the_prior_that_they_state():
     return changed.apply(variables, hidden, one_hot, method='prior').mean
 
   plain = prior(videovae.VideoVAE)
-  other = jnp.eye(10)[[4, 0, 8]]
+  other = jnp.eye(10)[jnp.array([4, 0, 8])]
   assert np.abs(prior(videovae.VideoVAE, one_hot=other) - plain).max() > 1e-4
   np.testing.assert_array_equal(
     prior(experiment.BlindPrior), prior(experiment.BlindPrior, one_hot=other)
