@@ -19,7 +19,12 @@ KILLED = (
 )
 # Tracing their base size takes 20 seconds or more. `make test-slow` does it;
 # `make test` traces their smoke size.
-LARGE = ('causal_vae_world', 'magvit_vqgan_world', 'unet3d_digits')
+LARGE = (
+  'causal_vae_world',
+  'magvit_vqgan_world',
+  'savp_two_futures',
+  'unet3d_digits',
+)
 # Configs whose family and source `make test` also resumes with another config;
 # `make test-slow` resumes these.
 REPEATED = (
