@@ -21,6 +21,7 @@ KILLED = (
 # `make test` traces their smoke size.
 LARGE = (
   'causal_vae_world',
+  'few_shot_vid2vid_subjects',
   'magvit_vqgan_world',
   'savp_two_futures',
   'unet3d_digits',
