@@ -25,8 +25,8 @@ def get_config(size: str = 'base') -> ConfigDict:
   pick = lambda **sizes: {'paper': sizes['base'], **sizes}[size]
   config = ConfigDict()
   config.seed = 0
-  small, paper = (4, 32, 32, 3), (30, 256, 256, 3)
-  config.clip_shape = pick(  # t h w c
+  small, paper = (4, 32, 32, 3), (30, 256, 256, 3)  # t h w c
+  config.clip_shape = pick(
     base=(16, 64, 64, 3), small=small, smoke=(4, 16, 16, 3), paper=paper
   )
   config.batch_size = pick(base=16, small=8, smoke=8)  # Over all devices.
@@ -62,13 +62,13 @@ def get_config(size: str = 'base') -> ConfigDict:
     loss_kind='hinge',
     flow_source='none',
     mask_weight=10.0,
-    # Stands for the perceptual distance of the paper, which needs weights.
-    error_weight=10.0,
+    error_weight=10.0,  # Instead of a perceptual distance.
   )
 
   rate = pick(base=1e-4, small=1e-3, smoke=1e-3)
-  faster = dict(schedule=dict(peak=pick(base=4, small=2, smoke=2) * rate))
-  config.optim = dict(name='adam', b1=0.0, b2=0.999)
+  factor, b1 = pick(base=(4, 0.0), small=(2, 0.5), smoke=(2, 0.5))
+  faster = dict(schedule=dict(peak=factor * rate))
+  config.optim = dict(name='adam', b1=b1, b2=0.999)
   config.optim.schedule = dict(name='constant', peak=rate)
   config.optim.players = dict(critic_image=faster)
   config.ema = dict(slow=dict(decay=0.999, warmup=True))

@@ -139,7 +139,11 @@ class FewShotVid2Vid(translation.Translator):
     self.image_encoder = images.Encoder(widths, 'none', self.dtype)
     self.attention = references.ReferenceAttention(widths[-1])
     adaptive = range(self.num_adaptive)
-    self.segments = [nn.Dense(self._widths[i]) for i in adaptive]
+    # Figures are small, so segments must be distinct from the start.
+    init = nn.initializers.variance_scaling(4, 'fan_in', 'truncated_normal')
+    self.segments = [
+      nn.Dense(self._widths[i], kernel_init=init) for i in adaptive
+    ]
     self.kernel_generators = [
       [
         generated_kernels.KernelGenerator(2 * width, self.spade_width)
