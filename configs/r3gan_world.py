@@ -7,7 +7,7 @@ https://arxiv.org/abs/2501.05441); their networks for images are not used.
 
   vgen train --config=r3gan_world --workdir=runs/r3gan
 
-Sizes: `base`, for one accelerator; `small`, for a CPU in about 25 minutes;
+Sizes: `base`, for one accelerator; `small`, the discs of demo.py, for a CPU;
 `smoke`, for tests.
 """
 
@@ -15,6 +15,7 @@ from ml_collections import ConfigDict
 
 SIZES = ('base', 'small', 'smoke')
 NEEDS_ACCELERATOR = ('base',)
+_DISCS = dict(shape=('circle',), size=('large',), speed=('quickly',))
 
 
 def get_config(size: str = 'base') -> ConfigDict:
@@ -31,6 +32,7 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.num_steps = pick(base=20_000, small=2_000, smoke=4)
 
   config.data = dict(name='synthetic.world.source.World', label='direction')
+  config.data.only = _DISCS if size == 'small' else {}
 
   config.model = dict(
     name='families.adversarial.gan.GAN',

@@ -5,7 +5,7 @@ kernels are clipped every 5 steps.
 
   vgen train --config=tgan_world --workdir=runs/tgan
 
-Sizes: `base`, for one accelerator; `small`, for a CPU in about 15 minutes;
+Sizes: `base`, for one accelerator; `small`, the discs of demo.py, for a CPU;
 `smoke`, for tests; `paper`, with the layers and the optimizer of the paper, for
 comparison.
 """
@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 SIZES = ('base', 'paper', 'small', 'smoke')
 NEEDS_ACCELERATOR = ('base', 'paper')
+_DISCS = dict(shape=('circle',), size=('large',), speed=('quickly',))
 
 
 def get_config(size: str = 'base') -> ConfigDict:
@@ -35,6 +36,7 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.num_steps = pick(base=20_000, small=3_000, smoke=4, paper=100_000)
 
   config.data = dict(name='synthetic.world.source.World', label='direction')
+  config.data.only = _DISCS if size == 'small' else {}
 
   config.model = dict(
     name='families.adversarial.gan.GAN',
