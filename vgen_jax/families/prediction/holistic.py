@@ -42,8 +42,8 @@ class Holistic(sequential.SequentialVAE):
 
   Attributes:
     predictor: A network like `models.videovae.VideoVAE`: a `LatentPredictor`
-      with `predict_all`, `sizes` and `attribute_logits`. Its condition are
-      one-hot attributes of the frame to predict.
+      with `predict_all`, `sizes` and `attribute_logits`, whose `condition_bk`
+      are the one-hot attributes of the frame to predict.
     num_context: Number of first frames that are given in sampling, unless the
       condition states otherwise; 0 for none.
     attribute_weight: Weight of the cross-entropy.
