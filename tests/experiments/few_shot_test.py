@@ -1,11 +1,15 @@
 """Tests of experiments/zoo/few_shot.py, on real clips."""
 
+import types
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from experiments.zoo import appearance_criteria as criteria
 from experiments.zoo import few_shot
+from vgen_jax.families.translation import video_to_video
 from vgen_jax.models import few_shot_vid2vid
 from vgen_jax.nn.convolution import generated_kernels
 from vgen_jax.synthetic.subjects import source
@@ -96,3 +100,79 @@ def test_distances_of_kernels():
   distances = few_shot.kernel_distances(found)
   assert distances[0, 1] == 0
   assert distances[0, 2] == pytest.approx(2**0.5)
+
+
+@pytest.fixture(scope='module')
+def small_world() -> source.Subjects:
+  return source.Subjects((4, 16, 16, 3), 'test', num_references=3)
+
+
+@pytest.fixture(scope='module')
+def run(small_world):
+  """Returns a run of a tiny network without training."""
+  model = video_to_video.VideoToVideo(
+    small_world.clip_shape,
+    generator=few_shot_vid2vid.FewShotVid2Vid(
+      small_world.clip_shape,
+      num_segments=3,
+      num_previous=1,
+      width=4,
+      num_levels=1,
+      num_adaptive=1,
+      attention_level=1,
+      flow_levels=1,
+      spade_width=4,
+      moves_reference=False,
+    ),
+    critic={},
+    num_context=0,
+  )
+  init = lambda key_b, condition: model.init(
+    jax.random.key(1), key_b, condition, method='sample'
+  )
+  condition = few_shot.conditions(small_world, INDEX[:1], INDEX[:1])
+  return with_variables(
+    model, jax.jit(init)(jax.random.split(jax.random.key(0), 1), condition)
+  )
+
+
+def with_variables(model, variables):
+  return types.SimpleNamespace(
+    model=model,
+    state=types.SimpleNamespace(variables=lambda average: variables),
+    config=types.SimpleNamespace(sample_from='params'),
+  )
+
+
+def test_measurements_of_a_network(run, small_world):
+  found = few_shot.measure(run, small_world, INDEX[:6])
+  assert found.distance > 1e-3
+  assert found.equal_distance < 1e-5
+  assert 1 / 3 < found.weight < 1  # Similar layouts are favoured.
+  own, other = (
+    few_shot.generate(run, small_world, INDEX[:4], reference_b)
+    for reference_b in (INDEX[:4], INDEX[6:10])
+  )
+  assert own.shape == (4, *small_world.clip_shape)
+  assert own.dtype == np.uint8
+  assert (own != other).any()
+
+
+def test_a_network_that_ignores_references_fails(run, small_world):
+  variables = run.state.variables('params')
+  generator = variables['params']['generator']
+  blind = jax.tree.map(jnp.zeros_like, generator['image_encoder'])
+  variables = {'params': {'generator': {**generator, 'image_encoder': blind}}}
+  cheat = with_variables(run.model, variables)
+  found = few_shot.measure(cheat, small_world, INDEX[:6])
+  assert 'kernels' in criteria.failures(
+    {'error': 0.0, 'slope': 1.0, 'iou': 1.0}, found
+  )
+  index_b = INDEX[:4]
+  other_b = few_shot.others(small_world, index_b)
+  own, swapped = (
+    few_shot.generate(cheat, small_world, index_b, reference_b)
+    for reference_b in (index_b, other_b)
+  )
+  case = criteria.case(small_world, index_b, other_b)
+  assert criteria.numbers(case, own, swapped)['slope'] == 0
