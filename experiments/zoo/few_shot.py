@@ -23,6 +23,7 @@ another run, such as one without references
 """
 
 import argparse
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +38,7 @@ from vgen_jax.models import few_shot_vid2vid
 from vgen_jax.synthetic.subjects import source
 
 NUM_REFERENCES = 3
+Sampler = Callable[[Condition], np.ndarray]
 HEADER = (
   '| clips | colour error | slope | IoU | weight | distance | of equal ones |'
   ' fails |\n|---|---|---|---|---|---|---|---|'
@@ -60,9 +62,12 @@ def main() -> None:
   case = criteria.case(world, index_b, other_b)
   network = measure(run, world, index_b)
   print(HEADER)
-  own, swapped = (generate(run, world, index_b, x) for x in (index_b, other_b))
+  sample = sampler(run)
+  own, swapped = (
+    sample(conditions(world, index_b, x)) for x in (index_b, other_b)
+  )
   report('the model', criteria.numbers(case, own, swapped), network)
-  one = generate(run, world, index_b, np.zeros_like(index_b))
+  one = sample(conditions(world, index_b, np.zeros_like(index_b)))
   report('the same references for all', criteria.numbers(case, one, one), None)
   real_bthwc = np.stack([world[int(i)]['video'] for i in index_b])
   recolored = criteria.paint(case.other_b2c, case.alpha_b2thw)
@@ -70,9 +75,9 @@ def main() -> None:
   for name, clips in criteria.cheats(case, train_colors(world)).items():
     report(name, criteria.numbers(case, *clips), None)
   if args.control:
-    control = runs.load(args.control)
+    sample = sampler(runs.load(args.control))
     own, swapped = (
-      generate(control, world, index_b, x) for x in (index_b, other_b)
+      sample(conditions(world, index_b, x)) for x in (index_b, other_b)
     )
     report('the control', criteria.numbers(case, own, swapped), None)
 
@@ -108,27 +113,20 @@ def conditions(
   }
 
 
-def generate(
-  run: runs.Run,
-  world: source.Subjects,
-  index_b: np.ndarray,
-  reference_b: np.ndarray,
-) -> np.ndarray:
-  """Returns clips of a run, uint8 `[b, t, h, w, c]`.
-
-  Args: as those of `conditions`, and the run.
-  """
-  condition = conditions(world, index_b, reference_b)
-  keys = run.model.condition_keys
-  condition = {key: x for key, x in condition.items() if key in keys}
-  sample = jax.jit(
-    lambda variables, key_b, condition: run.model.apply(
-      variables, key_b, condition, method='sample'
-    )
-  )
+def sampler(run: runs.Run) -> Sampler:
+  """Returns a function from a condition to clips, uint8 `[b, t, h, w, c]`."""
   variables = run.state.variables(run.config.sample_from)
-  key_b = sampling.clip_keys(0, len(index_b))
-  return pixels.to_uint8(np.asarray(sample(variables, key_b, condition)))
+
+  @jax.jit
+  def apply(variables, key_b, condition):
+    return run.model.apply(variables, key_b, condition, method='sample')
+
+  def sample(condition: Condition) -> np.ndarray:
+    used = {k: condition[k] for k in run.model.condition_keys}
+    key_b = sampling.clip_keys(0, len(condition['layout']))
+    return pixels.to_uint8(np.asarray(apply(variables, key_b, used)))
+
+  return sample
 
 
 def measure(
@@ -233,7 +231,8 @@ def kernel_distances(found: few_shot_vid2vid.Appearance) -> np.ndarray:
   leaves = [np.asarray(x) for x in jax.tree.leaves(found.kernels)]
   flat_bk = np.concatenate([x.reshape(len(x), -1) for x in leaves], axis=1)
   difference = np.linalg.norm(flat_bk[:, None] - flat_bk[None], axis=-1)
-  return difference / np.linalg.norm(flat_bk, axis=1).mean()
+  norm = np.linalg.norm(flat_bk, axis=1).mean()
+  return difference / max(norm, 1e-12)
 
 
 def train_colors(world: source.Subjects) -> np.ndarray:

@@ -149,8 +149,9 @@ def test_measurements_of_a_network(run, small_world):
   assert found.distance > 1e-3
   assert found.equal_distance < 1e-5
   assert 1 / 3 < found.weight < 1  # Similar layouts are favoured.
+  sample = few_shot.sampler(run)
   own, other = (
-    few_shot.generate(run, small_world, INDEX[:4], reference_b)
+    sample(few_shot.conditions(small_world, INDEX[:4], reference_b))
     for reference_b in (INDEX[:4], INDEX[6:10])
   )
   assert own.shape == (4, *small_world.clip_shape)
@@ -170,8 +171,9 @@ def test_a_network_that_ignores_references_fails(run, small_world):
   )
   index_b = INDEX[:4]
   other_b = few_shot.others(small_world, index_b)
+  sample = few_shot.sampler(cheat)
   own, swapped = (
-    few_shot.generate(cheat, small_world, index_b, reference_b)
+    sample(few_shot.conditions(small_world, index_b, reference_b))
     for reference_b in (index_b, other_b)
   )
   case = criteria.case(small_world, index_b, other_b)
