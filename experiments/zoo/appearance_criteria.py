@@ -93,11 +93,21 @@ def part_colors(video_bthwc: np.ndarray, alpha_b2thw: np.ndarray) -> np.ndarray:
   Args:
     video_bthwc: Clips, as in `saturation.to_levels`.
     alpha_b2thw: Fraction of each pixel that body and head cover.
+
+  Raises:
+    ValueError: If there is no such pixel.
   """
   levels = saturation.to_levels(video_bthwc) / 255
   inner = (alpha_b2thw > 0.99) & (alpha_b2thw[:, ::-1] < 0.01)
+  count_b2 = inner.sum(axis=(2, 3, 4))
+  if not count_b2.all():
+    h, w = inner.shape[3:]
+    raise ValueError(
+      f'A part covers no pixel of frames of {h} x {w} pixels completely; use'
+      ' 32 x 32 or larger.'
+    )
   total_b2c = np.einsum('bpthw,bthwc->bpc', inner.astype(np.float32), levels)
-  return total_b2c / inner.sum(axis=(2, 3, 4))[..., None]
+  return total_b2c / count_b2[..., None]
 
 
 def numbers(

@@ -176,5 +176,9 @@ def test_a_network_that_ignores_references_fails(run, small_world):
     sample(few_shot.conditions(small_world, index_b, reference_b))
     for reference_b in (index_b, other_b)
   )
-  case = criteria.case(small_world, index_b, other_b)
-  assert criteria.numbers(case, own, swapped)['slope'] == 0
+  np.testing.assert_array_equal(own, swapped)
+
+
+def test_frames_that_are_too_small_for_colors(small_world):
+  with pytest.raises(ValueError, match=r'16 x 16 pixels.* 32 x 32'):
+    criteria.case(small_world, INDEX[:4], INDEX[:4])
