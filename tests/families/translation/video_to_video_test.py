@@ -35,18 +35,26 @@ def test_players_are_the_critics_and_the_generator():
 
 def test_the_generators_loss_adds_up(params):
   weights = dict(zip(WEIGHTS, (2.0, 3.0, 5.0, 7.0, 11.0), strict=True))
-  net = tiny.model(loss_kind='hinge', **weights)
+  perceptual = lambda one, other: 4 * jnp.abs(one - other).mean((1, 2, 3, 4))
+  net = tiny.model(
+    loss_kind='hinge',
+    perceptual=perceptual,
+    perceptual_weight=13.0,
+    **weights,
+  )
   loss, terms = tiny.loss(net, params)
   expected = (
     terms['adversarial_image'] + terms['adversarial_video']
     + 2 * (terms['features_image'] + terms['features_video'])
     + 3 * (terms['flow'] + terms['warp'])
     + 5 * terms['consistency'] + 7 * terms['mask'] + 11 * terms['error']
+    + 13 * terms['perceptual']
   )  # fmt: skip
   np.testing.assert_allclose(loss, expected, rtol=1e-5)
   out = frames(net, params)
   error = jnp.abs(out.frame_bhwc - tiny.VIDEO[:, N:]).mean()
   np.testing.assert_allclose(terms['error'], error, rtol=1e-5)
+  np.testing.assert_allclose(terms['perceptual'], 4 * error, rtol=1e-5)
   before = tiny.VIDEO[:, N - 1 : -1]
   counts = losses.matches(before, tiny.VIDEO[:, N:], tiny.FLOW[:, N:])
   assert 0 < counts.mean() < 1
