@@ -1,7 +1,8 @@
 """vid2vid: layouts of moving objects are translated to video.
 
 The first frame is given. The reference flow is that of the dataset; for videos
-without flow set model.flow_source to 'matching'.
+without flow set model.flow_source to 'matching'. Results of `small`, of which
+the flow is not right: experiments/zoo/translation.md.
 
   vgen train --config=vid2vid_layouts --workdir=runs/vid2vid
 
