@@ -25,7 +25,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 PLAIN = {
   *('label', 'set', 'metrics', 'only', 'profile', 'coordinator', 'command'),
   *('rest', 'distributed', 'dataset', 'format', 'name', 'clip_shape', 'beam'),
-  *('split', 'dtype', 'formats', 'shapes'),
+  *('split', 'dtype', 'formats', 'shapes', 'known'),
+  'condition',  # KEY=FILE; tests/inference/own_conditions_test.py.
 }
 WORDS = ('folder', 'path', 'file', 'dir', 'annotations')  # In names of paths.
 

@@ -113,6 +113,15 @@ def test_arrays_and_videos_of_files(tmp_path, film, video):
   assert many['layout'].shape == (3, *layout.shape)
 
 
+def test_files_in_the_home_directory(tmp_path, monkeypatch):
+  monkeypatch.setenv('HOME', str(tmp_path))
+  np.save(tmp_path / 'layout.npy', np.ones(SHAPE[:3], np.int32))
+  found = own_conditions.from_files(
+    model('layout'), ['layout=~/layout.npy'], SCHEMA
+  )
+  assert found['layout'].all()
+
+
 def test_wrong_files_are_refused(tmp_path, film, video):
   arrays = {
     'far': np.full(SHAPE[:3], 3), 'small': np.zeros((4, 4, 8), int),
