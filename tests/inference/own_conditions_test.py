@@ -1,5 +1,6 @@
 """Tests of inference/own_conditions.py: videos and arrays of the user."""
 
+import json
 import pathlib
 import types
 
@@ -192,6 +193,9 @@ def test_clips_continue_the_video_of_the_user(workdir, tmp_path, capsys):
     printed = capsys.readouterr().out.splitlines()[-1]
     names.append(pathlib.Path(printed.partition('"npy": "')[2].split('"')[0]))
     np.testing.assert_array_equal(np.load(names[-1])[0], one[0])
+    made = json.loads(names[-1].with_suffix('.json').read_text())
+    assert made['video'] == str(path)
+    assert 'condition' not in made
   assert names[0] != names[1]
   assert (clips[0][:, num_known:] != clips[1][:, num_known:]).any()
 

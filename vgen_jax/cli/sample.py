@@ -177,7 +177,8 @@ def run(args: argparse.Namespace) -> int:
     written |= {f'real_{kind}': str(path) for kind, path in files.items()}
   made = {'step': loaded.step, 'seed': args.seed, 'num': args.num}
   made |= {'label': args.label, 'set': changed}
-  made |= {'video': args.video, 'known': ranges, 'condition': args.condition}
+  sources = {'video': args.video, 'known': ranges, 'condition': args.condition}
+  made |= {key: value for key, value in sources.items() if value}
   text = json.dumps(made, indent=2, default=str) + '\n'
   atomic_files.write_text(file_paths.read(folder) / f'{name}.json', text)
   summary = {'step': loaded.step, 'num': args.num, **written}
