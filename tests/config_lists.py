@@ -25,6 +25,8 @@ LARGE = (
   'magvit_vqgan_world',
   'savp_two_futures',
   'unet3d_digits',
+  'vid2vid_layouts',
+  'videovae_world',
 )
 # Configs whose family and source `make test` also resumes with another config;
 # `make test-slow` resumes these.
@@ -35,6 +37,7 @@ REPEATED = (
   'dcgan_world',
   'demo',
   'dit_video_folder',
+  'few_shot_vid2vid_subjects',
   'flow_latent_world',
   'gaussian_world',
   'magvit_vqgan_world',
@@ -47,6 +50,7 @@ REPEATED = (
   'vgan_world',
   'videogpt_video_folder',
   'videogpt_world',
+  'videovae_world',
 )
 # One config of each kind of condition; the others are slow tests.
 CONDITIONED = ('convlstm_digits', 'dit_world', 'maskgit_world')
