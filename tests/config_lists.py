@@ -28,7 +28,7 @@ LARGE = (
   'vid2vid_layouts',
   'videovae_world',
 )
-# Configs whose family and source `make test` also resumes with another config;
+# Configs whose family `make test` also resumes with another config;
 # `make test-slow` resumes these.
 REPEATED = (
   'agvn_face',
