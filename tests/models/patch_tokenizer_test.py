@@ -117,7 +117,7 @@ def test_clips_of_unsuitable_shapes_raise():
   with pytest.raises(
     ValueError, match=r'8, 1\) with shape.* with num_channels'
   ):
-    small().init(jax.random.key(0), np.zeros((1, 2, 8, 8, 1)))
+    jax.eval_shape(small().init, jax.random.key(0), np.zeros((1, 2, 8, 8, 1)))
 
 
 @pytest.mark.slow

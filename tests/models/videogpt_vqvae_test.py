@@ -114,7 +114,9 @@ def test_decoded_codes_equal_the_reconstruction():
     lambda x, m: model.apply(variables, x, method=m), static_argnums=1
   )
   codes = call(x, 'codes')
-  reconstructed, _ = model.apply(variables, x, None, train=False)
+  reconstructed, _ = jax.jit(
+    lambda x: model.apply(variables, x, None, train=False)
+  )(x)
   np.testing.assert_allclose(
     call(codes, 'from_codes'), reconstructed, atol=1e-5
   )

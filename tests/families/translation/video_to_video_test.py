@@ -246,6 +246,7 @@ def test_missing_conditions(params):
   assert video_to_video.CRITICS == ('image', 'video')
 
 
+@pytest.mark.slow
 def test_the_size_of_the_paper_can_be_traced():
   """All losses are traced, not computed."""
   path = pathlib.Path(__file__).parents[3] / 'configs/vid2vid_layouts.py'
