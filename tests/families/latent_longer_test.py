@@ -37,11 +37,15 @@ def generate():
     np.zeros_like, variables['latent_moments']
   )
 
+  @jax.jit
+  def apply(condition):
+    return model.apply(variables, KEY_B, condition, method='sample')
+
   def sample(video, num_known: int):
     known = np.arange(video.shape[1])[None, :, None, None, None] < num_known
     known = np.broadcast_to(known, (*video.shape[:-1], 1))
     condition = {'known_video': video, 'known': known}
-    return model.apply(variables, KEY_B, condition, method='sample')
+    return apply(condition)
 
   return sample
 
