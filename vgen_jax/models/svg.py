@@ -184,24 +184,17 @@ class SVG(latent_prediction.LatentPredictor):
   ) -> latent_prediction.Prediction:
     b, t, h, w = shapes.sizes('bthw', video_bthwc=video_bthwc)
     code_btg, skips = self.encoder(video_bthwc, train=train)
-    yes_bt = jnp.ones((b, t - 1), bool)
-    inputs = latent_prediction.Inputs(
-      code_btg[:, 1:], noise_btd, yes_bt, yes_bt, condition_btk
-    )
 
     def step(svg: 'SVG', states: tuple, now: tuple):
       return svg._predict_code(states, *now, False)
 
-    scan = nn.scan(
+    code_btg, posterior, prior = latent_prediction.over_real_frames(
+      self,
       step,
-      variable_broadcast='params',
-      split_rngs={'params': False},
-      in_axes=1,
-      out_axes=1,
-    )
-    states = self.initial_carry((b, h, w))[:3]
-    _, (code_btg, posterior, prior) = scan(
-      self, states, (code_btg[:, :-1], inputs)
+      self.initial_carry((b, h, w))[:3],
+      code_btg,
+      noise_btd,
+      condition_btk,
     )
     last = min(num_context, t - 1) - 1
     held = lambda x: jnp.concatenate(

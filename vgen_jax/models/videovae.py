@@ -179,26 +179,19 @@ class VideoVAE(latent_prediction.LatentPredictor):
     train: bool = False,
   ) -> latent_prediction.Prediction:
     del num_context  # Nothing else is taken from known frames.
-    b, t, h, w = shapes.sizes('bthw', video_bthwc=video_bthwc)
-    frame_btp = self._first_stage(video_bthwc, train)
-    yes_bt = jnp.ones((b, t - 1), bool)
-    inputs = latent_prediction.Inputs(
-      frame_btp[:, 1:], noise_btd, yes_bt, yes_bt, condition_btk
-    )
+    b, h, w = shapes.sizes('bhw', video_bthwc=video_bthwc)
 
     def step(network: 'VideoVAE', carry: Carry, now: tuple):
       carry, posterior, prior = network._step(carry, *now, False)
       return carry, (carry.latent_bd, posterior, prior)
 
-    scan = nn.scan(
+    latent_btd, posterior, prior = latent_prediction.over_real_frames(
+      self,
       step,
-      variable_broadcast='params',
-      split_rngs={'params': False},
-      in_axes=1,
-      out_axes=1,
-    )
-    _, (latent_btd, posterior, prior) = scan(
-      self, self.initial_carry((b, h, w)), (frame_btp[:, :-1], inputs)
+      self.initial_carry((b, h, w)),
+      self._first_stage(video_bthwc, train),
+      noise_btd,
+      condition_btk,
     )
     return latent_prediction.Prediction(
       self.decoder(latent_btd), posterior, prior

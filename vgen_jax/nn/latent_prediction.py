@@ -7,9 +7,11 @@ Letters of this file, in addition to those of core/shapes.py: `d` width of a
 latent; `k` numbers that describe the condition of a frame.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
+import jax.numpy as jnp
 
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
@@ -138,3 +140,37 @@ class LatentPredictor(nn.Module):
       train: Whether dropout is on.
     """
     raise NotImplementedError
+
+
+def over_real_frames(
+  network: LatentPredictor,
+  step: Callable[..., tuple[Carry, Any]],
+  carry: Carry,
+  code_btg: Array,
+  noise_btd: Array,
+  condition_btk: Array,
+) -> Any:
+  """Runs a step over real frames, with latents of the posterior.
+
+  Args:
+    network: Network whose parameters the step uses, bound.
+    step: `(network, carry, (code_bg, inputs)) -> (carry, output)`, with the
+      code of the current frame; the code of the next one is `inputs.target`.
+    carry: Carry before the first frame.
+    code_btg: Codes of all frames.
+    noise_btd: Noise of the latents, `[b, t - 1, d]`.
+    condition_btk: Conditions, `[b, t - 1, k]`.
+
+  Returns:
+    The outputs, with an axis of time of size t - 1.
+  """
+  yes_bt = jnp.ones(noise_btd.shape[:2], bool)
+  inputs = Inputs(code_btg[:, 1:], noise_btd, yes_bt, yes_bt, condition_btk)
+  scan = nn.scan(
+    step,
+    variable_broadcast='params',
+    split_rngs={'params': False},
+    in_axes=1,
+    out_axes=1,
+  )
+  return scan(network, carry, (code_btg[:, :-1], inputs))[1]
