@@ -82,11 +82,12 @@ def test_layers_are_convex_combinations():
     np.testing.assert_array_equal(layers.layers_nbthwc[i, :, 0], frame)
   assert np.abs(layers.layers_nbthwc[6]).max() < 1
   composed = compositing.compose(layers.layers_nbthwc, layers.weights_nbthw)
-  # Norms over a few pixels amplify rounding.
-  np.testing.assert_allclose(
-    composed[:, 0], predictions(noise=_noise_for(NOISE)).frame_bhwc[:, 0],
-    atol=1e-3,
-  )  # fmt: skip
+  predicted = predictions(noise=_noise_for(NOISE)).frame_bhwc[:, 0]
+  error = np.abs(composed[:, 0] - predicted)
+  # Norms over a few pixels amplify rounding: noise of 1e-7 in the frame
+  # changes some pixels by 1.2e-4.
+  assert error.max() < 5e-4
+  assert error.mean() < 1e-5
 
 
 def _noise_for(latent_btd):
