@@ -21,6 +21,7 @@ from vgen_jax.data import identity
 from vgen_jax.evaluation import evaluator
 from vgen_jax.evaluation.metrics import base
 from vgen_jax.families.base import VideoModel
+from vgen_jax.inference import own_conditions
 from vgen_jax.inference import real_clips
 from vgen_jax.inference import sampling
 from vgen_jax.nn import batch_sharding
@@ -211,10 +212,7 @@ class ClipProviders:
     clips, n = self.real.clips(first, num), self._options.num_samples
     truth, condition = clips['video'], self._condition(first, num)
     known_t = np.arange(truth.shape[1]) < self.context
-    condition['known_video'] = pixels.to_float(truth)
-    condition['known'] = np.broadcast_to(
-      known_t[None, :, None, None, None], (*truth.shape[:4], 1)
-    )
+    condition |= own_conditions.with_known_frames(truth, known_t)
     rows = np.repeat(np.arange(num), n)
     video = self._generate(
       state,

@@ -122,12 +122,24 @@ def known_frames(
   video_thwc = np.zeros(clip_shape, np.uint8)
   num = min(t, len(video_nhwc))
   video_thwc[:num] = video_nhwc[:num]
-  known_thw1 = np.broadcast_to(
-    known_t[:, None, None, None], (*clip_shape[:3], 1)
-  )
+  given = with_known_frames(video_thwc, known_t)
+  return given | {'known_video': given['known_video'] * given['known']}
+
+
+def with_known_frames(
+  video: np.ndarray, known_t: np.ndarray
+) -> dict[str, np.ndarray]:
+  """Returns the entries 'known_video' and 'known' of clips.
+
+  Args:
+    video: uint8 `[t, h, w, c]`, or `[b, t, h, w, c]`.
+    known_t: Which frames are known, bool.
+  """
   return {
-    'known_video': pixels.to_float(video_thwc) * known_thw1,
-    'known': known_thw1,
+    'known_video': pixels.to_float(video),
+    'known': np.broadcast_to(
+      known_t[:, None, None, None], (*video.shape[:-1], 1)
+    ),
   }
 
 

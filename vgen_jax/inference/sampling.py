@@ -20,6 +20,7 @@ from vgen_jax.core.types import Schema
 from vgen_jax.data import pipeline
 from vgen_jax.data import run_data
 from vgen_jax.families.base import VideoModel
+from vgen_jax.inference import own_conditions
 from vgen_jax.nn import batch_sharding
 from vgen_jax.runtime import sharding
 from vgen_jax.training.state import TrainState
@@ -242,12 +243,9 @@ def _from_clips(
     is_pixels = value.dtype == np.uint8
     condition[key] = pixels.to_float(value) if is_pixels else value
   if needs_frames:
-    video_bthwc = pixels.to_float(np.stack([clip['video'] for clip in clips]))
+    video_bthwc = np.stack([clip['video'] for clip in clips])
     known_t = np.arange(video_bthwc.shape[1]) < model.num_known
-    condition['known_video'] = video_bthwc
-    condition['known'] = np.broadcast_to(
-      known_t[None, :, None, None, None], (*video_bthwc.shape[:4], 1)
-    )
+    condition |= own_conditions.with_known_frames(video_bthwc, known_t)
   return condition
 
 
