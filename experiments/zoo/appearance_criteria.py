@@ -14,7 +14,7 @@ LARGEST_ERROR = 0.08
 LEAST_SLOPE = 0.8
 LEAST_WEIGHT = 0.6
 LEAST_IOU = 0.85
-LEAST_DISTANCE = 1e-3  # Of kernels, relative to their norms.
+LEAST_DISTANCE = 1e-3  # Least distance of kernels, relative to their norms.
 LARGEST_ROUNDING = 1e-5
 _FIGURE = 85.0  # Least saturation of the figure, in levels of 255.
 _BACKGROUND = 60.0  # Level of the background of cheats.
@@ -28,7 +28,7 @@ class Case(NamedTuple):
     alpha_b2thw: Fraction of each pixel that body and head cover.
     color_b2c: Mean colours of body and head in the clip's own references, from
       0 to 1.
-    other_b2c: The same of another subject.
+    other_b2c: Mean colours of body and head of another subject.
   """
 
   layout_bthw: np.ndarray
@@ -41,7 +41,8 @@ class Network(NamedTuple):
   """Measurements of a network, in addition to those of its clips.
 
   Attributes:
-    weight: Mean weight of the one reference of three in the pose of the frame.
+    weight: Mean attention weight of the reference, one of three, that has the
+      pose of the frame.
     distance: Smallest distance of the generated kernels of two subjects,
       relative to their norms.
     equal_distance: Largest distance for equal references.
@@ -87,8 +88,8 @@ def reference_color(world: source.Subjects, index: int) -> np.ndarray:
 def part_colors(video_bthwc: np.ndarray, alpha_b2thw: np.ndarray) -> np.ndarray:
   """Returns the mean colours of body and head, from 0 to 1, `[b, 2, c]`.
 
-  Only pixels count that the part covers completely, and that the other part
-  does not cover.
+  Means are taken over pixels that the part covers completely, and that the
+  other part does not cover.
 
   Args:
     video_bthwc: Clips, as in `saturation.to_levels`.
@@ -117,15 +118,16 @@ def numbers(
 
   Args:
     found: Layouts and references.
-    own_bthwc: Clips for their own references.
-    swapped_bthwc: Clips for the same layouts and the references of others.
+    own_bthwc: Clips generated with their own references.
+    swapped_bthwc: Clips generated with the same layouts and the references of
+      other subjects.
 
   Returns:
-    'error', the root mean square difference of the colours of body and head
-    from those of the references, of colours from 0 to 1, averaged over clips;
-    'slope', the change of the colours when references are swapped, in
-    proportion to that of the references, by least squares; 'iou', the
-    intersection over union of the figures of clips and of layouts.
+    'error', the root mean square difference between the colours of body and
+    head and those of the references, from 0 to 1, averaged over clips; 'slope',
+    the slope of a least-squares fit of the change of the colours to the change
+    of the references when these are swapped; 'iou', the intersection over union
+    of the figures of clips and of layouts.
   """
   own_b2c = part_colors(own_bthwc, found.alpha_b2thw)
   swapped_b2c = part_colors(swapped_bthwc, found.alpha_b2thw)

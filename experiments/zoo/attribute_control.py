@@ -8,20 +8,21 @@ a direction. It passes if
 * attributes are inferred from whole clips of the split 'validation' with an
   accuracy of at least 0.98 each;
 * of clips generated from attributes, at least 0.9 have the requested colour and
-  0.8 the direction; the entropy of their directions is at least 1.2 nats (ln 4
-  = 1.39 for equal frequencies), and at most 0.2 for each requested direction;
-* clips generated from a real first frame, whose colour the network infers, keep
-  this colour in at least 0.9, with an average content distance of at most 0.05;
-  and at least 0.7 turn if the direction becomes the opposite one in frame 5,
-  which no training clip does;
+  0.8 the requested direction; the entropy of their directions is at least 1.2
+  nats (ln 4 = 1.39 for equal frequencies), and the conditional entropy given
+  the requested direction is at most 0.2 nats;
+* of clips generated from a real first frame, whose colour the network infers,
+  at least 0.9 keep this colour, with an average content distance of at most
+  0.05; and at least 0.7 turn if the requested direction becomes the opposite
+  one in frame 5, although no training clip turns;
 * of clips of the held-out combination, at least 0.6 show both attributes;
 * the divergence of the posterior from the prior is positive, and at least twice
-  as large if the prior is given zeros in place of the LSTM's output.
+  as large if zeros replace the LSTM's output in the prior.
 
 The same numbers are printed for models and clips that must fail: a prior that
-ignores attributes, so that only the posterior has them; a prior that is given
-those of another clip; no change of the direction; clips of the model that are
-changed; and, with --control, another run, such as one with
+ignores attributes, so that only the posterior depends on them; a prior with the
+attributes of another clip; no change of the direction; corrupted clips of the
+model; and, with --control, another run, such as one with
 --config.model.predictor.prior_attributes=False. --picture writes some clips.
 """
 
@@ -53,7 +54,7 @@ HEADER = (
 
 
 class BlindPrior(videovae.VideoVAE):
-  """A cheat: only the posterior has attributes; the prior has their mean."""
+  """A cheat: the prior has the mean of all attributes instead of the clip's."""
 
   def prior(self, hidden_bu: Array, attribute_bk: Array):
     mean_k = np.concatenate([np.full(n, 1 / n) for n in self.sizes])
@@ -69,7 +70,7 @@ class OtherPrior(videovae.VideoVAE):
 
 
 class StatelessPrior(videovae.VideoVAE):
-  """A change for comparison: the prior does not depend on the past."""
+  """An ablation: the prior does not depend on the past."""
 
   def prior(self, hidden_bu: Array, attribute_bk: Array):
     return super().prior(jnp.zeros_like(hidden_bu), attribute_bk)
@@ -163,7 +164,7 @@ def main() -> None:
 
 
 def stateless_divergence(run: runs.Run, num: int) -> float:
-  """Returns the divergence from a prior without a past, as `validate` does."""
+  """Returns the divergence from a `StatelessPrior`, in nats per clip."""
   model = with_network(StatelessPrior, run.model)
   variables = run.state.variables(run.config.sample_from)
   source = build.source(

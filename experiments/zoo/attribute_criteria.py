@@ -154,7 +154,7 @@ def _progress(
 
 
 def _entropy(value_n: np.ndarray) -> float:
-  """Returns the entropy of values, in nats; -1 for none is a value, too."""
+  """Returns the entropy of values, in nats; -1 (none) is also a value."""
   from scipy import stats
 
   return float(stats.entropy(np.unique(value_n, return_counts=True)[1]))

@@ -2,15 +2,15 @@
 
   python experiments/zoo/equal_compute.py --cpu_seconds=900 --out=runs/equal
 
-A family over latents or codes pays for its tokenizer from the same budget; the
-tokenizer gets half. Two short runs of each config measure how many CPU-seconds
-a step costs, without start and compilation. The number of steps, and so the
-length of the learning rate schedule, follows from the budget. Each trained
-model then generates clips, which the verifier of the dataset checks.
+For a family over latents or codes, half of the budget is used to train its
+tokenizer. Two short runs of each config measure how many CPU-seconds a step
+costs, without start and compilation. The number of steps, and so the length of
+the learning rate schedule, follows from the budget. Each trained model then
+generates clips, which the verifier of the dataset checks.
 
-Prints a Markdown table. OUT/rows.jsonl has a line for each trained model;
-they are skipped if the command is repeated. An interrupted training run is
-repeated from its start, so that all of its CPU-seconds are counted.
+Prints a Markdown table. OUT/rows.jsonl has a line for each trained model; a
+repeated command skips these models. An interrupted training run is repeated
+from its start, so that all of its CPU-seconds are counted.
 """
 
 import argparse
@@ -53,17 +53,30 @@ def main() -> None:
   parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
-  parser.add_argument('--cpu_seconds', type=float, default=900.0)
-  parser.add_argument('--seeds', default='0,1', help='Separated by commas.')
-  parser.add_argument('--num', type=int, default=256, help='Generated clips.')
   parser.add_argument(
-    '--families', default=','.join(FAMILIES), help='Separated by commas.'
+    '--cpu_seconds',
+    type=float,
+    default=900.0,
+    help='CPU-seconds for the training of each family (default: 900).',
+  )
+  parser.add_argument(
+    '--seeds', default='0,1', help='Seeds, separated by commas (default: 0,1).'
+  )
+  parser.add_argument(
+    '--num', type=int, default=256, help='Number of clips to generate.'
+  )
+  parser.add_argument(
+    '--families',
+    default=','.join(FAMILIES),
+    help='Names of families, separated by commas (default: all).',
   )
   parser.add_argument('--out', required=True, help='Directory of the runs.')
   args = parser.parse_args()
   names = args.families.split(',')
   if unknown := [name for name in names if name not in FAMILIES]:
-    parser.error(f'--families has {unknown}; known are {list(FAMILIES)}.')
+    parser.error(
+      f'--families has unknown names {unknown}; choose from {list(FAMILIES)}.'
+    )
   out = pathlib.Path(args.out)
   out.mkdir(parents=True, exist_ok=True)
   path = out / 'rows.jsonl'
@@ -89,7 +102,7 @@ def train(
   out: pathlib.Path,
   run: Callable[[str, pathlib.Path, Mapping[str, object]], float],
 ) -> tuple[list[pathlib.Path], dict[str, object]]:
-  """Trains the configs of a family in turn within a budget of CPU-seconds.
+  """Trains the configs of a family, one after another, within a budget.
 
   Args:
     family: Key of FAMILIES.

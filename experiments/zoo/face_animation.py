@@ -27,7 +27,8 @@ from vgen_jax.synthetic import saturation
 LEAST_CORRELATION = 0.9
 LEAST_IOU = 0.5
 LARGEST_MEAN = 0.3
-_LEAST_RED = 60.0  # Red minus green of lips, in levels of 255; of skin, 31.
+# Least difference of red and green in lips, in levels of 255; in skin it is 31.
+_LEAST_RED = 60.0
 
 
 class Arm(NamedTuple):
@@ -65,7 +66,7 @@ def main() -> None:
 
 
 def generate(workdir: str, num: int) -> Arm:
-  """Returns clips of a run, animated from first frames and sounds of data."""
+  """Returns generated clips, for first frames and sounds of the run's data."""
   run = runs.load(workdir)
   network = run.model.generator
   variables = run.state.variables(run.config.sample_from)

@@ -8,7 +8,7 @@ and three references. It passes if
 * colour: the colours of body and head differ from those of the references by at
   most 0.08, as a root mean square of colours from 0 to 1;
 * slope: with the references of another subject, the colours change by at least
-  0.8 of the difference of the references;
+  0.8 times the difference between the references;
 * pose: the intersection over union of the figures of clips and layouts is at
   least 0.85;
 * attention: of three references, one in the pose of the frame and two in other
@@ -158,7 +158,7 @@ def measure(
   matching = with_match(world, index_b, last, condition)
   weight_bhwr = appearance_of(own, layout_bhw, matching).weight_bhwr
 
-  first = {}  # Of the clips of each subject.
+  first = {}  # Index of the first clip of each subject.
   for index in range(len(world)):
     first.setdefault(world.subject(index), index)
     if len(first) == len(world.subjects):
@@ -188,7 +188,7 @@ def with_match(
   Args:
     world: Dataset of the clips.
     index_b: Indices of the clips.
-    frame: Number of the frame.
+    frame: Index of the frame.
     condition: Condition of the clips.
   """
   condition = dict(condition)

@@ -14,11 +14,13 @@ from vgen_jax.synthetic.two_futures import verifier
 
 
 class Latents(NamedTuple):
-  """Information in the latents of each frame except the first, on average.
+  """Information in the latents of each frame except the first.
+
+  All values are means over clips.
 
   Attributes:
     kl_t: Divergence of the posterior from the prior, in nats.
-    standard_kl_t: Its divergence from N(0, 1).
+    standard_kl_t: Divergence of the posterior from N(0, 1), in nats.
     deviation_t: Standard deviation of the prior.
   """
 
@@ -32,12 +34,16 @@ def numbers(
   index_b: np.ndarray,
   sample_bnthwc: np.ndarray,
 ) -> dict[str, float]:
-  """Returns PSNR, diversity and fractions of futures of predictions.
+  """Returns measurements of predictions, {name: value}.
+
+  'best', 'worst' and 'mean' are PSNR in dB: the best of n predictions, the same
+  in the tenth of the clips where it is worst, and that of the mean squared
+  error of all predictions. 'left' and 'ambiguous' are fractions of predictions.
 
   Args:
     world: Dataset of the clips.
     index_b: Indices of the clips.
-    sample_bnthwc: n predicted clips for each, uint8, with the known frames.
+    sample_bnthwc: n predictions of each clip, uint8, with the known frames.
   """
   truth_bthwc = np.stack([world[int(i)]['video'] for i in index_b])
   found = prediction.compare(
@@ -89,8 +95,8 @@ def failures(
   """Returns the names of the criteria that predictions do not meet.
 
   Args:
-    found: Numbers of the predictions.
-    swapped: Numbers with latents from N(0, 1) in place of the model's.
+    found: Measurements of the predictions.
+    swapped: Measurements with latents from N(0, 1) instead of the prior.
     latents: Information in the latents of the model; None if it has none.
     fork: First frame in which the futures differ.
   """

@@ -21,9 +21,11 @@ from vgen_jax.synthetic import saturation
 
 LARGEST_CORRELATION = -0.8
 LEAST_MEASURED = 0.5
-_LEAST_MASS = 100.0  # Saturation of a visible disc, in levels of 255.
-_LEAST_MOTION = 0.03  # Standard deviation of its position, in sides.
-_EDGE = 0.25  # Width of an edge, in sides.
+# Least total saturation of a visible disc, in levels of 255.
+_LEAST_MASS = 100.0
+# Least standard deviation of its position, in sides of a frame.
+_LEAST_MOTION = 0.03
+_EDGE = 0.25  # Width of an edge, in sides of a frame.
 
 
 class Numbers(NamedTuple):

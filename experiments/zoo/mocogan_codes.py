@@ -1,13 +1,14 @@
-"""Checks that the content code of a trained MoCoGAN decides the colour.
+"""Checks that the content code of a trained MoCoGAN determines the colour.
 
   python experiments/zoo/mocogan_codes.py --workdir=runs/mocogan --picture=a.png
 
-Each of 16 content codes is combined with each of 16 motions, which are a class,
-a start and noise. The script prints which fraction of the variance of the
-object's mean colour the content explains, and in which fraction of the clips
-the object moves in the direction of the motion's class. A generator passes if
-they are at least 0.8 and 0.85. The same numbers are printed for two cheats,
-which must fail: content and motion exchanged, and clips in random order.
+Each of 16 content codes is combined with each of 16 motions, each of which
+consists of a class, an initial state and noise. The script prints which
+fraction of the variance of the object's mean colour the content code explains,
+and in which fraction of the clips the object moves in the direction of the
+motion's class. A generator passes if these are at least 0.8 and 0.85. The same
+numbers are printed for two cheats, which must fail: content and motion
+exchanged, and clips in random order.
 """
 
 import argparse
@@ -25,7 +26,8 @@ from vgen_jax.synthetic.world import verifier as verifier_lib
 
 LEAST_EXPLAINED = 0.8
 LEAST_ACCURACY = 0.85
-_LEAST_VARIANCE = 400.0  # Of all colours; nothing explains smaller ones.
+# Least variance of all colours, for which an explained fraction is computed.
+_LEAST_VARIANCE = 400.0
 
 
 def main() -> None:
@@ -33,7 +35,9 @@ def main() -> None:
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
   parser.add_argument('--workdir', required=True, help='Workdir of the run.')
-  parser.add_argument('--side', type=int, default=16, help='Codes of a kind.')
+  parser.add_argument(
+    '--side', type=int, default=16, help='Number of contents, and of motions.'
+  )
   parser.add_argument(
     '--picture', default='', help='PNG of 4 contents with 3 motions each.'
   )
@@ -102,7 +106,7 @@ def numbers(
 
   Args:
     tint_cm3: Mean colour of the object for each content and motion, in levels
-      of 255. Nothing is explained if all clips have about the same colour.
+      of 255. If all clips have about the same colour, the fraction is 0.
     shown_cm: Class that the clip shows, -1 for none.
     label_m: Class of each motion.
   """
@@ -113,7 +117,7 @@ def numbers(
 
 
 def passes(explained: float, accuracy: float) -> bool:
-  """Returns whether content decides the colour, and motion the direction."""
+  """Returns whether content determines colour, and motion the direction."""
   return explained >= LEAST_EXPLAINED and accuracy >= LEAST_ACCURACY
 
 

@@ -6,21 +6,22 @@ The clips are those of synthetic/two_futures: a disc moves up, and then to the
 left or to the right. For the first clips of the split 'validation' the model
 continues the frames before the fork, 20 times. It passes if
 
-* the divergence of the posterior from the prior is at least 0.6 nats in the
-  frame where the futures diverge (ln 2 = 0.69 are needed), at least 10 times
-  its mean in the other frames, and the prior is widest there;
+* in the frame where the futures diverge, the divergence of the posterior from
+  the prior is at least 0.6 nats (a choice of two needs ln 2 = 0.69) and at
+  least 10 times its mean in the other frames, and the standard deviation of the
+  prior is largest;
 * the PSNR of the best of 20 predictions, averaged over the tenth of the clips
   that is worst, is at least 30 dB;
 * the fraction of predictions to the left is within 0.15 of the true one, and at
-  most 0.1 show neither future;
-* the correlation of the predicted with the true future, which no model can
-  know, is at most 0.2;
+  most 0.1 of the predictions show neither future;
+* the correlation of the predicted with the true future, which the known frames
+  do not determine, is at most 0.2;
 * latents from N(0, 1) instead of the prior reduce the PSNR of the worst tenth
   by at least 5 dB, which shows that the prior is not trivial.
 
-The PSNR of the mean squared error of all predictions is not a criterion: the
-mean of both futures has the best one. The same numbers are printed for
-predictions that must fail and, with --control, for another run, such as one
+The PSNR of the mean squared error of all predictions is not a criterion,
+because it is highest for the mean of both futures. The same numbers are printed
+for predictions that must fail and, with --control, for another run, such as one
 without latents (--config.model.predictor.latent_width=0). --picture writes some
 of the clips.
 """

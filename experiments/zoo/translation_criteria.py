@@ -22,8 +22,8 @@ class Clips(NamedTuple):
   Attributes:
     video_bthwc: Real clips.
     layout_bthw: Layouts.
-    flow_bthwx: Exact flow to the frame before.
-    hidden_bthw: Where the frame before does not show the pixel.
+    flow_bthwx: Exact flow to the previous frame, in pixels.
+    hidden_bthw: Whether the pixel was hidden in the previous frame.
   """
 
   video_bthwc: np.ndarray
@@ -33,7 +33,14 @@ class Clips(NamedTuple):
 
 
 class Video(NamedTuple):
-  """Measurements of clips."""
+  """Measurements of clips.
+
+  Attributes:
+    color_error: Error of the mean colour of each class, from 0 to 1.
+    iou: Intersection over union of objects in clips and in layouts.
+    warp_error: Difference between frames and warped previous frames, as a
+      multiple of that of the real clips.
+  """
 
   color_error: float
   iou: float
@@ -48,7 +55,13 @@ class Video(NamedTuple):
 
 
 class Layers(NamedTuple):
-  """Measurements of flow and masks."""
+  """Measurements of flow and masks.
+
+  Attributes:
+    flow_error: Mean error of the flow on visible pixels of objects, in pixels.
+    mask_hidden: Mean of the mask on pixels that were hidden before.
+    mask_visible: Mean of the mask on all other pixels.
+  """
 
   flow_error: float
   mask_hidden: float
@@ -142,7 +155,7 @@ def drift(video_bthwc: np.ndarray, clips: Clips) -> float:
 
 
 def back_and_forth(clips: Clips, num_frames: int) -> Clips:
-  """Returns longer clips that play forwards and backwards in turn.
+  """Returns longer clips that play forwards and backwards alternately.
 
   Flow and hidden pixels are those of the forward direction only.
   """
@@ -188,7 +201,7 @@ def _color_error(
 
 
 def _change(video_bthwc: np.ndarray, clips: Clips) -> float:
-  """Returns the mean difference from the frames before, along the flow."""
+  """Returns the mean difference of frames from warped previous frames."""
   flow = clips.flow_bthwx[:, 1:]
   before = warp.backward(jnp.asarray(video_bthwc[:, :-1]), jnp.asarray(flow))
   error = abs(np.asarray(before) - video_bthwc[:, 1:]).mean(axis=-1)

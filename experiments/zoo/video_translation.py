@@ -8,15 +8,15 @@ frame and their layouts. The script prints, for the generated clips:
 - the error of the mean colour of each class, from 0 to 1, averaged over
   classes, and the intersection over union (IoU) of objects with those that are
   found in the generated pixels by colour, averaged over classes;
-- the mean absolute difference of frames from those before them, warped by the
-  true flow, over all pixels that come from inside the frame, as a multiple of
+- the mean absolute difference between frames and previous frames warped by the
+  true flow, over all pixels whose source is within the frame, as a multiple of
   that of the real clips;
 - the error of the network's flow, in pixels, on visible pixels of objects, and
-  the mean of its mask on pixels that were hidden in the frame before, and on
+  the mean of its mask on pixels that were hidden in the previous frame, and on
   all others;
-- the error of new pixels of objects, with the foreground branch and without;
-- the drift of the colour of each class over 100 frames. Layouts go back and
-  forth.
+- the error of new pixels of objects, with and without the foreground branch;
+- the drift of the colour of each class over 100 frames, whose layouts are those
+  of the clips, played forwards and backwards alternately.
 
 A translator passes with a colour error of at most 0.05, an IoU of at least 0.9,
 a warp error of at most 1.5, a flow error of at most 0.5 pixels, masks of at

@@ -14,11 +14,11 @@ class Init:
 
   Attributes:
     workdir: Directory of the other run; '' starts from random weights.
-    step: Step of its checkpoint; None takes the latest.
-    average: Name of the average of its parameters to take, or 'params'; ''
-      takes the average that the other run samples from.
-    parts: Names of the parts of the model to take, such as ('denoiser',); ()
-      takes all parts that both models have.
+    step: Step of its checkpoint; None for the latest.
+    average: Name of the average of its parameters to use, or 'params'; '' for
+      the average that the other run samples from.
+    parts: Names of the parts of the model to use, such as ('denoiser',); () for
+      all parts that both models have.
   """
 
   workdir: str = fields.field('')

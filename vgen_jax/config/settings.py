@@ -70,7 +70,7 @@ class Evaluation:
     num_clips: Number of clips to generate.
     batch_size: Number of clips to generate at a time.
     seed: Seed of the noise that clips are generated from.
-    real_split: Split of the data to compare with; '' takes 'validation' if the
+    real_split: Split of the data to compare with; '' for 'validation' if the
       data has such a split, and the training data otherwise.
     context: Number of first frames that predictions are conditioned on.
     num_samples: Number of predictions for each clip.

@@ -145,7 +145,7 @@ def accelerator_sizes(names: dict[str, Any]) -> tuple[str, ...]:
 
 def _files(kind: str) -> dict[str, pathlib.Path]:
   package = pathlib.Path(__file__).parents[1]
-  folder = package / kind  # Of an installed package.
+  folder = package / kind  # This folder exists in an installed package.
   if not folder.is_dir():
     folder = package.parent / kind
   return {

@@ -19,7 +19,7 @@ from vgen_jax.core import file_paths
 if TYPE_CHECKING:
   from etils import epath
 
-_MAX_DEPTH = 100  # Of nested lists and objects; readers are recursive.
+_MAX_DEPTH = 100  # Largest depth of nested lists and objects, for recursion.
 _KINDS = {dict: 'an object', list: 'a list', str: 'text', int: 'an integer'}
 
 

@@ -35,7 +35,7 @@ class RunData:
 
     Args:
       settings: Settings of the run.
-      recorded: Schema from the workdir; None takes that of the data. Its clip
+      recorded: Schema from the workdir; None for that of the data. Its clip
         shape is replaced by that of the settings.
       workdir: Directory of the run, for messages.
     """

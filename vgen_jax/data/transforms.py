@@ -50,7 +50,7 @@ class Transformed(sources.HasContents, sources.HasRandomViews):
     time_jitter: Largest random shift of each frame in `random_view`, in units
       of the stride, 0 to 0.5.
     resize: Size in pixels to which the shorter side of a clip is resized, with
-      antialiasing, before a view is cropped; None takes the largest crop and
+      antialiasing, before a view is cropped; None for the largest crop and
       resizes it.
     crops_at_random: Whether `random_view` crops at a random position.
     flips: Whether `random_view` mirrors half of the views.

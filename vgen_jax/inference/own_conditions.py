@@ -35,7 +35,7 @@ def read_video(
   Args:
     path: Local video file.
     clip_shape: (t, h, w, c) of the clips of the model.
-    frames_per_second: Rate at which frames are taken; None takes every frame.
+    frames_per_second: Rate at which frames are taken; None for every frame.
 
   Raises:
     ClipError: If the file is missing or not a video.

@@ -153,7 +153,7 @@ def comparison_split(
 
   Args:
     setup: Setup of the run.
-    split: Name of the split; '' takes 'validation' if the data has it, and the
+    split: Name of the split; '' for 'validation' if the data has it, and the
       training data otherwise.
 
   Raises:

@@ -97,8 +97,8 @@ class Run:
 
     Args:
       num_clips: Number of clips.
-      label: Class of all clips, by name or id; None takes the classes in turn:
-        clip i has class i modulo the number of classes.
+      label: Class of all clips, by name or index; None for class i modulo the
+        number of classes for clip i.
       seed: Seed of the noise.
       batch_size: Number of clips to generate at a time.
       given: Conditions of one clip, which all clips share, instead of those of
@@ -216,7 +216,8 @@ class Run:
 
     Args:
       num_clips: Number of clips, b.
-      label: Class of all clips, by name or id; None takes the classes in turn.
+      label: Class of all clips, by name or index; None for class i modulo the
+        number of classes for clip i.
       given: Conditions of one clip, which all clips share.
 
     Returns:
@@ -255,7 +256,7 @@ def load(
 
   Args:
     workdir: Local or gs:// directory of the run.
-    step: Step of the checkpoint; None takes the latest.
+    step: Step of the checkpoint; None for the latest.
     overrides: {dotted path: value} of fields to change in the config, such as
       {'model.solver.num_steps': 20}. The shapes of parameters cannot change.
 

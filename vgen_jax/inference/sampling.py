@@ -134,7 +134,7 @@ def conditions(
   first: int = 0,
   given: Mapping[str, np.ndarray] | None = None,
 ) -> Condition:
-  """Returns the condition of clips: all classes in turn, or one class.
+  """Returns the condition of clips, with the given class or with all classes.
 
   Conditions that only real clips have, such as actions or first frames, are
   those of clips of `source`, and so are the classes in this case.
@@ -143,8 +143,9 @@ def conditions(
     model: Model whose conditions are needed.
     source: Source of the training data.
     num_clips: Number of clips, b.
-    label: Class of all clips; None takes the classes in turn.
-    first: Number of the first clip.
+    label: Class of all clips; None for class i modulo the number of classes for
+      clip i.
+    first: Index of the first clip.
     given: Further conditions, with a row for each clip; they replace those of
       clips of the data.
 

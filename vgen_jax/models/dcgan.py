@@ -5,9 +5,10 @@ Convolutional Generative Adversarial Networks", 2015,
 https://arxiv.org/abs/1511.06434. At 64 x 64 pixels and a width of 128, channels
 are those of its figure 1; other sizes have more or fewer layers.
 
-A GAN of frames learns no motion. Its clips here turn from one latent code to
-another, so that frames change smoothly; it is a baseline for GANs of clips. Its
-critic is `conv_critic.ConvCritic` with `view='frames'`.
+A GAN of frames learns no motion, and is a baseline for GANs of clips. The
+latent code of a clip is rotated from its first to its last frame, so that
+frames change smoothly. The critic is `conv_critic.ConvCritic` with
+`view='frames'`.
 """
 
 from einops import rearrange
@@ -36,7 +37,7 @@ class Generator(nn.Module):
   Attributes:
     clip_shape: (t, h, w, c); h == w, a power of 2, at least 8.
     num_classes: Number of classes that frames are conditioned on, by a one-hot
-      vector beside the code; 0 for none.
+      vector that is concatenated to the code; 0 for none.
     turn: Angle between the codes of the first and the last frame, in radians;
       0 for still clips.
     latent_width: Size of a code.

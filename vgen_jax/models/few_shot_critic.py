@@ -1,4 +1,4 @@
-"""The critic of few-shot vid2vid: patches of frames, next to a reference.
+"""The critic of few-shot vid2vid, for patches of frames, given a reference.
 
 Reference: Wang et al., "Few-shot Video-to-Video Synthesis", 2019,
 https://arxiv.org/abs/1910.12713, section 3.

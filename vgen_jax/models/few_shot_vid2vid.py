@@ -4,10 +4,10 @@ Reference: Wang, Liu, Tao, Liu, Kautz and Catanzaro, "Few-shot Video-to-Video
 Synthesis", 2019, https://arxiv.org/abs/1910.12713. The training is in
 families/translation/.
 
-Kernels of the SPADE layers of the finest levels are generated from references,
-so that the network need not be trained on a subject to show it. References are
-combined by attention, and the pixels of the most attended one are also moved to
-the frame by optical flow.
+The kernels of the SPADE layers of the finest levels are generated from the
+references, so that the network can generate subjects that it was not trained
+on. References are combined by attention, and the pixels of the reference with
+the largest attention weight are also warped to the frame by optical flow.
 
 Deviations from the released code: attention is also used for one reference;
 kernels of all generated layers come from features of one resolution, and are 1
@@ -38,13 +38,13 @@ Kernels = tuple[generated_kernels.Pointwise, ...]
 
 
 class Encoded(NamedTuple):
-  """What frames use of the r references of a clip.
+  """Features of the r references of a clip, which all its frames use.
 
   Attributes:
     frame_brhwc: First frame of each reference clip, in [-1, 1].
-    layout_brhwk: Its layout, one-hot.
-    key_brhwd: Features of the layout.
-    value_brhwd: Features of frame and layout.
+    layout_brhwk: Layout of this frame, one-hot.
+    key_brhwd: Features of the layout, the keys of attention.
+    value_brhwd: Features of frame and layout, the values of attention.
   """
 
   frame_brhwc: Array
@@ -54,11 +54,12 @@ class Encoded(NamedTuple):
 
 
 class Appearance(NamedTuple):
-  """The references, as a frame with a layout attends to them.
+  """The result of attention from a frame to the references.
 
   Attributes:
-    kernels: Kernels of the generated layers, for each level from the finest.
-    weight_bhwr: Weight of each reference at each position.
+    kernels: Generated kernels of each level, from the finest.
+    weight_bhwr: Weight of each reference at each position; the sum over
+      references is 1.
   """
 
   kernels: tuple[Kernels, ...]
@@ -66,21 +67,23 @@ class Appearance(NamedTuple):
 
 
 class FewShotVid2Vid(translation.Translator):
-  """Generates the next frame from its layout, the past and references.
+  """Generates the next frame from its layout, previous frames and references.
 
   Attributes:
-    width: Channels of the finest level; they double at each coarser one.
+    width: Channels of the finest level; each coarser level has twice as many.
     max_width: Largest number of channels of a level.
-    num_levels: Number of coarser levels, each at half the size of the one
-      before.
-    num_adaptive: Number of levels with generated kernels, the finest ones; 0
-      for a network without references, for comparison.
-    attention_level: Level whose resolution attention has; 2 is a quarter.
+    num_levels: Number of levels in addition to the finest; each halves height
+      and width.
+    num_adaptive: Number of levels with generated kernels, from the finest; 0
+      for a network without references, as an ablation.
+    attention_level: Level at whose resolution attention is computed: 0 is full
+      resolution, 2 a quarter of height and width.
     spade_width: Hidden channels of SPADE layers with learned kernels, and
       hidden width of the networks that generate kernels.
-    moves_reference: Whether pixels of a reference are moved to the frame.
-    flow_levels: Number of coarser levels of the networks of optical flow.
-    flow_scale: Factor of the flow that the layers predict, in pixels.
+    moves_reference: Whether pixels of a reference are warped to the frame.
+    flow_levels: Number of levels, in addition to the finest, of the networks
+      that predict optical flow.
+    flow_scale: Flow in pixels for an output of 1.
     dtype: Dtype of the products of convolutions.
   """
 
@@ -139,7 +142,7 @@ class FewShotVid2Vid(translation.Translator):
     self.image_encoder = images.Encoder(widths, 'none', self.dtype)
     self.attention = references.ReferenceAttention(widths[-1])
     adaptive = range(self.num_adaptive)
-    # Figures are small, so segments must be distinct from the start.
+    # Objects have few pixels, so segments must differ before training.
     init = nn.initializers.variance_scaling(4, 'fan_in', 'truncated_normal')
     self.segments = [
       nn.Dense(self._widths[i], kernel_init=init) for i in adaptive
@@ -160,7 +163,7 @@ class FewShotVid2Vid(translation.Translator):
   def encode(
     self, condition: Batch | Condition, *, train: bool = False
   ) -> Encoded | tuple[()]:
-    """Returns features of references; () for a network without them.
+    """Returns features of references; () if the network has no references.
 
     Args:
       condition: Has 'reference', float `[b, r, t, h, w, c]` in [-1, 1], and
@@ -196,11 +199,11 @@ class FewShotVid2Vid(translation.Translator):
     )
 
   def appearance(self, layout_bhw: Array, encoded: Encoded) -> Appearance:
-    """Returns kernels and weights of references for frames.
+    """Returns generated kernels and attention weights for one frame per clip.
 
     Args:
       layout_bhw: Layouts of the frames, int32.
-      encoded: Result of `encode` for their references.
+      encoded: Result of `encode` for the references of the clips.
     """
     layout_bhwk = translation.one_hot(layout_bhw[:, None], self.num_segments)
     features_bhwd = self._layout_features(layout_bhwk)
@@ -220,7 +223,7 @@ class FewShotVid2Vid(translation.Translator):
   def __call__(
     self, window: translation.Window, encoded: Any, *, train: bool = False
   ) -> translation.Frame:
-    """Returns the next frame; `extra` has 'attention', `[b, h, w, r]`."""
+    """Returns the next frame; its `extra['attention']` is `[b, h, w, r]`."""
     del train  # Training and inference are the same.
     one_hot = lambda x_blhw: translation.one_hot(x_blhw, self.num_segments)
     layout_bhwk = one_hot(window.layout_blhw[:, -1:])

@@ -64,19 +64,19 @@ class Layers(NamedTuple):
 
 
 class SAVP(latent_prediction.LatentPredictor):
-  """Composes the next frame of moved, old and new pixels.
+  """Composes the next frame of moved, unchanged and new pixels.
 
   The network is a U-Net over the current and the first frame, with a ConvLSTM
   at each level. Latents go through an LSTM; its output and the action are
   inputs of every convolution. The prior of latents is N(0, 1).
 
   Attributes:
-    width: Channels of the finest level; they double at each coarser one.
-    num_levels: Number of levels, each at half the size of the one before.
+    width: Channels of the finest level; each coarser level has twice as many.
+    num_levels: Number of levels; each halves height and width.
     num_kernels: Number of kernels that move the current frame.
     kernel_size: Side of these kernels, in pixels; odd.
     posterior_widths: Channels of the convolutions of the posterior; each halves
-      the sides of frames.
+      height and width.
     dtype: Dtype of the products of convolutions outside of ConvLSTMs.
   """
 
@@ -141,7 +141,7 @@ class SAVP(latent_prediction.LatentPredictor):
   def encode_targets(
     self, video_bthwc: Array, *, train: bool = False
   ) -> distributions.Gaussian:
-    """Returns the posterior of each latent, given its frame and the last."""
+    """Returns posteriors `[b, t - 1, d]`, given pairs of successive frames."""
     del train  # Training and inference are the same.
     if not self.latent_width:
       return distributions.standard_normal(

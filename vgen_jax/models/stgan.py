@@ -34,9 +34,9 @@ class Generator(nn.Module):
     clip_shape: (t, h, w, c); h == w, a power of 2, at least 8, and t a multiple
       of h / 4.
     num_classes: Number of classes that clips are conditioned on, by a one-hot
-      vector beside the latent code; 0 for none.
+      vector that is concatenated to the latent code; 0 for none.
     attention: Whether each level is gated; if not, the network is the
-      foreground of VGAN alone.
+      foreground network of VGAN.
     latent_width: Size of the latent code.
     width: Channels of the finest hidden layer; they double towards 4 x 4.
     norm: One of `pyramids.NORMS`, after hidden layers.

@@ -8,8 +8,8 @@ that an LSTM of Flax has one bias vector and not two.
 Deviations: batch norm is replaced by group norm, because batch norm makes a
 predicted clip depend on its batch (the released code evaluates with statistics
 of the batch). The released code takes skip connections from the second to last
-known frame; here they come from the last known frame, as the paper says.
-Pixels are in [-1, 1].
+known frame; here they come from the last known frame, as in the paper. Pixels
+are in [-1, 1], not in [0, 1].
 
 Letters of this file, in addition to those of nn/latent_prediction.py: `g` width
 of the code of a frame.
@@ -53,11 +53,13 @@ class Carry(NamedTuple):
 class SVG(latent_prediction.LatentPredictor):
   """Predicts the code of the next frame from codes of the past and a latent.
 
+  Frames are square, with a side of 8, 16, 32, ... pixels.
+
   Attributes:
     prior: 'learned', an LSTM over the past frames (SVG-LP of the paper);
-      'attributes', the same with the label as another input, which the
-      posterior also has; 'fixed', N(0, 1) (SVG-FP).
-    width: Channels of the finest layer; they double towards 4 x 4 pixels.
+      'attributes', the same LSTM with the label as another input, which is then
+      an input of the posterior, too; 'fixed', N(0, 1) (SVG-FP).
+    width: Channels of the finest layer; each coarser layer has twice as many.
     code_width: Size of the code of a frame.
     hidden_width: Size of the states of the LSTMs.
     num_layers: Number of layers of the LSTM that predicts codes; the others
@@ -88,8 +90,9 @@ class SVG(latent_prediction.LatentPredictor):
     ):
       raise ValueError(
         "prior is 'attributes', but num_classes is"
-        f' {self.num_classes} and latent_width {self.latent_width}; take data'
-        " with labels and a latent, or prior 'learned'."
+        f' {self.num_classes} and latent_width is {self.latent_width}; both'
+        ' must be 1 or more. Use data with labels and latent_width 10, or set'
+        " prior to 'learned'."
       )
     pyramids.num_halvings(self.clip_shape, 'SVG')
 
@@ -131,7 +134,8 @@ class SVG(latent_prediction.LatentPredictor):
     if tuple(sides) != tuple(self.clip_shape[1:3]):
       raise ValueError(
         f'Frames are {sides[0]} x {sides[1]} pixels; this SVG is built for'
-        f' {self.clip_shape[1]} x {self.clip_shape[2]}.'
+        f' {self.clip_shape[1]} x {self.clip_shape[2]}. Resize the frames, or'
+        ' train a model for this size.'
       )
     halvings = pyramids.num_halvings(self.clip_shape, 'SVG')
     zeros = jnp.zeros((b, self.hidden_width))
@@ -255,7 +259,7 @@ class SVG(latent_prediction.LatentPredictor):
 
 
 class _LSTM(nn.Module):
-  """A dense layer, LSTM cells, and one dense layer for each output."""
+  """A dense layer, LSTM cells, and a dense layer for each output."""
 
   width: int
   num_layers: int

@@ -29,19 +29,19 @@ class Generator(nn.Module):
   """Generates each frame from the clip's code and a code of the frame.
 
   The temporal generator turns the code of a clip into one code for each frame.
-  Codes between two frames' codes give frames between them: interpolate
-  `frame_codes` and call `from_codes` with any number of frames.
+  To generate frames between two frames, interpolate the result of `frame_codes`
+  and call `from_codes`, which accepts any number of frames.
 
   Attributes:
     clip_shape: (t, h, w, c); t is a power of 2, at least 2; h == w, a power of
       2, at least 8.
     num_classes: Number of classes that clips are conditioned on, by a one-hot
-      vector beside the code of the clip; 0 for none.
+      vector that is concatenated to the code of the clip; 0 for none.
     latent_width: Size of the code of a clip, and of a frame.
     temporal_width: Channels of the last hidden layers of the temporal
       generator.
-    width: Channels of the finest hidden layer of the image generator; they
-      double towards 4 x 4.
+    width: Channels of the finest hidden layer of the image generator; each
+      coarser layer has twice as many, up to the one with 4 x 4 pixels.
     norm: 'batch_scale', as in the released code, or 'none'.
     kernel_init: One of `pyramids.INITS`.
     dtype: Dtype of products of the image generator; the temporal generator is
@@ -65,6 +65,7 @@ class Generator(nn.Module):
     if t < 2 or t & (t - 1):
       raise ValueError(
         f'clip_shape has {t} frames; TGAN generates 2, 4, 8, 16, ... frames.'
+        ' Set config.clip_shape[0] to a power of 2.'
       )
 
   def __call__(

@@ -3,8 +3,8 @@
 Reference: Vondrick, Pirsiavash and Torralba, "Generating Videos with Scene
 Dynamics", 2016, https://arxiv.org/abs/1609.02612. At 64 x 64 pixels and 32
 frames, with `kernel_init='normal_0.01'`, layers are those of the released code;
-other sizes have more or fewer layers. Its critic is `conv_critic.ConvCritic`
-with batch norm; it has one logit, where the code has two of a softmax.
+other sizes have more or fewer layers. The critic is `conv_critic.ConvCritic`
+with batch norm; it has one logit instead of the two softmax logits of the code.
 
 The paper penalizes the sum of the mask, and the released code its mean, as
 here.
@@ -50,12 +50,15 @@ class Generator(nn.Module):
     clip_shape: (t, h, w, c); h == w, a power of 2, at least 8, and t a multiple
       of h / 4.
     num_classes: Number of classes that clips are conditioned on, by a one-hot
-      vector beside the latent code; 0 for none.
-    streams: 'two', or 'one' for the foreground alone.
-    num_context: 1 to generate from the first frame, which an encoder reads; 0
-      to generate from noise.
-    latent_width: Size of the latent code; 0 with `num_context` in the paper.
-    width: Channels of the finest hidden layer; they double towards 4 x 4.
+      vector that is concatenated to the latent code; 0 for none.
+    streams: 'two' for foreground and background, or 'one' for only the
+      foreground.
+    num_context: 1 to generate from the first frame, which is encoded; 0 to
+      generate from noise only.
+    latent_width: Size of the latent code, from N(0, 1). The paper has 0 with
+      `num_context`.
+    width: Channels of the finest hidden layer; each coarser layer has twice as
+      many, up to the one with 4 x 4 pixels.
     mask_weight: Weight of the mean of the mask in the generator's loss; 0.1 in
       the paper.
     norm: 'batch' or 'none', after hidden layers.

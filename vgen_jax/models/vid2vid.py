@@ -5,8 +5,8 @@ Synthesis", 2018, https://arxiv.org/abs/1808.06601, with the layers of the
 released code. The training is in families/translation/video_to_video.py.
 
 Deviations from the code: group norm of each frame instead of batch norm with
-one clip in a batch; all spatial scales are trained together; the flow is small
-before training.
+one clip in a batch; all spatial scales are trained together; the kernel of the
+flow is initialised near 0.
 """
 
 from typing import Any
@@ -25,26 +25,26 @@ _FLOW_INIT = nn.initializers.variance_scaling(1e-4, 'fan_in', 'normal')
 class Generator(translation.Translator):
   """Generates a frame from its layout and the previous frames.
 
-  Two encoders, of layouts and of previous frames, halve the sides of frames;
-  their features are added. An image branch generates new pixels from the sum,
-  and a flow branch the flow to the previous frame and a mask, by which new and
-  moved pixels are composed.
+  Two encoders, of layouts and of previous frames, halve height and width; their
+  features are added. From the sum, an image branch generates new pixels, and a
+  flow branch predicts the flow to the previous frame and a mask, by which new
+  and moved pixels are composed.
 
-  With local enhancers, this network works on smaller frames, and each enhancer
-  on frames of twice the size: it adds features of the smaller frames to its
-  own, and has half as many channels.
+  With local enhancers, the network described above works on downsampled frames.
+  Each enhancer works on frames of twice the size: it adds features of the
+  smaller frames to its own, and has half as many channels.
 
   Attributes:
-    width: Channels at the sides of frames; they double with each halving.
-    num_halvings: How often encoders halve the sides.
+    width: Channels at the full resolution of the first scale; each halving
+      doubles them.
+    num_halvings: Number of times that encoders halve height and width.
     num_blocks: Number of residual blocks: half of them, rounded up, in each
       encoder, and the others in each branch.
     kernel_size: Side of the kernels at full resolution; odd.
-    flow_scale: Pixels of flow for an output of 1; twice as many with each
-      enhancer.
-    foreground: Whether another branch, which only reads layouts, generates the
-      new pixels of all classes but 0, the background.
-    num_enhancers: Number of local enhancers.
+    flow_scale: Flow in pixels for an output of 1; each enhancer doubles it.
+    foreground: Whether a third branch, whose only inputs are layouts, generates
+      the new pixels of all classes but 0, the background.
+    num_enhancers: Number of local enhancers; 0 for none.
     enhancer_blocks: Number of residual blocks in each branch of an enhancer.
     dtype: Dtype of products.
   """
@@ -88,7 +88,7 @@ class Generator(translation.Translator):
     layout_bhwk = translation.one_hot(window.layout_blhw, self.num_segments)
     previous_bhwk = jnp.moveaxis(window.previous_bmhwc, 1, 3)
     previous_bhwk = previous_bhwk.reshape(b, h, w, -1)
-    features = {}  # Of each branch, at the scale so far.
+    features = {}  # Features of each branch at the previous scale.
     for scale in range(self.num_enhancers + 1):
       factor = 2 ** (self.num_enhancers - scale)
       features = self._scale(
@@ -123,10 +123,10 @@ class Generator(translation.Translator):
     """Returns the features of each branch at one spatial scale.
 
     Args:
-      scale: Number of the scale; 0 is that of the smallest frames.
+      scale: Index of the scale; 0 is that of the smallest frames.
       layout_bhwk: Layouts of the window, as channels.
       previous_bhwk: Previous frames, as channels.
-      coarse: Features of the branches at the scale before.
+      coarse: Features of each branch at the previous scale; empty at scale 0.
     """
     width = self.width // 2**scale
     halvings = 1 if scale else self.num_halvings

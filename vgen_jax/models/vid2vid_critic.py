@@ -1,4 +1,4 @@
-"""The critics of vid2vid: patches of frames and of sequences of frames.
+"""The critics of vid2vid, for patches of frames and of sequences of frames.
 
 Reference: Wang et al., "Video-to-Video Synthesis", 2018,
 https://arxiv.org/abs/1808.06601, section 3.2.
@@ -23,16 +23,17 @@ INPUTS = ('image', 'video')
 class Critic(nn.Module):
   """Critics of patches, at several spatial scales and frame rates.
 
-  An 'image' critic classifies each frame with its layout. A 'video' critic
-  classifies every sequence of `num_frames` frames, with the flow between them;
-  at rate n, these are frames i, i + n, i + 2 n, ... for each i.
+  An 'image' critic classifies each frame, given its layout. A 'video' critic
+  classifies every sequence of `num_frames` frames, given the flow between them;
+  at rate n, a sequence consists of the frames i, i + n, i + 2 n, ...
 
   Attributes:
     inputs: 'image' or 'video'.
-    num_scales: Number of spatial scales; frames have half the size in each.
-    rates: Periods of frames of a 'video' critic.
-    num_frames: Number of frames in a sequence of a 'video' critic.
-    flow_scale: Flow in pixels that the critic is given as 1.
+    num_scales: Number of spatial scales; each halves height and width.
+    rates: Distances in frames between two frames of a sequence, 1 or more each.
+      Each rate has its own network. Only for a 'video' critic.
+    num_frames: Number of frames in a sequence of a 'video' critic, 2 or more.
+    flow_scale: Divisor of the flow, in pixels, before it is an input.
     num_segments: Number of classes of layouts.
     width: Channels of the first layer.
     num_layers: As in `conv_critic.ConvCritic`.
@@ -58,13 +59,13 @@ class Critic(nn.Module):
     checks.at_least('num_frames', self.num_frames, 2)
     if not self.rates or min(self.rates) < 1:
       raise ValueError(
-        f'rates is {self.rates}; it must have one number or more, each 1 or'
-        ' more.'
+        f'rates is {self.rates}; it must have one integer or more, each 1 or'
+        ' more, such as (1, 2).'
       )
     if self.inputs == 'image' and tuple(self.rates) != (1,):
       raise ValueError(
-        f"rates is {self.rates}, but a critic with inputs 'image' does not"
-        ' compare frames; leave it out.'
+        f"rates is {self.rates}, but a critic with inputs 'image' classifies"
+        ' single frames; leave rates out.'
       )
 
   @nn.compact
@@ -114,14 +115,15 @@ def sequences(
 ) -> Array:
   """Returns all sequences of frames of a clip, stacked as channels.
 
-  Each has `num_frames` frames and then the flow from each but the first to the
-  frame before it in the sequence: `[b, n, h, w, c']` for n sequences.
+  The result is `[b, n, h, w, c']` for n sequences. Its channels are those of
+  the `num_frames` frames of a sequence, and then the flow from each frame but
+  the first to the frame before it in the sequence.
 
   Args:
     video_bthwc: Clips.
-    flow_bthwx: Flow from each frame to the one before; 0 in the first frame.
-    num_frames: Number of frames in a sequence.
-    rate: Period of the frames in a sequence.
+    flow_bthwx: Flow from each frame to the previous one; 0 in the first frame.
+    num_frames: Number of frames in a sequence, 2 or more.
+    rate: Distance in frames between two frames of a sequence, 1 or more.
 
   Raises:
     ValueError: If clips are shorter than a sequence.
@@ -130,7 +132,8 @@ def sequences(
   if (t := video_bthwc.shape[1]) <= span:
     raise ValueError(
       f'Clips have {t} frames; a sequence of {num_frames} frames with rate'
-      f' {rate} needs {span + 1} or more.'
+      f' {rate} needs {span + 1} or more. Use longer clips, or smaller'
+      ' num_frames and rates.'
     )
   flow_bthwx = optical_flow.accumulate(flow_bthwx, rate)
   starts = range(0, span + 1, rate)

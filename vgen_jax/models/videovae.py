@@ -12,16 +12,17 @@ stages, each a network with one hidden layer:
   stage_2 = f_a(stage_1, attributes)
   stage_3 = f_dy(stage_2, summary(state)), the posterior
 
-The prior is f_p(summary(state), attributes), the state is that of an LSTM which
-reads the latent and stage_1 of each frame, and a decoder maps the latent to the
-frame. So attributes reach a generated frame only through the prior.
+The prior is f_p(summary(state), attributes). The state is that of an LSTM whose
+inputs are the latent and stage_1 of each frame. A decoder maps the latent to
+the frame, so attributes affect a generated frame only through the prior.
 
-Not specified by the paper, and therefore decided here: the first state is that
-after a blank frame; the summary of the state is a dense layer with a ReLU; the
-encoder and the decoder have ReLUs; attributes are inferred by an LSTM over the
-codes of frames, since one frame does not show, for example, a direction; it is
-trained together with the rest, not before. The layers of the encoder for 64 x
-64 pixels, and tanh after the decoder, are those of a re-implementation,
+The paper does not specify the following, which are choices of this file. The
+first state is the state after a blank frame. The summary of the state is a
+dense layer with a ReLU. The encoder and the decoder have ReLUs. Attributes are
+inferred by an LSTM over the codes of frames, because a single frame does not
+show, for example, a direction; this LSTM is trained together with the rest, not
+before. The layers of the encoder for 64 x 64 pixels, and tanh after the
+decoder, are those of a re-implementation,
 https://github.com/yccyenchicheng/pytorch-VideoVAE, whose author does not know
 the sizes in the paper either.
 
@@ -61,14 +62,14 @@ class Carry(NamedTuple):
 class VideoVAE(latent_prediction.LatentPredictor):
   """Predicts the latent of the next frame from the past and from attributes.
 
-  In `Inputs`, `condition_bk` are the attributes of the next frame: one-hot
-  vectors of all attributes, one after another.
+  `Inputs.condition_bk` are the attributes of the next frame: the concatenated
+  one-hot vectors of all attributes.
 
   Attributes:
     attribute_sizes: Number of values of each attribute, as in nn/attributes.py;
       the product is `num_classes`. () for one attribute, the label itself.
     layers: (channels, side of the kernel, stride) of each convolution of the
-      encoder, which pads nothing.
+      encoder, without padding.
     dense_widths: Widths of dense layers between the last convolution and the
       code.
     code_width: Width of the code of a frame.
@@ -76,8 +77,8 @@ class VideoVAE(latent_prediction.LatentPredictor):
     stage_width: Width of the hidden layer of each stage and of the prior, of
       the summary of the state, and of the layers that infer attributes.
     dropout: Dropout rate of the code of a frame.
-    prior_attributes: Whether the prior is given the attributes; False for
-      comparison.
+    prior_attributes: Whether the prior depends on the attributes; False for an
+      ablation.
     dtype: Dtype of the products of convolutions.
   """
 
@@ -209,12 +210,12 @@ class VideoVAE(latent_prediction.LatentPredictor):
   def posterior(
     self, frame_bp: Array, attribute_bk: Array, hidden_bu: Array
   ) -> distributions.Gaussian:
-    """Returns the posterior, by the second and the third stage.
+    """Returns the posterior `[b, d]`, computed by the second and third stage.
 
     Args:
       frame_bp: Stage 1 of the frame.
       attribute_bk: Attributes of the frame.
-      hidden_bu: Output of the LSTM after the frames before.
+      hidden_bu: Output of the LSTM after the previous frames.
     """
     second_bp = self.stage_2(frame_bp, attribute_bk)
     return _gaussian(self.stage_3(second_bp, self._summary(hidden_bu)))
@@ -222,10 +223,10 @@ class VideoVAE(latent_prediction.LatentPredictor):
   def prior(
     self, hidden_bu: Array, attribute_bk: Array
   ) -> distributions.Gaussian:
-    """Returns the prior of the latent of a frame.
+    """Returns the prior `[b, d]` of the latent of a frame.
 
     Args:
-      hidden_bu: Output of the LSTM after the frames before.
+      hidden_bu: Output of the LSTM after the previous frames.
       attribute_bk: Attributes of the frame.
     """
     given = (attribute_bk,) if self.prior_attributes else ()
@@ -241,7 +242,7 @@ class VideoVAE(latent_prediction.LatentPredictor):
     """Returns the carry with the next latent, its posterior and its prior.
 
     Args:
-      carry: Carry that has not read the current frame.
+      carry: Carry after the frames before the current one.
       frame_bp: Stage 1 of the current frame.
       inputs: Other inputs.
       standard_prior: As in `__call__`.

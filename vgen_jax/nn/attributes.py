@@ -1,7 +1,8 @@
 """Attributes of clips: their values, one-hot vectors, and their inference.
 
-An attribute, such as a colour, has one of several values. A label enumerates
-all combinations of values; the last attribute changes fastest.
+An attribute, such as a colour, has one of several values, counted from 0. A
+label is the index of a combination of values; the last attribute changes
+fastest.
 
 Letters of this file, in addition to those of core/shapes.py: `g` width of the
 code of a frame.
@@ -17,10 +18,10 @@ from vgen_jax.nn import batch_sharding
 
 
 def values(label_b: Array, sizes: tuple[int, ...]) -> Array:
-  """Returns the values of attributes that labels stand for, int `[b, n]`.
+  """Returns the values of attributes that labels encode, int `[b, n]`.
 
   Args:
-    label_b: Labels.
+    label_b: Labels, from 0 to the product of the sizes, less 1.
     sizes: Number of values of each of the n attributes.
   """
   found = []
@@ -31,10 +32,10 @@ def values(label_b: Array, sizes: tuple[int, ...]) -> Array:
 
 
 def one_hot(value_btn: Array, sizes: tuple[int, ...]) -> Array:
-  """Returns one-hot vectors of all attributes, one after another, `[b, t, k]`.
+  """Returns the concatenated one-hot vectors of all attributes, `[b, t, k]`.
 
   Args:
-    value_btn: Values of attributes in each frame.
+    value_btn: Values of attributes in each frame, int.
     sizes: Number of values of each attribute.
   """
   return jnp.concatenate(
@@ -48,7 +49,7 @@ def sample(logits: list[Array], frame_b: Array, key_b: Array) -> Array:
 
   Args:
     logits: Logits of each attribute after each frame, `[b, t, size]` each.
-    frame_b: Number of the frame after which the logits are used.
+    frame_b: Index of the frame whose logits are used, int.
     key_b: Keys, one for each clip.
   """
   found = []

@@ -1,4 +1,4 @@
-"""Composition of layers of video by weights."""
+"""Weighted sums of layers of video."""
 
 import jax.numpy as jnp
 

@@ -28,7 +28,7 @@ class Gaussian(NamedTuple):
   log_variance: Array
 
   def sample(self, key_b: Array) -> Array:
-    """Returns mean + deviation * noise, which is differentiable in both.
+    """Returns samples, differentiable with respect to mean and log-variance.
 
     Args:
       key_b: Random key of each clip.

@@ -24,14 +24,14 @@ class Inputs(NamedTuple):
   """Inputs of the prediction of one frame, in addition to the past.
 
   Attributes:
-    target: Tree of the inputs of the posterior about the frame to predict, from
-      `encode_targets`.
+    target: Features of the frame to predict, from `encode_targets`; only the
+      posterior depends on them. A tree of arrays `[b, ...]`.
     noise_bd: Noise of the latent, from N(0, 1).
     uses_posterior_b: Whether the latent is sampled from the posterior, instead
-      of the prior.
+      of the prior; bool.
     is_context_b: Whether the current frame is one of the first frames that are
-      known.
-    condition_bk: Action taken at the current frame, and one-hot labels.
+      known; bool.
+    condition_bk: Action taken at the current frame, then the one-hot label.
   """
 
   target: Any
@@ -42,10 +42,10 @@ class Inputs(NamedTuple):
 
 
 class Prediction(NamedTuple):
-  """The prediction of one frame, or of several with an axis of time.
+  """The prediction of one frame, or of several with an axis of time after b.
 
   Attributes:
-    frame_bhwc: Predicted frame, float32.
+    frame_bhwc: Predicted frame, float32, about in [-1, 1].
     posterior: Distributions of the latent given the frame, `[b, d]`.
     prior: Distributions of the latent given the past, `[b, d]`.
   """
@@ -82,11 +82,15 @@ class LatentPredictor(nn.Module):
     return ('action',) if self.action_width else ()
 
   def initial_carry(self, shape_bhw: tuple[int, int, int]) -> Carry:
-    """Returns the carry before the first frame of clips of this shape."""
+    """Returns the carry before the first frame.
+
+    Args:
+      shape_bhw: Number of clips, and height and width of frames in pixels.
+    """
     raise NotImplementedError
 
   def encode_targets(self, video_bthwc: Array, *, train: bool = False) -> Any:
-    """Returns the inputs of the posterior about each next frame.
+    """Returns the features of each next frame that the posterior depends on.
 
     Args:
       video_bthwc: Clips in [-1, 1].
@@ -129,8 +133,8 @@ class LatentPredictor(nn.Module):
   ) -> Prediction:
     """Returns the predictions of all frames but the first, in one pass.
 
-    Each is made from the real frames before it, and a latent of the posterior.
-    The results are those of `__call__`, with an axis of time.
+    Each depends on the real frames before it, and on a latent from the
+    posterior. The results equal those of `__call__`, with an axis of time.
 
     Args:
       video_bthwc: Clips in [-1, 1].
@@ -154,10 +158,11 @@ def over_real_frames(
 
   Args:
     network: Network whose parameters the step uses, bound.
-    step: `(network, carry, (code_bg, inputs)) -> (carry, output)`, with the
-      code of the current frame; the code of the next one is `inputs.target`.
+    step: `(network, carry, (code_bg, inputs)) -> (carry, output)`, where
+      `code_bg` is the code of the current frame, and `inputs.target` that of
+      the next frame.
     carry: Carry before the first frame.
-    code_btg: Codes of all frames.
+    code_btg: Codes of all frames; g is their width.
     noise_btd: Noise of the latents, `[b, t - 1, d]`.
     condition_btk: Conditions, `[b, t - 1, k]`.
 

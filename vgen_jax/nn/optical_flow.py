@@ -11,7 +11,7 @@ from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.nn import warp
 
-_STILL = 1e-4  # Cost of a pixel of motion, which decides between equal matches.
+_STILL = 1e-4  # Cost of a motion by one pixel, to select the shortest match.
 
 
 def block_matching(
@@ -66,11 +66,11 @@ def block_matching(
 def accumulate(flow_bthwx: Array, n: int) -> Array:
   """Returns the flow from each frame to the n-th before, `[b, t, h, w, 2]`.
 
-  It follows each pixel through the frames between, back to the first frame at
-  most.
+  The flows between successive frames are composed. For frames with fewer than
+  n frames before them, the result is the flow to the first frame.
 
   Args:
-    flow_bthwx: Flow from each frame to the one before; 0 in the first frame.
+    flow_bthwx: Flow from each frame to the previous one; 0 in the first frame.
     n: Number of frames back, 1 or more.
   """
   checks.at_least('n', n, 1)
@@ -84,7 +84,7 @@ def accumulate(flow_bthwx: Array, n: int) -> Array:
 
 
 def _box_mean(error_bshw: Array, size: int) -> Array:
-  """Returns means over blocks; outside of frames are values of borders."""
+  """Returns means over blocks; values at borders are repeated outside."""
   half = size // 2
   pad = ((0, 0), (0, 0), (half, half), (half, half))
   padded = jnp.pad(error_bshw, pad, mode='edge')

@@ -1,9 +1,9 @@
 """The interface of networks that translate layouts to video, frame by frame.
 
-A frame is generated from its layout, from the frames before it, which were
-generated in the same way, and their layouts, and, if the network uses them,
-from reference clips. It is a composition of pixels of the frame before, moved
-by optical flow, and of new pixels.
+Inputs of a frame are its layout, the previous frames (which were generated in
+the same way) with their layouts, and, for some networks, reference clips. The
+frame is composed of pixels of the previous frame, moved by optical flow, and of
+new pixels.
 
 Letters of this file, in addition to those of core/shapes.py: `m` previous
 frames; `l` layouts of a window, m + 1.
@@ -32,7 +32,7 @@ class Window(NamedTuple):
       no such frame.
     previous_bmhwc: Previous frames in [-1, 1], from the oldest to the latest; 0
       where the clip has no such frame.
-    exists_bm: Which of the previous frames exist.
+    exists_bm: Whether each of the previous frames exists, bool.
   """
 
   layout_blhw: Array
@@ -47,8 +47,8 @@ class Moved(NamedTuple):
     flow_bhwx: Flow (x, y) in pixels from the generated frame to the other one,
       as in nn/warp.py; float32.
     moved_bhwc: The other frame, warped by the flow.
-    mask_bhw: Weight of other pixels than the moved ones in the generated frame,
-      from 0 to 1.
+    mask_bhw: Weight of new pixels in the generated frame, from 0 to 1; that of
+      moved pixels is 1 - mask.
   """
 
   flow_bhwx: Array
@@ -62,9 +62,11 @@ class Frame(NamedTuple):
   Attributes:
     frame_bhwc: The frame, float32 in [-1, 1].
     new_bhwc: New pixels before they are composed with moved ones, in [-1, 1].
-    previous: Pixels of the previous frame. Where there is none, the mask is 1.
-    reference: Pixels of a reference frame; None if the network moves none.
-    extra: Further outputs by name, such as weights of attention.
+    previous: Moved pixels of the previous frame. If there is no such frame, the
+      mask is 1.
+    reference: Moved pixels of a reference frame; None if the network moves
+      none.
+    extra: Further outputs by name, such as attention weights.
   """
 
   frame_bhwc: Array
@@ -103,12 +105,12 @@ class Translator(nn.Module):
     return ('layout',)
 
   def encode(self, condition: Batch | Condition, *, train: bool) -> Any:
-    """Returns what all frames of a clip use, a tree of arrays `[b, ...]`.
+    """Returns features that all frames of a clip use: a tree of `[b, ...]`.
 
-    It is computed once for each clip, before its frames: for example features
-    of `condition['reference']`, float32 `[b, n, t, h, w, c]` in [-1, 1], with
+    They are computed once for each clip. An example are features of
+    `condition['reference']`, float32 `[b, n, t, h, w, c]` in [-1, 1], and
     `condition['reference_layout']`, int32 `[b, n, t, h, w]`. Layers with
-    spectral norm may be used here but not in `__call__`.
+    spectral norm may be used in this method but not in `__call__`.
 
     Args:
       condition: Has the keys of `condition_keys`.
@@ -118,7 +120,7 @@ class Translator(nn.Module):
     return ()
 
   def __call__(self, window: Window, encoded: Any, *, train: bool) -> Frame:
-    """Returns the next frame.
+    """Returns the next frame, `[b, h, w, c]`, and its parts.
 
     Args:
       window: Layouts and previous frames.
@@ -131,7 +133,7 @@ class Translator(nn.Module):
 def one_hot(layout_blhw: Array, num_segments: int) -> Array:
   """Returns layouts as channels, float32 `[b, h, w, l * k]`.
 
-  The channels of one layout are neighbours. All are 0 where a layout is -1.
+  The k channels of one layout are contiguous; they are 0 where it is -1.
 
   Args:
     layout_blhw: Layouts of a window.
@@ -147,8 +149,8 @@ def move_previous(window: Window, flow_bhwx: Array, mask_bhw: Array) -> Moved:
 
   Args:
     window: Window with the previous frames.
-    flow_bhwx: Flow from the next frame to the latest previous one.
-    mask_bhw: Weight of other pixels where there is a previous frame.
+    flow_bhwx: Flow from the next frame to the latest previous one, in pixels.
+    mask_bhw: Weight of new pixels if there is a previous frame, from 0 to 1.
   """
   moved_bhwc = warp.backward(window.previous_bmhwc[:, -1], flow_bhwx)
   exists_b11 = window.exists_bm[:, -1, None, None]

@@ -40,7 +40,10 @@ def backward(frames: Array, flow: Array) -> Array:
       ' [..., h, w, c] and [..., h, w, 2] with the same axes before the last.'
     )
   if not jnp.issubdtype(frames.dtype, jnp.floating):
-    raise ValueError(f'frames have dtype {frames.dtype}; warping needs floats.')
+    raise ValueError(
+      f'frames have dtype {frames.dtype}; it must be a float dtype: convert'
+      ' pixels with core.pixels.to_float.'
+    )
   h, w, c = frames.shape[-3:]
   x, y = _positions(flow)
   sample = functools.partial(
@@ -55,7 +58,7 @@ def backward(frames: Array, flow: Array) -> Array:
 
 
 def inside(flow: Array) -> Array:
-  """Returns where the source of a pixel is within the frame, `[..., h, w]`.
+  """Returns whether each pixel's source is in the frame, bool `[..., h, w]`.
 
   Args:
     flow: Flow of each pixel in pixels, `[..., h, w, 2]`.

@@ -84,7 +84,7 @@ def load(
 
   Args:
     key: Key of the file in `weight_files.FILES`.
-    folders: Folders to search, in this order; None takes `default_folders()`.
+    folders: Folders to search, in this order; None for `default_folders()`.
 
   Raises:
     WeightsMissingError: If no folder contains the file.

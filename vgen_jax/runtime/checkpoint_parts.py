@@ -22,7 +22,7 @@ def tree(workdir: str, step: int | None = None) -> dict[str, Any]:
 
   Args:
     workdir: Local or gs:// directory of the run.
-    step: Step of the checkpoint; None takes the latest.
+    step: Step of the checkpoint; None for the latest.
 
   Raises:
     ValueError: If there is no checkpoint, or it cannot be read.

@@ -23,7 +23,8 @@ from vgen_jax.training.state import TrainState
 
 TrainStep = Callable[[TrainState, Batch], tuple[TrainState, Metrics]]
 
-_NORM_DECAY = 0.98  # Of the moving average of gradient norms, per update.
+# Decay of the moving average of gradient norms, per update.
+_NORM_DECAY = 0.98
 
 
 def make_train_step(

@@ -168,7 +168,7 @@ def test_cosine_distance():
   ('fields', 'message'),
   [
     (dict(variant='savp'), "'savp'; it must be one of"),
-    (dict(loss_kind='relativistic'), "'relativistic'; critics of predictions"),
+    (dict(loss_kind='relativistic'), "'relativistic', which compares pairs"),
     (dict(adversarial_weight=-1.0), 'adversarial_weight is -1.0'),
   ],
 )

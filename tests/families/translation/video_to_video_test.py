@@ -208,7 +208,7 @@ def test_restarts_are_for_training_only(params):
 @pytest.mark.parametrize(
   ('fields', 'match'),
   [
-    ({'loss_kind': 'relativistic'}, 'without pairs'),
+    ({'loss_kind': 'relativistic'}, 'compares pairs'),
     ({'loss_kind': 'hinges'}, 'hinge'),
     ({'flow_source': 'flownet'}, 'flownet'),
     ({'num_context': 5}, 'num_context'),
@@ -228,9 +228,9 @@ def test_missing_conditions(params):
     sample(net, params, layout=tiny.LAYOUT)
   with pytest.raises(ValueError, match="no 'layout'"):
     sample(net, params, known_video=tiny.VIDEO)
-  with pytest.raises(ValueError, match='layout needs more'):
+  with pytest.raises(ValueError, match='layout needs 2 frames or more'):
     sample(net, params, layout=tiny.LAYOUT[:, :1], known_video=tiny.VIDEO)
-  with pytest.raises(ValueError, match='same size'):
+  with pytest.raises(ValueError, match='same height and width'):
     sample(net, params, layout=tiny.LAYOUT[:, :, 1:], known_video=tiny.VIDEO)
   known = jnp.ones((*tiny.VIDEO[:, :3].shape[:4], 1), bool)
   with pytest.raises(ValueError, match='known_video has 3 frames and the lay'):

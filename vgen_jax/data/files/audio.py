@@ -33,7 +33,7 @@ class LogMel:
     low_hz: Lower end of the first band.
     high_hz: Upper end of the last band. Frequencies above half of the sample
       rate of a track are silent.
-    window_s: Length in seconds of the Hann window around each frame; None takes
+    window_s: Length in seconds of the Hann window around each frame; None for
       twice the time between two frames, so that all samples have equal weight.
 
   Raises:

@@ -20,7 +20,8 @@ from vgen_jax.core import faults
 _log = logging.getLogger(__name__)
 
 MAX_PIXELS = 2**25  # Per frame; 8K television has fewer, 7680 x 4320.
-# Of all frames that are in memory at the same time, after resizing: 0.8 GB.
+# Largest number of pixels of all frames that are in memory at the same time,
+# after resizing: 0.8 GB.
 MAX_CLIP_PIXELS = 2**28
 # Only these demuxers of FFmpeg are used. Others, such as those of playlists and
 # session descriptions, open further files or sockets.

@@ -72,7 +72,7 @@ class ScanCache:
     self._entries: dict[str, _Entry] = self._read()
     self._num_saved = 0
     self._save_at = time.monotonic() + _SAVE_EVERY_S
-    self._lock = threading.Lock()  # Of `save`, which may take seconds.
+    self._lock = threading.Lock()  # Held by `save`, which may take seconds.
     self._entries_lock = threading.Lock()  # Never held while files are read.
 
   def scan(self, path: pathlib.Path) -> codecs.Index:

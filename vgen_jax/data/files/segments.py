@@ -30,7 +30,7 @@ class ClipSpec:
 
   Attributes:
     num_frames: Number of frames of a clip, t.
-    frames_per_second: Rate at which videos are sampled; None takes every
+    frames_per_second: Rate at which videos are sampled; None for every
       stride-th frame.
     strides: Numbers of video frames per clip frame. `VideoFolder.random_view`
       takes any of them for which the video is long enough.
@@ -38,7 +38,7 @@ class ClipSpec:
       `clips.SHORT`.
     time_jitter: Largest random shift of a frame, in units of the time between
       two frames of a clip, 0 to 0.5.
-    num_windows: Number of clips per video, evenly spaced; None takes as many
+    num_windows: Number of clips per video, evenly spaced; None for as many
       consecutive clips as the video has.
 
   Raises:

@@ -51,7 +51,7 @@ class VideoFolder(sources.HasContents, sources.HasRandomViews):
     split: 'train', 'validation', 'test', or 'all' for a folder that is a split
       already.
     frames_per_second: Rate at which videos are sampled, by the times of their
-      frames, whatever their own rates; None takes every `stride`-th frame.
+      frames, whatever their own rates; None for every `stride`-th frame.
     stride: Number of video frames per clip frame. If there are several,
       `random_view` takes any for which the video is long enough, and
       `source[i]` takes the first.
@@ -64,7 +64,7 @@ class VideoFolder(sources.HasContents, sources.HasRandomViews):
     crops_at_random: Whether `random_view` crops at a random position along the
       longer side.
     flips: Whether `random_view` mirrors half of its clips.
-    num_windows: Number of clips per video, evenly spaced; None takes as many
+    num_windows: Number of clips per video, evenly spaced; None for as many
       consecutive clips as the video has.
     num_views: Number of crops per clip, evenly spaced along the longer side;
       clip i has crop `i % num_views`.

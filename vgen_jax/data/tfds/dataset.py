@@ -52,7 +52,7 @@ class TFDSVideo(sources.Captioned, sources.HasContents, sources.HasRandomViews):
     features: Paths of features by keys of `adapters.KEYS`, such as
       {'video': 'steps/image'}, for datasets whose features are ambiguous.
     frames_per_second: Rate at which videos are sampled; the dataset must state
-      the rate of its videos. None takes every `stride`-th frame.
+      the rate of its videos. None for every `stride`-th frame.
     stride: Number of video frames per clip frame.
     short: What to do with a video that is shorter than a clip: 'error' raises
       an error, 'loop' plays it forward and backward, 'hold' repeats its last

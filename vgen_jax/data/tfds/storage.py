@@ -66,7 +66,7 @@ def encode(
       of which one at a time is in memory unless the kind is raw.
     frames_per_second: Rate of the video.
     quality: CRF for mp4 (lower is better), or 1 to 100 for jpeg (higher is
-      better); None takes the value in QUALITY.
+      better); None for the value in QUALITY.
   """
   if quality is None:
     quality = QUALITY.get(kind)

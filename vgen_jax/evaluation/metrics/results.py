@@ -196,7 +196,7 @@ def read(workdir: epath.PathLike, step: int | None = None) -> Result:
   Args:
     workdir: Directory of the run, local or gs://, or the .json file of one of
       its evaluations.
-    step: Step; None takes the latest evaluated one.
+    step: Step; None for the latest evaluated one.
 
   Raises:
     ValueError: If the run, or this step of it, was not evaluated.

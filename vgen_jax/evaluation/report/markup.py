@@ -62,7 +62,7 @@ def number(value: float | None, like: float | None = None) -> str:
 
   Args:
     value: Number.
-    like: Number whose decimals determine the rounding; None takes `value`.
+    like: Number whose decimals determine the rounding; None for `value`.
   """
   if value is None or not math.isfinite(value):
     return NONE

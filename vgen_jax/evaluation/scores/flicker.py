@@ -66,7 +66,7 @@ def warp_error(
     flow_bshwx: s = t - 1 fields of (x, y) in pixels: the point at p in frame
       s + 1 was at p + flow in frame s.
     visible_bshw: False where the point at p in frame s + 1 was hidden in frame
-      s. None takes all; points from outside the frame never count.
+      s. None for all; points from outside the frame never count.
     value_range: Range of the clips, as in `reconstruction.unit`.
 
   Returns:

@@ -91,7 +91,7 @@ def floor(
   Args:
     real_nd: Features of real clips.
     size: Rows of each of two disjoint sets; as many as generated clips are
-      compared with. None takes half of all rows.
+      compared with. None for half of all rows.
     ddof: As in `frechet.distance`.
     num_repeats: Number of pairs of sets to average over.
     seed: Seed of the sets.
@@ -137,7 +137,7 @@ def at_infinity(
   Args:
     a_nd: One set.
     b_md: The other set.
-    sizes: Sizes of subsets; None takes 6 sizes from a quarter of the rows to
+    sizes: Sizes of subsets; None for 6 sizes from a quarter of the rows to
       all, evenly spaced in 1 / n.
     ddof: As in `frechet.distance`.
     num_repeats: Number of subsets of each size, whose distances are averaged.

@@ -18,7 +18,8 @@ from vgen_jax.core.types import Array
 
 KINDS = ('clip_weights', 'clip_singular_values')
 
-_LEAST_SCALE = 0.01  # Of batch norm, in standard deviations, as in TGAN.
+# Least scale of batch norm, in standard deviations, as in TGAN.
+_LEAST_SCALE = 0.01
 _EPSILON = 1e-5  # Added to the variance by batch norm in Flax.
 
 Tree = Mapping[str, Any]

@@ -10,7 +10,7 @@ from vgen_jax.core.types import Array
 from vgen_jax.nn import batch_statistics
 
 _MAX_RATIO = 1e4  # Bound of the ratio of gradient norms.
-_LECAM_DECAY = 0.99  # Of the moving means, per step.
+_LECAM_DECAY = 0.99  # Decay of the moving means, per step.
 
 
 def kernel_gradient(

@@ -1,4 +1,4 @@
-"""Stochastic prediction with critics: a VAE and a GAN with one predictor."""
+"""Stochastic prediction with critics: a VAE and a GAN share one predictor."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -31,25 +31,26 @@ _CRITIC = 7  # Purpose of a clip's key, in addition to those of stochastic.py.
 class Adversarial(stochastic.Stochastic):
   """A stochastic predictor that is also trained against critics of clips.
 
-  Each step predicts clips with latents of the posterior and with latents of the
-  prior, which have different distributions; so each kind has a critic of its
-  own. Critics are updated first. The loss of the predictor is
+  In each step clips are predicted twice: with latents from the posterior and
+  with latents from the prior. Each of the two has its own critic. Critics are
+  updated first. The loss of the predictor is
 
-    the negative bound (see `Stochastic`), with latents of the posterior
+    the negative bound (see `Stochastic`), with latents from the posterior
     + adversarial_weight * the adversarial loss for each critic
-    + feature_weight * cosine distance of features of the critic 'posterior',
-      between real clips and those with latents of the posterior
+    + feature_weight * cosine distance between features of the critic
+      'posterior' for real clips and for clips with latents from the posterior
 
-  A critic classifies the first real frame, followed by predictions.
+  A critic is given clips that consist of the first real frame, followed by
+  predictions.
 
   Attributes:
     critic: {'prior': network, 'posterior': network}, as in
-      families/adversarial/critics.py. Those of `variant` are used.
-    variant: 'vae_gan' (SAVP of the paper); 'vae', the bound alone; 'gan', the
-      error and the critic of clips with latents of the prior alone, without a
-      divergence.
-    loss_kind: One of `gan_losses.KINDS` that needs no real logits.
-    adversarial_weight: Weight of the loss against each critic.
+      families/adversarial/critics.py. Only those that `variant` needs are used.
+    variant: 'vae_gan' (SAVP of the paper); 'vae', only the bound; 'gan', only
+      the error and the adversarial loss of clips with latents from the prior,
+      without a divergence.
+    loss_kind: One of `gan_losses.KINDS`, except 'relativistic'.
+    adversarial_weight: Weight of the adversarial loss for each critic.
     feature_weight: Weight of the distance of features, summed over layers.
 
   Reference: Lee et al., "Stochastic Adversarial Video Prediction", 2018,
@@ -68,14 +69,16 @@ class Adversarial(stochastic.Stochastic):
     checks.one_of('model.variant', self.variant, VARIANTS)
     if gan_losses.needs_real(self.loss_kind):
       raise ValueError(
-        f'model.loss_kind is {self.loss_kind!r}; critics of predictions need a'
-        " loss without pairs of clips, such as 'least_squares'."
+        f'model.loss_kind is {self.loss_kind!r}, which compares pairs of real'
+        ' and generated clips; the critics of predictions need another loss,'
+        " such as 'least_squares'."
       )
     for name in self._critics:
       if name not in self.critic:
         raise ValueError(
-          f'model.critic has {sorted(self.critic)}; variant {self.variant!r}'
-          f' also needs {name!r}.'
+          f'model.critic has the keys {sorted(self.critic)}; model.variant'
+          f' {self.variant!r} also needs {name!r}. Add a network under this'
+          ' key.'
         )
     for field in ('adversarial_weight', 'feature_weight'):
       checks.at_least(f'model.{field}', getattr(self, field), 0)

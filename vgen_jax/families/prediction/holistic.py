@@ -1,4 +1,4 @@
-"""Generation of clips from attributes: sequential VAEs of whole clips."""
+"""Sequential VAEs that generate clips from attributes."""
 
 import jax
 import jax.numpy as jnp
@@ -24,20 +24,20 @@ _POSTERIOR, _PRIOR, _ATTRIBUTES = range(3)
 class Holistic(sequential.SequentialVAE):
   """A sequential VAE that generates clips, controlled by their attributes.
 
-  A label stands for the values of several attributes, such as a colour and a
+  A label encodes the values of several attributes, such as a colour and a
   direction. A blank frame precedes each clip, so that the first frame is
-  predicted as the others are. The loss is
+  predicted in the same way as the others. The loss is
 
     the negative bound of `SequentialVAE`, over all frames
     + attribute_weight * cross-entropy of the inferred attributes
 
-  where the cross-entropy is in nats, summed over attributes, and averaged over
-  clips and over the numbers of frames, from none to all, from which attributes
-  are inferred. So attributes can also be inferred from the first frame alone.
+  Attributes are inferred from the first n frames, for each n from 0 to t. The
+  cross-entropy is in nats, summed over attributes, and averaged over clips and
+  over n. So attributes can also be inferred from the first frame alone.
 
   Clips are generated from a label, from known first frames, or from both.
-  Without a label, attributes are inferred from the known frames, and sampled
-  from the distribution that is found. `sample_attributes` generates clips whose
+  Without a label, attributes are sampled from the distribution that is inferred
+  from the known frames. `sample_attributes` generates clips whose
   attributes change over time, or of which only some are given.
 
   Attributes:
@@ -47,8 +47,8 @@ class Holistic(sequential.SequentialVAE):
     num_context: Number of first frames that are given in sampling, unless the
       condition states otherwise; 0 for none.
     attribute_weight: Weight of the cross-entropy.
-    infer_attributes: Whether the network is trained with attributes that it
-      has inferred from the whole clip. If False, they are those of the label.
+    infer_attributes: Whether the predictor is trained with attributes that are
+      inferred from the whole clip. If False, they are those of the label.
 
   Reference: He et al., "Probabilistic Video Generation using Holistic Attribute
   Control", ECCV 2018, https://arxiv.org/abs/1803.08085. Deviation: attributes
@@ -126,7 +126,8 @@ class Holistic(sequential.SequentialVAE):
         known pixels are returned unchanged.
 
     Raises:
-      ValueError: If a key is not in `condition_keys`.
+      ValueError: If a key is not in `condition_keys`, or there is `known`
+        without `known_video`.
     """
     t = self.clip_shape[0]
     if 'known_video' in condition:
@@ -146,12 +147,12 @@ class Holistic(sequential.SequentialVAE):
     Args:
       key_b: Keys, one for each clip.
       condition: As in `sample_unclipped`; its label is not used.
-      value_btn: Values of attributes of each frame, int `[b, t, n]` with n
-        attributes; `UNKNOWN` for those to infer from the known first frames.
+      value_btn: Values of the n attributes in each frame, int `[b, t, n]`;
+        `UNKNOWN` for those to infer from the known first frames.
 
     Raises:
-      ValueError: If a key is not in `condition_keys`, or `value_btn` has the
-        wrong shape.
+      ValueError: If a key is not in `condition_keys`, there is `known` without
+        `known_video`, or `value_btn` has the wrong shape.
     """
     self.check_condition(condition)
     if 'known' in condition and 'known_video' not in condition:
@@ -165,8 +166,8 @@ class Holistic(sequential.SequentialVAE):
     wanted = (len(key_b), t if frames is None else frames.shape[1], len(sizes))
     if (b, t, n) != wanted:
       raise ValueError(
-        f'value_btn has shape {(b, t, n)}; the clips need {wanted}: for each'
-        ' frame a value of each attribute.'
+        f'value_btn has shape {(b, t, n)}; it must be {wanted}: a value of each'
+        ' attribute for each frame of each clip.'
       )
     video_bthwc, known_bt = self._known(condition, (b, t))
     # Frames that are not known must not have an effect.

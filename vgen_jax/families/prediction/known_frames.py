@@ -23,8 +23,8 @@ def split(condition: Condition, num_context: int) -> tuple[Array, Array]:
   """
   if 'known_video' not in condition:
     raise ValueError(
-      "condition has no 'known_video'; a predictor needs the first frames of a"
-      ' clip, so give it clips.'
+      "condition has no 'known_video'; a predictor needs the first frames of"
+      ' each clip: give clips whose first frames are known.'
     )
   video_bthwc = condition['known_video']
   if (num_frames := video_bthwc.shape[1]) < 2:
@@ -76,13 +76,14 @@ def actions(
     return None
   if 'action' not in batch:
     raise ValueError(
-      f"There is no 'action', but model.action_width is {action_width};"
-      ' give actions, or build the model with action_width 0.'
+      f"The batch or condition has no 'action', but model.action_width is"
+      f' {action_width}; give actions, or build the model with action_width 0.'
     )
   required = (*video_bthwc.shape[:2], action_width)
   if (shape := batch['action'].shape) != required:
     raise ValueError(
       f"'action' has shape {shape}; clips of shape {video_bthwc.shape} and"
-      f' model.action_width {action_width} need {required}.'
+      f' model.action_width {action_width} need {required}. Give actions of'
+      ' this shape.'
     )
   return batch['action']

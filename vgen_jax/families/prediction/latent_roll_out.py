@@ -59,8 +59,8 @@ def roll_out(
   Args:
     predictor: Network, bound.
     video_bthwc: Clips in [-1, 1].
-    masks: What each prediction depends on.
-    noise_btd: Noise of latents, `[b, t - 1, d]`.
+    masks: Masks that select the inputs of each prediction.
+    noise_btd: Noise of the latents from N(0, 1), `[b, t - 1, d]`.
     condition_btk: Actions and one-hot labels, `[b, t - 1, k]`.
     standard_prior: Whether latents are from N(0, 1) instead of the prior.
     train: Whether dropout is on.
@@ -97,7 +97,7 @@ def roll_out(
 def noise(
   predictor: latent_prediction.LatentPredictor, key_b: Array, num_frames: int
 ) -> Array:
-  """Returns the noise of the latents, `[b, num_frames - 1, d]`.
+  """Returns noise from N(0, 1) for the latents, `[b, num_frames - 1, d]`.
 
   The noise of the first frames does not depend on the number of frames.
 
@@ -124,7 +124,8 @@ def conditions(
     video_bthwc: Clips.
 
   Raises:
-    ValueError: If one of them is missing, or an action has a wrong shape.
+    ValueError: If a key that the network uses is missing, or 'action' has the
+      wrong shape.
   """
   b, t = video_bthwc.shape[:2]
   keys, found = predictor.condition_keys, [jnp.zeros((b, t - 1, 0))]
@@ -137,8 +138,8 @@ def conditions(
   if 'label' in keys:
     if 'label' not in condition:
       raise ValueError(
-        f"There is no 'label', but {type(predictor).__name__} uses it; give the"
-        ' label of each clip.'
+        "The batch or condition has no 'label', but"
+        f' {type(predictor).__name__} uses it; give the label of each clip.'
       )
     one_hot_bk = jax.nn.one_hot(condition['label'], predictor.num_classes)
     found.append(jnp.repeat(one_hot_bk[:, None], t - 1, axis=1))

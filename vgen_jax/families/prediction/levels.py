@@ -1,7 +1,7 @@
 """Pixels as categorical variables: a softmax over levels of each channel.
 
-A network's output `[..., c * l]` has a logit for each of `l` levels, which lie
-evenly from black, -1, to white, 1.
+A network's output `[..., c * l]` has a logit for each channel and each of `l`
+levels, which are evenly spaced from -1 (black) to 1 (white).
 """
 
 import jax
@@ -21,7 +21,7 @@ def sample(
     key_b: Keys, one for each clip.
     output_bhwp: Outputs of the network.
     num_levels: Number of levels, l.
-    temperature: Divisor of the logits; 0 takes the most likely levels.
+    temperature: Divisor of the logits; 0 selects the most likely levels.
   """
   logits_bhwcl = _logits(output_bhwp, num_levels)
   if temperature:

@@ -48,7 +48,9 @@ class Recurrent(VideoModel):
     num_levels: Number of levels of 'levels', from black to white.
     residual: Whether the network outputs the change of the frame; only with
       'gaussian'.
-    temperature: Temperature of generated frames; 0 takes the most likely ones.
+    temperature: Temperature at which frames are sampled, 0 or more: a factor of
+      `sigma`, or a divisor of the logits of levels. 0 selects the most likely
+      frame.
     scheduled_sampling: Time scale, in steps, over which generated frames
       replace real ones after the context in training
       (nn/convolution/recurrent.py, `inverse_sigmoid`); 0 for real frames only.
@@ -108,7 +110,7 @@ class Recurrent(VideoModel):
     nats_bthwc = self._nats(outputs, target_bthwc)
     nats = nats_bthwc.mean()
     num_values = math.prod(nats_bthwc.shape[2:])
-    if self.likelihood == 'gaussian':  # A density has no number of bits.
+    if self.likelihood == 'gaussian':  # Bits are not defined for a density.
       return nats, {
         'nats_per_frame': nats * num_values,
         'mse': jnp.square(outputs - target_bthwc).mean(),

@@ -1,4 +1,4 @@
-"""The bound of sequential VAEs, whose frames have one latent each."""
+"""The evidence lower bound of sequential VAEs: one latent for each frame."""
 
 import jax.numpy as jnp
 
@@ -21,10 +21,10 @@ class SequentialVAE(VideoModel):
     error(frame, prediction) + beta * KL(posterior || prior)
 
   where the error is a mean over pixels and the divergence a sum over latents.
-  So for n values of a frame, 'l2' is the likelihood of a Gaussian with variance
+  So if a frame has n values, 'l2' is the likelihood of a Gaussian with variance
   beta * n / 2, and 'l1' that of a Laplace distribution with scale beta * n.
-  Pixels are in [-1, 1]: papers with pixels in [0, 1] have the same optima with
-  a quarter of this beta for 'l2', and half of it for 'l1'.
+  Pixels are in [-1, 1]. The beta of a paper whose pixels are in [0, 1] must be
+  multiplied by 4 for 'l2' and by 2 for 'l1' to have the same optimum.
 
   Attributes:
     predictor: A `LatentPredictor` of nn/latent_prediction.py.
@@ -71,10 +71,10 @@ class SequentialVAE(VideoModel):
     `kl_frame_i` is the divergence at frame i, counted from 0, in nats.
 
     Args:
-      batch: Clips.
+      batch: Clips, and the step if `beta` has a warm-up.
       prediction: Predictions of frame `first` and all later ones, with latents
         from the posterior.
-      first: Number of the first predicted frame, 0 or 1.
+      first: Index of the first predicted frame, 0 or 1.
     """
     target_bthwc = batch['video'][:, first:]
     num_predicted = target_bthwc.shape[1]

@@ -27,22 +27,24 @@ class Stochastic(sequential.SequentialVAE):
 
   The loss is the negative bound of `SequentialVAE`.
 
-  In training the latent of each frame is from the posterior, which depends on
-  that frame. In sampling this is so for known first frames only. Later frames
-  and their latents are generated, and do not depend on real ones.
+  In training the latent of each frame is sampled from the posterior, which
+  depends on that frame. In sampling the posterior is used for known first
+  frames only; the latents of later frames are sampled from the prior, which
+  depends on known and generated frames.
 
   Attributes:
     predictor: As in `SequentialVAE`. Its prior is learned, depends on
       attributes, or is N(0, 1). If it has `predict_all`, this is used where all
       inputs are real frames.
-    num_context: Number of first frames that are given, in training for
-      connections from the last known frame, and in sampling unless the
-      condition states otherwise.
+    num_context: Number of first frames that are given in sampling, unless the
+      condition states otherwise. In training, skip connections come from these
+      frames only, and scheduled sampling begins after them.
     scheduled_sampling: Time scale, in steps, over which generated frames
       replace real ones after the context in training
       (nn/convolution/recurrent.py, `inverse_sigmoid`); 0 for real frames only.
-    latents: Latents of generated frames: 'prior'; 'standard', N(0, 1) in place
-      of the prior; 'zero', the mean of the prior, for all clips the same.
+    latents: Distribution of the latents of generated frames: 'prior';
+      'standard', N(0, 1) instead of the prior; 'zero', the mean of the prior,
+      so that sampling is deterministic.
   """
 
   num_context: int = 2
@@ -108,7 +110,8 @@ class Stochastic(sequential.SequentialVAE):
 
     Args:
       batch: Clips.
-      sources: 'posterior', or 'prior', which is the prior after the context.
+      sources: Each is 'posterior', or 'prior' for the prior after the first
+        `num_context` frames and the posterior within them.
       train: Whether to use scheduled sampling and dropout.
     """
     video_bthwc, key_b = batch['video'], self.clip_keys(batch)

@@ -14,34 +14,36 @@ from vgen_jax.core.types import Array
 from vgen_jax.families.adversarial import gan_losses
 from vgen_jax.nn import warp
 
-_MATCH = 0.02  # Largest squared distance of colours that match, as in the code.
+# Largest squared distance of colours that match, from the released code of
+# vid2vid, https://github.com/NVIDIA/vid2vid.
+_MATCH = 0.02
 
 
 def matches(
   before_bthwc: Array, video_bthwc: Array, flow_bthwx: Array
 ) -> Array:
-  """Returns where warped frames equal the next ones, bool `[b, t, h, w]`.
+  """Returns which pixels match the warped previous frame, bool `[b, t, h, w]`.
 
-  The flow is then probably right, and the pixel visible in both frames: the
-  squared distance of the colours is below 0.02.
+  Colours match if their squared distance, summed over channels, is below 0.02.
+  The flow is then probably right, and the pixel visible in both frames.
 
   Args:
-    before_bthwc: The frame before each frame of the video.
-    video_bthwc: Video.
-    flow_bthwx: Flow from the video to the frames before.
+    before_bthwc: The previous frame of each frame of the video, in [-1, 1].
+    video_bthwc: Video, in [-1, 1].
+    flow_bthwx: Flow from each frame to the previous one, in pixels.
   """
   error_bthwc = warp.backward(before_bthwc, flow_bthwx) - video_bthwc
   return jnp.square(error_bthwc).sum(axis=-1) < _MATCH
 
 
 def masked_mean(error_bthw: Array, counts_bthw: Array) -> Array:
-  """Returns the mean error over positions that count; 0 if there are none.
+  """Returns the mean error over selected positions; 0 if there are none.
 
-  The released code divides by the number of all positions instead.
+  The released code of vid2vid divides by the number of all positions instead.
 
   Args:
     error_bthw: Errors.
-    counts_bthw: Which of them count, bool, or weights.
+    counts_bthw: Whether each position is included, bool; or its weight.
   """
   weight = jnp.broadcast_to(counts_bthw, error_bthw.shape).astype(jnp.float32)
   return (weight * error_bthw).sum() / jnp.maximum(weight.sum(), 1)
@@ -53,9 +55,9 @@ def flow_error(
   """Returns the mean absolute error of flow, in pixels, a scalar.
 
   Args:
-    flow_bthwx: Flow of a network.
-    reference_bthwx: Flow to compare with.
-    counts_bthw: Positions that count.
+    flow_bthwx: Flow that a network predicts, in pixels.
+    reference_bthwx: Flow to compare with, in pixels.
+    counts_bthw: Positions over which the mean is taken, bool.
   """
   error_bthwx = jnp.abs(flow_bthwx - reference_bthwx)
   return masked_mean(error_bthwx.mean(axis=-1), counts_bthw)
@@ -67,13 +69,15 @@ def warp_error(
   flow_bthwx: Array,
   counts_bthw: Array,
 ) -> Array:
-  """Returns the mean absolute difference of warped frames from the next ones.
+  """Returns the mean absolute difference between frames and warped frames.
+
+  The result is a scalar, in units of pixels in [-1, 1].
 
   Args:
-    before_bthwc: The frame before each frame of the video.
-    video_bthwc: Video.
-    flow_bthwx: Flow from the video to the frames before.
-    counts_bthw: Positions that count.
+    before_bthwc: The previous frame of each frame of the video, to be warped.
+    video_bthwc: Video to compare with.
+    flow_bthwx: Flow from each frame to the previous one, in pixels.
+    counts_bthw: Positions over which the mean is taken, bool.
   """
   error_bthwc = jnp.abs(warp.backward(before_bthwc, flow_bthwx) - video_bthwc)
   return masked_mean(error_bthwc.mean(axis=-1), counts_bthw)
@@ -84,14 +88,15 @@ def mask_error(
 ) -> Array:
   """Returns the mean absolute error of masks, a scalar.
 
-  The target is 0 where moved pixels equal those of the real frame, and 1 where
-  they differ by 1 or more, summed over channels. No gradient flows to it.
+  The target is the absolute difference between warped and real pixels, summed
+  over channels and clipped to 1: a new pixel is needed where warping fails. No
+  gradient flows to the target.
 
   Args:
-    mask_bthw: Weights of other pixels than the moved ones.
-    moved_bthwc: Moved pixels, of real frames.
-    video_bthwc: Real frames.
-    counts_bthw: Positions that count.
+    mask_bthw: Weights of new pixels, from 0 (warped pixels only) to 1.
+    moved_bthwc: Real frames that the predicted flow has warped.
+    video_bthwc: Real frames to generate.
+    counts_bthw: Positions over which the mean is taken, bool.
 
   Reference: the released code of Wang et al., "Few-shot Video-to-Video
   Synthesis", 2019, https://arxiv.org/abs/1910.12713
@@ -102,15 +107,15 @@ def mask_error(
 
 
 def feature_distance(real: Sequence[Array], fake: Sequence[Array]) -> Array:
-  """Returns the mean absolute difference of features, the mean over layers.
+  """Returns the mean absolute difference of features, averaged over layers.
 
   Args:
-    real: Features of real clips, of each layer.
-    fake: Features of generated clips.
+    real: Features of real clips, one array for each layer.
+    fake: Features of generated clips, of the same shapes.
 
   Reference: Wang et al., "High-Resolution Image Synthesis and Semantic
   Manipulation with Conditional GANs", 2017, https://arxiv.org/abs/1711.11585,
-  equation 4, with each layer and each critic of the same weight.
+  equation 4, but with equal weights for all layers and all critics.
   """
   distances = [
     jnp.abs(one - other).astype(jnp.float32).mean()
@@ -123,10 +128,10 @@ def critic(kind: str, real_logits: Any, fake_logits: Any) -> Array:
   """Returns the sum of the losses of all logits of a critic, a scalar.
 
   Args:
-    kind: One of `gan_losses.KINDS` that needs no pairs.
+    kind: One of `gan_losses.KINDS`, except 'relativistic'.
     real_logits: Logits of real clips, an array or a tree of arrays: one for
       each scale and rate.
-    fake_logits: Logits of generated clips.
+    fake_logits: Logits of generated clips, in the same structure.
   """
   pairs = zip(
     jax.tree.leaves(real_logits), jax.tree.leaves(fake_logits), strict=True

@@ -22,18 +22,19 @@ def roll_out(
   through_time: bool = True,
   train: bool = False,
 ) -> translation.Frame:
-  """Returns the frames after the first `num_given`, made one by one.
+  """Generates the frames after the first `num_given`, one after another.
 
   Args:
     generator: Network, bound.
-    layout_bthw: Layouts of all frames.
-    given_bthwc: Real frames. The first `num_given` are read, and with restarts
-      all; others may have any values, or may be left out.
+    layout_bthw: Layouts of all t frames, int32.
+    given_bthwc: Real frames in [-1, 1]. Only the first `num_given` are read,
+      and the others may have any values or be left out; with restarts, all t
+      frames are read.
     num_given: Number of first frames that are given, less than t.
     encoded: Result of `generator.encode`.
-    restarts_t: At which of the t frames all previous frames are real ones, as
-      if the clip were generated from there; None for none. Entries of given
-      frames are not used.
+    restarts_t: Bool `[t]`: the frames at which generation restarts, so that all
+      previous frames of these are real. Entries of given frames have no effect.
+      None for no restarts.
     through_time: Whether gradients flow to a frame from the frames after it.
     train: Whether dropout is on.
 
@@ -47,13 +48,15 @@ def roll_out(
   if given_bthwc.shape[1] < num_given or t <= num_given:
     raise ValueError(
       f'The layout has {t} frames and the given video {given_bthwc.shape[1]};'
-      f' model.num_context is {num_given}, so that the layout needs more than'
-      ' that, and the video as many.'
+      f' with model.num_context {num_given}, the layout needs'
+      f' {num_given + 1} frames or more, and the video {num_given} or more.'
+      ' Give longer ones.'
     )
   if (h, w) != given_bthwc.shape[2:4]:
     raise ValueError(
       f'The layout has shape {layout_bthw.shape} and the video'
-      f' {given_bthwc.shape}; their frames must have the same size.'
+      f' {given_bthwc.shape}; their frames must have the same height and width:'
+      ' resize one of them.'
     )
   m, c = generator.num_previous, given_bthwc.shape[-1]
   # Window i of a padded array has the m entries before entry i, and, of
@@ -110,8 +113,8 @@ def restarts(
   Args:
     num_frames: Number of frames of the clip, t.
     num_given: Number of given first frames.
-    length: Number of frames from one restart to the next.
-    doublings: How often the length has been doubled.
+    length: Number of frames from one restart to the next, 1 or more.
+    doublings: Number of times that the length has been doubled, 0 or more.
   """
   # More than 20 doublings are longer than any clip, and could overflow.
   length = length * 2 ** jnp.minimum(doublings, 20)

@@ -35,11 +35,13 @@ class Clips(NamedTuple):
 
 
 def reference_flow(source: str, batch: Batch) -> Array:
-  """Returns the flow of real clips, `[b, t, h, w, 2]`, 0 in the first frame.
+  """Returns the flow of real clips to the previous frame, in pixels.
+
+  It has shape `[b, t, h, w, 2]` and is 0 in the first frame.
 
   Args:
-    source: One of FLOW_SOURCES: 'data', that of the batch; 'matching', block
-      matching; 'none', zeros.
+    source: One of FLOW_SOURCES: 'data', the flow of the batch; 'matching',
+      flow from block matching of the clips; 'none', zeros.
     batch: Real clips.
 
   Raises:
@@ -67,15 +69,19 @@ def of_flow(clips: Clips, num_context: int, *, has_flow: bool) -> Metrics:
     has_flow: Whether there is a reference flow.
 
   Returns:
-    'warp', the error of real previous frames that the network's flow warps;
-    'mask', the error of masks. With a reference flow: 'flow', the error of
-    flow; 'consistency', the difference of generated frames from the ones before
-    them, warped by the reference flow. These count positions where the
-    reference flow explains the real frame. If the network moves pixels of a
-    reference: 'reference_warp' and 'reference_mask', over all frames.
+    Scalars: 'warp', the difference between real frames and real previous frames
+    that are warped by the network's flow; 'mask', the error of masks. With a
+    reference flow also 'flow', the error of the network's flow, and
+    'consistency', the difference between generated frames and generated
+    previous frames that are warped by the reference flow; 'warp', 'flow' and
+    'consistency' are then means over the pixels for which the reference flow
+    maps the real previous frame to the real frame (`losses.matches`). If the
+    network moves pixels of a reference: 'reference_warp' and 'reference_mask',
+    over all generated frames.
   """
   start = max(num_context, 1)
-  skip = start - num_context  # A first frame without a previous one.
+  # 1 if the first generated frame has no previous frame.
+  skip = start - num_context
   video_bthwc = clips.video_bthwc[:, start:]
   before_bthwc = clips.video_bthwc[:, start - 1 : -1]
   flow_bthwx = clips.flow_bthwx[:, start:]
@@ -118,13 +124,16 @@ def of_flow(clips: Clips, num_context: int, *, has_flow: bool) -> Metrics:
 def critic_inputs(
   name: str, condition: Condition, clips: Clips, num_context: int
 ) -> tuple[critics.Clips, critics.Clips]:
-  """Returns the real and the generated clips of a critic, of equal conditions.
+  """Returns the real and the generated clips of a critic, with conditions.
+
+  Real and generated clips have the same conditions.
 
   Args:
-    name: 'video': whole clips, of which the given frames are real, with the
-      reference flow. 'image': only generated frames, followed by their new
-      pixels alone, with the conditions; the real ones are the real frames,
-      twice.
+    name: 'video' or 'image'. A 'video' critic is given whole clips, which start
+      with the given frames, and the reference flow. An 'image' critic is given
+      the generated frames, followed by their new pixels before composition with
+      moved ones, and the generator's conditions; its real clips contain the
+      real frames twice.
     condition: Conditions of the generator.
     clips: Real and generated clips.
     num_context: Number of given frames.
@@ -160,11 +169,11 @@ def against_critic(
   """Returns the generator's 'adversarial' loss, and distance of 'features'.
 
   Args:
-    network: Critic, bound; its statistics do not change.
+    network: Critic, bound. Its batch statistics are not updated.
     real: Real clips.
     fake: Generated clips.
     key_b: Keys, one for each clip.
-    loss_kind: One of `gan_losses.KINDS` that needs no pairs.
+    loss_kind: One of `gan_losses.KINDS`, except 'relativistic'.
     has_features: Whether to compare features.
     train: Whether the critic's dropout is on.
   """

@@ -1,4 +1,4 @@
-"""Video-to-video synthesis: layouts are translated to video against critics."""
+"""Video-to-video synthesis: a GAN that translates layouts to video."""
 
 from collections.abc import Callable, Mapping
 
@@ -24,46 +24,46 @@ CRITICS = ('image', 'video')
 
 
 class VideoToVideo(VideoModel):
-  """A generator of frames, one after another, against critics.
+  """A GAN whose generator translates layouts to frames, one after another.
 
-  Critics are updated first. The loss of the generator is
+  In each step the critics are updated first. The loss of the generator is
 
     the adversarial losses of all critics
-    + feature_weight * the distance of the critics' features of real and
+    + feature_weight * distance between the critics' features of real and of
       generated frames
-    + flow_weight * (error of flow + error of real previous frames, warped)
-    + consistency_weight * difference of generated frames from generated
-      previous ones, warped by the reference flow
+    + flow_weight * (error of the predicted flow against the reference flow
+      + error of real previous frames warped by the predicted flow)
+    + consistency_weight * difference between generated frames and generated
+      previous frames warped by the reference flow
     + mask_weight * error of masks
     + error_weight * mean absolute error against the real frames
     + perceptual_weight * perceptual distance from the real frames
 
-  Errors of flow count where the reference flow explains the real frame. The
-  mask and the warped frame of references, if the network has them, are
-  compared with the real frame, too.
+  `terms.of_flow` defines the errors, and the pixels that they are averaged
+  over. If the network also warps a reference, errors of its mask and of its
+  warped frame are added with `mask_weight` and `flow_weight`.
 
   Attributes:
     generator: A `Translator` of nn/translation.py.
     critic: {'image': network, 'video': network}, or fewer, called as in
-      families/adversarial/critics.py. 'image' classifies each frame, with the
-      generator's conditions of all frames; half of its generated frames are
-      the new pixels alone. 'video' classifies sequences of frames, with
+      families/adversarial/critics.py. 'image' classifies each frame, given the
+      generator's conditions; half of its generated frames are the new pixels
+      before composition. 'video' classifies sequences of frames, given
       `condition['flow']`. Logits may be a list of arrays.
     num_context: Number of first frames that are given; 0 to generate the first
       one from its layout alone.
-    loss_kind: One of `gan_losses.KINDS` that needs no real logits.
+    loss_kind: One of `gan_losses.KINDS`, except 'relativistic'.
     flow_source: Reference flow: 'data', that of the batch; 'matching', block
       matching of real frames (nn/optical_flow.py); 'none', no reference: flow
       is trained by warping real frames only, and the video critic is given 0.
     perceptual: `(video_bthwc, other_bthwc) -> distance_b`; None for no
       perceptual distance. The paper uses features of VGG-19.
     through_time: Whether gradients flow through generated previous frames. The
-      paper's code has False at first.
+      paper's code begins with False.
     segment_length: Number of frames after which generation restarts from real
-      frames in training; 0 for no restarts. This has the effect of shorter
-      clips.
-    doubling_steps: Number of steps after which `segment_length` doubles, again
-      and again; 0 for a constant length.
+      frames in training, as if clips had this length; 0 for no restarts.
+    doubling_steps: `segment_length` doubles each time that this number of steps
+      has passed; 0 for a constant length.
 
   Reference: Wang et al., "Video-to-Video Synthesis", 2018,
   https://arxiv.org/abs/1808.06601, section 3. Without the multimodal synthesis
@@ -93,8 +93,9 @@ class VideoToVideo(VideoModel):
       checks.one_of('A key of model.critic', name, CRITICS)
     if gan_losses.needs_real(self.loss_kind):
       raise ValueError(
-        f'model.loss_kind is {self.loss_kind!r}; critics of frames need a loss'
-        " without pairs of clips, such as 'least_squares' or 'hinge'."
+        f'model.loss_kind is {self.loss_kind!r}, which compares pairs of real'
+        ' and generated clips; the critics of VideoToVideo need another loss,'
+        " such as 'least_squares' or 'hinge'."
       )
     last = self.clip_shape[0] - 1
     checks.in_range('model.num_context', self.num_context, 0, last)
@@ -159,14 +160,13 @@ class VideoToVideo(VideoModel):
   def frames(
     self, batch: Batch | Condition, video_bthwc: Array, *, train: bool = False
   ) -> translation.Frame:
-    """Returns the frames after the given ones, with their layers.
+    """Returns the frames after the given ones, with the parts of each.
 
     Args:
       batch: Has the generator's conditions.
-      video_bthwc: Clips, whose first `num_context` frames are given; of the
-        others only the number of channels is used, except in training with
-        restarts.
-      train: Whether to restart from real frames, if there are restarts.
+      video_bthwc: Clips in [-1, 1], whose first `num_context` frames are given.
+        The others are only read in training with restarts.
+      train: Whether dropout is on, and generation restarts from real frames.
 
     Raises:
       ValueError: If a condition is missing, or there are too few frames.
@@ -174,8 +174,8 @@ class VideoToVideo(VideoModel):
     for key in self.generator.condition_keys:
       if key not in batch:
         raise ValueError(
-          f'There is no {key!r}, which {type(self.generator).__name__} needs;'
-          ' use data that has it.'
+          f'The batch or condition has no {key!r}, which'
+          f' {type(self.generator).__name__} needs; use data that has it.'
         )
     return roll_out.roll_out(
       self.generator,
@@ -199,9 +199,9 @@ class VideoToVideo(VideoModel):
 
     Args:
       key_b: Keys, one for each clip.
-      condition: `layout`, other conditions of the generator, and, with
-        `num_context`, `known_video`, whose first frames are given. Pixels where
-        `known` is True are returned unchanged.
+      condition: Has `layout`, other conditions of the generator, and
+        `known_video` if `num_context` is not 0, whose first frames are given.
+        Pixels where `known` is True are returned unchanged.
 
     Raises:
       ValueError: If a condition is missing, or has a key that is not in
@@ -222,7 +222,7 @@ class VideoToVideo(VideoModel):
     if given_bthwc.shape != video_bthwc.shape:
       raise ValueError(
         f'known_video has {given_bthwc.shape[1]} frames and the layout'
-        f" {video_bthwc.shape[1]}; with 'known' they need equally many."
+        f" {video_bthwc.shape[1]}; with 'known' they must have equally many."
       )
     return jnp.where(condition['known'], given_bthwc, video_bthwc)
 

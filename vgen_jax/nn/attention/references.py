@@ -26,13 +26,13 @@ from vgen_jax.nn.attention import attention
 class ReferenceAttention(nn.Module):
   """One head of attention to all positions of all references.
 
-  A logit is the cosine of query and key times a learned factor. Both are the
-  same function of features, so no position of a reference is more similar to
-  one of the image than a position with equal features.
+  A logit is a learned factor times the cosine similarity of query and key.
+  Queries and keys are the same function of features, so the logit is largest
+  for positions of a reference whose features equal those of the image.
 
   Attributes:
     width: Size of a query, e.
-    sharpness: Factor of the cosines before training, at least 1.
+    sharpness: Initial value of the learned factor, at least 1.
   """
 
   width: int
@@ -49,12 +49,12 @@ class ReferenceAttention(nn.Module):
   ) -> tuple[Array, Array]:
     """Returns the attended values and the weight of each reference.
 
-    The weights are those of all positions of a reference together; they sum to
-    1 over references. Neither result depends on the order of the references.
+    The weight of a reference is the sum over its positions; weights sum to 1
+    over references. Values do not depend on the order of the references.
 
     Args:
       x_bhwd: Features of images, such as those of their layouts.
-      reference_brhwd: The same features of their references.
+      reference_brhwd: Features of the references, computed in the same way.
       value_brhwc: Values of the positions of the references.
 
     Returns:
@@ -75,8 +75,8 @@ class ReferenceAttention(nn.Module):
     )
     query_bne = rearrange(project(x_bhwd), 'b h w e -> b (h w) e')
     key_bme = rearrange(project(reference_brhwd), 'b r h w e -> b (r h w) e')
-    # The shared attention returns values only. With the number of its reference
-    # as a further part of each value, it also returns the weights.
+    # `attention.attend` returns only values. The one-hot index of the reference
+    # is appended to each value, so that the weights are returned, too.
     number_brhwr = jnp.broadcast_to(
       jnp.eye(r)[None, :, None, None], (*value_brhwc.shape[:-1], r)
     )
@@ -84,8 +84,8 @@ class ReferenceAttention(nn.Module):
       jnp.concatenate([value_brhwc.astype(jnp.float32), number_brhwr], axis=-1),
       'b r h w c -> b (r h w) c',
     )
-    # It also needs queries, keys and values of one width, whose square root it
-    # divides logits by.
+    # `attend` needs queries, keys and values of equal width, and divides logits
+    # by the square root of this width.
     width = max(self.width, c + r)
     query_bne = jnp.exp(factor) * jnp.sqrt(width) * _unit(query_bne)
     y_bn1c = attention.attend(
@@ -102,9 +102,9 @@ class ReferenceAttention(nn.Module):
 def select(weight_bhwr: Array, value_brhwc: Array) -> Array:
   """Returns the value of the most attended reference, `[b, h, w, c]`.
 
-  The reference of an image is the one with the largest weight on average over
-  its positions. Derivatives with respect to weights are those of the mean of
-  all references with these averages as weights (a straight-through estimator).
+  One reference is selected for each image: the one with the largest mean weight
+  over positions. Gradients with respect to weights are those of the sum of all
+  references, weighted by these means (a straight-through estimator).
 
   Args:
     weight_bhwr: Weights of `ReferenceAttention`, in any resolution.

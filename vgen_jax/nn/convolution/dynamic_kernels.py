@@ -1,4 +1,4 @@
-"""Kernels that a network predicts, to move the pixels of a frame.
+"""Convolution with predicted kernels, which move the pixels of a frame.
 
 Reference: the convolutional dynamic neural advection (CDNA) of Finn, Goodfellow
 and Levine, "Unsupervised Learning for Physical Interaction through Video
@@ -31,8 +31,7 @@ def normalize(raw_bnij: Array) -> Array:
   i, j = shapes.sizes('ij', raw_bnij=raw_bnij)
   if not (i % 2 and j % 2):
     raise ValueError(
-      f'Kernels are {i} x {j}; their sides must be odd, so that they have a'
-      ' centre.'
+      f'Kernels are {i} x {j}; their sides must be odd, such as 5 x 5.'
     )
   raw_bnij = raw_bnij.astype(jnp.float32).at[:, :, i // 2, j // 2].add(1)
   kernel_bnij = jax.nn.relu(raw_bnij) + _LEAST

@@ -1,4 +1,4 @@
-"""An encoder and a decoder of frames, with connections between them.
+"""An encoder and a decoder of frames, with skip connections between them.
 
 The layers are those of SVG (Denton and Fergus, "Stochastic Video Generation
 with a Learned Prior", 2018, https://arxiv.org/abs/1802.07687, code `dcgan_64`),
@@ -23,7 +23,8 @@ class Encoder(nn.Module):
   """Encodes frames to codes, and to features for a decoder.
 
   Attributes:
-    widths: Channels of each layer; each halves the sides of frames, to 4 x 4.
+    widths: Channels of each layer; each layer halves height and width, and the
+      last has 4 x 4 pixels.
     code_width: Size of a code, g.
     norm: 'none' or 'group'.
     kernel_init: One of `pyramids.INITS`.
@@ -41,8 +42,8 @@ class Encoder(nn.Module):
     """Returns codes `[b, t, g]` in [-1, 1], and features of each layer.
 
     Args:
-      video_bthwc: Clips, each of whose frames is encoded by itself.
-      train: Not used by these norms.
+      video_bthwc: Clips in [-1, 1]. Frames are encoded independently.
+      train: Has no effect with these norms.
     """
     skips, x_bthwc = [], video_bthwc
     for width in self.widths:
@@ -87,7 +88,7 @@ class Decoder(nn.Module):
     Args:
       code_btg: Codes.
       skips: Features of each layer of the encoder, for each frame.
-      train: Not used by these norms.
+      train: Has no effect with these norms.
     """
     up = lambda width, start=None: pyramids.Up(
       (width,), (1, 4, 4), self.norm, self.kernel_init, self.dtype, start, 0.2

@@ -51,8 +51,9 @@ def apply(x_bhwi: Array, kernels: Pointwise) -> Array:
 def pool_segments(features_bhwc: Array, logits_bhwi: Array) -> Array:
   """Returns the weighted mean of the features in each segment, `[b, i, c]`.
 
-  A pixel belongs to the i segments with the weights softmax(logits), which sum
-  to 1. The mean does not depend on the size of a segment.
+  The weights of a pixel for the i segments are softmax(logits), which sum to 1.
+  Means are divided by the total weight of a segment, so they do not depend on
+  its size. The result is float32.
 
   Args:
     features_bhwc: Features of images.
@@ -66,7 +67,7 @@ def pool_segments(features_bhwc: Array, logits_bhwi: Array) -> Array:
   sum_bic = jnp.einsum(
     'bhwi,bhwc->bic', weight_bhwi, features_bhwc.astype(jnp.float32)
   )
-  # Far from 0 unless a segment is empty.
+  # The lower bound only has an effect if a segment is almost empty.
   mass_bi = jnp.maximum(weight_bhwi.sum((1, 2)), 1e-3)
   return sum_bic / mass_bi[..., None]
 

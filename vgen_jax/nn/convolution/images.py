@@ -7,11 +7,11 @@ from vgen_jax.core.types import Array
 from vgen_jax.nn.convolution import conv
 from vgen_jax.nn.convolution import pyramids
 
-_SLOPE = 0.2  # Of leaky ReLUs for negative inputs.
+_SLOPE = 0.2  # Slope of leaky ReLUs for negative inputs.
 
 
 class Encoder(nn.Module):
-  """Features of images; each level but the first halves the sides.
+  """Computes features of images; each level but the first halves the sides.
 
   Attributes:
     widths: Channels of each level, from the finest.
@@ -25,10 +25,11 @@ class Encoder(nn.Module):
 
   @nn.compact
   def __call__(self, x_bhwc: Array) -> Array:
-    """Returns features of the coarsest level, `[b, h, w, d]`.
+    """Returns features of the coarsest level, `[b, h', w', d]`.
 
     Args:
-      x_bhwc: Images; their sides are multiples of the halvings.
+      x_bhwc: Images; height and width are multiples of two to the power of the
+        number of halvings.
     """
     x_bhwc = _convolved(x_bhwc, self.widths[0], self.dtype)
     for width in self.widths[1:]:
@@ -37,7 +38,7 @@ class Encoder(nn.Module):
 
 
 class UNet(nn.Module):
-  """Features of images at several resolutions, each with a large context.
+  """A U-Net; returns features of images at several resolutions.
 
   Attributes:
     widths: Channels of each level, from the finest; each has half the sides of
@@ -50,10 +51,11 @@ class UNet(nn.Module):
 
   @nn.compact
   def __call__(self, x_bhwc: Array) -> list[Array]:
-    """Returns features of each level, from the finest, `[b, h, w, d]` each.
+    """Returns features of each level, from the finest, `[b, h', w', d]` each.
 
     Args:
-      x_bhwc: Images; their sides are multiples of the halvings.
+      x_bhwc: Images; height and width are multiples of two to the power of the
+        number of halvings.
     """
     skips = [_convolved(x_bhwc, self.widths[0], self.dtype)]
     for width in self.widths[1:]:
@@ -69,11 +71,11 @@ class UNet(nn.Module):
 
 
 class Flow(nn.Module):
-  """Optical flow from an image to another one, and a mask.
+  """Predicts optical flow from an image to another one, and a mask.
 
   Attributes:
     widths: Channels of the levels of a U-Net.
-    scale: Factor of the flow that the last layer predicts, in pixels.
+    scale: Flow in pixels for an output of 1 of the last layer.
     dtype: Dtype of products.
   """
 
@@ -88,7 +90,8 @@ class Flow(nn.Module):
     The mask is from 0 to 1. Before training the flow is 0 and the mask 1/2.
 
     Args:
-      x_bhwc: What is known about both images, as channels.
+      x_bhwc: Inputs that describe both images, such as layouts and pixels,
+        concatenated as channels.
     """
     features_bhwd = UNet(self.widths, self.dtype, name='unet')(x_bhwc)[0]
     out = conv.Conv2D(

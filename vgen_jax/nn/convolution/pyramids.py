@@ -105,8 +105,8 @@ class Down(_Pyramid):
   A norm and a leaky ReLU of slope 0.2 follow each layer.
 
   Attributes:
-    first_norm: Whether a batch norm follows the first layer, too; critics of
-      DCGAN have none there.
+    first_norm: Whether a norm also follows the first layer; critics of DCGAN
+      have none there. Spectral norm is used in any case.
   """
 
   first_norm: bool = True
@@ -171,7 +171,7 @@ def normed(
 
 
 def num_halvings(clip_shape: tuple[int, ...], what: str) -> int:
-  """Returns how often height and width are halved to get 4 x 4 pixels.
+  """Returns the number of halvings of height and width down to 4 x 4 pixels.
 
   Args:
     clip_shape: (t, h, w, c).

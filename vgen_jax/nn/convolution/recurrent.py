@@ -26,7 +26,11 @@ class Predictor(nn.Module):
   has_predict_all = False
 
   def initial_carry(self, shape_bhw: tuple[int, int, int]) -> Carry:
-    """Returns the carry before the first frame of clips of this shape."""
+    """Returns the carry before the first frame.
+
+    Args:
+      shape_bhw: Number of clips, and height and width of frames in pixels.
+    """
     raise NotImplementedError
 
   def predict_all(
@@ -58,8 +62,9 @@ def scan_rollout(
 ) -> tuple[tuple[Carry, Array], Any]:
   """Runs a cell over time, on given inputs or on its own predictions.
 
-  A mask of True is teacher forcing, a mask that is False after the context is
-  free running, and a random mask is scheduled sampling.
+  With a mask that is True everywhere, this is teacher forcing; with one that is
+  False after the context, free-running prediction; with a random mask,
+  scheduled sampling.
 
   Args:
     cell: `(module, carry, input_b, extra_b) -> (carry, next_input_b, output)`.
@@ -68,7 +73,7 @@ def scan_rollout(
     inputs: Given inputs, `[b, t, ...]`; values under a False mask are ignored.
     teacher_mask_bt: True at times whose input is the given one; elsewhere it
       is the `next_input` of the time before. It must be True at the first time.
-    extras: Tree of further inputs `[b, t, ...]` of the cell, such as actions,
+    extras: Tree of other inputs `[b, t, ...]` of the cell, such as actions,
       random keys and latents.
 
   Returns:
@@ -202,7 +207,9 @@ def _gates(
 
 
 def inverse_sigmoid(step: Array, k: float) -> Array:
-  """Returns the fraction of given inputs in scheduled sampling, from 1 to 0.
+  """Returns the probability of given inputs in scheduled sampling.
+
+  The probability decreases from about 1 to 0.
 
   Source: Bengio et al., "Scheduled Sampling for Sequence Prediction with
   Recurrent Neural Networks", 2015, https://arxiv.org/abs/1506.03099,
@@ -210,8 +217,8 @@ def inverse_sigmoid(step: Array, k: float) -> Array:
 
   Args:
     step: Number of updates made before.
-    k: Time scale of the decay, in steps; the fraction is 0.5 at step k ln k.
-      Fractions below 0.001 are set to 0.
+    k: Time scale of the decay, in steps; the probability is 0.5 at step k ln k.
+      Probabilities below 0.001 are set to 0.
   """
   fraction = jax.nn.sigmoid(jnp.log(k) - step / k)
   return jnp.where(fraction < 1e-3, 0.0, fraction)

@@ -17,7 +17,7 @@ from vgen_jax.nn.convolution import pyramids
 
 
 class Conv(nn.Module):
-  """A convolution with a border of reflected pixels; float32 results.
+  """A convolution with reflection padding, whose results are float32.
 
   Attributes:
     features: Channels of the result.
@@ -46,7 +46,11 @@ class Conv(nn.Module):
 
 
 class Block(nn.Module):
-  """A residual block of two convolutions."""
+  """A residual block of two convolutions.
+
+  Attributes:
+    dtype: Dtype of products.
+  """
 
   dtype: str
 
@@ -58,7 +62,15 @@ class Block(nn.Module):
 
 
 class Encoder(nn.Module):
-  """Halves the sides of frames, and doubles the channels each time."""
+  """Convolutions that halve height and width, followed by residual blocks.
+
+  Attributes:
+    width: Channels at full resolution; each halving doubles them.
+    num_halvings: Number of convolutions that halve height and width.
+    num_blocks: Number of residual blocks at the lowest resolution.
+    kernel_size: Side of the kernel at full resolution; odd.
+    dtype: Dtype of products.
+  """
 
   width: int
   num_halvings: int
@@ -85,7 +97,14 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-  """Doubles the sides of features, and halves the channels each time."""
+  """Residual blocks, followed by convolutions that double height and width.
+
+  Attributes:
+    num_doublings: Number of transposed convolutions, each of which doubles
+      height and width, and halves the channels.
+    num_blocks: Number of residual blocks at the lowest resolution.
+    dtype: Dtype of products.
+  """
 
   num_doublings: int
   num_blocks: int
@@ -108,5 +127,5 @@ class Decoder(nn.Module):
 
 
 def normed(x_bhwc: Array) -> Array:
-  """Returns group-normalized features, in a compact method."""
+  """Returns group-normalized features; call it in a compact method."""
   return norm_lib.FrameGroupNorm(min_channels=8)(x_bhwc[:, None])[:, 0]

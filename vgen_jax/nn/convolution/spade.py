@@ -31,7 +31,7 @@ def modulate(x_bhwc: Array, scale_bhwc: Array, offset_bhwc: Array) -> Array:
 
   Args:
     x_bhwc: Images, or features of images.
-    scale_bhwc: Scale of each pixel, less 1.
+    scale_bhwc: Scale of each pixel minus 1.
     offset_bhwc: Offset of each pixel.
 
   Raises:
@@ -79,10 +79,10 @@ class SPADE(nn.Module):
 
     Args:
       x_bhwc: Features of images.
-      map_bhwd: What scale and offset depend on, such as features of a layout,
-        in the same resolution.
-      kernels: Kernels `[b, d, 2 * c]` that map it to the scale and the offset
-        of each image; None for learned ones, which are the same for all.
+      map_bhwd: Map of the same resolution that scale and offset are computed
+        from, such as features of a layout.
+      kernels: Kernels `[b, d, 2 * c]` of each image, which map `map_bhwd` to
+        scale and offset; None for learned kernels, the same for all images.
 
     Raises:
       ValueError: If the shapes do not agree.
@@ -100,9 +100,9 @@ class SPADE(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-  """Two convolutions, each after a SPADE layer, and a connection around both.
+  """Two convolutions, each after a SPADE layer, with a skip connection.
 
-  As in the paper, but the connection has no SPADE layer.
+  This is the block of the paper, but the skip connection has no SPADE layer.
 
   Attributes:
     features: Channels of the result.
@@ -125,7 +125,7 @@ class ResidualBlock(nn.Module):
 
     Args:
       x_bhwc: Features of images.
-      map_bhwd: What scales and offsets depend on; see `SPADE`.
+      map_bhwd: Map that scales and offsets are computed from; see `SPADE`.
       kernels: Kernels of both SPADE layers; None for learned ones.
     """
     y_bhwc = x_bhwc

@@ -75,7 +75,8 @@ def _cut(
     )
   step = max(size - overlap, 1)  # Not used if one tile is enough.
   starts = [*range(0, length - size, step), length - size]
-  distance = (np.arange(size * scale) + 0.5) / scale  # From the border.
+  # Distance from the border.
+  distance = (np.arange(size * scale) + 0.5) / scale
   ramp = np.clip(2 * distance / max(overlap, 1e-6) - 0.5, 0, 1)
   weight = np.zeros((len(starts), size * scale))
   total = np.zeros(length * scale)

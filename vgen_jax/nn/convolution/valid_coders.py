@@ -1,4 +1,4 @@
-"""An encoder and a decoder of frames whose convolutions pad nothing.
+"""An encoder and a decoder of frames with convolutions without padding.
 
 Kernels and strides may have any size, as in VideoVAE (models/videovae.py).
 
@@ -31,7 +31,10 @@ def sides(frame: tuple[int, int], layers: Layers) -> list[tuple[int, int]]:
     ValueError: If there is no layer, or features are smaller than a kernel.
   """
   if not layers:
-    raise ValueError('layers is (); give (channels, kernel, stride) of each.')
+    raise ValueError(
+      'layers is (); give (channels, kernel, stride) of one convolution or'
+      ' more, such as ((64, 4, 2),).'
+    )
   found = [(frame[0], frame[1])]
   for i, (_, kernel, stride) in enumerate(layers):
     h, w = found[-1]
@@ -46,7 +49,7 @@ def sides(frame: tuple[int, int], layers: Layers) -> list[tuple[int, int]]:
 
 
 class Encoder(nn.Module):
-  """Convolutions, and then dense layers; a ReLU follows each but the last.
+  """Convolutions, and then dense layers; a ReLU follows all but the last.
 
   Attributes:
     layers: (channels, side of the kernel, stride) of each convolution.
@@ -78,7 +81,7 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-  """The mirrored layers: dense ones, and then transposed convolutions.
+  """The layers of the encoder in reverse: dense, then transposed convolutions.
 
   Attributes:
     layers: Those of the encoder.
@@ -106,7 +109,7 @@ class Decoder(nn.Module):
     channels = (c, *(width for width, _, _ in self.layers[:-1]))
     for i in reversed(range(len(self.layers))):
       _, kernel, stride = self.layers[i]
-      # What the encoder's layer has left over at the end is padded.
+      # Pixels at the end that the encoder's layer did not read are padded.
       pads = [
         (kernel - 1, large - (small - 1) * stride - 1)
         for large, small in zip(side_pairs[i], side_pairs[i + 1], strict=True)

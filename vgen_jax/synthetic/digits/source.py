@@ -35,7 +35,7 @@ class MovingDigits:
     num_digits: Number of digits in a clip. If it is 1, the digit is the clip's
       `label`.
     num_clips: Number of distinct clips.
-    side: Side of a digit in pixels; None takes 28/64 of the shorter side of
+    side: Side of a digit in pixels; None for 28/64 of the shorter side of
       the frame, as in Moving MNIST.
     speed: Smallest and largest speed, in sides of a digit per frame.
     subpixel: Whether digits move by fractions of a pixel, with linear

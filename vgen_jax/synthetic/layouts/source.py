@@ -21,7 +21,7 @@ from vgen_jax.synthetic.layouts import correspondence
 
 TEXTURES = ('linear', 'waves')
 CLASSES = ('background', *drawing.COLOR_NAMES)
-_RADII = (0.08, 0.1)  # Of an object, in sides of a frame.
+_RADII = (0.08, 0.1)  # Range of the radius of an object, in sides of a frame.
 _CONTRAST = 20  # Amplitude of textures, out of 255.
 
 

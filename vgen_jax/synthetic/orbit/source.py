@@ -15,7 +15,7 @@ from vgen_jax.core.types import ClipShape
 from vgen_jax.synthetic import base
 from vgen_jax.synthetic import drawing
 
-_RADIUS = 0.095  # Of the object, in sides of a frame.
+_RADIUS = 0.095  # Radius of the object, in sides of a frame.
 
 
 class Truth(NamedTuple):

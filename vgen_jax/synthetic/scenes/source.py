@@ -27,7 +27,7 @@ SCENES = {
   'night': ((15, 20, 60), (20, 30, 30), (240, 240, 230)),
 }
 NAMES = tuple(SCENES)
-_RADIUS = 0.08  # Of the object, in sides of a frame.
+_RADIUS = 0.08  # Radius of the object, in sides of a frame.
 _DISTANCE = 0.5  # Covered by the object in a shot, in sides of a frame.
 
 

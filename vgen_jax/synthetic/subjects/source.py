@@ -22,8 +22,8 @@ _BODY, _HEAD = 0.075, 0.05  # Radii, in sides of a frame.
 _NECK = _BODY + _HEAD  # Distance of the centres of body and head.
 _DISTANCE = 0.56  # Covered by the body in a clip, in sides of a frame.
 _GOLDEN = (math.sqrt(5) - 1) / 2
-# Of six subjects of successive hues four are for training; the held-out ones
-# have hues between those.
+# Split of each of six subjects with successive hues: four are for training, and
+# the hues of the held-out subjects are between those of training.
 _SPLIT_OF_SIX = ('train', 'train', 'validation', 'train', 'train', 'test')
 
 
@@ -183,7 +183,7 @@ class Subjects(base.SyntheticDataset):
     t, h, w, _ = self.clip_shape
     draws = self.rng(index, stream).random(10)
     subject = self.subject(index)
-    reach = (_NECK + _HEAD) * self.side  # Of the head, at any pose.
+    reach = (_NECK + _HEAD) * self.side  # Reach of the head in any pose.
     free_2 = np.array([w - 1, h - 1]) - 2 * reach
     if draws[9] < 0.5:
       free_2 = free_2[::-1]

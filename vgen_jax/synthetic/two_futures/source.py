@@ -113,7 +113,7 @@ class TwoFutures(_Fork):
     """Creates the dataset.
 
     Args: as those of `base.SyntheticDataset`, and
-      fork: First frame in which the futures differ; None takes 3/8 of t.
+      fork: First frame in which the futures differ; None for 3/8 of t.
       weights: Probabilities of (left, right).
 
     Raises:
