@@ -52,7 +52,8 @@ def zipped(*sweeps: Sweep) -> Sweep:
   lengths = [len(sweep) for sweep in sweeps]
   if len(set(lengths)) > 1:
     raise ValueError(
-      f'zipped has sweeps of lengths {lengths}; the lengths must be equal.'
+      f'zipped has sweeps of lengths {lengths}; the lengths must be equal. Use'
+      ' product for all combinations.'
     )
   return [_merge(entries) for entries in zip(*sweeps, strict=True)]
 

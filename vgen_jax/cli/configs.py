@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     return _copy(args.name, args.folder)
   if args.name is not None:
     raise ValueError(
-      f'vgen configs list takes no name; {args.name!r} is superfluous.'
+      f'vgen configs list takes no name, but {args.name!r} is given; remove it.'
     )
   entries = [shipped.describe(name) for name in shipped.configs()]
   if args.json:
@@ -88,7 +88,10 @@ def _copy(name: str | None, folder: str) -> int:
   from vgen_jax.core import atomic_files
 
   if name is None:
-    raise ValueError('vgen configs copy needs the NAME of a config.')
+    raise ValueError(
+      'vgen configs copy has no NAME; give the name of a config that `vgen'
+      ' configs` lists.'
+    )
   file = shipped.find('configs', name)
   target = file_paths.local(folder) / file.name
   if target.exists():

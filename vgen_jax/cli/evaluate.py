@@ -93,7 +93,9 @@ def run(args: argparse.Namespace) -> int:
     print('\n'.join(registry.available()))
     return 0
   if args.workdir is None:
-    raise ValueError('--workdir is required: the run to evaluate.')
+    raise ValueError(
+      '--workdir is missing; give the directory of the run to evaluate.'
+    )
   import jax
 
   from vgen_jax.config import loading as config_lib

@@ -148,7 +148,10 @@ def _class_of(
       f"{path} has no 'name'; add the path of a class, 'package.file.Class'."
     )
   if not isinstance(spec['name'], str):
-    raise ValueError(f'{path}.name is {spec["name"]!r:.80}; it must be text.')
+    raise ValueError(
+      f'{path}.name is {spec["name"]!r:.80}; it must be text, the path of a'
+      " class, such as 'models.dit.VideoDiT'."
+    )
   cls = classes.resolve(packages, spec['name'], path)
   parameters = {
     k: p

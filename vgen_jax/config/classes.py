@@ -20,7 +20,16 @@ DATA_PACKAGES = ('data', 'synthetic')
 
 
 def resolve(packages: tuple[str, ...], name: str, path: str) -> type:
-  """Returns the class at the path `name`, 'package.file.Class'."""
+  """Returns the class of a spec.
+
+  Args:
+    packages: Names of the sub-packages of vgen_jax in which it may be.
+    name: Path of the class, 'package.file.Class'.
+    path: Path of the spec in the config, for errors.
+
+  Raises:
+    ValueError: If there is no such class, or it is not allowed.
+  """
   *files, cls = name.split('.')
   if not files or files[0] not in packages:
     return _external(packages, name, path)

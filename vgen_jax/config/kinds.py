@@ -72,10 +72,15 @@ def parse(text: str, kinds: set[Any], old: Any) -> Any:
 
 
 def converted(new: Any, old: Any, path: str) -> Any:
-  """Returns a value of a field with the type of the old value.
+  """Returns a new value of a field, converted to the type of the old value.
 
-  A string may replace a tuple and the reverse, as an argument may take one name
+  A string may replace a tuple and the reverse, as an argument may be one name
   or several. A float may replace an int if it is a whole number.
+
+  Args:
+    new: New value.
+    old: Old value; None allows any type.
+    path: Path of the field in the config, for errors.
 
   Raises:
     ValueError: If the types do not fit.

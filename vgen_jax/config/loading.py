@@ -165,7 +165,13 @@ def to_json(config: ConfigDict | Mapping[str, Any]) -> str:
 
 
 def differences(one: Mapping, two: Mapping, path: str = '') -> list[Difference]:
-  """Returns the fields in which two configs differ, sorted by path."""
+  """Returns the fields in which two configs differ, sorted by path.
+
+  Args:
+    one: First config, nested dicts.
+    two: Second config.
+    path: Path of both in a larger config; '' for none.
+  """
   found = []
   for key in sorted({*one, *two}):
     here = f'{path}.{key}' if path else str(key)
@@ -185,7 +191,8 @@ def _load_json(path: str) -> ConfigDict:
   file = file_paths.read(path)
   if not file.exists():
     raise ValueError(
-      f'No such file: {path} (relative to {pathlib.Path.cwd()}).'
+      f'No such file: {path} (relative to {pathlib.Path.cwd()}). Give the'
+      ' config.json in the workdir of a run.'
     )
   plain = settings_lib.plain(checked_json.read(path, _REPAIR))
   try:

@@ -32,7 +32,8 @@ def check_output(
   if output.shape != tuple(wanted):
     raise ValueError(
       f'config.model.{part}: {type(network).__name__} returned shape'
-      f' {output.shape}; the family needs {tuple(wanted)}.'
+      f' {output.shape}; the family needs {tuple(wanted)}. Change the network,'
+      ' or its fields, to return this shape.'
     )
 
 
@@ -63,7 +64,7 @@ def sizes(letters: str, **arrays: Array) -> tuple[int, ...]:
       if known.setdefault(letter, size) != size:
         raise ValueError(
           f'Axis {letter!r} is {size} in {name} {array.shape}, but'
-          f' {known[letter]} in {owner[letter]}.'
+          f' {known[letter]} in {owner[letter]}; they must be equal.'
         )
       owner.setdefault(letter, name)
   return tuple(known[letter] for letter in letters)

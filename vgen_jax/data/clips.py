@@ -89,7 +89,15 @@ def jittered(
   last: float,
   rng: np.random.Generator,
 ) -> np.ndarray:
-  """Returns positions with random shifts, clipped to `first` to `last`."""
+  """Returns positions with random shifts.
+
+  Args:
+    position_t: Positions of the frames of a clip, in frames or seconds.
+    max_shift: Largest shift in either direction, in the same unit; 0 for none.
+    first: Smallest position that is returned.
+    last: Largest position that is returned.
+    rng: Generator of the shifts, which are uniformly distributed.
+  """
   if not max_shift:
     return position_t
   shift_t = rng.uniform(-max_shift, max_shift, position_t.shape)

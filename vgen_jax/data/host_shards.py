@@ -61,7 +61,13 @@ def rows(
 def to_devices(
   batch: Clip, sharding: jax.sharding.Sharding, batch_size: int
 ) -> Batch:
-  """Returns the global batch, with the rows of this host on its devices."""
+  """Returns the global batch, with the rows of this host on its devices.
+
+  Args:
+    batch: Rows of this host, {key: array}.
+    sharding: Sharding of the batch over all devices.
+    batch_size: Number of rows of the global batch.
+  """
   return {
     name: jax.make_array_from_process_local_data(
       sharding, array, (batch_size, *array.shape[1:])

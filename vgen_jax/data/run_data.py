@@ -55,7 +55,13 @@ class RunData:
     source: pipeline.Source,
     record: run_schema.RunSchema,
   ) -> Self:
-    """Returns the data of a source that is open already."""
+    """Returns the data of a source that is open already.
+
+    Args:
+      settings: Settings of the run.
+      source: Source of the training clips.
+      record: Schema of the run with the entries of its clips.
+    """
     data = cls(settings, record)
     data.__dict__['source'] = source
     return data

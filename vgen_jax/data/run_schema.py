@@ -166,7 +166,16 @@ class RunSchema:
     owner: str,
     data: str,
   ) -> None:
-    """Raises ValueError if clips have other entries, shapes or dtypes."""
+    """Checks that clips have the entries, shapes and dtypes of the run.
+
+    Args:
+      found: Shape and dtype of each entry of the clips.
+      owner: Subject of the message with a verb, such as 'runs/x has'.
+      data: Name of the data of the clips, for the message.
+
+    Raises:
+      ValueError: If an entry is missing, new or has another shape or dtype.
+    """
     for key in {**self.entries, **found}:
       old, new = self.entries.get(key), found.get(key)
       if _entry(old) != _entry(new):

@@ -81,7 +81,7 @@ class VideoModel(nn.Module):
   A family (diffusion, GAN, ...) subclasses this and has its networks as fields;
   each field is a *part*, and names a top-level entry of the parameter tree. A
   *player* is a part with a loss and an optimizer of its own. A VAE or a
-  diffusion model has one player; a GAN has several, which are updated in turn.
+  diffusion model has one player; a GAN has several, updated one after another.
   A part that is not a player stays frozen, as a pretrained tokenizer does.
 
   Therefore one train step serves all families: for each update, differentiate

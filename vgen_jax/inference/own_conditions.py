@@ -1,7 +1,7 @@
 """Conditions from files of the user: videos to continue, and arrays.
 
-Each function returns the entries of one clip, without a batch dimension;
-`repeated` makes a condition of any number of clips of them.
+Functions return the entries of one clip, without a batch dimension. `repeated`
+converts them to a condition of any number of clips.
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,7 +52,9 @@ def read_video(
 
 
 def known_ranges(text: str) -> list[tuple[int, int]]:
-  """Returns ranges of frames, [(start, stop)], of a text such as '0:2,6:8'.
+  """Returns ranges of frames, [(start, stop)], from a text such as '0:2,6:8'.
+
+  Frames are counted from 0; `stop` is not included.
 
   Raises:
     ValueError: If the text is not of this form, or a range is empty.
@@ -77,10 +79,13 @@ def known_frames(
 ) -> dict[str, np.ndarray]:
   """Returns the entries 'known_video' and 'known' of a clip to complete.
 
+  'known_video' is float32 `[t, h, w, c]` in [-1, 1], and 0 in frames that are
+  not known; 'known' is bool `[t, h, w, 1]`.
+
   Args:
     model: Model that completes the clip.
-    video_nhwc: Known frames at their positions in the clip, uint8; others may
-      have any values, or be left out at the end.
+    video_nhwc: First frames of the clip, uint8, up to the last known one or
+      more. Frames that are not known may have any values.
     clip_shape: (t, h, w, c) of the clips of the model.
     ranges: [(start, stop)] of the frames that are known; empty for the number
       of first frames that the model needs.
@@ -93,8 +98,8 @@ def known_frames(
     keys = list(model.condition_keys)
     raise ValueError(
       f'{type(model).__name__} cannot continue a video: its conditions are'
-      f' {keys}, without known_video. Models of prediction, and priors over'
-      ' codes, can.'
+      f' {keys}, without known_video. Use a model of prediction or a prior over'
+      ' codes.'
     )
   t, num_known = clip_shape[0], model.num_known
   if not ranges and not num_known:
@@ -106,9 +111,9 @@ def known_frames(
   limit = min(t, len(video_nhwc))
   if wrong := [x for x in ranges if x[1] > limit]:
     raise ValueError(
-      f'Frames {wrong[0][0]}:{wrong[0][1]} are to be known, but clips have {t}'
-      f' frames and the video has {len(video_nhwc)}; take frames before'
-      f' {limit}.'
+      f'--known has the range {wrong[0][0]}:{wrong[0][1]}, but clips have {t}'
+      f' frames and the video has {len(video_nhwc)}; ranges must end at {limit}'
+      ' or before. Change --known, or give a longer video.'
     )
   known_t = np.zeros(t, bool)
   for start, stop in ranges:
@@ -130,6 +135,9 @@ def with_known_frames(
   video: np.ndarray, known_t: np.ndarray
 ) -> dict[str, np.ndarray]:
   """Returns the entries 'known_video' and 'known' of clips.
+
+  'known_video' is float32 in [-1, 1], with the shape of `video`; 'known' has
+  one channel. Frames that are not known are kept.
 
   Args:
     video: uint8 `[t, h, w, c]`, or `[b, t, h, w, c]`.
@@ -175,7 +183,7 @@ def from_files(
 def repeated(
   condition: Mapping[str, np.ndarray], num_clips: int
 ) -> dict[str, np.ndarray]:
-  """Returns the same entries for each clip, with a first dimension of b."""
+  """Returns the same entries for each of b clips, `[b, ...]`."""
   return {
     key: np.broadcast_to(x, (num_clips, *x.shape))
     for key, x in condition.items()
@@ -204,6 +212,7 @@ def _array(key: str, path: str, schema: Schema) -> np.ndarray:
   if array.dtype.kind not in kinds or (is_pixels and array.dtype != np.uint8):
     raise ValueError(
       f'{path} has dtype {array.dtype}; the condition {key} needs {dtype}.'
+      ' Convert the array with astype before you save it.'
     )
   sizes = dict(zip('thwc', clip_shape, strict=True))
   wanted = [sizes.get(axis, axis) for axis in axes]
@@ -214,16 +223,20 @@ def _array(key: str, path: str, schema: Schema) -> np.ndarray:
     raise ValueError(
       f'{path} has shape {array.shape}; for clips of shape {clip_shape}, the'
       f' condition {key} of one clip has shape [{", ".join(map(str, wanted))}].'
+      ' Save an array of this shape, without a batch dimension.'
     )
   if dtype.kind == 'i' and array.size:
     limit = modalities.sizes(schema).get(row.size) or np.iinfo(dtype).max + 1
     if array.min() < 0 or array.max() >= limit:
       raise ValueError(
         f'{path} has numbers from {array.min()} to {array.max()}; those of'
-        f' {key} are 0 to {limit - 1}.'
+        f' {key} must be from 0 to {limit - 1}. Correct the array.'
       )
   elif dtype.kind == 'f' and not np.isfinite(array).all():
-    raise ValueError(f'{path} has numbers that are NaN or infinite.')
+    raise ValueError(
+      f'{path} has numbers that are NaN or infinite; all must be finite.'
+      ' Correct the array.'
+    )
   return pixels.to_float(array) if is_pixels else array.astype(dtype)
 
 
@@ -232,4 +245,6 @@ def _loaded(path: str) -> np.ndarray:
   try:
     return np.load(file_paths.local(path), allow_pickle=False)
   except (OSError, ValueError, EOFError) as error:
-    raise ValueError(f'{path} cannot be read as an array: {error}') from error
+    raise ValueError(
+      f'{path} cannot be read as an array: {error} Save it with numpy.save.'
+    ) from error

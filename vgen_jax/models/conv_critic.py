@@ -84,7 +84,8 @@ class ConvCritic(nn.Module):
     if self.num_layers and not self.patches:
       raise ValueError(
         f'num_layers is {self.num_layers}, but patches is False; the number of'
-        ' layers of a critic of whole frames follows from their size.'
+        ' layers of a critic of whole frames follows from their size: leave'
+        ' num_layers out, or set patches to True.'
       )
 
   @nn.compact
@@ -122,7 +123,7 @@ class ConvCritic(nn.Module):
       raise ValueError(
         f'{type(self).__name__} gets {x_bthwc.shape[1]} frames of a clip; for'
         f' frames of {x_bthwc.shape[2]} pixels the number must be a multiple of'
-        f' {2**levels}.'
+        f' {2**levels}: change config.clip_shape or num_frames.'
       )
     x_bthwc = pyramids.Down(
       tuple(self.width * 2**i for i in range(levels)),
@@ -177,7 +178,8 @@ class ConvCritic(nn.Module):
       raise ValueError(
         f'conditioning of {type(self).__name__} is {self.conditioning!r}, but'
         f' num_classes is {self.num_classes} and the condition has'
-        f' {sorted(condition)}; it needs labels.'
+        f' {sorted(condition)}; it needs labels: set num_classes, and give'
+        " 'label'."
       )
     return condition.get('label') if needed else None
 

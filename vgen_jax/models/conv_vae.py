@@ -62,7 +62,7 @@ class FrameVAE(autoencoder.Autoencoder):
     if clip_shape[0] % unit[0] or tuple(clip_shape[1:]) != unit[1:]:
       raise ValueError(
         f'The clips have shape {tuple(clip_shape)}; this {type(self).__name__}'
-        f' is built for {tuple(self.clip_shape)}.'
+        f' is built for {tuple(self.clip_shape)}. Give clips of that shape.'
       )
     return clip_shape[0] // unit[0], 1, 1, self.bottleneck.width
 

@@ -142,7 +142,10 @@ def _noise(key: str, count: int) -> np.ndarray:
 def _luma(video_thwc: np.ndarray) -> np.ndarray:
   video_thwc = np.asarray(video_thwc)
   if video_thwc.dtype != np.uint8:
-    raise TypeError(f'The clip is {video_thwc.dtype}; it must be uint8.')
+    raise TypeError(
+      f'The clip is {video_thwc.dtype}; it must be uint8. Convert it with'
+      ' core.pixels.to_uint8.'
+    )
   if video_thwc.ndim != 4 or video_thwc.shape[-1] != 3:
     raise ValueError(
       f'The clip has shape {video_thwc.shape}; it must be [t, h, w, 3].'

@@ -78,7 +78,7 @@ class I3D(nn.Module):
     if t < MIN_FRAMES or (h, w) != (SIDE, SIDE):
       raise ValueError(
         f'Clips have {t} frames of {h} x {w}; I3D needs {MIN_FRAMES} or more'
-        f' of {SIDE} x {SIDE}.'
+        f' of {SIDE} x {SIDE}: use longer clips, or resize their frames.'
       )
 
     def unit(x, name, channels, size, stride=1):

@@ -225,7 +225,13 @@ def read_metrics(workdir: str) -> list[dict[str, float]]:
 
 
 def has_values(workdir: str, step: int, prefix: str) -> bool:
-  """Returns whether the log has values of a step whose names start so."""
+  """Returns whether the log has values of a step with a prefix.
+
+  Args:
+    workdir: Directory of the run.
+    step: Step of the values.
+    prefix: Start of the names of the values.
+  """
   return any(
     name.startswith(prefix)
     for line in read_metrics(workdir)

@@ -122,7 +122,13 @@ class Run:
   def clips(
     self, step: int, video_bthwc: Any, labels: Sequence[str] = ()
   ) -> None:
-    """Passes generated clips, with a label each, to all hooks."""
+    """Passes generated clips to all hooks.
+
+    Args:
+      step: Number of steps made before.
+      video_bthwc: Clips, float32 in [-1, 1].
+      labels: Label of each clip; () for none.
+    """
     for hook in self.hooks:
       hook.on_clips(step, video_bthwc, labels)
 

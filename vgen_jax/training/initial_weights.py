@@ -43,7 +43,10 @@ def restore(
   where = f'config.init.workdir is {init.workdir!r}'
   file = file_paths.read(init.workdir) / 'config.json'
   if not file.exists():
-    raise ValueError(f'{where}, but there is no run in it (no config.json).')
+    raise ValueError(
+      f'{where}, but there is no run in it (no config.json). Give the workdir'
+      ' of a trained run.'
+    )
   other = settings_lib.read(config_lib.load(str(file)))
   average = init.average or other.sample_from
   checks.one_of('config.init.average', average, [*other.ema, 'params'])
@@ -107,13 +110,14 @@ def _parts(
       raise ValueError(
         f'config.init.parts has {part!r}, which {lacking} does not have. Parts'
         f' of this model: {sorted(own)}; parts of the run in'
-        f' {init.workdir}: {sorted(there)}.'
+        f' {init.workdir}: {sorted(there)}. Name parts that both have.'
       )
   parts = init.parts or tuple(part for part in own if part in there)
   if not parts:
     raise ValueError(
       f'{where}, whose model has the parts {sorted(there)}; this model has'
-      f' {sorted(own)}, and none is in both.'
+      f' {sorted(own)}, and none is in both. Name a run whose model has a part'
+      ' of this one.'
     )
   return parts
 

@@ -1,8 +1,16 @@
 """Learning rates as functions of the step, described by specs.
 
-`{'name': 'wsd', 'peak': 1e-3, 'warmup_steps': 500}` stands for the function
-`wsd` below. All of them rise linearly to `peak` over `warmup_steps`. They start
-at `peak / (warmup_steps + 1)` and not at 0, which would waste an update.
+`{'name': 'wsd', 'peak': 1e-3, 'warmup_steps': 500}` selects the function `wsd`
+of this file. Arguments of all schedules are
+
+  num_steps: Length of the run in steps, where decaying schedules end.
+  peak: Highest learning rate, above 0.
+  warmup_steps: Number of steps over which the rate rises linearly to `peak`; 0
+    for none.
+  end: Learning rate of the last step, for schedules that decay.
+
+The warm-up starts at `peak / (warmup_steps + 1)`, because an update with a rate
+of 0 would have no effect.
 """
 
 from collections.abc import Mapping
@@ -122,7 +130,7 @@ def _steps_after_warmup(num_steps: int, peak: float, warmup_steps: int) -> int:
   """
   if peak <= 0:
     raise ValueError(
-      f'config.optim.schedule.peak is {peak}; it must be above 0.'
+      f'config.optim.schedule.peak is {peak}; it must be above 0, such as 1e-3.'
     )
   if not 0 <= warmup_steps < num_steps:
     raise ValueError(

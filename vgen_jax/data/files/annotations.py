@@ -112,7 +112,10 @@ def read(path: str | None, folder: str | pathlib.Path) -> list[Annotation]:
     seen.add(key)
     annotations.append(annotation)
   if not annotations:
-    raise ValueError(f'{file_paths.printable(file)} contains no video.')
+    raise ValueError(
+      f'{file_paths.printable(file)} contains no video; add a line for each'
+      ' video.'
+    )
   _log_omissions(file, columns, annotations, names)
   return annotations
 

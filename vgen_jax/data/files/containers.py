@@ -130,7 +130,13 @@ def frames(container: Any, stream: Any) -> Iterator[av.VideoFrame]:
 
 
 def rgb(frame: av.VideoFrame, height: int, width: int) -> np.ndarray:
-  """Returns a frame as RGB, resized and then rotated upright."""
+  """Returns a frame as RGB, uint8 `[h, w, 3]`, resized and then rotated.
+
+  Args:
+    frame: Decoded frame.
+    height: Height in pixels before the rotation that the file states.
+    width: Width in pixels before this rotation.
+  """
   if not hasattr(_local, 'reformatter'):
     _local.reformatter = av.video.reformatter.VideoReformatter()
   image_hwc = _local.reformatter.reformat(

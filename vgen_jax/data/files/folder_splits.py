@@ -121,7 +121,8 @@ def _chosen(
     if not chosen:
       raise ValueError(
         f'config.data.split is {split!r}, but no line of'
-        ' config.data.annotations has this split.'
+        ' config.data.annotations has this split; add lines with it, or choose'
+        ' another split.'
       )
     return chosen, False
   keys = folders.original_names(paths, folder)

@@ -66,22 +66,26 @@ class ClipSpec:
 
   @property
   def frame_intervals(self) -> tuple[float, ...]:
-    """Distances between two frames of a clip that may be taken."""
+    """Allowed distances between two frames of a clip, in seconds or frames."""
     if self.frames_per_second is not None:
       return (1 / self.frames_per_second,)
     return self.strides
 
   @property
   def frame_interval(self) -> float:
-    """Distance between two frames of a clip, without random choice."""
+    """Distance between two frames of a clip, the first of the allowed ones."""
     return self.frame_intervals[0]
 
   def span(self, frame_interval: float) -> float:
-    """Returns the distance from the first frame of a clip to the last."""
+    """Returns the distance from the first frame of a clip to the last.
+
+    Args:
+      frame_interval: Distance between two frames, in seconds or frames.
+    """
     return (self.num_frames - 1) * frame_interval
 
   def describe(self, length: float) -> str:
-    """Returns the duration of a clip of this length, as a text."""
+    """Returns the duration of a clip of this span, as a text with a unit."""
     if self.is_timed:
       return f'{length + self.frame_interval:.4g} s'
     return f'{length + 1:g} frames'
@@ -145,7 +149,13 @@ def whole(
   label: str,
   annotation: annotations_lib.Annotation,
 ) -> Segment:
-  """Returns the segment of a whole video.
+  """Returns the segment of a whole video, or of a part that a table selects.
+
+  Args:
+    index: Times of the frames of the video.
+    spec: Rate and length of clips.
+    label: Name of the class; '' for none.
+    annotation: Line of the table for the video.
 
   Raises:
     ClipError: If the video is too short and `spec.short` is 'error', or its
@@ -197,6 +207,12 @@ def part(
 ) -> Segment:
   """Returns the part of a video that belongs to a split by time.
 
+  Args:
+    segment: Segment of the whole video.
+    spec: Rate and length of clips.
+    split: Name of the split.
+    proportions: Proportion of each split, {name: from 0 to 1}.
+
   Raises:
     ClipError: If a part is shorter than a clip.
   """
@@ -236,14 +252,16 @@ def _limits(
     raise faults.ClipError(
       index.path,
       f'it lasts {index.duration_s:.4g} s, but start_s is {start:g} in'
-      ' config.data.annotations.',
+      ' config.data.annotations. Correct the table.',
     )
   if spec.is_timed:
     return start, last if end is None else min(end, last)
   inside = index.between(start, math.inf if end is None else end)
   if not len(inside):
     raise faults.ClipError(
-      index.path, f'it has no frame from {start:g} to {end:g} s.'
+      index.path,
+      f'it has no frame from {start:g} to {end:g} s. Correct start_s and end_s'
+      ' in config.data.annotations.',
     )
   return int(inside[0]), int(inside[-1])
 

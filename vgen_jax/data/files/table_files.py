@@ -61,7 +61,10 @@ def parsed(text: str, line: str) -> Any:
   try:
     return json.loads(text)
   except RecursionError as error:
-    raise ValueError(f'{line}: its JSON has too many levels.') from error
+    raise ValueError(
+      f'{line}: its JSON has too many nested levels; an object with texts,'
+      ' numbers and lists of actions is needed.'
+    ) from error
   except ValueError as error:  # Also a number with too many digits.
     raise ValueError(f'{line}: it is not valid JSON: {error}.') from error
 
@@ -79,7 +82,9 @@ def _csv(text: str, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
       if header is None:
         header = [field.strip() for field in fields]
         if len(set(header)) < len(header):
-          raise ValueError(f'{line}: two columns have the same name: {header}.')
+          raise ValueError(
+            f'{line}: two columns have the same name: {header}; rename one.'
+          )
         continue
       if len(fields) != len(header):
         raise ValueError(

@@ -152,7 +152,8 @@ def moving_mnist(source: str) -> tables.Table:
   shape = np.load(path, mmap_mode='r').shape
   if len(shape) != 4:
     raise ValueError(
-      f'{path} has shape {shape}; Moving MNIST has shape [t, n, h, w].'
+      f'{path} has shape {shape}; Moving MNIST has shape [t, n, h, w]. Give the'
+      ' original file mnist_test_seq.npy.'
     )
   rows = [
     tables.Row(f'{i:05d}', raw_videos.Column(str(path), i, fps=10.0))

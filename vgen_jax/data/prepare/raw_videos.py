@@ -151,7 +151,9 @@ class Images:
     paths = image_paths(pathlib.Path(self.path))
     if not paths:
       raise faults.ClipError(
-        self.path, f'it contains no file that ends in one of {_IMAGES}.'
+        self.path,
+        f'it contains no image, a file that ends in one of {_IMAGES}; remove'
+        ' it.',
       )
     number_n, rate = _sampled(len(paths), self.fps, options.frames_per_second)
     first_hwc = _image(paths[number_n[0]])

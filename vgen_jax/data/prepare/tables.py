@@ -89,6 +89,11 @@ def examples(
 ) -> Iterator[tuple[str, dict[str, Any]]]:
   """Yields the key and TFDS example of each piece of the video of a row.
 
+  Args:
+    row: Video with its label, caption and actions.
+    table: Table that contains the row.
+    options: Size, rate and format of the videos to write.
+
   Raises:
     ClipError: If the video cannot be read, or lacks an entry that all rows of
       the table must have.

@@ -8,7 +8,17 @@ from vgen_jax.data.prepare import raw_videos
 
 
 def folder(root: pathlib.Path, name: str, content: str) -> pathlib.Path:
-  """Returns the folder `name` in `root`, or `root` if that is its name."""
+  """Returns the folder with a name in another folder, or that folder itself.
+
+  Args:
+    root: Folder to search, with all sub-folders; it is returned if it has the
+      name.
+    name: Name of the folder.
+    content: Description of its content, for the error.
+
+  Raises:
+    FileNotFoundError: If there is no such folder.
+  """
   if root.name == name and root.is_dir():
     return root
   found = [path for path in folders.walk(root).folders if path.name == name]

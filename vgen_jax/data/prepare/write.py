@@ -244,7 +244,7 @@ def _skip(
   if len(skipped) > max(limit, 1):
     raise RuntimeError(
       f'{len(skipped)} videos cannot be read, more than {MAX_SKIPPED:.0%} of'
-      f' all. The last one: {error}'
+      f' all; check that --source is complete. The last one: {error}'
     ) from error
 
 

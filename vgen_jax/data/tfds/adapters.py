@@ -124,7 +124,13 @@ def feature(features: Any, path: str) -> Any:
 def flat(
   features: Any, path: str = '', in_sequence: bool = False
 ) -> Iterator[tuple[str, Any]]:
-  """Yields the path and the feature of each entry of an example."""
+  """Yields the path and the feature of each entry of an example.
+
+  Args:
+    features: Feature of TFDS, which may contain others.
+    path: Path of this feature in the example, such as 'steps/image'.
+    in_sequence: Whether the feature is in a sequence.
+  """
   from vgen_jax.data.tfds import compat
 
   kinds = compat.load().features

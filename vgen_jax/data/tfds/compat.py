@@ -93,7 +93,8 @@ def from_directory(folder: str) -> Any:
       raise
     raise json_files.BadFileError(
       f'{folder} is not a valid dataset: its features.json or dataset_info.json'
-      f' cannot be used ({type(error).__name__}: {error}).'
+      f' cannot be used ({type(error).__name__}: {error}). Prepare it again, or'
+      ' copy it again.'
     ) from error
 
 

@@ -134,7 +134,13 @@ class Examples:
     choose: storage.Choose,
     resize: storage.Resize | None = None,
   ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the frames that `choose` selects, resized, and their indices."""
+    """Returns selected frames `[t, h, w, c]`, uint8, and their indices.
+
+    Args:
+      parsed: Parsed example, {path of feature: value}.
+      choose: Function that selects frames.
+      resize: Function that resizes a frame; None for the original size.
+    """
     value = parsed[self.adapter.video]
     feature = self._features[self.adapter.video]
     if self._kind == 'mp4':

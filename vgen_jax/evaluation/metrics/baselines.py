@@ -89,7 +89,13 @@ class DynamicTexture(NamedTuple):
 def linear(
   context_bthwc: np.ndarray, num_frames: int, num_states: int
 ) -> np.ndarray:
-  """Returns the frames that a `DynamicTexture` of each context predicts."""
+  """Returns the frames that a `DynamicTexture` of each context predicts.
+
+  Args:
+    context_bthwc: Known frames, uint8.
+    num_frames: Number of frames to predict after them.
+    num_states: Number of states of the linear system, from 1 to t - 2.
+  """
   return np.stack(
     [
       DynamicTexture.fit(video, num_states).extrapolate(num_frames)

@@ -66,7 +66,7 @@ class _Variant(NamedTuple):
 
 
 class OfReconstructions(base.Metric):
-  """Another metric with reconstructed clips in place of generated ones.
+  """A metric of generated clips, applied to reconstructed clips instead.
 
   The names of its values begin with 'r', as in 'rfvd'.
   """

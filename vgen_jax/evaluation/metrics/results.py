@@ -118,7 +118,7 @@ class Curve:
       if label not in self.series:
         raise ValueError(
           f'A band of {label!r} has no series; the series are'
-          f' {list(self.series)}.'
+          f' {list(self.series)}. Name the band after one of them.'
         )
       lines += [(f'{label} (limit of its band)', limit) for limit in band]
     for label, line in lines:
@@ -205,7 +205,7 @@ def read(workdir: epath.PathLike, step: int | None = None) -> Result:
   if path.suffix == '.json':
     found = read_file(path)
     if step not in (None, found.step):
-      raise ValueError(f'{path} is of step {found.step}, not of step {step}.')
+      raise ValueError(f'{path} is of step {found.step}, not {step}; omit it.')
     return found
   files = _files(workdir)
   known = sorted(files)
@@ -242,7 +242,7 @@ def _files(workdir: epath.PathLike) -> dict[int, list[epath.Path]]:
 def read_file(file: epath.PathLike) -> Result:
   """Returns the result in a file; raises BadFileError if it is damaged."""
   if not file_paths.read(file).exists():
-    raise ValueError(f'No such evaluation: {file}')
+    raise ValueError(f'No such evaluation: {file}; give an existing file.')
   content = checked_json.read(file, 'remove the file and evaluate again')
   return _from_json(content, f'{file} is not a valid evaluation')
 

@@ -65,7 +65,7 @@ def rows(
 
 
 def sheet(video_thwc: np.ndarray, exact: bool = True) -> bytes:
-  """Returns a WebP image of all frames, row by row, in `columns` columns.
+  """Returns a WebP image of all frames, in rows of `columns(t)` frames.
 
   Args:
     video_thwc: uint8 clip with 1 or 3 channels.

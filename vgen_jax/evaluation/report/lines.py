@@ -72,7 +72,15 @@ def axes(x_of: scales.Scale, y_of: scales.Scale, x_name: str) -> list:
 
 
 def draw(line: Line, x_of: scales.Scale, y_of: scales.Scale) -> markup.Markup:
-  """Returns band and line, with dots for few or isolated points."""
+  """Returns the SVG elements of a line and its band.
+
+  Points are shown as dots if they are few or isolated.
+
+  Args:
+    line: Line to draw.
+    x_of: Function from a number to the horizontal position.
+    y_of: Function from a number to the vertical position.
+  """
   x = [x_of(x) for x in line.x]
   parts = []
   if len(line.low):
@@ -108,7 +116,13 @@ def _segments(*rows: results.Numbers) -> list[list[int]]:
 
 
 def points(line: Line, x_of: scales.Scale, y_of: scales.Scale) -> list[list]:
-  """Returns [position x, position y, text of x, text of y] of each point."""
+  """Returns [position x, position y, text of x, text of y] of each point.
+
+  Args:
+    line: Line with the points.
+    x_of: Function from a number to the horizontal position.
+    y_of: Function from a number to the vertical position.
+  """
   found = []
   for i in (i for part in _segments(line.y) for i in part):
     text = markup.number(line.y[i])

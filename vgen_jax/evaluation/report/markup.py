@@ -53,7 +53,13 @@ def join(*children: Any) -> Markup:
 
 
 def between(low: float, high: float, like: float | None = None) -> str:
-  """Returns the text of an interval, rounded as by `number`."""
+  """Returns the text of an interval, rounded as by `number`.
+
+  Args:
+    low: Lower limit.
+    high: Upper limit.
+    like: Number whose decimals determine the rounding; None for each limit.
+  """
   return f'{number(low, like)} {NONE} {number(high, like)}'
 
 

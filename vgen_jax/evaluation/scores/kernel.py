@@ -98,7 +98,14 @@ def distance(
 def block_error(
   a_nd: np.ndarray, b_md: np.ndarray, *, num_blocks: int = 8, seed: int = 0
 ) -> float:
-  """Returns the standard error of `mmd` of all rows, from disjoint blocks."""
+  """Returns the standard error of `mmd` of all rows, from disjoint blocks.
+
+  Args:
+    a_nd: Features of one set.
+    b_md: Features of another set.
+    num_blocks: Number of blocks into which each set is split, 2 or more.
+    seed: Seed of the random order of rows.
+  """
   rng = np.random.default_rng(seed)
   blocks = lambda x: np.array_split(x[rng.permutation(len(x))], num_blocks)
   values = [mmd(x, y) for x, y in zip(blocks(a_nd), blocks(b_md), strict=True)]

@@ -119,13 +119,13 @@ def data_copying_score(
 ) -> float:
   """Returns C_T: whether samples are nearer to training than held-out clips.
 
-  It is about normal with a standard deviation of 1 or less if samples are as
-  far from training clips as held-out clips are. Below -3 the samples are
-  copies, above 3 they are unlike the data. In each cell of the space it is the
-  z-score of the Mann-Whitney U statistic of the distances to the nearest
-  training clip; C_T is the mean over cells, weighted by their held-out clips.
-  With several cells, a model that generates too many clips in dense regions is
-  not mistaken for one that copies.
+  C_T is about normally distributed with mean 0 and a standard deviation of 1 or
+  less if samples are as far from training clips as held-out clips are. Below -3
+  the samples are copies; above 3 they are unlike the data. The score of a cell
+  of the space is the z-score of the Mann-Whitney U statistic of the distances
+  to the nearest training clip; C_T is the mean over cells, weighted by their
+  numbers of held-out clips. With several cells, a model that generates too many
+  clips in dense regions is not mistaken for one that copies.
 
   Meehan, Chaudhuri and Dasgupta, "A Non-Parametric Test to Detect Data-Copying
   in Generative Models", 2020, https://arxiv.org/abs/2004.05675. Unlike in the
@@ -137,8 +137,8 @@ def data_copying_score(
     train_bthwc: As in `copies`.
     held_out_bthwc: As in `copies`.
     num_cells: Number of cells, by k-means of the training clips.
-    min_clips: Smallest number of samples, and of held-out clips, of a cell that
-      counts.
+    min_clips: Smallest number of samples, and of held-out clips, in a cell;
+      cells with fewer are left out.
     size: As in `thumbnails`.
 
   Raises:

@@ -126,8 +126,14 @@ class GANClips(VideoModel):
   ) -> critics.Clips:
     """Returns one generated clip for each real clip, augmented.
 
-    Its terms are the means of the generator's own penalties, the error of the
-    known frames as 'context', and of the clip as 'reconstruction'.
+    The terms of the result are the means of the generator's own penalties, the
+    error of the known frames as 'context', and that of the clip as
+    'reconstruction'.
+
+    Args:
+      batch: Real clips with their conditions.
+      key_b: Keys, one for each clip.
+      train: Whether dropout is on and batch norm uses statistics of the batch.
     """
     condition = self._condition(batch)
     if self.has_random_labels:

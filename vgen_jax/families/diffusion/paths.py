@@ -65,8 +65,13 @@ class Path:
   def tangent(self, time: Array, start: Array, end: Array) -> tuple:
     """Returns the changes of (alpha, sigma) from start to end, linearized.
 
-    They are those along the path's tangent at `time`, as in a step of Euler's
-    method.
+    Changes are those along the path's tangent at `time`, as in a step of
+    Euler's method.
+
+    Args:
+      time: Time at which the tangent is taken.
+      start: Time at the start of the step.
+      end: Time at the end of the step.
     """
     d_alpha, d_sigma = self.rates(time)
     return d_alpha * (end - start), d_sigma * (end - start)
@@ -225,7 +230,7 @@ class VarianceExploding(Path):
     return (high - jnp.log(self.scales(time)[1])) / (high - low)
 
   def tangent(self, time: Array, start: Array, end: Array) -> tuple:
-    """Returns exact changes, since solvers step in sigma here."""
+    """Returns the exact changes, since solvers step in sigma on this path."""
     del time
     change = self.scales(end)[1] - self.scales(start)[1]
     return jnp.zeros_like(change), change

@@ -49,12 +49,24 @@ class Prediction:
   sigma_data: float = 0.5
 
   def target(self, clean: Array, noise: Array, time: Array) -> Array:
-    """Returns the target of the denoiser."""
+    """Returns the target of the denoiser, an array like `clean`.
+
+    Args:
+      clean: Clips.
+      noise: Noise from N(0, 1) of the same shape.
+      time: Times of the path, one for each clip.
+    """
     p, q = self._mixture(time)
     return p * clean + q * noise
 
   def clean(self, output: Array, noisy: Array, time: Array) -> Array:
-    """Returns the clean clip that a denoiser's output determines."""
+    """Returns the clean clip that a denoiser's output determines.
+
+    Args:
+      output: Output of the denoiser.
+      noisy: Noisy clips, the same shape.
+      time: Times of the path, one for each clip.
+    """
     skip, out = self.coefficients(time)
     return skip * noisy + out * output
 
@@ -70,8 +82,8 @@ class Prediction:
   def input_scale(self, time: Array) -> Array:
     """Returns the factor on the noisy clip that is the denoiser's input.
 
-    It gives the input unit variance for `edm`, and on variance-exploding paths;
-    otherwise it is 1, as in the papers.
+    With this factor, the input has unit variance for `edm` and on
+    variance-exploding paths. Otherwise the factor is 1, as in the papers.
     """
     if self.name != 'edm' and not self.path.variance_explodes:
       return jnp.ones_like(time)

@@ -36,7 +36,14 @@ def empty(
 
 
 def write(cached: KeyValues, token: KeyValues, position: Array) -> KeyValues:
-  """Returns the cache of one layer with the token of a position written."""
+  """Returns the cache of one layer, with the token at a position replaced.
+
+  Args:
+    cached: Keys and values of the layer, a ring buffer of m slots.
+    token: Keys and values of one token, `[b, 1, a, e]` each.
+    position: Index of the token in its sequence, int32; the slot is this index
+      modulo m.
+  """
   slot = position % cached.key_bmae.shape[1]
   return KeyValues(
     *(

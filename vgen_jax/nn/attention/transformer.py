@@ -126,7 +126,13 @@ class Blocks(nn.Module):
   def init_cache(
     self, num_clips: int, window: int, context: conditioning.Context
   ) -> KVCache:
-    """Returns a cache for `window` tokens that holds only the text."""
+    """Returns a cache with the keys and values of the text, and of no token.
+
+    Args:
+      num_clips: Number of clips, b.
+      window: Largest number of tokens in the cache.
+      context: Conditions, from `conditioning.Conditioning`.
+    """
     heads = (self.num_heads, self.width // self.num_heads)
     tokens = cache.empty(self.depth, num_clips, window, heads, self.dtype)
     if not self.has_text:
@@ -141,7 +147,14 @@ class Blocks(nn.Module):
     context: conditioning.Context,
     position: Array,
   ) -> tuple[Array, KVCache]:
-    """Returns the token of a position after the blocks, and the new cache."""
+    """Returns the token at a position after all blocks, and the new cache.
+
+    Args:
+      x_b1d: Token at the position.
+      kv_cache: Cache from `init_cache` or from the previous call.
+      context: Conditions, from `conditioning.Conditioning`.
+      position: Index of the token in its sequence, int32; the first is 0.
+    """
     x_b1d, tokens = self.blocks(x_b1d, kv_cache, context, position, None, False)
     return x_b1d, kv_cache._replace(tokens=tokens)
 

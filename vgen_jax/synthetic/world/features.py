@@ -158,10 +158,15 @@ def feature_distance(
 ) -> frechet_finite.Estimate:
   """Returns the Frechet distance of two sets of clips in the feature space.
 
-  It depends on the number of clips; the distance between two sets of real clips
-  shows which part of it is due to chance. Covariances are divided by n - 1.
-  Reports call it `verifier_frechet`. It cannot be compared with distances of
-  other features.
+  The distance depends on the number of clips; the distance between two sets of
+  real clips shows which part is due to chance. Covariances are divided by n -
+  1. The name in reports is `verifier_frechet`. Values cannot be compared with
+  distances of other features.
+
+  Args:
+    a: Features of one set of clips.
+    b: Features of another set.
+    world: Dataset of the clips.
 
   Raises:
     ValueError: If a set has fewer than four clips.

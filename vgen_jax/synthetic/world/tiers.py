@@ -93,6 +93,11 @@ def is_valid(
   """Returns which clips are within all limits of a tier, bool `[b]`.
 
   A valid clip also shows the object in every frame.
+
+  Args:
+    features: Features of the clips.
+    tier: Limits, such as `LOOSE`.
+    world: Dataset of the clips, whose size scales some limits.
   """
   valid_b = features.object_presence_b == 1
   for name, limit in dataclasses.asdict(tier).items():

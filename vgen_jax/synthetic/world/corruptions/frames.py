@@ -1,4 +1,9 @@
-"""Corruptions that change the order of frames, or the selection of clips."""
+"""Corruptions that change the order of frames, or the selection of clips.
+
+Each function is called as `(clips, level, rng)` and returns corrupted clips,
+uint8 `[b, t, h, w, c]`; the second argument states the strength of the
+corruption. registry.py lists the levels and their units.
+"""
 
 import numpy as np
 

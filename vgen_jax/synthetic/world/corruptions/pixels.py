@@ -1,4 +1,9 @@
-"""Corruptions that change the pixels of frames."""
+"""Corruptions that change the pixels of frames.
+
+Each function is called as `(clips, level, rng)` and returns corrupted clips,
+uint8 `[b, t, h, w, c]`; the second argument states the strength of the
+corruption. registry.py lists the levels and their units.
+"""
 
 import numpy as np
 

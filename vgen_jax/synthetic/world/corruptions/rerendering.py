@@ -33,7 +33,13 @@ class Clips:
 
 
 def generate(world: world_lib.World, num_clips: int, first: int = 0) -> Clips:
-  """Returns `num_clips` clips of a dataset, starting with clip `first`."""
+  """Returns clips of a dataset with their truth.
+
+  Args:
+    world: Dataset.
+    num_clips: Number of clips, b.
+    first: Index of the first clip.
+  """
   indices = range(first, first + num_clips)
   truths = [world.truth(i) for i in indices]
   return Clips(
@@ -96,7 +102,13 @@ def frame_indices(clips: Clips) -> np.ndarray:
 
 
 def choose_clips(clips: Clips, fraction: float, rng: Rng) -> np.ndarray:
-  """Returns which clips to corrupt, bool `[b, 1, 1, 1, 1]`."""
+  """Returns which clips to corrupt, bool `[b, 1, 1, 1, 1]`.
+
+  Args:
+    clips: Clips.
+    fraction: Probability with which each clip is corrupted.
+    rng: Generator of the choice.
+  """
   chosen_b = rng.random(len(clips.factors)) < fraction
   return chosen_b.reshape(-1, 1, 1, 1, 1)
 
