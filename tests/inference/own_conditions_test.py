@@ -82,7 +82,7 @@ def test_models_without_a_number_accept_any_frames(video):
     (model('label'), [], 'cannot continue a video: its conditions are'),
     (predictor(0), [], 'state which frames of the video are known'),
     (predictor(), [(0, 3)], r'continues exactly 2 known frames, but .*0, 1, 2'),
-    (predictor(0), [(0, 5)], 'Frames 0:5 are to be known, but clips have 4'),
+    (predictor(0), [(0, 5)], 'range 0:5, but clips have 4'),
   ],
 )
 def test_frames_that_do_not_fit_are_refused(model, ranges, message, video):

@@ -24,7 +24,7 @@ _KINDS = {dict: 'an object', list: 'a list', str: 'text', int: 'an integer'}
 
 
 class BadFileError(ValueError):
-  """A file has other contents than its reader needs; the message names it."""
+  """A file is damaged or has the wrong content; the message names the file."""
 
 
 def read(path: 'str | os.PathLike', kind: type | None = dict) -> Any:

@@ -51,7 +51,8 @@ def to_uint8(video: np.ndarray) -> np.ndarray:
   if num := num_not_finite(video):
     raise FloatingPointError(
       f'{num} of {len(video)} clips have pixels that are NaN or infinite; to'
-      ' convert clips to uint8, all pixels must be finite.'
+      ' convert clips to uint8, all pixels must be finite. Check the model that'
+      ' generated them.'
     )
   return np.clip(np.rint((video + 1) * 127.5), 0, 255).astype(np.uint8)
 

@@ -93,7 +93,7 @@ class ClipProviders:
     return tuple(kind for kind, is_there in available.items() if is_there)
 
   def for_state(self, state: TrainState) -> dict[str, evaluator.ClipProvider]:
-    """Returns {kind: provider}, with clips of the model by this state.
+    """Returns {kind: provider} of clips that are generated with a state.
 
     The identities of the clips contain the current identity of the data, and a
     digest of the parameters. All processes must call this together.

@@ -49,11 +49,11 @@ class Collective:
   op_name: str
 
   def crosses(self, mesh_shape: Sequence[int], axes: Sequence[int]) -> bool:
-    """Returns whether devices at different positions of mesh axes exchange.
+    """Returns whether data is exchanged along at least one of some mesh axes.
 
     Args:
       mesh_shape: Number of devices along each axis of the mesh.
-      axes: Numbers of the axes.
+      axes: Indices of the axes to check.
     """
     count = int(np.prod(mesh_shape))
     coordinates = np.unravel_index(np.arange(count), mesh_shape)

@@ -181,7 +181,7 @@ class TFDSVideo(sources.Captioned, sources.HasContents, sources.HasRandomViews):
     return self._value(self._parsed(index), 'caption', None) or ''
 
   def frames(self, index: int) -> tuple[np.ndarray, float | None]:
-    """Returns the whole video of example `index`, and its rate if known."""
+    """Returns the video `index`, uint8, and its frames per second or None."""
     parsed = self._parsed(index)
     video_thwc, _ = self._read(index, parsed, np.arange)
     has_rate = self._opened.adapter.fps is not None

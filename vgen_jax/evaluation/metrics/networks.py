@@ -16,9 +16,10 @@ _NUM_SPLITS = 10  # Parts for the Inception Score.
 
 
 class NetworkFeatures(base.FeatureExtractor):
-  """Features of a network.
+  """Computes features of clips with a pretrained network.
 
-  They are 'rows', `[b, r, d]`, where r is 1 or the number of frames.
+  The result is {'rows': features}, `[b, r, d]`, where r is 1 for networks of
+  clips, and the number of frames for networks of images.
   """
 
   def __init__(self, network: features_lib.Features):

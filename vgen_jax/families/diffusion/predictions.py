@@ -90,9 +90,9 @@ class Prediction:
     return 1 / self._noisy_std(time)
 
   def weight(self, name: str, time: Array, min_snr_gamma: float) -> Array:
-    """Returns the factor on the squared error of the output.
+    """Returns the factor on the squared error of the denoiser's output.
 
-    The weighted error is, for each name,
+    With this factor, the error is, for each value of `name`,
 
     * `unit`: the error of the output itself.
     * `min_snr`: the error of the clean clip, times the signal-to-noise ratio or
@@ -101,6 +101,11 @@ class Prediction:
       https://arxiv.org/abs/2303.09556).
     * a name in NAMES: the error of that target. Some grow without bound near
       the data, so the root of the error is at most 20 times that of `x0`.
+
+    Args:
+      name: 'unit', 'min_snr' or one of NAMES.
+      time: Times of the path, one for each clip.
+      min_snr_gamma: Largest weight for 'min_snr'.
     """
     if name in ('unit', self.name):
       return jnp.ones_like(time)

@@ -33,7 +33,7 @@ def check_shift(factor: float, owner: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Uniform:
-  """A uniform distribution, then shifted.
+  """Times uniform in [0, 1], to which `shift` is applied.
 
   Attributes:
     shift: Factor of the function `shift`; 1 for no shift.
