@@ -122,7 +122,8 @@ def replace(config: ConfigDict, overrides: Mapping[str, Any]) -> ConfigDict:
       node = node[key]
       if not isinstance(node, dict):
         raise ValueError(
-          f'{here}.{key} is {node!r}, which has no field {leaf!r}.'
+          f'{here}.{key} is {node!r}, which has no field {leaf!r}; set'
+          f' {here}.{key} as a whole.'
         )
     known = _known(node, parents)
     if leaf not in node and known is not None and leaf not in known:

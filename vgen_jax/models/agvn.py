@@ -79,7 +79,8 @@ class Generator(nn.Module):
     latent_width: Size of the noise of each frame; 0 for none.
     motion_width: Size of the state of the recurrent network that reads audio
       and noise, frame after frame.
-    width: Channels of the finest features; they double towards 4 x 4.
+    width: Channels of the finest features; each coarser level has twice as
+      many, up to the one with 4 x 4 pixels.
     num_heads: Number of heads of attention.
     mask_weight: Weight of the mean of the mask in the generator's loss.
     max_flow: Largest flow along x and y, in sides of a frame.

@@ -50,7 +50,8 @@ class ConvCritic(nn.Module):
     norm: As in `pyramids.Down`; batch norm is not applied to the first layer.
     patches: Whether logits are those of patches.
     num_layers: Number of layers that halve the sides, before the last one; 0
-      for the number above. With it, frames need not be squares.
+      for the number that leaves 4 x 4 pixels. If it is not 0, frames need not
+      be squares.
     attention: Attention between positions of the last features, of 4 x 4 pixels
       without `patches`: 'none'; 'additive', `space_time.AdditiveGate`;
       or a kind of `space_time.SelfAttention`. It has no spectral norm.

@@ -41,7 +41,8 @@ class Generator(nn.Module):
     turn: Angle between the codes of the first and the last frame, in radians;
       0 for still clips.
     latent_width: Size of a code.
-    width: Channels of the finest hidden layer; they double towards 4 x 4.
+    width: Channels of the finest hidden layer; each coarser layer has twice as
+      many, up to the one with 4 x 4 pixels.
     norm: One of `pyramids.NORMS`, after hidden layers.
     kernel_init: One of `pyramids.INITS`.
     dtype: Dtype of products.

@@ -59,7 +59,8 @@ class Generator(nn.Module):
     num_classes: Number of classes that clips are conditioned on; 0 for none.
     category_to: Part that is conditioned on the class: 'motion', the recurrent
       network, best in the paper, or 'frames', as in the released code.
-    width: Channels of the finest hidden layer; they double towards 4 x 4.
+    width: Channels of the finest hidden layer; each coarser layer has twice as
+      many, up to the one with 4 x 4 pixels.
     content_width: Size of the content code.
     motion_width: Size of a motion code, and of the recurrent state.
     norm: 'batch' or 'none', after hidden layers.
@@ -107,10 +108,10 @@ class Generator(nn.Module):
   def from_codes(
     self, codes: Codes, condition: Condition, *, train: bool
   ) -> Array:
-    """Returns the clips generated from codes, with the frames of `noise_btd`.
+    """Returns clips generated from codes, with a frame for each motion code.
 
     Args:
-      codes: Content and motion codes.
+      codes: Content and motion codes; t may differ from `clip_shape`.
       condition: Has 'label' if there are classes.
       train: Whether batch norm uses and updates statistics of the batch.
     """

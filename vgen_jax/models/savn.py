@@ -44,7 +44,8 @@ class Generator(nn.Module):
     num_heads: Number of heads of attention.
     latent_width: Size of the latent code.
     label_width: Size of the embedding of a class.
-    width: Channels of the finest features; they double towards 4 x 4.
+    width: Channels of the finest features; each coarser level has twice as
+      many, up to the one with 4 x 4 pixels.
     dtype: Dtype of products; the recurrent network is float32.
   """
 

@@ -38,7 +38,8 @@ class Generator(nn.Module):
     attention: Whether each level is gated; if not, the network is the
       foreground network of VGAN.
     latent_width: Size of the latent code.
-    width: Channels of the finest hidden layer; they double towards 4 x 4.
+    width: Channels of the finest hidden layer; each coarser layer has twice as
+      many, up to the one with 4 x 4 pixels.
     norm: One of `pyramids.NORMS`, after hidden layers.
     dtype: Dtype of products.
   """

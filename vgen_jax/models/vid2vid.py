@@ -30,7 +30,7 @@ class Generator(translation.Translator):
   flow branch predicts the flow to the previous frame and a mask, by which new
   and moved pixels are composed.
 
-  With local enhancers, the network described above works on downsampled frames.
+  With local enhancers, these encoders and branches work on downsampled frames.
   Each enhancer works on frames of twice the size: it adds features of the
   smaller frames to its own, and has half as many channels.
 

@@ -58,8 +58,8 @@ class Prediction(NamedTuple):
 class LatentPredictor(nn.Module):
   """The base class of networks that predict the next frame from a latent.
 
-  A subclass defines the methods below. If it also defines `predict_all`, it
-  sets `has_predict_all`.
+  A subclass defines `initial_carry`, `encode_targets` and `__call__`. If it
+  also defines `predict_all`, it sets `has_predict_all`.
 
   Attributes:
     clip_shape: (t, h, w, c) of a clip of the data.

@@ -132,5 +132,5 @@ def interpolate(fraction: float, low: float, high: float) -> float:
 
 
 def choose(fraction: float, values: tuple) -> object:
-  """Returns a value; a uniform `fraction` in [0, 1) gives a uniform choice."""
+  """Returns one of the values, by a `fraction` in [0, 1) of their number."""
   return values[int(fraction * len(values))]

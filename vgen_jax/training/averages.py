@@ -27,7 +27,7 @@ _MAX_SIGMA_REL = 1 / np.sqrt(12)
 
 
 def check(specs: Specs) -> None:
-  """Raises ValueError if a spec has none of the forms above."""
+  """Raises ValueError if a spec has none of the three forms of this module."""
   for name, spec in specs.items():
     where = f'config.ema.{name}'
     for key in spec:

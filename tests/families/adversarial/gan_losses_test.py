@@ -85,7 +85,7 @@ def test_relativistic_loss_compares_pairs():
   assert shifted == pytest.approx(float(critic))
   # Pairs in another order are other pairs.
   assert gan_losses.critic('relativistic', REAL[::-1], FAKE) != critic
-  with pytest.raises(ValueError, match='needs real_logit'):
+  with pytest.raises(ValueError, match='real_logit is None'):
     gan_losses.generator('relativistic', FAKE)
   with pytest.raises(ValueError, match=r'\(1,\) and \(2,\)'):
     gan_losses.critic('relativistic', REAL, FAKE[:1])

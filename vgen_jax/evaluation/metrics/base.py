@@ -42,7 +42,7 @@ class MetricInputs:
 
   Attributes:
     dataset: Real clips to compare with.
-    sources: Sources of clips that the run has; see the constants above.
+    sources: Sources of clips that the run has, such as `GENERATED`.
     context: Number of known frames that predictions are conditioned on.
     num_codes: Size of the codebook; 0 without one.
     infinity: Whether to also report Frechet distances extrapolated to

@@ -90,7 +90,8 @@ def generator(
     case 'relativistic':
       if real_logit is None:
         raise ValueError(
-          "The generator's loss of kind 'relativistic' needs real_logit."
+          "real_logit is None, but the generator's loss of kind 'relativistic'"
+          ' needs it; give the logits of real clips.'
         )
       return jax.nn.softplus(_difference(_float(real_logit), fake)).mean()
     case 'logistic':

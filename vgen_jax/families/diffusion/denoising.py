@@ -29,7 +29,7 @@ class Diffusion(base.VideoModel):
   """A denoiser trained at all noise levels, and sampled from noise to data.
 
   This family covers DDPM, flow matching, rectified flow and EDM, which differ
-  only in the fields below. The defaults are flow matching. Time runs from 0,
+  only in the values of fields. The defaults are flow matching. Time runs from 0,
   noise, to 1, data.
 
     EDM: path paths.VarianceExploding, prediction 'edm', times.LogNormal,

@@ -136,7 +136,7 @@ def conv_transpose2d(
 
 
 class _Layer(nn.Module):
-  """A layer with a kernel, a bias and one of the functions above.
+  """A layer with a kernel, a bias and a convolution function of this module.
 
   Attributes:
     features: Channels of the result.
