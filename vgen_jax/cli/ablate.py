@@ -133,8 +133,8 @@ def _measure(
 ) -> None:
   """Adds the experiment's own metrics to those of a finished run.
 
-  They are computed again if the checkpoint, the experiment or vgen_jax has
-  changed since.
+  The metrics are computed again if the checkpoint, the experiment or vgen_jax
+  has changed since.
   """
   if measure is None:
     return

@@ -72,8 +72,8 @@ class Noisy:
 class _Counted:
   """A source that counts the clips that are read, also if they are not used.
 
-  It repeats its clips up to the size of a typical dataset, since Grain shuffles
-  a hundred clips more slowly than a million.
+  The source repeats its clips up to the size of a typical dataset, since Grain
+  shuffles a hundred clips more slowly than a million.
   """
 
   def __init__(self, source: Any):

@@ -119,8 +119,8 @@ class Manifest:
   def key(self) -> str:
     """12 hexadecimal digits that identify tokenizer, data and precision.
 
-    They do not depend on the identity of the files, which differs by split;
-    that is compared when a split is written or its clips are shown.
+    The digits do not depend on the identity of the files, which differs by
+    split; that is compared when a split is written or its clips are shown.
     """
     origin = [self.tokenizer, self.autoencoder, self.data, self.clip_shape]
     text = json.dumps([*origin, self.kind, self.dtype], sort_keys=True)

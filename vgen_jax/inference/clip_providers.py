@@ -165,8 +165,8 @@ class ClipProviders:
   def matching_real(self, clips: base.Clips) -> dict[str, np.ndarray]:
     """Returns a real clip for each given clip, and titles.
 
-    It is the real clip that the condition comes from, or else one of the same
-    class. For a model without classes, it is an arbitrary real clip.
+    The real clip is the one that the condition comes from, or else one of the
+    same class. For a model without classes, it is an arbitrary real clip.
 
     Args:
       clips: Clips of the model.

@@ -179,8 +179,8 @@ class Evaluations:
   def name(self, state: TrainState) -> str:
     """Returns the name of the files of the result of a state.
 
-    It has the step, the number of clips, and a digest of everything else on
-    which values depend. Evaluations of the same name are merged. The metrics
+    The name has the step, the number of clips, and a digest of everything else
+    on which values depend. Evaluations of the same name are merged. The metrics
     and the batch size are not part of it.
     """
     clips = {

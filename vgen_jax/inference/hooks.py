@@ -20,8 +20,8 @@ from vgen_jax.training.state import TrainState
 def standard() -> tuple[hooks.Hook, ...]:
   """Returns the hooks of `vgen train`.
 
-  They record the process, log its devices and model, write metrics, generate
-  sample clips, compute validation losses and evaluate.
+  These hooks record the process, log its devices and model, write metrics,
+  generate sample clips, compute validation losses and evaluate.
 
   Hooks keep files open, so each run needs its own hooks.
   """

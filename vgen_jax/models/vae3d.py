@@ -148,9 +148,10 @@ class VAE3D(autoencoder.Autoencoder):
   ) -> Array:
     """Returns `decode(latent_bthwd)`, computed on tiles of frames.
 
-    It needs the memory of one tile; see nn/convolution/tiling.py. The result is
-    an approximation with attention or norm 'group', which use whole frames, and
-    if overlap is less than four times the extent of the receptive field.
+    The memory needed is that of one tile; see nn/convolution/tiling.py. The
+    result is an approximation with attention or norm 'group', which use whole
+    frames, and if overlap is less than four times the extent of the receptive
+    field.
 
     Args:
       latent_bthwd: As in `decode`.

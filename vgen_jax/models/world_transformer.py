@@ -36,10 +36,10 @@ Carry = tuple[cache.KeyValues, Array]
 class WorldTransformer(recurrent.Predictor):
   """A causal space-time transformer over patches of frames.
 
-  It is a predictor of families/prediction/recurrent.py. Patches of a frame are
-  predicted independently of each other: where several futures are possible,
-  patches may follow different ones, unless the frames come from a tokenizer
-  that makes the choice for them.
+  The network is a predictor for families/prediction/recurrent.py. Patches of a
+  frame are predicted independently of each other: where several futures are
+  possible, patches may follow different ones, unless the frames come from a
+  tokenizer that makes the choice for them.
 
   Attributes:
     width: Size of a token; a multiple of num_heads.

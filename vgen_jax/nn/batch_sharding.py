@@ -65,9 +65,9 @@ def constrain(x_b: Array) -> Array:
 def gather(x: Array) -> Array:
   """Returns a parameter, which each device gathers before its next use.
 
-  It is for tables that are split over features: rows that are looked up in them
-  would be split over features, too. Like `constrain`, it does nothing without a
-  mesh, or if the batch is not split.
+  Use it for tables that are split over features: rows that are looked up in
+  them would be split over features, too. Like `constrain`, it does nothing
+  without a mesh, or if the batch is not split.
 
   Args:
     x: Parameter.

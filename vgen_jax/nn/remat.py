@@ -16,7 +16,7 @@ _POLICIES = {
 def wrap(layer: type[nn.Module], policy: str, **kwargs) -> type[nn.Module]:
   """Returns a layer class that recomputes values in the backward pass.
 
-  It uses less memory and more time; results and gradients are the same.
+  The class uses less memory and more time; results and gradients are the same.
 
   Args:
     layer: Class of a layer; its parameters keep their names.

@@ -38,7 +38,8 @@ def metadata(
 def check_metrics(step_folder: epath.Path) -> None:
   """Raises DamagedError if the metrics of a checkpoint are not those saved.
 
-  They decide which checkpoint is the best one, and so which ones are deleted.
+  The metrics decide which checkpoint is the best one, and so which ones are
+  deleted.
 
   Args:
     step_folder: Folder of the checkpoint, `checkpoints/<step>`.

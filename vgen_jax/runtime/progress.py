@@ -18,8 +18,9 @@ _log = logging.getLogger(__name__)
 class Progress:
   """Shows the number of steps made, speed and remaining time.
 
-  It is a context manager. `show` writes a line of the log; on a terminal there
-  is also a bar, which stays in the last line. Only process 0 shows anything.
+  This class is a context manager. `show` writes a line of the log; on a
+  terminal there is also a bar, which stays in the last line. Only process 0
+  shows anything.
 
   Speeds are those of training alone: the time of other work, such as evaluation
   and checkpoints, is measured by `pause`.

@@ -120,8 +120,8 @@ def window_coverage(
 def _alpha(shape: str, radius: Any, x: np.ndarray, y: np.ndarray) -> np.ndarray:
   """Returns coverage at offsets (x, y) from the centre.
 
-  It is a linear function of the signed distance to the edge. The centre is the
-  centre of mass of every shape, so that trackers can find it.
+  Coverage is a linear function of the signed distance to the edge. The centre
+  is the centre of mass of every shape, so that trackers can find it.
   """
   if shape == 'circle':
     distance = np.sqrt(x * x + y * y) - radius

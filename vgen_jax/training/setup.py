@@ -187,7 +187,7 @@ def make(
 def check_batch_size(setup: Setup) -> None:
   """Raises ValueError unless a batch can be split as the settings require.
 
-  It is split among devices, repeated updates and micro-batches.
+  The batch is split among devices, repeated updates and micro-batches.
   """
   batch_size = setup.settings.batch_size
   accumulate = setup.settings.accumulate

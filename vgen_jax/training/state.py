@@ -86,8 +86,9 @@ def create(
 def _initial_guard() -> dict[str, Array]:
   """Returns the initial state of the guard of one player.
 
-  It holds the average gradient norm (0 before the first update), the number of
-  updates skipped in a row, and the number of updates skipped in the whole run.
+  The state holds the average gradient norm (0 before the first update), the
+  number of updates skipped in a row, and the number of updates skipped in the
+  whole run.
   """
   return {
     'norm': jnp.zeros((), jnp.float32),

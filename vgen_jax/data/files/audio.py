@@ -87,7 +87,7 @@ class LogMel:
     Args:
       sample_n: Samples in [-1, 1]; sample i is at i / rate seconds.
       rate: Samples per second.
-      time_t: Times in seconds. It is silent before and after the samples.
+      time_t: Times in seconds. Before and after the samples there is silence.
       frame_interval: Time from one frame to the next, in seconds.
     """
     length = max(2, round((self.window_s or 2 * frame_interval) * rate))
@@ -123,8 +123,8 @@ def read(
 ) -> tuple[np.ndarray, int, int]:
   """Returns a segment of the audio of a file, as the mean of its channels.
 
-  It is exact to the sample if the times in the container are, as in mp4; webm
-  and mkv round them to milliseconds.
+  The segment is exact to the sample if the times in the container are, as in
+  mp4; webm and mkv round them to milliseconds.
 
   Args:
     path: Local file.

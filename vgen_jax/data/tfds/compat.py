@@ -117,8 +117,8 @@ def patch_video_init() -> None:
 def patch_dtypes() -> None:
   """Replaces `dtype` of features, a TensorFlow dtype, by the NumPy dtype.
 
-  It is needed to save a `Video`, or a sequence in a sequence, such as the boxes
-  of YouTube-VIS.
+  The patch is needed to save a `Video`, or a sequence in a sequence, such as
+  the boxes of YouTube-VIS.
   """
   feature_lib = importlib.import_module(_FEATURE)
   for cls in (feature_lib.TensorInfo, feature_lib.FeatureConnector):

@@ -46,7 +46,7 @@ class Thumbnails(base.FeatureExtractor):
 
 
 class Flicker(base.Metric):
-  """Steadiness, with the dynamic degree, without which it is meaningless."""
+  """Steadiness and dynamic degree of clips; still clips are the steadiest."""
 
   name = 'flicker'
   definitions: ClassVar[dict[str, str]] = {

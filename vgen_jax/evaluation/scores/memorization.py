@@ -227,8 +227,8 @@ def _check(
     # With NaN the distance of a copy would be NaN, and so never small.
     if not np.isfinite(x).all():
       raise ValueError(
-        f'Clips in the {name} are not all finite; copies can only be found'
-        ' among finite clips.'
+        f'Clips in the {name} are not all finite; remove those with NaN or'
+        ' infinite values.'
       )
     if x.shape[1:] != expected:
       raise ValueError(

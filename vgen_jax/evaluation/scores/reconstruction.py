@@ -100,7 +100,7 @@ def mean_of_frames(psnr_bt: Array) -> Array:
 def of_mean_error(psnr_bt: Array) -> Array:
   """Returns the PSNR of clips `[b]` from the mean of their squared errors.
 
-  It is never above `mean_of_frames`.
+  This PSNR is never above `mean_of_frames`.
   """
   return -10 * jnp.log10(jnp.mean(10 ** (-psnr_bt / 10), 1))
 

@@ -45,7 +45,8 @@ def ssim(
 def ms_ssim(video_bthwc: Array, truth_bthwc: Array, *, channels: str) -> Array:
   """Returns the MS-SSIM of each frame, `[b, t]`.
 
-  It multiplies the contrast at five scales and the luminance at the last one.
+  MS-SSIM is the product of the contrast at five scales and the luminance at
+  the last one.
   Each scale averages 2 x 2 pixels of the one before, without an odd last row
   or column.
 

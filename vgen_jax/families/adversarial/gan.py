@@ -28,9 +28,9 @@ class GAN(gan_clips.GANClips):
   In a step critics are updated first, in the order of `critic`; then the
   generator is updated against all of them. Each update generates new clips.
 
-  A critic may return `(logits, class_logits_bk)` if there are classes. It is
-  then also trained to classify clips by label, and the generator so that its
-  clips are classified as their label.
+  A critic may return `(logits, class_logits_bk)` if there are classes. The
+  critic is then also trained to classify clips by label, and the generator is
+  trained to generate clips that are classified as their labels.
 
   Batch and spectral norm of a part change in that part's own updates only. The
   power iteration of a spectral norm advances twice (real and generated clips)

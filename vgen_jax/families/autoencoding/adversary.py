@@ -59,9 +59,9 @@ def lecam(
 ) -> Array:
   """Returns the LeCam regularizer of a critic, a scalar.
 
-  It is the mean squared distance of the logits of real clips from the moving
-  mean of those of reconstructions, plus the reverse. The critic keeps the two
-  means as variable 'logits' of collection 'lecam'.
+  The regularizer is the mean squared distance of the logits of real clips from
+  the moving mean of those of reconstructions, plus the reverse. The critic
+  keeps the two means as variable 'logits' of collection 'lecam'.
 
   Args:
     critic: A bound module.

@@ -19,9 +19,10 @@ from vgen_jax.families import base
 class CodeModel(base.VideoModel):
   """A model of the codes of clips that a tokenizer computes.
 
-  It is trained on `batch['codes']`, int32 `[b, t, h, w]`, and generates codes.
-  Some of the codes to generate may be known: `known_codes` where `known`, bool,
-  is True, both `[b, t, h, w]`; known codes are returned unchanged.
+  A subclass is trained on `batch['codes']`, int32 `[b, t, h, w]`, and generates
+  codes. Some of the codes to generate may be known: `known_codes` where
+  `known`, bool, is True, both `[b, t, h, w]`; known codes are returned
+  unchanged.
 
   Attributes:
     clip_shape: (t, h, w, anything) of the grid of codes.

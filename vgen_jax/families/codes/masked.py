@@ -175,8 +175,9 @@ class Masked(code_model.CodeModel):
   ) -> Array:
     """Returns which codes stay masked after step `number`.
 
-    They are the least confident ones, as many as the schedule states, but at
-    least one fewer than before, and none after the last step.
+    The codes that stay masked are the least confident ones, as many as the
+    schedule states, but at least one fewer than before, and none after the last
+    step.
     """
     done = (number + 1) / self.num_steps
     fraction = masks.SCHEDULES[self.schedule](done)

@@ -29,8 +29,8 @@ class Diffusion(base.VideoModel):
   """A denoiser trained at all noise levels, and sampled from noise to data.
 
   This family covers DDPM, flow matching, rectified flow and EDM, which differ
-  only in the values of fields. The defaults are flow matching. Time runs from 0,
-  noise, to 1, data.
+  only in the values of fields. The defaults are those of flow matching. Time is
+  from 0 (noise) to 1 (data).
 
     EDM: path paths.VarianceExploding, prediction 'edm', times.LogNormal,
       solvers.Heun with num_steps=18.

@@ -20,8 +20,8 @@ def apply(
 ) -> Array:
   """Returns `function(x)`, computed on overlapping tiles that are blended.
 
-  It needs the memory of one tile. The weight of a pixel in a tile is 0 in the
-  outer quarter of an overlap, where neighbours are missing, and increases
+  The memory needed is that of one tile. The weight of a pixel in a tile is 0 in
+  the outer quarter of an overlap, where neighbours are missing, and increases
   linearly from there. So there are no seams. If the receptive field does not
   extend further than overlap / 4, the result equals that of the whole frame up
   to rounding. A function with attention or statistics over whole frames is

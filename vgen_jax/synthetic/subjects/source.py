@@ -112,7 +112,7 @@ class Subjects(base.SyntheticDataset):
   def references(self, index: int, num_references: int) -> list[Clip]:
     """Returns other clips of the subject of clip `index`.
 
-    They are deterministic, and are not among the clips of any split.
+    References are deterministic, and are not among the clips of any split.
     """
     return [self._clip(index, 1 + i) for i in range(num_references)]
 

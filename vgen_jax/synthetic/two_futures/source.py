@@ -139,7 +139,8 @@ class TwoFutures(_Fork):
 class ThreeFutures(_Fork):
   """A disc moves to a wall, and returns from it in one of three directions.
 
-  It meets the right wall after about 3/8 of the frames; its speed is constant.
+  The disc meets the right wall after about 3/8 of the frames; its speed is
+  constant.
 
   Attributes:
     weights: Probabilities of returning (straight, downwards, upwards).

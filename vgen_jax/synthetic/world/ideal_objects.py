@@ -45,7 +45,7 @@ def refine(
 ) -> np.ndarray:
   """Returns the objects nearby that explain the windows best.
 
-  It makes three Gauss-Newton steps. Soft edges determine positions to
+  The fit makes three Gauss-Newton steps. Soft edges determine positions to
   hundredths of a pixel, even of objects that are three pixels wide.
 
   Args:

@@ -68,7 +68,7 @@ def patch_size(world: world_lib.World) -> int:
 def mean_areas(world: world_lib.World) -> np.ndarray:
   """Returns the coverage of each shape and size, averaged over positions.
 
-  It is measured because soft edges add relatively more to a small object.
+  Coverage is measured because soft edges add relatively more to a small object.
 
   Returns:
     Sum of coverage, `[k, s]`.
