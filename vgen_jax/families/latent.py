@@ -147,7 +147,8 @@ class Latent(VideoModel):
         return {**batch, key: convert(batch[name])}
     raise ValueError(
       f'The batch has {sorted(batch)}; model.prior,'
-      f' {type(self.prior).__name__}, needs one of {list(conversions)}.'
+      f' {type(self.prior).__name__}, needs one of {list(conversions)}. Use'
+      ' other data, or another prior.'
     )
 
   def _known_codes(self, known_bthwc: Array) -> Array:

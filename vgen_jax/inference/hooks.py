@@ -139,7 +139,7 @@ class Validate(hooks.Hook):
     )
 
   def on_start(self, run: hooks.Run, state: TrainState) -> None:
-    """Validates the restored state if the run was stopped before it could."""
+    """Validates the restored state if a due validation was not made."""
     self._run = run
     step = run.first_step
     if self.is_behind(step, last=step == run.final_step):
@@ -203,7 +203,7 @@ class Evaluate(hooks.Hook):
     )
 
   def on_start(self, run: hooks.Run, state: TrainState) -> None:
-    """Evaluates the restored state if the run was stopped before it could."""
+    """Evaluates the restored state if a due evaluation was not made."""
     self._run = run
     step = run.first_step
     if self.is_behind(step, last=step == run.final_step):

@@ -33,7 +33,7 @@ class CodeModel(base.VideoModel):
       for classifier-free guidance.
     guidance: Logits are `null + guidance * (conditional - null)`, where null
       has neither label nor text; 1 turns guidance off.
-    temperature: Divisor of the logits in sampling; 0 takes the most likely
+    temperature: Divisor of the logits in sampling; 0 selects the most likely
       code.
     top_k: Number of the most likely codes to sample from; 0 for all.
     top_p: Probability mass of the most likely codes to sample from; 1 for all.
