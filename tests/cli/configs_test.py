@@ -50,9 +50,9 @@ def test_copies_are_written_once(capsys, tmp_path, monkeypatch):
   ('argv', 'message'),
   [
     (['cpoy', 'demo'], "Did you mean 'copy'?"),
-    (['copy'], 'needs the NAME of a config'),
+    (['copy'], 'has no NAME; give the name'),
     (['copy', 'dmo'], "Did you mean 'demo'?"),
-    (['list', 'demo'], "'demo' is superfluous"),
+    (['list', 'demo'], "'demo' is given; remove it"),
   ],
 )
 def test_errors_are_one_line(argv, message, capsys):
