@@ -51,7 +51,7 @@ def get_config(size: str = 'base') -> ConfigDict:
       dtype=pick(base='bfloat16', cpu='float32', smoke='float32'),
     ),
     reconstruction='l2',
-    bottleneck_weight=1e-6,  # Per nat of a clip.
+    bottleneck_weight=1e-6,  # Weight of the divergence in nats per clip.
     critic=dict(
       image=dict(name='models.mocogan.ImageCritic', width=critic_width),
       video=dict(name='models.mocogan.VideoCritic', width=critic_width),

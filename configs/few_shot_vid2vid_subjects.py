@@ -8,7 +8,7 @@ the released code, no critic of sequences.
 
 `--config.model.generator.num_adaptive=0` and the critic of vid2vid
 (`--config.model.critic.image.name=models.vid2vid_critic.Critic`) train the same
-network without references, which does not know the appearance of subjects.
+network without references, which cannot infer the appearance of subjects.
 
 Sizes: `base`, for one accelerator; `small`, for a CPU; `smoke`, for tests;
 `paper`, with the sizes and the optimizer of the released code, for comparison.
@@ -62,7 +62,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     loss_kind='hinge',
     flow_source='none',
     mask_weight=10.0,
-    error_weight=10.0,  # Instead of a perceptual distance.
+    error_weight=10.0,  # Replaces the perceptual distance of the paper.
   )
 
   rate = pick(base=1e-4, small=1e-3, smoke=1e-3)

@@ -40,7 +40,7 @@ def get_config(size: str = 'base') -> ConfigDict:
       denoiser=dict(
         name='models.patch_unet.PatchUNet',
         width=pick(base=96, smoke=16),
-        multipliers=(1,),  # All convolutions and attention on the same grid.
+        multipliers=(1,),  # One level: attention has the same grid.
         patch_size=1,
       ),
       prediction='x0',

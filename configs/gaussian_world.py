@@ -41,7 +41,7 @@ def get_config(size: str = 'base') -> ConfigDict:
       patch_size=(2, 4, 4),  # Frames, rows, columns.
       width=pick(base=96, smoke=16),
     ),
-    bottleneck_weight=3e-6,  # Of the divergence of a clip, in nats.
+    bottleneck_weight=3e-6,  # Weight of the divergence in nats per clip.
   )
 
   config.optim = dict(

@@ -28,7 +28,7 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.clip_shape = pick(  # t h w c
     base=(16, 64, 64, 3), paper=(16, 128, 128, 3), smoke=(4, 8, 8, 3)
   )
-  config.batch_size = pick(base=32, paper=128, smoke=8)  # Clips, all devices.
+  config.batch_size = pick(base=32, paper=128, smoke=8)  # Over all devices.
   config.num_steps = pick(base=30_000, paper=200_000, smoke=4)
 
   config.data = dict(name='synthetic.world.source.World', label='direction')

@@ -48,9 +48,10 @@ def get_config(size: str = 'base') -> ConfigDict:
       posterior_widths=pick(base=(64, 128, 256), small=(32, 64), smoke=(4,)),
     ),
     critic=dict(prior=critic, posterior=critic),
-    num_context=pick(base=6, small=3, smoke=1),  # All before the fork.
+    num_context=pick(base=6, small=3, smoke=1),  # Frames before the fork.
     error='l1',
-    # Of pixels in [-1, 1], twice the error of pixels in [0, 1].
+    # Errors of pixels in [-1, 1] are twice those of the paper's pixels, which
+    # are in [0, 1].
     error_weight=50.0,
     beta=pick(base=1.0, small=0.1, smoke=1.0),
     beta_start=pick(base=16_000, small=0, smoke=0, paper=50_000),

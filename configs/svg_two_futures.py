@@ -3,8 +3,8 @@
   vgen train --config=svg_two_futures --workdir=runs/svg
 
 A disc moves up in the first three of eight frames, and then to the left or to
-the right. The latent of the frame where the futures diverge must encode which
-one it is, and the prior must cover both;
+the right. The latent of the frame where the futures diverge must encode the
+direction, and the prior must cover both directions;
 `experiments/zoo/stochastic_prediction.py` measures this.
 `--config.model.predictor.prior=fixed` trains SVG-FP.
 
@@ -47,7 +47,7 @@ def get_config(size: str = 'base') -> ConfigDict:
         base='lecun', small='lecun', smoke='lecun', paper='normal_0.02'
       ),
     ),
-    num_context=pick(base=6, small=3, smoke=1),  # All before the fork.
+    num_context=pick(base=6, small=3, smoke=1),  # Frames before the fork.
     beta=4e-4,
   )
 

@@ -1,8 +1,8 @@
 """vid2vid: layouts of moving objects are translated to video.
 
 The first frame is given. The reference flow is that of the dataset; for videos
-without flow set model.flow_source to 'matching'. Results of `small`, of which
-the flow is not right: experiments/zoo/translation.md.
+without flow set model.flow_source to 'matching'. experiments/zoo/translation.md
+has the results of `small`, whose predicted flow is wrong.
 
   vgen train --config=vid2vid_layouts --workdir=runs/vid2vid
 
@@ -51,14 +51,14 @@ def get_config(size: str = 'base') -> ConfigDict:
       num_halvings=pick(base=2, small=2, smoke=1, paper=3),
       num_blocks=pick(base=4, small=1, smoke=0, paper=9),
       kernel_size=pick(base=7, small=3, smoke=3),
-      flow_scale=pick(base=20.0, small=5.0, smoke=5.0),  # In pixels.
+      flow_scale=pick(base=20.0, small=5.0, smoke=5.0),  # Pixels.
       foreground=pick(base=True, small=True, smoke=False),
       num_enhancers=pick(base=0, small=0, smoke=0, paper=1),
     ),
     critic=dict(image=critic, video=critic | dict(inputs='video', rates=rates)),
     loss_kind='least_squares' if size == 'paper' else 'hinge',
     mask_weight=pick(base=10.0, small=10.0, smoke=10.0, paper=0.0),
-    # Stands for the perceptual distance of the paper, which needs weights.
+    # Replaces the perceptual distance of the paper, which needs weights of VGG.
     error_weight=10.0,
   )
 

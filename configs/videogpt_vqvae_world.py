@@ -25,7 +25,7 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.clip_shape = pick(  # t h w c
     base=(8, 32, 32, 3), paper=(16, 64, 64, 3), smoke=(4, 8, 8, 3)
   )
-  config.batch_size = pick(base=32, paper=32, smoke=8)  # Clips, all devices.
+  config.batch_size = pick(base=32, paper=32, smoke=8)  # Over all devices.
   config.num_steps = pick(base=20_000, paper=100_000, smoke=4)
 
   config.data = dict(name='synthetic.world.source.World', label='direction')

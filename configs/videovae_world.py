@@ -4,9 +4,9 @@
   vgen sample --workdir=runs/videovae --label='red left'
 
 A disc in one of six colours moves in one of four directions, without meeting a
-wall. Its label names both attributes. `experiments/zoo/attribute_control.py`
-measures whether clips have the requested attributes, also a combination that is
-held out of training, and follow attributes that change over time.
+wall. Its label encodes both attributes. `experiments/zoo/attribute_control.py`
+measures whether clips have the requested attributes, also in a combination that
+is held out of training, and follow attributes that change over time.
 
 Sizes: `base`, for one accelerator; `small`, for a CPU core in 13 minutes;
 `smoke`, for tests; `paper`, with layers as stated in models/videovae.py.
@@ -58,8 +58,8 @@ def get_config(size: str = 'base') -> ConfigDict:
       stage_width=pick(base=128, small=128, smoke=4),
       dropout=pick(base=0.0, paper=0.5, small=0.0, smoke=0.5),
     ),
-    # At the optimum of an absolute error, the median, the disc disappears. The
-    # paper's error is a sum over pixels; this one is their mean.
+    # With the paper's absolute error, the optimum is the median, in which the
+    # disc disappears. The paper's error is a sum over pixels, this one a mean.
     error=pick(base='l2', paper='l1'),
     beta=pick(base=3e-5, paper=1 / (64 * 64 * 3), small=4e-4, smoke=4e-4),
     infer_attributes=size == 'paper',
