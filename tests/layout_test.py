@@ -128,7 +128,7 @@ def test_a_sound_tree_has_no_violations(sound):
 
 
 @pytest.mark.parametrize(('rule', 'texts'), BROKEN)
-def test_a_violation_is_found(sound, rule, texts):
+def test_a_violation_is_detected(sound, rule, texts):
   write(sound, texts)
   assert list(rule(sound))
 

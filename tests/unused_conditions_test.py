@@ -37,7 +37,7 @@ class Network(nn.Module):
   ('how', 'unused'),
   [('uses', []), ('ignores', ['label']), ('multiplies by zero', ['label'])],
 )
-def test_a_network_that_ignores_its_label_is_found(how, unused):
+def test_a_network_that_ignores_its_label_is_detected(how, unused):
   schema = Schema((2, 4, 4, 3), num_classes=3)
   model = denoising.Diffusion(
     clip_shape=schema.clip_shape,

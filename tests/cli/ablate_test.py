@@ -106,7 +106,7 @@ def test_measuring_that_is_stopped_is_repeated_and_logged_once(
   assert ['seed_again' in line for line in lines].count(True) == 1
 
 
-def test_what_is_wrong_is_told(tmp_path, capsys):
+def test_wrong_input_is_reported(tmp_path, capsys):
   assert run(tmp_path, '--only=2/2') == 1
   assert "--only is '2/2'; write I/N" in capsys.readouterr().err
   assert cli.main(['ablate', '--experiment=x.py', '--workdir=W']) == 1

@@ -128,7 +128,7 @@ def test_a_late_signal_is_too_late_to_stop_it(workdir, capsys, monkeypatch):
     (['--set', 'evaluation.contxt=3'], "Did you mean 'context'?"),
   ],
 )
-def test_what_is_wrong_is_told_in_one_line(workdir, capsys, flags, message):
+def test_wrong_input_is_reported_in_one_line(workdir, capsys, flags, message):
   assert evaluate(workdir, *flags) == 1
   (line,) = capsys.readouterr().err.strip().splitlines()
   assert message in line

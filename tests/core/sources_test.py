@@ -41,7 +41,7 @@ def test_sources_declare_what_they_offer():
     assert not undeclared(path.read_text()), path
 
 
-def test_an_undeclared_offer_is_found():
+def test_an_undeclared_capability_is_detected():
   class_of = lambda base: (
     f'class Mine{base}:\n  def random_view(self, index, rng): pass\n'
   )

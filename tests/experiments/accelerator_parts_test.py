@@ -77,7 +77,7 @@ def test_steps_that_differ_do_not_agree():
     assert not parity_steps.compare({**exact, key: value}, exact)['agrees']
 
 
-def test_the_reference_sees_no_gpu():
+def test_the_reference_has_no_gpu():
   env = parity.reference_environment({'JAX_PLATFORMS': 'cuda', 'A': 'b'})
   assert env['JAX_PLATFORMS'] == 'cpu'
   assert env['CUDA_VISIBLE_DEVICES'] == ''

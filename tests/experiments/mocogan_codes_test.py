@@ -8,7 +8,7 @@ from experiments.zoo import mocogan_codes
 
 @pytest.fixture
 def clips() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Returns colours that content decides, shown classes, and their labels."""
+  """Returns colours that content determines, shown classes, and labels."""
   rng = np.random.default_rng(0)
   content_c3 = rng.uniform(-100, 100, (16, 3))
   noise_cm3 = rng.normal(0, 5, (16, 16, 3))
@@ -17,7 +17,7 @@ def clips() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   return content_c3[:, None] + noise_cm3, shown_cm, label_m
 
 
-def test_content_that_decides_the_colour_passes_and_cheats_do_not(clips):
+def test_content_that_determines_the_colour_passes_and_cheats_do_not(clips):
   tint, shown, label = clips
   explained, accuracy = mocogan_codes.numbers(tint, shown, label)
   assert 0.95 < explained < 1

@@ -36,24 +36,24 @@ def video() -> np.ndarray:
 
 
 @pytest.fixture(scope='module')
-def film(tmp_path_factory) -> str:
+def video_file(tmp_path_factory) -> str:
   """A video of 20 grey frames of 24 x 32 pixels; frame i has level 10 i."""
-  path = tmp_path_factory.mktemp('films') / 'film.mp4'
+  path = tmp_path_factory.mktemp('videos') / 'video_file.mp4'
   level = np.arange(20, dtype=np.uint8)[:, None, None, None] * 10
   video_writers.write_mp4(path, np.tile(level, (1, 24, 32, 3)), 10)
   return str(path)
 
 
-def test_frames_of_a_film_are_resized_and_taken_at_a_rate(film):
-  every = own_conditions.read_video(film, SHAPE)
+def test_frames_of_a_video_file_are_resized_and_sampled_at_a_rate(video_file):
+  every = own_conditions.read_video(video_file, SHAPE)
   assert every.shape == SHAPE
   assert every.dtype == np.uint8
   levels = every.mean(axis=(1, 2, 3))
   np.testing.assert_allclose(levels, [0, 10, 20, 30], atol=3)
-  slow = own_conditions.read_video(film, SHAPE, frames_per_second=5)
+  slow = own_conditions.read_video(video_file, SHAPE, frames_per_second=5)
   np.testing.assert_allclose(slow.mean(axis=(1, 2, 3)), [0, 20, 40, 60], atol=3)
-  assert len(own_conditions.read_video(film, (30, 8, 8, 3))) == 20
-  assert len(own_conditions.read_video(film, (30, 8, 8, 3), 5)) == 10
+  assert len(own_conditions.read_video(video_file, (30, 8, 8, 3))) == 20
+  assert len(own_conditions.read_video(video_file, (30, 8, 8, 3), 5)) == 10
 
 
 def test_only_known_frames_are_given(video):
@@ -96,14 +96,14 @@ def test_ranges_have_one_form(text):
     own_conditions.known_ranges(text)
 
 
-def test_arrays_and_videos_of_files(tmp_path, film, video):
+def test_arrays_and_videos_of_files(tmp_path, video_file, video):
   layout = np.ones(SHAPE[:3], np.int64)
   np.save(tmp_path / 'layout.npy', layout)
   np.save(tmp_path / 'small.npy', video)
   files = [f'layout={tmp_path}/layout.npy', f'degraded={tmp_path}/small.npy']
   translator = model('layout', 'degraded', 'reference', 'label')
   found = own_conditions.from_files(
-    translator, [*files, f'reference={film}'], SCHEMA
+    translator, [*files, f'reference={video_file}'], SCHEMA
   )
   assert found['layout'].dtype == np.int32
   np.testing.assert_array_equal(found['layout'], layout)
@@ -123,7 +123,7 @@ def test_files_in_the_home_directory(tmp_path, monkeypatch):
   assert found['layout'].all()
 
 
-def test_wrong_files_are_refused(tmp_path, film, video):
+def test_wrong_files_are_refused(tmp_path, video_file, video):
   arrays = {
     'far': np.full(SHAPE[:3], 3), 'small': np.zeros((4, 4, 8), int),
     'real': np.zeros(SHAPE[:3]), 'objects': np.array([{}], object),
@@ -136,8 +136,8 @@ def test_wrong_files_are_refused(tmp_path, film, video):
     'layout': 'give KEY=FILE',
     f'layuot={tmp_path}/far.npy': "unknown key 'layuot'.* mean 'layout'",
     f'label={tmp_path}/far.npy': "unknown key 'label'",
-    f'known_video={film}': "unknown key 'known_video'",
-    f'layout={film}': 'needs an array of int32 numbers',
+    f'known_video={video_file}': "unknown key 'known_video'",
+    f'layout={video_file}': 'needs an array of int32 numbers',
     f'layout={tmp_path}/far.npy': 'numbers from 3 to 3; those of layout must',
     f'layout={tmp_path}/small.npy': r'has shape \(4, 4, 8\); .*\[4, 8, 8\]',
     f'layout={tmp_path}/real.npy': 'has dtype float64; .* needs int32',
@@ -174,9 +174,9 @@ def test_clips_continue_the_video_of_the_user(workdir, tmp_path, capsys):
   levels = rng.integers(50, 200, (2, shape[0] + 3, 1, 1, 3))
   names, clips = [], []
   for i, level in enumerate(levels):
-    path = tmp_path / f'film{i}.mp4'
-    film = np.broadcast_to(level, (len(level), 32, 32, 3)).astype(np.uint8)
-    video_writers.write_mp4(path, film, 8)
+    path = tmp_path / f'video_file{i}.mp4'
+    frames = np.broadcast_to(level, (len(level), 32, 32, 3)).astype(np.uint8)
+    video_writers.write_mp4(path, frames, 8)
     # The frames that are not known may be any: they are not used.
     known = own_conditions.read_video(str(path), shape)
     other = known.copy()

@@ -75,7 +75,7 @@ def test_random_frames_are_different_frames_of_a_clip():
   assert (depends_nbt.sum(axis=2) == 1).all()
 
 
-def test_patches_see_a_part_of_each_frame():
+def test_patch_logits_depend_on_a_part_of_each_frame():
   network = critic(view='frames', patches=True)
   variables = init(network, {})
   output = logits(network, variables)

@@ -86,7 +86,7 @@ def test_without_a_previous_frame_all_pixels_are_new(net):
 
 
 def test_the_foreground_depends_on_layouts_only(net):
-  """And the background on previous frames, too."""
+  """The background also depends on previous frames."""
   apply, variables = net
   out = apply(variables)
   other = apply(variables, previous_bmhwc=0.3 * PREVIOUS)
@@ -103,7 +103,7 @@ def test_the_foreground_depends_on_layouts_only(net):
   assert same[front].mean() < 0.1
 
 
-def test_a_network_without_foreground_is_one_branch_less():
+def test_a_network_without_foreground_has_one_branch_less():
   net = generator()
   params = init(net)['params']
   assert not [name for name in params if 'front' in name]

@@ -24,7 +24,7 @@ def clips(**options):
 
 
 def end_point_error(flow, exact, counts):
-  """Returns the mean distance in pixels over positions that count."""
+  """Returns the mean distance in pixels over selected positions."""
   return float(np.linalg.norm(flow - exact, axis=-1)[counts].mean())
 
 
@@ -68,7 +68,7 @@ def test_wrong_sizes(radius, block, name):
     optical_flow.block_matching(jnp.zeros((1, 2, 6, 6, 1)), radius, block)
 
 
-def test_accumulated_flow_leads_over_several_frames():
+def test_accumulated_flow_spans_several_frames():
   """Two steps of constant flow are twice as long."""
   data = source.Layouts((6, 32, 32, 3), flow=True, num_objects=1)
   video = np.stack([data[i]['video'] for i in range(4)]) / np.float32(255)

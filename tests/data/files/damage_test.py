@@ -118,7 +118,7 @@ def outcome(path) -> np.ndarray | faults.ClipError:
 
 
 @pytest.mark.parametrize('name', FORMATS)
-def test_wrong_pixels_are_found(tmp_path, name):
+def test_wrong_pixels_are_detected(tmp_path, name):
   """20 files in all, each of which a player shows with wrong pixels."""
   path = tmp_path / name
   for bad in smeared(write(path, *FORMATS[name])):
@@ -199,7 +199,7 @@ def test_the_policy_for_faults_applies_to_damage(tmp_path):
     assert going_on.num_substituted == 1
 
 
-def test_damage_in_records_is_found():
+def test_damage_in_records_is_detected():
   video_thwc = textured()
   for bad in smeared(storage.encode('mp4', video_thwc, 25, quality=20)):
     with pytest.raises(ValueError, match='cannot be decoded'):

@@ -26,7 +26,7 @@ def found(metric, generated, **others) -> base.Findings:
 
 
 @pytest.mark.parametrize('fraction', [0.0, 0.5, 1.0])
-def test_copied_clips_are_found(fraction):
+def test_copied_clips_are_detected(fraction):
   """About half of the copies are mirrored, and all are noisy."""
   rng = np.random.default_rng(0)
   copied = video('train', 80)

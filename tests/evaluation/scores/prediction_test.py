@@ -87,7 +87,7 @@ def test_repeating_the_last_frame_is_worse_than_sampling(reports, metric):
   assert curve_t[-1] < curve_t[0]  # The object moves away.
 
 
-def test_a_leak_of_the_future_is_found(reports):
+def test_a_leak_of_the_future_is_detected(reports):
   score = number(reports, 'psnr_leak_z')
   assert score['leaky'] > 4
   for other in ('fair', 'mean', 'left', 'last'):

@@ -38,7 +38,7 @@ def test_r1_and_r2_are_added():
   assert value('r1+r2') == pytest.approx(float(value('r1') + value('r2')))
 
 
-def test_classes_that_only_the_generator_knows():
+def test_classes_that_only_the_generator_is_given():
   """The critic learns to classify generated clips; the data has no labels."""
   model = players.make(
     {'clip': players.Reader()},

@@ -92,7 +92,7 @@ def model(ignores=False, log_variance=-12.0, **fields):
 
 
 def rates(label_b) -> np.ndarray:
-  """Returns the change of brightness per frame that labels stand for."""
+  """Returns the change of brightness per frame that labels encode."""
   first, second = np.divmod(np.asarray(label_b), 2)
   return 0.1 * (first + 1) + np.array([-0.02, 0.02])[second]
 
@@ -171,7 +171,7 @@ def test_clips_have_the_requested_attributes():
   assert follows(model(), LABEL[::-1])
 
 
-def test_a_prior_that_ignores_attributes_is_found():
+def test_a_prior_that_ignores_attributes_is_detected():
   assert not follows(model(ignores=True))
 
 

@@ -151,7 +151,7 @@ def test_samples_do_not_depend_on_the_future():
   assert not future_has_an_effect(model())
 
 
-def test_a_model_that_samples_its_posterior_is_found():
+def test_a_model_that_samples_its_posterior_is_detected():
   assert future_has_an_effect(model(Leaking))
 
 

@@ -43,7 +43,7 @@ def test_exact_flow_has_no_error_and_wrong_flow_has(clip):
     assert warp(wrong) > 2 * warp(flow)
 
 
-def test_means_are_over_positions_that_count():
+def test_means_are_over_selected_positions():
   error = jnp.array([[[[1.0, 3.0], [5.0, 100.0]]]])
   counts = jnp.array([[[[True, False], [True, False]]]])
   assert losses.masked_mean(error, counts) == 3

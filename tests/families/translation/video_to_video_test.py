@@ -71,7 +71,7 @@ def test_the_generators_loss_adds_up(params):
   np.testing.assert_allclose(terms['consistency'], consistency, rtol=1e-4)
 
 
-def test_critics_see_the_right_clips(params):
+def test_each_critic_is_given_its_own_clips(params):
   """The logits of this critic are its inputs."""
   critic = {'image': tiny.Recorder(), 'video': tiny.Recorder()}
   net = tiny.model(critic=critic, loss_kind='wasserstein')
