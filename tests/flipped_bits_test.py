@@ -60,7 +60,9 @@ def test_config_json(tmp_path):
   check(file, lambda: config_lib.load(str(file)).to_dict())
 
 
-def test_a_flipped_digit_of_a_config_is_reported_with_the_remedy(tmp_path, capsys):
+def test_a_flipped_digit_of_a_config_is_an_error_with_a_remedy(
+  tmp_path, capsys
+):
   config = settings_lib.read(config_lib.load('demo:smoke'))
   text = config_lib.to_json(dataclasses.asdict(config))
   file = tmp_path / 'config.json'
