@@ -143,7 +143,7 @@ class Run:
     missing are in the result, without a value.
 
     Args:
-      metrics: Names of metrics of `evaluation/metrics/registry.py`; 'all' takes
+      metrics: Names of metrics, which `vgen evaluate --list` prints; 'all' for
         all metrics that fit the run.
       num_clips: Number of clips to generate.
       seed: Seed of the noise.

@@ -90,8 +90,8 @@ def floor(
 
   Args:
     real_nd: Features of real clips.
-    size: Rows of each of two disjoint sets; as many as generated clips are
-      compared with. None for half of all rows.
+    size: Number of rows of each of two disjoint sets, which should be the
+      number of generated clips; None for half of all rows.
     ddof: As in `frechet.distance`.
     num_repeats: Number of pairs of sets to average over.
     seed: Seed of the sets.
