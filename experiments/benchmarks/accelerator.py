@@ -42,7 +42,8 @@ SHARES = {
   'train_base': 120,
 }
 _OTHER_SHARE = 60  # Of a file that is not one of these.
-_RESERVE_S = 3.0  # For the last table, and for ending a killed process.
+# Seconds reserved for the last table and for ending a killed process.
+_RESERVE_S = 3.0
 _POLL_S = 0.25
 _TITLES = ('part', 'name', 'status')  # Keys that are not values.
 _MAX_COLUMNS = 12

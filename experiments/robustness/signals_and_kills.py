@@ -44,7 +44,7 @@ TRIALS = {
   'ablate': (3, 2),
 }
 _MAX_REPEATS = 3
-_SOON = 1.5  # Seconds.
+_SOON = 1.5  # In seconds.
 
 
 def main() -> int:

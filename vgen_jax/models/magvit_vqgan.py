@@ -82,7 +82,8 @@ class MagvitVQGAN(autoencoder.Autoencoder):
       raise ValueError(
         f'The clips have shape {clip_shape}; height and width must be multiples'
         f' of {side}, and the number of frames'
-        f' {"1 more than " if self.causal else ""}a multiple of {frames}.'
+        f' {"1 more than " if self.causal else ""}a multiple of {frames}: crop'
+        ' them.'
       )
     t = (t - self.causal) // frames + self.causal
     return t, h // side, w // side, self.bottleneck.width

@@ -21,7 +21,8 @@ from experiments.benchmarks.accelerator_parts import parity_layers
 from experiments.benchmarks.accelerator_parts import parity_steps
 from experiments.benchmarks.accelerator_parts import recording
 
-_NEEDS_S = 12.0  # To compile the steps and the sampler of a config.
+# Seconds needed to compile the steps and the sampler of a config.
+_NEEDS_S = 12.0
 _SHARE_OF_LAYERS = 0.5  # Of the time; the rest is for steps and samplers.
 
 

@@ -19,7 +19,8 @@ from experiments.benchmarks.accelerator_parts import steps
 from experiments.benchmarks.accelerator_parts import timing
 from experiments.benchmarks.accelerator_parts import train_step
 
-TOLERANCE = 1e-3  # Of outputs and gradients, relative to the largest.
+# Largest error of outputs and gradients, relative to the largest value.
+TOLERANCE = 1e-3
 _CASES = (
   train_step.Case('latents', 'S', 'none', 32),
   train_step.Case('latents', 'B', 'none', 16),

@@ -34,7 +34,9 @@ def to_text(content: Mapping[str, Any]) -> str:
     ValueError: If there is a key 'digest'.
   """
   if KEY in content:
-    raise ValueError(f'The content has a key {KEY!r}, which is reserved.')
+    raise ValueError(
+      f'The content has a key {KEY!r}, which is reserved; rename it.'
+    )
   content = plain(content)
   return json.dumps({KEY: _digest(content), **content}, indent=2) + '\n'
 

@@ -13,8 +13,8 @@ from vgen_jax.families.diffusion import paths
 def shift(time: Array, factor: float) -> Array:
   """Returns times in [0, 1], shifted towards noise if `factor` is above 1.
 
-  On a straight path it multiplies sigma / alpha by `factor`. Clips of more
-  pixels need this, since noise averages out more in them.
+  On a straight path, the shift multiplies sigma / alpha by `factor`. Clips with
+  more pixels need a larger factor, since noise averages out more in them.
 
   Reference: Esser et al., "Scaling Rectified Flow Transformers for
   High-Resolution Image Synthesis", 2024, https://arxiv.org/abs/2403.03206;

@@ -51,7 +51,8 @@ class Gaussian(nn.Module):
     elif encoded_bthwe.shape[-1] != 2 * self.width:
       raise ValueError(
         f'The encoder gives {encoded_bthwe.shape[-1]} channels; a Gaussian with'
-        f' width {self.width} and projects=False needs {2 * self.width}.'
+        f' width {self.width} and projects=False needs {2 * self.width}. Change'
+        ' the encoder, or set projects to True.'
       )
     mean_bthwd, log_variance_bthwd = jnp.split(encoded_bthwe, 2, axis=-1)
     posterior = distributions.bounded_gaussian(mean_bthwd, log_variance_bthwd)

@@ -88,7 +88,7 @@ def report(
 def summarize(
   world: Forked, index_b: np.ndarray, branch_bn: np.ndarray
 ) -> dict[str, float]:
-  """Returns the numbers of `report`.
+  """Returns the numbers that `report` returns, given the shown futures.
 
   Args:
     world: Dataset that defines the futures.
