@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     '--profile',
     default=None,
     metavar='FIRST,LAST',
-    help='Steps to trace with jax.profiler, written to WORKDIR/profile (default:'
+    help='Steps to trace with jax.profiler, into WORKDIR/profile (default:'
     ' none).',
   )
   cluster.add_arguments(parser)
