@@ -25,8 +25,8 @@ def test_real_clips_pass_and_cheats_do_not(clips):
   # A repeated frame is steady, but its objects are not where they should be.
   assert numbers['first frame repeated'].iou < 0.5
   # Independent frames have the right classes, but flicker.
-  assert numbers['frames by themselves'].iou > 0.9
-  assert numbers['frames by themselves'].warp_error > 3
+  assert numbers['independent frames'].iou > 0.9
+  assert numbers['independent frames'].warp_error > 3
 
 
 def test_small_errors_pass(clips):

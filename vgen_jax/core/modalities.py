@@ -1,7 +1,8 @@
 """The table of modalities: everything that clips can be conditioned on.
 
-A new condition is a new row of `TABLE`, and a source whose clips have its key.
-Models, the pipeline, transforms and the sampler look conditions up here.
+A new condition is a new row of `TABLE`, its key in `Batch` and `Condition` of
+core/types.py, and a source whose clips have the key. Models, the pipeline,
+transforms and the sampler look conditions up here.
 
 There are four kinds, by how a network uses a condition:
 

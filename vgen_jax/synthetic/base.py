@@ -22,9 +22,12 @@ SPLITS = ('train', 'validation', 'test')
 class SyntheticDataset(sources.HasContents):
   """Clips by index; clip i is the same on every machine, and in one split only.
 
+  A subclass defines `__getitem__` and `truth`, which generate clip i and its
+  ground truth from `rng(i)`, and the class attributes that its clips need.
+
   Attributes:
     clip_shape: (t, h, w, 3).
-    split: One of `SPLITS`; they share no clip.
+    split: One of `SPLITS`, which have no clip in common.
     num_clips: Number of distinct clips.
     seed: Seed of the dataset, below 2**32.
     side: Shorter side of a frame, in pixels. Lengths are proportional to it.

@@ -37,12 +37,17 @@ def make_train_step(
 ) -> TrainStep:
   """Returns the pure function `(state, batch) -> (state, metrics)`.
 
+  For each update of the model, in order: the loss and its gradient with respect
+  to the parameters of one player (training/gradients.py), the optimizer of the
+  player, and the guard, which rejects harmful updates. Then the averages of the
+  parameters are updated. The learning rate is a part of the optimizer.
+
   Metrics of an update that is not due in a step are NaN. The averages of a
   player start with its first update.
 
   Args:
     model: Model whose `updates` are applied in order.
-    optimizers: {player: optimizer}.
+    optimizers: {player: optimizer} from training/optimizers.py.
     averages: {name: spec} of averages of the parameters (training/averages.py).
     accumulate: Number of micro-batches into which the batch of an update is
       split; their mean gradient is that of the whole batch, except that batch
