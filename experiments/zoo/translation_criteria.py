@@ -173,7 +173,9 @@ def cheats(clips: Clips) -> dict[str, np.ndarray]:
   waves_btw = _FLICKER * np.sin(np.arange(video.shape[3]) + phase_bt1)
   return {
     'first frame repeated': video[:, :1].repeat(video.shape[1], axis=1),
-    'frames delayed by one': np.concatenate([video[:, :1], video[:, :-1]], axis=1),
+    'frames delayed by one': np.concatenate(
+      [video[:, :1], video[:, :-1]], axis=1
+    ),
     'independent frames': (video + waves_btw[:, :, None, :, None]).clip(0, 1),
     'layouts of other clips': np.roll(video, 1, axis=0),
   }
