@@ -118,8 +118,12 @@ def main() -> None:
   parser.add_argument(
     '--topology', default='', help="TPU, such as 'v5p:4x4x4'; '' for 8 CPUs."
   )
-  parser.add_argument('--size', default='', help='Size of dit_world.py.')
-  parser.add_argument('--batch_size', type=int, default=0, help='Clips.')
+  parser.add_argument(
+    '--size', default='', help='Size of configs/dit_world.py.'
+  )
+  parser.add_argument(
+    '--batch_size', type=int, default=0, help='Number of clips.'
+  )
   args = parser.parse_args()
   args.remat, args.depth, args.dtype = 'none', 4, 'float32'
   if args.topology:

@@ -30,14 +30,22 @@ def main() -> None:
   parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
-  parser.add_argument('--batches', default='1,8', help='Clips at a time.')
-  parser.add_argument('--width', type=int, default=576)
-  parser.add_argument('--depth', type=int, default=8)
-  parser.add_argument('--heads', type=int, default=9)
-  parser.add_argument('--codes', type=int, default=1024)
-  parser.add_argument('--grid', default='4,8,8', help='Codes along t, h, w.')
+  parser.add_argument(
+    '--batches', default='1,8', help='Numbers of clips in a batch.'
+  )
+  parser.add_argument('--width', type=int, default=576, help='Size of a token.')
+  parser.add_argument('--depth', type=int, default=8, help='Number of blocks.')
+  parser.add_argument('--heads', type=int, default=9, help='Attention heads.')
+  parser.add_argument(
+    '--codes', type=int, default=1024, help='Size of the codebook.'
+  )
+  parser.add_argument(
+    '--grid', default='4,8,8', help='Numbers of codes along t, h, w.'
+  )
   parser.add_argument('--dtype', default='', help="'' fits the device.")
-  parser.add_argument('--repeats', type=int, default=5)
+  parser.add_argument(
+    '--repeats', type=int, default=5, help='Measurements of each speed.'
+  )
   parser.add_argument(
     '--passes', type=int, default=4, help='Recomputed codes per repeat.'
   )

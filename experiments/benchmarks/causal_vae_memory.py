@@ -28,9 +28,13 @@ def main() -> None:
   parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
-  parser.add_argument('--config', default='configs/causal_vae_world.py:cpu')
-  parser.add_argument('--frames', default='16,64,256', help='After the first.')
-  parser.add_argument('--chunk', type=int, default=8, help='Frames at a time.')
+  parser.add_argument(
+    '--config', default='configs/causal_vae_world.py:cpu', help='Config to use.'
+  )
+  parser.add_argument(
+    '--frames', default='16,64,256', help='Numbers of frames after the first.'
+  )
+  parser.add_argument('--chunk', type=int, default=8, help='Frames in a chunk.')
   args = parser.parse_args()
   config = config_lib.load(args.config)
   source = build.source(config.data.to_dict(), config.clip_shape)

@@ -126,8 +126,15 @@ def peak(checkout: pathlib.Path, folder: pathlib.Path, code: str) -> str:
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument('--checkouts', type=pathlib.Path, nargs='+')
-  parser.add_argument('--only', default='', help='Words of titles, with commas')
+  parser.add_argument(
+    '--checkouts',
+    type=pathlib.Path,
+    nargs='+',
+    help='Repositories to compare (default: this one).',
+  )
+  parser.add_argument(
+    '--only', default='', help='Words of titles, separated by commas.'
+  )
   args = parser.parse_args()
   checkouts = args.checkouts or [ROOT]
   cases = [

@@ -31,7 +31,9 @@ def main() -> None:
   parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
-  parser.add_argument('--i3d_clips', type=int, default=4, help='0 for none.')
+  parser.add_argument(
+    '--i3d_clips', type=int, default=4, help='Clips for I3D; 0 for none.'
+  )
   args = parser.parse_args()
   rows = {}
   world = world_lib.World((16, 64, 64, 3))

@@ -31,8 +31,12 @@ def main() -> None:
   parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
-  parser.add_argument('--sizes', default='base')
-  parser.add_argument('--repeats', type=int, default=30)
+  parser.add_argument(
+    '--sizes', default='base', help='Sizes of the config, separated by commas.'
+  )
+  parser.add_argument(
+    '--repeats', type=int, default=30, help='Measurements of each time.'
+  )
   args = parser.parse_args()
   device = jax.devices()[0].device_kind
   print(f'{device}, JAX {jax.__version__}, {args}\n')

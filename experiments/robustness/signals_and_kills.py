@@ -49,9 +49,15 @@ _SOON = 1.5  # In seconds.
 
 def main() -> int:
   parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument('--out', type=pathlib.Path, required=True)
-  parser.add_argument('--seed', type=int, default=0)
-  parser.add_argument('--only', default='', help='Tasks, with commas.')
+  parser.add_argument(
+    '--out', type=pathlib.Path, required=True, help='Directory for all files.'
+  )
+  parser.add_argument(
+    '--seed', type=int, default=0, help='Seed of the random moments.'
+  )
+  parser.add_argument(
+    '--only', default='', help='Names of tasks, separated by commas.'
+  )
   args = parser.parse_args()
   jax.config.update('jax_platforms', 'cpu')
   jax.config.update('jax_disable_most_optimizations', True)

@@ -193,7 +193,9 @@ def evaluate(
   found = runs_lib.load(str(workdir))
   result = found.evaluate(metrics, num_clips, stop=is_late)
   if result is None:
-    raise TimeoutError('The evaluation was too slow for the time left.')
+    raise TimeoutError(
+      'The evaluation did not end in the time left; use more --minutes.'
+    )
   values = {'num_clips': num_clips}
   for name, value in result.metrics.items():
     if value.value is not None:
