@@ -116,8 +116,12 @@ def _relative(found: np.ndarray, exact: np.ndarray) -> np.ndarray:
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__)
-  parser.add_argument('--out', type=pathlib.Path, required=True)
-  parser.add_argument('--tiny', action='store_true')
+  parser.add_argument(
+    '--out', type=pathlib.Path, required=True, help='Directory for results.'
+  )
+  parser.add_argument(
+    '--tiny', action='store_true', help='Use sizes for a CPU.'
+  )
   args = parser.parse_args()
   for name in TINY_CONFIGS if args.tiny else CONFIGS:
     file = file_of(args.out, name)

@@ -46,9 +46,18 @@ class Recorder:
   def from_command_line(cls, description: str | None = None) -> Self:
     """Returns the recorder that the flags from accelerator.py describe."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument('--out', type=pathlib.Path, required=True)
-    parser.add_argument('--seconds', type=float, default=600.0)
-    parser.add_argument('--tiny', action='store_true')
+    parser.add_argument(
+      '--out', type=pathlib.Path, required=True, help='Directory for results.'
+    )
+    parser.add_argument(
+      '--seconds',
+      type=float,
+      default=600.0,
+      help='Time until the part should be done.',
+    )
+    parser.add_argument(
+      '--tiny', action='store_true', help='Use sizes for a CPU.'
+    )
     args = parser.parse_args()
     name = pathlib.Path(sys.argv[0]).stem
     return cls(name, args.out, args.seconds, args.tiny)
