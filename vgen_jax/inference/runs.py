@@ -139,7 +139,7 @@ class Run:
 
     The name has the step, the number of clips and a digest of the protocol.
 
-    An interrupted evaluation continues where it was. Metrics whose weights are
+    An interrupted evaluation continues where it stopped. Metrics whose weights are
     missing are in the result, without a value.
 
     Args:
