@@ -139,8 +139,8 @@ class Run:
 
     The name has the step, the number of clips and a digest of the protocol.
 
-    An interrupted evaluation continues where it stopped. Metrics whose weights are
-    missing are in the result, without a value.
+    An interrupted evaluation continues where it stopped. Metrics whose weights
+    are missing are in the result, without a value.
 
     Args:
       metrics: Names of metrics, which `vgen evaluate --list` prints; 'all' for
