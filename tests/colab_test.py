@@ -28,7 +28,9 @@ def test_notebook_runs(path: pathlib.Path, tmp_path, monkeypatch):
   exec(code.replace('/tmp/vgen_jax', str(tmp_path)), names)
   assert names['run']._setup.mesh.size == jax.device_count()
   html = ''.join(getattr(item, 'data', '') or '' for item in shown)
-  assert html.count('<video') >= 16, 'Clips are to be seen: 8 drawn, 8 real.'
+  assert html.count('<video') >= 16, (
+    'The page shows 8 generated and 8 real clips.'
+  )
   assert names['again'].sample(2).shape == names['video'][:2].shape
 
 

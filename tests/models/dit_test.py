@@ -75,7 +75,7 @@ def test_receptive_field_of_a_patch(
     return out[0, 0, :2, :2].sum()
 
   dependence = jnp.abs(jax.jit(jax.grad(one_patch))(VIDEO)) > 1e-7
-  assert dependence[0, 0, :2, :2].all(), 'A patch sees itself.'
+  assert dependence[0, 0, :2, :2].all(), 'A patch depends on itself.'
   assert dependence[0, 1:, :2, :2].any() == uses_frames
   assert dependence[0, 0, 2:].any() == uses_patches
   assert dependence[0, 1:, 2:].any() == uses_all

@@ -120,10 +120,12 @@ def test_critic_logits_depend_only_on_their_clip():
   x = clips(5)
   init = jax.jit(lambda key, x: critic.init(key, x, {}, None, train=False))
   variables = init(jax.random.key(0), x)
-  judge = jax.jit(lambda x: critic.apply(variables, x, {}, None, train=False))
-  logits = judge(x)
+  logits_of = jax.jit(
+    lambda x: critic.apply(variables, x, {}, None, train=False)
+  )
+  logits = logits_of(x)
   assert logits.shape == (2, 1)
-  changed = judge(x.at[1].set(0.0))
+  changed = logits_of(x.at[1].set(0.0))
   np.testing.assert_allclose(changed[0], logits[0], rtol=1e-5)
   assert changed[1] != logits[1]
 

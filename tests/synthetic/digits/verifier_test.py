@@ -154,7 +154,7 @@ def test_motion_through_walls_is_invalid(monkeypatch):
 
 @pytest.mark.slow
 def test_unknown_digits_are_mostly_classified(monkeypatch):
-  """The verifier knows only the training images; clips show other ones."""
+  """The verifier uses training images only; clips show other images."""
   known, whole = digits_lib.image_range('train')[1], digits_lib.images
   source, video, label = clips('fine', 64)
   monkeypatch.setattr(
