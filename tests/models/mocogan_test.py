@@ -1,13 +1,18 @@
 """Tests of models/mocogan.py."""
 
+import pathlib
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vgen_jax.config import build
+from vgen_jax.config import loading as config_lib
 from vgen_jax.core import random
 from vgen_jax.models import mocogan
 
+CONFIG = pathlib.Path(__file__).parents[2] / 'configs/mocogan_world.py'
 KEYS = random.keys(jax.random.key(0), jnp.arange(6))
 LABELS = jnp.array([0, 1, 2, 0, 1, 2])
 SMALL = dict(width=4, content_width=5, motion_width=3)
@@ -59,6 +64,24 @@ def test_parameter_counts_equal_the_released_code():
     )[0]
   )
   assert logit.shape == (6, 4, 4, 1)
+
+
+@pytest.mark.parametrize('size', ['paper', 'base'])
+def test_only_the_size_paper_has_the_critics_of_the_released_code(size: str):
+  """Its video critic has logits for 8 classes instead of 6."""
+  config = config_lib.load(f'{CONFIG}:{size}')
+  source = build.source(config.data.to_dict(), config.clip_shape)
+  model = build.model(config.model.to_dict(), source.schema)
+  video = jnp.zeros((6, *config.clip_shape))
+  numbers = [
+    num_params(model.critic[name], video, {}, KEYS)
+    for name in ('image', 'video')
+  ]
+  released = [663_296, 11_253_504 + 2 * 512 * 4**3]
+  assert (numbers == released) == (size == 'paper')
+  # Batch norm makes the logit of a clip depend on others, which R1 forbids.
+  assert (model.penalty_kind == 'none') == (size == 'paper')
+  assert config.optim.schedule.peak == (2e-4 if size == 'paper' else 1e-3)
 
 
 def test_frames_depend_on_noise_up_to_their_own_time():
