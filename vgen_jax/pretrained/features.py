@@ -170,5 +170,5 @@ def _in_batches(
     batch = [np.pad(x, ((0, short), *[(0, 0)] * 4)) for x in batch]
     found.append(np.asarray(rows(variables, *batch))[: batch_size - short])
   if not found:
-    raise ValueError('There are 0 clips; features need 1 or more.')
+    raise ValueError('There are no clips; features need 1 or more.')
   return np.concatenate(found)
