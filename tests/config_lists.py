@@ -6,17 +6,10 @@ import pathlib
 import pytest
 
 CONFIGS = sorted((pathlib.Path(__file__).parents[1] / 'configs').glob('*.py'))
-# Runs that `make test` kills: one of each source of clips, one with a frozen
-# tokenizer, one with evaluations and one with several players. `make test-slow`
-# kills those of all other configs.
-KILLED = (
-  'convlstm_digits',
-  'dit_world',
-  'fsq_video_folder',
-  'maskgit_world',
-  'mocogan_world',
-  'world_transformer_actions',
-)
+# Runs that `make test` kills: one of videos, one with evaluations and one with
+# several players. `make test-slow` kills those of all other configs; `make
+# test` resumes one run of each family, in the same process.
+KILLED = ('dit_world', 'fsq_video_folder', 'mocogan_world')
 # Tracing their base size takes 20 seconds or more. `make test-slow` does it;
 # `make test` traces their smoke size.
 LARGE = (

@@ -5,18 +5,17 @@ that were cut or changed, and values of other kinds.
 """
 
 from collections.abc import Callable
-import dataclasses
 import json
 import pathlib
 from typing import Any
 
 import pytest
 
+from tests import written_files
 from tests.core import damage
 from vgen_jax.config import build
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
-from vgen_jax.core.types import Schema
 from vgen_jax.data import encoded
 from vgen_jax.data.files import annotations
 from vgen_jax.data.prepare import public_datasets
@@ -26,8 +25,6 @@ from vgen_jax.data.tfds import trusted_features
 from vgen_jax.evaluation.metrics import results
 from vgen_jax.evaluation.report import page
 from vgen_jax.runtime.output import metrics_log
-
-SCHEMA = Schema((4, 8, 8, 3), num_classes=2, class_names=('a', 'b'))
 
 
 def outcomes(
@@ -57,7 +54,7 @@ def test_config_json(tmp_path):
     """Reads the config; errors name the file or the path of a field."""
     loaded = settings_lib.read(config_lib.load(str(tmp_path / 'config.json')))
     try:
-      build.model(loaded.model, SCHEMA)
+      build.model(loaded.model, written_files.SCHEMA)
       build.source(loaded.data, loaded.clip_shape)
     except ValueError as error:
       raise ValueError(f'config.json: {error}') from error
@@ -69,13 +66,7 @@ def test_config_json(tmp_path):
 
 
 def test_evaluations(tmp_path):
-  value = results.Value(1.0, (0.5, 1.5), unit='dB', protocol={'a': [1]})
-  curve = results.Curve('t', 'y', [0, 1], {'m': [1, None]})
-  groups = {'by class': {'a': {'value': 1.0, 'num': 2}}}
-  result = results.Result(
-    'r', 'w', 5, '2026', {'a.b': 1}, {'n': 1}, {'m': value}, {'c': curve},
-    groups,
-  )  # fmt: skip
+  result = written_files.result()
   (tmp_path / 'evaluation').mkdir()
 
   def read():
@@ -91,11 +82,6 @@ def test_evaluations(tmp_path):
 
 
 def test_manifests(tmp_path):
-  manifest = encoded.Manifest(
-    'codes', (2, 2, 2), 'uint16', 4, 2, 'ab', {'name': 'x.Y'}, 'w', 3,
-    {'name': 'synthetic.world.source.World'}, 'train', (4, 8, 8, 3),
-    dataclasses.asdict(SCHEMA), {}, 512,
-  )  # fmt: skip
   (tmp_path / 'train').mkdir()
 
   def read():
@@ -106,7 +92,7 @@ def test_manifests(tmp_path):
         raise ValueError('manifest.json') from error
       raise
 
-  content = json.loads(manifest.to_json())
+  content = json.loads(written_files.MANIFEST.to_json())
   for shard in range(2):
     (tmp_path / 'train' / encoded.file_name(shard)).touch()
   file = tmp_path / 'train/manifest.json'

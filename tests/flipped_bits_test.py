@@ -18,11 +18,11 @@ import jax
 import numpy as np
 import pytest
 
+from tests import written_files
 from tests.core import damage
 from vgen_jax.cli import main as cli
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
-from vgen_jax.core.types import Schema
 from vgen_jax.data import encoded
 from vgen_jax.data import run_schema
 from vgen_jax.data.files import scan_cache
@@ -30,8 +30,6 @@ from vgen_jax.evaluation import output
 from vgen_jax.evaluation.metrics import results
 from vgen_jax.runtime import workdir as workdir_lib
 from vgen_jax.runtime.output import metrics_log
-
-SCHEMA = Schema((4, 8, 8, 3), num_classes=2, class_names=('a', 'b'))
 
 
 def check(file: pathlib.Path, read: Callable[[], Any], num: int = 300) -> None:
@@ -96,31 +94,22 @@ def test_an_edited_config_without_its_digest_is_used(tmp_path, caplog):
 
 
 def test_schema_json(tmp_path):
-  entries = {'video': jax.ShapeDtypeStruct(SCHEMA.clip_shape, np.uint8)}
-  schema = run_schema.RunSchema(SCHEMA, entries)
+  entries = {
+    'video': jax.ShapeDtypeStruct(written_files.SCHEMA.clip_shape, np.uint8)
+  }
+  schema = run_schema.RunSchema(written_files.SCHEMA, entries)
   run_schema.write(str(tmp_path), schema)
   check(tmp_path / run_schema.FILE, lambda: run_schema.read(str(tmp_path)))
 
 
 def test_manifests_of_encoded_clips(tmp_path):
-  manifest = encoded.Manifest(
-    'codes', (2, 2, 2), 'uint16', 4, 2, 'ab', {'name': 'x.Y'}, 'w', 3,
-    {'name': 'synthetic.world.source.World'}, 'train', (4, 8, 8, 3),
-    dataclasses.asdict(SCHEMA), {}, 512,
-  )  # fmt: skip
   file = tmp_path / encoded.MANIFEST
-  file.write_text(manifest.to_json())
+  file.write_text(written_files.MANIFEST.to_json())
   check(file, lambda: encoded.Manifest.read(tmp_path))
 
 
 def test_evaluations_and_their_clips(tmp_path):
-  value = results.Value(1.25, (0.5, 1.5), unit='dB', protocol={'a': [1]})
-  curve = results.Curve('t', 'y', [0, 1], {'m': [1, None]})
-  groups = {'by class': {'a': {'value': 1.0, 'num': 2}}}
-  result = results.Result(
-    'r', 'w', 5, '2026', {'a.b': 1}, {'n': 1}, {'m': value}, {'c': curve},
-    groups,
-  )  # fmt: skip
+  result = written_files.result()
   video = np.random.default_rng(0).integers(0, 255, (2, 3, 8, 8, 3), np.uint8)
   clips = {
     'generated': video, 'real': video[::-1], 'title': np.array(['a', 'b']),
