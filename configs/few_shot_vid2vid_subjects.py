@@ -29,9 +29,8 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.clip_shape = pick(
     base=(16, 64, 64, 3), small=small, smoke=(4, 16, 16, 3), paper=paper
   )
-  config.batch_size = pick(base=16, small=8, smoke=8)  # Over all devices.
-  config.num_steps = pick(base=50_000, small=2_000, smoke=4)
-
+  config.batch_size = pick(base=16, small=4, smoke=8)  # Over all devices.
+  config.num_steps = pick(base=50_000, small=1_200, smoke=4)
   config.data = dict(
     name='synthetic.subjects.source.Subjects',
     num_references=pick(base=3, small=3, smoke=2),
@@ -63,10 +62,11 @@ def get_config(size: str = 'base') -> ConfigDict:
     flow_source='none',
     mask_weight=10.0,
     error_weight=10.0,  # Replaces the perceptual distance of the paper.
+    class_balance=size != 'paper',  # Figures are small.
   )
 
-  rate = pick(base=1e-4, small=1e-3, smoke=1e-3)
-  factor, b1 = pick(base=(4, 0.0), small=(2, 0.5), smoke=(2, 0.5))
+  rate = pick(base=1e-4, small=2e-3, smoke=1e-3)
+  factor, b1 = pick(base=(4, 0.0), small=(1, 0.5), smoke=(2, 0.5))
   faster = dict(schedule=dict(peak=factor * rate))
   config.optim = dict(name='adam', b1=b1, b2=0.999)
   config.optim.schedule = dict(name='constant', peak=rate)
@@ -75,6 +75,6 @@ def get_config(size: str = 'base') -> ConfigDict:
 
   # Periods, in steps.
   config.log_every = pick(base=100, small=25, smoke=1)
-  config.sample_every = pick(base=5_000, small=500, smoke=4)
+  config.sample_every = pick(base=5_000, small=400, smoke=4)
   config.checkpoint_every = pick(base=5_000, small=250, smoke=2)
   return config

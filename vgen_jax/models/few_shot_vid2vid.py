@@ -9,7 +9,8 @@ references, so that the network can generate subjects that it was not trained
 on. References are combined by attention, and the pixels of the reference with
 the largest attention weight are also warped to the frame by optical flow.
 
-Deviations from the released code: attention is also used for one reference;
+Deviations from the released code: attention compares the classes of pixels,
+too; segments are parts of classes; attention is also used for one reference;
 kernels of all generated layers come from features of one resolution, and are 1
 x 1; the reference that is moved is selected by a differentiable choice; moved
 pixels are blended linearly only; kernels have no spectral norm.
@@ -127,7 +128,12 @@ class FewShotVid2Vid(translation.Translator):
     self.blocks = [
       spade.ResidualBlock(x, self.spade_width, self.dtype) for x in widths
     ]
-    self.last = conv.Conv2D(self.clip_shape[3], (3, 3), dtype=self.dtype)
+    # Pixels start near grey, where tanh is not saturated.
+    init = nn.initializers.variance_scaling(0.01, 'fan_in', 'truncated_normal')
+    channels = self.clip_shape[3]
+    self.last = conv.Conv2D(
+      channels, (3, 3), kernel_init=init, dtype=self.dtype
+    )
     flow = lambda: images.Flow(
       widths[: self.flow_levels + 1], self.flow_scale, self.dtype
     )
@@ -140,13 +146,11 @@ class FewShotVid2Vid(translation.Translator):
     self.layout_encoder = images.Encoder(widths, 'group', self.dtype)
     # Without a norm, so that colours are kept.
     self.image_encoder = images.Encoder(widths, 'none', self.dtype)
-    self.attention = references.ReferenceAttention(widths[-1])
+    self.attention = references.ReferenceAttention(
+      widths[-1] + self.num_segments, 2 * references.SHARPNESS
+    )
     adaptive = range(self.num_adaptive)
-    # Objects have few pixels, so segments must differ before training.
-    init = nn.initializers.variance_scaling(4, 'fan_in', 'truncated_normal')
-    self.segments = [
-      nn.Dense(self._widths[i], kernel_init=init) for i in adaptive
-    ]
+    self.segments = [nn.Dense(self._widths[i]) for i in adaptive]
     self.kernel_generators = [
       [
         generated_kernels.KernelGenerator(2 * width, self.spade_width)
@@ -210,12 +214,13 @@ class FewShotVid2Vid(translation.Translator):
     attended_bhwd, weight_bhwr = self.attention(
       features_bhwd, encoded.key_brhwd, encoded.value_brhwd
     )
+    class_bhwk = images.smaller(layout_bhwk, 2**self.attention_level)
     kernels = []
     for segments, generators in zip(
       self.segments, self.kernel_generators, strict=True
     ):
       pooled_bic = generated_kernels.pool_segments(
-        attended_bhwd, segments(features_bhwd)
+        attended_bhwd, segments(features_bhwd), class_bhwk
       )
       kernels.append(tuple(generate(pooled_bic) for generate in generators))
     return Appearance(tuple(kernels), weight_bhwr)
@@ -278,18 +283,18 @@ class FewShotVid2Vid(translation.Translator):
     chosen_bhwc = references.select(weight_bhwr, both_brhwc)
     inputs = jnp.concatenate([layout_bhwk, chosen_bhwc], axis=-1)
     flow_bhwx, mask_bhw = self.reference_flow(inputs)
-    frame_bhwc = chosen_bhwc[..., : self.clip_shape[3]]
-    moved_bhwc = warp.backward(frame_bhwc, flow_bhwx)
+    moved_bhwc = warp.backward(
+      chosen_bhwc[..., : self.clip_shape[3]], flow_bhwx
+    )
     return translation.Moved(flow_bhwx, moved_bhwc, mask_bhw)
 
   def _layout_features(self, layout_bhwk: Array) -> Array:
-    """Returns features of layouts and of the positions of their pixels."""
-    b, h, w, _ = layout_bhwk.shape
-    y_hw, x_hw = jnp.meshgrid(
-      jnp.linspace(-1, 1, h), jnp.linspace(-1, 1, w), indexing='ij'
-    )
-    position_hw2 = jnp.stack([x_hw, y_hw], axis=-1)
-    position_bhw2 = jnp.broadcast_to(position_hw2[None], (b, h, w, 2))
-    return self.layout_encoder(
-      jnp.concatenate([layout_bhwk, position_bhw2], axis=-1)
-    )
+    """Returns features of layouts, of positions and of classes, `[b, h, w, d]`.
+
+    A cosine similarity is the mean of that of the encoder's features and that
+    of classes, so attention is between equal classes before training.
+    """
+    features_bhwd = self.layout_encoder(images.with_positions(layout_bhwk))
+    class_bhwk = images.smaller(layout_bhwk, 2**self.attention_level)
+    parts = references.unit(features_bhwd), references.of_classes(class_bhwk)
+    return jnp.concatenate(parts, axis=-1)

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from vgen_jax.core import checks
 from vgen_jax.core.types import Array
 from vgen_jax.nn import translation
+from vgen_jax.nn.convolution import images
 from vgen_jax.nn.convolution import residual_coders
 
 _FLOW_INIT = nn.initializers.variance_scaling(1e-4, 'fan_in', 'normal')
@@ -93,8 +94,8 @@ class Generator(translation.Translator):
       factor = 2 ** (self.num_enhancers - scale)
       features = self._scale(
         scale,
-        _smaller(layout_bhwk, factor),
-        _smaller(previous_bhwk, factor),
+        images.smaller(layout_bhwk, factor),
+        images.smaller(previous_bhwk, factor),
         features,
       )
     out = lambda name, size, **options: residual_coders.Conv(
@@ -149,10 +150,3 @@ class Generator(translation.Translator):
       front = encode(layout_bhwk, 'front', before, narrow)
       features['front'] = decode(front, 'front', after)
     return features
-
-
-def _smaller(x_bhwc: Array, factor: int) -> Array:
-  """Returns frames whose sides are divided by a factor, by averaging."""
-  b, h, w, c = x_bhwc.shape
-  shape = (b, h // factor, factor, w // factor, factor, c)
-  return x_bhwc.reshape(shape).mean(axis=(2, 4))

@@ -43,6 +43,43 @@ def test_exact_flow_has_no_error_and_wrong_flow_has(clip):
     assert warp(wrong) > 2 * warp(flow)
 
 
+def test_a_few_moving_positions_count_as_much_as_all_others():
+  reference = jnp.zeros((1, 1, 10, 10, 2)).at[..., 0, :2, 0].set(2.0)
+  ones = jnp.ones((1, 1, 10, 10), bool)
+  error = lambda flow, counts=ones: float(
+    losses.flow_error(flow, reference, counts)
+  )
+  assert error(reference) == 0
+  # No flow is wrong in 2 of 100 positions, by 1 on average over x and y.
+  assert error(0 * reference) == pytest.approx(0.5)
+  assert error(reference + 0.5) == pytest.approx(0.5)
+  assert error(0 * reference, ones.at[..., 0, 0].set(False)) == 0.5
+  # If nothing else counts, the error is that of one group.
+  assert error(0 * reference, ones.at[..., 0, :2].set(False)) == 0
+  assert error(0 * reference, reference[..., 0] > 0) == 1
+  assert error(reference + 9, 0 * ones) == 0
+  # Weights of positions are weights within moving ones and others.
+  weights = ones * 1.0
+  weights = weights.at[..., 0, 0].set(3.0)
+  wrong = reference.at[..., 0, 0, :].add(4.0)
+  assert error(wrong, weights) == pytest.approx(4 * 3 / 4 / 2)
+
+
+def test_classes_count_equally():
+  layout = jnp.zeros((2, 1, 4, 4), int).at[0, 0, 0, 0].set(2)
+  layout = layout.at[1, 0, 3].set(-1)
+  weights = losses.class_weights(layout, 4)
+  assert weights.mean() == pytest.approx(1)
+  assert weights[0, 0, 0, 0] == pytest.approx(weights[layout == 0].sum())
+  assert (weights[layout == -1] == 0).all()
+  # The error is the mean of the mean errors of the two classes.
+  error = jnp.where(layout == 2, 5.0, 1.0)
+  assert losses.masked_mean(error, weights) == pytest.approx(3)
+  video = error[..., None].repeat(3, axis=-1)
+  assert losses.pixel_error(video, 0 * video, weights) == pytest.approx(3)
+  assert losses.pixel_error(video, video, weights) == 0
+
+
 def test_means_are_over_selected_positions():
   error = jnp.array([[[[1.0, 3.0], [5.0, 100.0]]]])
   counts = jnp.array([[[[True, False], [True, False]]]])

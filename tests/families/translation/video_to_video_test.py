@@ -1,5 +1,6 @@
 """Tests of families/translation/video_to_video.py."""
 
+import functools
 import pathlib
 
 import jax
@@ -63,12 +64,36 @@ def test_the_generators_loss_adds_up(params):
   before = tiny.VIDEO[:, N - 1 : -1]
   counts = losses.matches(before, tiny.VIDEO[:, N:], tiny.FLOW[:, N:])
   assert 0 < counts.mean() < 1
-  flow_error = jnp.abs(0.5 - tiny.FLOW[:, N:]).mean(-1)[counts].mean()
+  flow_error = losses.flow_error(
+    jnp.full(tiny.FLOW[:, N:].shape, 0.5), tiny.FLOW[:, N:], counts
+  )
   np.testing.assert_allclose(terms['flow'], flow_error, rtol=1e-5)
   fake = jnp.concatenate([tiny.VIDEO[:, :N], out.frame_bhwc], axis=1)
   moved = warp.backward(fake[:, :-1], tiny.FLOW[:, 1:])
   consistency = jnp.abs(moved - fake[:, 1:]).mean(-1)[counts].mean()
   np.testing.assert_allclose(terms['consistency'], consistency, rtol=1e-4)
+
+
+def test_classes_count_equally_in_errors_of_pixels_and_masks():
+  """One pixel of class 2 counts as much as all others."""
+  translator = tiny.Translator(tiny.SHAPE, moves_reference=True)
+  layout = jnp.zeros_like(tiny.LAYOUT).at[0, 3, 2, 2].set(2)
+  batch = tiny.BATCH | {'layout': layout}
+  build_model = functools.partial(tiny.model, translator, flow_source='none')
+  plain = build_model()
+  params = tiny.variables(plain)['params']
+  out = frames(plain, params, batch)
+  error = np.asarray(jnp.abs(out.frame_bhwc - tiny.VIDEO[:, N:])[..., 0])
+  one = layout[:, N:] == 2
+  _, terms = tiny.loss(plain, params, batch=batch)
+  np.testing.assert_allclose(terms['error'], error.mean(), rtol=1e-5)
+  _, balanced = tiny.loss(build_model(class_balance=True), params, batch=batch)
+  # The given first frame belongs to the clip, so its pixels are counted, too.
+  share = (layout == 0).sum() / (layout[:, N:] == 0).sum()
+  expected = (error[one].mean() * share + error[~one].mean()) / (share + 1)
+  np.testing.assert_allclose(balanced['error'], expected, rtol=1e-5)
+  for name in ('warp', 'mask', 'reference_warp', 'reference_mask'):
+    assert abs(balanced[name] - terms[name]) > 1e-4, name
 
 
 def test_each_critic_is_given_its_own_clips(params):

@@ -38,6 +38,13 @@ def test_weights_are_the_softmax_of_cosines_over_all_positions(width):
     np.testing.assert_allclose(weight[n], mass, atol=1e-5)
 
 
+def test_before_training_cosines_are_those_of_features():
+  for width in (D, 9):
+    _, variables = attention(width=width)
+    kernel = np.asarray(variables['params']['project']['kernel'])
+    np.testing.assert_allclose(kernel @ kernel.T, np.eye(D), atol=1e-5)
+
+
 def test_equal_references_have_equal_weights():
   equal = jnp.repeat(OTHERS[:, :1], R, axis=1)
   values = jnp.repeat(VALUES[:, :1], R, axis=1)
@@ -83,6 +90,20 @@ def test_selection_has_the_derivatives_of_a_weighted_mean():
   best = np.asarray(weight.mean((1, 2)).argmax(1))
   for n in range(B):
     np.testing.assert_allclose(chosen[n], VALUES[n, best[n]], atol=1e-6)
+
+
+def test_borders_of_small_objects_have_the_class_of_the_object():
+  fraction = jnp.zeros((1, 8, 8, 3)).at[..., 0].set(1.0)
+  border = jnp.array([0.75, 0.25, 0.0])
+  fraction = fraction.at[0, 2, 3].set(jnp.array([0.0, 1.0, 0.0]))
+  fraction = fraction.at[0, 2, 4].set(border)
+  y = references.of_classes(fraction)
+  np.testing.assert_allclose(jnp.linalg.norm(y, axis=-1), 1, atol=1e-5)
+  assert y[0, 2, 4] @ y[0, 2, 3] > 0.95
+  assert y[0, 2, 4] @ y[0, 0, 0] < 0.1
+  assert y[0, 2, 3] @ y[0, 0, 0] == 0
+  # An image without any class has features of zero.
+  assert not references.of_classes(0 * fraction).any()
 
 
 def test_errors():

@@ -32,21 +32,55 @@ def test_images_are_convolved_with_their_own_kernels():
     generated_kernels.apply(FEATURES, kernels(2))
 
 
-def test_segments_have_the_mean_features_of_their_pixels():
-  hard = jax.nn.one_hot(LOGITS.argmax(-1), SEGMENTS)
-  pooled = generated_kernels.pool_segments(FEATURES, 100 * hard)
-  for n in range(B):
-    for i in range(SEGMENTS):
-      inside = np.asarray(hard[n, ..., i]) > 0
-      expected = np.asarray(FEATURES[n])[inside].mean(0)
-      np.testing.assert_allclose(pooled[n, i], expected, atol=1e-5)
-  soft = generated_kernels.pool_segments(FEATURES, LOGITS)
-  assert np.abs(soft - pooled).max() > 0.05
+def pooled_by_hand(logits, fraction):
+  """Returns pooled features; each segment is a part of one class."""
+  logits, fraction = np.asarray(logits), np.asarray(fraction)
+  weight = np.zeros(logits.shape)
+  k = fraction.shape[-1]
+  for first in range(k):
+    part = np.exp(logits[..., first::k])
+    part /= part.sum(-1, keepdims=True)
+    weight[..., first::k] = part * fraction[..., first, None]
+  total = np.einsum('bhwi,bhwc->bic', weight, FEATURES)
+  return total / weight.sum((1, 2))[..., None]
+
+
+def test_segments_are_parts_of_classes():
+  key = jax.random.fold_in(KEY, 4)
+  logits = 3 * jax.random.normal(key, (B, H, W, 6))
+  for classes in (1, 2, 4):  # Classes 0 and 1 of four have two segments.
+    fraction = jax.nn.softmax(2 * jax.random.normal(key, (B, H, W, classes)))
+    pooled = generated_kernels.pool_segments(FEATURES, logits, fraction)
+    expected = pooled_by_hand(logits, fraction)
+    np.testing.assert_allclose(pooled, expected, atol=1e-5)
+
+
+def test_a_small_class_has_its_own_features():
+  """Without any training, and however large the others are."""
+  one_hot = jnp.zeros((B, H, W, 2)).at[..., 0].set(1.0)
+  one_hot = one_hot.at[:, 2, 3].set(jnp.array([0.0, 1.0]))
+  pooled = generated_kernels.pool_segments(FEATURES, LOGITS, one_hot)
+  np.testing.assert_allclose(pooled[:, 1], FEATURES[:, 2, 3], atol=1e-5)
+  # With segments of learned logits alone, most of them are others' features.
+  alone = generated_kernels.pool_segments(
+    FEATURES, LOGITS, jnp.ones((B, H, W, 1))
+  )
+  assert np.abs(alone[:, 1] - FEATURES[:, 2, 3]).max() > 0.5
+
+
+def test_fewer_segments_than_classes():
+  classes = jax.nn.one_hot(jnp.arange(H * W).reshape(1, H, W) % 4, 4)
+  classes = jnp.broadcast_to(classes, (B, H, W, 4))
+  pooled = generated_kernels.pool_segments(FEATURES, LOGITS, classes)
+  for i in range(SEGMENTS):  # Segment 0 has classes 0 and 2.
+    inside = (np.arange(H * W).reshape(H, W) % 2) == i
+    expected = np.asarray(FEATURES)[:, inside].mean(1)
+    np.testing.assert_allclose(pooled[:, i], expected, atol=1e-5)
 
 
 def test_an_empty_segment_has_features_of_zero():
-  logits = jnp.zeros((B, H, W, SEGMENTS)).at[..., 1].set(-200.0)
-  pooled = generated_kernels.pool_segments(FEATURES, logits)
+  classes = jnp.zeros((B, H, W, 2)).at[..., 0].set(1.0)
+  pooled = generated_kernels.pool_segments(FEATURES, LOGITS, classes)
   np.testing.assert_allclose(pooled[:, 0], FEATURES.mean((1, 2)), atol=1e-6)
   np.testing.assert_array_equal(pooled[:, 1], 0)
 

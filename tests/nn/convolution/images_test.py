@@ -54,3 +54,19 @@ def test_flow_is_zero_before_training():
   np.testing.assert_allclose(flow[..., 0], 7)
   np.testing.assert_allclose(flow[..., 1], -14)
   np.testing.assert_allclose(mask, 1, atol=1e-6)
+
+
+def test_positions_are_x_and_y_from_minus_one_to_one():
+  y = images.with_positions(X[:, :3, :5])
+  np.testing.assert_array_equal(y[..., :3], X[:, :3, :5])
+  for n in range(2):
+    np.testing.assert_allclose(y[n, :, 0, 3], -1)
+    np.testing.assert_allclose(y[n, 1, :, 3], [-1, -0.5, 0, 0.5, 1])
+    np.testing.assert_allclose(y[n, :, 2, 4], [-1, 0, 1])
+
+
+def test_smaller_images_have_the_means_of_blocks():
+  y = images.smaller(X, 4)
+  assert y.shape == (2, 4, 4, 3)
+  np.testing.assert_allclose(y[1, 2, 3], X[1, 8:12, 12:].mean((0, 1)), 1e-5)
+  np.testing.assert_array_equal(images.smaller(X, 1), X)

@@ -17,6 +17,7 @@ from vgen_jax.nn import warp
 # Largest squared distance of colours that match, from the released code of
 # vid2vid, https://github.com/NVIDIA/vid2vid.
 _MATCH = 0.02
+_MOVING = 0.5  # Smallest flow of a moving pixel, in pixels.
 
 
 def matches(
@@ -49,18 +50,60 @@ def masked_mean(error_bthw: Array, counts_bthw: Array) -> Array:
   return (weight * error_bthw).sum() / jnp.maximum(weight.sum(), 1)
 
 
+def class_weights(layout_bthw: Array, num_classes: int) -> Array:
+  """Returns weights of positions by which all classes count equally.
+
+  The weights of the positions of each class have the same sum, and all weights
+  the mean 1. Classes that no position has are left out.
+
+  Args:
+    layout_bthw: Class of each position; positions of no class have -1 and the
+      weight 0.
+    num_classes: Number of classes.
+  """
+  one_hot_bthwk = jax.nn.one_hot(layout_bthw, num_classes)
+  count_k = one_hot_bthwk.sum(axis=(0, 1, 2, 3))
+  num_present = jnp.maximum((count_k > 0).sum(), 1)
+  weight_k = layout_bthw.size / (num_present * jnp.maximum(count_k, 1))
+  return one_hot_bthwk @ weight_k
+
+
 def flow_error(
   flow_bthwx: Array, reference_bthwx: Array, counts_bthw: Array
 ) -> Array:
   """Returns the mean absolute error of flow, in pixels, a scalar.
 
+  It is the mean of two means, over moving positions and over all others, or one
+  of them if all positions that count move, or none does. So if few positions
+  move, a flow of 0 has a large error. In the released code it is the mean over
+  all positions.
+
   Args:
     flow_bthwx: Flow that a network predicts, in pixels.
-    reference_bthwx: Flow to compare with, in pixels.
-    counts_bthw: Positions over which the mean is taken, bool.
+    reference_bthwx: Flow to compare with, in pixels. Positions move where its
+      length is 0.5 or more.
+    counts_bthw: Positions over which the means are taken, bool, or weights.
   """
-  error_bthwx = jnp.abs(flow_bthwx - reference_bthwx)
-  return masked_mean(error_bthwx.mean(axis=-1), counts_bthw)
+  error_bthw = jnp.abs(flow_bthwx - reference_bthwx).mean(axis=-1)
+  moves_bthw = jnp.square(reference_bthwx).sum(axis=-1) >= _MOVING**2
+  groups = counts_bthw * moves_bthw, counts_bthw * ~moves_bthw
+  total = sum(masked_mean(error_bthw, group) for group in groups)
+  num_groups = sum((group.sum() > 0).astype(jnp.float32) for group in groups)
+  return total / jnp.maximum(num_groups, 1)
+
+
+def pixel_error(
+  video_bthwc: Array, other_bthwc: Array, counts_bthw: Array
+) -> Array:
+  """Returns the mean absolute difference of clips, a scalar.
+
+  Args:
+    video_bthwc: Clips.
+    other_bthwc: Clips to compare with.
+    counts_bthw: Positions that count, bool, or weights.
+  """
+  error_bthwc = jnp.abs(video_bthwc - other_bthwc)
+  return masked_mean(error_bthwc.mean(axis=-1), counts_bthw)
 
 
 def warp_error(
@@ -77,10 +120,11 @@ def warp_error(
     before_bthwc: The previous frame of each frame of the video, to be warped.
     video_bthwc: Video to compare with.
     flow_bthwx: Flow from each frame to the previous one, in pixels.
-    counts_bthw: Positions over which the mean is taken, bool.
+    counts_bthw: Positions over which the mean is taken, bool, or
+      weights.
   """
-  error_bthwc = jnp.abs(warp.backward(before_bthwc, flow_bthwx) - video_bthwc)
-  return masked_mean(error_bthwc.mean(axis=-1), counts_bthw)
+  warped_bthwc = warp.backward(before_bthwc, flow_bthwx)
+  return pixel_error(warped_bthwc, video_bthwc, counts_bthw)
 
 
 def mask_error(

@@ -26,12 +26,15 @@ class Clips(NamedTuple):
     flow_bthwx: Reference flow to the previous frame; 0 in the first frame.
     frames: Generated frames, those after the given ones.
     fake_bthwc: The given frames, followed by generated ones.
+    weight_bthw: Weight of each position of the real clips in errors; the mean
+      is 1.
   """
 
   video_bthwc: Array
   flow_bthwx: Array
   frames: translation.Frame
   fake_bthwc: Array
+  weight_bthw: Array
 
 
 def reference_flow(source: str, batch: Batch) -> Array:
@@ -75,9 +78,10 @@ def of_flow(clips: Clips, num_context: int, *, has_flow: bool) -> Metrics:
     'consistency', the difference between generated frames and generated
     previous frames that are warped by the reference flow; 'warp', 'flow' and
     'consistency' are then means over the pixels for which the reference flow
-    maps the real previous frame to the real frame (`losses.matches`). If the
-    network moves pixels of a reference: 'reference_warp' and 'reference_mask',
-    over all generated frames.
+    maps the real previous frame to the real frame (`losses.matches`). All means
+    have the weights of the clips, and 'flow' is a mean of two
+    (`losses.flow_error`). If the network moves pixels of a reference:
+    'reference_warp' and 'reference_mask', over all generated frames.
   """
   start = max(num_context, 1)
   # 1 if the first generated frame has no previous frame.
@@ -86,10 +90,12 @@ def of_flow(clips: Clips, num_context: int, *, has_flow: bool) -> Metrics:
   before_bthwc = clips.video_bthwc[:, start - 1 : -1]
   flow_bthwx = clips.flow_bthwx[:, start:]
   own_flow_bthwx = clips.frames.previous.flow_bhwx[:, skip:]
-  all_bthw = counts_bthw = jnp.ones(video_bthwc.shape[:-1], bool)
+  all_bthw = counts_bthw = clips.weight_bthw[:, start:]
   terms: Metrics = {}
   if has_flow:
-    counts_bthw = losses.matches(before_bthwc, video_bthwc, flow_bthwx)
+    counts_bthw = all_bthw * losses.matches(
+      before_bthwc, video_bthwc, flow_bthwx
+    )
     terms['flow'] = losses.flow_error(own_flow_bthwx, flow_bthwx, counts_bthw)
     terms['consistency'] = losses.warp_error(
       clips.fake_bthwc[:, start - 1 : -1],
@@ -109,14 +115,12 @@ def of_flow(clips: Clips, num_context: int, *, has_flow: bool) -> Metrics:
   reference = clips.frames.reference
   if reference is not None:
     target_bthwc = clips.video_bthwc[:, num_context:]
-    terms['reference_warp'] = jnp.abs(
-      reference.moved_bhwc - target_bthwc
-    ).mean()
+    weight_bthw = clips.weight_bthw[:, num_context:]
+    terms['reference_warp'] = losses.pixel_error(
+      reference.moved_bhwc, target_bthwc, weight_bthw
+    )
     terms['reference_mask'] = losses.mask_error(
-      reference.mask_bhw,
-      reference.moved_bhwc,
-      target_bthwc,
-      jnp.ones(target_bthwc.shape[:-1], bool),
+      reference.mask_bhw, reference.moved_bhwc, target_bthwc, weight_bthw
     )
   return terms
 
@@ -157,6 +161,7 @@ def critic_inputs(
 
 
 def against_critic(
+  name: str,
   network: nn.Module,
   real: critics.Clips,
   fake: critics.Clips,
@@ -166,9 +171,12 @@ def against_critic(
   has_features: bool,
   train: bool,
 ) -> Metrics:
-  """Returns the generator's 'adversarial' loss, and distance of 'features'.
+  """Returns the generator's loss, and the distance of features.
+
+  Their keys are 'adversarial_' and 'features_', followed by the critic's name.
 
   Args:
+    name: Name of the critic.
     network: Critic, bound. Its batch statistics are not updated.
     real: Real clips.
     fake: Generated clips.
@@ -180,11 +188,11 @@ def against_critic(
   if not has_features:
     logits_of = critics.unbound(network, fake.condition, key_b, train=train)
     logits = logits_of(fake.video_bthwc)
-    return {'adversarial': losses.generator(loss_kind, logits)}
+    return {f'adversarial_{name}': losses.generator(loss_kind, logits)}
   logits_of = critics.with_features(network, real.condition, key_b, train=train)
   logits, fake_features = logits_of(fake.video_bthwc)
   _, real_features = logits_of(real.video_bthwc)
   return {
-    'adversarial': losses.generator(loss_kind, logits),
-    'features': losses.feature_distance(real_features, fake_features),
+    f'adversarial_{name}': losses.generator(loss_kind, logits),
+    f'features_{name}': losses.feature_distance(real_features, fake_features),
   }

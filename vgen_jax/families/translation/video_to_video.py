@@ -56,6 +56,8 @@ class VideoToVideo(VideoModel):
     flow_source: Reference flow: 'data', that of the batch; 'matching', block
       matching of real frames (nn/optical_flow.py); 'none', no reference: flow
       is trained by warping real frames only, and the video critic is given 0.
+    class_balance: Whether the classes of layouts count equally in errors of
+      pixels, flow and masks, instead of all pixels; for small objects.
     perceptual: `(video_bthwc, other_bthwc) -> distance_b`; None for no
       perceptual distance. The paper uses features of VGG-19.
     through_time: Whether gradients flow through generated previous frames. The
@@ -80,6 +82,7 @@ class VideoToVideo(VideoModel):
   consistency_weight: float = 10.0
   mask_weight: float = 0.0
   error_weight: float = 0.0
+  class_balance: bool = False
   perceptual: Callable[[Array, Array], Array] | None = None
   perceptual_weight: float = 10.0
   through_time: bool = False
@@ -233,8 +236,9 @@ class VideoToVideo(VideoModel):
       clips, self.num_context, has_flow=self.flow_source != 'none'
     )
     real_bthwc = clips.video_bthwc[:, self.num_context :]
-    terms['error'] = reconstruction.distance(
-      'l1', real_bthwc, clips.frames.frame_bhwc
+    weight_bthw = clips.weight_bthw[:, self.num_context :]
+    terms['error'] = losses.pixel_error(
+      clips.frames.frame_bhwc, real_bthwc, weight_bthw
     )
     if self.perceptual is not None:
       distance_b = self.perceptual(real_bthwc, clips.frames.frame_bhwc)
@@ -249,20 +253,15 @@ class VideoToVideo(VideoModel):
       'error': self.error_weight,
       'perceptual': self.perceptual_weight,
     }
-    key_b = self.clip_keys(batch)
     condition = {key: batch[key] for key in self.generator.condition_keys}
     for name, network in self.critic.items():
-      found = terms_lib.against_critic(
-        network,
-        *terms_lib.critic_inputs(name, condition, clips, self.num_context),
-        key_b,
-        self.loss_kind,
-        has_features=self.feature_weight > 0,
-        train=train,
-      )
+      inputs = terms_lib.critic_inputs(name, condition, clips, self.num_context)
+      terms |= terms_lib.against_critic(
+        name, network, *inputs, self.clip_keys(batch), self.loss_kind,
+        has_features=self.feature_weight > 0, train=train,
+      )  # fmt: skip
       weights |= {f'adversarial_{name}': 1.0}
       weights |= {f'features_{name}': self.feature_weight}
-      terms |= {f'{term}_{name}': x for term, x in found.items()}
     loss = sum(weights[name] * x for name, x in terms.items())
     terms['psnr'] = reconstruction.psnr(real_bthwc, clips.frames.frame_bhwc)
     terms['mean_mask'] = clips.frames.previous.mask_bhw.mean()
@@ -276,6 +275,9 @@ class VideoToVideo(VideoModel):
       terms_lib.reference_flow(self.flow_source, batch),
       frames,
       self._whole(video_bthwc, frames.frame_bhwc),
+      losses.class_weights(batch['layout'], self.generator.num_segments)
+      if self.class_balance
+      else jnp.ones(video_bthwc.shape[:-1]),
     )
 
   def _whole(self, given_bthwc: Array, frames_bthwc: Array) -> Array:

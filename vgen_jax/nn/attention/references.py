@@ -22,13 +22,17 @@ from vgen_jax.core.types import Array
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn.attention import attention
 
+SHARPNESS = 10.0  # Factor of cosines before training.
+
 
 class ReferenceAttention(nn.Module):
   """One head of attention to all positions of all references.
 
   A logit is a learned factor times the cosine similarity of query and key.
   Queries and keys are the same function of features, so the logit is largest
-  for positions of a reference whose features equal those of the image.
+  for positions of a reference whose features equal those of the image. Before
+  training, if queries are at least as wide as features, the cosine similarities
+  are those of the features.
 
   Attributes:
     width: Size of a query, e.
@@ -36,7 +40,7 @@ class ReferenceAttention(nn.Module):
   """
 
   width: int
-  sharpness: float = 10.0
+  sharpness: float = SHARPNESS
 
   def __post_init__(self):
     super().__post_init__()
@@ -69,7 +73,12 @@ class ReferenceAttention(nn.Module):
       reference_brhwd=reference_brhwd,
       value_brhwc=value_brhwc,
     )
-    project = nn.Dense(self.width, use_bias=False, name='project')
+    project = nn.Dense(
+      self.width,
+      use_bias=False,
+      kernel_init=nn.initializers.orthogonal(),
+      name='project',
+    )
     factor = self.param(
       'log_sharpness', nn.initializers.constant(math.log(self.sharpness)), ()
     )
@@ -87,11 +96,11 @@ class ReferenceAttention(nn.Module):
     # `attend` needs queries, keys and values of equal width, and divides logits
     # by the square root of this width.
     width = max(self.width, c + r)
-    query_bne = jnp.exp(factor) * jnp.sqrt(width) * _unit(query_bne)
+    query_bne = jnp.exp(factor) * jnp.sqrt(width) * unit(query_bne)
     y_bn1c = attention.attend(
       *(
         batch_sharding.constrain(_padded(x, width)[:, :, None])
-        for x in (query_bne, _unit(key_bme), value_bmc)
+        for x in (query_bne, unit(key_bme), value_bmc)
       )
     )
     y_bhwc = rearrange(y_bn1c, 'b (h w) 1 c -> b h w c', h=h)
@@ -120,7 +129,20 @@ def select(weight_bhwr: Array, value_brhwc: Array) -> Array:
   return jnp.einsum('br,brhwc->bhwc', choice_br, value_brhwc)
 
 
-def _unit(x: Array) -> Array:
+def of_classes(class_bhwk: Array) -> Array:
+  """Returns features of classes, vectors of length 1, float32.
+
+  Classes are divided by their frequency in the image, so that a position at the
+  border of a small object has the class of the object.
+
+  Args:
+    class_bhwk: Fraction of each class in each position, from 0 to 1.
+  """
+  frequency_b11k = class_bhwk.mean(axis=(1, 2), keepdims=True)
+  return unit(class_bhwk / (frequency_b11k + 1e-6))
+
+
+def unit(x: Array) -> Array:
   """Returns vectors along the last axis divided by their lengths."""
   x = x.astype(jnp.float32)
   return x * jax.lax.rsqrt(jnp.square(x).sum(-1, keepdims=True) + 1e-8)

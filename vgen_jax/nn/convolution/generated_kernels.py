@@ -4,7 +4,8 @@ Reference: Wang et al., "Few-shot Video-to-Video Synthesis", 2019,
 https://arxiv.org/abs/1910.12713, section 3.
 
 Letters of this file, in addition to those of core/shapes.py: `i` and `o`
-channels of the input and of the result.
+channels of the input and of the result;
+`k` classes of pixels.
 """
 
 from typing import NamedTuple
@@ -48,22 +49,38 @@ def apply(x_bhwi: Array, kernels: Pointwise) -> Array:
   return y_bhwo + bias_bo[:, None, None].astype(y_bhwo.dtype)
 
 
-def pool_segments(features_bhwc: Array, logits_bhwi: Array) -> Array:
+def pool_segments(
+  features_bhwc: Array, logits_bhwi: Array, class_bhwk: Array
+) -> Array:
   """Returns the weighted mean of the features in each segment, `[b, i, c]`.
 
-  The weights of a pixel for the i segments are softmax(logits), which sum to 1.
-  Means are divided by the total weight of a segment, so they do not depend on
-  its size. The result is float32.
+  Segments are parts of classes, so that a small class has features of its own
+  before training: segment i is a part of class i modulo k. With fewer segments
+  than classes, class k is the whole segment k modulo i instead. A pixel belongs
+  to the segments of its class with the softmax of their logits. The mean does
+  not depend on the size of a segment; that of an empty segment is 0.
 
   Args:
     features_bhwc: Features of images.
     logits_bhwi: Logits of the segments of each pixel.
+    class_bhwk: Fraction of each class in each pixel, from 0 to 1.
 
   Raises:
     ValueError: If the shapes do not agree.
   """
-  shapes.sizes('', features_bhwc=features_bhwc, logits_bhwi=logits_bhwi)
-  weight_bhwi = jax.nn.softmax(logits_bhwi.astype(jnp.float32))
+  shapes.sizes(
+    '',
+    features_bhwc=features_bhwc,
+    logits_bhwi=logits_bhwi,
+    class_bhwk=class_bhwk,
+  )
+  i, k = logits_bhwi.shape[-1], class_bhwk.shape[-1]
+  number_ki = jnp.arange(k)[:, None] - jnp.arange(i)[None]
+  belongs_ki = (number_ki % min(i, k) == 0).astype(jnp.float32)
+  share_bhwi = jax.nn.softmax(logits_bhwi.astype(jnp.float32))
+  total_bhwk = jnp.einsum('bhwi,ki->bhwk', share_bhwi, belongs_ki)
+  ratio_bhwk = class_bhwk / jnp.maximum(total_bhwk, 1e-20)
+  weight_bhwi = share_bhwi * jnp.einsum('bhwk,ki->bhwi', ratio_bhwk, belongs_ki)
   sum_bic = jnp.einsum(
     'bhwi,bhwc->bic', weight_bhwi, features_bhwc.astype(jnp.float32)
   )

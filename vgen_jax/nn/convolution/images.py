@@ -1,4 +1,7 @@
-"""Convolutional networks of images: an encoder, a U-Net and a flow network."""
+"""Convolutional networks of images: an encoder, a U-Net and a flow network.
+
+Also, functions of images that several networks use.
+"""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -103,6 +106,35 @@ class Flow(nn.Module):
     )
     y_bhwc = out(features_bhwd).astype(jnp.float32)
     return self.scale * y_bhwc[..., :2], nn.sigmoid(y_bhwc[..., 2])
+
+
+def with_positions(x_bhwc: Array) -> Array:
+  """Returns images with the x and the y of pixels, `[b, h, w, c + 2]`.
+
+  Both are from -1 to 1.
+
+  Args:
+    x_bhwc: Images.
+  """
+  b, h, w, _ = x_bhwc.shape
+  y_hw, x_hw = jnp.meshgrid(
+    jnp.linspace(-1, 1, h), jnp.linspace(-1, 1, w), indexing='ij'
+  )
+  position_hw2 = jnp.stack([x_hw, y_hw], axis=-1)
+  position_bhw2 = jnp.broadcast_to(position_hw2[None], (b, h, w, 2))
+  return jnp.concatenate([x_bhwc, position_bhw2], axis=-1)
+
+
+def smaller(x_bhwc: Array, factor: int) -> Array:
+  """Returns images whose sides are divided by a factor, by averaging.
+
+  Args:
+    x_bhwc: Images; their sides are multiples of the factor.
+    factor: Side of a block of pixels whose mean is one pixel.
+  """
+  b, h, w, c = x_bhwc.shape
+  shape = (b, h // factor, factor, w // factor, factor, c)
+  return x_bhwc.reshape(shape).mean(axis=(2, 4))
 
 
 def _convolved(x_bhwc: Array, width: int, dtype: str) -> Array:

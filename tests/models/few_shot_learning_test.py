@@ -1,0 +1,89 @@
+"""Tests of the effect of small objects on models/few_shot_vid2vid.py."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vgen_jax.models import few_shot_vid2vid
+from vgen_jax.nn import translation
+
+R = 2  # References of a clip.
+NETWORK = few_shot_vid2vid.FewShotVid2Vid(
+  (1, 16, 16, 3),
+  num_segments=3,
+  num_previous=1,
+  width=8,
+  num_levels=1,
+  num_adaptive=2,
+  attention_level=1,
+  flow_levels=0,
+  spade_width=8,
+  moves_reference=False,
+)
+
+
+def forward(module, window, condition):
+  return module(window, module.encode(condition))
+
+
+def figures(seed, color_bc):
+  """Returns a window and references of figures of 3 x 3 pixels.
+
+  The figure of a clip has one colour, on a black background. It is in another
+  place in each reference and in the frame.
+  """
+  rng = np.random.default_rng(seed)
+  b = len(color_bc)
+  layout = np.zeros((b, R + 1, 16, 16), int)
+  for i in range(b):
+    for n in range(R + 1):
+      y, x = rng.integers(0, 13, 2)
+      layout[i, n, y : y + 3, x : x + 3] = 1
+  color = np.asarray(color_bc)[:, None, None, None]
+  video = np.where(layout[..., None] == 1, color, -1.0).astype(np.float32)
+  condition = {
+    'reference': jnp.asarray(video[:, :R, None]),
+    'reference_layout': jnp.asarray(layout[:, :R, None]),
+  }
+  window = translation.Window(
+    jnp.asarray(layout[:, R - 1 :]),
+    jnp.zeros((b, 1, 16, 16, 3)),
+    jnp.zeros((b, 1), bool),
+  )
+  return window, condition, jnp.asarray(video[:, R])
+
+
+@functools.cache
+def initial():
+  """Returns variables before training."""
+  window, condition, _ = figures(0, np.zeros((2, 3)))
+  init = lambda key: NETWORK.init(key, window, condition, method=forward)
+  return jax.jit(init)(jax.random.key(0))
+
+
+def test_small_figures_decide_about_kernels_before_training():
+  """A figure of 9 of 256 pixels, in another place than in the frame."""
+  colors = np.array([[1.0, -1, -1], [-1, -1, 1]])
+  of = lambda module, window, condition: module.appearance(
+    window.layout_blhw[:, -1], module.encode(condition)
+  )
+  find = jax.jit(functools.partial(NETWORK.apply, method=of))
+  variables = initial()
+  window, condition, _ = figures(0, colors[:1])
+  found = find(variables, window, condition)
+  other = find(variables, window, figures(0, colors[1:])[1])
+  flat = lambda found: np.concatenate(
+    [np.ravel(x) for x in jax.tree.leaves(found.kernels)]
+  )
+  change = np.linalg.norm(flat(other) - flat(found))
+  assert change > 0.1 * np.linalg.norm(flat(found))
+  # The figure of the frame attends to the only reference that has a figure.
+  only = condition['reference_layout'].at[:, 1:].set(0)
+  weight = find(
+    variables, window, condition | {'reference_layout': only}
+  ).weight_bhwr
+  figure = np.asarray(window.layout_blhw[0, -1]).reshape(8, 2, 8, 2)
+  inside = figure.mean((1, 3)) > 0
+  assert weight[0, inside, 0].min() > 0.9
