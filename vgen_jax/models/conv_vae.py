@@ -43,17 +43,19 @@ class FrameVAE(autoencoder.Autoencoder):
 
   def __post_init__(self):
     super().__post_init__()
-    _halved(self.clip_shape[1:3], (2,) * len(self.widths))
+    halved(self.clip_shape[1:3], (2,) * len(self.widths))
 
   def setup(self):
     super().setup()
     unit, strides = self._unit(), self._strides()
-    self.encoder = _Encoder(self.widths, self.dense_widths, strides, self.dtype)
-    inner = (
-      *_halved(unit[:1], strides),
-      *_halved(unit[1:3], (2,) * len(strides)),
+    self.encoder = ClipEncoder(
+      self.widths, self.dense_widths, strides, self.dtype
     )
-    self.decoder = _Decoder(
+    inner = (
+      *halved(unit[:1], strides),
+      *halved(unit[1:3], (2,) * len(strides)),
+    )
+    self.decoder = ClipDecoder(
       self.widths, self.dense_widths, strides, inner, unit[3], self.dtype
     )
 
@@ -108,7 +110,7 @@ class ClipVAE(FrameVAE):
         f'time_strides are {self.time_strides} and widths {self.widths}; each'
         ' convolution needs one entry of each.'
       )
-    _halved(self.clip_shape[:1], self.time_strides)
+    halved(self.clip_shape[:1], self.time_strides)
 
   def _unit(self) -> ClipShape:
     return tuple(self.clip_shape)
@@ -117,7 +119,16 @@ class ClipVAE(FrameVAE):
     return tuple(self.time_strides)
 
 
-class _Encoder(nn.Module):
+class ClipEncoder(nn.Module):
+  """Convolutions and dense layers of the encoders; see `FrameVAE` for fields.
+
+  Attributes:
+    widths: Channels after each convolution.
+    dense_widths: Features of the dense layers.
+    time_strides: Stride in time of each convolution, 1 or 2.
+    dtype: Dtype of products and activations.
+  """
+
   widths: tuple[int, ...]
   dense_widths: tuple[int, ...]
   time_strides: tuple[int, ...]
@@ -125,7 +136,7 @@ class _Encoder(nn.Module):
 
   @nn.compact
   def __call__(self, x_bthwc: Array) -> Array:
-    """Returns features `[b, d]`."""
+    """Returns features `[b, d]` of clips."""
     for i, width in enumerate(self.widths):
       stride = self.time_strides[i]
       taps = (_num_taps(x_bthwc.shape[1], stride), 4, 4)
@@ -140,7 +151,18 @@ class _Encoder(nn.Module):
     return x_bd
 
 
-class _Decoder(nn.Module):
+class ClipDecoder(nn.Module):
+  """Dense layers and transposed convolutions; they mirror a `ClipEncoder`.
+
+  Attributes:
+    widths: Those of the encoder, like `dense_widths` and `time_strides`.
+    dense_widths: Features of the dense layers.
+    time_strides: Stride in time of each convolution, 1 or 2.
+    inner_thw: Sides (t, h, w) of the input of the first convolution.
+    num_channels: Channels of clips.
+    dtype: Dtype of products and activations.
+  """
+
   widths: tuple[int, ...]
   dense_widths: tuple[int, ...]
   time_strides: tuple[int, ...]
@@ -150,6 +172,7 @@ class _Decoder(nn.Module):
 
   @nn.compact
   def __call__(self, latent_bd: Array) -> Array:
+    """Returns clips `[b, t, h, w, c]`."""
     x_bd = latent_bd
     for i, width in reversed(list(enumerate(self.dense_widths))):
       x_bd = nn.silu(nn.Dense(width, dtype=self.dtype, name=f'dense_{i}')(x_bd))
@@ -185,9 +208,7 @@ def _num_taps(num_frames: int, stride: int) -> int:
   return 4 if stride == 2 else 3
 
 
-def _halved(
-  sides: tuple[int, ...], strides: tuple[int, ...]
-) -> tuple[int, ...]:
+def halved(sides: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, ...]:
   """Returns sides divided by all strides.
 
   Raises:
