@@ -120,8 +120,9 @@ def latents_of(
 def as_class(
   cls: type[stochastic.Stochastic], model: stochastic.Stochastic
 ) -> stochastic.Stochastic:
-  """Returns a family of another class with the fields of a model."""
-  names = set(type(model).__dataclass_fields__) - {'parent', 'name'}
+  """Returns a family of another class with its fields of a model."""
+  fields = cls.__dataclass_fields__.keys() & type(model).__dataclass_fields__
+  names = fields - {'parent', 'name'}
   return cls(**{name: getattr(model, name) for name in names})
 
 

@@ -1,0 +1,48 @@
+"""Tests of zoo/prediction_ranking.py."""
+
+import numpy as np
+import pytest
+
+from experiments.zoo import futures_criteria
+from experiments.zoo import prediction_ranking as experiment
+from tests.experiments import stochastic_prediction_test as ideals
+
+WORLD, INDEX = ideals.WORLD, ideals.INDEX
+
+
+@pytest.fixture(scope='module')
+def clips() -> dict[str, np.ndarray]:
+  return experiment.references(WORLD, INDEX)
+
+
+@pytest.fixture(scope='module')
+def found(clips) -> dict[str, dict[str, float]]:
+  return {name: experiment.scores(WORLD, INDEX, x) for name, x in clips.items()}
+
+
+def test_only_the_mean_error_prefers_the_mean_of_both_futures(found):
+  assert experiment.fooled(found) == ['of the mean error']
+  right, mean = found['both futures'], found['mean of both futures']
+  assert right['total variation'] < 0.05 < 0.9 < mean['total variation']
+  assert right['worst tenth'] == 40 > mean['worst tenth'] + 10
+  assert mean['neither'] == 1
+
+
+def test_a_score_is_fooled_only_if_it_prefers_the_mean(found):
+  both, mean = found['both futures'], found['mean of both futures']
+  exchanged = {'both futures': mean, 'mean of both futures': both}
+  assert set(experiment.fooled(exchanged)) == set(experiment.SCORES) - {
+    'of the mean error'
+  }
+
+
+def test_scores_agree_with_those_of_the_criteria(clips):
+  """With noise, so that no PSNR reaches the limit."""
+  noisy = ideals.samples(np.zeros((len(INDEX), 20), int))
+  one = experiment.scores(WORLD, INDEX, noisy)
+  other = futures_criteria.numbers(WORLD, INDEX, noisy)
+  for name, key in (('left', 'left'), ('neither', 'ambiguous')):
+    assert one[name] == other[key]
+  assert one['of the mean error'] == pytest.approx(other['mean'], abs=1e-3)
+  assert one['mean PSNR'] < one['best of 20']
+  assert one['left'] == 1
