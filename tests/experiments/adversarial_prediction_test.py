@@ -9,19 +9,18 @@ from experiments.zoo import stochastic_prediction
 from tests.experiments import stochastic_prediction_test as ideals
 from tests.families.prediction import adversarial_test
 
-WORLD, INDEX = ideals.WORLD, ideals.INDEX
+WORLD, INDEX = ideals.WORLD, ideals.INDEX[:12]
 TRUE = np.array([WORLD.branch(int(i)) for i in INDEX])
 
 
 @pytest.fixture(scope='module')
 def ideal() -> np.ndarray:
-  random_bn = np.random.default_rng(1).integers(0, 2, (len(INDEX), 20))
-  return ideals.samples(random_bn)
+  return ideals.samples(np.random.default_rng(1).integers(0, 2, (12, 16)))
 
 
 @pytest.fixture(scope='module')
 def posterior() -> np.ndarray:
-  return ideals.samples(np.repeat(TRUE[:, None], 20, 1))
+  return ideals.samples(np.repeat(TRUE[:, None], 2, 1))
 
 
 def failed(samples: np.ndarray, posterior: np.ndarray) -> list[str]:

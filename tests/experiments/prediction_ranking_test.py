@@ -38,7 +38,7 @@ def test_a_score_is_fooled_only_if_it_prefers_the_mean(found):
 
 def test_scores_agree_with_those_of_the_criteria(clips):
   """With noise, so that no PSNR reaches the limit."""
-  noisy = ideals.samples(np.zeros((len(INDEX), 20), int))
+  noisy = ideals.samples(np.zeros((len(INDEX), 4), int))
   one = experiment.scores(WORLD, INDEX, noisy)
   other = futures_criteria.numbers(WORLD, INDEX, noisy)
   for name, key in (('left', 'left'), ('neither', 'ambiguous')):

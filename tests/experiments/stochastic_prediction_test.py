@@ -21,11 +21,14 @@ SWAPPED = {'worst': 15.0}
 
 
 def samples(branch_bn: np.ndarray) -> np.ndarray:
-  """Returns clips that show these futures, with a little noise."""
+  """Returns clips that show these futures, with a little noise.
+
+  They are those of the first indices, as many as there are rows.
+  """
   videos = np.stack(
     [
       np.stack([WORLD.future(int(i), int(branch)) for branch in branch_n])
-      for i, branch_n in zip(INDEX, branch_bn, strict=True)
+      for i, branch_n in zip(INDEX, branch_bn, strict=False)
     ]
   )
   noise = np.random.default_rng(0).integers(-3, 4, videos.shape)

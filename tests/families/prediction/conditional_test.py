@@ -1,5 +1,7 @@
 """Tests of conditional.py, with a linear model of known likelihood."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -101,6 +103,7 @@ def batch(num: int) -> tuple[dict, float]:
   return clips, float(-0.5 * (square_n + log_det).mean())
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def loss(net, clips):
   return net.apply(
     VARIABLES,
@@ -114,10 +117,12 @@ def loss(net, clips):
 
 def test_the_bound_is_tight_for_the_true_posterior():
   """It is lower by KL(q || posterior) if means are off, and never higher."""
-  clips, exact = batch(100_000)
+  clips, exact = batch(50_000)
   value, terms = loss(model(), clips)
   assert float(terms['elbo']) == pytest.approx(exact, abs=2e-2)
-  assert value == -terms['elbo'] == terms['nll'] + terms['kl']
+  wanted = float(terms['nll'] + terms['kl'])
+  assert float(value) == pytest.approx(wanted, rel=1e-6)
+  assert float(terms['elbo']) == pytest.approx(-wanted, rel=1e-6)
   precision = (WEIGHTS**2).sum(0) / SIGMA**2 + 1 / DEVIATION**2
   gap = 0.5 * 0.1**2 * precision.sum()
   off = float(loss(model(off=0.1), clips)[1]['elbo'])
@@ -132,17 +137,21 @@ def test_weights_of_the_loss():
   clips, _ = batch(500)
   _, terms = loss(model(), clips)
   doubled, _ = loss(model(beta=2.0), clips)
-  assert doubled == pytest.approx(terms['nll'] + 2 * terms['kl'], rel=1e-5)
+  assert float(doubled) == pytest.approx(
+    float(terms['nll'] + 2 * terms['kl']), rel=1e-5
+  )
   half, mixed = loss(model(recognition_weight=0.25), clips)
   wanted = 0.25 * (terms['nll'] + terms['kl']) + 0.75 * mixed['prior_nll']
-  assert half == pytest.approx(float(wanted), rel=1e-5)
+  assert float(half) == pytest.approx(float(wanted), rel=1e-5)
   # Latents of the prior do not depend on the clip, so errors are larger.
   assert mixed['prior_nll'] > terms['nll'] + 5
   alone, _ = loss(model(recognition_weight=0.0), clips)
-  assert alone == mixed['prior_nll']
+  assert float(alone) == pytest.approx(float(mixed['prior_nll']), rel=1e-5)
   clips |= {'step': jnp.full(500, 5)}
   warm, _ = loss(model(beta_warmup=10), clips)
-  assert warm == pytest.approx(terms['nll'] + 0.5 * terms['kl'], rel=1e-5)
+  assert float(warm) == pytest.approx(
+    float(terms['nll'] + 0.5 * terms['kl']), rel=1e-5
+  )
 
 
 def sample(net, keys, **condition):
