@@ -7,7 +7,7 @@ hold 2 x 4 x 4 x 3 = 96 numbers, fewer than the width; networks with larger
 patches do not learn to predict velocities.
 
 Sizes: `base`, for one accelerator; `S`, `B`, `L`, `XL`, as in DiT; `small`,
-the discs of demo.py, for two CPU cores, not yet trained; `smoke`, for tests.
+for a CPU, see experiments/zoo/diffusion.md; `smoke`, for tests.
 """
 
 from ml_collections import ConfigDict
@@ -31,7 +31,7 @@ def get_config(size: str = 'base') -> ConfigDict:
   shape = pick(base=(16, 64, 64), small=(8, 16, 16), smoke=(4, 16, 16))
   config.clip_shape = (*shape, 3)  # t h w c
   config.batch_size = pick(base=64, small=16, smoke=8)  # Over all devices.
-  config.num_steps = pick(base=50_000, small=2_000, smoke=4)
+  config.num_steps = pick(base=50_000, small=4_000, smoke=4)
 
   config.data = dict(name='synthetic.world.source.World', label='direction')
   config.data.only = pick(base={}, small=_DISCS)
