@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 EXPERIMENT = f"""
 from vgen_jax.ablation.sweep import param, product
 
-BASE = '{ROOT}/configs/mocogan_world.py:smoke'
+BASE = '{ROOT}/configs/dcgan_world.py:smoke'
 SWEEP = product(
   param('num_steps', 1), param('model.loss_kind', 'hinge'),
   param('seed', 0, 1),

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.usefixtures('compiles_once')
 @pytest.fixture(scope='module')
 def config() -> ConfigDict:
   return config_lib.replace(
-    config_lib.load(f'{ROOT}/configs/mocogan_world.py:smoke'),
+    config_lib.load(f'{ROOT}/configs/dcgan_world.py:smoke'),
     {
       'mesh.data': 1,
       'tensorboard': False,
@@ -127,7 +127,7 @@ def test_what_does_not_fit_is_named(
 
 def test_parts_that_fit_can_be_taken_if_others_do_not(config, done, tmp_path):
   config = config_lib.replace(config, {'model.generator.width': 8})
-  critics = ('critic_image', 'critic_video')
+  critics = ('critic_frames',)
   state = start(config, tmp_path, workdir=str(done[0]), parts=critics)
   for part in critics:
     assert equal(state.params[part], done[1].ema['slow'][part])
@@ -165,7 +165,7 @@ def test_the_learning_rate_can_be_lowered_on_resume(config, copy, caplog):
   changes = {
     'num_steps': 4,
     'optim.schedule.peak': 1e-4,
-    'optim.players': {'critic_image': {'schedule': {'peak': 1e-5}}},
+    'optim.players': {'critic_frames': {'schedule': {'peak': 1e-5}}},
     'optim.clip_norm': 0.5,
     'guard.spike': 10.0,
   }
@@ -173,7 +173,7 @@ def test_the_learning_rate_can_be_lowered_on_resume(config, copy, caplog):
   loop.train(config, str(copy), hooks=hooks.standard())
   last = writers.read_metrics(str(copy))[-1]
   assert last['generator/learning_rate'] == pytest.approx(1e-4 / 4)
-  assert last['critic_image/learning_rate'] == pytest.approx(1e-5 / 4)
+  assert last['critic_frames/learning_rate'] == pytest.approx(1e-5 / 4)
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,17 @@ pytestmark = pytest.mark.usefixtures('compiles_once')
 
 @pytest.fixture(scope='module')
 def config() -> ConfigDict:
-  """A GAN that compiles fast."""
+  """A GAN with two critics that compiles fast."""
+  config = config_lib.load(f'{ROOT}/configs/dcgan_world.py:smoke')
+  with config.unlocked():
+    critic = {'name': 'models.conv_critic.ConvCritic', 'width': 4}
+    config.model.critic = {
+      'image': critic | {'view': 'frames'}, 'video': critic,
+    }  # fmt: skip
+    config.model.penalty_every = 2
+    config.data.label = 'direction'
   return config_lib.replace(
-    config_lib.load(f'{ROOT}/configs/mocogan_world.py:smoke'),
+    config,
     {'mesh.data': 1, 'tensorboard': False, 'num_steps': 6, 'sample_every': 0},
   )
 
