@@ -8,7 +8,6 @@ import collections
 from collections.abc import Iterable, Iterator
 from concurrent import futures
 import contextlib
-import dataclasses
 import functools
 import io
 import itertools
@@ -25,6 +24,7 @@ import numpy as np
 from vgen_jax.core import faults
 from vgen_jax.core import file_paths
 from vgen_jax.core.processes import locks
+from vgen_jax.data.prepare import beam
 from vgen_jax.data.prepare import origins
 from vgen_jax.data.prepare import raw_videos
 from vgen_jax.data.prepare import tables
@@ -96,9 +96,9 @@ def write(
     config = {}
   else:
     read = functools.partial(
-      _beam_examples, table=table, options=options, skips_broken=skips_broken
+      beam.examples, table=table, options=options, skips_broken=skips_broken
     )
-    config = _beam_config(beam_options)
+    config = beam.download_options(beam_options)
   # TFDS writes here, and the complete dataset is then moved to its folder.
   staging = folder.parent / f'incomplete.staging_{VERSION}'
   builder = _builder_class()(table, options.format, read, str(staging))
@@ -246,55 +246,3 @@ def _skip(
       f'{len(skipped)} videos cannot be read, more than {MAX_SKIPPED:.0%} of'
       f' all; check that --source is complete. The last one: {error}'
     ) from error
-
-
-def _beam_examples(
-  rows: Iterable[tables.Row],
-  table: tables.Table,
-  options: raw_videos.Options,
-  skips_broken: bool,
-) -> Any:
-  """Returns the transform with which Beam reads the examples of a split."""
-  beam = _beam()
-  # Workers need the properties of the table, but not all of its rows.
-  read = functools.partial(
-    _read_row,
-    table=dataclasses.replace(table, splits={}),
-    options=options,
-    skips_broken=skips_broken,
-  )
-  return beam.Create(list(rows)) | beam.Reshuffle() | beam.FlatMap(read)
-
-
-def _read_row(
-  row: tables.Row,
-  table: tables.Table,
-  options: raw_videos.Options,
-  skips_broken: bool,
-) -> Iterator[_Example]:
-  """Yields the examples of a row, on a worker of Beam."""
-  try:
-    yield from tables.examples(row, table, options)
-  except faults.ClipError as error:
-    if not skips_broken:
-      raise
-    _beam().metrics.Metrics.counter('vgen_jax', 'skipped').inc()
-    _log.warning('Skipped %s', error)
-
-
-def _beam_config(flags: list[str]) -> dict[str, Any]:
-  _beam()
-  from apache_beam.options import pipeline_options
-
-  return {'beam_options': pipeline_options.PipelineOptions(flags)}
-
-
-def _beam() -> Any:
-  try:
-    import apache_beam
-  except ImportError as error:
-    raise ImportError(
-      'Apache Beam is not installed. It limits the versions of other packages,'
-      " so create a new environment: pip install 'vgen_jax[beam]'."
-    ) from error
-  return apache_beam
