@@ -11,6 +11,7 @@ from vgen_jax.core import faults
 from vgen_jax.data.files import video_writers
 from vgen_jax.data.prepare import public_datasets
 from vgen_jax.data.prepare import raw_videos
+from vgen_jax.data.prepare import resampling
 from vgen_jax.data.prepare import tables
 from vgen_jax.data.prepare import tfrecords
 from vgen_jax.data.tfds import compat
@@ -181,9 +182,9 @@ def test_sky_timelapse_has_frames_in_order(tmp_path, monkeypatch):
   video_thwc = stored(table, 'train')['sky_train/id/id_1']['video']
   assert (np.diff(video_thwc[:, 0, 0, 0].astype(int)) > 0).all()
   num_resized = []  # Images are resized one by one.
-  resize = raw_videos.clips.crop_and_resize
+  resize = resampling.clips.crop_and_resize
   monkeypatch.setattr(
-    raw_videos.clips,
+    resampling.clips,
     'crop_and_resize',
     lambda x, *args: num_resized.append(len(x)) or resize(x, *args),
   )

@@ -10,6 +10,7 @@ import pathlib
 from typing import Any
 
 from vgen_jax.core import digests
+from vgen_jax.data.prepare import image_sequences
 from vgen_jax.data.prepare import raw_videos
 from vgen_jax.data.prepare import tables
 from vgen_jax.data.tfds import prepared_files
@@ -57,14 +58,14 @@ def _video(video: raw_videos.RawVideo, sources: dict[int, str]) -> str:
   """Returns what the frames of a raw video depend on.
 
   Args:
-    video: One of the dataclasses of raw_videos.py.
+    video: One of the dataclasses of raw_videos.py, or `image_sequences.Images`.
     sources: {id of a source of clips: its description}, which is extended.
   """
   parts: list[Any] = [type(video).__name__]
   for name, value in _fields(video).items():
     if name == 'path':
       path = pathlib.Path(value)
-      files = raw_videos.image_paths(path) if path.is_dir() else [path]
+      files = image_sequences.image_paths(path) if path.is_dir() else [path]
       parts.append([prepared_files.stat(file) for file in files])
     elif name == 'source':
       if id(value) not in sources:

@@ -19,6 +19,7 @@ import numpy as np
 from vgen_jax.core import file_paths
 from vgen_jax.core import json_files
 from vgen_jax.data.files import folders
+from vgen_jax.data.prepare import image_sequences
 from vgen_jax.data.prepare import raw_videos
 from vgen_jax.data.prepare import tables
 from vgen_jax.data.prepare import unpacked
@@ -178,7 +179,7 @@ def sky_timelapse(source: str) -> tables.Table:
     split: [
       tables.Row(
         folder.relative_to(root).as_posix(),
-        raw_videos.Images(str(folder), fps=30.0),
+        image_sequences.Images(str(folder), fps=30.0),
       )
       for folder in unpacked.image_folders(
         unpacked.folder(root, f'sky_{split}', 'frames')

@@ -1,32 +1,29 @@
-"""Raw videos of a dataset: files, folders of images, arrays and records.
+"""Raw videos of a dataset: files, arrays, clips of a source and records.
 
 A raw video is fast to create and picklable. Its frames are only read by
 `pieces`, which yields one piece or more, each short enough for an example.
 Frames of files are read when they are taken from a piece, one at a time.
+image_sequences.py has the raw videos that are folders of images.
 """
 
 from collections.abc import Iterator
 import dataclasses
 import itertools
 import math
-import pathlib
 from typing import Any, Protocol
 
 import numpy as np
-from PIL import Image
 
 from vgen_jax.core import checks
 from vgen_jax.core import faults
 from vgen_jax.core import sources
-from vgen_jax.data import clips
 from vgen_jax.data.files import codecs
-from vgen_jax.data.files import containers
+from vgen_jax.data.prepare import resampling
 from vgen_jax.data.prepare import tfrecords
 from vgen_jax.data.tfds import storage
 
 # Smallest and largest quality of a format; see `storage.encode`.
 _QUALITIES = {'mp4': (0, 51), 'jpeg': (1, 100)}
-_IMAGES = ('.jpg', '.jpeg', '.png')
 # Pixels are stored and read as a whole, so that pieces with many of them take
 # memory in every thread: 0.2 GB and some copies.
 _MAX_RAW_PIXELS = 2**26
@@ -132,46 +129,12 @@ class File:
         f' {end_s:g} s; check start_s and end_s in the table.',
       )
     length = options.length(index.height, index.width)
-    for part_n in _parts(number_n, length):
+    for part_n in resampling.parts(number_n, length):
       yield {
         'video': _frames(index, part_n, options.size),
         'fps': rate or index.frames_per_second,
         'numbers': part_n,
       }
-
-
-@dataclasses.dataclass(frozen=True)
-class Images:
-  """A folder of JPEG or PNG frames, in the order of the numbers in names."""
-
-  path: str
-  fps: float
-
-  def pieces(self, options: Options) -> Iterator[dict[str, Any]]:
-    paths = image_paths(pathlib.Path(self.path))
-    if not paths:
-      raise faults.ClipError(
-        self.path,
-        f'it contains no image, a file that ends in one of {_IMAGES}; remove'
-        ' it.',
-      )
-    number_n, rate = _sampled(len(paths), self.fps, options.frames_per_second)
-    first_hwc = _image(paths[number_n[0]])
-    length = options.length(*first_hwc.shape[:2])
-    for part_n in _parts(number_n, length):
-      images = (self._image(paths[i], first_hwc.shape) for i in part_n)
-      video = (
-        _resized(image_hwc[None], options.size)[0] for image_hwc in images
-      )
-      yield {'video': video, 'fps': rate, 'numbers': part_n}
-
-  def _image(self, path: pathlib.Path, shape: tuple[int, ...]) -> np.ndarray:
-    image_hwc = _image(path)
-    if image_hwc.shape != shape:
-      raise faults.ClipError(
-        self.path, 'its images have different sizes; remove it.'
-      )
-    return image_hwc
 
 
 @dataclasses.dataclass(frozen=True)
@@ -228,33 +191,12 @@ class Robot:
         yield piece | {'action': action_ta.astype(np.float32)}
 
 
-def image_paths(folder: pathlib.Path) -> list[pathlib.Path]:
-  """Returns the images in a folder; frame 10 comes after frame 9."""
-  paths = [p for p in folder.iterdir() if p.suffix.lower() in _IMAGES]
-  paths = [p for p in paths if p.is_file()]  # Not a pipe, which never ends.
-  return sorted(paths, key=lambda p: (len(p.name), p.name))
-
-
-def _image(path: pathlib.Path) -> np.ndarray:
-  """Returns an image as RGB uint8 `[h, w, 3]`."""
-  try:
-    with Image.open(path) as opened:
-      if math.prod(opened.size) > containers.MAX_PIXELS:
-        raise OSError(
-          f'it has {opened.height} x {opened.width} pixels, more than'
-          f' {containers.MAX_PIXELS}'
-        )
-      return np.asarray(opened.convert('RGB'))
-  except (OSError, Image.DecompressionBombError) as error:
-    raise faults.ClipError(str(path), f'{error}; remove it.') from error
-
-
 def _frames(
   index: codecs.Index, number_n: np.ndarray, size: int | None
 ) -> Iterator[np.ndarray]:
   """Yields frames of a video, resized; their numbers do not decrease."""
   wanted, counts = np.unique(number_n, return_counts=True)
-  resize = lambda image_hwc: _resized(image_hwc[None], size)[0]
+  resize = lambda image_hwc: resampling.resized(image_hwc[None], size)[0]
   images = codecs.frames(index, wanted, resize)
   for image_hwc, count in zip(images, counts, strict=True):
     yield from itertools.repeat(image_hwc, count)
@@ -264,37 +206,9 @@ def _pieces(
   video_thwc: np.ndarray, fps: float, options: Options
 ) -> Iterator[dict[str, Any]]:
   """Yields the pieces of a video that is in memory."""
-  number_n, rate = _sampled(len(video_thwc), fps, options.frames_per_second)
-  for part_n in _parts(number_n, options.max_frames):
-    video = _resized(video_thwc[part_n], options.size)
-    yield {'video': video, 'fps': rate, 'numbers': part_n}
-
-
-def _sampled(
-  num_frames: int, fps: float, frames_per_second: float | None
-) -> tuple[np.ndarray, float]:
-  """Returns the indices of the frames to keep, and their rate."""
-  if frames_per_second is None:
-    return np.arange(num_frames), fps
-  stride = fps / frames_per_second
-  number_n = np.arange(0, num_frames - 1 + 0.05 * stride, stride)
-  number_n = np.floor(number_n + 0.05 * min(stride, 1)).astype(int)
-  return np.minimum(number_n, num_frames - 1), frames_per_second
-
-
-def _parts(number_n: np.ndarray, max_frames: int) -> list[np.ndarray]:
-  """Returns parts of nearly equal length, at most `max_frames`."""
-  return np.array_split(number_n, -(-len(number_n) // max_frames))
-
-
-def _resized(video_thwc: np.ndarray, size: int | None) -> np.ndarray:
-  """Returns a video with a shorter side of `size` and an even longer side."""
-  h, w = video_thwc.shape[1:3]
-  if size is None or min(h, w) <= size:
-    return video_thwc
-  scale = size / min(h, w)
-  h, w = (
-    size if x == min(h, w) else max(size, 2 * round(x * scale / 2))
-    for x in (h, w)
+  number_n, rate = resampling.sampled(
+    len(video_thwc), fps, options.frames_per_second
   )
-  return clips.crop_and_resize(video_thwc, h, w)
+  for part_n in resampling.parts(number_n, options.max_frames):
+    video = resampling.resized(video_thwc[part_n], options.size)
+    yield {'video': video, 'fps': rate, 'numbers': part_n}

@@ -4,7 +4,7 @@ import pathlib
 
 from vgen_jax.core import json_files
 from vgen_jax.data.files import folders
-from vgen_jax.data.prepare import raw_videos
+from vgen_jax.data.prepare import image_sequences
 
 
 def folder(root: pathlib.Path, name: str, content: str) -> pathlib.Path:
@@ -66,4 +66,4 @@ def videos(root: pathlib.Path) -> dict[str, pathlib.Path]:
 def image_folders(root: pathlib.Path) -> list[pathlib.Path]:
   """Returns all folders in a folder that contain images, sorted by path."""
   found = folders.walk(root).folders
-  return [path for path in found if raw_videos.image_paths(path)]
+  return [path for path in found if image_sequences.image_paths(path)]
