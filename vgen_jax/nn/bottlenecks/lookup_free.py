@@ -19,10 +19,10 @@ from vgen_jax.core.types import Array
 from vgen_jax.core.types import Metrics
 from vgen_jax.nn import batch_statistics
 from vgen_jax.nn.bottlenecks import autoencoder
-from vgen_jax.nn.bottlenecks import quantize
+from vgen_jax.nn.bottlenecks import quantizer
 
 
-class FSQ(quantize.Quantizer):
+class FSQ(quantizer.Quantizer):
   """Finite scalar quantization: each number of a latent is rounded separately.
 
   Numbers are bounded, then rounded to one of `levels[i]` levels. A code is the
@@ -98,7 +98,7 @@ class FSQ(quantize.Quantizer):
     return _row(self.levels) // 2, _row(place_value)
 
 
-class _Binary(quantize.Quantizer):
+class _Binary(quantizer.Quantizer):
   """Base class of LFQ and BSQ: a latent is a row of signs, a code its bits.
 
   The first bit is the least significant. The probability of a code is the

@@ -20,8 +20,6 @@ They log two metrics of a batch: `usage`, the fraction of codes that occur, and
 `recent_usage` and `recent_perplexity` are those of about the last 100 batches.
 """
 
-import math
-
 import flax.linen as nn
 import jax
 from jax import lax
@@ -29,78 +27,13 @@ import jax.numpy as jnp
 
 from vgen_jax.core import random
 from vgen_jax.core.types import Array
-from vgen_jax.core.types import Metrics
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import batch_statistics
 from vgen_jax.nn.bottlenecks import autoencoder
-
-_DECAY = 0.99  # Decay of the counts of codes, per step.
-
-
-class Quantizer(nn.Module):
-  """Base class of quantizers; a subclass has `width` and `num_codes`."""
-
-  def setup(self):
-    self.project = nn.Dense(self.width)
-    self.recent_count = self.variable(
-      'codebook', 'recent_count', jnp.zeros, (self.num_codes,)
-    )
-
-  def lookup(self, codes_bthw: Array) -> Array:
-    """Returns the vectors of codes, float32 `[b, t, h, w, width]`."""
-    raise NotImplementedError
-
-  def nearest(self, latent_bthwd: Array) -> Array:
-    """Returns the codes whose vectors are nearest, int32 `[b, t, h, w]`."""
-    raise NotImplementedError
-
-  def features(self, encoded_bthwe: Array) -> Array:
-    """Returns the features to quantize, float32 `[b, t, h, w, width]`."""
-    encoded_bthwe = batch_sharding.constrain(encoded_bthwe.astype(jnp.float32))
-    return batch_sharding.constrain(self.project(encoded_bthwe))
-
-  def output(
-    self,
-    smooth_bthwd: Array,
-    codes_bthw: Array,
-    loss: Array,
-    terms: Metrics,
-    train: bool,
-  ) -> autoencoder.BottleneckOutput:
-    """Returns the vectors of codes, with the gradient of `smooth_bthwd`.
-
-    Args:
-      smooth_bthwd: Features before quantization.
-      codes_bthw: Codes of the features.
-      loss: Loss of the bottleneck.
-      terms: Metrics to log, in addition to usage and perplexity.
-      train: Whether the counts of recent codes are updated.
-    """
-    codes_bthw = codes_bthw.astype(jnp.int32)
-    quantized_bthwd = self.lookup(codes_bthw)
-    latent_bthwd = _straight_through(smooth_bthwd, quantized_bthwd)
-    terms = terms | self._usage(codes_bthw, train)
-    return autoencoder.BottleneckOutput(latent_bthwd, loss, terms, codes_bthw)
-
-  def _usage(self, codes_bthw: Array, train: bool) -> Metrics:
-    """Returns metrics of the usage of codes; updates counts in training."""
-    count_k = _count(codes_bthw, self.num_codes)
-    if train:
-      count_k = batch_statistics.total(self, 'counts', count_k)
-    recent_k = _DECAY * self.recent_count.value + (1 - _DECAY) * count_k
-    if train and not self.is_initializing():
-      self.recent_count.value = recent_k
-    # Weight that one occurrence has after a hundred batches.
-    least = (1 - _DECAY) * math.exp(-1)
-    return {
-      'usage': (count_k > 0).mean(),
-      'perplexity': perplexity(count_k),
-      'recent_usage': (recent_k > least).mean(),
-      'recent_perplexity': perplexity(recent_k),
-    }
+from vgen_jax.nn.bottlenecks import quantizer
 
 
-class EMAVQ(Quantizer):
+class EMAVQ(quantizer.Quantizer):
   """Vector quantization with a codebook of exponential moving averages.
 
   The codebook is a statistic in the collection 'codebook', not a parameter:
@@ -175,7 +108,7 @@ class EMAVQ(Quantizer):
     codes_n = codes_bthw.reshape(-1)
     vectors_kd, kept_k = self.vectors.value, self.decay * self.count.value
     new_count_k = batch_statistics.total(
-      self, 'new_counts', _count(codes_bthw, self.num_codes)
+      self, 'new_counts', quantizer.count(codes_bthw, self.num_codes)
     )
     count_k = kept_k + (1 - self.decay) * new_count_k
     new_kd = batch_statistics.total(
@@ -215,7 +148,7 @@ class EMAVQ(Quantizer):
     return score_bk.max(0), feature_bnd[clip_k, position_k]
 
 
-class VQ(Quantizer):
+class VQ(quantizer.Quantizer):
   """Vector quantization with a codebook of parameters.
 
   The loss is the mean squared distance between vectors and features, with
@@ -276,23 +209,3 @@ def nearest(feature_bthwd: Array, vectors_kd: Array) -> Array:
   square_k = jnp.square(vectors_kd).sum(-1)
   distance_bthwk = square_k[None, None, None, None] - 2 * product_bthwk
   return jnp.argmin(distance_bthwk, axis=-1).astype(jnp.int32)
-
-
-def perplexity(count_k: Array) -> Array:
-  """Returns the exponential of the entropy of code frequencies, 1 to k.
-
-  It is the number of equally frequent codes that have the same entropy.
-  """
-  frequency_k = count_k / jnp.maximum(count_k.sum(), 1e-12)
-  return jnp.exp(jax.scipy.special.entr(frequency_k).sum())
-
-
-def _straight_through(smooth: Array, quantized: Array) -> Array:
-  """Returns exactly `quantized`, with the gradient of `smooth`."""
-  return lax.stop_gradient(quantized) + (smooth - lax.stop_gradient(smooth))
-
-
-def _count(codes: Array, num_codes: int) -> Array:
-  """Returns how often each code occurs, float32."""
-  count_k = jnp.zeros((num_codes,), jnp.int32).at[codes.reshape(-1)].add(1)
-  return count_k.astype(jnp.float32)
