@@ -17,6 +17,7 @@ from vgen_jax.core.types import Condition
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import embeddings
 from vgen_jax.nn.attention import conditioning
+from vgen_jax.nn.attention import label_norm
 from vgen_jax.nn.attention import transformer
 
 TENSOR_RULES = transformer.TENSOR_RULES
@@ -94,7 +95,7 @@ class MaskGIT(nn.Module):
       dtype=self.dtype,
       name='stack',
     )(x_bnd, context, train=train)
-    x_bnd = transformer.Norm(self.num_classes, name='norm')(
+    x_bnd = label_norm.Norm(self.num_classes, name='norm')(
       x_bnd, context.label_b
     )
     x_bnd = nn.gelu(nn.Dense(self.width, dtype=self.dtype, name='last')(x_bnd))

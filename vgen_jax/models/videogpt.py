@@ -18,6 +18,7 @@ from vgen_jax.core.types import Condition
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import embeddings
 from vgen_jax.nn.attention import conditioning
+from vgen_jax.nn.attention import label_norm
 from vgen_jax.nn.attention import transformer
 
 TENSOR_RULES = transformer.TENSOR_RULES
@@ -83,7 +84,7 @@ class VideoGPT(nn.Module):
       implementation=self.implementation,
       dtype=self.dtype,
     )
-    self.norm = transformer.Norm(self.num_classes)
+    self.norm = label_norm.Norm(self.num_classes)
     self.out = nn.Dense(
       self.num_codes,
       use_bias=False,
