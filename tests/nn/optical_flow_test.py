@@ -5,12 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.nn import optical_flow
 from vgen_jax.nn import warp
 from vgen_jax.synthetic.layouts import source
 
 SHAPE = (4, 32, 32, 3)
-match = jax.jit(optical_flow.block_matching, static_argnums=(1, 2))
+match = compiled.jit(optical_flow.block_matching, static_argnums=(1, 2))
 
 
 def clips(**options):
@@ -78,9 +79,9 @@ def test_accumulated_flow_spans_several_frames():
   layout = np.stack([data[i]['layout'] for i in range(4)])
   inside = layout > 0
   for t in range(2, 6):
-    moved = np.asarray(warp.backward(video[:, t - 2], two[:, t]))
+    moved = compiled.call(warp.backward, video[:, t - 2], two[:, t])
     error = np.abs(moved - video[:, t]).mean(axis=-1)[inside[:, t]]
-    once = np.asarray(warp.backward(video[:, t - 2], flow[:, t]))
+    once = compiled.call(warp.backward, video[:, t - 2], flow[:, t])
     worse = np.abs(once - video[:, t]).mean(axis=-1)[inside[:, t]]
     assert error.mean() < 0.02 < 0.1 < worse.mean()
   # Frame 1 has one frame before it.

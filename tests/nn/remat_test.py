@@ -5,6 +5,7 @@ import flax.linen as nn
 import jax
 import pytest
 
+from tests import compiled
 from vgen_jax.nn import remat
 
 pytestmark = pytest.mark.usefixtures('compares_finite')
@@ -24,7 +25,7 @@ def loss(policy: str):
 
 
 def count_products(policy: str) -> int:
-  params = _Mlp().init(jax.random.key(1), X)
+  params = compiled.init(_Mlp(), jax.random.key(1), X)
   return str(jax.make_jaxpr(jax.grad(loss(policy)))(params)).count(
     'dot_general'
   )
@@ -34,7 +35,7 @@ def test_policies_change_work_but_not_results():
   assert count_products('none') == count_products('dots')
   assert count_products('weight_dots') == count_products('dots')
   assert count_products('full') > count_products('dots')
-  params = _Mlp().init(jax.random.key(1), X)
+  params = compiled.init(_Mlp(), jax.random.key(1), X)
   chex.assert_trees_all_close(
     jax.grad(loss('full'))(params), jax.grad(loss('none'))(params), rtol=1e-5
   )

@@ -5,13 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.nn import warp
 from vgen_jax.synthetic.layouts import source
 
 FRAMES = jax.random.uniform(jax.random.key(0), (2, 5, 7, 3))
 FLOW = 3 * jax.random.normal(jax.random.key(1), (2, 5, 7, 2))
 
-backward = jax.jit(warp.backward)
+backward = compiled.jit(warp.backward)
 
 
 def by_loops(frame_hwc, flow_hw2) -> np.ndarray:
@@ -102,12 +103,12 @@ def test_gradients_follow_the_flow():
   row, column = jnp.indices((5, 7), dtype=jnp.float32)
   frame = (2 * column - 3 * row)[..., None]
   flow = jnp.full((5, 7, 2), 0.4)
-  grad = jax.grad(lambda flow: warp.backward(frame, flow).sum())(flow)
+  grad = compiled.jit(jax.grad(lambda x: warp.backward(frame, x).sum()))(flow)
   within = np.asarray(warp.inside(flow))
   np.testing.assert_allclose(grad[within][:, 0], 2, atol=1e-5)
   np.testing.assert_allclose(grad[within][:, 1], -3, atol=1e-5)
   # The gradient of the sum over a constant flow counts each source pixel.
-  weight = jax.grad(lambda frame: warp.backward(frame, flow).sum())(frame)
+  weight = compiled.jit(jax.grad(lambda x: warp.backward(x, flow).sum()))(frame)
   np.testing.assert_allclose(weight.sum(), 35, rtol=1e-6)
 
 

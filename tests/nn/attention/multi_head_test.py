@@ -1,5 +1,6 @@
 """Tests of nn/attention/multi_head.py."""
 
+import functools
 import re
 
 from flax import traverse_util
@@ -9,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.nn import embeddings
 from vgen_jax.nn.attention import cache
 from vgen_jax.nn.attention import multi_head
@@ -61,7 +63,7 @@ def by_hand(params, x_bnd, y_bmd, angle_np=None, mask_nm=None, norm=False):
 @pytest.mark.parametrize('angle_np', [None, ANGLE_NP], ids=['plain', 'rotary'])
 def test_self_attention_equals_the_formula(qk_norm, angle_np):
   layer, params = make(qk_norm=qk_norm)
-  out = layer.apply(params, X_BND, angle_np=angle_np)
+  out = compiled.apply(layer, params, X_BND, angle_np=angle_np)
   expected = by_hand(params, X_BND, X_BND, angle_np, norm=qk_norm)
   np.testing.assert_allclose(out, expected, rtol=2e-4, atol=2e-5)
 
@@ -69,7 +71,7 @@ def test_self_attention_equals_the_formula(qk_norm, angle_np):
 @pytest.mark.parametrize('window', [None, 2, 9])
 def test_a_causal_token_attends_to_its_window(window):
   layer, params = make()
-  out = layer.apply(params, X_BND, is_causal=True, window=window)
+  out = compiled.apply(layer, params, X_BND, is_causal=True, window=window)
   n, m = np.mgrid[:TOKENS, :TOKENS]
   mask_nm = (m <= n) & (n - m < (window or TOKENS))
   expected = by_hand(params, X_BND, X_BND, mask_nm=mask_nm)
@@ -79,9 +81,9 @@ def test_a_causal_token_attends_to_its_window(window):
 def test_cross_attention_reads_the_given_tokens_under_the_mask():
   layer, params = make(input_bias=False)
   y_bmd = jax.random.normal(jax.random.key(1), (2, 3, WIDTH))
-  key_values = layer.apply(params, y_bmd, method='key_values')
+  key_values = compiled.apply(layer, params, y_bmd, method='key_values')
   mask_bnm = jnp.array([[[True, True, False]]] * 2)
-  out = layer.apply(params, X_BND, key_values, mask_bnm=mask_bnm)
+  out = compiled.apply(layer, params, X_BND, key_values, mask_bnm=mask_bnm)
   expected = by_hand(params, X_BND, y_bmd[:, :2])
   np.testing.assert_allclose(out, expected, rtol=2e-4, atol=2e-5)
 
@@ -92,19 +94,19 @@ def test_decoding_with_a_cache_equals_one_causal_pass(window):
   layer, params = make(qk_norm=True)
   empty = cache.empty(1, 2, window, (HEADS, WIDTH // HEADS), 'float32')
   cached = jax.tree.map(lambda x: x[0], empty)
+  step = compiled.jit(functools.partial(layer.apply, method='decode_step'))
   outputs = []
   for n in range(TOKENS):
-    out, cached = layer.apply(
+    out, cached = step(
       params,
       X_BND[:, n : n + 1],
       cached,
       jnp.array(n),
       angle_1p=ANGLE_NP[n : n + 1],
-      method='decode_step',
     )
     outputs.append(out)
-  wanted = layer.apply(
-    params, X_BND, angle_np=ANGLE_NP, is_causal=True, window=window
+  wanted = compiled.apply(
+    layer, params, X_BND, angle_np=ANGLE_NP, is_causal=True, window=window
   )
   np.testing.assert_allclose(jnp.concatenate(outputs, 1), wanted, atol=1e-5)
   assert cached.key_bmae.shape == (2, window, HEADS, WIDTH // HEADS)
@@ -122,7 +124,7 @@ def test_fields_choose_the_parameters():
   layer = multi_head.MultiHeadAttention(
     WIDTH, HEADS, output_init=nn.initializers.zeros_init()
   )
-  params = layer.init(jax.random.key(0), X_BND)
+  params = compiled.init(layer, jax.random.key(0), X_BND)
   assert not np.any(params['params']['out']['kernel'])
   assert np.any(params['params']['query']['kernel'])
 
@@ -138,8 +140,8 @@ def test_a_shared_scope_keeps_paths_and_initial_values():
       return attention(x_bnd)
 
   key = jax.random.key(0)
-  shared = Shared().init(key, X_BND)
-  plain = multi_head.MultiHeadAttention(WIDTH, HEADS).init(key, X_BND)
+  shared = compiled.init(Shared(), key, X_BND)
+  plain = compiled.init(multi_head.MultiHeadAttention(WIDTH, HEADS), key, X_BND)
   jax.tree.map(np.testing.assert_array_equal, shared, plain)
 
 
@@ -160,15 +162,17 @@ def test_rules_shard_heads_of_blocks_only():
 
 def test_errors_name_the_fault():
   with pytest.raises(ValueError, match=r'width is 8; .* of num_heads, 3'):
-    multi_head.MultiHeadAttention(8, 3).init(jax.random.key(0), X_BND)
+    compiled.init(multi_head.MultiHeadAttention(8, 3), jax.random.key(0), X_BND)
   layer, params = make()
   with pytest.raises(ValueError, match='a window needs is_causal=True'):
-    layer.apply(params, X_BND, window=2)
+    compiled.apply(layer, params, X_BND, window=2)
 
 
 def test_several_leading_axes_are_a_batch():
   layer, params = make(qk_norm=True)
   x_bgnd = jax.random.normal(jax.random.key(2), (2, 3, TOKENS, WIDTH))
-  out = layer.apply(params, x_bgnd, angle_np=ANGLE_NP)
-  flat = layer.apply(params, x_bgnd.reshape(6, TOKENS, -1), angle_np=ANGLE_NP)
+  out = compiled.apply(layer, params, x_bgnd, angle_np=ANGLE_NP)
+  flat = compiled.apply(
+    layer, params, x_bgnd.reshape(6, TOKENS, -1), angle_np=ANGLE_NP
+  )
   np.testing.assert_allclose(out, flat.reshape(out.shape), atol=1e-6)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.nn.attention import references
 
 B, R, H, W, D, C = 2, 3, 3, 4, 5, 4
@@ -16,8 +17,8 @@ VALUES = jax.random.normal(jax.random.fold_in(KEY, 2), (B, R, H, W, C))
 
 def attention(others=OTHERS, values=VALUES, width=8, **fields):
   layer = references.ReferenceAttention(width, **fields)
-  variables = layer.init(KEY, X, OTHERS, VALUES)
-  return layer.apply(variables, X, others, values), variables
+  variables = compiled.init(layer, KEY, X, OTHERS, VALUES)
+  return compiled.apply(layer, variables, X, others, values), variables
 
 
 @pytest.mark.parametrize('width', [3, 20])  # Below and above that of values.

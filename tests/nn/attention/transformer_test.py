@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.nn.attention import cache
 from vgen_jax.nn.attention import conditioning
 from vgen_jax.nn.attention import transformer
@@ -36,14 +37,14 @@ def apply(blocks, params, x_bnd=X_BND, context=None, **kwargs):
     context or conditioning.Context(),
     **dict(train=False) | kwargs,
   )
-  return jax.jit(run)(params, x_bnd)
+  return compiled.jit(run)(params, x_bnd)
 
 
 def decode(blocks, params, window, context=None):
   """Returns the outputs for X_BND, computed one token at a time."""
   context = context or conditioning.Context()
 
-  @jax.jit
+  @compiled.jit
   def run(params):
     kv_cache = blocks.apply(params, 2, window, context, method='init_cache')
 
@@ -84,7 +85,7 @@ def test_a_token_depends_on_earlier_tokens_or_on_all(is_causal):
   third = lambda x_bnd: blocks.apply(
     params, x_bnd, conditioning.Context(), train=False
   )[0, 2].sum()
-  dependence = jnp.abs(jax.jit(jax.grad(third))(X_BND)).max(-1)
+  dependence = np.abs(compiled.jit(jax.grad(third))(X_BND)).max(-1)
   assert (dependence[0, :3] > 1e-5).all()
   assert not dependence[1].any()
   if is_causal:  # Exactly.
@@ -193,7 +194,7 @@ def test_scan_equals_a_loop_and_remat_keeps_gradients():
     loss = lambda params: jnp.square(
       blocks.apply(params, X_BND, conditioning.Context(), train=True)
     ).mean()
-    return jax.jit(jax.grad(loss))(params)
+    return compiled.jit(jax.grad(loss))(params)
 
   kept, again = gradient(), gradient(remat='full')
   jax.tree.map(

@@ -9,6 +9,7 @@ from jax.sharding import PartitionSpec as P
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.nn.bottlenecks import quantize
 
 pytestmark = pytest.mark.usefixtures('compares_finite')
@@ -25,7 +26,9 @@ def bare(quantizer, vectors_kd=None, seed: int = 0):
   """Returns variables with an identity projection."""
   width = quantizer.width
   x = jnp.zeros((1, 1, 1, 1, width))
-  variables = quantizer.init(jax.random.key(seed), x, None, train=False)
+  variables = compiled.init(
+    quantizer, jax.random.key(seed), x, None, train=False
+  )
   variables['params']['project'] = {
     'kernel': jnp.eye(width),
     'bias': jnp.zeros(width),
@@ -43,7 +46,7 @@ def features(shape, seed: int = 1):
 def train(quantizer, variables, batches, key_b=KEYS):
   """Trains on batches; returns the codebook and the last metrics."""
 
-  @jax.jit
+  @compiled.jit
   def step(codebook, x, key_b):
     output, changed = quantizer.apply(
       {**variables, 'codebook': codebook},
@@ -67,9 +70,9 @@ def train(quantizer, variables, batches, key_b=KEYS):
 def test_latents_between_vectors_get_the_nearest_code(name: str):
   quantizer = LEARNED[name]
   variables = bare(quantizer, jax.random.normal(jax.random.key(2), (8, 2)))
-  vectors = quantizer.apply(variables, jnp.arange(8), method='lookup')
+  vectors = compiled.apply(quantizer, variables, jnp.arange(8), method='lookup')
   x = features((2, 2, 2, 2, 2))
-  codes = quantizer.apply(variables, x, method='nearest')
+  codes = compiled.apply(quantizer, variables, x, method='nearest')
   distance = np.square(x[..., None, :] - vectors[None, None, None, None]).sum(
     -1
   )
@@ -81,12 +84,14 @@ def test_codes_are_the_nearest_vectors(name: str):
   quantizer = LEARNED[name]
   variables = bare(quantizer, features((8, 2), seed=2))
   x = features((2, 3, 2, 2, 2))
-  output = quantizer.apply(variables, x, None, train=False)
+  output = compiled.apply(quantizer, variables, x, None, train=False)
   gaps = np.asarray(x)[..., None, :] - np.asarray(features((8, 2), seed=2))
   expected = np.argmin(np.square(gaps).sum(-1), -1)
   np.testing.assert_array_equal(output.codes_bthw, expected)
   assert output.codes_bthw.dtype == jnp.int32
-  looked_up = quantizer.apply(variables, output.codes_bthw, method='lookup')
+  looked_up = compiled.apply(
+    quantizer, variables, output.codes_bthw, method='lookup'
+  )
   np.testing.assert_array_equal(output.latent_bthwd, looked_up)
 
 
@@ -109,8 +114,8 @@ def test_gradients_are_straight_through(name: str):
   weight = features((1, 2, 2, 2, 2), seed=3)
 
   def outcome(x, params):
-    output = quantizer.apply(
-      {**variables, 'params': params}, x, None, train=False
+    output = compiled.apply(
+      quantizer, {**variables, 'params': params}, x, None, train=False
     )
     return (weight * output.latent_bthwd).sum()
 
@@ -246,7 +251,7 @@ def test_recent_usage_covers_the_last_hundred_batches():
 def test_inference_does_not_change_the_codebook():
   quantizer = LEARNED['EMAVQ']
   variables = bare(quantizer)
-  _, changed = quantizer.apply(
-    variables, planted(0), None, train=False, mutable=['codebook']
+  _, changed = compiled.apply(
+    quantizer, variables, planted(0), None, train=False, mutable=['codebook']
   )
   chex.assert_trees_all_equal(changed['codebook'], variables['codebook'])

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.nn.convolution import conv
 from vgen_jax.nn.convolution import generated_kernels
 
@@ -88,17 +89,19 @@ def test_an_empty_segment_has_features_of_zero():
 def test_kernels_depend_on_their_own_reference_only():
   network = generated_kernels.KernelGenerator(OUT, 8)
   segments = jax.random.normal(KEY, (B, SEGMENTS, C)).at[1].set(0).at[2].set(0)
-  variables = network.init(KEY, segments)
-  kernel_bio, bias_bo = network.apply(variables, segments)
+  variables = compiled.init(network, KEY, segments)
+  kernel_bio, bias_bo = compiled.apply(network, variables, segments)
   assert kernel_bio.shape == (B, SEGMENTS, OUT)
   # Equal references have equal kernels, and different ones do not.
   for x in (kernel_bio, bias_bo):
     np.testing.assert_array_equal(x[1], x[2])
     assert np.abs(x[0] - x[1]).max() > 0.01
-  alone = network.apply(variables, segments[:1])
+  alone = compiled.apply(network, variables, segments[:1])
   np.testing.assert_allclose(alone.kernel_bio[0], kernel_bio[0], atol=1e-6)
   # A row depends on the features of its own segment.
-  changed = network.apply(variables, segments.at[0, 1].add(1.0)).kernel_bio
+  changed = compiled.apply(
+    network, variables, segments.at[0, 1].add(1.0)
+  ).kernel_bio
   np.testing.assert_allclose(changed[0, 0], kernel_bio[0, 0], atol=1e-6)
   assert np.abs(changed[0, 1] - kernel_bio[0, 1]).max() > 0.01
 

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tests import compiled
 from vgen_jax.nn.convolution import images
 
 KEY = jax.random.key(0)
@@ -12,15 +13,17 @@ X = jax.random.normal(KEY, (2, 16, 16, 3))
 
 def init(network):
   """Returns the parameters of a network, twice as large as usual."""
-  return jax.tree.map(lambda x: 2 * x, jax.jit(network.init)(KEY, X))
+  return jax.tree.map(lambda x: 2 * x, compiled.jit(network.init)(KEY, X))
 
 
 def test_encoder_halves_sides_and_keeps_images_apart():
   network = images.Encoder((4, 6, 8), 'none')
   variables = init(network)
-  y = network.apply(variables, X)
+  y = compiled.apply(network, variables, X)
   assert y.shape == (2, 4, 4, 8)
-  change = np.abs(network.apply(variables, X.at[0, 0, 0].add(1.0)) - y)
+  change = np.abs(
+    compiled.apply(network, variables, X.at[0, 0, 0].add(1.0)) - y
+  )
   assert change[0, 0, 0].max() > 1e-3
   # Kernels of 3, 4 and 4 pixels reach the second position at most.
   assert change[0, 2:].max() == change[0, :, 2:].max() == change[1].max() == 0
@@ -29,13 +32,13 @@ def test_encoder_halves_sides_and_keeps_images_apart():
 def test_unet_has_features_of_all_levels():
   network = images.UNet((4, 6, 8))
   variables = init(network)
-  levels = network.apply(variables, X)
+  levels = compiled.apply(network, variables, X)
   assert [x.shape for x in levels] == [
     (2, 16, 16, 4), (2, 8, 8, 6), (2, 4, 4, 8),
   ]  # fmt: skip
   # Fine features depend on the exact pixel and on distant ones.
   change = np.abs(
-    network.apply(variables, X.at[0, 0, 0].add(1.0))[0] - levels[0]
+    compiled.apply(network, variables, X.at[0, 0, 0].add(1.0))[0] - levels[0]
   )
   assert change[0, 0, 0].max() > 10 * change[0, 8:, 8:].max() > 0
   assert change[1].max() == 0
@@ -43,14 +46,14 @@ def test_unet_has_features_of_all_levels():
 
 def test_flow_is_zero_before_training():
   network = images.Flow((4, 6), scale=7.0)
-  variables = jax.jit(network.init)(KEY, X)
+  variables = compiled.jit(network.init)(KEY, X)
   flow, mask = network.apply(variables, X)
   np.testing.assert_array_equal(flow, jnp.zeros((2, 16, 16, 2)))
   np.testing.assert_array_equal(mask, jnp.full((2, 16, 16), 0.5))
   # A bias of the last layer is the same flow everywhere, in units of the scale.
   bias = jnp.array([1.0, -2.0, 20.0])
   variables['params']['out']['bias'] = bias
-  flow, mask = network.apply(variables, X)
+  flow, mask = compiled.apply(network, variables, X)
   np.testing.assert_allclose(flow[..., 0], 7)
   np.testing.assert_allclose(flow[..., 1], -14)
   np.testing.assert_allclose(mask, 1, atol=1e-6)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.nn.convolution import generated_kernels
 from vgen_jax.nn.convolution import spade
 
@@ -44,9 +45,11 @@ def test_scale_and_mean_of_the_input_are_removed():
 
 def test_learned_kernels_read_the_map_near_a_pixel():
   layer = spade.SPADE(hidden=4)
-  variables = layer.init(KEY, X, MAP)
-  y = layer.apply(variables, X, MAP)
-  change = np.abs(layer.apply(variables, X, MAP.at[0, 0, 0].add(3.0)) - y)
+  variables = compiled.init(layer, KEY, X, MAP)
+  y = compiled.apply(layer, variables, X, MAP)
+  change = np.abs(
+    compiled.apply(layer, variables, X, MAP.at[0, 0, 0].add(3.0)) - y
+  )
   assert change[0, :2, :2].max() > 1e-3
   # Two layers of 3 x 3 pixels reach two pixels far.
   assert change[0, 3:].max() == change[0, :, 3:].max() == change[1].max() == 0
@@ -57,8 +60,8 @@ def test_generated_kernels_modulate_each_image_by_its_own():
   kernels = generated_kernels.Pointwise(
     jax.random.normal(KEY, (B, D, 2 * C)), jax.random.normal(KEY, (B, 2 * C))
   )
-  assert not layer.init(KEY, X, MAP, kernels)  # Nothing is learned.
-  y = layer.apply({}, X, MAP, kernels)
+  assert not compiled.init(layer, KEY, X, MAP, kernels)  # Nothing is learned.
+  y = compiled.apply(layer, {}, X, MAP, kernels)
   for n in range(B):
     both = np.array(MAP[n]) @ np.array(kernels.kernel_bio[n])
     both += np.array(kernels.bias_bo[n])
@@ -76,14 +79,14 @@ def test_block_with_generated_kernels():
     )
     for n in width
   ]
-  variables = block.init(KEY, X, MAP, make(0))
+  variables = compiled.init(block, KEY, X, MAP, make(0))
   assert set(variables['params']) == {'conv_0', 'conv_1', 'skip'}
-  y = block.apply(variables, X, MAP, make(0))
+  y = compiled.apply(block, variables, X, MAP, make(0))
   assert y.shape == (B, H, W, 4)
   for i in range(2):  # Both layers are modulated.
     changed = make(0)
     changed[i] = make(7)[i]
-    other = block.apply(variables, X, MAP, changed)
+    other = compiled.apply(block, variables, X, MAP, changed)
     assert np.abs(other - y).max() > 0.1
   # Without convolutions the connection is left.
   no_conv = {
@@ -94,9 +97,9 @@ def test_block_with_generated_kernels():
   }
   kernel = variables['params']['skip']['kernel']
   np.testing.assert_allclose(
-    block.apply(no_conv, X, MAP, make(0)), X @ kernel, atol=1e-5
+    compiled.apply(block, no_conv, X, MAP, make(0)), X @ kernel, atol=1e-5
   )
-  learned = block.init(KEY, X, MAP)['params']
+  learned = compiled.init(block, KEY, X, MAP)['params']
   assert set(learned) == {'conv_0', 'conv_1', 'skip', 'spade_0', 'spade_1'}
 
 
@@ -106,6 +109,6 @@ def test_errors():
   with pytest.raises(ValueError, match='hidden is 0'):
     spade.SPADE(hidden=0)
   with pytest.raises(ValueError, match="Axis 'h' is 4 in map_bhwd"):
-    spade.SPADE().init(KEY, X, MAP[:, 1:])
+    compiled.init(spade.SPADE(), KEY, X, MAP[:, 1:])
   with pytest.raises(ValueError, match='scale_bhwc'):
     spade.modulate(X, ZERO[..., :1], ZERO)

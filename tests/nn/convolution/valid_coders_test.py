@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.nn.convolution import valid_coders
 
 LAYERS = ((2, 3, 2), (3, 2, 3))
@@ -20,20 +21,22 @@ def test_sides_are_those_of_convolutions_without_padding():
 def test_a_decoder_restores_the_size_of_any_frame(frame):
   video = jax.random.uniform(jax.random.key(0), (2, 3, *frame, 1))
   encoder = valid_coders.Encoder(LAYERS, (7, 5))
-  code, variables = encoder.init_with_output(jax.random.key(1), video)
+  code, variables = compiled.init_with_output(encoder, jax.random.key(1), video)
   assert code.shape == (2, 3, 5)
   decoder = valid_coders.Decoder(LAYERS, (7,), (*frame, 1))
-  decoded, decoder_variables = decoder.init_with_output(
-    jax.random.key(2), 3 * code
+  decoded, decoder_variables = compiled.init_with_output(
+    decoder, jax.random.key(2), 3 * code
   )
   assert decoded.shape == video.shape
   assert np.abs(decoded).max() <= 1
 
   # Frames are coded one by one, and each pixel that a kernel reaches counts.
-  other = encoder.apply(variables, video.at[0, 1].multiply(-1))
+  other = compiled.apply(encoder, variables, video.at[0, 1].multiply(-1))
   moved = np.abs(other - code).max(-1) > 1e-6
   np.testing.assert_array_equal(moved, np.eye(1, 6, 1, bool).reshape(2, 3))
-  one = decoder.apply(decoder_variables, (3 * code).at[1, 2].add(1))
+  one = compiled.apply(
+    decoder, decoder_variables, jnp.asarray(3 * code).at[1, 2].add(1)
+  )
   moved = np.abs(one - decoded).max((2, 3, 4)) > 1e-6
   np.testing.assert_array_equal(moved, np.eye(1, 6, 5, bool).reshape(2, 3))
 
@@ -51,5 +54,5 @@ def test_decoded_frames_start_with_a_small_variance():
   layers = ((8, 4, 2), (16, 3, 2))
   latent = jax.random.normal(jax.random.key(0), (8, 2, 16))
   decoder = valid_coders.Decoder(layers, (32,), (16, 16, 3))
-  frames, _ = decoder.init_with_output(jax.random.key(1), latent)
+  frames, _ = compiled.init_with_output(decoder, jax.random.key(1), latent)
   assert 0.05 < float(jnp.std(frames)) < 0.8

@@ -1,0 +1,66 @@
+"""Tests of tests/compiled.py."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests import compiled
+
+X = np.float32([[1.0, -2.0]])
+
+
+class Layer(nn.Module):
+  """A dense layer that needs to know whether it is trained."""
+
+  @nn.compact
+  def __call__(self, x, scale, *, train):
+    y = nn.Dense(2)(x) * scale
+    return {'y': y if train else -y, 'key': jax.random.key(0)}
+
+
+def test_results_are_those_of_the_module_as_arrays_of_numpy():
+  layer, key = Layer(), jax.random.key(1)
+  variables = compiled.init(layer, key, X, 2.0, train=True)
+  wanted = layer.init(key, X, 2.0, train=True)
+  assert jax.tree.structure(variables) == jax.tree.structure(wanted)
+  for one, two in zip(
+    jax.tree.leaves(variables), jax.tree.leaves(wanted), strict=True
+  ):
+    assert type(one) is np.ndarray
+    np.testing.assert_allclose(one, two, rtol=1e-6)
+  for train in (True, False):
+    out = compiled.apply(layer, variables, X, 2.0, train=train)
+    assert type(out['y']) is np.ndarray
+    wanted = layer.apply(variables, X, 2.0, train=train)['y']
+    np.testing.assert_allclose(out['y'], wanted, rtol=1e-6)
+    assert jnp.issubdtype(out['key'].dtype, jax.dtypes.prng_key)
+
+
+def test_only_arrays_are_traced():
+  seen = []
+
+  def function(x, scale, *, name):
+    seen.append((isinstance(x, jax.core.Tracer), scale, name))
+    return x * scale
+
+  np.testing.assert_array_equal(compiled.call(function, X, 3, name='a'), 3 * X)
+  assert seen == [(True, 3, 'a')]
+
+
+def test_traced_calls_have_gradients():
+  slope = jax.grad(lambda x: compiled.call(jnp.square, x).sum())(X)
+  np.testing.assert_array_equal(slope, 2 * X)
+  function = compiled.jit(lambda x, n: x**n, static_argnums=1)
+  assert type(function(X, 3)) is np.ndarray
+  slope = compiled.jit(jax.grad(lambda x: function(x, 3).sum()))(X)
+  np.testing.assert_allclose(slope, 3 * X**2)
+
+
+def test_errors_are_those_of_the_function():
+  def function(x):
+    raise ValueError(f'x has shape {x.shape}')
+
+  with pytest.raises(ValueError, match=r'x has shape \(1, 2\)'):
+    compiled.call(function, X)
