@@ -8,7 +8,7 @@ import optax
 import pytest
 
 from tests import unused_conditions
-from vgen_jax.config import settings as settings_lib
+from vgen_jax.config import sections
 from vgen_jax.core.types import Schema
 from vgen_jax.families.diffusion import denoising
 from vgen_jax.families.diffusion import solvers
@@ -57,6 +57,6 @@ def test_a_network_that_ignores_its_label_is_detected(how, unused):
       state.variables(), key_b, condition, method='sample'
     )
   )
-  mesh = sharding.make_mesh(settings_lib.Mesh(data=1))
+  mesh = sharding.make_mesh(sections.Mesh(data=1))
   found = unused_conditions.find(model, state, batch, sample, 3, mesh)
   assert found == unused

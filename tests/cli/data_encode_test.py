@@ -13,6 +13,7 @@ import pytest
 from vgen_jax.cli import encode_dataset
 from vgen_jax.cli import main as cli
 from vgen_jax.config import loading as config_lib
+from vgen_jax.config import sections
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.data import pipeline
 from vgen_jax.inference import clip_providers
@@ -160,7 +161,7 @@ def test_a_model_of_pixels_cannot_be_trained_on_codes(fsq, tmp_path, capsys):
 def test_metrics_of_pixels_use_the_original_clips(fsq, tmp_path, capsys):
   report = encode(capsys, fsq, tmp_path, f'--num={NUM}')
   setup = made(over('maskgit_world', fsq, report['folder']))
-  options = settings_lib.Evaluation(num_clips=2)
+  options = sections.Evaluation(num_clips=2)
   found = clip_providers.ClipProviders(setup, None, options)
   plain = made(over('maskgit_world', fsq))
   wanted = clip_providers.ClipProviders(plain, None, options)

@@ -6,6 +6,7 @@ import pathlib
 from ml_collections import ConfigDict
 import pytest
 
+from vgen_jax.config import sections
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.core import fields as fields_lib
 
@@ -30,7 +31,7 @@ def make(**fields) -> ConfigDict:
 def test_settings_have_the_values_of_the_config():
   settings = settings_lib.read(make(mesh={'fsdp': 2}, accumulate=2))
   assert settings.clip_shape == (4, 8, 8, 1)
-  assert settings.mesh == settings_lib.Mesh(-1, 2, 1)
+  assert settings.mesh == sections.Mesh(-1, 2, 1)
   assert settings.sample_from == 'slow'
 
 

@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from vgen_jax.config import settings
+from vgen_jax.config import sections
 from vgen_jax.core import random
 from vgen_jax.inference import sampling
 
@@ -29,4 +29,4 @@ def test_seeds_that_would_repeat_others_are_refused(seed):
   with pytest.raises(ValueError, match=message):
     sampling.clip_keys(seed, 2)
   with pytest.raises(ValueError, match=f'config.evaluation.{message}'):
-    settings.Evaluation(seed=seed)
+    sections.Evaluation(seed=seed)

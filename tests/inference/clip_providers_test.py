@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from vgen_jax.config import settings as settings_lib
+from vgen_jax.config import sections
 from vgen_jax.core import types as core_types
 from vgen_jax.evaluation.metrics import base
 from vgen_jax.inference import clip_providers
@@ -56,7 +56,7 @@ def providers(tmp_path):
   setup = Setup(
     settings=settings, source=Files(tmp_path), model=model, mesh=mesh
   )
-  options = settings_lib.Evaluation(num_clips=4, batch_size=2)
+  options = sections.Evaluation(num_clips=4, batch_size=2)
   return clip_providers.ClipProviders(setup, None, options)
 
 

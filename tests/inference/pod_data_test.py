@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vgen_jax.config import build
-from vgen_jax.config import settings as settings_lib
+from vgen_jax.config import sections
 from vgen_jax.core import digests
 from vgen_jax.core import faults
 from vgen_jax.core.types import Schema
@@ -57,7 +57,7 @@ def setup():
 
 
 def test_evaluations_compare_real_and_training_clips(compared, setup):
-  clip_providers.ClipProviders(setup, None, settings_lib.Evaluation())
+  clip_providers.ClipProviders(setup, None, sections.Evaluation())
   assert compared == [
     ('real clips', 'validation'), ('training clips', 'train')
   ]  # fmt: skip

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vgen_jax.config import settings as settings_lib
+from vgen_jax.config import sections
 from vgen_jax.nn import batch_sharding
 from vgen_jax.runtime import sharding
 
@@ -37,7 +37,7 @@ def spec_on(mesh, shape):
   ],
 )
 def test_the_first_axis_is_split_if_it_can_be(axes, shape, expected):
-  found = spec_on(sharding.make_mesh(settings_lib.Mesh(*axes)), shape)
+  found = spec_on(sharding.make_mesh(sections.Mesh(*axes)), shape)
   assert (
     found and (found if isinstance(found, tuple) else (found,))
   ) == expected
@@ -50,7 +50,7 @@ def test_nothing_changes_without_a_mesh():
 
 
 def test_values_and_gradients_do_not_change():
-  mesh = sharding.make_mesh(settings_lib.Mesh(2, 2, 2))
+  mesh = sharding.make_mesh(sections.Mesh(2, 2, 2))
   x = jax.random.normal(jax.random.key(0), (8, 3))
 
   def loss(x):
@@ -67,7 +67,7 @@ def test_values_and_gradients_do_not_change():
 
 
 def test_the_mesh_is_in_scope_only_within_the_function():
-  mesh = sharding.make_mesh(settings_lib.Mesh(1, 8, 1))
+  mesh = sharding.make_mesh(sections.Mesh(1, 8, 1))
 
   def broken(x):
     assert jax.sharding.get_abstract_mesh().size == 8

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from vgen_jax.config import settings as settings_lib
+from vgen_jax.config import sections
 from vgen_jax.core import random
 from vgen_jax.families import base
 from vgen_jax.nn import batch_sharding
@@ -21,11 +21,11 @@ TENSOR_RULES = (
   ('narrow/kernel', ('tensor', None)),
 )
 MESHES = {
-  'one': settings_lib.Mesh(1),
-  'dp': settings_lib.Mesh(8),
-  'fsdp': settings_lib.Mesh(1, 8),
-  'tp': settings_lib.Mesh(2, 1, 4),
-  'product': settings_lib.Mesh(2, 2, 2),
+  'one': sections.Mesh(1),
+  'dp': sections.Mesh(8),
+  'fsdp': sections.Mesh(1, 8),
+  'tp': sections.Mesh(2, 1, 4),
+  'product': sections.Mesh(2, 2, 2),
 }
 
 
@@ -155,10 +155,10 @@ def test_accumulation_and_sharding_together():
 )
 def test_meshes_that_do_not_fit_are_reported(axes, message):
   with pytest.raises(ValueError, match=message):
-    sharding.make_mesh(settings_lib.Mesh(*axes))
+    sharding.make_mesh(sections.Mesh(*axes))
 
 
 def test_minus_one_takes_the_remaining_devices():
-  mesh = sharding.make_mesh(settings_lib.Mesh(-1, 2, 2))
+  mesh = sharding.make_mesh(sections.Mesh(-1, 2, 2))
   assert dict(mesh.shape) == {'data': 2, 'fsdp': 2, 'tensor': 2}
   assert sharding.num_batch_shards(mesh) == 4

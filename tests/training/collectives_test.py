@@ -6,7 +6,7 @@ from jax.sharding import PartitionSpec as P
 import numpy as np
 import pytest
 
-from vgen_jax.config import settings as settings_lib
+from vgen_jax.config import sections
 from vgen_jax.runtime import sharding
 from vgen_jax.training import collectives
 
@@ -95,7 +95,7 @@ def test_axes_that_a_collective_crosses():
 )
 def test_collectives_of_a_real_program(axis, place):
   """A sum over a split axis is one all-reduce over that mesh axis."""
-  mesh = sharding.make_mesh(settings_lib.Mesh(2, 2, 2))
+  mesh = sharding.make_mesh(sections.Mesh(2, 2, 2))
   spec = [None, None]
   spec[place] = axis
   x = jax.device_put(np.ones((4, 4)), NamedSharding(mesh, P(*spec)))

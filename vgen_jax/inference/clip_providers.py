@@ -10,7 +10,7 @@ from jax.sharding import PartitionSpec as P
 import numpy as np
 
 from vgen_jax.config import classes
-from vgen_jax.config import settings as settings_lib
+from vgen_jax.config import sections
 from vgen_jax.core import digests
 from vgen_jax.core import modalities
 from vgen_jax.core import pixels
@@ -49,7 +49,7 @@ class ClipProviders:
     self,
     setup: setup_lib.Setup,
     sample: sampling.Sampler,
-    options: settings_lib.Evaluation,
+    options: sections.Evaluation,
   ):
     """Opens the data; generates nothing.
 

@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from vgen_jax.config import settings as settings_lib
+from vgen_jax.config import sections
 from vgen_jax.core import digests
 from vgen_jax.core import file_paths
 from vgen_jax.evaluation import evaluator
@@ -41,7 +41,7 @@ class Evaluations:
     self,
     setup: setup_lib.Setup,
     sample: sampling.Sampler,
-    options: settings_lib.Evaluation,
+    options: sections.Evaluation,
     workdir: str,
   ):
     """Loads data, metrics and weights; generates nothing.

@@ -150,7 +150,7 @@ class Run:
       batch_size: Number of clips to generate at a time.
       stop: Function that returns whether to stop; it is called after each
         chunk of clips.
-      **options: Other fields of `settings.Evaluation`.
+      **options: Other fields of `sections.Evaluation`.
 
     Returns:
       The result; None if the evaluation was stopped before its end.

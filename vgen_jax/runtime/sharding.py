@@ -13,7 +13,7 @@ from jax.sharding import NamedSharding
 from jax.sharding import PartitionSpec as P
 import numpy as np
 
-from vgen_jax.config import settings as settings_lib
+from vgen_jax.config import sections
 from vgen_jax.families.base import VideoModel
 from vgen_jax.nn import batch_sharding
 
@@ -24,7 +24,7 @@ Rules = tuple[tuple[str, tuple[str | None, ...]], ...]
 _MIN_SIZE_TO_SHARD = 2**16
 
 
-def make_mesh(axes: settings_lib.Mesh) -> Mesh:
+def make_mesh(axes: sections.Mesh) -> Mesh:
   """Returns the mesh of devices with axes 'data', 'fsdp' and 'tensor'.
 
   The axes are of type Auto: the compiler chooses the sharding of activations,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import jax
 
-from vgen_jax.config import settings as settings_lib
+from vgen_jax.config import sections
 from vgen_jax.training import state as state_lib
 
 
@@ -15,7 +15,7 @@ def num_skipped(state: state_lib.TrainState) -> dict[str, int]:
 
 
 def check(
-  guard: settings_lib.Guard,
+  guard: sections.Guard,
   state: state_lib.TrainState,
   step: int,
   before: Mapping[str, int],
