@@ -4,6 +4,7 @@ import dataclasses
 
 from vgen_jax.core.types import Schema
 from vgen_jax.data import encoded
+from vgen_jax.evaluation.metrics import curves as curves_lib
 from vgen_jax.evaluation.metrics import results
 
 SCHEMA = Schema((4, 8, 8, 3), num_classes=2, class_names=('a', 'b'))
@@ -17,7 +18,7 @@ MANIFEST = encoded.Manifest(
 def result() -> results.Result:
   """Returns the result of an evaluation, with a value, a curve and groups."""
   value = results.Value(1.25, (0.5, 1.5), unit='dB', protocol={'a': [1]})
-  curve = results.Curve('t', 'y', [0, 1], {'m': [1, None]})
+  curve = curves_lib.Curve('t', 'y', [0, 1], {'m': [1, None]})
   groups = {'by class': {'a': {'value': 1.0, 'num': 2}}}
   return results.Result(
     'r', 'w', 5, '2026', {'a.b': 1}, {'n': 1}, {'m': value}, {'c': curve},

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 import csv
 import io
 import json
+import math
 import os
 import re
 from typing import Any, TYPE_CHECKING
@@ -106,6 +107,19 @@ def entry(content: Mapping[str, Any], key: str, kind: type, name: str) -> Any:
   if key not in content:
     raise BadFileError(f'{name} has no entry {key!r}.')
   return of_kind(content[key], kind, f'{name}, entry {key!r},')
+
+
+def plain(value: Any) -> Any:
+  """Returns plain JSON values; None for numbers that are not finite."""
+  if isinstance(value, Mapping):
+    return {str(key): plain(part) for key, part in value.items()}
+  if hasattr(value, 'tolist'):  # Arrays and scalars of NumPy and JAX.
+    value = value.tolist()
+  if isinstance(value, list | tuple):
+    return [plain(part) for part in value]
+  if isinstance(value, float) and not math.isfinite(value):
+    return None
+  return value
 
 
 def json_lines(path: 'str | os.PathLike') -> Iterator[tuple[int, Any]]:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from vgen_jax.evaluation.metrics import curves as curves_lib
 from vgen_jax.evaluation.metrics import results
 
 
@@ -35,7 +36,7 @@ def result():
       'fvd': results.Value(None, status='weights-missing', note='Get it.'),
     },
     curves={
-      'PSNR': results.Curve(
+      'PSNR': curves_lib.Curve(
         'frame',
         'dB',
         [0, 1],
@@ -70,7 +71,7 @@ def test_numbers_that_are_not_finite_are_undefined(number):
   assert value.status == 'undefined'
   missing = results.Value(number, status='weights-missing')
   assert missing.status == 'weights-missing'
-  curve = results.Curve('x', 'y', [0], {'a': [number]})
+  curve = curves_lib.Curve('x', 'y', [0], {'a': [number]})
   assert curve.series == {'a': [None]}
 
 
@@ -83,7 +84,7 @@ def test_arrays_become_plain_numbers(result):
   found = dataclasses.replace(
     result,
     config={'a': np.float32('inf'), 'b': (np.int64(3), jnp.ones(2))},
-    curves={'c': results.Curve('x', 'y', np.arange(2), {'a': jnp.ones(2)})},
+    curves={'c': curves_lib.Curve('x', 'y', np.arange(2), {'a': jnp.ones(2)})},
   )
   entry = json.loads(json.dumps(found.to_json(), allow_nan=False))
   assert entry['config'] == {'a': None, 'b': [3, [1.0, 1.0]]}
@@ -130,15 +131,6 @@ def test_a_broken_file_is_an_error(result, tmp_path, change, message):
   ) as error:
     results.read(tmp_path)
   assert message in str(error.value)
-
-
-def test_a_curve_has_a_number_for_each_x():
-  with pytest.raises(ValueError, match="'a' has 1 numbers; x has 2"):
-    results.Curve('x', 'y', [0, 1], {'a': [1]})
-  with pytest.raises(ValueError, match='limit of its band'):
-    results.Curve('x', 'y', [0, 1], {'a': [1, 2]}, {'a': ([0, 1], [2])})
-  with pytest.raises(ValueError, match="A band of 'b' has no series"):
-    results.Curve('x', 'y', [0], {'a': [1]}, {'b': ([0], [2])})
 
 
 def test_clips_are_read(result, tmp_path):
@@ -192,8 +184,3 @@ def test_protocols_become_plain_values(result):
   assert type(value.protocol['n']) is int
   result = dataclasses.replace(result, config={'a': np.float32(0.5)})
   assert json.dumps(result.config) == '{"a": 0.5}'
-
-
-def test_x_of_a_curve_is_finite():
-  with pytest.raises(ValueError, match='x of a curve'):
-    results.Curve('x', 'y', [0, math.nan], {'a': [1, 2]})

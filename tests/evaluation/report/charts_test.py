@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from vgen_jax.evaluation.metrics import results
+from vgen_jax.evaluation.metrics import curves as curves_lib
 from vgen_jax.evaluation.report import charts
 from vgen_jax.evaluation.report import lines
 from vgen_jax.evaluation.report import scales
@@ -78,8 +78,8 @@ def test_a_curve_with_its_band(make_result):
 
 
 def test_runs_differ_in_colour_and_series_in_dash():
-  both = results.Curve('x', 'y', [0, 1], {'a': [0, 1], 'b': [1, 2]})
-  one = results.Curve('x', 'y', [0, 1], {'a': [3, 4]})
+  both = curves_lib.Curve('x', 'y', [0, 1], {'a': [0, 1], 'b': [1, 2]})
+  one = curves_lib.Curve('x', 'y', [0, 1], {'a': [3, 4]})
   found = lines_of(charts.curve('t', ['r', 's', 'q'], [both, None, one]))
   assert [(x['name'], x['color']) for x in found] == [
     ('r, a', 0),

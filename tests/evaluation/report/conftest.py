@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from vgen_jax.evaluation.metrics import curves as curves_lib
 from vgen_jax.evaluation.metrics import results
 from vgen_jax.synthetic.world import source as world
 
@@ -42,7 +43,7 @@ def make_result():
         'slope': results.Value(None, better='higher', unit='dB'),
       },
       'curves': {
-        'PSNR by frame': results.Curve(
+        'PSNR by frame': curves_lib.Curve(
           'frame',
           'dB',
           [0, 1, 2],

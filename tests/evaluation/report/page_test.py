@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from vgen_jax.evaluation.metrics import curves as curves_lib
 from vgen_jax.evaluation.metrics import results
 from vgen_jax.evaluation.report import markup
 from vgen_jax.evaluation.report import page
@@ -39,7 +40,7 @@ class Reader(html.parser.HTMLParser):
 def text(make_result, clips, log):
   groups = {NASTY: {NASTY: {'value': None, 'num': 0}}}
   metrics = {NASTY: results.Value(1.0, note=NASTY, unit=NASTY)}
-  curves = {NASTY: results.Curve(NASTY, NASTY, [0, 1], {NASTY: [1, 2]})}
+  curves = {NASTY: curves_lib.Curve(NASTY, NASTY, [0, 1], {NASTY: [1, 2]})}
   found = make_result(
     NASTY,
     config={NASTY: NASTY},

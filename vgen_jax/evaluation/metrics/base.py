@@ -20,6 +20,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from vgen_jax.data import pipeline
+from vgen_jax.evaluation.metrics import curves as curves_lib
 from vgen_jax.evaluation.metrics import results
 
 # 'video', uint8 [b, t, h, w, c], and conditions of the clips, such as 'label'.
@@ -89,7 +90,7 @@ class Findings:
   """
 
   values: dict[str, results.Value] = dataclasses.field(default_factory=dict)
-  curves: dict[str, results.Curve] = dataclasses.field(default_factory=dict)
+  curves: dict[str, curves_lib.Curve] = dataclasses.field(default_factory=dict)
   groups: dict[str, dict[str, dict]] = dataclasses.field(default_factory=dict)
   clips: dict[str, Clips] = dataclasses.field(default_factory=dict)
 

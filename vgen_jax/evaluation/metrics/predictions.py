@@ -8,6 +8,7 @@ import numpy as np
 from vgen_jax.core import checks
 from vgen_jax.evaluation.metrics import base
 from vgen_jax.evaluation.metrics import baselines
+from vgen_jax.evaluation.metrics import curves as curves_lib
 from vgen_jax.evaluation.metrics import frame_metrics
 from vgen_jax.evaluation.metrics import results
 from vgen_jax.evaluation.scores import prediction
@@ -140,7 +141,7 @@ class Prediction(base.Metric):
     series = {label(key): sign * curve_f for key, curve_f in curves.items()}
     series['copy of the last frame'] = copy_bf.mean(0)
     first = self._context + 1  # Frames are counted from 1.
-    findings.curves[f'{name} of predictions'] = results.Curve(
+    findings.curves[f'{name} of predictions'] = curves_lib.Curve(
       'frame', metric.label or name, [*range(first, first + f)], series
     )
     return findings

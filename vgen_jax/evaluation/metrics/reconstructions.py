@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from vgen_jax.evaluation.metrics import base
+from vgen_jax.evaluation.metrics import curves as curves_lib
 from vgen_jax.evaluation.metrics import frame_metrics
 from vgen_jax.evaluation.metrics import results
 
@@ -75,7 +76,7 @@ class Reconstruction(base.Metric):
         unit=metric.unit,
         protocol=self.extractor.protocol | {'num_clips': len(value_bt)},
       )
-      findings.curves[f'{name} of reconstructions'] = results.Curve(
+      findings.curves[f'{name} of reconstructions'] = curves_lib.Curve(
         'frame',
         metric.label or name,
         [*range(1, value_bt.shape[1] + 1)],

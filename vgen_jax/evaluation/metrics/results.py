@@ -8,9 +8,8 @@ digest of everything else on which the values depend, so that evaluations of one
 step by different protocols are kept in separate files.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 import dataclasses
-import math
 from typing import Any
 
 from etils import epath
@@ -22,12 +21,11 @@ from vgen_jax.core import file_paths
 from vgen_jax.core import json_files
 from vgen_jax.core.checked import array_files
 from vgen_jax.core.checked import checked_json
+from vgen_jax.evaluation.metrics import curves as curves_lib
 
 STATUSES = ('ok', 'weights-missing', 'undefined')
 BETTER = ('higher', 'lower', '')
 FOLDER = 'evaluation'
-
-Numbers = Sequence[float | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +66,9 @@ class Value:
   def __post_init__(self):
     for name, known in (('better', BETTER), ('status', STATUSES)):
       checks.one_of(f'{name} of a value', getattr(self, name), known)
-    interval = None if self.interval is None else tuple(_plain(self.interval))
+    interval = (
+      None if self.interval is None else tuple(json_files.plain(self.interval))
+    )
     if interval and None in interval:
       interval = None
     if interval is not None and not (
@@ -79,54 +79,9 @@ class Value:
       )
     object.__setattr__(self, 'interval', interval)
     for name in ('value', 'floor', 'real', 'protocol'):
-      object.__setattr__(self, name, _plain(getattr(self, name)))
+      object.__setattr__(self, name, json_files.plain(getattr(self, name)))
     if self.value is None and self.status == 'ok':
       object.__setattr__(self, 'status', 'undefined')
-
-
-@dataclasses.dataclass(frozen=True)
-class Curve:
-  """Numbers over frames, or over another quantity.
-
-  Attributes:
-    x_name: Label of the horizontal axis, with its unit.
-    y_name: Label of the vertical axis.
-    x: Positions of the numbers, ascending.
-    series: {label: a number for each x, None where there is none}.
-    bands: {label: (low, high)}, 95 % intervals of some of the series.
-
-  Raises:
-    ValueError: If a series is not as long as `x`, a number of `x` is not
-      finite, or a band has no series.
-  """
-
-  x_name: str
-  y_name: str
-  x: Sequence[float]
-  series: Mapping[str, Numbers]
-  bands: Mapping[str, tuple[Numbers, Numbers]] = dataclasses.field(
-    default_factory=dict
-  )
-
-  def __post_init__(self):
-    for name in ('x', 'series', 'bands'):
-      object.__setattr__(self, name, _plain(getattr(self, name)))
-    if None in self.x:
-      raise ValueError(f'x of a curve is {self.x}; all numbers must be finite.')
-    lines = [*self.series.items()]
-    for label, band in self.bands.items():
-      if label not in self.series:
-        raise ValueError(
-          f'A band of {label!r} has no series; the series are'
-          f' {list(self.series)}. Name the band after one of them.'
-        )
-      lines += [(f'{label} (limit of its band)', limit) for limit in band]
-    for label, line in lines:
-      if len(line) != len(self.x):
-        raise ValueError(
-          f'Curve {label!r} has {len(line)} numbers; x has {len(self.x)}. Give'
-          ' one for each x, or None where there is none.'
-        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,7 +110,9 @@ class Result:
   config: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   protocol: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   metrics: Mapping[str, Value] = dataclasses.field(default_factory=dict)
-  curves: Mapping[str, Curve] = dataclasses.field(default_factory=dict)
+  curves: Mapping[str, curves_lib.Curve] = dataclasses.field(
+    default_factory=dict
+  )
   groups: Mapping[str, Mapping[str, Mapping[str, float | None]]] = (
     dataclasses.field(default_factory=dict)
   )
@@ -166,11 +123,11 @@ class Result:
     if not self.name:
       object.__setattr__(self, 'name', str(self.step))
     for name in ('config', 'protocol', 'groups'):
-      object.__setattr__(self, name, _plain(getattr(self, name)))
+      object.__setattr__(self, name, json_files.plain(getattr(self, name)))
 
   def to_json(self) -> dict[str, Any]:
     """Returns plain JSON values; numbers that are not finite become None."""
-    return _plain(dataclasses.asdict(self))
+    return json_files.plain(dataclasses.asdict(self))
 
   @classmethod
   def from_json(cls, entry: Mapping[str, Any]) -> 'Result':
@@ -272,7 +229,7 @@ def read_clips(
 def _from_json(entry: Mapping[str, Any], name: str) -> Result:
   """Returns the result of plain values; `name` is that of their file."""
   entry = dict(json_files.of_kind(entry, dict, name))
-  for key, kind in (('metrics', Value), ('curves', Curve)):
+  for key, kind in (('metrics', Value), ('curves', curves_lib.Curve)):
     parts = json_files.of_kind(entry.get(key, {}), dict, f'{name}: {key}')
     entry[key] = {
       label: typed.build(kind, part, f'{name}: {key}, {label}')
@@ -285,16 +242,3 @@ def _from_json(entry: Mapping[str, Any], name: str) -> Result:
         about = f'{name}: group {group!r} of {title!r} has {numbers!r:.80}'
         raise json_files.BadFileError(f"{about}; it needs 'value' and 'num'.")
   return result
-
-
-def _plain(value: Any) -> Any:
-  """Returns plain JSON values; None for numbers that are not finite."""
-  if isinstance(value, Mapping):
-    return {str(key): _plain(part) for key, part in value.items()}
-  if hasattr(value, 'tolist'):  # Arrays and scalars of NumPy and JAX.
-    value = value.tolist()
-  if isinstance(value, list | tuple):
-    return [_plain(part) for part in value]
-  if isinstance(value, float) and not math.isfinite(value):
-    return None
-  return value

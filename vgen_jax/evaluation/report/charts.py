@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from vgen_jax.evaluation.metrics import results
+from vgen_jax.evaluation.metrics import curves as curves_lib
 from vgen_jax.evaluation.report import lines as lines_lib
 from vgen_jax.evaluation.report import markup
 from vgen_jax.evaluation.report import scales
@@ -20,7 +20,7 @@ Line = lines_lib.Line
 def curve(
   title: str,
   names: Sequence[str],
-  curves: Sequence[results.Curve | None],
+  curves: Sequence[curves_lib.Curve | None],
 ) -> markup.Markup:
   """Returns a chart of one curve of all runs.
 

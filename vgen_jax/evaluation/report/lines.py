@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import math
 from typing import NamedTuple
 
-from vgen_jax.evaluation.metrics import results
+from vgen_jax.evaluation.metrics import curves as curves_lib
 from vgen_jax.evaluation.report import markup
 from vgen_jax.evaluation.report import scales
 
@@ -33,9 +33,9 @@ class Line(NamedTuple):
 
   name: str
   x: Sequence[float]
-  y: results.Numbers
-  low: results.Numbers = ()
-  high: results.Numbers = ()
+  y: curves_lib.Numbers
+  low: curves_lib.Numbers = ()
+  high: curves_lib.Numbers = ()
   color: int = 0
   dash: int = 0
 
@@ -104,7 +104,7 @@ def draw(line: Line, x_of: scales.Scale, y_of: scales.Scale) -> markup.Markup:
   return markup.element('g', parts, class_=f'run{line.color % _NUM_COLORS}')
 
 
-def _segments(*rows: results.Numbers) -> list[list[int]]:
+def _segments(*rows: curves_lib.Numbers) -> list[list[int]]:
   """Returns the indices of points between gaps, for each segment."""
   segments: list[list[int]] = [[]]
   for i, numbers in enumerate(zip(*rows, strict=True)):
