@@ -17,6 +17,7 @@ from vgen_jax.config import build
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.data import encoded
+from vgen_jax.data.encodings import manifest as manifest_lib
 from vgen_jax.data.files import annotations
 from vgen_jax.data.prepare import public_datasets
 from vgen_jax.data.prepare import tfrecords
@@ -94,7 +95,7 @@ def test_manifests(tmp_path):
 
   content = json.loads(written_files.MANIFEST.to_json())
   for shard in range(2):
-    (tmp_path / 'train' / encoded.file_name(shard)).touch()
+    (tmp_path / 'train' / manifest_lib.file_name(shard)).touch()
   file = tmp_path / 'train/manifest.json'
   assert outcomes(file, [json.dumps(content).encode()], read) == {'read'}
   found = outcomes(file, damage.of_json(content, 2, 150), read)

@@ -23,8 +23,8 @@ from tests.core import damage
 from vgen_jax.cli import main as cli
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
-from vgen_jax.data import encoded
 from vgen_jax.data import run_schema
+from vgen_jax.data.encodings import manifest as manifest_lib
 from vgen_jax.data.files import scan_cache
 from vgen_jax.evaluation import output
 from vgen_jax.evaluation.metrics import results
@@ -103,9 +103,9 @@ def test_schema_json(tmp_path):
 
 
 def test_manifests_of_encoded_clips(tmp_path):
-  file = tmp_path / encoded.MANIFEST
+  file = tmp_path / manifest_lib.MANIFEST
   file.write_text(written_files.MANIFEST.to_json())
-  check(file, lambda: encoded.Manifest.read(tmp_path))
+  check(file, lambda: manifest_lib.Manifest.read(tmp_path))
 
 
 def test_evaluations_and_their_clips(tmp_path):

@@ -3,12 +3,12 @@
 import dataclasses
 
 from vgen_jax.core.types import Schema
-from vgen_jax.data import encoded
+from vgen_jax.data.encodings import manifest as manifest_lib
 from vgen_jax.evaluation.metrics import curves as curves_lib
 from vgen_jax.evaluation.metrics import results
 
 SCHEMA = Schema((4, 8, 8, 3), num_classes=2, class_names=('a', 'b'))
-MANIFEST = encoded.Manifest(
+MANIFEST = manifest_lib.Manifest(
   'codes', (2, 2, 2), 'uint16', 4, 2, 'ab', {'name': 'x.Y'}, 'w', 3,
   {'name': 'synthetic.world.source.World'}, 'train', (4, 8, 8, 3),
   dataclasses.asdict(SCHEMA), {}, 512,

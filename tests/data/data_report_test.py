@@ -16,6 +16,7 @@ from vgen_jax.data import encoded
 from vgen_jax.data import run_data
 from vgen_jax.data import text
 from vgen_jax.data import transforms
+from vgen_jax.data.encodings import manifest as manifest_lib
 from vgen_jax.data.files import video_folder
 from vgen_jax.families import base
 from vgen_jax.synthetic.world import source as world
@@ -193,27 +194,27 @@ def test_encoded_clips_are_counted_by_class(tmp_path):
   for split, labels in (('train', [0, 2, 2, 0, 2]), ('test', [1])):
     records = np.zeros(len(labels), [('label', 'i4'), ('codes', 'u1', (1,))])
     records['label'] = labels
-    manifest = encoded.Manifest(
+    manifest = manifest_lib.Manifest(
       kind='codes', shape=(1,), dtype='uint8', num_clips=len(labels),
       shard_clips=3, tokenizer='', autoencoder={}, workdir='', step=0, data={},
       split=split, clip_shape=SHAPE, schema=dataclasses.asdict(schema),
       identity={}, num_codes=9,
     )  # fmt: skip
     (tmp_path / split).mkdir()
-    (tmp_path / split / encoded.MANIFEST).write_text(manifest.to_json())
+    (tmp_path / split / manifest_lib.MANIFEST).write_text(manifest.to_json())
     for shard in range(manifest.num_shards):
-      file = tmp_path / split / encoded.file_name(shard)
+      file = tmp_path / split / manifest_lib.file_name(shard)
       np.save(file, records[3 * shard : 3 * shard + 3])
   found = encoded.Encoded(SHAPE, str(tmp_path)).contents()
   assert found.splits == {'test': 1, 'train': 5}
   assert list(found.clips_per_class) == [2, 0, 3]
 
   # Damage is an error when a clip is read, not when a run starts.
-  records = np.load(tmp_path / f'train/{encoded.file_name(0)}')
+  records = np.load(tmp_path / f'train/{manifest_lib.file_name(0)}')
   records['label'] = [-2_000_000_000, 2_000_000_000, 1]
-  np.save(tmp_path / f'train/{encoded.file_name(0)}', records)
-  (tmp_path / f'train/{encoded.file_name(1)}').write_text('')
-  (tmp_path / 'test' / encoded.MANIFEST).write_text('{}')
+  np.save(tmp_path / f'train/{manifest_lib.file_name(0)}', records)
+  (tmp_path / f'train/{manifest_lib.file_name(1)}').write_text('')
+  (tmp_path / 'test' / manifest_lib.MANIFEST).write_text('{}')
   found = encoded.Encoded(SHAPE, str(tmp_path)).contents()
   assert found.splits == {'train': 5}
   assert list(found.clips_per_class) == [0, 1, 0]

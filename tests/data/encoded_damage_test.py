@@ -13,9 +13,10 @@ import pytest
 from vgen_jax.core import faults
 from vgen_jax.core import types
 from vgen_jax.data import encoded
-from vgen_jax.data import encoded_rows
 from vgen_jax.data import host_shards
 from vgen_jax.data import identity
+from vgen_jax.data.encodings import manifest as manifest_lib
+from vgen_jax.data.encodings import rows as rows_lib
 from vgen_jax.data.prepare import encodings
 
 CLIP_SHAPE = (2, 4, 4, 3)
@@ -48,7 +49,7 @@ def encode(video_bthwc: np.ndarray) -> np.ndarray:
   return np.int32(video_bthwc[:, :1, :2, :2, 0]) * 2
 
 
-def manifest(source, **kwargs) -> encoded.Manifest:
+def manifest(source, **kwargs) -> manifest_lib.Manifest:
   fields = {
     'kind': 'codes',
     'shape': (1, 2, 2),
@@ -66,7 +67,7 @@ def manifest(source, **kwargs) -> encoded.Manifest:
     'identity': identity.of(source).plain(),
     'num_codes': NUM_CODES,
   }
-  return encoded.Manifest(**(fields | kwargs))
+  return manifest_lib.Manifest(**(fields | kwargs))
 
 
 def write(folder, source, encode=encode, **kwargs) -> int:
@@ -160,7 +161,7 @@ def test_values_out_of_range_are_errors(source, tmp_path, key, value, message):
   entry = np.zeros(records[key].shape[1:], int)
   entry.flat[0] = value
   records[key][1] = entry
-  encoded_rows.add_checksums(records, 8)
+  rows_lib.add_checksums(records, 8)
   np.save(file, records)
   with pytest.raises(faults.ClipError, match=message):
     encoded.Encoded(CLIP_SHAPE, str(tmp_path / 'set'))[9]

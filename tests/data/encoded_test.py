@@ -16,6 +16,7 @@ from vgen_jax.data import encoded
 from vgen_jax.data import host_shards
 from vgen_jax.data import identity
 from vgen_jax.data import pipeline
+from vgen_jax.data.encodings import manifest as manifest_lib
 from vgen_jax.data.prepare import encodings
 from vgen_jax.synthetic.digits import source as digits
 
@@ -27,7 +28,7 @@ DATA = {
 }
 SOURCE = digits.MovingDigits(CLIP_SHAPE, num_digits=1, num_clips=23)
 # 23 clips in shards of 5 are 4 shards and a short one.
-MANIFEST = encoded.Manifest(
+MANIFEST = manifest_lib.Manifest(
   kind='codes',
   shape=(1, 2, 2),
   dtype='uint16',

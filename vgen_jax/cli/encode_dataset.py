@@ -26,6 +26,7 @@ from vgen_jax.core import file_paths
 from vgen_jax.data import encoded
 from vgen_jax.data import identity
 from vgen_jax.data import pipeline
+from vgen_jax.data.encodings import manifest as manifest_lib
 from vgen_jax.data.prepare import encodings
 from vgen_jax.families.base import VideoModel
 from vgen_jax.inference import runs
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
   source, data, split = _source(config, args.split)
   agreement.check_data(lambda: source, 'data')
   num_clips = min(args.num or len(source), len(source))
-  manifest = encoded.Manifest(
+  manifest = manifest_lib.Manifest(
     **_stored(found.model, tuple(config.clip_shape), args.dtype),
     num_clips=num_clips,
     shard_clips=args.shard,

@@ -3,11 +3,11 @@
 `vgen data encode` writes them. A folder belongs to one tokenizer and one
 dataset, and its name is a digest of both. For each split it has a folder with
 
-  manifest.json   the contents of the shards and their origin (`Manifest`),
-                  with a digest
+  manifest.json   the contents of the shards and their origin, with a
+                  digest (data/encodings/manifest.py)
   00000.npy, ...  structured arrays with a row per clip: its codes or latents,
                   the other entries of the clip, such as its label, and a
-                  checksum (data/encoded_rows.py)
+                  checksum (data/encodings/rows.py)
 
 The stored clips are those of `source[i]`, without the random windows, crops and
 flips of `source.random_view`. If training needs these, let the model encode
@@ -15,126 +15,31 @@ clips in each step.
 """
 
 import contextlib
-import dataclasses
 import functools
-import json
 import logging
 import pathlib
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from vgen_jax.config import build
-from vgen_jax.config import settings
-from vgen_jax.config import typed
-from vgen_jax.core import digests
 from vgen_jax.core import faults as faults_lib
 from vgen_jax.core import file_paths
-from vgen_jax.core import json_files
 from vgen_jax.core import sources
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import PathText
 from vgen_jax.core.types import Schema
-from vgen_jax.data import encoded_rows
 from vgen_jax.data import identity as identity_lib
 from vgen_jax.data import pipeline
+from vgen_jax.data.encodings import manifest as manifest_lib
+from vgen_jax.data.encodings import rows as rows_lib
 
-MANIFEST = 'manifest.json'
-KINDS = ('codes', 'latents')  # Keys of a Batch.
 _REPEAT = (
   'repeat the vgen data encode command that wrote it, which writes it again.'
 )
 
 _log = logging.getLogger(__name__)
-
-
-@dataclasses.dataclass(frozen=True)
-class Manifest:
-  """Contents and origin of the shards of a split.
-
-  Attributes:
-    kind: 'codes' or 'latents'.
-    shape: Shape of the codes (t, h, w) or latents (t, h, w, d) of a clip.
-    dtype: Name of the dtype in which they are stored, such as 'uint16'.
-    num_clips: Number of clips in all shards.
-    shard_clips: Number of clips per shard; the last shard may have fewer.
-    tokenizer: Digest of the parameters and statistics of the tokenizer.
-    autoencoder: Spec of the tokenizer.
-    workdir: Directory of the run that trained the tokenizer, for information.
-    step: Step of its checkpoint, for information.
-    data: Spec of the source, without the split.
-    split: Split of the source.
-    clip_shape: (t, h, w, c) of the clips that were encoded.
-    schema: Schema of the source, as a dict.
-    identity: Identity of the data that was encoded, as a dict
-      (data/identity.py).
-    num_codes: Size of the codebook; 0 for latents.
-  """
-
-  kind: str
-  shape: tuple[int, ...]
-  dtype: str
-  num_clips: int
-  shard_clips: int
-  tokenizer: str
-  autoencoder: dict[str, Any]
-  workdir: str
-  step: int
-  data: dict[str, Any]
-  split: str
-  clip_shape: ClipShape
-  schema: dict[str, Any]
-  identity: dict[str, Any]
-  num_codes: int
-
-  @classmethod
-  def read(cls, folder: pathlib.Path) -> Self:
-    """Returns the manifest of a split; raises BadFileError if it is damaged."""
-    file = folder / MANIFEST
-    try:
-      content = settings.plain(json_files.read(file))
-      digest = content.pop('digest', '')
-      found = typed.build(cls, content, str(file))
-      typed.build(Schema, found.schema, f'{file}: schema')
-      if digest != found.digest:
-        raise ValueError(f'{file}: its content does not match its digest.')
-      return found
-    except ValueError as error:
-      raise json_files.BadFileError(
-        f'{error} Remove {folder}, and create it again with vgen data encode.'
-      ) from error
-
-  def to_json(self) -> str:
-    """Returns the content of the file."""
-    content = dataclasses.asdict(self) | {'digest': self.digest}
-    return json.dumps(content, indent=2) + '\n'
-
-  @property
-  def digest(self) -> str:
-    """Digest of all fields."""
-    return digests.text(json.dumps(dataclasses.asdict(self), sort_keys=True))
-
-  @property
-  def key(self) -> str:
-    """12 hexadecimal digits that identify tokenizer, data and precision.
-
-    The digits do not depend on the identity of the files, which differs by
-    split; that is compared when a split is written or its clips are shown.
-    """
-    origin = [self.tokenizer, self.autoencoder, self.data, self.clip_shape]
-    text = json.dumps([*origin, self.kind, self.dtype], sort_keys=True)
-    return digests.text(text, 12)
-
-  @property
-  def num_shards(self) -> int:
-    """Number of shards."""
-    return -(-self.num_clips // self.shard_clips)
-
-  def clips(self, shard: int) -> range:
-    """Returns the indices of the clips in a shard."""
-    first = shard * self.shard_clips
-    return range(first, min(first + self.shard_clips, self.num_clips))
 
 
 class Encoded(sources.HasContents):
@@ -170,15 +75,17 @@ class Encoded(sources.HasContents):
         have another shape.
     """
     root = file_paths.local(folder)
-    if not (root / split / MANIFEST).exists():
-      found = sorted(path.parent.name for path in root.glob(f'*/{MANIFEST}'))
+    if not (root / split / manifest_lib.MANIFEST).exists():
+      found = sorted(
+        path.parent.name for path in root.glob(f'*/{manifest_lib.MANIFEST}')
+      )
       raise ValueError(
         f'config.data.folder is {folder!r}, which has no split {split!r}.'
         f' Existing splits: {found}. Create it with vgen data encode'
         f' --split={split}.'
       )
     self._folder = root / split
-    self.manifest = Manifest.read(self._folder)
+    self.manifest = manifest_lib.Manifest.read(self._folder)
     if tuple(clip_shape) != self.manifest.clip_shape:
       raise ValueError(
         f'config.clip_shape is {tuple(clip_shape)}, but the clips of'
@@ -186,14 +93,16 @@ class Encoded(sources.HasContents):
         ' shape, or encode clips of the other shape.'
       )
     names = {path.name for path in self._folder.iterdir()}
-    wanted = {file_name(i) for i in range(self.manifest.num_shards)}
+    wanted = {
+      manifest_lib.file_name(i) for i in range(self.manifest.num_shards)
+    }
     if missing := wanted - names:
       raise ValueError(
         f'{self._folder} lacks {len(missing)} of {len(wanted)} shards; repeat'
         ' its vgen data encode command, which will write the others.'
       )
     self._faults = faults
-    self._sizes = encoded_rows.sizes(self.schema, self.manifest.num_codes)
+    self._sizes = rows_lib.sizes(self.schema, self.manifest.num_codes)
     self._shards: dict[int, np.ndarray] = {}
 
   @property
@@ -203,13 +112,15 @@ class Encoded(sources.HasContents):
   @property
   def splits(self) -> tuple[str, ...]:
     """Names of the splits that are encoded."""
-    found = self._folder.parent.glob(f'*/{MANIFEST}')
+    found = self._folder.parent.glob(f'*/{manifest_lib.MANIFEST}')
     return tuple(sorted(path.parent.name for path in found))
 
   def files(self) -> dict[str, pathlib.Path]:
     """Returns the files of the split, {name: path}."""
-    shards = map(file_name, range(self.manifest.num_shards))
-    return {name: self._folder / name for name in (MANIFEST, *shards)}
+    shards = map(manifest_lib.file_name, range(self.manifest.num_shards))
+    return {
+      name: self._folder / name for name in (manifest_lib.MANIFEST, *shards)
+    }
 
   @functools.cached_property
   def original(self) -> pipeline.Source:
@@ -246,9 +157,11 @@ class Encoded(sources.HasContents):
   def contents(self) -> sources.Contents:
     """Returns the numbers of clips; damaged shards are not counted."""
     splits = {}
-    for file in sorted(self._folder.parent.glob(f'*/{MANIFEST}')):
+    for file in sorted(self._folder.parent.glob(f'*/{manifest_lib.MANIFEST}')):
       with contextlib.suppress(ValueError):
-        splits[file.parent.name] = Manifest.read(file.parent).num_clips
+        splits[file.parent.name] = manifest_lib.Manifest.read(
+          file.parent
+        ).num_clips
     counts = None
     if number := self.schema.num_classes:
       counts = np.zeros(number, int)
@@ -264,15 +177,15 @@ class Encoded(sources.HasContents):
       raise IndexError(f'Clip {index} of {len(self)} does not exist.')
     shard, row = divmod(index, self.manifest.shard_clips)
     record = self._records(shard)[row]
-    file = str(self._folder / file_name(shard))
-    if not encoded_rows.is_intact(record, index):
+    file = str(self._folder / manifest_lib.file_name(shard))
+    if not rows_lib.is_intact(record, index):
       raise faults_lib.ClipError(
         file,
         f'clip {index} in it is damaged: its content does not match its'
         f' checksum; {_REPEAT}',
       )
-    clip = encoded_rows.clip(record)
-    if fault := encoded_rows.fault(clip, self._sizes):
+    clip = rows_lib.clip(record)
+    if fault := rows_lib.fault(clip, self._sizes):
       raise faults_lib.ClipError(file, f'{fault} in clip {index}; {_REPEAT}')
     return clip
 
@@ -282,16 +195,11 @@ class Encoded(sources.HasContents):
 
   def _records(self, shard: int) -> np.ndarray:
     if shard not in self._shards:
-      file = self._folder / file_name(shard)
+      file = self._folder / manifest_lib.file_name(shard)
       count = len(self.manifest.clips(shard))
-      if (records := encoded_rows.read_shard(file, count)) is None:
+      if (records := rows_lib.read_shard(file, count)) is None:
         raise faults_lib.ClipError(
           str(file), f'it is not a shard of {count} clips; {_REPEAT}'
         )
       self._shards[shard] = records
     return self._shards[shard]
-
-
-def file_name(shard: int) -> str:
-  """Returns the name of the file of a shard."""
-  return f'{shard:05}.npy'

@@ -18,10 +18,10 @@ from vgen_jax.core import file_paths
 from vgen_jax.core.processes import locks
 from vgen_jax.core.types import Clip
 from vgen_jax.core.types import Schema
-from vgen_jax.data import encoded
-from vgen_jax.data import encoded_rows
 from vgen_jax.data import host_shards
 from vgen_jax.data import pipeline
+from vgen_jax.data.encodings import manifest as manifest_lib
+from vgen_jax.data.encodings import rows as rows_lib
 
 _log = logging.getLogger(__name__)
 _RAISE = faults_lib.Faults()
@@ -34,7 +34,7 @@ Encode = Callable[[np.ndarray], np.ndarray]
 
 def write(
   folder: str,
-  manifest: encoded.Manifest,
+  manifest: manifest_lib.Manifest,
   source: pipeline.Source,
   encode: Encode,
   *,
@@ -81,7 +81,7 @@ def write(
 
 def _write(
   split_folder: pathlib.Path,
-  manifest: encoded.Manifest,
+  manifest: manifest_lib.Manifest,
   source: pipeline.Source,
   encode: Encode,
   batch_size: int,
@@ -113,8 +113,8 @@ def _write(
     parts = (_records(x, manifest, encode, dtype) for x in batches)
     sizes = [len(manifest.clips(shard)) for shard in missing]
     for shard, rows in zip(missing, _regrouped(parts, sizes), strict=True):
-      encoded_rows.add_checksums(rows, manifest.clips(shard).start)
-      _save(split_folder / encoded.file_name(shard), rows)
+      rows_lib.add_checksums(rows, manifest.clips(shard).start)
+      _save(split_folder / manifest_lib.file_name(shard), rows)
       done += len(rows)
       speed = done / (time.perf_counter() - start)
       _log.info(
@@ -125,13 +125,13 @@ def _write(
   return len(missing)
 
 
-def record_dtype(manifest: encoded.Manifest, clip: Clip) -> np.dtype:
+def record_dtype(manifest: manifest_lib.Manifest, clip: Clip) -> np.dtype:
   """Returns the dtype of the rows of a shard, for clips similar to `clip`."""
   fields = [(manifest.kind, manifest.dtype, manifest.shape)]
   for key, value in sorted(clip.items()):
     if key != 'video':
       fields.append((key, value.dtype, np.shape(value)))
-  return np.dtype([*fields, encoded_rows.CHECKSUM])
+  return np.dtype([*fields, rows_lib.CHECKSUM])
 
 
 class _Subset:
@@ -150,14 +150,14 @@ class _Subset:
 
 
 def _write_manifest(
-  folder: pathlib.Path, manifest: encoded.Manifest, is_writer: bool
+  folder: pathlib.Path, manifest: manifest_lib.Manifest, is_writer: bool
 ) -> None:
   """Writes the manifest, or checks that the existing one is the same."""
-  file = folder / encoded.MANIFEST
+  file = folder / manifest_lib.MANIFEST
   folder.mkdir(parents=True, exist_ok=True)
   if file.exists():
     # The location of the tokenizer may differ: it is for information only.
-    existing = encoded.Manifest.read(folder)
+    existing = manifest_lib.Manifest.read(folder)
     _check_same_files(folder, existing, manifest, is_writer)
     for name, value in vars(existing).items():
       if name not in _UNCOMPARED and value != getattr(manifest, name):
@@ -172,8 +172,8 @@ def _write_manifest(
 
 def _check_same_files(
   folder: pathlib.Path,
-  existing: encoded.Manifest,
-  manifest: encoded.Manifest,
+  existing: manifest_lib.Manifest,
+  manifest: manifest_lib.Manifest,
   is_writer: bool,
 ) -> None:
   """Raises ValueError if the data is not that of the existing shards.
@@ -195,19 +195,22 @@ def _check_same_files(
 
 
 def _is_complete(
-  folder: pathlib.Path, manifest: encoded.Manifest, shard: int, dtype: np.dtype
+  folder: pathlib.Path,
+  manifest: manifest_lib.Manifest,
+  shard: int,
+  dtype: np.dtype,
 ) -> bool:
   """Returns whether a shard exists and is not damaged."""
-  file, clips = folder / encoded.file_name(shard), manifest.clips(shard)
-  records = encoded_rows.read_shard(file, len(clips))
+  file, clips = folder / manifest_lib.file_name(shard), manifest.clips(shard)
+  records = rows_lib.read_shard(file, len(clips))
   if records is None or records.dtype != dtype:
     return False
   rows = zip(records, clips, strict=True)
-  return all(encoded_rows.is_intact(row, index) for row, index in rows)
+  return all(rows_lib.is_intact(row, index) for row, index in rows)
 
 
 def _records(
-  batch: Clip, manifest: encoded.Manifest, encode: Encode, dtype: np.dtype
+  batch: Clip, manifest: manifest_lib.Manifest, encode: Encode, dtype: np.dtype
 ) -> np.ndarray:
   """Returns the rows of a batch, without checksums."""
   kind = manifest.kind
@@ -222,8 +225,8 @@ def _records(
       ' float32; otherwise check the tokenizer.'
     )
   entries = {key: batch[key] for key in dtype.names[:-1]}
-  sizes = encoded_rows.sizes(Schema(**manifest.schema), manifest.num_codes)
-  if fault := encoded_rows.fault(entries, sizes):
+  sizes = rows_lib.sizes(Schema(**manifest.schema), manifest.num_codes)
+  if fault := rows_lib.fault(entries, sizes):
     raise ValueError(f'A clip cannot be stored: {fault}.')
   return records
 

@@ -1,0 +1,1 @@
+"""Files of clips that a tokenizer has encoded."""
