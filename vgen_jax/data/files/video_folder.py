@@ -27,6 +27,7 @@ from vgen_jax.data.files import containers
 from vgen_jax.data.files import folder_splits
 from vgen_jax.data.files import folders
 from vgen_jax.data.files import segments
+from vgen_jax.data.files import temporal_sampling
 
 _log = logging.getLogger(__name__)
 
@@ -196,32 +197,18 @@ class VideoFolder(sources.HasContents, sources.HasRandomViews):
     segment = self._segment(video)
     window, view = divmod(number, self.num_views)
     spec, interval = self.clip_spec, self.clip_spec.frame_interval
-    if spec.num_windows is None:
-      start = window * interval * spec.num_frames
-    else:
-      slack = segment.slack(spec.span(interval))
-      start = clips.evenly_spaced(slack, spec.num_windows)[window]
-    if not spec.is_timed:
-      start = int(start)
+    start = temporal_sampling.window_start(segment, spec, window)
     crop = clips.evenly_spaced(1, self.num_views)[view]
-    position_t = self._positions(segment, segment.first + start, interval)
+    position_t = temporal_sampling.positions(segment, spec, start, interval)
     return self._clip(segment, position_t, interval, (crop, crop))
 
   def random_view(self, index: int, rng: np.random.Generator) -> Clip:
     """Returns a clip from anywhere in the video of clip `index`."""
     segment, spec = self._segment(self._video_of(index)[0]), self.clip_spec
-    fitting = [x for x in spec.frame_intervals if segment.fits(spec.span(x))]
-    interval = fitting[0] if fitting else min(spec.frame_intervals)
-    if len(fitting) > 1:
-      interval = fitting[rng.integers(len(fitting))]
-    slack = segment.slack(spec.span(interval))
-    if spec.is_timed:
-      start = segment.first + rng.uniform(0, slack)
-    else:
-      start = segment.first + rng.integers(slack, endpoint=True)
+    start, interval = temporal_sampling.random_start(segment, spec, rng)
     crop = tuple(rng.random(2)) if self.crops_at_random else (0.5, 0.5)
     position_t = clips.jittered(
-      self._positions(segment, start, interval),
+      temporal_sampling.positions(segment, spec, start, interval),
       spec.time_jitter * interval,
       segment.first,
       segment.last,
@@ -261,13 +248,6 @@ class VideoFolder(sources.HasContents, sources.HasRandomViews):
     if isinstance(segment, faults_lib.ClipError):
       raise faults_lib.ClipError(segment.path, segment.reason)
     return segment
-
-  def _positions(
-    self, segment: segments.Segment, start: float, frame_interval: float
-  ) -> np.ndarray:
-    num, short = self.clip_spec.num_frames, self.clip_spec.short
-    first, last = segment.first, segment.last
-    return clips.positions(start, num, frame_interval, first, last, short)
 
   def _clip(
     self,
