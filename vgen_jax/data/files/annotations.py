@@ -21,8 +21,6 @@ file, to the working directory.
 from collections.abc import Mapping, Sequence
 import dataclasses
 import logging
-import math
-import os
 import pathlib
 from typing import Any
 import unicodedata
@@ -169,7 +167,7 @@ def _annotation(
       raise ValueError(
         f'{line}: its {key} is {row[key]!r:.80}; it must be text.'
       )
-  name = _inside(line, row['path'])
+  name = table_files.path_inside(line, row['path'])
   name = known.get(name) or known.get(_normal(name)) or name
   if name not in known and not (folder / name).is_file():
     raise ValueError(
@@ -179,8 +177,8 @@ def _annotation(
     )
   if 'split' in row:
     checks.one_of(f'{line}: split', row['split'], SPLITS)
-  start_s = _seconds(line, row, 'start_s') or 0.0
-  end_s = _seconds(line, row, 'end_s')
+  start_s = table_files.seconds(line, row, 'start_s') or 0.0
+  end_s = table_files.seconds(line, row, 'end_s')
   if end_s is not None and end_s < start_s:
     raise ValueError(
       f'{line}: end_s is {end_s:g}; it must be at least start_s, {start_s:g}.'
@@ -190,78 +188,15 @@ def _annotation(
     name,
     row.get('caption'),
     None if label is None else str(label),
-    _action(folder, row.get('action'), line),
+    table_files.action(folder, row.get('action'), line),
     row.get('split'),
     start_s,
     end_s,
   )
 
 
-def _inside(line: str, path: str) -> str:
-  """Returns a path in the folder of videos in its shortest form."""
-  name = os.path.normpath(path)
-  if '\0' in path or name == '..' or name.startswith(('/', '../')):
-    raise ValueError(
-      f'{line}: the path {path!r} leads outside of the folder of videos; give'
-      ' a path that is relative to the folder, without a leading /.'
-    )
-  return name
-
-
 def _normal(name: str) -> str:
   return unicodedata.normalize('NFC', name)
-
-
-def _seconds(line: str, row: Mapping[str, Any], key: str) -> float | None:
-  if (value := row.get(key)) is None:
-    return None
-  try:
-    seconds = float(value)
-  except (TypeError, ValueError):
-    seconds = math.nan
-  if not 0 <= seconds < math.inf:
-    raise ValueError(
-      f'{line}: {key} is {value!r:.80}; it must be a number of seconds, 0 or'
-      ' more.'
-    )
-  return seconds
-
-
-def _action(folder: pathlib.Path, value: Any, line: str) -> np.ndarray | None:
-  if value is None:
-    return None
-  if isinstance(value, str) and not value.lstrip().startswith('['):
-    value = _array(folder / _inside(line, value), line)
-  elif isinstance(value, str):
-    value = table_files.parsed(value, line)
-  try:
-    with np.errstate(over='ignore'):  # Infinity raises an error below.
-      action_na = np.array(value, np.float32)
-  except (TypeError, ValueError):
-    action_na = np.zeros(())
-  if action_na.ndim != 2 or not action_na.size:
-    raise ValueError(
-      f'{line}: its action is not a table of numbers; it must have a list for'
-      ' each frame, all of one length.'
-    )
-  if not np.isfinite(action_na).all():
-    raise ValueError(
-      f'{line}: its action has infinite values or NaN; all values must be'
-      ' finite.'
-    )
-  return action_na
-
-
-def _array(file: pathlib.Path, line: str) -> np.ndarray:
-  try:
-    if not file.is_file():
-      raise ValueError('it is not a file')
-    return np.load(file, mmap_mode='r', allow_pickle=False)
-  except (ValueError, OSError, EOFError) as error:
-    raise ValueError(
-      f'{line}: its action is {file_paths.printable(file)}, which cannot be'
-      f' read ({error}); give lists of numbers, or the path of a .npy file.'
-    ) from error
 
 
 def _log_omissions(

@@ -1,12 +1,19 @@
-"""Reading of tables in CSV and JSONL, with errors that state the line."""
+"""Reading of tables in CSV and JSONL and of their cells.
 
-from collections.abc import Iterator, Sequence
+Errors state the line.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 import csv
 import io
 import json
+import math
+import os
 import pathlib
 import sys
 from typing import Any
+
+import numpy as np
 
 from vgen_jax.core import checks
 from vgen_jax.core import file_paths
@@ -69,6 +76,83 @@ def parsed(text: str, line: str) -> Any:
     raise ValueError(f'{line}: it is not valid JSON: {error}.') from error
 
 
+def path_inside(line: str, path: str) -> str:
+  """Returns a path in the folder of videos in its shortest form.
+
+  Raises:
+    ValueError: If it leads outside of the folder. The message begins with
+      `line`.
+  """
+  name = os.path.normpath(path)
+  if '\0' in path or name == '..' or name.startswith(('/', '../')):
+    raise ValueError(
+      f'{line}: the path {path!r} leads outside of the folder of videos; give'
+      ' a path that is relative to the folder, without a leading /.'
+    )
+  return name
+
+
+def seconds(line: str, row: Mapping[str, Any], key: str) -> float | None:
+  """Returns a number of seconds in a row; None if the row has none.
+
+  Args:
+    line: Where the row is, for the message.
+    row: Fields of the row.
+    key: Name of the column.
+
+  Raises:
+    ValueError: If it is not a number, or is negative or infinite.
+  """
+  if (value := row.get(key)) is None:
+    return None
+  try:
+    found = float(value)
+  except (TypeError, ValueError):
+    found = math.nan
+  if not 0 <= found < math.inf:
+    raise ValueError(
+      f'{line}: {key} is {value!r:.80}; it must be a number of seconds, 0 or'
+      ' more.'
+    )
+  return found
+
+
+def action(folder: pathlib.Path, value: Any, line: str) -> np.ndarray | None:
+  """Returns the actions of a video, float32 `[n, a]`; None for no value.
+
+  Args:
+    folder: Folder of videos.
+    value: Lists of numbers, the same as a JSON text, or the path of a .npy file
+      in the folder.
+    line: Where the value is, for the message.
+
+  Raises:
+    ValueError: If it is not a table of finite numbers, or cannot be read.
+  """
+  if value is None:
+    return None
+  if isinstance(value, str) and not value.lstrip().startswith('['):
+    value = _array(folder / path_inside(line, value), line)
+  elif isinstance(value, str):
+    value = parsed(value, line)
+  try:
+    with np.errstate(over='ignore'):  # Infinity raises an error below.
+      action_na = np.array(value, np.float32)
+  except (TypeError, ValueError):
+    action_na = np.zeros(())
+  if action_na.ndim != 2 or not action_na.size:
+    raise ValueError(
+      f'{line}: its action is not a table of numbers; it must have a list for'
+      ' each frame, all of one length.'
+    )
+  if not np.isfinite(action_na).all():
+    raise ValueError(
+      f'{line}: its action has infinite values or NaN; all values must be'
+      ' finite.'
+    )
+  return action_na
+
+
 def _csv(text: str, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
   # A field with the actions of a long video is longer than the default limit.
   csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
@@ -111,3 +195,15 @@ def _jsonl(text: str, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
         " key 'path'."
       )
     yield line, row
+
+
+def _array(file: pathlib.Path, line: str) -> np.ndarray:
+  try:
+    if not file.is_file():
+      raise ValueError('it is not a file')
+    return np.load(file, mmap_mode='r', allow_pickle=False)
+  except (ValueError, OSError, EOFError) as error:
+    raise ValueError(
+      f'{line}: its action is {file_paths.printable(file)}, which cannot be'
+      f' read ({error}); give lists of numbers, or the path of a .npy file.'
+    ) from error
