@@ -121,7 +121,7 @@ class TFDSVideo(sources.Captioned, sources.HasContents, sources.HasRandomViews):
       names, number = self._opened.classes()
     rate = self.frames_per_second
     if rate is None and self._opened.adapter.fps is not None and len(self):
-      rate = self._rate(self._parsed(0)) / self.stride
+      rate = self._opened.rate(self._parsed(0)) / self.stride
     return Schema(
       clip_shape=self.clip_shape,
       num_classes=number,
@@ -178,14 +178,14 @@ class TFDSVideo(sources.Captioned, sources.HasContents, sources.HasRandomViews):
 
   def caption(self, index: int) -> str:
     """Returns the caption of example `index`; '' if the dataset has none."""
-    return self._value(self._parsed(index), 'caption', None) or ''
+    return self._opened.entry(self._parsed(index), 'caption', None) or ''
 
   def frames(self, index: int) -> tuple[np.ndarray, float | None]:
     """Returns the video `index`, uint8, and its frames per second or None."""
     parsed = self._parsed(index)
     video_thwc, _ = self._read(index, parsed, np.arange)
     has_rate = self._opened.adapter.fps is not None
-    return video_thwc, self._rate(parsed) if has_rate else None
+    return video_thwc, self._opened.rate(parsed) if has_rate else None
 
   def record(self, index: int) -> bytes:
     """Returns the bytes of example `index`.
@@ -231,7 +231,7 @@ class TFDSVideo(sources.Captioned, sources.HasContents, sources.HasRandomViews):
     parsed = self._parsed(index)
     stride = float(self.stride)
     if self.frames_per_second:
-      stride = self._rate(parsed) / self.frames_per_second
+      stride = self._opened.rate(parsed) / self.frames_per_second
 
     def choose(num_frames: int) -> np.ndarray:
       if not num_frames:
@@ -248,36 +248,15 @@ class TFDSVideo(sources.Captioned, sources.HasContents, sources.HasRandomViews):
     video_thwc, number_t = self._read(index, parsed, choose, resize)
     clip = {'video': video_thwc}
     for key in self.keys:
-      clip[key] = self._value(parsed, key, number_t)
+      clip[key] = self._opened.entry(parsed, key, number_t)
     if self.tokenizer:
-      caption = self._value(parsed, 'caption', None)
+      caption = self._opened.entry(parsed, 'caption', None)
       clip |= text.entries(self.tokenizer, caption)
     if 'label' in clip and clip['label'] < 0:
       raise self._fault(
         index, "it has no label; remove 'label' from config.data.keys"
       )
     return clip
-
-  def _value(
-    self, parsed: Mapping[str, Any], key: str, number_t: np.ndarray | None
-  ) -> Any:
-    """Returns entry `key` of a clip with these frames."""
-    path = getattr(self._opened.adapter, key)
-    if path is None:
-      return None
-    if key == 'fps':
-      return np.float32(self._rate(parsed))
-    value = parsed[path]
-    if key == 'label':
-      return np.int32(value)
-    if key == 'caption':
-      return value.decode() if isinstance(value, bytes) else str(value)
-    # The action at the last frame may be missing.
-    return np.asarray(value, np.float32)[np.minimum(number_t, len(value) - 1)]
-
-  def _rate(self, parsed: Mapping[str, Any]) -> float:
-    fps = self._opened.adapter.fps
-    return float(parsed[fps] if isinstance(fps, str) else fps)
 
   def _parsed(self, index: int) -> dict[str, Any]:
     record = self.record(index)

@@ -157,6 +157,34 @@ class Examples:
       return video_thwc[first:last], number_t  # A view, without a copy.
     return video_thwc[number_t], number_t
 
+  def entry(
+    self, parsed: Mapping[str, Any], key: str, number_t: np.ndarray | None
+  ) -> Any:
+    """Returns entry `key` of a clip; None if the dataset has no such entry.
+
+    Args:
+      parsed: Parsed example, {path of feature: value}.
+      key: One of `adapters.ENTRIES`.
+      number_t: Indices of the frames of the clip; only actions need them.
+    """
+    path = getattr(self.adapter, key)
+    if path is None:
+      return None
+    if key == 'fps':
+      return np.float32(self.rate(parsed))
+    value = parsed[path]
+    if key == 'label':
+      return np.int32(value)
+    if key == 'caption':
+      return value.decode() if isinstance(value, bytes) else str(value)
+    # The action at the last frame may be missing.
+    return np.asarray(value, np.float32)[np.minimum(number_t, len(value) - 1)]
+
+  def rate(self, parsed: Mapping[str, Any]) -> float:
+    """Returns the frames per second of the video of an example."""
+    fps = self.adapter.fps
+    return float(parsed[fps] if isinstance(fps, str) else fps)
+
 
 def _builder(name: str | None, data_dir: str | None) -> Any:
   """Returns the builder of an existing dataset.
