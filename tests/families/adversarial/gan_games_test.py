@@ -7,6 +7,7 @@ import numpy as np
 import optax
 import pytest
 
+from tests import compiled
 from vgen_jax.core import random
 from vgen_jax.families.adversarial import gan
 from vgen_jax.training import state as state_lib
@@ -54,7 +55,9 @@ def train(model, batches, learning_rate: float, num_steps: int):
     state, metrics = train_step(state, batch)
     return state, (state.params['generator']['grey'], metrics)
 
-  return jax.jit(lambda s: jax.lax.scan(body, s, batches, num_steps)[1])(state)
+  return compiled.jit(lambda s: jax.lax.scan(body, s, batches, num_steps)[1])(
+    state
+  )
 
 
 @pytest.mark.parametrize('every', [1, 2])
@@ -67,15 +70,15 @@ def test_r1_makes_the_dirac_gan_converge(every: int):
   grey, _ = train(
     gan.GAN(SHAPE, critic={'line': Line()}, **fields), batches, 0.1, 600
   )
-  assert jnp.abs(grey[-100:]).max() > 0.4  # It oscillates.
+  assert np.abs(grey[-100:]).max() > 0.4  # It oscillates.
   fields |= dict(penalty_kind='r1', penalty_weight=1.0, penalty_every=every)
   grey, metrics = train(
     gan.GAN(SHAPE, critic={'line': Line()}, **fields), batches, 0.1, 600
   )
-  assert jnp.abs(grey[-100:]).max() < 0.02
+  assert np.abs(grey[-100:]).max() < 0.02
   if every > 1:
     lazy = metrics['critic_line_penalty/penalty']
-    assert jnp.array_equal(jnp.isnan(lazy), jnp.arange(600) % 2 == 1)
+    assert np.array_equal(jnp.isnan(lazy), jnp.arange(600) % 2 == 1)
 
 
 def test_learns_the_mean_of_a_gaussian():

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from tests.families.adversarial import players
 from vgen_jax.core import random
 
@@ -83,11 +84,11 @@ def test_known_frames_condition_the_generator():
   known = jnp.zeros((2, *players.SHAPE[:3], 1), bool).at[:, 0].set(True)
   keys = random.keys(jax.random.key(1), jnp.arange(2))
   condition = {'known_video': video, 'known': known}
-  clips = model.apply(params, keys, condition, method='sample')
+  clips = compiled.apply(model, params, keys, condition, method='sample')
   np.testing.assert_allclose(clips[:, 0, 0, 0, 0], [0.1, 0.3])
   np.testing.assert_allclose(clips[:, 1, 0, 0, 0], [0.6, 0.8])
   with pytest.raises(ValueError, match="no 'known_video'"):
-    model.apply(params, keys, {}, method='sample')
+    compiled.apply(model, params, keys, {}, method='sample')
 
 
 def test_audio_conditions_a_generator_that_has_its_size():
@@ -100,10 +101,10 @@ def test_audio_conditions_a_generator_that_has_its_size():
   assert terms['fake_logit'] == pytest.approx(2 * (0.25 + 0.25))
   params = {'params': {'generator': {'grey': jnp.array(0.5)}}}
   keys = random.keys(jax.random.key(1), jnp.arange(2))
-  clips = model.apply(params, keys, {'audio': audio}, method='sample')
+  clips = compiled.apply(model, params, keys, {'audio': audio}, method='sample')
   np.testing.assert_allclose(clips[..., 0, 0, 0], 0.5 + audio[..., 0])
   with pytest.raises(ValueError, match="The condition has no 'audio'"):
-    model.apply(params, keys, {}, method='sample')
+    compiled.apply(model, params, keys, {}, method='sample')
   with pytest.raises(ValueError, match="The batch has no 'audio'"):
     players.run(model, players.batch_of([0.1]), 'generator')
   # A generator without a size is given no audio.

@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 
+from tests import compiled
 from vgen_jax.core import random
 from vgen_jax.families.adversarial import gan_losses
 from vgen_jax.families.adversarial import lipschitz
@@ -49,9 +50,9 @@ def test_a_constant_critic_has_a_finite_gradient():
   def penalty(scale):
     return lipschitz.one_centred(lambda x: scale * linear(x), VIDEO).mean()
 
-  value, slope = jax.value_and_grad(penalty)(0.0)
+  value, slope = compiled.jit(jax.value_and_grad(penalty))(0.0)
   assert value == pytest.approx(1, abs=1e-5)
-  assert jnp.isfinite(slope)
+  assert np.isfinite(slope)
 
 
 def test_interpolated_points_lie_on_lines():
@@ -102,7 +103,7 @@ def gap_of_trained_critic(distance: float, weight: float) -> float:
 
 
 def test_wasserstein_critic_estimates_the_distance_of_two_points():
-  gap = jax.jit(gap_of_trained_critic)
+  gap = compiled.jit(gap_of_trained_critic)
   assert 0.9 < gap(1.0, 10.0) / 1.0 < 1.1
   assert 0.9 < gap(0.5, 10.0) / 0.5 < 1.1
   assert gap(1.0, 0.0) > 5  # Without a constraint it is unbounded.

@@ -5,6 +5,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tests import compiled
 from vgen_jax.families.adversarial import gan
 
 SHAPE = (2, 1, 1, 1)
@@ -36,7 +37,7 @@ class Slope(nn.Module):
   def __call__(self, video_bthwc, condition, key_b, *, train):
     slope = self.param('slope', nn.initializers.constant(self.start), ())
     calls = self.variable('batch_stats', 'calls', lambda: jnp.zeros(()))
-    calls.value += train
+    calls.value = calls.value + train
     return slope * video_bthwc.mean(axis=(1, 2, 3, 4))[:, None]
 
 
@@ -98,7 +99,8 @@ def batch_of(grey_b, **more):
 
 def run(model, batch, player, method='loss', train=True):
   """Returns the loss, its terms, its gradients, and the new statistics."""
-  variables = model.init({'params': jax.random.key(0), **NOISE}, batch)
+  rngs = {'params': jax.random.key(0), **NOISE}
+  variables = compiled.init(model, rngs, batch)
   stats = variables.get('batch_stats', {})
 
   def loss_fn(params):
@@ -113,7 +115,7 @@ def run(model, batch, player, method='loss', train=True):
     )
     return loss, (terms, changed)
 
-  grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
+  grad_fn = compiled.jit(jax.value_and_grad(loss_fn, has_aux=True))
   (loss, (terms, changed)), grads = grad_fn(variables.get('params', {}))
   return loss, terms, grads, changed
 

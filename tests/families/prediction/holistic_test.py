@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tests import compiled
 from vgen_jax.core import random
 from vgen_jax.families.prediction import holistic
 from vgen_jax.models import videovae
@@ -107,8 +108,10 @@ def clips(label_b=LABEL) -> jax.Array:
 def applied(net, method, *args, **kwargs):
   rngs = {'noise': jax.random.key(0)}
   batch = {'video': clips(), 'label': LABEL}
-  variables = net.init(rngs | {'params': jax.random.key(0)}, batch)
-  return net.apply(variables, *args, rngs=rngs, method=method, **kwargs)
+  variables = compiled.init(net, rngs | {'params': jax.random.key(0)}, batch)
+  return compiled.apply(
+    net, variables, *args, rngs=rngs, method=method, **kwargs
+  )
 
 
 def loss(net, **batch):
@@ -194,10 +197,10 @@ def without_control(prior_attributes: bool) -> bool:
   net = holistic.Holistic(shape, network)
   video = jax.random.uniform(jax.random.key(0), (4, *shape))
   rngs = {'noise': jax.random.key(0)}
-  variables = jax.jit(net.init)(
+  variables = compiled.jit(net.init)(
     rngs | {'params': jax.random.key(0)}, {'video': video, 'label': LABEL}
   )
-  run = jax.jit(functools.partial(net.apply, method='sample'))
+  run = compiled.jit(functools.partial(net.apply, method='sample'))
   one, other = (
     run(variables, KEY_B, {'label': label}) for label in (LABEL, LABEL[::-1])
   )

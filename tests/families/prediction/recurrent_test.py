@@ -9,6 +9,7 @@ import numpy as np
 import optax
 import pytest
 
+from tests import compiled
 from vgen_jax.families.prediction import recurrent
 from vgen_jax.models import convlstm
 from vgen_jax.models import rnn
@@ -51,17 +52,13 @@ def ramps(num_clips: int) -> jax.Array:
 def applied(model, video, seed=0, method='loss', train=False, **extra):
   batch = {'video': video, **extra}
   rngs = {'noise': jax.random.key(seed)}
-  variables = jax.jit(model.init)(rngs | {'params': jax.random.key(0)}, batch)
+  variables = compiled.init(model, rngs | {'params': jax.random.key(0)}, batch)
   if method == 'loss':
-    return model.apply(
-      variables,
-      batch,
-      player='predictor',
-      train=train,
-      rngs=rngs,
+    return compiled.apply(
+      model, variables, batch, player='predictor', train=train, rngs=rngs,
       method='loss',
-    )
-  return functools.partial(model.apply, variables, method=method)
+    )  # fmt: skip
+  return compiled.jit(functools.partial(model.apply, variables, method=method))
 
 
 def test_mse_of_the_exact_predictor():
@@ -232,7 +229,7 @@ def test_bits_reach_the_entropy_of_a_markov_chain(forgets):
     )
     return terms['bits_per_frame']
 
-  @jax.jit
+  @compiled.jit
   def train(params):
     def step(state, key):
       params, opt = state
@@ -241,11 +238,11 @@ def test_bits_reach_the_entropy_of_a_markov_chain(forgets):
 
     keys = jax.random.split(jax.random.key(2), 600)
     (params, _), _ = jax.lax.scan(step, (params, optimizer.init(params)), keys)
-    return jnp.stack(
-      [bits(params, key) for key in jax.random.split(jax.random.key(3), 4)]
-    ).mean()
+    keys = jax.random.split(jax.random.key(3), 4)
+    return jax.lax.map(lambda key: bits(params, key), keys).mean()
 
-  params = model.init(rngs, {'video': chain(jax.random.key(0), 2)})['params']
+  batch = {'video': chain(jax.random.key(0), 2)}
+  params = compiled.init(model, rngs, batch)['params']
   share = np.array([0.85, 0.05, 0.05, 0.05])
   rate = -(share * np.log2(share)).sum()
   entropy = (2 + 7 * rate) / 8  # The first change is uniform.

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.config import build
 from vgen_jax.config import loading as config_lib
 from vgen_jax.evaluation.metrics import baselines
@@ -124,7 +125,7 @@ def test_a_convlstm_predicts_three_durations(world, tmp_path):
   truth = clips_of(world)
   t = truth.shape[1]
   keys_b = jax.random.split(jax.random.key(0), NUM_CLIPS)
-  sample = jax.jit(
+  sample = compiled.jit(
     lambda condition: run.model.apply(
       run.state.variables('fast'), keys_b, condition, method='sample'
     )

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.core import random
 from vgen_jax.families.prediction import stochastic
 from vgen_jax.nn import distributions
@@ -90,11 +91,12 @@ def clips(num_clips: int = 3) -> jax.Array:
 
 def applied(model, batch, method='loss', seed=0, **kwargs):
   rngs = {'noise': jax.random.key(seed)}
-  variables = model.init(rngs | {'params': jax.random.key(0)}, batch)
-  call = functools.partial(model.apply, variables, rngs=rngs, method=method)
+  variables = compiled.init(model, rngs | {'params': jax.random.key(0)}, batch)
+  options = {'rngs': rngs, 'method': method, **kwargs}
   if method == 'loss':
-    return call(batch, player='predictor', **{'train': False} | kwargs)
-  return functools.partial(call, **kwargs)
+    options = {'player': 'predictor', 'train': False, **options}
+    return compiled.apply(model, variables, batch, **options)
+  return compiled.jit(functools.partial(model.apply, variables, **options))
 
 
 def sampler(model, **batch):

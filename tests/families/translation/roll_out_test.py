@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from tests.families.translation import tiny
 from vgen_jax.families.translation import roll_out
 from vgen_jax.nn import translation
@@ -18,12 +19,13 @@ def params():
   window = translation.Window(
     tiny.LAYOUT[:, :3], tiny.VIDEO[:, :2], jnp.ones((tiny.B, 2), bool)
   )
-  return NET.init(tiny.KEY, window, (), train=False)
+  return compiled.init(NET, tiny.KEY, window, (), train=False)
 
 
 def rolled(params, layout=tiny.LAYOUT, video=tiny.VIDEO, given=1, **options):
   """Returns generated frames."""
-  return NET.apply(
+  return compiled.apply(
+    NET,
     params,
     method=lambda net: roll_out.roll_out(
       net, layout, video, given, (), **options
@@ -49,7 +51,7 @@ def by_loop(params, given, restarts=()):
     window = translation.Window(
       jnp.stack(layouts, 1), jnp.stack(previous, 1), jnp.asarray(exists)
     )
-    out = NET.apply(params, window, (), train=False)
+    out = compiled.apply(NET, params, window, (), train=False)
     frames.append(np.asarray(out.frame_bhwc))
   return np.stack(frames[given:], axis=1)
 
@@ -103,7 +105,7 @@ def test_gradients_through_time_can_be_stopped(params):
     last = lambda video: rolled(
       params, video=video, through_time=through_time
     ).frame_bhwc[:, -1].sum()  # fmt: skip
-    return np.asarray(jax.grad(last)(tiny.VIDEO))
+    return np.asarray(compiled.jit(jax.grad(last))(tiny.VIDEO))
 
   assert np.abs(gradient(True)[:, 0]).max() > 1e-4
   assert (gradient(False) == 0).all()

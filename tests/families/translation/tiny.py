@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from tests import compiled
 from vgen_jax.families.translation import video_to_video
 from vgen_jax.nn import translation
 from vgen_jax.nn.convolution import pyramids
@@ -79,12 +80,13 @@ def model(translator=None, critic=None, **fields):
 def variables(net, batch=None):
   """Returns variables of a family."""
   rngs = {'params': KEY, 'noise': KEY}
-  return net.init(rngs, batch or BATCH)
+  return compiled.init(net, rngs, batch or BATCH)
 
 
 def loss(net, params, player='generator', batch=None, train=False):
   """Returns a loss and its terms."""
-  return net.apply(
+  return compiled.apply(
+    net,
     {'params': params},
     batch or BATCH,
     player=player,

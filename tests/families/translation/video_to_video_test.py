@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from tests.families.translation import tiny
 from vgen_jax.config import build
 from vgen_jax.config import loading as config_lib
@@ -30,7 +31,9 @@ def params():
 
 
 def frames(net, params, batch=tiny.BATCH):
-  return net.apply({'params': params}, batch, batch['video'], method='frames')
+  return compiled.apply(
+    net, {'params': params}, batch, batch['video'], method='frames'
+  )
 
 
 def test_players_are_the_critics_and_the_generator():
@@ -58,7 +61,7 @@ def test_the_generators_loss_adds_up(params):
   )  # fmt: skip
   np.testing.assert_allclose(loss, expected, rtol=1e-5)
   out = frames(net, params)
-  error = jnp.abs(out.frame_bhwc - tiny.VIDEO[:, N:]).mean()
+  error = np.abs(out.frame_bhwc - tiny.VIDEO[:, N:]).mean()
   np.testing.assert_allclose(terms['error'], error, rtol=1e-5)
   np.testing.assert_allclose(terms['perceptual'], 4 * error, rtol=1e-5)
   before = tiny.VIDEO[:, N - 1 : -1]
@@ -70,7 +73,7 @@ def test_the_generators_loss_adds_up(params):
   np.testing.assert_allclose(terms['flow'], flow_error, rtol=1e-5)
   fake = jnp.concatenate([tiny.VIDEO[:, :N], out.frame_bhwc], axis=1)
   moved = warp.backward(fake[:, :-1], tiny.FLOW[:, 1:])
-  consistency = jnp.abs(moved - fake[:, 1:]).mean(-1)[counts].mean()
+  consistency = np.abs(moved - fake[:, 1:]).mean(-1)[counts].mean()
   np.testing.assert_allclose(terms['consistency'], consistency, rtol=1e-4)
 
 
@@ -122,7 +125,7 @@ def leaves_with_gradient(params, **weights):
   zero = {**params}
   for name in ('critic_image', 'critic_video'):  # No adversarial gradient.
     zero[name] = jax.tree.map(jnp.zeros_like, params[name])
-  grads = jax.grad(loss)(zero)['generator']
+  grads = compiled.jit(jax.grad(loss))(zero)['generator']
   return {name for name, x in grads.items() if np.abs(x).max() > 1e-7}
 
 
@@ -178,14 +181,16 @@ def test_moved_pixels_of_references_are_compared():
   params = tiny.variables(net)['params']
   _, terms = tiny.loss(net, params)
   out = frames(net, params)
-  error = jnp.abs(0.5 * out.frame_bhwc - tiny.VIDEO[:, N:]).mean()
+  error = np.abs(0.5 * out.frame_bhwc - tiny.VIDEO[:, N:]).mean()
   np.testing.assert_allclose(terms['reference_warp'], error, rtol=1e-5)
   assert terms['reference_mask'] > 0
 
 
 def sample(net, params, **condition):
   key_b = jax.random.split(tiny.KEY, tiny.B)
-  return net.apply({'params': params}, key_b, condition, method='sample')
+  return compiled.apply(
+    net, {'params': params}, key_b, condition, method='sample'
+  )
 
 
 def test_sampling_is_autoregressive(params):
