@@ -7,8 +7,9 @@ The data are those of `svg_two_futures.py`. `--config.model.variant=vae` and
 `--config.data.name=synthetic.actions.source.Actions` the predictor also reads
 actions.
 
-Sizes: `base`, for one accelerator; `small`, for a CPU; `smoke`, for tests;
-`paper`, with the layers and the optimizer of the paper, for comparison.
+Sizes: `base`, for one accelerator; `small`, for a CPU (a step takes about 3
+seconds on one core); `smoke`, for tests; `paper`, with the layers and the
+optimizer of the paper, for comparison.
 """
 
 from ml_collections import ConfigDict
