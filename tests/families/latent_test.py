@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.families import rounding
 from vgen_jax.families import base
 from vgen_jax.families import latent
 from vgen_jax.families.codes import masked
@@ -15,7 +16,6 @@ from vgen_jax.models import dit
 from vgen_jax.models import maskgit
 from vgen_jax.models import rnn
 from vgen_jax.models import vae3d
-from vgen_jax.nn.bottlenecks import autoencoder as autoencoder_lib
 from vgen_jax.nn.bottlenecks import lookup_free
 from vgen_jax.runtime import sharding
 
@@ -24,67 +24,6 @@ GRID = (2, 2, 2)
 KEY_B = jax.random.split(jax.random.key(1), 3)
 # Cells of 2 x 2 x 2 pixels, each of one of three values.
 CODES = jax.random.randint(jax.random.key(0), (3, *GRID), 0, 3)
-
-
-def decoded(codes_bthw):
-  video = codes_bthw[..., None] - 1.0
-  for axis in (1, 2, 3):
-    video = jnp.repeat(video, 2, axis=axis)
-  return video
-
-
-class Rounding(nn.Module):
-  """Rounds a latent to codes; without codes it is the identity."""
-
-  num_codes: int = 3
-
-  def __call__(self, encoded_bthwe, key_b, *, train):
-    if not self.num_codes:
-      return autoencoder_lib.BottleneckOutput(encoded_bthwe, jnp.zeros(()), {})
-    codes = jnp.round(encoded_bthwe[..., 0]).astype(jnp.int32) + 1
-    return autoencoder_lib.BottleneckOutput(
-      self.lookup(codes), jnp.zeros(()), {}, codes_bthw=codes
-    )
-
-  def lookup(self, codes_bthw):
-    return codes_bthw[..., None] - 1.0
-
-  def nearest(self, latent_bthwd):
-    return jnp.rint(latent_bthwd[..., 0].clip(-1, 1)).astype(jnp.int32) + 1
-
-
-class Tokenizer(autoencoder_lib.Autoencoder):
-  """Halves each side; its decoder has a parameter, which is 1."""
-
-  bottleneck: nn.Module
-  halves_time: bool = True
-
-  def setup(self):
-    super().setup()
-    self.gain = self.param('gain', nn.initializers.ones_init(), ())
-
-  def latent_shape(self, clip_shape):
-    t, h, w, _ = clip_shape
-    return (t // 2 if self.halves_time else t - 1, h // 2, w // 2, 1)
-
-  def encode(self, video_bthwc, *, train=False):
-    b = len(video_bthwc)
-    return video_bthwc.reshape(b, 2, 2, 2, 2, 2, 2, 1).mean((2, 4, 6))
-
-  def decode(self, latent_bthwd, *, train=False):
-    return decoded(latent_bthwd[..., 0] + 1) * self.gain
-
-
-class Copies(nn.Module):
-  """Predicts that all codes of a clip equal its unmasked codes."""
-
-  num_codes: int = 3
-
-  def __call__(self, codes_bthw, condition, *, train):
-    present_bk = jax.nn.one_hot(codes_bthw, 3).max((1, 2, 3))
-    return 40 * jnp.broadcast_to(
-      present_bk.reshape(-1, 1, 1, 1, 3), (*codes_bthw.shape, 3)
-    )
 
 
 class Fixed(base.VideoModel):
@@ -114,7 +53,9 @@ class Fixed(base.VideoModel):
 def over_codes(net=None, **kwargs):
   net = net or maskgit.MaskGIT(3, 8, 1, 2, dropout=0.0)
   prior = masked.Masked(CLIP_SHAPE, net, num_steps=4)
-  return latent.Latent(CLIP_SHAPE, Tokenizer(Rounding(), **kwargs), prior)
+  return latent.Latent(
+    CLIP_SHAPE, rounding.Tokenizer(rounding.Rounding(), **kwargs), prior
+  )
 
 
 def init(model):
@@ -134,7 +75,9 @@ def test_parts_are_the_priors_and_only_they_are_trained():
   assert set(init(model)['params']) == {'autoencoder', 'transformer'}
   net = dit.VideoDiT(8, 2, 2, patch_size=(1, 1, 1))
   prior = denoising.Diffusion(CLIP_SHAPE, net)
-  model = latent.Latent(CLIP_SHAPE, Tokenizer(Rounding(0)), prior)
+  model = latent.Latent(
+    CLIP_SHAPE, rounding.Tokenizer(rounding.Rounding(0)), prior
+  )
   assert model.players == ('denoiser',)
   variables = init(model)
   assert set(variables['params']) == {'autoencoder', 'denoiser'}
@@ -158,7 +101,7 @@ def test_loss_equals_the_priors_on_codes():
       )
     )(variables, batch)
 
-  whole = compute(model, variables, {'video': decoded(CODES)})
+  whole = compute(model, variables, {'video': rounding.decoded(CODES)})
   own = {'params': {'transformer': variables['params']['transformer']}}
   prior = model.prior.clone(parent=None)
   expected = compute(prior, own, {'codes': CODES})
@@ -169,7 +112,7 @@ def test_loss_equals_the_priors_on_codes():
 
 def test_known_pixels_condition_the_prior_and_are_kept():
   """Given one cell of brightness 1, all codes are 1; known pixels are kept."""
-  model = over_codes(Copies())
+  model = over_codes(rounding.Copies())
   variables = init(model)
   video = jnp.full((3, *CLIP_SHAPE), -1.0).at[:, :2, :2, :2].set(0.9)
   video = video.at[:, 0, 3, 3].set(0.25)
@@ -193,11 +136,11 @@ def test_unknown_pixels_are_forward_filled():
 
 
 def test_latents_are_standardized_and_not_clipped():
-  tokenizer = Tokenizer(Rounding(0))
+  tokenizer = rounding.Tokenizer(rounding.Rounding(0))
   model = latent.Latent(CLIP_SHAPE, tokenizer, Fixed(CLIP_SHAPE, nn.Dense(1)))
   variables = init(model)
   latents = 0.2 * jax.random.normal(jax.random.key(0), (64, *GRID, 1)) + 0.1
-  video = decoded(latents[..., 0] + 1)
+  video = rounding.decoded(latents[..., 0] + 1)
   own = {
     'params': variables['params']['autoencoder'],
     'latent_moments': variables['latent_moments']['autoencoder'],
@@ -224,7 +167,9 @@ def test_latents_are_standardized_and_not_clipped():
 def test_generated_latents_are_quantized_if_there_is_a_codebook():
   def sample(num_codes: int):
     prior = Fixed(CLIP_SHAPE, nn.Dense(1), value=0.4)
-    model = latent.Latent(CLIP_SHAPE, Tokenizer(Rounding(num_codes)), prior)
+    model = latent.Latent(
+      CLIP_SHAPE, rounding.Tokenizer(rounding.Rounding(num_codes)), prior
+    )
     return generate(model, init(model))
 
   np.testing.assert_allclose(sample(0), 0.4)
@@ -240,14 +185,16 @@ def test_generated_latents_are_quantized_if_there_is_a_codebook():
     ),
     (
       lambda: latent.Latent(
-        CLIP_SHAPE, Tokenizer(Rounding(0)), over_codes().prior.clone()
+        CLIP_SHAPE,
+        rounding.Tokenizer(rounding.Rounding(0)),
+        over_codes().prior.clone(),
       ),
       'but model.autoencoder has no codes, but latents',
     ),
     (
       lambda: latent.Latent(
         CLIP_SHAPE,
-        Tokenizer(Rounding()),
+        rounding.Tokenizer(rounding.Rounding()),
         Fixed(CLIP_SHAPE, nn.Dense(1), penalty_name='fine'),
       ),
       r"Fixed, is trained with \['fine', 'loss'\]; over latents only",
@@ -255,7 +202,7 @@ def test_generated_latents_are_quantized_if_there_is_a_codebook():
     (
       lambda: latent.Latent(
         CLIP_SHAPE,
-        Tokenizer(Rounding(0)),
+        rounding.Tokenizer(rounding.Rounding(0)),
         recurrent.Recurrent(CLIP_SHAPE, rnn.RNN(), num_context=1),
       ),
       'model.prior, Recurrent, needs first frames as input',
@@ -287,12 +234,12 @@ def test_the_first_code_of_a_causal_tokenizer_is_of_one_frame():
 
 @pytest.mark.parametrize('key', ['known', 'known_video'])
 def test_known_video_needs_its_mask_and_vice_versa(key: str):
-  model = over_codes(Copies())
+  model = over_codes(rounding.Copies())
   with pytest.raises(ValueError, match='needs both known_video and known'):
     generate(model, {'params': {}}, {key: jnp.zeros((3, *CLIP_SHAPE))})
 
 
 def test_uneven_codes_cannot_be_known():
-  model = over_codes(Copies(), halves_time=False)
+  model = over_codes(rounding.Copies(), halves_time=False)
   with pytest.raises(ValueError, match=r'do not divide into .* codes evenly'):
     model._known_codes(jnp.zeros((1, *CLIP_SHAPE), bool))

@@ -2,56 +2,17 @@
 
 import math
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.families.codes import markov_chain
 from vgen_jax.families.codes import autoregressive
 from vgen_jax.models import videogpt
 
-GRID = (3, 2, 2)
-CLIP_SHAPE = (*GRID, 1)
+CLIP_SHAPE = (*markov_chain.GRID, 1)
 KEY_B = jax.random.split(jax.random.key(1), 6)
-FIRST_K = np.array([0.5, 0.25, 0.25])
-# Rows: the previous code.
-NEXT_KK = np.array([[0.8, 0.1, 0.1], [0.0, 0.2, 0.8], [0.5, 0.0, 0.5]])
-
-
-class Chain(nn.Module):
-  """Predicts a Markov chain of codes; label l makes code l more likely."""
-
-  num_codes: int = 3
-  dtype: str = 'float32'
-
-  def _logits(self, before, is_first, condition):
-    probability = jnp.where(
-      is_first[..., None],
-      FIRST_K.reshape(*[1] * before.ndim, 3),
-      jnp.asarray(NEXT_KK)[before],
-    )
-    logits = jnp.log(probability + 1e-12)
-    if 'label' in condition:
-      label_b = condition['label']
-      tilt_bk = 2.0 * jax.nn.one_hot(label_b, 3)  # Label 3 means none.
-      shape = (len(label_b), *[1] * (before.ndim - 1), 3)
-      logits = logits + tilt_bk.reshape(shape)
-    return logits
-
-  def __call__(self, codes_bthw, condition, *, train, window=None):
-    code_bn = codes_bthw.reshape(len(codes_bthw), -1)
-    before_bn = jnp.roll(code_bn, 1, axis=1)
-    is_first = jnp.arange(code_bn.shape[1])[None] == 0
-    logits = self._logits(before_bn, is_first, condition)
-    return logits.reshape(*codes_bthw.shape, 3)
-
-  def init_cache(self, condition, num_clips, grid, num_frames, window):
-    return condition, jnp.zeros((num_clips, 0))
-
-  def decode_step(self, code_b, place, context, memory):
-    first_b = jnp.broadcast_to(place == 0, code_b.shape)
-    return self._logits(code_b, first_b, context), memory
 
 
 def generate(model, key_b=KEY_B, condition=None, variables=None):
@@ -79,7 +40,10 @@ def random_gpt(**kwargs):
   model = autoregressive.Autoregressive(
     CLIP_SHAPE, net, num_classes=fields['num_classes'], guidance=guidance
   )
-  batch = {'codes': jnp.zeros((1, *GRID), int), 'label': jnp.array([0])}
+  batch = {
+    'codes': jnp.zeros((1, *markov_chain.GRID), int),
+    'label': jnp.array([0]),
+  }
   rngs = {'params': jax.random.key(2), 'noise': jax.random.key(3)}
   rng = np.random.default_rng(0)
   variables = jax.tree.map(
@@ -91,19 +55,9 @@ def random_gpt(**kwargs):
   return model, variables
 
 
-def chain_codes(num_clips: int, seed: int = 0) -> np.ndarray:
-  rng = np.random.default_rng(seed)
-  codes = np.zeros((num_clips, math.prod(GRID)), np.int32)
-  for clip in codes:
-    for n in range(len(clip)):
-      probability = NEXT_KK[clip[n - 1]] if n else FIRST_K
-      clip[n] = rng.choice(3, p=probability)
-  return codes.reshape(-1, *GRID)
-
-
 def test_loss_is_the_negative_log_likelihood():
-  model = autoregressive.Autoregressive(CLIP_SHAPE, Chain())
-  codes = np.zeros((4, *GRID), np.int32)
+  model = autoregressive.Autoregressive(CLIP_SHAPE, markov_chain.Chain())
+  codes = np.zeros((4, *markov_chain.GRID), np.int32)
   codes[1, -1, -1, -1] = 1
   loss, terms = compute_loss(model, {'codes': jnp.asarray(codes)})
   bits = -(4 * np.log2(0.5) + 43 * np.log2(0.8) + np.log2(0.1))
@@ -116,8 +70,8 @@ def test_loss_is_the_negative_log_likelihood():
 
 
 def test_true_order_is_more_likely_than_a_shuffled_one():
-  model = autoregressive.Autoregressive(CLIP_SHAPE, Chain())
-  codes = chain_codes(200)
+  model = autoregressive.Autoregressive(CLIP_SHAPE, markov_chain.Chain())
+  codes = markov_chain.sampled_codes(200)
   shuffled = np.random.default_rng(0).permuted(codes.reshape(200, -1), axis=1)
   true, _ = compute_loss(model, {'codes': jnp.asarray(codes)})
   false, _ = compute_loss(
@@ -131,7 +85,7 @@ def test_true_order_is_more_likely_than_a_shuffled_one():
 def test_samples_follow_the_chain(num_frames):
   """Frames beyond the length of a clip follow it, too."""
   model = autoregressive.Autoregressive(
-    CLIP_SHAPE, Chain(), num_frames=num_frames
+    CLIP_SHAPE, markov_chain.Chain(), num_frames=num_frames
   )
   num = 600
   codes = generate(model, jax.random.split(jax.random.key(2), num))
@@ -139,22 +93,22 @@ def test_samples_follow_the_chain(num_frames):
   assert codes.dtype == jnp.int32
   code_bn = np.asarray(codes).reshape(num, -1)
   first_k = np.bincount(code_bn[:, 0], minlength=3) / num
-  np.testing.assert_allclose(first_k, FIRST_K, atol=4 * 0.02)
+  np.testing.assert_allclose(first_k, markov_chain.FIRST_K, atol=4 * 0.02)
   pairs_kk = np.zeros((3, 3))
   np.add.at(pairs_kk, (code_bn[:, :-1].ravel(), code_bn[:, 1:].ravel()), 1)
   pairs_kk /= pairs_kk.sum(1, keepdims=True)
-  np.testing.assert_allclose(pairs_kk, NEXT_KK, atol=0.05)
-  assert (pairs_kk[NEXT_KK == 0] == 0).all()
+  np.testing.assert_allclose(pairs_kk, markov_chain.NEXT_KK, atol=0.05)
+  assert (pairs_kk[markov_chain.NEXT_KK == 0] == 0).all()
 
 
 def test_known_codes_are_kept_and_condition_later_ones():
   """The first generated code follows the last known one."""
   num = 400
-  known_codes = np.tile(chain_codes(1), (num, 1, 1, 1))
+  known_codes = np.tile(markov_chain.sampled_codes(1), (num, 1, 1, 1))
   known_codes[:, 1, 0, 0] = 1
-  known = np.zeros((num, *GRID), bool)
+  known = np.zeros((num, *markov_chain.GRID), bool)
   known[:, 0] = known[:, 1, 0, 0] = known[:, 2, 1, 1] = True
-  model = autoregressive.Autoregressive(CLIP_SHAPE, Chain())
+  model = autoregressive.Autoregressive(CLIP_SHAPE, markov_chain.Chain())
   condition = {
     'known_codes': jnp.asarray(known_codes),
     'known': jnp.asarray(known),
@@ -163,7 +117,7 @@ def test_known_codes_are_kept_and_condition_later_ones():
   codes = np.asarray(generate(model, key_b, condition))
   np.testing.assert_array_equal(codes[known], known_codes[known])
   next_k = np.bincount(codes[:, 1, 0, 1], minlength=3) / num
-  np.testing.assert_allclose(next_k, NEXT_KK[1], atol=4 * 0.025)
+  np.testing.assert_allclose(next_k, markov_chain.NEXT_KK[1], atol=4 * 0.025)
 
 
 def test_clips_do_not_depend_on_the_rest_of_the_batch():
@@ -208,21 +162,21 @@ def test_cached_greedy_sampling_equals_full_passes(positions):
 def test_guidance_follows_its_formula():
   """A label adds 2 to a logit; with guidance 3 it adds 6."""
   model = autoregressive.Autoregressive(
-    CLIP_SHAPE, Chain(), num_classes=3, guidance=3.0
+    CLIP_SHAPE, markov_chain.Chain(), num_classes=3, guidance=3.0
   )
   num = 800
   key_b = jax.random.split(jax.random.key(4), num)
   codes = generate(model, key_b, {'label': jnp.ones(num, int)})
-  weight_k = FIRST_K * np.exp([0, 6, 0])
+  weight_k = markov_chain.FIRST_K * np.exp([0, 6, 0])
   fraction_k = np.bincount(codes[:, 0, 0, 0], minlength=3) / num
   np.testing.assert_allclose(fraction_k, weight_k / weight_k.sum(), atol=0.01)
   free = np.bincount(generate(model, key_b)[:, 0, 0, 0], minlength=3) / num
-  np.testing.assert_allclose(free, FIRST_K, atol=0.08)
+  np.testing.assert_allclose(free, markov_chain.FIRST_K, atol=0.08)
 
 
 def test_the_null_condition_masks_text_that_has_no_mask():
   model = autoregressive.Autoregressive(
-    CLIP_SHAPE, Chain(), vocab_size=5, guidance=2.0
+    CLIP_SHAPE, markov_chain.Chain(), vocab_size=5, guidance=2.0
   )
   pairs = model.guidance_pairs({'text': jnp.ones((2, 3), int)})
   expected = [[True] * 3, [False] * 3] * 2
@@ -231,13 +185,13 @@ def test_the_null_condition_masks_text_that_has_no_mask():
 
 def test_labels_are_dropped_in_training_only():
   """Label 1 makes code 1 more likely, so the loss shows if it was given."""
-  codes = jnp.ones((2000, *GRID), int)
+  codes = jnp.ones((2000, *markov_chain.GRID), int)
   batch = {'codes': codes, 'label': jnp.ones(2000, int)}
   losses = [
     float(compute_loss(model, batch, train=train)[0])
     for model in (
       autoregressive.Autoregressive(
-        CLIP_SHAPE, Chain(), num_classes=3, class_dropout=p
+        CLIP_SHAPE, markov_chain.Chain(), num_classes=3, class_dropout=p
       )
       for p in (0.0, 0.25, 1.0)
     )
@@ -275,12 +229,12 @@ def test_bfloat16_sampling_equals_full_passes():
 )
 def test_wrong_fields(fields, match):
   with pytest.raises(ValueError, match=match):
-    autoregressive.Autoregressive(CLIP_SHAPE, Chain(), **fields)
+    autoregressive.Autoregressive(CLIP_SHAPE, markov_chain.Chain(), **fields)
 
 
 def test_wrong_batches_and_conditions():
-  model = autoregressive.Autoregressive(CLIP_SHAPE, Chain())
-  codes = jnp.zeros((2, *GRID), int)
+  model = autoregressive.Autoregressive(CLIP_SHAPE, markov_chain.Chain())
+  codes = jnp.zeros((2, *markov_chain.GRID), int)
   with pytest.raises(ValueError, match="no 'codes', on which Autoregressive"):
     compute_loss(model, {'video': codes, 'codes_': codes, 'position': codes})
   with pytest.raises(ValueError, match=r'shape \(2, 2, 2, 2\), but model.clip'):
