@@ -9,7 +9,9 @@ from collections.abc import Iterator
 import pathlib
 import re
 
-PACKAGE = 'vgen_jax'
+from tests import import_graph
+
+PACKAGE = import_graph.PACKAGE
 
 # From low to high. A module imports from its own layer or from lower ones.
 LAYERS = (
@@ -41,60 +43,6 @@ LAZY = {
 IMPORTABLE = {'VideoModel', 'Update', 'TrainState'}
 
 
-def files(root: pathlib.Path, folder: str = PACKAGE) -> list[pathlib.Path]:
-  """Returns all Python files of a folder."""
-  return sorted((root / folder).rglob('*.py'))
-
-
-def tree(path: pathlib.Path) -> ast.Module:
-  """Returns the syntax tree of a file."""
-  return ast.parse(path.read_text())
-
-
-def dotted(root: pathlib.Path, path: pathlib.Path) -> str:
-  """Returns the name of the module that a file holds."""
-  parts = path.relative_to(root).with_suffix('').parts
-  return '.'.join(parts[:-1] if parts[-1] == '__init__' else parts)
-
-
-def imports(path: pathlib.Path) -> list[str]:
-  """Returns the dotted names that a file imports from this package."""
-  names = []
-  for node in ast.walk(tree(path)):
-    if isinstance(node, ast.ImportFrom):
-      names += [f'{node.module}.{alias.name}' for alias in node.names]
-    elif isinstance(node, ast.Import):
-      names += [alias.name for alias in node.names]
-  return [name for name in names if name.startswith(PACKAGE + '.')]
-
-
-def graph(root: pathlib.Path) -> dict[str, set[str]]:
-  """Returns {module: modules that it imports}."""
-  known = {dotted(root, path): imports(path) for path in files(root)}
-  return {
-    here: {
-      other
-      for other in known
-      for name in names
-      if other not in (PACKAGE, here)
-      and (name == other or name.rpartition('.')[0] == other)
-      and not (name in known and name != other)
-    }
-    for here, names in known.items()
-  }
-
-
-def cycle(edges: dict[str, set[str]]) -> list[str]:
-  """Returns the nodes that are on a cycle or lead to one."""
-  left = {node: set(others) for node, others in edges.items()}
-  while leaves := [node for node, others in left.items() if not others]:
-    for leaf in leaves:
-      del left[leaf]
-    for others in left.values():
-      others.difference_update(leaves)
-  return sorted(left)
-
-
 def layer(name: str) -> int:
   """Returns the number of a module's layer, -1 if it is in none."""
   package = name.split('.')[1]
@@ -104,13 +52,13 @@ def layer(name: str) -> int:
 
 def imports_of_higher_layers(root: pathlib.Path) -> Iterator[str]:
   """Imports go to lower layers, and not between independent packages."""
-  for path in files(root):
-    here = dotted(root, path)
+  for path in import_graph.files(root):
+    here = import_graph.dotted(root, path)
     if here in (PACKAGE, f'{PACKAGE}.__main__'):
       continue
     if layer(here) < 0:
       yield f'{here} is in no layer; add its package to LAYERS.'
-    for name in imports(path):
+    for name in import_graph.imports(path):
       packages = {here.split('.')[1], name.split('.')[1]}
       if layer(name) > layer(here):
         yield f'{here} imports {name} of a higher layer.'
@@ -120,13 +68,13 @@ def imports_of_higher_layers(root: pathlib.Path) -> Iterator[str]:
 
 def cycles_of_modules(root: pathlib.Path) -> Iterator[str]:
   """Modules do not import each other in a cycle."""
-  if found := cycle(graph(root)):
+  if found := import_graph.cycle(import_graph.graph(root)):
     yield f'These modules are part of an import cycle: {found}.'
 
 
 def cycles_of_packages(root: pathlib.Path) -> Iterator[str]:
   """Folders do not import each other in a cycle, nor their sub-folders."""
-  modules = graph(root)
+  modules = import_graph.graph(root)
   folder = lambda name: (
     name
     if any(other.startswith(f'{name}.') for other in modules)
@@ -138,21 +86,21 @@ def cycles_of_packages(root: pathlib.Path) -> Iterator[str]:
     edges.setdefault(folder(here), set()).update(targets)
     for target in targets:
       edges.setdefault(target, set())
-  if found := cycle(edges):
+  if found := import_graph.cycle(edges):
     yield f'These packages are part of an import cycle: {found}.'
 
 
 def long_files(root: pathlib.Path) -> Iterator[str]:
   """Files have a readable length."""
   for folder, most in MAX_LINES.items():
-    for path in files(root, folder):
+    for path in import_graph.files(root, folder):
       if (lines := len(path.read_text().splitlines())) > most:
         yield f'{path.relative_to(root)} has {lines} lines, more than {most}.'
 
 
 def crowded_folders(root: pathlib.Path) -> Iterator[str]:
   """Folders hold few files."""
-  for folder in {path.parent for path in files(root)}:
+  for folder in {path.parent for path in import_graph.files(root)}:
     count = len([p for p in folder.glob('*.py') if p.name != '__init__.py'])
     if folder.name not in MANY_FILES and count > MAX_FILES:
       where = folder.relative_to(root)
@@ -161,8 +109,8 @@ def crowded_folders(root: pathlib.Path) -> Iterator[str]:
 
 def long_signatures(root: pathlib.Path) -> Iterator[str]:
   """Functions have few parameters; sources of clips mirror `config.data`."""
-  for path in files(root):
-    module = tree(path)
+  for path in import_graph.files(root):
+    module = import_graph.tree(path)
     free = {
       method
       for cls in ast.walk(module)
@@ -188,17 +136,17 @@ def long_signatures(root: pathlib.Path) -> Iterator[str]:
 def missing_docstrings(root: pathlib.Path) -> Iterator[str]:
   """Every file begins with its docstring."""
   for folder in MAX_LINES:
-    for path in files(root, folder):
+    for path in import_graph.files(root, folder):
       if not path.read_text().startswith(('"""', 'r"""')):
         yield f'{path.relative_to(root)} does not begin with a docstring.'
 
 
 def full_inits(root: pathlib.Path) -> Iterator[str]:
   """An `__init__.py` holds a docstring; the top one also the version."""
-  for path in files(root):
+  for path in import_graph.files(root):
     if path.name != '__init__.py':
       continue
-    rest = [ast.unparse(node) for node in tree(path).body[1:]]
+    rest = [ast.unparse(node) for node in import_graph.tree(path).body[1:]]
     if path.parent.name == PACKAGE:
       rest = [line for line in rest if not line.startswith('__version__ =')]
     if rest:
@@ -207,7 +155,7 @@ def full_inits(root: pathlib.Path) -> Iterator[str]:
 
 def vague_names(root: pathlib.Path) -> Iterator[str]:
   """Names of files say what is in them."""
-  for path in files(root):
+  for path in import_graph.files(root):
     for part in path.relative_to(root).with_suffix('').parts:
       if part in VAGUE_NAMES:
         yield f'{path.relative_to(root)}: {part!r} does not say what is in it.'
@@ -233,8 +181,8 @@ def run_at_import(node: ast.AST) -> Iterator[ast.AST]:
 def computation_at_import(root: pathlib.Path) -> Iterator[str]:
   """Importing a file does not run JAX."""
   pattern = r'(jnp|jax\.(numpy|random|lax|devices|device_count|config))\b.*'
-  for path in files(root):
-    for node in run_at_import(tree(path)):
+  for path in import_graph.files(root):
+    for node in run_at_import(import_graph.tree(path)):
       if isinstance(node, ast.Call):
         called = ast.unparse(node.func)
         if re.fullmatch(pattern, called):
@@ -243,8 +191,8 @@ def computation_at_import(root: pathlib.Path) -> Iterator[str]:
 
 def eager_imports(root: pathlib.Path) -> Iterator[str]:
   """Packages that may be missing, or are slow, are imported where needed."""
-  for path in files(root):
-    for node in run_at_import(tree(path)):
+  for path in import_graph.files(root):
+    for node in run_at_import(import_graph.tree(path)):
       names = []
       if isinstance(node, ast.Import):
         names = [alias.name for alias in node.names]
@@ -258,8 +206,8 @@ def eager_imports(root: pathlib.Path) -> Iterator[str]:
 
 def imported_names(root: pathlib.Path) -> Iterator[str]:
   """Modules are imported, not names."""
-  for path in files(root):
-    for name in imports(path):
+  for path in import_graph.files(root):
+    for name in import_graph.imports(path):
       target = root.joinpath(*name.split('.'))
       is_module = target.is_dir() or target.with_suffix('.py').exists()
       is_type = name.startswith(f'{PACKAGE}.core.types.')
@@ -269,8 +217,8 @@ def imported_names(root: pathlib.Path) -> Iterator[str]:
 
 def assertions(root: pathlib.Path) -> Iterator[str]:
   """Errors are raised, since `python -O` skips assertions."""
-  for path in files(root):
-    for node in ast.walk(tree(path)):
+  for path in import_graph.files(root):
+    for node in ast.walk(import_graph.tree(path)):
       if isinstance(node, ast.Assert):
         where = f'{path.relative_to(root)}:{node.lineno}'
         yield f'{where} asserts; raise an error instead.'
