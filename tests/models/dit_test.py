@@ -6,38 +6,21 @@ import chex
 from flax import traverse_util
 import jax
 import jax.numpy as jnp
-import numpy as np
 import pytest
 
+from tests.models import small_dit
 from vgen_jax.models import dit
 
 pytestmark = pytest.mark.usefixtures('compares_finite')
 
-VIDEO = jax.random.normal(jax.random.key(0), (2, 3, 4, 4, 1))
-TIME = jnp.array([0.1, 0.9])
-
-
-def make(**kwargs) -> dit.VideoDiT:
-  return dit.VideoDiT(**dict(width=16, depth=2, num_heads=2) | kwargs)
-
-
-def random_params(model: dit.VideoDiT, condition=None) -> dict:
-  """Returns random parameters none of which is zero."""
-  rng = np.random.default_rng(0)
-  shapes = jax.eval_shape(
-    lambda key: model.init(key, VIDEO, TIME, condition or {}, train=False),
-    jax.random.key(1),
-  )
-  return jax.tree.map(
-    lambda x: np.float32(0.3 * rng.standard_normal(x.shape)), shapes
-  )
-
 
 def test_output_is_zero_before_training():
   out, _ = jax.jit(
-    lambda key: make().init_with_output(key, VIDEO, TIME, {}, train=False)
+    lambda key: small_dit.make().init_with_output(
+      key, small_dit.VIDEO, small_dit.TIME, {}, train=False
+    )
   )(jax.random.key(1))
-  chex.assert_trees_all_equal(out, jnp.zeros_like(VIDEO))
+  chex.assert_trees_all_equal(out, jnp.zeros_like(small_dit.VIDEO))
 
 
 def close_gates(params: dict, pattern: str) -> dict:
@@ -65,16 +48,16 @@ def test_receptive_field_of_a_patch(
   attention, closed_blocks, uses_frames, uses_patches, uses_all
 ):
   """Gradients of one output patch show which inputs it depends on."""
-  model = make(attention=attention)
-  params = random_params(model)
+  model = small_dit.make(attention=attention)
+  params = small_dit.random_params(model)
   if closed_blocks:
     params = close_gates(params, closed_blocks)
 
   def one_patch(video_bthwc):
-    out = model.apply(params, video_bthwc, TIME, {}, train=False)
+    out = model.apply(params, video_bthwc, small_dit.TIME, {}, train=False)
     return out[0, 0, :2, :2].sum()
 
-  dependence = jnp.abs(jax.jit(jax.grad(one_patch))(VIDEO)) > 1e-7
+  dependence = jnp.abs(jax.jit(jax.grad(one_patch))(small_dit.VIDEO)) > 1e-7
   assert dependence[0, 0, :2, :2].all(), 'A patch depends on itself.'
   assert dependence[0, 1:, :2, :2].any() == uses_frames
   assert dependence[0, 0, 2:].any() == uses_patches
@@ -83,29 +66,31 @@ def test_receptive_field_of_a_patch(
 
 
 def test_labels_matter_and_no_label_is_the_last_row():
-  model = make(num_classes=3)
-  params = random_params(model, {'label': jnp.zeros(2, int)})
+  model = small_dit.make(num_classes=3)
+  params = small_dit.random_params(model, {'label': jnp.zeros(2, int)})
   apply = jax.jit(
-    lambda condition: model.apply(params, VIDEO, TIME, condition, train=False)
+    lambda condition: model.apply(
+      params, small_dit.VIDEO, small_dit.TIME, condition, train=False
+    )
   )
   out = apply({'label': jnp.array([0, 3])})
   assert not jnp.allclose(out, apply({'label': jnp.array([3, 0])}))
   chex.assert_trees_all_close(out[1], apply({})[1], rtol=1e-5, atol=1e-5)
   with pytest.raises(ValueError, match='num_classes is 0'):
-    random_params(make(), {'label': jnp.zeros(2, int)})
+    small_dit.random_params(small_dit.make(), {'label': jnp.zeros(2, int)})
 
 
 def test_output_depends_on_positions():
   """Without positions, shuffled patches give shuffled outputs."""
-  shuffled = jnp.roll(VIDEO, (1, 2), axis=(1, 2))
+  shuffled = jnp.roll(small_dit.VIDEO, (1, 2), axis=(1, 2))
 
   def is_deaf_to_places(**kwargs):
-    model = make(**kwargs)
-    params = random_params(model)
+    model = small_dit.make(**kwargs)
+    params = small_dit.random_params(model)
     apply = jax.jit(
-      lambda video: model.apply(params, video, TIME, {}, train=False)
+      lambda video: model.apply(params, video, small_dit.TIME, {}, train=False)
     )
-    moved = jnp.roll(apply(VIDEO), (1, 2), axis=(1, 2))
+    moved = jnp.roll(apply(small_dit.VIDEO), (1, 2), axis=(1, 2))
     return jnp.allclose(apply(shuffled), moved, atol=1e-3)
 
   assert not is_deaf_to_places(positions='rotary')
@@ -116,22 +101,24 @@ def test_output_depends_on_positions():
       return {}
 
   model = WithoutPositions(width=16, depth=2, num_heads=2)
-  params = random_params(model)
+  params = small_dit.random_params(model)
   apply = jax.jit(
-    lambda video: model.apply(params, video, TIME, {}, train=False)
+    lambda video: model.apply(params, video, small_dit.TIME, {}, train=False)
   )
-  moved = jnp.roll(apply(VIDEO), (1, 2), axis=(1, 2))
+  moved = jnp.roll(apply(small_dit.VIDEO), (1, 2), axis=(1, 2))
   chex.assert_trees_all_close(apply(shuffled), moved, atol=1e-3)
 
 
 def change_by_great_queries(qk_norm: bool) -> float:
   """Returns the change of the output if all queries are multiplied by 1,000."""
-  model = make(qk_norm=qk_norm)
-  params = random_params(model)
+  model = small_dit.make(qk_norm=qk_norm)
+  params = small_dit.random_params(model)
   great = jax.tree_util.tree_map_with_path(
     lambda path, x: 1e3 * x if "'query'" in str(path) else x, params
   )
-  apply = jax.jit(lambda p: model.apply(p, VIDEO, TIME, {}, train=False))
+  apply = jax.jit(
+    lambda p: model.apply(p, small_dit.VIDEO, small_dit.TIME, {}, train=False)
+  )
   out = apply(params)
   return float(jnp.abs(apply(great) - out).max() / jnp.abs(out).max())
 
@@ -168,118 +155,6 @@ def test_parameter_counts_equal_the_published_ones(
   assert num_params == pytest.approx(millions * 1e6, rel=0.01)
 
 
-def count_equations(depth: int) -> int:
-  model = make(depth=depth)
-  init = lambda key: model.init(key, VIDEO, TIME, {}, train=False)
-  params = jax.eval_shape(init, jax.random.key(0))
-  apply = lambda params: model.apply(params, VIDEO, TIME, {}, train=False)
-  return len(str(jax.make_jaxpr(jax.grad(lambda p: apply(p).sum()))(params)))
-
-
-def test_program_size_does_not_depend_on_depth():
-  assert count_equations(12) == pytest.approx(count_equations(4), rel=0.01)
-
-
-def test_scan_equals_a_loop_over_blocks():
-  model = make(depth=4)
-  params = random_params(model)
-
-  class Unrolled(dit.VideoDiT):
-    def _blocks(self, x_btsd, cond_bd, angles, train):
-      group = dit._BlockGroup(
-        ('space', 'time'),
-        dict(
-          num_heads=2,
-          qk_norm=True,
-          mlp_ratio=4.0,
-          dropout=0.0,
-          train=False,
-          implementation='xla',
-          dtype='float32',
-        ),
-        parent=None,
-      )
-      for i in order:
-        block = jax.tree.map(lambda x, i=i: x[i], params['params']['blocks'])
-        x_btsd, _ = group.apply({'params': block}, x_btsd, cond_bd, angles)
-      return x_btsd
-
-  unrolled = Unrolled(width=16, depth=4, num_heads=2)
-  out = jax.jit(model.apply, static_argnames='train')(
-    params, VIDEO, TIME, {}, train=False
-  )
-  order = (0, 1)
-  plain = unrolled.apply(params, VIDEO, TIME, {}, train=False)
-  chex.assert_trees_all_close(out, plain, rtol=1e-3, atol=1e-3)
-  order = (1, 0)
-  wrong = unrolled.apply(params, VIDEO, TIME, {}, train=False)
-  assert not jnp.allclose(out, wrong, rtol=1e-2, atol=1e-2)
-
-
-def test_remat_changes_no_gradient():
-  params = random_params(make())
-
-  def gradient(**kwargs):
-    model = make(**kwargs)
-    loss = lambda params: (
-      (model.apply(params, VIDEO, TIME, {}, train=True) - VIDEO) ** 2
-    ).mean()
-    return jax.jit(jax.grad(loss))(params)
-
-  kept = gradient()
-  for policy in ('full', 'weight_dots'):
-    chex.assert_trees_all_close(
-      gradient(remat=policy), kept, rtol=1e-3, atol=1e-4
-    )
-  with pytest.raises(ValueError, match="Did you mean 'full'"):
-    gradient(remat='ful')
-
-
-def test_dropout_is_only_on_in_training():
-  model = make(dropout=0.5)
-  params = random_params(model)
-  apply = jax.jit(model.apply, static_argnames='train')
-  drop = lambda seed: apply(
-    params, VIDEO, TIME, {}, train=True, rngs={'dropout': jax.random.key(seed)}
-  )
-  assert not jnp.allclose(drop(0), drop(1))
-  out = apply(params, VIDEO, TIME, {}, train=False)
-  same = jax.jit(make().apply, static_argnames='train')
-  chex.assert_trees_all_equal(out, same(params, VIDEO, TIME, {}, train=False))
-
-
-def test_bfloat16_is_close_to_float32_and_returns_float32():
-  params = jax.tree.map(lambda x: 0.3 * x, random_params(make()))
-  wide, narrow = (
-    jax.jit(
-      lambda params, dtype=dtype: make(dtype=dtype).apply(
-        params, VIDEO, TIME, {}, train=False
-      )
-    )(params)
-    for dtype in ('float32', 'bfloat16')
-  )
-  assert narrow.dtype == jnp.float32
-  error = jnp.abs(wide - narrow).max() / jnp.abs(wide).max()
-  assert 0 < error < 0.03
-
-
-def test_tensor_rules_shard_attention_and_mlp_of_blocks():
-  paths = traverse_util.flatten_dict(random_params(make())['params'], sep='/')
-  sharded = {
-    path: spec
-    for path in paths
-    for pattern, spec in dit.TENSOR_RULES
-    if re.search(pattern, path)
-  }
-  for axis in ('space', 'time'):
-    for name in ('query', 'key', 'value', 'mlp_in'):
-      assert sharded[f'blocks/{axis}/{name}/kernel'] == (None, 'tensor')
-      assert sharded[f'blocks/{axis}/{name}/bias'] == ('tensor',)
-    for name in ('out', 'mlp_out'):
-      assert sharded[f'blocks/{axis}/{name}/kernel'] == ('tensor', None)
-  assert len(sharded) == 2 * (4 * 2 + 2), 'Nothing else is sharded.'
-
-
 @pytest.mark.parametrize(
   ('kwargs', 'match'),
   [
@@ -296,4 +171,4 @@ def test_tensor_rules_shard_attention_and_mlp_of_blocks():
 )
 def test_errors_name_the_wrong_field(kwargs, match):
   with pytest.raises(ValueError, match=match):
-    random_params(make(**kwargs))
+    small_dit.random_params(small_dit.make(**kwargs))

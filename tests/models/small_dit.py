@@ -1,0 +1,26 @@
+"""A small DiT with inputs and random parameters, for tests."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vgen_jax.models import dit
+
+VIDEO = jax.random.normal(jax.random.key(0), (2, 3, 4, 4, 1))
+TIME = jnp.array([0.1, 0.9])
+
+
+def make(**kwargs) -> dit.VideoDiT:
+  return dit.VideoDiT(**dict(width=16, depth=2, num_heads=2) | kwargs)
+
+
+def random_params(model: dit.VideoDiT, condition=None) -> dict:
+  """Returns random parameters none of which is zero."""
+  rng = np.random.default_rng(0)
+  shapes = jax.eval_shape(
+    lambda key: model.init(key, VIDEO, TIME, condition or {}, train=False),
+    jax.random.key(1),
+  )
+  return jax.tree.map(
+    lambda x: np.float32(0.3 * rng.standard_normal(x.shape)), shapes
+  )
