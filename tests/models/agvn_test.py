@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.core import random
 from vgen_jax.models import agvn
 from vgen_jax.nn import compositing
@@ -30,7 +31,7 @@ def generator(**fields) -> agvn.Generator:
 
 
 def init(network, condition):
-  variables = jax.jit(
+  variables = compiled.jit(
     lambda: network.init(jax.random.key(3), KEYS, condition, train=False)
   )()
   # Larger kernels, so that dependencies are visible.
@@ -93,7 +94,7 @@ def test_a_mask_of_zeros_keeps_the_frame_and_costs_nothing():
   network = generator()
   condition = {'known_video': FIRST}
   variables = init(network, condition)
-  call = jax.jit(
+  call = compiled.jit(
     lambda variables: network.apply(variables, KEYS, condition, train=False)
   )
   video, penalties = call(variables)
@@ -103,8 +104,8 @@ def test_a_mask_of_zeros_keeps_the_frame_and_costs_nothing():
   assert (penalties['mask'] > 0.005).all()
   assert (penalties['mask'] <= 0.1).all()
   head = dict(variables['params']['head'])
-  head['bias'] = head['bias'].at[0].set(-100)
-  head['kernel'] = head['kernel'].at[..., 0].set(0)
+  head['bias'] = jnp.asarray(head['bias']).at[0].set(-100)
+  head['kernel'] = jnp.asarray(head['kernel']).at[..., 0].set(0)
   params = {**variables['params'], 'head': head}
   video, penalties = call({'params': params})
   assert (video == jnp.broadcast_to(FIRST, video.shape)).all()
@@ -114,7 +115,7 @@ def test_a_mask_of_zeros_keeps_the_frame_and_costs_nothing():
 def test_clips_depend_on_their_own_conditions():
   network = generator(**SIZES)
   variables = init(network, CONDITION)
-  apply = jax.jit(
+  apply = compiled.jit(
     lambda condition: network.apply(variables, KEYS, condition, train=False)[0]
   )
   video = apply(CONDITION)
@@ -137,7 +138,7 @@ def test_a_frame_depends_on_no_later_audio():
   network = generator(audio_bands=4)
   condition = {'known_video': FIRST, 'audio': AUDIO}
   variables = init(network, condition)
-  apply = jax.jit(
+  apply = compiled.jit(
     lambda audio: network.apply(
       variables, KEYS, {**condition, 'audio': audio}, train=False
     )[0]
@@ -154,7 +155,7 @@ def test_ranges_of_layers_and_weight_of_the_mask():
   network = generator(max_flow=0.125, mask_weight=0.3)
   condition = {'known_video': FIRST}
   variables = jax.tree.map(lambda x: 30 * x, init(network, condition))
-  layers = jax.jit(
+  layers = compiled.jit(
     lambda: network.apply(variables, KEYS, condition, method='layers')
   )()
   # A side has 16 pixels; kernels are so large that values reach their limits.
@@ -163,7 +164,7 @@ def test_ranges_of_layers_and_weight_of_the_mask():
   for weight_bthw in (layers.mask_bthw, layers.new_bthw):
     assert 0 <= weight_bthw.min() < 0.1
     assert 0.9 < weight_bthw.max() <= 1
-  video, penalties = jax.jit(
+  video, penalties = compiled.jit(
     lambda: network.apply(variables, KEYS, condition, train=True)
   )()
   np.testing.assert_allclose(

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.models import few_shot_critic
 from vgen_jax.models import few_shot_vid2vid
 from vgen_jax.nn import translation
@@ -48,7 +49,7 @@ def forward(module, window, condition):
 def variables_of(**fields):
   module = network(**fields)
   init = lambda key: module.init(key, WINDOW, CONDITION, method=forward)
-  return jax.jit(init)(KEY)
+  return compiled.jit(init)(KEY)
 
 
 def frame_of(window=WINDOW, condition=CONDITION, **fields):
@@ -57,7 +58,7 @@ def frame_of(window=WINDOW, condition=CONDITION, **fields):
   return _apply(module, variables, window, condition)
 
 
-@functools.partial(jax.jit, static_argnums=0)
+@functools.partial(compiled.jit, static_argnums=0)
 def _apply(module, variables, window, condition):
   return module.apply(variables, window, condition, method=forward)
 
@@ -67,7 +68,9 @@ def appearance_of(layout_bhw, condition):
   call = lambda module, layout, condition: module.appearance(
     layout, module.encode(condition)
   )
-  return module.apply(variables_of(), layout_bhw, condition, method=call)
+  return compiled.apply(
+    module, variables_of(), layout_bhw, condition, method=call
+  )
 
 
 def change(condition, **changes):
@@ -230,7 +233,7 @@ def test_references_of_wrong_shape(reference):
     'reference_layout': jnp.zeros(reference.shape[:-1], int),
   }
   with pytest.raises(ValueError, match=r'set config\.data\.num_references'):
-    network().apply(variables_of(), condition, method='encode')
+    compiled.apply(network(), variables_of(), condition, method='encode')
 
 
 def test_critic_reads_layout_and_first_reference():
@@ -238,10 +241,12 @@ def test_critic_reads_layout_and_first_reference():
   video = jax.random.uniform(KEY, (B, *SHAPE), minval=-1)
   condition = change(CONDITION, layout=random_layouts(5, B, SHAPE[0]))
   keys = jax.random.split(KEY, B)
-  variables = critic.init(KEY, video, condition, keys, train=False)
+  variables = compiled.init(critic, KEY, video, condition, keys, train=False)
 
   def logits(condition, video=video):
-    (found,) = critic.apply(variables, video, condition, keys, train=False)
+    (found,) = compiled.apply(
+      critic, variables, video, condition, keys, train=False
+    )
     return found
 
   found = logits(condition)

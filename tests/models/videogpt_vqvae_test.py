@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.models import videogpt_vqvae
 from vgen_jax.nn.bottlenecks import gaussian
 from vgen_jax.nn.bottlenecks import quantize
@@ -26,7 +27,7 @@ def clips(shape=(4, 8, 8)):
 
 
 def initial(model, x):
-  init = jax.jit(lambda key, x: model.init(key, x, None, train=False))
+  init = compiled.jit(lambda key, x: model.init(key, x, None, train=False))
   return init(jax.random.key(0), x)
 
 
@@ -74,13 +75,13 @@ def test_attention_is_along_single_axes():
   """A pixel affects all positions that differ from it in one axis only."""
   block = videogpt_vqvae._Block(8, 2, 'float32')
   x = jax.random.normal(jax.random.key(1), (1, 5, 5, 5, 8))
-  variables = block.init(jax.random.key(0), x, False)
+  variables = compiled.init(block, jax.random.key(0), x, False)
   # With only the centre taps of the convolution, a change stays local.
   kernel = variables['params']['near']['kernel']
   only_middle = jnp.zeros_like(kernel).at[1, 1, 1].set(kernel[1, 1, 1])
   variables['params']['near']['kernel'] = only_middle
-  call = jax.jit(lambda x: block.apply(variables, x, False))
-  change = jnp.abs(call(x.at[0, 1, 2, 3].add(1)) - call(x)).sum(-1)[0]
+  call = compiled.jit(lambda x: block.apply(variables, x, False))
+  change = np.abs(call(x.at[0, 1, 2, 3].add(1)) - call(x)).sum(-1)[0]
   t, h, w = np.indices((5, 5, 5))
   same = (t == 1).astype(int) + (h == 2) + (w == 3)
   np.testing.assert_array_equal(np.asarray(change) > 1e-6, same >= 2)
@@ -91,7 +92,7 @@ def test_norms_and_codebook_are_updated_only_in_training():
   variables = initial(model, x)
 
   def changed(train: bool):
-    call = jax.jit(
+    call = compiled.jit(
       lambda v, x: model.apply(v, x, KEYS, train=train, mutable=list(stats))
     )
     return call(variables, x)[1]
@@ -110,16 +111,10 @@ def test_norms_and_codebook_are_updated_only_in_training():
 def test_decoded_codes_equal_the_reconstruction():
   model, x = small(), clips()
   variables = initial(model, x)
-  call = jax.jit(
-    lambda x, m: model.apply(variables, x, method=m), static_argnums=1
-  )
-  codes = call(x, 'codes')
-  reconstructed, _ = jax.jit(
-    lambda x: model.apply(variables, x, None, train=False)
-  )(x)
-  np.testing.assert_allclose(
-    call(codes, 'from_codes'), reconstructed, atol=1e-5
-  )
+  codes = compiled.apply(model, variables, x, method='codes')
+  reconstructed, _ = compiled.apply(model, variables, x, None, train=False)
+  decoded = compiled.apply(model, variables, codes, method='from_codes')
+  np.testing.assert_allclose(decoded, reconstructed, atol=1e-5)
 
 
 def test_invalid_shapes_and_fields_raise():
