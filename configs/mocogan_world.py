@@ -16,7 +16,12 @@ from ml_collections import ConfigDict
 
 SIZES = ('base', 'paper', 'small', 'smoke')
 NEEDS_ACCELERATOR = ('base', 'paper')
-_DISCS = dict(shape=('circle',), size=('large',), speed=('quickly',))
+_DISCS = dict(
+  shape=('circle',),
+  size=('large',),
+  speed=('quickly',),
+  direction=('right', 'down', 'left', 'up'),
+)
 
 
 def get_config(size: str = 'base') -> ConfigDict:
@@ -29,15 +34,16 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.seed = 0
   config.clip_shape = pick(  # t h w c
     base=(16, 32, 32, 3),
-    small=(8, 16, 16, 3),
+    small=(6, 16, 16, 3),
     smoke=(8, 16, 16, 3),
     paper=(16, 64, 64, 3),
   )
-  config.batch_size = pick(base=32, small=16, smoke=8)  # Over all devices.
+  config.batch_size = pick(base=32, smoke=8)  # Over all devices.
   config.num_steps = pick(base=20_000, small=3_000, smoke=4)
 
   config.data = dict(name='synthetic.world.source.World', label='direction')
   config.data.only = pick(base={}, small=_DISCS)
+  config.data.meets_walls = size != 'small'
 
   config.model = dict(
     name='families.adversarial.gan.GAN',
