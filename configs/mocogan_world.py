@@ -5,11 +5,10 @@ in the size `paper`.
 
   vgen train --config=mocogan_world --workdir=runs/mocogan
 
-Sizes: `base`, for one accelerator; `small`, the discs of demo.py, for two CPU
-cores, which has not learned the data after 2,000 steps, see
-experiments/zoo/gans.md; `smoke`, for tests; `paper`, with the layers, the
-losses and the learning rate of the released code, but no weight decay, for
-comparison.
+Sizes: `base`, for one accelerator; `small`, discs that move in four directions
+and meet no wall, for a CPU (experiments/zoo/gans.md); `smoke`, for tests;
+`paper`, with the layers, the losses and the learning rate of the released code,
+but no weight decay, for comparison.
 """
 
 from ml_collections import ConfigDict
