@@ -1,10 +1,11 @@
-"""Tests of the effect of small objects on models/few_shot_vid2vid.py."""
+"""Tests that models/few_shot_vid2vid.py learns to use its references."""
 
 import functools
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from vgen_jax.models import few_shot_vid2vid
 from vgen_jax.nn import translation
@@ -31,7 +32,7 @@ def forward(module, window, condition):
 def figures(seed, color_bc):
   """Returns a window and references of figures of 3 x 3 pixels.
 
-  The figure of a clip has one colour, on a black background. It is in another
+  The figure of a clip has one colour, on a grey background. It is in another
   place in each reference and in the frame.
   """
   rng = np.random.default_rng(seed)
@@ -42,7 +43,7 @@ def figures(seed, color_bc):
       y, x = rng.integers(0, 13, 2)
       layout[i, n, y : y + 3, x : x + 3] = 1
   color = np.asarray(color_bc)[:, None, None, None]
-  video = np.where(layout[..., None] == 1, color, -1.0).astype(np.float32)
+  video = np.where(layout[..., None] == 1, color, -0.5).astype(np.float32)
   condition = {
     'reference': jnp.asarray(video[:, :R, None]),
     'reference_layout': jnp.asarray(layout[:, :R, None]),
@@ -87,3 +88,53 @@ def test_small_figures_decide_about_kernels_before_training():
   figure = np.asarray(window.layout_blhw[0, -1]).reshape(8, 2, 8, 2)
   inside = figure.mean((1, 3)) > 0
   assert weight[0, inside, 0].min() > 0.9
+
+
+def slope_after_training(blind):
+  """Returns how colours of figures follow those of held-out references.
+
+  It is 1 for the colours of the references, and 0 if they have no effect.
+
+  Args:
+    blind: Whether all references are grey; such a network ignores them.
+  """
+  hide = lambda x: x | {'reference': jnp.zeros_like(x['reference'])}
+  see = hide if blind else lambda x: x
+
+  def loss(variables, window, condition, frame):
+    found = NETWORK.apply(variables, window, see(condition), method=forward)
+    inside = window.layout_blhw[:, -1] == 1
+    error = jnp.abs(found.new_bhwc - frame).mean(-1)
+    return error.mean() + (inside * error).sum() / inside.sum()
+
+  optimizer = optax.adam(3e-3, b1=0.5)
+
+  @jax.jit
+  def step(variables, state, *batch):
+    grads = jax.grad(loss)(variables, *batch)
+    updates, state = optimizer.update(grads, state)
+    return optax.apply_updates(variables, updates), state
+
+  variables = initial()
+  state = optimizer.init(variables)
+  rng = np.random.default_rng(0)
+  draw = lambda: rng.choice([-0.8, 0.8], (16, 3))
+  for i in range(100):
+    variables, state = step(variables, state, *figures(i, draw()))
+
+  predict = jax.jit(functools.partial(NETWORK.apply, method=forward))
+
+  def colors(color_bc):
+    window, condition, _ = figures(1000, color_bc)
+    new = predict(variables, window, see(condition)).new_bhwc
+    inside = np.asarray(window.layout_blhw[:, -1] == 1)
+    return np.stack([new[i][inside[i]].mean(0) for i in range(len(new))])
+
+  one, other = draw(), draw()
+  wanted = other - one
+  return ((colors(other) - colors(one)) * wanted).sum() / (wanted**2).sum()
+
+
+def test_colors_of_references_are_learned_in_few_steps():
+  assert slope_after_training(blind=False) > 0.5
+  assert abs(slope_after_training(blind=True)) < 1e-3
