@@ -38,22 +38,6 @@ from vgen_jax.nn.convolution import spade
 Kernels = tuple[generated_kernels.Pointwise, ...]
 
 
-class Encoded(NamedTuple):
-  """Features of the r references of a clip, which all its frames use.
-
-  Attributes:
-    frame_brhwc: First frame of each reference clip, in [-1, 1].
-    layout_brhwk: Layout of this frame, one-hot.
-    key_brhwd: Features of the layout, the keys of attention.
-    value_brhwd: Features of frame and layout, the values of attention.
-  """
-
-  frame_brhwc: Array
-  layout_brhwk: Array
-  key_brhwd: Array
-  value_brhwd: Array
-
-
 class Appearance(NamedTuple):
   """The result of attention from a frame to the references.
 
@@ -166,7 +150,7 @@ class FewShotVid2Vid(translation.Translator):
 
   def encode(
     self, condition: Batch | Condition, *, train: bool = False
-  ) -> Encoded | tuple[()]:
+  ) -> references.Encoded | tuple[()]:
     """Returns features of references; () if the network has no references.
 
     Args:
@@ -195,14 +179,16 @@ class FewShotVid2Vid(translation.Translator):
     frame_bhwc = frame_brhwc.reshape(b * r, *frame_brhwc.shape[2:])
     split = lambda x: x.reshape(b, r, *x.shape[1:])
     both_bhwc = jnp.concatenate([frame_bhwc, layout_bhwk], axis=-1)
-    return Encoded(
+    return references.Encoded(
       frame_brhwc,
       split(layout_bhwk),
       split(self._layout_features(layout_bhwk)),
       split(self.image_encoder(both_bhwc)),
     )
 
-  def appearance(self, layout_bhw: Array, encoded: Encoded) -> Appearance:
+  def appearance(
+    self, layout_bhw: Array, encoded: references.Encoded
+  ) -> Appearance:
     """Returns generated kernels and attention weights for one frame per clip.
 
     Args:
@@ -274,7 +260,7 @@ class FewShotVid2Vid(translation.Translator):
     return jnp.tanh(x_bhwc.astype(jnp.float32))
 
   def _moved_reference(
-    self, layout_bhwk: Array, encoded: Encoded, weight_bhwr: Array
+    self, layout_bhwk: Array, encoded: references.Encoded, weight_bhwr: Array
   ) -> translation.Moved:
     """Returns the pixels of the most attended reference, moved."""
     both_brhwc = jnp.concatenate(

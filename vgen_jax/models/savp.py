@@ -26,7 +26,7 @@ from vgen_jax.nn import latent_prediction
 from vgen_jax.nn import norm as norm_lib
 from vgen_jax.nn.convolution import conv
 from vgen_jax.nn.convolution import dynamic_kernels
-from vgen_jax.nn.convolution import pyramids
+from vgen_jax.nn.convolution import frame_coders
 from vgen_jax.nn.convolution import recurrent
 
 _NUM_OTHER_LAYERS = 3  # The current frame, the first frame and new pixels.
@@ -117,7 +117,7 @@ class SAVP(latent_prediction.LatentPredictor):
     ]
     if self.latent_width:
       self.latent_lstm = nn.OptimizedLSTMCell(self.latent_width)
-      self.posterior = _Posterior(
+      self.posterior = frame_coders.PairPosterior(
         self.posterior_widths, self.latent_width, self.dtype
       )
 
@@ -260,28 +260,6 @@ class SAVP(latent_prediction.LatentPredictor):
   ) -> Array:
     layer = conv.Conv2D(width, (side, side), dtype=self.dtype, name=name)
     return layer(_tiled(x_bhwc, inputs_bd))
-
-
-class _Posterior(nn.Module):
-  """Returns distributions of latents, given pairs of frames as channels."""
-
-  widths: tuple[int, ...]
-  latent_width: int
-  dtype: str
-
-  @nn.compact
-  def __call__(self, pair_bthwc: Array) -> distributions.Gaussian:
-    features_bthwd = pyramids.Down(
-      self.widths, (1, 4, 4), 'group', dtype=self.dtype
-    )(pair_bthwc, train=False)
-    features_btd = features_bthwd.mean((2, 3)).astype(jnp.float32)
-    mean_btd, log_variance_btd = (
-      batch_sharding.constrain(
-        nn.Dense(self.latent_width, name=name)(features_btd)
-      )
-      for name in ('mean', 'log_variance')
-    )
-    return distributions.bounded_gaussian(mean_btd, log_variance_btd)
 
 
 def _tiled(x_bhwc: Array, inputs_bd: Array) -> Array:

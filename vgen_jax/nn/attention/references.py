@@ -10,6 +10,7 @@ references.
 """
 
 import math
+from typing import NamedTuple
 
 from einops import rearrange
 import flax.linen as nn
@@ -23,6 +24,22 @@ from vgen_jax.nn import batch_sharding
 from vgen_jax.nn.attention import attention
 
 SHARPNESS = 10.0  # Factor of cosines before training.
+
+
+class Encoded(NamedTuple):
+  """Features of the r references of a clip, which all its frames use.
+
+  Attributes:
+    frame_brhwc: First frame of each reference clip, in [-1, 1].
+    layout_brhwk: Layout of this frame, one-hot.
+    key_brhwd: Features of the layout, the keys of attention.
+    value_brhwd: Features of frame and layout, the values of attention.
+  """
+
+  frame_brhwc: Array
+  layout_brhwk: Array
+  key_brhwd: Array
+  value_brhwd: Array
 
 
 class ReferenceAttention(nn.Module):

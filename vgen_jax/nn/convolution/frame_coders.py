@@ -1,6 +1,7 @@
-"""An encoder and a decoder of frames, with skip connections between them.
+"""Encoders of frames and of pairs of frames, and a decoder.
 
-The layers are those of SVG (Denton and Fergus, "Stochastic Video Generation
+The encoder and the decoder of frames have skip connections between them. Their
+layers are those of SVG (Denton and Fergus, "Stochastic Video Generation
 with a Learned Prior", 2018, https://arxiv.org/abs/1802.07687, code `dcgan_64`),
 with group norm instead of batch norm.
 
@@ -13,6 +14,8 @@ import jax.numpy as jnp
 
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
+from vgen_jax.nn import batch_sharding
+from vgen_jax.nn import distributions
 from vgen_jax.nn.convolution import conv
 from vgen_jax.nn.convolution import pyramids
 
@@ -111,3 +114,42 @@ class Decoder(nn.Module):
       dtype=self.dtype,
     )
     return jnp.tanh(out(x_bthwc).astype(jnp.float32))
+
+
+class PairPosterior(nn.Module):
+  """Maps pairs of frames to distributions of latents, each pair by itself.
+
+  Convolutions of stride 2 are followed by the mean over positions and by linear
+  layers for the mean and the logarithm of the variance.
+
+  Attributes:
+    widths: Channels of each convolution; each halves height and width.
+    latent_width: Size of a latent, d.
+    dtype: Dtype of the products of convolutions.
+
+  Reference: Lee et al., "Stochastic Adversarial Video Prediction", 2018,
+  https://arxiv.org/abs/1804.01523
+  """
+
+  widths: tuple[int, ...]
+  latent_width: int
+  dtype: str = 'float32'
+
+  @nn.compact
+  def __call__(self, pair_bthwc: Array) -> distributions.Gaussian:
+    """Returns Gaussians `[b, t, d]`, float32.
+
+    Args:
+      pair_bthwc: The two frames of each pair as channels.
+    """
+    features_bthwd = pyramids.Down(
+      self.widths, (1, 4, 4), 'group', dtype=self.dtype
+    )(pair_bthwc, train=False)
+    features_btd = features_bthwd.mean((2, 3)).astype(jnp.float32)
+    mean_btd, log_variance_btd = (
+      batch_sharding.constrain(
+        nn.Dense(self.latent_width, name=name)(features_btd)
+      )
+      for name in ('mean', 'log_variance')
+    )
+    return distributions.bounded_gaussian(mean_btd, log_variance_btd)
