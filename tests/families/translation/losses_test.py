@@ -63,6 +63,8 @@ def test_a_few_moving_positions_count_as_much_as_all_others():
   weights = weights.at[..., 0, 0].set(3.0)
   wrong = reference.at[..., 0, 0, :].add(4.0)
   assert error(wrong, weights) == pytest.approx(4 * 3 / 4 / 2)
+  # Only the ratios of weights matter, also if their sum is below 1.
+  assert error(wrong, 0.1 * weights) == pytest.approx(4 * 3 / 4 / 2)
 
 
 def test_classes_count_equally():
@@ -78,6 +80,10 @@ def test_classes_count_equally():
   video = error[..., None].repeat(3, axis=-1)
   assert losses.pixel_error(video, 0 * video, weights) == pytest.approx(3)
   assert losses.pixel_error(video, video, weights) == 0
+  # Without any class there is no weight, and no error.
+  none = losses.class_weights(jnp.full_like(layout, -1), 4)
+  assert (none == 0).all()
+  assert losses.pixel_error(video, 0 * video, none) == 0
 
 
 def test_means_are_over_selected_positions():
@@ -85,6 +91,9 @@ def test_means_are_over_selected_positions():
   counts = jnp.array([[[[True, False], [True, False]]]])
   assert losses.masked_mean(error, counts) == 3
   assert losses.masked_mean(error, jnp.zeros_like(counts)) == 0
+  assert losses.masked_mean(error, 0.01 * counts) == pytest.approx(3)
+  slope = jax.grad(losses.masked_mean)(error, jnp.zeros_like(counts))
+  assert (slope == 0).all()
 
 
 def test_the_best_mask_is_one_where_warping_fails(clip):

@@ -44,21 +44,24 @@ def masked_mean(error_bthw: Array, counts_bthw: Array) -> Array:
 
   Args:
     error_bthw: Errors.
-    counts_bthw: Whether each position is included, bool; or its weight.
+    counts_bthw: Whether each position is included, bool; or its weight, at
+      least 0. The mean does not depend on the scale of the weights.
   """
   weight = jnp.broadcast_to(counts_bthw, error_bthw.shape).astype(jnp.float32)
-  return (weight * error_bthw).sum() / jnp.maximum(weight.sum(), 1)
+  total = weight.sum()
+  return (weight * error_bthw).sum() / jnp.where(total > 0, total, 1)
 
 
 def class_weights(layout_bthw: Array, num_classes: int) -> Array:
   """Returns weights of positions by which all classes count equally.
 
-  The weights of the positions of each class have the same sum, and all weights
-  the mean 1. Classes that no position has are left out.
+  They are float32 `[b, t, h, w]`. The weights of the positions of each class
+  have the same sum, and all weights the mean 1. Classes that no position has
+  are left out; if all positions have no class, all weights are 0.
 
   Args:
-    layout_bthw: Class of each position; positions of no class have -1 and the
-      weight 0.
+    layout_bthw: Class of each position, int32; positions of no class have -1
+      and the weight 0.
     num_classes: Number of classes.
   """
   one_hot_bthwk = jax.nn.one_hot(layout_bthw, num_classes)
@@ -120,8 +123,7 @@ def warp_error(
     before_bthwc: The previous frame of each frame of the video, to be warped.
     video_bthwc: Video to compare with.
     flow_bthwx: Flow from each frame to the previous one, in pixels.
-    counts_bthw: Positions over which the mean is taken, bool, or
-      weights.
+    counts_bthw: Positions over which the mean is taken, bool, or weights.
   """
   warped_bthwc = warp.backward(before_bthwc, flow_bthwx)
   return pixel_error(warped_bthwc, video_bthwc, counts_bthw)
@@ -140,7 +142,7 @@ def mask_error(
     mask_bthw: Weights of new pixels, from 0 (warped pixels only) to 1.
     moved_bthwc: Real frames that the predicted flow has warped.
     video_bthwc: Real frames to generate.
-    counts_bthw: Positions over which the mean is taken, bool.
+    counts_bthw: Positions over which the mean is taken, bool, or weights.
 
   Reference: the released code of Wang et al., "Few-shot Video-to-Video
   Synthesis", 2019, https://arxiv.org/abs/1910.12713
