@@ -56,6 +56,24 @@ def test_segments_are_parts_of_classes():
     np.testing.assert_allclose(pooled, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize('gap', [45, 1000])
+def test_logits_that_differ_much_have_finite_gradients(gap):
+  """A softmax over all segments would round those of a class to zero."""
+  classes = jnp.full((B, H, W, 2), 0.5)
+  near = jnp.round(jax.random.normal(KEY, (B, H, W, 4)))
+  far = near.at[..., 1::2].add(gap)
+
+  @compiled.jit
+  def pool(logits):
+    return generated_kernels.pool_segments(FEATURES, logits, classes)
+
+  slope = compiled.jit(jax.grad(lambda x: (pool(x) ** 2).sum()))
+  # Only differences within a class have an effect.
+  np.testing.assert_allclose(pool(far), pool(near), atol=1e-5)
+  assert np.abs(slope(near)).max() > 0.01
+  np.testing.assert_allclose(slope(far), slope(near), atol=1e-5)
+
+
 def test_a_small_class_has_its_own_features():
   """Without any training, and however large the others are."""
   one_hot = jnp.zeros((B, H, W, 2)).at[..., 0].set(1.0)

@@ -5,11 +5,13 @@ https://arxiv.org/abs/1910.12713, section 3.
 
 Letters of this file, in addition to those of core/shapes.py: `i` and `o`
 channels of the input and of the result;
-`k` classes of pixels.
+`k` classes of pixels; `g` groups of segments or classes of equal index modulo
+the number of groups, `n` positions within a group.
 """
 
 from typing import NamedTuple
 
+from einops import rearrange
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -75,12 +77,13 @@ def pool_segments(
     class_bhwk=class_bhwk,
   )
   i, k = logits_bhwi.shape[-1], class_bhwk.shape[-1]
-  number_ki = jnp.arange(k)[:, None] - jnp.arange(i)[None]
-  belongs_ki = (number_ki % min(i, k) == 0).astype(jnp.float32)
-  share_bhwi = jax.nn.softmax(logits_bhwi.astype(jnp.float32))
-  total_bhwk = jnp.einsum('bhwi,ki->bhwk', share_bhwi, belongs_ki)
-  ratio_bhwk = class_bhwk / jnp.maximum(total_bhwk, 1e-20)
-  weight_bhwi = share_bhwi * jnp.einsum('bhwk,ki->bhwi', ratio_bhwk, belongs_ki)
+  num_groups = min(i, k)
+  logits_bhwng = _grouped(logits_bhwi.astype(jnp.float32), num_groups, -jnp.inf)
+  class_bhwng = _grouped(class_bhwk.astype(jnp.float32), num_groups, 0)
+  weight_bhwng = jax.nn.softmax(logits_bhwng, axis=-2) * class_bhwng.sum(
+    axis=-2, keepdims=True
+  )
+  weight_bhwi = rearrange(weight_bhwng, 'b h w n g -> b h w (n g)')[..., :i]
   sum_bic = jnp.einsum(
     'bhwi,bhwc->bic', weight_bhwi, features_bhwc.astype(jnp.float32)
   )
@@ -127,3 +130,15 @@ class KernelGenerator(nn.Module):
     return Pointwise(
       batch_sharding.constrain(kernel_bio), batch_sharding.constrain(bias_bo)
     )
+
+
+def _grouped(x_bhwi: Array, num_groups: int, fill: float) -> Array:
+  """Returns entries by their index modulo `num_groups`, `[b, h, w, n, g]`.
+
+  The last row is filled up with `fill`.
+  """
+  missing = -x_bhwi.shape[-1] % num_groups
+  x_bhwi = jnp.pad(
+    x_bhwi, ((0, 0), (0, 0), (0, 0), (0, missing)), constant_values=fill
+  )
+  return rearrange(x_bhwi, 'b h w (n g) -> b h w n g', g=num_groups)
