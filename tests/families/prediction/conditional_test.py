@@ -215,6 +215,9 @@ def test_bad_input_is_an_error():
     model(recognition_weight=1.5)
   with pytest.raises(ValueError, match=r'model\.beta is -1'):
     model(beta=-1)
+  with pytest.raises(ValueError, match=r'\(1, 2, 2, 1\).*2 frames or more'):
+    conditional.ConditionalVAE((1, 2, 2, 1), Linear(first_frame=True))
+  assert conditional.ConditionalVAE((1, 2, 2, 1), Linear()).num_known == 0
   with pytest.raises(ValueError, match="no 'known_video'"):
     sample(model(first_frame=True), KEYS, label=np.zeros(6, int))
   with pytest.raises(ValueError, match='text'):

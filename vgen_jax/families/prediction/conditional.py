@@ -69,6 +69,12 @@ class ConditionalVAE(VideoModel):
     for field in ('beta', 'beta_warmup'):
       checks.at_least(f'model.{field}', getattr(self, field), 0)
     checks.in_range('model.recognition_weight', self.recognition_weight, 0, 1)
+    if self.num_known and self.clip_shape[0] < 2:
+      raise ValueError(
+        f'config.clip_shape is {tuple(self.clip_shape)}, so clips have only the'
+        ' first frame, which is a condition; they must have 2 frames or more:'
+        ' set model.network.first_frame=False, or use longer clips.'
+      )
 
   @property
   def updates(self) -> tuple[Update, ...]:
