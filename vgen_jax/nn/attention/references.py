@@ -147,10 +147,11 @@ def select(weight_bhwr: Array, value_brhwc: Array) -> Array:
 
 
 def of_classes(class_bhwk: Array) -> Array:
-  """Returns features of classes, vectors of length 1, float32.
+  """Returns features of classes, vectors of length 1, float32 `[b, h, w, k]`.
 
   Classes are divided by their frequency in the image, so that a position at the
-  border of a small object has the class of the object.
+  border of a small object has the class of the object. Positions without a
+  class have a vector of zeros.
 
   Args:
     class_bhwk: Fraction of each class in each position, from 0 to 1.
