@@ -152,6 +152,7 @@ def failures(found: dict[str, dict[str, float]]) -> list[str]:
     'object': clips['present'] >= 0.95,
     'speed': abs(clips['speed'] - 1) <= 0.25,
     'stalls': worst('stalled') <= 0.1,
+    'leaves': clips['leaves'] >= 0.8,
     'fades': clips['fades'] <= 0.1,
     'returns': clips['returns'] <= 0.1,
     'excess': worst('excess') <= 0.05,
@@ -178,6 +179,9 @@ def cheats(
     [video_bthwc[:, :fork], np.clip(np.rint(rest), 0, 255).astype(np.uint8)],
     axis=1,
   )
+  # Frames that the dataset defines, forwards and backwards in turn.
+  last = t - fork - 1
+  order_t = last - np.abs(np.arange(num) % (2 * last) - last)
   frozen_bthwc = video_bthwc.copy()
   frozen_bthwc[:, t:] = video_bthwc[:, t - 1 : t]
   fade_t = np.exp(-np.arange(1, num + 1) / 5)[:, None, None, None]
@@ -187,7 +191,8 @@ def cheats(
   )
   return {
     'last known frame': after(baselines.copy_last(known_bthwc, num)),
-    'frozen after 8 frames': frozen_bthwc,
+    f'frozen after {t} frames': frozen_bthwc,
+    'back and forth': after(rest_bthwc[:, order_t]),
     'fading': after(median_b11 + fade_t * (rest_bthwc - median_b11)),
     'colours exchanged gradually': after(
       (1 - rate_t) * rest_bthwc + rate_t * np.roll(rest_bthwc, 1, axis=-1)

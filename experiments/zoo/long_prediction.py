@@ -16,8 +16,9 @@ is measured. Predictions pass if
   one, the saturation of its most saturated pixel is at least 0.8 of that in the
   known frames, and its hue is within 10 degrees; the background changes by at
   most 0.02 of the range of pixels;
-* in at most 10 % of the clips the object vanishes elsewhere than at the left or
-  right border, and in at most 10 % it returns.
+* in at least 80 % of the clips the object leaves, that is, vanishes at the left
+  or right border; in at most 10 % it vanishes elsewhere, and in at most 10 % it
+  returns.
 
 The first row, clips drawn with constant velocity, must pass; predictions that
 must fail are below the model.
@@ -30,6 +31,7 @@ import numpy as np
 from PIL import Image
 
 from experiments.zoo import long_criteria
+from vgen_jax.core import checks
 from vgen_jax.core import pixels
 from vgen_jax.inference import runs
 from vgen_jax.inference import sampling
@@ -78,6 +80,7 @@ def main() -> None:
   parser.add_argument('--num', type=int, default=128, help='Number of clips.')
   parser.add_argument('--picture', default='', help='PNG file to write.')
   args = parser.parse_args()
+  checks.at_least('--num', args.num, 1)
   print(f'| predictions | frames | {" | ".join(COLUMNS)} |')
   print('|' + '---|' * (len(COLUMNS) + 2))
   index_b, sections, lines = np.arange(args.num), [], []

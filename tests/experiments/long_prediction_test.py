@@ -18,6 +18,7 @@ INDEX = np.arange(12)
 EXPECTED = {
   'last known frame': 'speed',
   'frozen after 8 frames': 'stalls',
+  'back and forth': 'leaves',
   'fading': 'fades',
   'colours exchanged gradually': 'colour',
   'second object': 'excess',
@@ -51,6 +52,11 @@ def test_each_cheat_fails_what_it_violates(ideal):
   for name, video in cheats.items():
     assert EXPECTED[name] in failed(video), name
     np.testing.assert_array_equal(video[:, :3], ideal[:, :3])
+
+
+def test_objects_that_never_leave_fail_only_for_that(ideal):
+  cheats = long_criteria.cheats(WORLD, ideal)
+  assert failed(cheats['back and forth']) == ['leaves']
 
 
 def test_objects_that_return_are_slow_or_pale_fail(ideal):
