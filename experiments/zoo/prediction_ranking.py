@@ -10,8 +10,8 @@ dataset: the past, continued by a future at random. No model can be better.
 of the squared error converges to; it is never a possible clip. An evaluation is
 fooled if it prefers the mean. The scores are
 
-* mean PSNR: the PSNR of each prediction, averaged over predictions and clips;
-  that of an exact prediction is limited to 40 dB;
+* mean PSNR: the PSNR of each frame, averaged over frames, predictions and
+  clips; that of an exact frame is limited to 40 dB;
 * of the mean error: the PSNR of the squared error, averaged over predictions;
 * best of 20, and its mean over the tenth of the clips that is worst;
 * the fractions of predictions that show the left future, or neither, and their
@@ -19,11 +19,12 @@ fooled if it prefers the mean. The scores are
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from experiments.zoo import stochastic_prediction
+from vgen_jax.core import checks
 from vgen_jax.evaluation.metrics import baselines
 from vgen_jax.inference import runs
 from vgen_jax.synthetic.two_futures import source as futures_source
@@ -106,8 +107,34 @@ def fooled(found: dict[str, dict[str, float]]) -> list[str]:
   return [
     name
     for name, (is_higher, _) in SCORES.items()
-    if (mean[name] > right[name]) == is_higher
+    if (mean[name] > right[name] if is_higher else mean[name] < right[name])
   ]
+
+
+def named(texts: Sequence[str]) -> dict[str, str]:
+  """Returns {name: workdir}.
+
+  Args:
+    texts: Values of --runs, 'NAME=WORKDIR' each.
+
+  Raises:
+    ValueError: If a text has another form, or two have the same name.
+  """
+  found = {}
+  for text in texts:
+    name, _, workdir = text.partition('=')
+    if not (name and workdir):
+      raise ValueError(
+        f'--runs has {text!r}; it must have the form NAME=WORKDIR: write for'
+        ' example svg=runs/svg.'
+      )
+    if name in found:
+      raise ValueError(
+        f'--runs has the name {name!r} twice; each run must have its own name:'
+        ' rename one of them.'
+      )
+    found[name] = workdir
+  return found
 
 
 def main() -> None:
@@ -119,9 +146,9 @@ def main() -> None:
   )
   parser.add_argument('--num', type=int, default=128, help='Number of clips.')
   args = parser.parse_args()
+  checks.at_least('--num', args.num, 1)
   loaded = {}
-  for text in args.runs:
-    name, _, workdir = text.partition('=')
+  for name, workdir in named(args.runs).items():
     loaded[name] = runs.load(workdir)
   first = next(iter(loaded.values()))
   world = futures_source.TwoFutures(

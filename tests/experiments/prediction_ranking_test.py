@@ -36,6 +36,21 @@ def test_a_score_is_fooled_only_if_it_prefers_the_mean(found):
   }
 
 
+def test_equal_scores_prefer_neither(found):
+  both = found['both futures']
+  equal = {'both futures': both, 'mean of both futures': both}
+  assert experiment.fooled(equal) == []
+
+
+def test_runs_have_names_and_workdirs():
+  assert experiment.named(['a=x', 'b=y=z']) == {'a': 'x', 'b': 'y=z'}
+  for wrong in ('a', 'a=', '=x'):
+    with pytest.raises(ValueError, match=f"'{wrong}'; it must have the form"):
+      experiment.named([wrong])
+  with pytest.raises(ValueError, match="the name 'a' twice"):
+    experiment.named(['a=x', 'a=y'])
+
+
 def test_scores_agree_with_those_of_the_criteria(clips):
   """With noise, so that no PSNR reaches the limit."""
   noisy = ideals.samples(np.zeros((len(INDEX), 4), int))
