@@ -29,6 +29,7 @@ import numpy as np
 
 from experiments.zoo import futures_criteria
 from experiments.zoo import stochastic_prediction
+from vgen_jax.core import checks
 from vgen_jax.inference import runs
 from vgen_jax.synthetic import saturation
 from vgen_jax.synthetic.two_futures import source as futures_source
@@ -133,6 +134,7 @@ def main() -> None:
   parser.add_argument('--num', type=int, default=128, help='Number of clips.')
   parser.add_argument('--picture', default='', help='PNG file to write.')
   args = parser.parse_args()
+  checks.at_least('--num', args.num, 1)
   run = runs.load(args.workdir)
   world = futures_source.TwoFutures(
     run.schema.clip_shape, 'validation', fork=run.model.num_context

@@ -36,6 +36,7 @@ from PIL import Image
 
 from experiments.zoo import attribute_criteria as criteria
 from vgen_jax.config import build
+from vgen_jax.core import checks
 from vgen_jax.core import pixels
 from vgen_jax.core.types import Array
 from vgen_jax.families.prediction import holistic
@@ -128,6 +129,7 @@ def main() -> None:
   parser.add_argument('--num', type=int, default=256, help='Number of clips.')
   parser.add_argument('--picture', default='', help='PNG file to write.')
   args = parser.parse_args()
+  checks.at_least('--num', args.num, 1)
   run = runs.load(args.workdir)
   source = lambda split: build.source(
     {**run.config.data.to_dict(), 'split': split}, run.schema.clip_shape

@@ -23,6 +23,7 @@ import jax
 import numpy as np
 
 from experiments.zoo import attribute_criteria
+from vgen_jax.core import checks
 from vgen_jax.core import pixels
 from vgen_jax.core.types import Array
 from vgen_jax.families.prediction import conditional
@@ -145,6 +146,27 @@ def real(world: world_lib.World, label_b: np.ndarray) -> np.ndarray:
   return np.stack(found)
 
 
+def check(run: runs.Run, num: int) -> None:
+  """Checks that clips of a run can be generated and compared.
+
+  Args:
+    run: Run of a conditional VAE.
+    num: Number of clips.
+
+  Raises:
+    ValueError: If labels are not the only condition, or there are fewer than
+      two clips of each label, which have no spread.
+  """
+  if run.model.condition_keys != ('label',):
+    raise ValueError(
+      f'{run.workdir}: the conditions of the model are'
+      f' {run.model.condition_keys}; this experiment needs a label only: train'
+      ' with config.model.network.first_frame=False.'
+    )
+  least = 2 * len(run.schema.class_names)
+  checks.at_least('--num, two clips of each label,', num, least)
+
+
 def main() -> None:
   parser = argparse.ArgumentParser(
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -153,6 +175,7 @@ def main() -> None:
   parser.add_argument('--num', type=int, default=240, help='Number of clips.')
   args = parser.parse_args()
   run = runs.load(args.workdir)
+  check(run, args.num)
   world = run.source
   label_b = np.arange(args.num) % len(run.schema.class_names)
   truth = real(world, label_b)

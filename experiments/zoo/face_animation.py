@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vgen_jax.core import checks
 from vgen_jax.inference import runs
 from vgen_jax.inference import sampling
 from vgen_jax.models import agvn
@@ -54,6 +55,7 @@ def main() -> None:
   parser.add_argument('--workdir', required=True, help='Workdir of the run.')
   parser.add_argument('--num', type=int, default=64, help='Number of clips.')
   args = parser.parse_args()
+  checks.at_least('--num', args.num, 1)
   arm = generate(args.workdir, args.num)
   print('| clips | correlation | IoU | mean of the mask | passes |')
   print('|---|---|---|---|---|')

@@ -30,6 +30,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.zoo import appearance_criteria as criteria
+from vgen_jax.core import checks
 from vgen_jax.core import pixels
 from vgen_jax.core.types import Condition
 from vgen_jax.inference import runs
@@ -53,6 +54,7 @@ def main() -> None:
   parser.add_argument('--control', default='', help='Workdir of another run.')
   parser.add_argument('--num', type=int, default=64, help='Number of clips.')
   args = parser.parse_args()
+  checks.at_least('--num', args.num, 1)
   run = runs.load(args.workdir)
   world = source.Subjects(
     run.schema.clip_shape, 'test', num_references=NUM_REFERENCES

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vgen_jax.core import checks
 from vgen_jax.inference import runs
 from vgen_jax.synthetic import saturation
 
@@ -50,6 +51,7 @@ def main() -> None:
   parser.add_argument('--workdir', required=True, help='Workdir of the run.')
   parser.add_argument('--num', type=int, default=256, help='Number of clips.')
   args = parser.parse_args()
+  checks.at_least('--num', args.num, 1)
   run = runs.load(args.workdir)
   label_b = np.asarray(run.condition(args.num)['label'])
   clips = [run.source[i] for i in range(args.num)]

@@ -36,6 +36,7 @@ import numpy as np
 from PIL import Image
 
 from experiments.zoo import futures_criteria
+from vgen_jax.core import checks
 from vgen_jax.core import pixels
 from vgen_jax.families.prediction import latent_roll_out
 from vgen_jax.families.prediction import stochastic
@@ -135,6 +136,7 @@ def main() -> None:
   parser.add_argument('--num', type=int, default=128, help='Number of clips.')
   parser.add_argument('--picture', default='', help='PNG file to write.')
   args = parser.parse_args()
+  checks.at_least('--num', args.num, 1)
   run = runs.load(args.workdir)
   world = futures_source.TwoFutures(
     run.schema.clip_shape, 'validation', fork=run.model.num_context

@@ -16,6 +16,7 @@ import argparse
 import jax.numpy as jnp
 import numpy as np
 
+from vgen_jax.core import checks
 from vgen_jax.core import random
 from vgen_jax.inference import runs
 from vgen_jax.inference import sampling
@@ -33,6 +34,7 @@ def main() -> None:
   parser.add_argument('--workdir', required=True, help='Workdir of the run.')
   parser.add_argument('--num', type=int, default=256, help='Generated clips.')
   args = parser.parse_args()
+  checks.at_least('--num', args.num, 1)
   video_bthwc, mask_bthw = generate(args.workdir, args.num)
   print('| mask | IoU | mean | passes |')
   print('|---|---|---|---|')

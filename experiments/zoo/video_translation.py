@@ -33,6 +33,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.zoo import translation_criteria as criteria
+from vgen_jax.core import checks
 from vgen_jax.inference import runs
 from vgen_jax.nn import translation
 
@@ -46,6 +47,7 @@ def main() -> None:
   parser.add_argument('--workdir', required=True, help='Workdir of the run.')
   parser.add_argument('--num', type=int, default=64, help='Number of clips.')
   args = parser.parse_args()
+  checks.at_least('--num', args.num, 1)
   run = runs.load(args.workdir)
   options = {k: x for k, x in run.config.data.items() if k != 'name'}
   clips = criteria.load(tuple(run.config.clip_shape), args.num, **options)

@@ -1,6 +1,7 @@
 """Tests of zoo/conditional_vae.py."""
 
 import functools
+import types
 
 import jax.numpy as jnp
 import numpy as np
@@ -57,6 +58,19 @@ def test_each_cheat_fails_what_it_violates(real):
   assert cheats.keys() == FAILS.keys()
   for name, video in cheats.items():
     assert FAILS[name] in failed(video, real), name
+
+
+def test_runs_and_numbers_of_clips_that_cannot_be_measured():
+  run = lambda *keys: types.SimpleNamespace(
+    workdir='runs/x',
+    model=types.SimpleNamespace(condition_keys=keys),
+    schema=types.SimpleNamespace(class_names=('a', 'b', 'c')),
+  )
+  experiment.check(run('label'), 6)
+  with pytest.raises(ValueError, match='is 5; it must be at least 6'):
+    experiment.check(run('label'), 5)
+  with pytest.raises(ValueError, match='needs a label only'):
+    experiment.check(run('label', 'known_video', 'known'), 6)
 
 
 def test_latents_of_decoded_clips():
