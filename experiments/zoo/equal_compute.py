@@ -77,6 +77,8 @@ def main() -> None:
     parser.error(
       f'--families has unknown names {unknown}; choose from {list(FAMILIES)}.'
     )
+  if args.num < 1:
+    parser.error(f'--num is {args.num}; it must be at least 1.')
   out = pathlib.Path(args.out)
   out.mkdir(parents=True, exist_ok=True)
   path = out / 'rows.jsonl'
