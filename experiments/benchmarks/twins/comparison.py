@@ -6,6 +6,7 @@ reversed.
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -47,6 +48,7 @@ class Pair:
 def pair(setup: setup_lib.Setup) -> Pair:
   """Returns a run and its twin, before the first step."""
   run, model = run_lib.Run(setup), setup.model
+  run.state = run.state.replace(params=perturbed(run.state.params))
   if isinstance(model, gan.GAN):
     parts = {'generator': gan_networks.twin(model.generator)}
     for player in critics.players(model.critic):
@@ -57,6 +59,17 @@ def pair(setup: setup_lib.Setup) -> Pair:
     parts = {'predictor': svg_twin.SVG(model.predictor)}
     twin = svg_twin.SVGTrainer(setup, parts, run.state.params)
   return Pair(run, twin)
+
+
+def perturbed(params: Any) -> Any:
+  """Returns parameters with noise of deviation 0.1 on all vectors.
+
+  New biases are all 0 and scales all 1, so that wrong ones would not be
+  noticed.
+  """
+  rng = np.random.default_rng(0)
+  noisy = lambda x: x + 0.1 * rng.standard_normal(x.shape).astype(np.float32)
+  return jax.tree.map(lambda x: noisy(x) if x.ndim == 1 else x, params)
 
 
 def parameters(one: Pair) -> tuple[int, int, dict[str, int]]:
@@ -123,35 +136,40 @@ def judge(errors: Errors, limit: float, what: str) -> None:
 
 def _outputs(one: Pair) -> dict[str, list[np.ndarray]]:
   """Returns the outputs of each part in JAX, for the clips of the batch."""
-  batch = step_lib.prepare(one.run.batch, 0)
-  key_b = _keys(one)
-  condition = {k: batch[k] for k in ('label',) if k in batch}
-
-  def of_part(model: Any, player: str) -> Any:
-    if player == 'predictor':
-      noise_btd = noises.of_svg(model, key_b)
-      found = model.predictor.predict_all(
-        batch['video'],
-        noise_btd,
-        jnp.zeros((*noise_btd.shape[:2], 0)),
-        num_context=model.num_context,
-      )
-      return found.frame_bhwc, *found.posterior, *found.prior
-    if player == 'generator':
-      video_bthwc, terms = critics.split(
-        model.generator(key_b, condition, train=True)
-      )
-      return video_bthwc, *(x.mean() for x in (terms or {}).values())
-    critic = critics.of_player(model.critic, player)
-    return critic(batch['video'], condition, key_b, train=True)
-
+  run = one.run
+  batch = step_lib.prepare(run.batch, 0)
+  call = jax.jit(
+    functools.partial(
+      run.setup.model.apply, method=_of_part, mutable=['batch_stats']
+    ),
+    static_argnums=1,
+  )
   found = {}
   for player in one.twin.parts:
-    out, _ = one.run.setup.model.apply(
-      one.run.state.variables(), player, method=of_part, mutable=['batch_stats']
-    )
+    out, _ = call(run.state.variables(), player, batch, _keys(one))
     found[player] = [np.asarray(x) for x in jax.tree.leaves(out)]
   return found
+
+
+def _of_part(model: Any, player: str, batch: Any, key_b: jax.Array) -> Any:
+  """Returns the outputs of a part of a bound model."""
+  if player == 'predictor':
+    noise_btd = noises.of_svg(model, key_b)
+    found = model.predictor.predict_all(
+      batch['video'],
+      noise_btd,
+      jnp.zeros((*noise_btd.shape[:2], 0)),
+      num_context=model.num_context,
+    )
+    return found.frame_bhwc, *found.posterior, *found.prior
+  condition = {k: batch[k] for k in ('label',) if model.num_classes}
+  if player == 'generator':
+    video_bthwc, terms = critics.split(
+      model.generator(key_b, condition, train=True)
+    )
+    return video_bthwc, *(x.mean() for x in (terms or {}).values())
+  critic = critics.of_player(model.critic, player)
+  return critic(batch['video'], condition, key_b, train=True)
 
 
 @torch.no_grad()

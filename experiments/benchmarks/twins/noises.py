@@ -29,28 +29,42 @@ def of_step(
   Raises:
     ValueError: If an update is repeated in a step.
   """
-  batch = step_lib.prepare(batch, state.step)
-  step_rng = jax.random.fold_in(state.rng, state.step)
-  found = []
-  for number, update in enumerate(setup.model.updates):
+  updates = list(enumerate(setup.model.updates))
+  for _, update in updates:
     if update.times > 1:
       raise ValueError(
         f'{update.name} is updated {update.times} times in a step; steps are'
         ' compared with one update.'
       )
-    if not update.is_due(int(state.step)):
-      continue
-    rng = jax.random.fold_in(jax.random.fold_in(step_rng, number), 0)
-    noise_rng, _ = jax.random.split(rng)
-    key_b = setup.model.apply(
-      state.variables(), batch, method='clip_keys', rngs={'noise': noise_rng}
-    )
-    if isinstance(setup.model, stochastic.Stochastic):
-      # Latents of the posterior have purpose 0.
-      found.append(of_svg(setup.model, random.fold_in(key_b, 0)))
-    else:
-      found.append(_of_gan(setup.model, key_b))
-  return found
+  number = int(state.step)
+  due = [i for i, update in updates if update.is_due(number)]
+
+  @jax.jit
+  def all_of(state: state_lib.TrainState, batch: Any) -> list[Any]:
+    batch = step_lib.prepare(batch, number)
+    step_rng = jax.random.fold_in(state.rng, number)
+    return [_of_update(setup, state, batch, step_rng, i) for i in due]
+
+  return all_of(state, batch)
+
+
+def _of_update(
+  setup: setup_lib.Setup,
+  state: state_lib.TrainState,
+  batch: Any,
+  step_rng: jax.Array,
+  number: int,
+) -> Any:
+  """Returns the random numbers of the update with this number."""
+  rng = jax.random.fold_in(jax.random.fold_in(step_rng, number), 0)
+  noise_rng, _ = jax.random.split(rng)
+  key_b = setup.model.apply(
+    state.variables(), batch, method='clip_keys', rngs={'noise': noise_rng}
+  )
+  if isinstance(setup.model, stochastic.Stochastic):
+    # Latents of the posterior have purpose 0.
+    return of_svg(setup.model, random.fold_in(key_b, 0))
+  return _of_gan(setup.model, key_b)
 
 
 def codes(generator: Any, key_b: jax.Array) -> tuple[jax.Array, ...]:

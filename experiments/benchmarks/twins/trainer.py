@@ -85,7 +85,7 @@ class Trainer:
           update.player, clips, next(noise_of, None)
         )
         # Only gradients of the player's own parameters are computed.
-        grads = torch.autograd.grad(loss, params)
+        grads = torch.autograd.grad(loss, params, materialize_grads=True)
         for param, grad in zip(params, grads, strict=True):
           param.grad = grad
         optimizer.step()
