@@ -16,7 +16,7 @@ from vgen_jax.training import setup as setup_lib
 Tensor = torch.Tensor
 
 
-class LSTM(nn.Module):
+class Recurrent(nn.Module):
   """A dense layer, LSTMs, and one dense layer for each output."""
 
   def __init__(
@@ -104,9 +104,9 @@ class SVG(nn.Module):
     self.encoder = Encoder(c, widths, g)
     self.decoder = Decoder(c, widths, g)
     width = network.hidden_width
-    self.code_lstm = LSTM(g + d, width, network.num_layers, (g,))
-    self.posterior_lstm = LSTM(g, width, 1, (d, d))
-    self.prior_lstm = LSTM(g, width, 1, (d, d))
+    self.code_lstm = Recurrent(g + d, width, network.num_layers, (g,))
+    self.posterior_lstm = Recurrent(g, width, 1, (d, d))
+    self.prior_lstm = Recurrent(g, width, 1, (d, d))
 
   def forward(self, video_bcthw: Tensor, noise_btd: Tensor, num_context: int):
     """Returns predictions `[b, t - 1, c, h, w]`, posteriors and priors."""
