@@ -87,7 +87,8 @@ class Trainer:
         # Only gradients of the player's own parameters are computed.
         grads = torch.autograd.grad(loss, params, materialize_grads=True)
         for param, grad in zip(params, grads, strict=True):
-          param.grad = grad
+          # Fused Adam reads gradients in the layout of the parameters.
+          param.grad = grad.contiguous()
         optimizer.step()
         for name, value in {**terms, 'loss': loss}.items():
           self.metrics[f'{update.name}/{name}'] = value.detach()
