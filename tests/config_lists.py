@@ -7,9 +7,10 @@ import pytest
 
 CONFIGS = sorted((pathlib.Path(__file__).parents[1] / 'configs').glob('*.py'))
 # Runs that `make test` kills: one of videos, one with evaluations and one with
-# several players. `make test-slow` kills those of all other configs; `make
-# test` resumes one run of each family, in the same process.
-KILLED = ('dit_world', 'fsq_video_folder', 'mocogan_world')
+# a frozen tokenizer. `make test-slow` kills those of all other configs; `make
+# test` resumes one run of each family, also with several players, in the same
+# process.
+KILLED = ('dit_world', 'fsq_video_folder', 'maskgit_world')
 # Tracing their base size takes 20 seconds or more. `make test-slow` does it;
 # `make test` traces their smoke size.
 LARGE = (
