@@ -22,7 +22,17 @@ def examples(
   options: raw_videos.Options,
   skips_broken: bool,
 ) -> Any:
-  """Returns the transform with which Beam reads the examples of a split."""
+  """Returns the transform with which Beam reads the examples of a split.
+
+  Args:
+    rows: Rows of the table that belong to the split.
+    table: Table of videos.
+    options: Size, rate and encoding of the stored videos.
+    skips_broken: Whether videos that cannot be read are logged and left out.
+
+  Raises:
+    ImportError: If Apache Beam is not installed.
+  """
   beam = _beam()
   # Workers need the properties of the table, but not all of its rows.
   read = functools.partial(
@@ -35,7 +45,11 @@ def examples(
 
 
 def download_options(flags: list[str]) -> dict[str, Any]:
-  """Returns options of a TFDS `DownloadConfig` with these flags of Beam."""
+  """Returns options of a TFDS `DownloadConfig` with these flags of Beam.
+
+  Raises:
+    ImportError: If Apache Beam is not installed.
+  """
   _beam()
   from apache_beam.options import pipeline_options
 

@@ -19,12 +19,23 @@ _IMAGES = ('.jpg', '.jpeg', '.png')
 
 @dataclasses.dataclass(frozen=True)
 class Images:
-  """A folder of JPEG or PNG frames, in the order of the numbers in names."""
+  """A folder of JPEG or PNG frames, in the order of the numbers in names.
+
+  Attributes:
+    path: Folder.
+    fps: Frames per second.
+  """
 
   path: str
   fps: float
 
   def pieces(self, options: raw_videos.Options) -> Iterator[dict[str, Any]]:
+    """Yields pieces of the video: frames, their rate and their numbers.
+
+    Raises:
+      ClipError: If there is no image, an image cannot be read, or images have
+        different sizes.
+    """
     paths = image_paths(pathlib.Path(self.path))
     if not paths:
       raise faults.ClipError(
