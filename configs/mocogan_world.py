@@ -8,7 +8,7 @@ in the size `paper`.
 Sizes: `base`, for one accelerator; `small`, discs that move in four directions
 and meet no wall, for a CPU (experiments/zoo/gans.md); `smoke`, for tests;
 `paper`, with the layers, the losses and the learning rate of the released code,
-but no weight decay, for comparison.
+but no noise layers and no weight decay, for comparison.
 """
 
 from ml_collections import ConfigDict

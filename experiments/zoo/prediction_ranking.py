@@ -142,7 +142,11 @@ def main() -> None:
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
   parser.add_argument(
-    '--runs', required=True, nargs='+', metavar='NAME=WORKDIR', help='Runs.'
+    '--runs',
+    required=True,
+    nargs='+',
+    metavar='NAME=WORKDIR',
+    help='Names of runs in the table, and their workdirs.',
   )
   parser.add_argument('--num', type=int, default=128, help='Number of clips.')
   args = parser.parse_args()
