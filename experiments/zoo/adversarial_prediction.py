@@ -136,9 +136,7 @@ def main() -> None:
   args = parser.parse_args()
   checks.at_least('--num', args.num, 1)
   run = runs.load(args.workdir)
-  world = futures_source.TwoFutures(
-    run.schema.clip_shape, 'validation', fork=run.model.num_context
-  )
+  world = futures_criteria.dataset(run)
   index_b = np.arange(args.num)
   samples, posterior = _predict_both(run, index_b, world)
   print(HEADER)

@@ -9,6 +9,7 @@ import numpy as np
 
 from vgen_jax.evaluation.metrics import baselines
 from vgen_jax.evaluation.scores import prediction
+from vgen_jax.inference import runs
 from vgen_jax.synthetic.two_futures import source as futures_source
 from vgen_jax.synthetic.two_futures import verifier
 
@@ -27,6 +28,30 @@ class Latents(NamedTuple):
   kl_t: np.ndarray
   standard_kl_t: np.ndarray
   deviation_t: np.ndarray
+
+
+def dataset(run: runs.Run) -> futures_source.TwoFutures:
+  """Returns the clips of the split 'validation', as the model of a run needs.
+
+  Its known frames are those before the fork.
+
+  Args:
+    run: Run of a model that predicts clips with two futures.
+
+  Raises:
+    ValueError: If the run has other clips, or its model no known frames.
+  """
+  fork = getattr(run.model, 'num_context', 0)
+  if not (isinstance(run.source, futures_source.TwoFutures) and fork):
+    raise ValueError(
+      f'{run.workdir} is a run of {type(run.model).__name__} with clips of'
+      f' {type(run.source).__name__}; this experiment needs a model that'
+      ' predicts clips of TwoFutures: train a config such as'
+      ' configs/svg_two_futures.py.'
+    )
+  return futures_source.TwoFutures(
+    run.schema.clip_shape, 'validation', fork=fork
+  )
 
 
 def numbers(

@@ -30,6 +30,7 @@ import jax
 import numpy as np
 from PIL import Image
 
+from experiments.zoo import futures_criteria
 from experiments.zoo import long_criteria
 from vgen_jax.core import checks
 from vgen_jax.core import pixels
@@ -86,9 +87,7 @@ def main() -> None:
   index_b, sections, lines = np.arange(args.num), [], []
   for workdir in args.workdir:
     run = runs.load(workdir)
-    world = futures_source.TwoFutures(
-      run.schema.clip_shape, 'validation', fork=run.model.num_context
-    )
+    world = futures_criteria.dataset(run)
     ideal = constant(world, index_b, world.fork + NUM_PREDICTED)
     predicted = predict(run, ideal)
     rows = {'constant velocity': ideal, 'the model': predicted}

@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from experiments.zoo import futures_criteria
 from experiments.zoo import stochastic_prediction
 from vgen_jax.core import checks
 from vgen_jax.evaluation.metrics import baselines
@@ -155,9 +156,7 @@ def main() -> None:
   for name, workdir in named(args.runs).items():
     loaded[name] = runs.load(workdir)
   first = next(iter(loaded.values()))
-  world = futures_source.TwoFutures(
-    first.schema.clip_shape, 'validation', fork=first.model.num_context
-  )
+  world = futures_criteria.dataset(first)
   index_b = np.arange(args.num)
   rows: dict[str, Callable[[], np.ndarray]] = {
     name: lambda clips=clips: clips

@@ -138,9 +138,7 @@ def main() -> None:
   args = parser.parse_args()
   checks.at_least('--num', args.num, 1)
   run = runs.load(args.workdir)
-  world = futures_source.TwoFutures(
-    run.schema.clip_shape, 'validation', fork=run.model.num_context
-  )
+  world = futures_criteria.dataset(run)
   index_b = np.arange(args.num)
   latents = latents_of(run, index_b, world)
   if latents is not None:

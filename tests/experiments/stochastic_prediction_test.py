@@ -1,5 +1,7 @@
 """Tests of zoo/stochastic_prediction.py and futures_criteria.py."""
 
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -45,6 +47,24 @@ def failed(sample_bnthwc, latents=RIGHT, swapped=None) -> list[str]:
 @pytest.fixture(scope='module')
 def ideal() -> np.ndarray:
   return samples(np.random.default_rng(1).integers(0, 2, (len(INDEX), 20)))
+
+
+def test_the_dataset_of_a_run():
+  model = types.SimpleNamespace(num_context=2)
+  run = types.SimpleNamespace(
+    workdir='runs/x',
+    model=model,
+    source=source.TwoFutures((8, 16, 16, 3), fork=2),
+    schema=WORLD.schema,
+  )
+  found = futures_criteria.dataset(run)
+  assert (found.clip_shape, found.fork) == ((8, 16, 16, 3), 2)
+  wrong = types.SimpleNamespace(**vars(run) | {'model': object()})
+  with pytest.raises(ValueError, match='runs/x is a run of object with clips'):
+    futures_criteria.dataset(wrong)
+  wrong = types.SimpleNamespace(**vars(run) | {'source': object()})
+  with pytest.raises(ValueError, match='of object; this experiment needs'):
+    futures_criteria.dataset(wrong)
 
 
 def test_an_ideal_model_passes(ideal):
