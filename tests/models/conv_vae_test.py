@@ -90,6 +90,9 @@ def test_parameter_count_of_default_widths():
   ('make', 'match'),
   [
     (lambda: frames(widths=(4, 4, 4, 4)), 'multiples of 16'),
+    (lambda: frames(widths=()), 'Number of widths is 0'),
+    (lambda: frames(widths=(0,)), 'is 0; it must be at least 1'),
+    (lambda: clip(widths=(), time_strides=()), 'Number of widths is 0'),
     (lambda: clip(time_strides=(2, 2, 2)), 'multiples of 8'),
     (lambda: clip(time_strides=(1, 2)), 'needs one entry of each'),
     (lambda: clip().latent_shape((6, 8, 8, 3)), r'is built for \(4, 8'),

@@ -11,6 +11,7 @@ import math
 import flax.linen as nn
 import jax.numpy as jnp
 
+from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
@@ -43,6 +44,7 @@ class FrameVAE(autoencoder.Autoencoder):
 
   def __post_init__(self):
     super().__post_init__()
+    check_widths(self.widths)
     halved(self.clip_shape[1:3], (2,) * len(self.widths))
 
   def setup(self):
@@ -206,6 +208,12 @@ def _num_taps(num_frames: int, stride: int) -> int:
   if num_frames == 1:
     return 1
   return 4 if stride == 2 else 3
+
+
+def check_widths(widths: tuple[int, ...]) -> None:
+  """Raises ValueError unless there is a convolution, and all have channels."""
+  checks.at_least('Number of widths', len(widths), 1)
+  checks.at_least(f'The smallest of widths {tuple(widths)}', min(widths), 1)
 
 
 def halved(sides: tuple[int, ...], strides: tuple[int, ...]) -> tuple[int, ...]:

@@ -57,6 +57,8 @@ class ClipCVAE(nn.Module):
   def __post_init__(self):
     super().__post_init__()
     checks.one_of('prior', self.prior, PRIORS)
+    checks.at_least('num_classes', self.num_classes, 0)
+    conv_vae.check_widths(self.widths)
     checks.at_least('latent_width', self.latent_width, 1)
     checks.at_least('Number of dense_widths', len(self.dense_widths), 1)
     if not (self.num_classes or self.first_frame):
