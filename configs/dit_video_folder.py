@@ -3,8 +3,9 @@
   vgen train --config=dit_video_folder --workdir=runs/mine \
       --config.data.folder=path/to/videos
 
-Videos may have any length, size and frame rate. If they are in subfolders, the
-class of a video is the name of its subfolder.
+Videos may have any size and frame rate. Those that are shorter than a clip are
+an error, unless `--config.data.short=loop` is set. If they are in subfolders,
+the class of a video is the name of its subfolder.
 
 Sizes: `base`, for one accelerator; `cpu`, for a first experiment with a few
 videos on two CPU cores, in about 20 minutes; `smoke`, for tests.

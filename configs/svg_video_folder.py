@@ -5,7 +5,8 @@
   vgen sample --workdir=runs/mine --video=path/to/film.mp4
 
 The model continues the first frames of a clip, and each sample is another
-possible continuation. Videos may have any length, size and frame rate.
+possible continuation. Videos may have any size and frame rate. Those that are
+shorter than a clip are an error, unless `--config.data.short=loop` is set.
 `--config.model.predictor.prior=fixed` trains SVG-FP.
 
 Sizes: `base`, for one accelerator; `cpu`, for a first experiment with a few
