@@ -234,7 +234,8 @@ def twin(network, clip_shape: tuple[int, ...] | None = None) -> nn.Module:
   """Returns the twin of a generator, or of a critic of clips of a shape.
 
   Raises:
-    ValueError: If there is no twin of the network, or not with its fields.
+    ValueError: If the network has no twin, or a field with a value that the
+      twin does not support.
   """
   kind = type(network)
   if kind not in _TWINS:

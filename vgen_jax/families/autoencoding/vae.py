@@ -15,6 +15,7 @@ from vgen_jax.core.types import Condition
 from vgen_jax.core.types import Metrics
 from vgen_jax.families.autoencoding import likelihoods
 from vgen_jax.families.autoencoding import reconstruction
+from vgen_jax.families.autoencoding import warmup
 from vgen_jax.families.base import Update
 from vgen_jax.families.base import VideoModel
 from vgen_jax.nn import batch_statistics
@@ -142,9 +143,7 @@ class VAE(VideoModel):
     return self.autoencoder.decode(random.normal(key_b, shape))
 
   def _beta(self, batch: Batch) -> Array:
-    if not self.beta_warmup or 'step' not in batch:
-      return jnp.asarray(self.beta)
-    return self.beta * (batch['step'][0] / self.beta_warmup).clip(0, 1)
+    return warmup.weight(self.beta, batch, num_steps=self.beta_warmup)
 
   def _divergence(self, posterior: distributions.Gaussian) -> Array:
     """Returns the divergence, where each group counts at least `free_nats`."""

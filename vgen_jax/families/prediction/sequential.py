@@ -1,12 +1,11 @@
 """The evidence lower bound of sequential VAEs: one latent for each frame."""
 
-import jax.numpy as jnp
-
 from vgen_jax.core import checks
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
 from vgen_jax.core.types import Metrics
 from vgen_jax.families.autoencoding import reconstruction
+from vgen_jax.families.autoencoding import warmup
 from vgen_jax.families.base import Update
 from vgen_jax.families.base import VideoModel
 from vgen_jax.nn import latent_prediction
@@ -93,9 +92,9 @@ class SequentialVAE(VideoModel):
 
   def _beta(self, batch: Batch) -> Array:
     """Returns the weight of the divergence in this step."""
-    if 'step' not in batch or not (self.beta_start or self.beta_warmup):
-      return jnp.asarray(self.beta)
-    since = batch['step'][0] - self.beta_start
-    # Without a warm-up, the weight is 0 before the start and then beta.
-    rise = since / self.beta_warmup if self.beta_warmup else since + 1.0
-    return self.beta * jnp.clip(rise, 0, 1)
+    return warmup.weight(
+      self.beta,
+      batch,
+      start=self.beta_start,
+      num_steps=self.beta_warmup,
+    )

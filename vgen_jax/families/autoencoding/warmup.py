@@ -1,0 +1,29 @@
+"""Rise of the weight of a divergence at the start of training."""
+
+import jax.numpy as jnp
+
+from vgen_jax.core.types import Array
+from vgen_jax.core.types import Batch
+
+
+def weight(
+  final: float, batch: Batch, *, start: int = 0, num_steps: int = 0
+) -> Array:
+  """Returns the weight of the divergence in this step, a scalar.
+
+  The weight is 0 until `start`, and then rises linearly to its final value.
+  Outside of training, where batches have no 'step', it has the final value.
+
+  Args:
+    final: Weight after the rise.
+    batch: May have 'step', the number of the step for each clip.
+    start: Step of the start of the rise.
+    num_steps: Number of steps of the rise; 0 for a jump at
+      `start`.
+  """
+  if 'step' not in batch or not (start or num_steps):
+    return jnp.asarray(final)
+  since = batch['step'][0] - start
+  # A jump is a rise of one step that ends at `start`.
+  rise = since / num_steps if num_steps else since + 1.0
+  return final * jnp.clip(rise, 0, 1)
