@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.families import latent
 from vgen_jax.families.codes import autoregressive
 from vgen_jax.models import patch_tokenizer
@@ -37,7 +38,7 @@ def generate():
     np.zeros_like, variables['latent_moments']
   )
 
-  @jax.jit
+  @compiled.jit
   def apply(condition):
     return model.apply(variables, KEY_B, condition, method='sample')
 

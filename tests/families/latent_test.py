@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from tests.families import rounding
 from vgen_jax.families import base
 from vgen_jax.families import latent
@@ -60,12 +61,12 @@ def over_codes(net=None, **kwargs):
 
 def init(model):
   rngs = {'params': jax.random.key(2), 'noise': jax.random.key(3)}
-  return jax.jit(model.init)(rngs, {'video': jnp.zeros((2, *CLIP_SHAPE))})
+  return compiled.jit(model.init)(rngs, {'video': jnp.zeros((2, *CLIP_SHAPE))})
 
 
 def generate(model, variables, condition=None):
   sample = lambda v, k, c: model.apply(v, k, c, method='sample')
-  return jax.jit(sample)(variables, KEY_B, condition or {})
+  return compiled.jit(sample)(variables, KEY_B, condition or {})
 
 
 def test_parts_are_the_priors_and_only_they_are_trained():
@@ -90,7 +91,7 @@ def test_loss_equals_the_priors_on_codes():
   variables = init(model)
 
   def compute(model, variables, batch):
-    return jax.jit(
+    return compiled.jit(
       lambda v, b: model.apply(
         v,
         b,

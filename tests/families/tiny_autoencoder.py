@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from tests import compiled
 from vgen_jax.families.autoencoding import tokenizer
 from vgen_jax.nn.bottlenecks import autoencoder
 
@@ -104,7 +105,7 @@ def batch_of(grey_b, step: int = 0):
 def run(model, batch, player='autoencoder', train=True, stats=None):
   """Returns the loss, its terms, its gradients, and the new statistics."""
 
-  @jax.jit
+  @compiled.jit
   def act(batch, stats):
     variables = dict(model.init({'params': jax.random.key(0), **NOISE}, batch))
     params = variables.pop('params')
@@ -122,7 +123,7 @@ def run(model, batch, player='autoencoder', train=True, stats=None):
       )
       return loss, (terms, changed)
 
-    grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
+    grad_fn = compiled.jit(jax.value_and_grad(loss_fn, has_aux=True))
     (loss, (terms, changed)), grads = grad_fn(params)
     return loss, terms, grads, changed
 

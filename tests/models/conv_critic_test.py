@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.core import random
 from vgen_jax.models import conv_critic
 
@@ -19,21 +20,21 @@ def critic(**fields) -> conv_critic.ConvCritic:
 
 
 def init(network, condition):
-  return jax.jit(
+  return compiled.jit(
     lambda: network.init(jax.random.key(2), VIDEO, condition, KEYS, train=False)
   )()
 
 
 def logits(network, variables, video=VIDEO, condition=None, keys=KEYS):
   call = lambda *args: network.apply(*args, train=False)
-  return jax.jit(call)(variables, video, condition or {}, keys)
+  return compiled.jit(call)(variables, video, condition or {}, keys)
 
 
 def used_bt(network) -> np.ndarray:
   """Returns which frames the first logit of each clip depends on."""
   variables = init(network, {})
   total = lambda video: logits(network, variables, video)[:, 0].sum()
-  slope = jax.jit(jax.grad(total))(VIDEO)
+  slope = compiled.jit(jax.grad(total))(VIDEO)
   return np.abs(slope).max(axis=(2, 3, 4)) > 0
 
 
@@ -69,7 +70,7 @@ def test_random_frames_are_different_frames_of_a_clip():
   network = critic(view='frames', num_frames=T)
   variables = init(network, {})
   total = lambda video: logits(network, variables, video).sum(axis=0)
-  used = jax.jit(jax.jacrev(total))(VIDEO)  # [n, b, t, h, w, c]
+  used = compiled.jit(jax.jacrev(total))(VIDEO)  # [n, b, t, h, w, c]
   depends_nbt = np.abs(used).max(axis=(3, 4, 5)) > 0
   assert (depends_nbt.sum(axis=0) == 1).all()
   assert (depends_nbt.sum(axis=2) == 1).all()
@@ -82,7 +83,7 @@ def test_patch_logits_depend_on_a_part_of_each_frame():
   assert output.ndim == 4
   assert output.shape[2] > 1
   corner = lambda video: logits(network, variables, video)[:, 0, 0, 0].sum()
-  slope = np.abs(jax.grad(corner)(VIDEO)).max(axis=(0, 1, 4))
+  slope = np.abs(compiled.jit(jax.grad(corner))(VIDEO)).max(axis=(0, 1, 4))
   assert slope[0, 0] > 0
   assert slope[-1, -1] == 0
 
@@ -172,8 +173,8 @@ def test_the_number_of_layers_can_be_given():
   network = conv_critic.ConvCritic(
     view='stack', patches=True, num_layers=2, width=2
   )
-  logits, variables = network.init_with_output(
-    jax.random.key(0), video, {}, KEYS, train=False
+  logits, variables = compiled.init_with_output(
+    network, jax.random.key(0), video, {}, KEYS, train=False
   )
   assert logits.shape == (B, 4, 1, 3)
   assert len(variables['params']['Down_0']) == 2

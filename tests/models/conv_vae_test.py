@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.models import conv_vae
 from vgen_jax.nn.bottlenecks import gaussian
 from vgen_jax.nn.bottlenecks import quantize
@@ -26,7 +27,7 @@ def clip(**fields):
 def outcome(model, video):
   """Returns latents and decoded frames, with random parameters."""
 
-  @jax.jit
+  @compiled.jit
   def call(video):
     variables = model.init(jax.random.key(1), VIDEO)
     reconstructed, output = model.apply(variables, video)
@@ -45,7 +46,7 @@ def test_frame_vae_encodes_each_frame_separately():
   reordered = [x[:, ::-1] for x in outcome(model, VIDEO[:, ::-1])]
   for one, two in zip((latent, reconstructed), reordered, strict=True):
     np.testing.assert_allclose(one, two, atol=1e-5)
-  assert jnp.abs(jnp.diff(latent, axis=1)).min(1).max() > 1e-3
+  assert np.abs(jnp.diff(latent, axis=1)).min(1).max() > 1e-3
   # Clips may have any number of frames.
   assert outcome(model, VIDEO[:, :3])[1].shape == (2, 3, 8, 8, 3)
 
@@ -57,9 +58,9 @@ def test_clip_vae_has_one_latent_per_clip():
   assert model.latent_shape(SHAPE) == latent.shape[1:]
   assert reconstructed.shape == VIDEO.shape
   changed, _ = outcome(model, VIDEO.at[:, 3].set(0))
-  assert jnp.abs(changed - latent).max() > 1e-3
+  assert np.abs(changed - latent).max() > 1e-3
   reordered, _ = outcome(model, VIDEO[:, ::-1])
-  assert jnp.abs(reordered - latent).max() > 1e-3
+  assert np.abs(reordered - latent).max() > 1e-3
 
 
 def test_other_bottlenecks_can_be_used():

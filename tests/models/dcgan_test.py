@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.core import random
 from vgen_jax.models import dcgan
 
@@ -17,7 +18,7 @@ def generator(**fields) -> dcgan.Generator:
 
 
 def init(network, condition):
-  return jax.jit(
+  return compiled.jit(
     lambda: network.init(jax.random.key(1), KEYS, condition, train=False)
   )()
 
@@ -26,7 +27,7 @@ def run(network, variables, *args, method=None):
   call = lambda variables, *args: network.apply(
     variables, *args, train=False, method=method
   )
-  return jax.jit(call)(variables, *args)
+  return compiled.jit(call)(variables, *args)
 
 
 def test_a_frame_depends_on_its_own_code_only():

@@ -6,8 +6,10 @@ import chex
 from flax import traverse_util
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
+from tests import compiled
 from tests.models import small_dit
 from vgen_jax.models import dit
 
@@ -15,7 +17,7 @@ pytestmark = pytest.mark.usefixtures('compares_finite')
 
 
 def test_output_is_zero_before_training():
-  out, _ = jax.jit(
+  out, _ = compiled.jit(
     lambda key: small_dit.make().init_with_output(
       key, small_dit.VIDEO, small_dit.TIME, {}, train=False
     )
@@ -57,7 +59,7 @@ def test_receptive_field_of_a_patch(
     out = model.apply(params, video_bthwc, small_dit.TIME, {}, train=False)
     return out[0, 0, :2, :2].sum()
 
-  dependence = jnp.abs(jax.jit(jax.grad(one_patch))(small_dit.VIDEO)) > 1e-7
+  dependence = np.abs(compiled.jit(jax.grad(one_patch))(small_dit.VIDEO)) > 1e-7
   assert dependence[0, 0, :2, :2].all(), 'A patch depends on itself.'
   assert dependence[0, 1:, :2, :2].any() == uses_frames
   assert dependence[0, 0, 2:].any() == uses_patches
@@ -68,13 +70,13 @@ def test_receptive_field_of_a_patch(
 def test_labels_matter_and_no_label_is_the_last_row():
   model = small_dit.make(num_classes=3)
   params = small_dit.random_params(model, {'label': jnp.zeros(2, int)})
-  apply = jax.jit(
+  apply = compiled.jit(
     lambda condition: model.apply(
       params, small_dit.VIDEO, small_dit.TIME, condition, train=False
     )
   )
   out = apply({'label': jnp.array([0, 3])})
-  assert not jnp.allclose(out, apply({'label': jnp.array([3, 0])}))
+  assert not np.allclose(out, apply({'label': jnp.array([3, 0])}))
   chex.assert_trees_all_close(out[1], apply({})[1], rtol=1e-5, atol=1e-5)
   with pytest.raises(ValueError, match='num_classes is 0'):
     small_dit.random_params(small_dit.make(), {'label': jnp.zeros(2, int)})
@@ -82,16 +84,16 @@ def test_labels_matter_and_no_label_is_the_last_row():
 
 def test_output_depends_on_positions():
   """Without positions, shuffled patches give shuffled outputs."""
-  shuffled = jnp.roll(small_dit.VIDEO, (1, 2), axis=(1, 2))
+  shuffled = np.roll(small_dit.VIDEO, (1, 2), axis=(1, 2))
 
   def is_deaf_to_places(**kwargs):
     model = small_dit.make(**kwargs)
     params = small_dit.random_params(model)
-    apply = jax.jit(
+    apply = compiled.jit(
       lambda video: model.apply(params, video, small_dit.TIME, {}, train=False)
     )
-    moved = jnp.roll(apply(small_dit.VIDEO), (1, 2), axis=(1, 2))
-    return jnp.allclose(apply(shuffled), moved, atol=1e-3)
+    moved = np.roll(apply(small_dit.VIDEO), (1, 2), axis=(1, 2))
+    return np.allclose(apply(shuffled), moved, atol=1e-3)
 
   assert not is_deaf_to_places(positions='rotary')
   assert not is_deaf_to_places(positions='absolute')
@@ -102,10 +104,10 @@ def test_output_depends_on_positions():
 
   model = WithoutPositions(width=16, depth=2, num_heads=2)
   params = small_dit.random_params(model)
-  apply = jax.jit(
+  apply = compiled.jit(
     lambda video: model.apply(params, video, small_dit.TIME, {}, train=False)
   )
-  moved = jnp.roll(apply(small_dit.VIDEO), (1, 2), axis=(1, 2))
+  moved = np.roll(apply(small_dit.VIDEO), (1, 2), axis=(1, 2))
   chex.assert_trees_all_close(apply(shuffled), moved, atol=1e-3)
 
 
@@ -116,11 +118,11 @@ def change_by_great_queries(qk_norm: bool) -> float:
   great = jax.tree_util.tree_map_with_path(
     lambda path, x: 1e3 * x if "'query'" in str(path) else x, params
   )
-  apply = jax.jit(
+  apply = compiled.jit(
     lambda p: model.apply(p, small_dit.VIDEO, small_dit.TIME, {}, train=False)
   )
   out = apply(params)
-  return float(jnp.abs(apply(great) - out).max() / jnp.abs(out).max())
+  return float(np.abs(apply(great) - out).max() / np.abs(out).max())
 
 
 def test_qk_norm_bounds_logits():

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.models import magvit_vqgan
 from vgen_jax.nn.bottlenecks import lookup_free
 from vgen_jax.nn.bottlenecks import quantize
@@ -23,7 +24,7 @@ def clips(num_frames: int):
 
 
 def initial(model, x):
-  init = jax.jit(lambda key, x: model.init(key, x, None, train=False))
+  init = compiled.jit(lambda key, x: model.init(key, x, None, train=False))
   return init(jax.random.key(0), x)
 
 
@@ -61,8 +62,8 @@ def test_receptive_field_of_latents_and_frames(causal: bool, num_frames: int):
   model = small(causal=causal)
   x = clips(num_frames)
   variables = initial(model, x)
-  encode = jax.jit(lambda x: model.apply(variables, x, method='encode'))
-  decode = jax.jit(lambda z: model.apply(variables, z, method='decode'))
+  encode = compiled.jit(lambda x: model.apply(variables, x, method='encode'))
+  decode = compiled.jit(lambda z: model.apply(variables, z, method='decode'))
   before = encode(x)
   dependences = [
     np.abs(encode(x.at[:, t].add(0.5)) - before).sum((0, 2, 3, 4)) > 0
@@ -76,7 +77,7 @@ def test_receptive_field_of_latents_and_frames(causal: bool, num_frames: int):
     return
   assert not depends_tj[later].any()
   assert depends_tj[~later & (t > 4 * j - 4)].all()  # At least its own frames.
-  alone = model.apply(variables, x[:, :1], method='encode')
+  alone = compiled.apply(model, variables, x[:, :1], method='encode')
   np.testing.assert_allclose(alone, before[:, :1], atol=1e-5)
 
   z = jax.random.normal(
@@ -93,7 +94,7 @@ def test_reconstructions_have_the_shape_of_clips_and_equal_decoded_codes():
   model = small(causal=True)
   x = clips(5)
   variables = initial(model, x)
-  call = jax.jit(
+  call = compiled.jit(
     lambda x, method: model.apply(variables, x, method=method),
     static_argnums=1,
   )
@@ -118,9 +119,9 @@ def test_halving_averages_and_doubling_repeats():
 def test_critic_logits_depend_only_on_their_clip():
   critic = magvit_vqgan.Critic(width=4, multipliers=(1, 2))
   x = clips(5)
-  init = jax.jit(lambda key, x: critic.init(key, x, {}, None, train=False))
+  init = compiled.jit(lambda key, x: critic.init(key, x, {}, None, train=False))
   variables = init(jax.random.key(0), x)
-  logits_of = jax.jit(
+  logits_of = compiled.jit(
     lambda x: critic.apply(variables, x, {}, None, train=False)
   )
   logits = logits_of(x)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tests import compiled
 from vgen_jax.models import maskgit
 
 GRID = (2, 2, 3)
@@ -22,7 +23,9 @@ def random_params(model, condition):
 def test_logits_depend_on_all_codes_of_their_clip():
   model = maskgit.MaskGIT(7, 16, 2, 2)
   params = random_params(model, {})
-  apply = jax.jit(lambda codes: model.apply(params, codes, {}, train=False))
+  apply = compiled.jit(
+    lambda codes: model.apply(params, codes, {}, train=False)
+  )
   out = apply(CODES)
   assert out.shape == (2, *GRID, 7)
   assert out.dtype == jnp.float32
@@ -41,7 +44,7 @@ def test_logits_depend_on_label_and_text():
     'text_mask': jnp.array([[True, True], [True, False]]),
   }
   params = random_params(model, conditioned)
-  apply = jax.jit(
+  apply = compiled.jit(
     lambda conditioned: model.apply(params, CODES, conditioned, train=False)
   )
   out = apply(conditioned)
@@ -61,7 +64,7 @@ def test_codes_are_small_at_first():
   """A normal distribution of standard deviation 0.02 (MaskGIT's code)."""
   model = maskgit.MaskGIT(255, 64, 1, 2)
   init = lambda: model.init(jax.random.key(0), CODES, {}, train=False)
-  [table] = jax.tree.leaves(jax.jit(init)()['params']['code'])
+  [table] = jax.tree.leaves(compiled.jit(init)()['params']['code'])
   assert table.shape == (256, 64)
   np.testing.assert_allclose(table.std(), 0.02, rtol=0.03)
 

@@ -7,6 +7,7 @@ import numpy as np
 import optax
 import pytest
 
+from tests import compiled
 from vgen_jax.config import loading as config_lib
 from vgen_jax.families.autoencoding import tokenizer as autoencoding
 from vgen_jax.inference import hooks
@@ -32,7 +33,7 @@ def clips(num: int, first: int = 0, shape=SHAPE):
 
 
 def initial(model, x):
-  init = jax.jit(lambda key, x: model.init(key, x, None, train=False))
+  init = compiled.jit(lambda key, x: model.init(key, x, None, train=False))
   return init(jax.random.key(0), x)
 
 
@@ -42,7 +43,7 @@ def test_tokens_keep_the_positions_of_their_patches():
   for blocks, is_single in ((0, True), (1, False)):
     model = small(encoder_blocks=blocks, decoder_blocks=blocks)
     variables = initial(model, x)
-    decode = jax.jit(
+    decode = compiled.jit(
       lambda z, v=variables, m=model: m.apply(v, z, method='decode')
     )
     z = jax.random.normal(jax.random.key(1), (1, *model.latent_shape(SHAPE)))
@@ -51,7 +52,7 @@ def test_tokens_keep_the_positions_of_their_patches():
     own[2:, :4, 4:] = True
     assert change[own].all()
     assert (change[~own] == 0).all() == is_single
-    encode = jax.jit(
+    encode = compiled.jit(
       lambda x, v=variables, m=model: m.apply(v, x, method='encode')
     )
     marked = x.copy()
@@ -76,11 +77,11 @@ def test_fifty_steps_are_enough_for_eight_colors():
   noise = {'noise': jax.random.key(1)}
   first = step_lib.prepare({'video': mosaics(16, 0)}, 0)
   stats = dict(
-    jax.jit(model.init)({'params': jax.random.key(0)} | noise, first)
+    compiled.jit(model.init)({'params': jax.random.key(0)} | noise, first)
   )
   params = stats.pop('params')
 
-  @jax.jit
+  @compiled.jit
   def step(params, stats, opt, batch):
     def loss_fn(params):
       (loss, terms), changed = model.apply(
@@ -94,7 +95,7 @@ def test_fifty_steps_are_enough_for_eight_colors():
       )
       return loss, (terms, changed)
 
-    grad_fn = jax.grad(loss_fn, has_aux=True)
+    grad_fn = compiled.jit(jax.grad(loss_fn, has_aux=True))
     grads, (terms, stats_now) = grad_fn(params)
     updates, opt = optimizer.update(grads, opt)
     return optax.apply_updates(params, updates), stats_now, opt, terms

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.core import random
 from vgen_jax.models import savn
 from vgen_jax.nn.attention import space_time
@@ -23,7 +24,7 @@ def generator(**fields) -> savn.Generator:
 def init(network, label=None, gamma: float = 1.0):
   """Returns parameters in which gates of attention have this factor."""
   condition = {} if label is None else {'label': label}
-  variables = jax.jit(
+  variables = compiled.jit(
     lambda: network.init(jax.random.key(1), KEYS, condition, train=False)
   )()
   return jax.tree_util.tree_map_with_path(
@@ -34,7 +35,7 @@ def init(network, label=None, gamma: float = 1.0):
 def run(network, variables, keys=KEYS, label=None):
   condition = {} if label is None else {'label': label}
   call = lambda *args: network.apply(*args, train=False)
-  return jax.jit(call)(variables, keys, condition)
+  return compiled.jit(call)(variables, keys, condition)
 
 
 def test_clips_depend_on_their_own_noise_and_label():

@@ -6,7 +6,7 @@ import numpy as np
 
 from vgen_jax.models import dit
 
-VIDEO = jax.random.normal(jax.random.key(0), (2, 3, 4, 4, 1))
+VIDEO = np.asarray(jax.random.normal(jax.random.key(0), (2, 3, 4, 4, 1)))
 TIME = jnp.array([0.1, 0.9])
 
 

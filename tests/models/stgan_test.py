@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.core import random
 from vgen_jax.models import conv_critic
 from vgen_jax.models import stgan
@@ -21,7 +22,7 @@ def generator(**fields) -> stgan.Generator:
 
 
 def init(network, condition):
-  return jax.jit(
+  return compiled.jit(
     lambda: network.init(jax.random.key(1), KEYS, condition, train=False)
   )()
 
@@ -30,7 +31,7 @@ def run(network, variables, condition=None) -> jax.Array:
   call = lambda variables: network.apply(
     variables, KEYS, condition or {}, train=False
   )
-  return jax.jit(call)(variables)
+  return compiled.jit(call)(variables)
 
 
 def with_gamma(params, gamma: float):
@@ -44,7 +45,7 @@ def test_clips_depend_on_their_own_noise_and_label():
   network = generator(num_classes=3)
   variables = init(network, {'label': LABEL})
   variables['params'] = with_gamma(variables['params'], 1.0)
-  apply = jax.jit(
+  apply = compiled.jit(
     lambda keys, label: network.apply(
       variables, keys, {'label': label}, train=False
     )
@@ -86,7 +87,7 @@ def test_weights_of_each_level_are_over_space_and_time():
     train=False,
     capture_intermediates=lambda module, _: isinstance(module, kind),
   )
-  _, state = jax.jit(apply)(init(network, {}))
+  _, state = compiled.jit(apply)(init(network, {}))
   for name, shape in (('gate_0', (1, 4, 4)), ('gate_1', (2, 8, 8))):
     (weight,) = state['intermediates'][name]['weights']['__call__']
     assert weight.shape == (4, *shape)
@@ -115,13 +116,13 @@ def test_critics_with_attention_start_as_those_without(attention: str):
   call = lambda network, variables: network.apply(
     variables, video, {}, KEYS, train=False
   )
-  variables = jax.jit(
+  variables = compiled.jit(
     lambda: network.init(jax.random.key(3), video, {}, KEYS, train=False)
   )()
   plain = conv_critic.ConvCritic(width=4)
   rest = {k: x for k, x in variables['params'].items() if k != 'attention'}
-  without = jax.jit(lambda v: call(plain, v))({'params': rest})
-  logits = jax.jit(lambda v: call(network, v))
+  without = compiled.jit(lambda v: call(plain, v))({'params': rest})
+  logits = compiled.jit(lambda v: call(network, v))
   np.testing.assert_allclose(logits(variables), without, atol=1e-6)
   changed = logits({'params': with_gamma(variables['params'], 1.0)})
   assert not np.allclose(changed, without, atol=1e-4)

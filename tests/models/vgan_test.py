@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.core import random
 from vgen_jax.models import conv_critic
 from vgen_jax.models import vgan
@@ -19,7 +20,7 @@ def generator(**fields) -> vgan.Generator:
 
 
 def init(network, *args, **kwargs):
-  variables = jax.jit(
+  variables = compiled.jit(
     lambda: network.init(jax.random.key(1), *args, **kwargs)
   )()
   # Larger kernels, so that dependencies are visible.
@@ -32,7 +33,7 @@ def apply(network, variables, *args, method=None):
   call = lambda variables, *args: network.apply(
     variables, *args, train=False, method=method
   )
-  return jax.jit(call)(variables, *args)
+  return compiled.jit(call)(variables, *args)
 
 
 def num_params(network, *args) -> int:

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.models import vid2vid_critic
 from vgen_jax.nn import optical_flow
 
@@ -19,8 +20,8 @@ CONDITION = {'layout': LAYOUT, 'flow': FLOW}
 
 def critic(**fields):
   net = vid2vid_critic.Critic(num_segments=K, width=4, **fields)
-  variables = net.init(KEY, VIDEO, CONDITION, KEY_B, train=False)
-  return jax.jit(
+  variables = compiled.init(net, KEY, VIDEO, CONDITION, KEY_B, train=False)
+  return compiled.jit(
     lambda video, condition: net.apply(
       variables, video, condition, KEY_B, train=False
     )

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.models import vid2vid
 from vgen_jax.nn import translation
 from vgen_jax.nn import warp
@@ -24,14 +25,14 @@ def generator(**fields):
 
 
 def init(net):
-  variables = jax.jit(lambda: net.init(KEY, WINDOW, (), train=False))()
+  variables = compiled.jit(lambda: net.init(KEY, WINDOW, (), train=False))()
   # Larger kernels, so that dependencies are visible.
   return jax.tree.map(lambda x: 2 * x, variables)
 
 
 def applied(net):
   """Returns a compiled function of variables and changes of the window."""
-  call = jax.jit(lambda *args: net.apply(*args, (), train=False))
+  call = compiled.jit(lambda *args: net.apply(*args, (), train=False))
   return lambda variables, **changes: call(
     variables, WINDOW._replace(**changes)
   )

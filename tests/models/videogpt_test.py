@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.models import videogpt
 
 GRID = (3, 2, 2)
@@ -41,14 +42,14 @@ def full(model, params, codes=CODES, condition=None, window=None):
   run = lambda params, codes: model.apply(
     params, codes, condition or {}, train=False, window=window
   )
-  return jax.jit(run)(params, codes)
+  return compiled.jit(run)(params, codes)
 
 
 def by_one(model, params, codes=CODES, condition=None):
   """Returns logits of `decode_step` for the true codes."""
   b, t, h, w = codes.shape
 
-  @jax.jit
+  @compiled.jit
   def run(params):
     context, kv_cache = model.apply(
       params, condition or {}, b, GRID, t, 12, method='init_cache'
@@ -111,7 +112,7 @@ def test_a_code_affects_only_later_logits():
     return given.apply(params, CODES[:1], {}, train=False).reshape(12, 7)
 
   position = jnp.asarray(table)[CODES[0].reshape(-1)]
-  matrix = np.abs(jax.jit(jax.jacrev(logits))(position)).max((1, 3))
+  matrix = np.abs(compiled.jit(jax.jacrev(logits))(position)).max((1, 3))
   for n in range(12):  # Row: logits at position n; column: code m.
     assert (matrix[n, n:] == 0).all()
     assert (matrix[n, :n] > 0).all()
@@ -122,7 +123,7 @@ def test_logits_are_zero_before_training_and_depend_on_the_start_token():
   init = lambda: model.init_with_output(
     jax.random.key(0), CODES, {}, train=False
   )
-  logits, _ = jax.jit(init)()
+  logits, _ = compiled.jit(init)()
   np.testing.assert_array_equal(logits, jnp.zeros((2, *GRID, 7)))
   params = random_params(model)
   first = full(model, params)[:, 0, 0, 0]
@@ -204,5 +205,5 @@ def test_logits_depend_on_the_order_of_words():
   params = random_params(model, condition)
   logits = full(model, params, condition=condition)
   swapped = full(model, params, condition={'text': condition['text'][:, ::-1]})
-  assert jnp.isfinite(logits).all()
-  assert (jnp.abs(swapped - logits).max((1, 2, 3, 4)) > 1e-3).all()
+  assert np.isfinite(logits).all()
+  assert (np.abs(swapped - logits).max((1, 2, 3, 4)) > 1e-3).all()

@@ -10,6 +10,7 @@ import numpy as np
 import optax
 import pytest
 
+from tests import compiled
 from tests.families import tiny_autoencoder as tiny
 from vgen_jax.families.autoencoding import tokenizer
 from vgen_jax.training import state as state_lib
@@ -70,14 +71,15 @@ def test_adaptive_weight_is_the_ratio_of_gradients_at_the_last_kernel():
   distance = of_deep(**(plain | {'critic_weight': 0.0}))
   adversary = of_deep(**plain, adaptive=False, reconstruction_weight=0.0)
 
-  @jax.jit
+  @compiled.jit
   def act(batch):
     variables = balanced.init(
       {'params': jax.random.key(0), **tiny.NOISE}, batch
     )
 
     def loss(variables, model):
-      return model.apply(
+      return compiled.apply(
+        model,
         variables,
         batch,
         player='autoencoder',
@@ -135,8 +137,10 @@ def test_critics_have_no_influence_before_they_start():
     assert grads['critic_clip']['slope'] != 0
   del batch['step']  # Outside of training.
   assert tiny.run(model, batch)[1]['critic_weight'] > 0
-  variables = model.init({'params': jax.random.key(0), **tiny.NOISE}, batch)
-  losses = model.apply(variables, batch, rngs=tiny.NOISE)
+  variables = compiled.init(
+    model, {'params': jax.random.key(0), **tiny.NOISE}, batch
+  )
+  losses = compiled.apply(model, variables, batch, rngs=tiny.NOISE)
   assert len(losses) == 2
   assert all(np.isfinite(x) and x != 0 for x, _ in losses)
   assert losses[0][1]['adversarial'] != 0
@@ -146,7 +150,7 @@ def test_critics_are_not_computed_before_they_start():
   """The branch of the early steps only creates zeros."""
   model = tiny.make(critic={'clip': tiny.Slope()}, critic_start=10)
   rngs = {'params': jax.random.key(0), **tiny.NOISE}
-  variables = model.init(rngs, tiny.BATCH)
+  variables = compiled.init(model, rngs, tiny.BATCH)
   fields = {'player': 'autoencoder', 'train': False, 'method': 'loss'}
   jaxpr = jax.make_jaxpr(
     lambda batch: model.apply(variables, batch, rngs=tiny.NOISE, **fields)
@@ -195,7 +199,7 @@ def test_the_first_update_of_a_late_critic_is_that_of_a_new_optimizer():
     )
     batch = {'video': tiny.BATCH['video']}
     state = first = state_lib.create(model, optimizers, (), batch, seed=0)
-    step = jax.jit(step_lib.make_train_step(model, optimizers))
+    step = compiled.jit(step_lib.make_train_step(model, optimizers))
     own = lambda x: [
       np.asarray(leaf).tobytes()
       for leaf in jax.tree.leaves(

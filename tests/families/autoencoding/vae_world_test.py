@@ -3,10 +3,10 @@
 import dataclasses
 import pathlib
 
-import jax
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.config import build
 from vgen_jax.config import loading as config_lib
 from vgen_jax.inference import hooks
@@ -68,7 +68,7 @@ def failures(run: runs.Run, uses_latents: bool = True) -> set[str]:
     return encoder.decode(latent[indices]), bottleneck.loss
 
   reconstructed, other = (
-    jax.jit(lambda v, x, indices=indices: run.model.apply(
+    compiled.jit(lambda v, x, indices=indices: run.model.apply(
       v, x, indices, method=reconstruct
     ))(variables, video)
     for indices in (np.arange(NUM_CLIPS), shifted)

@@ -15,6 +15,7 @@ import numpy as np
 import optax
 import pytest
 
+from tests import compiled
 from vgen_jax.families.codes import autoregressive
 from vgen_jax.models import videogpt
 
@@ -77,7 +78,7 @@ def bits(model, variables) -> float:
     method='loss',
     rngs={'noise': jax.random.key(0)},
   )
-  _, terms = jax.jit(loss)(variables, clips(jax.random.key(9), 2048))
+  _, terms = compiled.jit(loss)(variables, clips(jax.random.key(9), 2048))
   return float(terms['bits_per_frame'])
 
 
@@ -92,7 +93,7 @@ def trained():
   rngs = {'params': jax.random.key(2), 'noise': jax.random.key(3)}
   optimizer = optax.adam(optax.cosine_decay_schedule(5e-3, 500))
 
-  @jax.jit
+  @compiled.jit
   def train():
     variables = model.init(rngs, batch(0))
 
@@ -142,7 +143,7 @@ def test_predictions_depend_on_more_than_the_last_frame(trained):
   codes = jnp.pad(codes.reshape(3, 4, 2, 2), ((0, 0), (0, 4), (0, 0), (0, 0)))
   num = 200
   known = jnp.tile((jnp.arange(8) < 4).reshape(1, 8, 1, 1), (num, 1, 2, 2))
-  sample = jax.jit(lambda v, k, c: model.apply(v, k, c, method='sample'))
+  sample = compiled.jit(lambda v, k, c: model.apply(v, k, c, method='sample'))
   fractions = []
   for clip in codes:
     condition = {
@@ -164,7 +165,7 @@ def test_a_rollout_four_times_as_long_follows_the_chain(trained):
   """Attention covers four frames: still one sprite and few reversals."""
   model, variables = trained
   model = model.clone(num_frames=32)
-  sample = jax.jit(lambda v, k: model.apply(v, k, {}, method='sample'))
+  sample = compiled.jit(lambda v, k: model.apply(v, k, {}, method='sample'))
   codes = sample(variables, jax.random.split(jax.random.key(5), 100))
   ring_bts = np.asarray(codes).reshape(100, 32, 4)[..., RING]
   assert (ring_bts.sum(-1) == 1).mean() > 0.99

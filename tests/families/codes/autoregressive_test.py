@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from tests.families.codes import markov_chain
 from vgen_jax.families.codes import autoregressive
 from vgen_jax.models import videogpt
@@ -17,7 +18,7 @@ KEY_B = jax.random.split(jax.random.key(1), 6)
 
 def generate(model, key_b=KEY_B, condition=None, variables=None):
   sample = lambda v, k, c: model.apply(v, k, c, method='sample')
-  return jax.jit(sample)(variables or {}, key_b, condition or {})
+  return compiled.jit(sample)(variables or {}, key_b, condition or {})
 
 
 def compute_loss(model, batch, variables=None, train=True):
@@ -29,7 +30,7 @@ def compute_loss(model, batch, variables=None, train=True):
     method='loss',
     rngs={'noise': jax.random.key(1)},
   )
-  return jax.jit(compute)(variables or {}, batch)
+  return compiled.jit(compute)(variables or {}, batch)
 
 
 def random_gpt(**kwargs):
@@ -141,7 +142,7 @@ def test_cached_greedy_sampling_equals_full_passes(positions):
   label_b = jnp.array([0, 1, 0, 1, 0, 1])
   codes = generate(model, condition={'label': label_b}, variables=variables)
 
-  @jax.jit
+  @compiled.jit
   def guided(codes):
     logits_of = lambda label_b: model.transformer.apply(
       {'params': variables['params']['transformer']},
@@ -210,7 +211,7 @@ def test_bfloat16_sampling_equals_full_passes():
   net = model.transformer.clone(dtype='bfloat16')
   model = model.clone(transformer=net, guidance=1.0, temperature=0.0)
   codes = generate(model, variables=variables)
-  logits = jax.jit(lambda v, c: net.apply(v, c, {}, train=False))(
+  logits = compiled.jit(lambda v, c: net.apply(v, c, {}, train=False))(
     {'params': variables['params']['transformer']}, codes
   )
   top, second = np.sort(np.asarray(logits), -1)[..., [-1, -2]].T

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.families.codes import masked
 
 GRID = (3, 4, 4)
@@ -34,7 +35,7 @@ def sample(label_smoothing: float, num_steps: int) -> np.ndarray:
   )
   key_b = jax.random.split(jax.random.key(1), 200)
   apply = lambda key_b: model.apply({}, key_b, {}, method='sample')
-  return np.asarray(jax.jit(apply)(key_b))
+  return np.asarray(compiled.jit(apply)(key_b))
 
 
 @pytest.mark.parametrize('num_steps', [1, 6])

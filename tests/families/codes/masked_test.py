@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.families.codes import masked
 from vgen_jax.families.codes import masks
 from vgen_jax.models import maskgit
@@ -60,7 +61,7 @@ class InOrder(nn.Module):
 
 def generate(model, key_b=KEY_B, condition=None, variables=None):
   sample = lambda v, k, c: model.apply(v, k, c, method='sample')
-  return jax.jit(sample)(variables or {}, key_b, condition or {})
+  return compiled.jit(sample)(variables or {}, key_b, condition or {})
 
 
 def compute_loss(model, batch, variables=None, train=True):
@@ -72,7 +73,7 @@ def compute_loss(model, batch, variables=None, train=True):
     method='loss',
     rngs={'noise': jax.random.key(1)},
   )
-  return jax.jit(compute)(variables or {}, batch)
+  return compiled.jit(compute)(variables or {}, batch)
 
 
 def test_masked_fraction_follows_the_schedule():
@@ -82,7 +83,7 @@ def test_masked_fraction_follows_the_schedule():
     mask = lambda key_b, model=model: model.apply(
       {}, key_b, method='random_mask'
     )
-    hidden = jax.jit(mask)(jax.random.split(jax.random.key(2), 2000))
+    hidden = compiled.jit(mask)(jax.random.split(jax.random.key(2), 2000))
     fraction_b = np.asarray(hidden.mean((1, 2, 3)))
     assert fraction_b.mean() == pytest.approx(mean + 0.5 / NUM, abs=0.025)
     assert fraction_b.min() >= 1 / NUM
@@ -97,7 +98,7 @@ def test_frequencies_of_tasks():
   model = masked.Masked(CLIP_SHAPE, Oracle(), tasks=tasks)
   mask = lambda key_b: model.apply({}, key_b, method='random_mask')
   key_b = jax.random.split(jax.random.key(2), 2000)
-  hidden = np.asarray(jax.jit(mask)(key_b))
+  hidden = np.asarray(compiled.jit(mask)(key_b))
   box = ~masks.known('inpainting', GRID)
   is_box = ~hidden[:, ~box].any(1)
   is_first = ~hidden[:, 0].any((1, 2))

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.families.diffusion import denoising
 from vgen_jax.families.diffusion import paths
 from vgen_jax.families.diffusion import predictions
@@ -108,12 +109,12 @@ def compute_loss(model, batch, variables=None, train=True):
       rngs={'noise': jax.random.key(1)},
     )
 
-  return jax.jit(compute)(variables or {}, batch)
+  return compiled.jit(compute)(variables or {}, batch)
 
 
 def generate(model, key_b=KEY_B, condition=None, variables=None):
   sample = lambda v, k, c: model.apply(v, k, c, method='sample')
-  return jax.jit(sample)(variables or {}, key_b, condition or {})
+  return compiled.jit(sample)(variables or {}, key_b, condition or {})
 
 
 @pytest.fixture(scope='module')
@@ -124,7 +125,7 @@ def random_model():
   )
   rngs = {'params': jax.random.key(2), 'noise': jax.random.key(3)}
   batch = {'video': jnp.zeros((1, *CLIP_SHAPE)), 'label': jnp.array([0])}
-  return model, jax.jit(model.init)(rngs, batch)
+  return model, compiled.jit(model.init)(rngs, batch)
 
 
 @pytest.mark.parametrize(('path', 'prediction'), PAIRS)
@@ -158,7 +159,9 @@ def test_samples_follow_the_oracles_distribution(path: str, prediction: str):
   solver = solvers.Heun(25)
   model = with_oracle(path, prediction, variance=0.04, solver=solver)
   key_b = jax.random.split(jax.random.key(2), 128)
-  sample = jax.jit(lambda k: model.apply({}, k, {}, method='sample_unclipped'))
+  sample = compiled.jit(
+    lambda k: model.apply({}, k, {}, method='sample_unclipped')
+  )
   off_bthwc = sample(key_b) - DATUM[None]
   # 128 * 48 pixels: four standard errors.
   assert off_bthwc.mean() == pytest.approx(0, abs=0.2 * 4 / 78)
@@ -243,7 +246,7 @@ def test_fraction_of_dropped_labels(dropout: float):
 def test_guidance_follows_its_formula(scale: float):
   """The oracle's clips are l / 10 brighter with label l."""
   model = with_oracle(guidance=scale, num_classes=3, solver=solvers.Euler(3))
-  sample = jax.jit(
+  sample = compiled.jit(
     lambda k, c: model.apply({}, k, c, method='sample_unclipped')
   )
   off = sample(KEY_B[:2], {'label': jnp.array([1, 2])}) - DATUM[None]
@@ -264,7 +267,7 @@ def test_clean_estimates_are_clipped(clip_x0: str):
   model = with_oracle(
     num_classes=3, guidance=20.0, clip_x0=clip_x0, solver=solvers.Euler(2)
   )
-  sample = jax.jit(
+  sample = compiled.jit(
     lambda k, c: model.apply({}, k, c, method='sample_unclipped')
   )
   clip = np.asarray(sample(KEY_B[:1], {'label': jnp.array([1])}))[0]

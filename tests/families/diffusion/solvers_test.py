@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.families.diffusion import paths
 from vgen_jax.families.diffusion import solvers
 
@@ -79,7 +80,7 @@ def sample(solver, estimate, path, num, width=1):
   noise_key, key = jax.random.split(jax.random.key(0))
   noise_bthwc = jax.random.normal(noise_key, (num, 1, 1, width, 1))
   key_b = jax.random.split(key, num)
-  solve = jax.jit(lambda x, k: solver.solve(estimate(path), x, k, path))
+  solve = compiled.jit(lambda x, k: solver.solve(estimate(path), x, k, path))
   return np.asarray(solve(noise_bthwc, key_b))[:, 0, 0, :, 0]
 
 
@@ -176,7 +177,9 @@ def test_order_of_convergence(path: str, solver: type, order: int):
     start = path.scales(0.0)[1]
     key_b = jax.random.split(jax.random.key(0), 9)
     estimate = estimate_gaussian(path)
-    solve = jax.jit(lambda x: solver(num_steps).solve(estimate, x, key_b, path))
+    solve = compiled.jit(
+      lambda x: solver(num_steps).solve(estimate, x, key_b, path)
+    )
     clean = MEAN + np.sqrt(VARIANCE) * rank
     if not path.reaches_data:  # The optimal estimate there differs from data.
       clean = estimate(at(1.0), 1.0)
@@ -223,7 +226,7 @@ def test_only_solvers_that_add_noise_use_keys():
   noise = jax.random.normal(jax.random.key(0), (5, 1, 1, 1, 1))
 
   def same(solver):
-    solve = jax.jit(
+    solve = compiled.jit(
       lambda key_b: solver.solve(estimate_gaussian(path), noise, key_b, path)
     )
     one, two = map(solve, jax.random.split(jax.random.key(1), (2, 5)))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from tests import compiled
 from vgen_jax.families.diffusion import paths
 from vgen_jax.families.diffusion import times
 
@@ -14,7 +15,7 @@ PATH = paths.VarianceExploding()
 
 def sample(density, path=PATH, num=4000):
   key_b = jax.random.split(jax.random.key(0), num)
-  return np.asarray(jax.jit(lambda k: density.sample(k, path))(key_b))
+  return np.asarray(compiled.jit(lambda k: density.sample(k, path))(key_b))
 
 
 def p_value(sample_b, distribution):
