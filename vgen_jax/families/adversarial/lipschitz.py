@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from vgen_jax.core import random
 from vgen_jax.core.types import Array
+from vgen_jax.nn import frame_convolution
 
 # Penalties that a GAN can name; 'r1+r2' is the sum of both.
 KINDS = ('none', 'r1', 'r2', 'r1+r2', 'gp')
@@ -21,8 +22,14 @@ Score = Callable[[Array], Array]
 
 
 def squared_gradient_norm(score: Score, video_bthwc: Array) -> Array:
-  """Returns the squared norm of the gradient of each clip's score, `[b]`."""
-  gradient = jax.grad(lambda x: score(x).astype(jnp.float32).sum())(video_bthwc)
+  """Returns the squared norm of the gradient of each clip's score, `[b]`.
+
+  It can be differentiated in reverse mode.
+  """
+  with frame_convolution.second_derivatives():
+    gradient = jax.grad(lambda x: score(x).astype(jnp.float32).sum())(
+      video_bthwc
+    )
   axes = tuple(range(1, gradient.ndim))
   return jnp.square(gradient.astype(jnp.float32)).sum(axis=axes)
 

@@ -1,24 +1,18 @@
-"""Convolutions in a form for which XLA is fast on a CPU.
+"""Convolutions of clips, as 2-D convolutions of frames.
 
-XLA has a library for 2-D convolutions, so those of clips are composed of them:
-the frames under a kernel are stacked in channels, frames are folded into the
-batch, and each phase of a transposed convolution is a separate convolution.
-
-The library needs operands in one layout. Outside of loops XLA transposes them;
-inside (`scan`, `cond`) it does not, and gradients, for which lax exchanges the
-axes of the operands, are then 30 times slower. So derivatives are defined here
-such that their transposes have all axes in order.
+XLA has a library for 2-D convolutions on a CPU, so those of clips are composed
+of them: the frames under a kernel are stacked in channels, frames are folded
+into the batch, and each phase of a transposed convolution is a separate
+convolution.
 """
 
-import functools
 import itertools
-from typing import Any
 
-import jax
 from jax import lax
 import jax.numpy as jnp
 
 from vgen_jax.core.types import Array
+from vgen_jax.nn import frame_convolution as frames
 from vgen_jax.nn.convolution import padding as pad
 
 
@@ -51,8 +45,7 @@ def conv(
   if min(map(min, pads)) < 0:
     x_bthwc, pads = _pad(x_bthwc, ((0, 0), *pads[1:])), ((0, 0),) * 3
   frames_bhwc = x_bthwc.reshape(b * t, *x_bthwc.shape[2:])
-  convolve = _conv2d if jax.default_backend() == 'cpu' else _forward
-  y_bhwc = convolve(frames_bhwc, kernel_hwio, tuple(strides[1:]), pads[1:])
+  y_bhwc = frames.conv(frames_bhwc, kernel_hwio, strides[1:], pads[1:])
   return y_bhwc.reshape(b, t, *y_bhwc.shape[1:])
 
 
@@ -115,68 +108,6 @@ def expand(x_bthwc: Array, kernel_thwio: Array, pads: pad.Pairs) -> Array:
     (*crop, (0, 0, 0), (0, 0, 0)),
   )
   return jnp.einsum('bi,thwio->bthwo', x_bthwc[:, 0, 0, 0], kernel_thwio)
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(2, 3))
-def _conv2d(
-  x_bhwc: Array, kernel_hwio: Array, strides: tuple[int, int], pads: pad.Pairs
-) -> Array:
-  """Returns the convolution of images, with gradients that are fast in loops.
-
-  Args:
-    x_bhwc: Images.
-    kernel_hwio: Kernel.
-    strides: Steps in h and w.
-    pads: Zeros (low, high) for each of h and w.
-  """
-  return _forward(x_bhwc, kernel_hwio, strides, pads)
-
-
-def _forward(
-  x_bhwc: Array, kernel_hwio: Array, strides: tuple[int, int], pads: pad.Pairs
-) -> Array:
-  return _lax(x_bhwc, kernel_hwio, strides, pads, ('NHWC', 'HWIO', 'NHWC'))
-
-
-@_conv2d.defjvp
-def _conv2d_jvp(
-  strides: tuple[int, int], pads: pad.Pairs, primals: Any, tangents: Any
-) -> tuple[Array, Array]:
-  """Returns the convolution and its derivative.
-
-  The derivative with respect to each operand is a convolution, too. Axes are
-  ordered such that its transpose, which computes the gradient, maps NHWC and
-  HWIO to NHWC. The derivative itself is not faster than usual.
-  """
-  (x_bhwc, kernel_hwio), (dx_bhwc, dkernel_hwio) = primals, tangents
-  by_x_bhwc = _lax(
-    dx_bhwc,
-    kernel_hwio.swapaxes(2, 3),
-    strides,
-    pads,
-    ('NHWC', 'HWOI', 'NHWC'),
-  )
-  by_kernel_hwbc = _lax(
-    x_bhwc.transpose(3, 1, 2, 0),
-    dkernel_hwio.transpose(2, 0, 1, 3),
-    strides,
-    pads,
-    ('CHWN', 'IHWO', 'HWNC'),
-  )
-  tangent_bhwc = by_x_bhwc + by_kernel_hwbc.transpose(2, 0, 1, 3)
-  return _conv2d(x_bhwc, kernel_hwio, strides, pads), tangent_bhwc
-
-
-def _lax(
-  x: Array,
-  kernel: Array,
-  strides: tuple[int, int],
-  pads: pad.Pairs,
-  letters: tuple[str, str, str],
-) -> Array:
-  return lax.conv_general_dilated(
-    x, kernel, strides, pads, dimension_numbers=letters
-  )
 
 
 def _pad(x_bthwc: Array, pads: pad.Pairs) -> Array:
