@@ -39,13 +39,13 @@ each_config = pytest.mark.parametrize(
 )
 ONE_DEVICE = {'mesh.data': 1, 'tensorboard': False}
 each_traced = pytest.mark.parametrize(
-  ('path', 'size'),
-  config_lists.traced(),
-  ids=lambda x: x if isinstance(x, str) else x.stem,
+  'path',
+  config_lists.marked(lambda name: name in config_lists.LARGE),
+  ids=lambda p: p.stem,
 )
 each_resumed = pytest.mark.parametrize(
   'path',
-  config_lists.marked(lambda name: name in config_lists.REPEATED),
+  config_lists.marked(lambda name: name not in config_lists.RESUMED),
   ids=lambda p: p.stem,
 )
 each_killed = pytest.mark.parametrize(
@@ -82,6 +82,22 @@ def smoke(path, clips, **overrides):
   return config_lib.replace(config, {**ONE_DEVICE, **overrides})
 
 
+def untrained(path, size, clips, folder):
+  """Returns a config whose tokenizer has a config, but has not been trained."""
+  config = config_lib.load(f'{path}:{size}')
+  overrides = dict(ONE_DEVICE)
+  if config.data.name == 'data.files.video_folder.VideoFolder':
+    overrides['data.folder'] = str(clips)
+  for part, workdir in config.get('frozen', {}).items():
+    name = pathlib.Path(workdir).name
+    theirs = config_lib.load(f'{ROOT}/configs/{name}.py:{size}')
+    tokenizer = folder / part
+    tokenizer.mkdir()
+    (tokenizer / 'config.json').write_text(config_lib.to_json(theirs))
+    overrides[f'frozen.{part}'] = str(tokenizer)
+  return config_lib.replace(config, overrides)
+
+
 @dataclasses.dataclass(frozen=True)
 class Trained:
   """A finished run, and its last state."""
@@ -99,24 +115,25 @@ def trained(name: str, clips) -> Trained:
   return Trained(workdir, state)
 
 
-@each_traced
-def test_the_step_can_be_traced(path: pathlib.Path, size, clips, tmp_path):
-  """The step and the sampler of the base size are traced, not computed.
-
-  For a latent model, only the config of the run of its tokenizer is needed.
-  """
-  config = config_lib.load(f'{path}:{size}' if size else str(path))
-  overrides = dict(ONE_DEVICE)
-  if config.data.name == 'data.files.video_folder.VideoFolder':
-    overrides['data.folder'] = str(clips)
-  for part, workdir in config.get('frozen', {}).items():
-    name = pathlib.Path(workdir).name
-    theirs = config_lib.load(f'{ROOT}/configs/{name}.py')
-    (tmp_path / 'config.json').write_text(config_lib.to_json(theirs))
-    overrides[f'frozen.{part}'] = str(tmp_path)
+@pytest.mark.parametrize(
+  'path',
+  [p for p in config_lists.CONFIGS if p.stem in config_lists.LARGE],
+  ids=lambda p: p.stem,
+)
+def test_the_state_can_be_traced(path: pathlib.Path, clips, tmp_path):
+  """The model of the smoke size is built and initialized."""
   setup = setup_lib.make(
-    settings_lib.read(config_lib.replace(config, overrides))
+    settings_lib.read(untrained(path, 'smoke', clips, tmp_path))
   )
+  setup_lib.check_batch_size(setup)
+  assert setup.state_shapes().params
+
+
+@each_traced
+def test_the_step_can_be_traced(path: pathlib.Path, clips, tmp_path):
+  """The step and the sampler of the base size are traced, not computed."""
+  config = untrained(path, 'base', clips, tmp_path)
+  setup = setup_lib.make(settings_lib.read(config))
   setup_lib.check_batch_size(setup)
   # The model uses exactly the keys that it declares.
   batch = {k: x for k, x in setup.batch.items() if k in setup.model.batch_keys}
@@ -232,9 +249,9 @@ def evaluated(workdir: str) -> list[dict[str, float]]:
 
 
 @each_config
-def test_workers_do_not_change_batches(path, clips):
+def test_workers_do_not_change_batches(path, clips, tmp_path):
   """Digests are equal, also of a run that resumes at batch 2."""
-  config = smoke(path, clips).to_dict()
+  config = untrained(path, 'smoke', clips, tmp_path).to_dict()
   source = build.source(config['data'], config['clip_shape'])
   digests = []
   for num_threads, first in ((0, 0), (3, 0), (1, 2)):
@@ -256,9 +273,11 @@ def test_workers_do_not_change_batches(path, clips):
 @each_config
 def test_a_config_json_is_enough_to_build_the_model(path, tmp_path, clips):
   """The run of the tokenizer is not needed, because its spec is in the file."""
-  settings = frozen.with_tokenizer(settings_lib.read(smoke(path, clips)))
-  workdir_lib.claim(str(tmp_path), settings)
-  again = settings_lib.read(config_lib.load(str(tmp_path / 'config.json')))
+  config = untrained(path, 'smoke', clips, tmp_path)
+  settings = frozen.with_tokenizer(settings_lib.read(config))
+  workdir = tmp_path / 'run'
+  workdir_lib.claim(str(workdir), settings)
+  again = settings_lib.read(config_lib.load(str(workdir / 'config.json')))
   assert again == settings
   one, two = (
     build.model(x.model, build.source(x.data, x.clip_shape).schema)
