@@ -1,6 +1,7 @@
 """The files of a source tree, what they import, and cycles of imports."""
 
 import ast
+import functools
 import pathlib
 
 PACKAGE = 'vgen_jax'
@@ -12,8 +13,13 @@ def files(root: pathlib.Path, folder: str = PACKAGE) -> list[pathlib.Path]:
 
 
 def tree(path: pathlib.Path) -> ast.Module:
-  """Returns the syntax tree of a file."""
-  return ast.parse(path.read_text())
+  """Returns the syntax tree of a file, which must not be changed."""
+  return _tree(path.read_text())
+
+
+@functools.cache
+def _tree(text: str) -> ast.Module:
+  return ast.parse(text)
 
 
 def dotted(root: pathlib.Path, path: pathlib.Path) -> str:
@@ -24,8 +30,13 @@ def dotted(root: pathlib.Path, path: pathlib.Path) -> str:
 
 def imports(path: pathlib.Path) -> list[str]:
   """Returns the dotted names that a file imports from this package."""
+  return _imports(path.read_text())
+
+
+@functools.cache
+def _imports(text: str) -> list[str]:
   names = []
-  for node in ast.walk(tree(path)):
+  for node in ast.walk(_tree(text)):
     if isinstance(node, ast.ImportFrom):
       names += [f'{node.module}.{alias.name}' for alias in node.names]
     elif isinstance(node, ast.Import):

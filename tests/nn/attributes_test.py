@@ -4,9 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tests import compiled
 from vgen_jax.core import random
 from vgen_jax.nn import attributes
 from vgen_jax.synthetic.world import source as world_lib
+
+
+def labels(label_b, sizes):
+  value_bn = attributes.values(label_b, sizes)
+  return value_bn, attributes.one_hot(value_bn[:, None], sizes)
 
 
 def test_labels_enumerate_attributes_as_the_dataset_does():
@@ -16,13 +22,12 @@ def test_labels_enumerate_attributes_as_the_dataset_does():
   kept = world.factors_kept
   sizes = len(kept['color']), len(kept['direction'])
   label_b = np.array([world[i]['label'] for i in range(40)])
-  value_bn = attributes.values(label_b, sizes)
+  value_bn, one_hot = compiled.call(labels, label_b, sizes)
   expected = [
     [kept[name].index(world.factors(i)[name]) for name in world.label]
     for i in range(40)
   ]
   np.testing.assert_array_equal(value_bn, expected)
-  one_hot = attributes.one_hot(value_bn[:, None], sizes)
   assert one_hot.shape == (40, 1, 14)
   np.testing.assert_array_equal(one_hot.sum(-1), np.full((40, 1), 2))
 
@@ -30,10 +35,14 @@ def test_labels_enumerate_attributes_as_the_dataset_does():
 def test_samples_have_the_distribution_of_the_given_frame():
   num = 2000
   probability_tk = np.array([[0.5, 0.25, 0.25], [0.1, 0.2, 0.7]])
-  logit_btk = jnp.log(jnp.broadcast_to(probability_tk, (num, 2, 3)))
-  frame_b = jnp.arange(num) % 2
-  key_b = random.keys(jax.random.key(0), jnp.arange(num))
-  value_bn = attributes.sample([logit_btk, logit_btk[..., :2]], frame_b, key_b)
+  logit_btk = np.log(np.broadcast_to(probability_tk, (num, 2, 3)))
+
+  def sample(logit_btk):
+    key_b = random.keys(jax.random.key(0), jnp.arange(num))
+    logits = [logit_btk, logit_btk[..., :2]]
+    return attributes.sample(logits, jnp.arange(num) % 2, key_b)
+
+  value_bn = compiled.call(sample, logit_btk)
   assert value_bn.shape == (num, 2)
   for frame in (0, 1):
     count_k = np.bincount(value_bn[frame::2, 0], minlength=3)

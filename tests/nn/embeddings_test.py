@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
 from vgen_jax.nn import embeddings
 
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.usefixtures('compares_finite')
 
 def logits(encode) -> jax.Array:
   """Returns products of one query and one key at all pairs of positions."""
-  query, key = jax.random.normal(jax.random.key(0), (2, 8))
+  query, key = arrays.normal((2, 8))
   query_ne, key_me = encode(query), encode(key)
   return query_ne @ key_me.T
 
@@ -42,9 +43,10 @@ def test_rotary_logits_depend_only_on_the_distance():
 
 def test_rotary_angles_differ_between_axes():
   """A step along each axis of a grid rotates different pairs."""
-  angle = embeddings.rotary_grid((2, 3, 4), 16).reshape(2, 3, 4, 8)
+  angle = compiled.call(embeddings.rotary_grid, (2, 3, 4), 16)
+  angle = angle.reshape(2, 3, 4, 8)
   moved = [angle[1, 0, 0], angle[0, 1, 0], angle[0, 0, 1]]
-  turned = jnp.stack(moved) != 0
+  turned = np.stack(moved) != 0
   assert turned.sum(0).tolist() == [1] * 8
   assert turned.sum(1).tolist() == [4, 2, 2]
   chex.assert_trees_all_close(
@@ -54,8 +56,10 @@ def test_rotary_angles_differ_between_axes():
 
 
 def test_rotation_keeps_norms():
-  x = jax.random.normal(jax.random.key(0), (2, 6, 3, 8))
-  turned = embeddings.rotate(x, embeddings.rotary_grid((6,), 8))
+  x = arrays.normal((2, 6, 3, 8))
+  turned = compiled.call(
+    lambda x: embeddings.rotate(x, embeddings.rotary_grid((6,), 8)), x
+  )
   chex.assert_trees_all_close((turned**2).sum(-1), (x**2).sum(-1), rtol=1e-5)
 
 
@@ -77,7 +81,7 @@ def test_invalid_widths_raise():
 
 def test_embeddings_of_times_in_0_to_1_differ():
   layer = embeddings.TimeAndLabel(16)
-  time_b = jnp.linspace(0, 1, 33)
+  time_b = np.linspace(0, 1, 33, dtype=np.float32)
   out, _ = compiled.init_with_output(layer, jax.random.key(0), time_b, {})
   distance = np.abs(out[:, None] - out[None]).max(-1)
   assert (distance + np.eye(33)).min() > 0.01
@@ -85,10 +89,14 @@ def test_embeddings_of_times_in_0_to_1_differ():
 
 def test_tables_have_one_row_for_each_class_and_one_for_no_label():
   layer = embeddings.TimeAndLabel(8, num_classes=5)
-  condition = {'label': jnp.array([0, 5])}
-  params = compiled.init(layer, jax.random.key(0), jnp.zeros(2), condition)
+  condition = {'label': np.array([0, 5])}
+  time_b = np.zeros(2, np.float32)
+
+  def both(time_b):
+    out, params = layer.init_with_output(jax.random.key(0), time_b, condition)
+    return params, out, layer.apply(params, time_b, {})
+
+  params, out, free = compiled.call(both, time_b)
   assert params['params']['label']['embedding'].shape == (6, 8)
-  out = compiled.apply(layer, params, jnp.zeros(2), condition)
-  free = compiled.apply(layer, params, jnp.zeros(2), {})
   chex.assert_trees_all_equal(out[1], free[1])
   assert np.abs(out[0] - free[0]).max() > 1e-3

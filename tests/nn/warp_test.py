@@ -5,14 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
 from vgen_jax.nn import warp
 from vgen_jax.synthetic.layouts import source
 
-FRAMES = jax.random.uniform(jax.random.key(0), (2, 5, 7, 3))
-FLOW = 3 * jax.random.normal(jax.random.key(1), (2, 5, 7, 2))
+FRAMES = arrays.uniform((2, 5, 7, 3))
+FLOW = 3 * arrays.normal((2, 5, 7, 2), seed=1)
 
 backward = compiled.jit(warp.backward)
+inside = compiled.jit(warp.inside)
 
 
 def by_loops(frame_hwc, flow_hw2) -> np.ndarray:
@@ -31,10 +33,7 @@ def by_loops(frame_hwc, flow_hw2) -> np.ndarray:
 
 
 def test_equals_a_loop_over_pixels():
-  expected = [
-    by_loops(*pair)
-    for pair in zip(np.asarray(FRAMES), np.asarray(FLOW), strict=True)
-  ]
+  expected = [by_loops(*pair) for pair in zip(FRAMES, FLOW, strict=True)]
   np.testing.assert_allclose(backward(FRAMES, FLOW), expected, atol=1e-5)
   # Leading axes may be added.
   nested = backward(FRAMES[None], FLOW[None])
@@ -42,15 +41,15 @@ def test_equals_a_loop_over_pixels():
 
 
 def test_whole_pixels_are_copied():
-  flow = jnp.zeros_like(FLOW).at[..., 0].set(2).at[..., 1].set(-1)
+  flow = np.broadcast_to(np.float32([2, -1]), FLOW.shape)
   warped = backward(FRAMES, flow)
   assert (warped[:, 1:, :-2] == FRAMES[:, :-1, 2:]).all()
   # Points outside have the colour of the border.
   assert (warped[:, 1:, -2:] == FRAMES[:, :-1, -1:]).all()
   found = np.zeros((2, 5, 7), bool)
   found[:, 1:, :-2] = True
-  assert (warp.inside(flow) == found).all()
-  assert (backward(FRAMES, jnp.zeros_like(FLOW)) == FRAMES).all()
+  assert (inside(flow) == found).all()
+  assert (backward(FRAMES, np.zeros_like(FLOW)) == FRAMES).all()
 
 
 def mean_error(change) -> float:
@@ -66,7 +65,7 @@ def mean_error(change) -> float:
     video_thwc = dataset[index]['video'] / np.float32(255)
     flow = dataset.truth(index).flow
     warped = backward(
-      video_thwc[:-1], change(jnp.asarray(flow.backward_thw2), side)[1:]
+      video_thwc[:-1], np.float32(change(flow.backward_thw2, side))[1:]
     )
     moves = (flow.backward_thw2[1:] != 0).any(axis=-1)
     counts = moves & ~flow.occluded_before_thw[1:]
@@ -100,22 +99,22 @@ def test_only_exact_flow_warps_to_the_next_frame():
 
 def test_gradients_follow_the_flow():
   """The gradient on a linear image is the image's slope, inside of it."""
-  row, column = jnp.indices((5, 7), dtype=jnp.float32)
+  row, column = np.indices((5, 7), np.float32)
   frame = (2 * column - 3 * row)[..., None]
-  flow = jnp.full((5, 7, 2), 0.4)
-  grad = compiled.jit(jax.grad(lambda x: warp.backward(frame, x).sum()))(flow)
-  within = np.asarray(warp.inside(flow))
+  flow = np.full((5, 7, 2), 0.4, np.float32)
+  total = lambda frame, flow: warp.backward(frame, flow).sum()
+  weight, grad = compiled.call(jax.grad(total, (0, 1)), frame, flow)
+  within = inside(flow)
   np.testing.assert_allclose(grad[within][:, 0], 2, atol=1e-5)
   np.testing.assert_allclose(grad[within][:, 1], -3, atol=1e-5)
   # The gradient of the sum over a constant flow counts each source pixel.
-  weight = compiled.jit(jax.grad(lambda x: warp.backward(x, flow).sum()))(frame)
   np.testing.assert_allclose(weight.sum(), 35, rtol=1e-6)
 
 
 def test_positions_are_float32():
   """Bfloat16 has 8 bits; it cannot name columns above 256."""
-  row = jnp.arange(400, dtype=jnp.bfloat16)[None, :, None] % 2
-  flow = jnp.zeros((1, 400, 2), jnp.bfloat16)
+  row = (np.arange(400)[None, :, None] % 2).astype(jnp.bfloat16)
+  flow = np.zeros((1, 400, 2), jnp.bfloat16)
   warped = backward(row, flow)
   assert warped.dtype == jnp.bfloat16
   assert (warped == row).all()
@@ -127,7 +126,7 @@ def test_positions_are_float32():
     (FRAMES, FLOW[:1], 'same axes'),
     (FRAMES, FLOW[..., :1], r'\[..., h, w, 2\]'),
     (FRAMES[0, 0], FLOW[0, 0], r'\(7, 3\)'),
-    (FRAMES.astype(jnp.uint8), FLOW, 'dtype uint8'),
+    (FRAMES.astype(np.uint8), FLOW, 'dtype uint8'),
   ],
 )
 def test_wrong_input(frames, flow, match: str):

@@ -6,10 +6,10 @@ import re
 from flax import traverse_util
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
 from vgen_jax.nn import embeddings
 from vgen_jax.nn.attention import cache
@@ -18,8 +18,8 @@ from vgen_jax.nn.attention import multi_head
 pytestmark = pytest.mark.usefixtures('compares_finite')
 
 WIDTH, HEADS, TOKENS = 8, 2, 5
-X_BND = jax.random.normal(jax.random.key(0), (2, TOKENS, WIDTH))
-ANGLE_NP = embeddings.rotary_grid((TOKENS,), WIDTH // HEADS)
+X_BND = arrays.normal((2, TOKENS, WIDTH))
+ANGLE_NP = compiled.call(embeddings.rotary_grid, (TOKENS,), WIDTH // HEADS)
 
 
 def make(**kwargs):
@@ -80,10 +80,14 @@ def test_a_causal_token_attends_to_its_window(window):
 
 def test_cross_attention_reads_the_given_tokens_under_the_mask():
   layer, params = make(input_bias=False)
-  y_bmd = jax.random.normal(jax.random.key(1), (2, 3, WIDTH))
-  key_values = compiled.apply(layer, params, y_bmd, method='key_values')
-  mask_bnm = jnp.array([[[True, True, False]]] * 2)
-  out = compiled.apply(layer, params, X_BND, key_values, mask_bnm=mask_bnm)
+  y_bmd = arrays.normal((2, 3, WIDTH), seed=1)
+  mask_bnm = np.array([[[True, True, False]]] * 2)
+
+  def attend(params, y_bmd):
+    key_values = layer.apply(params, y_bmd, method='key_values')
+    return layer.apply(params, X_BND, key_values, mask_bnm=mask_bnm)
+
+  out = compiled.call(attend, params, y_bmd)
   expected = by_hand(params, X_BND, y_bmd[:, :2])
   np.testing.assert_allclose(out, expected, rtol=2e-4, atol=2e-5)
 
@@ -92,7 +96,9 @@ def test_cross_attention_reads_the_given_tokens_under_the_mask():
 def test_decoding_with_a_cache_equals_one_causal_pass(window):
   """Outputs are equal even when the cache is full and drops old tokens."""
   layer, params = make(qk_norm=True)
-  empty = cache.empty(1, 2, window, (HEADS, WIDTH // HEADS), 'float32')
+  empty = compiled.call(
+    cache.empty, 1, 2, window, (HEADS, WIDTH // HEADS), 'float32'
+  )
   cached = jax.tree.map(lambda x: x[0], empty)
   step = compiled.jit(functools.partial(layer.apply, method='decode_step'))
   outputs = []
@@ -101,14 +107,14 @@ def test_decoding_with_a_cache_equals_one_causal_pass(window):
       params,
       X_BND[:, n : n + 1],
       cached,
-      jnp.array(n),
+      n,
       angle_1p=ANGLE_NP[n : n + 1],
     )
     outputs.append(out)
   wanted = compiled.apply(
     layer, params, X_BND, angle_np=ANGLE_NP, is_causal=True, window=window
   )
-  np.testing.assert_allclose(jnp.concatenate(outputs, 1), wanted, atol=1e-5)
+  np.testing.assert_allclose(np.concatenate(outputs, 1), wanted, atol=1e-5)
   assert cached.key_bmae.shape == (2, window, HEADS, WIDTH // HEADS)
 
 
@@ -140,8 +146,10 @@ def test_a_shared_scope_keeps_paths_and_initial_values():
       return attention(x_bnd)
 
   key = jax.random.key(0)
-  shared = compiled.init(Shared(), key, X_BND)
-  plain = compiled.init(multi_head.MultiHeadAttention(WIDTH, HEADS), key, X_BND)
+  layers = Shared(), multi_head.MultiHeadAttention(WIDTH, HEADS)
+  shared, plain = compiled.call(
+    lambda x: [layer.init(key, x) for layer in layers], X_BND
+  )
   jax.tree.map(np.testing.assert_array_equal, shared, plain)
 
 
@@ -170,7 +178,7 @@ def test_errors_name_the_fault():
 
 def test_several_leading_axes_are_a_batch():
   layer, params = make(qk_norm=True)
-  x_bgnd = jax.random.normal(jax.random.key(2), (2, 3, TOKENS, WIDTH))
+  x_bgnd = arrays.normal((2, 3, TOKENS, WIDTH), seed=2)
   out = compiled.apply(layer, params, x_bgnd, angle_np=ANGLE_NP)
   flat = compiled.apply(
     layer, params, x_bgnd.reshape(6, TOKENS, -1), angle_np=ANGLE_NP

@@ -6,12 +6,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
 from vgen_jax.core import random
 from vgen_jax.nn.bottlenecks import gaussian
 
-KEY_B = random.keys(jax.random.key(0), jnp.arange(3))
-ENCODED = jax.random.normal(jax.random.key(1), (3, 2, 4, 4, 6))
+KEY_B = compiled.call(lambda: random.keys(jax.random.key(0), jnp.arange(3)))
+ENCODED = arrays.normal((3, 2, 4, 4, 6), seed=1)
 
 
 def test_latents_are_samples_or_means_of_the_posterior():
@@ -23,12 +24,13 @@ def test_latents_are_samples_or_means_of_the_posterior():
   sampled_output, mean_output = bottle(KEY_B), bottle(None)
   assert np.array_equal(mean_output.latent_bthwd, ENCODED[..., :3])
   assert np.array_equal(sampled_output.posterior.log_variance, ENCODED[..., 3:])
-  noise = (sampled_output.latent_bthwd - ENCODED[..., :3]) / jnp.exp(
+  noise = (sampled_output.latent_bthwd - ENCODED[..., :3]) / np.exp(
     ENCODED[..., 3:] / 2
   )
   assert noise.std() == pytest.approx(1, abs=0.1)
   # Summed over latents, averaged over the batch.
-  kl_b = sampled_output.posterior.divergence().reshape(3, -1).sum(1)
+  kl_bthwd = compiled.call(lambda x: x.divergence(), sampled_output.posterior)
+  kl_b = kl_bthwd.reshape(3, -1).sum(1)
   assert sampled_output.loss == pytest.approx(float(kl_b.mean()), rel=1e-5)
   # The noise of a clip does not depend on its batch.
   single = compiled.apply(bottleneck, {}, ENCODED[1:2], KEY_B[1:2], train=True)
@@ -36,7 +38,7 @@ def test_latents_are_samples_or_means_of_the_posterior():
 
 
 def test_log_variance_is_clipped():
-  encoded = jnp.concatenate([ENCODED[..., :3], 100 * ENCODED[..., 3:]], -1)
+  encoded = np.concatenate([ENCODED[..., :3], 100 * ENCODED[..., 3:]], -1)
   bottleneck = gaussian.Gaussian(width=3, projects=False)
   output = compiled.apply(bottleneck, {}, encoded, KEY_B, train=True)
   assert np.abs(output.posterior.log_variance).max() == 10
@@ -44,7 +46,7 @@ def test_log_variance_is_clipped():
 
 
 def test_inputs_are_projected_or_split():
-  encoded = jnp.ones((2, 1, 1, 1, 5))
+  encoded = np.ones((2, 1, 1, 1, 5), np.float32)
   (output, variables) = compiled.init_with_output(
     gaussian.Gaussian(width=4), jax.random.key(0), encoded, None, train=False
   )

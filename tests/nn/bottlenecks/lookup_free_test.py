@@ -1,5 +1,6 @@
 """Tests of nn/bottlenecks/lookup_free.py."""
 
+import functools
 import itertools
 
 import chex
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
 from vgen_jax.nn import batch_statistics
 from vgen_jax.nn.bottlenecks import lookup_free
@@ -22,38 +24,46 @@ QUANTIZERS = {
 each = pytest.mark.parametrize('name', QUANTIZERS)
 
 
+@functools.cache
 def bare(quantizer):
   """Returns variables with an identity projection."""
   width = quantizer.width
-  x = jnp.zeros((1, 1, 1, 1, width))
+  x = np.zeros((1, 1, 1, 1, width), np.float32)
   init = compiled.jit(
     lambda: quantizer.init(jax.random.key(0), x, None, train=False)
   )
   variables = init()
   variables['params']['project'] = {
-    'kernel': jnp.eye(width),
-    'bias': jnp.zeros(width),
+    'kernel': np.eye(width, dtype=np.float32),
+    'bias': np.zeros(width, np.float32),
   }
   return variables
 
 
 def features(quantizer, seed: int = 1, scale: float = 1.0):
-  shape = (2, 3, 4, 4, quantizer.width)
-  return scale * jax.random.normal(jax.random.key(seed), shape)
+  return np.float32(scale) * arrays.normal((2, 3, 4, 4, quantizer.width), seed)
+
+
+def to_sphere(x):
+  return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+@functools.cache
+def _quantize(quantizer):
+  return compiled.jit(lambda v, x: quantizer.apply(v, x, None, train=False))
 
 
 def quantized(quantizer, x):
-  call = compiled.jit(lambda v, x: quantizer.apply(v, x, None, train=False))
-  return call(bare(quantizer), x)
+  return _quantize(quantizer)(bare(quantizer), np.float32(x))
 
 
 @each
 def test_codes_and_vectors_correspond(name: str):
   """The vector of each code is unique and has this code."""
   quantizer = QUANTIZERS[name]
-  codes = jnp.arange(quantizer.num_codes).reshape(1, 1, 1, -1)
-  vectors = quantizer.lookup(codes)
-  rows = np.asarray(vectors).reshape(-1, quantizer.width)
+  codes = np.arange(quantizer.num_codes).reshape(1, 1, 1, -1)
+  vectors = compiled.call(quantizer.lookup, codes)
+  rows = vectors.reshape(-1, quantizer.width)
   assert len(np.unique(rows, axis=0)) == quantizer.num_codes
   x = vectors
   if name == 'FSQ':
@@ -62,10 +72,10 @@ def test_codes_and_vectors_correspond(name: str):
     shape = (1, 1, 1, 1, -1)
     reach = (levels - 1) / 2 * 1.001
     offset = np.where(levels % 2, 0, 0.5)
-    inner = np.asarray(vectors) * (levels // 2).reshape(shape)
+    inner = vectors * (levels // 2).reshape(shape)
     unbound = np.arctanh((inner + offset.reshape(shape)) / reach.reshape(shape))
-    x = jnp.asarray(unbound - np.arctanh(offset / reach).reshape(shape))
-  bottled = quantized(quantizer, x.astype(jnp.float32))
+    x = unbound - np.arctanh(offset / reach).reshape(shape)
+  bottled = quantized(quantizer, x)
   np.testing.assert_array_equal(bottled.codes_bthw, codes)
   np.testing.assert_array_equal(bottled.latent_bthwd, vectors)
   assert bottled.codes_bthw.dtype == jnp.int32
@@ -79,11 +89,13 @@ def test_codes_and_vectors_correspond(name: str):
 def test_latents_off_the_grid_get_the_nearest_code(name: str):
   """Compared with brute force, also far outside of the grid."""
   quantizer = QUANTIZERS[name]
-  every = jnp.arange(quantizer.num_codes).reshape(1, 1, 1, -1)
-  vectors = np.asarray(quantizer.lookup(every)).reshape(-1, quantizer.width)
-  x = np.asarray(features(quantizer, scale=2.0))
+  every = np.arange(quantizer.num_codes).reshape(1, 1, 1, -1)
+  x = features(quantizer, scale=2.0)
+  vectors, codes = compiled.call(
+    lambda every, x: (quantizer.lookup(every), quantizer.nearest(x)), every, x
+  )
+  vectors = vectors.reshape(-1, quantizer.width)
   distance = np.square(x[..., None, :] - vectors).sum(-1)
-  codes = quantizer.nearest(x)
   np.testing.assert_array_equal(codes, distance.argmin(-1))
   assert codes.dtype == jnp.int32
 
@@ -111,23 +123,21 @@ def test_gradients_are_straight_through(name: str):
       x = x / jnp.linalg.norm(x, axis=-1, keepdims=True)
     return (weight * x).sum()
 
-  x = features(quantizer)
+  both = lambda x: (jax.grad(snapped)(x), jax.grad(smooth)(x))
   chex.assert_trees_all_close(
-    compiled.jit(jax.grad(snapped))(x),
-    compiled.jit(jax.grad(smooth))(x),
-    atol=1e-5,
+    *compiled.call(both, features(quantizer)), atol=1e-5
   )
 
 
 def test_fsq_rounds_to_the_nearest_level():
   """Zero is in the middle of its level, and no number leaves the grid."""
   many = lookup_free.FSQ(levels=(1000, 999))
-  rim = jnp.full((1, 1, 1, 1, 2), 99.0)
-  np.testing.assert_array_equal(many.bounded(rim).round().ravel(), [499, 499])
-  low = many.bounded(-rim).round().ravel()
+  rim = np.array([99.0, -99.0], np.float32).reshape(1, 1, 1, 2, 1)
+  high, low = compiled.call(many.bounded, rim.repeat(2, -1))[0, 0, 0].round()
+  np.testing.assert_array_equal(high, [499, 499])
   np.testing.assert_array_equal(low, [-500, -499])
   quantizer = lookup_free.FSQ(levels=(8, 5))
-  x = jnp.array([[0.0, 0], [99, 99], [-99, -99], [0.1, -0.1]])
+  x = np.array([[0.0, 0], [99, 99], [-99, -99], [0.1, -0.1]])
   bottled = quantized(quantizer, x.reshape(1, 1, 1, 4, 2))
   expected = [[0, 0], [0.75, 1], [-1, -1], [0, 0]]
   np.testing.assert_allclose(bottled.latent_bthwd[0, 0, 0], expected)
@@ -146,27 +156,28 @@ def test_signs_give_the_nearest_corner(name: str):
   corners = size * np.array(list(itertools.product((-1, 1), repeat=5)))
   corners = corners[:, ::-1]  # The first bit counts ones.
   if name == 'BSQ':
-    x = x / jnp.linalg.norm(x, axis=-1, keepdims=True)
+    x = to_sphere(x)
     norms = np.linalg.norm(bottled.latent_bthwd, axis=-1)
     np.testing.assert_allclose(norms, 1, rtol=1e-6)
-  gap = np.asarray(x)[..., None, :] - corners
+  gap = x[..., None, :] - corners
   nearest = np.argmin(np.square(gap).sum(-1), -1)
   np.testing.assert_array_equal(bottled.codes_bthw, nearest)
 
 
 def test_entropies_equal_those_of_the_full_table():
   """Groups of bits are treated as independent."""
-  logits = 2 * jax.random.normal(jax.random.key(0), (50, 4))
-  yes = np.asarray(jax.nn.sigmoid(logits), np.float64)
+  logits = 2 * arrays.normal((50, 4))
+  yes = 1 / (1 + np.exp(-np.float64(logits)))
   bits = np.array(list(itertools.product((0, 1), repeat=4)))
   table = np.prod(
     np.where(bits[None] == 1, yes[:, None], 1 - yes[:, None]), axis=-1
   )
   entropy = lambda p: -(p * np.log(p)).sum(-1)
-  one, together = lookup_free.entropies(logits, group=4)
+  (one, together), (_, apart) = compiled.call(
+    lambda x: [lookup_free.entropies(x, group=n) for n in (4, 1)], logits
+  )
   assert one == pytest.approx(entropy(table).mean(), rel=1e-4)
   assert together == pytest.approx(entropy(table.mean(0)), rel=1e-4)
-  _, apart = lookup_free.entropies(logits, group=1)
   both = np.stack([yes.mean(0), 1 - yes.mean(0)], -1)
   assert apart == pytest.approx(entropy(both).sum(), rel=1e-4)
   assert apart > together
@@ -178,10 +189,12 @@ def test_probabilities_equal_a_softmax_of_distances(name: str):
   x = features(quantizer)
   terms = quantized(quantizer, x).terms
   if name == 'BSQ':
-    x = x / jnp.linalg.norm(x, axis=-1, keepdims=True)
-  corners = quantizer.lookup(jnp.arange(32).reshape(1, 1, 1, -1))[0, 0]
-  square = jnp.square(x[..., None, :] - corners[None, None, None]).sum(-1)
-  share = np.asarray(jax.nn.softmax(-square.reshape(-1, 32) / 0.7), np.float64)
+    x = to_sphere(x)
+  every = np.arange(32).reshape(1, 1, 1, -1)
+  corners = compiled.call(quantizer.lookup, every)[0, 0, 0]
+  square = np.square(np.float64(x)[..., None, :] - corners).sum(-1)
+  share = np.exp(-square.reshape(-1, 32) / 0.7)
+  share /= share.sum(-1, keepdims=True)
   entropy = lambda p: -(p * np.log(p)).sum(-1)
   mean = entropy(share).mean()
   assert terms['code_entropy'] == pytest.approx(mean, rel=1e-4)
@@ -191,14 +204,15 @@ def test_probabilities_equal_a_softmax_of_distances(name: str):
 
 def test_gradients_are_finite_for_codes_far_from_all_features():
   """The probabilities of these codes are 0 in float32."""
-  logits = jnp.concatenate([jnp.full((3, 9), 40.0), jnp.full((1, 9), -40.0)])
+  logits = np.float32([[40.0] * 9] * 3 + [[-40.0] * 9])
   both = lambda x: jnp.stack(lookup_free.entropies(x, group=9))
-  one, together = both(logits)
+  (one, together), slopes = compiled.call(
+    lambda x, more: (both(x), jax.jacrev(both)(more)),
+    logits,
+    np.concatenate([logits, np.zeros((1, 9), np.float32)]),
+  )
   assert one == pytest.approx(0, abs=1e-6)
   assert together == pytest.approx(-0.75 * np.log(0.75) - 0.25 * np.log(0.25))
-  slopes = compiled.jit(jax.jacrev(both))(
-    jnp.concatenate([logits, jnp.zeros((1, 9))])
-  )
   assert np.isfinite(slopes).all()
   assert (slopes[1, -1] != 0).any()
 
@@ -216,7 +230,7 @@ def test_entropy_loss_is_low_for_certain_features_and_all_codes(name: str):
 
   # Uncertain; all the same; certain and spread over all codes.
   x = features(make(), scale=0.3)
-  signs = jnp.sign(x)
+  signs = np.sign(x)
   alike = np.abs(signs)
   both = loss_of(make())
   assert both(signs)[0] < both(0.01 * x)[0]
@@ -224,8 +238,8 @@ def test_entropy_loss_is_low_for_certain_features_and_all_codes(name: str):
   # For certainty, a feature grows. For diversity, the mean shrinks.
   _, slope = loss_of(make(diversity=0.0))(0.3 * signs + 0.2 * x)
   if name == 'LFQ':
-    assert (jnp.sign(-slope) == signs).all()
-  lopsided = x + jnp.array([1.0, 0, 0]).reshape(1, 1, 1, 1, 3)
+    assert (np.sign(-slope) == signs).all()
+  lopsided = x + np.float32([1.0, 0, 0])
   _, slope = loss_of(make(diversity=9.0))(lopsided)
   assert slope[..., 0].mean() > 0
 
@@ -233,7 +247,7 @@ def test_entropy_loss_is_low_for_certain_features_and_all_codes(name: str):
 @each
 def test_metrics_show_collapse(name: str):
   quantizer = QUANTIZERS[name]
-  terms = quantized(quantizer, jnp.ones((2, 3, 4, 4, quantizer.width))).terms
+  terms = quantized(quantizer, np.ones((2, 3, 4, 4, quantizer.width))).terms
   assert terms['usage'] == terms['recent_usage'] == 1 / quantizer.num_codes
   assert terms['perplexity'] == terms['recent_perplexity'] == 1
   terms = quantized(quantizer, features(quantizer)).terms
@@ -249,18 +263,23 @@ def test_training_uses_the_frequencies_of_the_whole_batch(name: str):
   variables = {k: v for k, v in bare(quantizer).items() if k != key}
   mutable = [*variables.keys() - {'params'}, key]
 
-  def entropy(x, statistics=None, train=True) -> tuple:
+  @functools.partial(compiled.jit, static_argnums=2)
+  def outcome(x, statistics, train) -> tuple:
     given = variables if statistics is None else variables | {key: statistics}
     collected = mutable if statistics is None else mutable[:-1]
-    output, state = compiled.apply(
-      quantizer, given, x, None, train=train, mutable=collected
+    output, state = quantizer.apply(
+      given, x, None, train=train, mutable=collected
     )
-    return float(output.terms['codebook_entropy']), state.get(key)
+    return output.terms['codebook_entropy'], state.get(key)
+
+  def entropy(x, statistics=None, train=True) -> tuple:
+    value, state = outcome(x, statistics, train)
+    return float(value), state
 
   whole, _ = entropy(x)
   parts = [entropy(half) for half in (x[:1], x[1:])]
-  stacked = jax.tree.map(lambda *xs: jnp.stack(xs), *(p[1] for p in parts))
-  combined = batch_statistics.combined(stacked)
+  stacked = jax.tree.map(lambda *xs: np.stack(xs), *(p[1] for p in parts))
+  combined = compiled.call(batch_statistics.combined, stacked)
   for (own, _), half in zip(parts, (x[:1], x[1:]), strict=True):
     assert abs(own - whole) > 1e-3
     assert entropy(half, combined)[0] == pytest.approx(whole, abs=1e-5)

@@ -1,5 +1,7 @@
 """Tests of nn/bottlenecks/quantize.py."""
 
+import functools
+
 import chex
 import jax
 import jax.numpy as jnp
@@ -9,12 +11,13 @@ from jax.sharding import PartitionSpec as P
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
 from vgen_jax.nn.bottlenecks import quantize
 
 pytestmark = pytest.mark.usefixtures('compares_finite')
 
-KEYS = jax.random.split(jax.random.key(5), 4)
+KEYS = jax.random.wrap_key_data(np.arange(8, dtype=np.uint32).reshape(4, 2))
 LEARNED = {
   'EMAVQ': quantize.EMAVQ(num_codes=8, width=2),
   'VQ': quantize.VQ(num_codes=8, width=2),
@@ -22,60 +25,66 @@ LEARNED = {
 each = pytest.mark.parametrize('name', LEARNED)
 
 
-def bare(quantizer, vectors_kd=None, seed: int = 0):
+@functools.cache
+def initial(quantizer):
+  x = np.zeros((1, 1, 1, 1, quantizer.width), np.float32)
+  return compiled.init(quantizer, jax.random.key(0), x, None, train=False)
+
+
+def bare(quantizer, vectors_kd=None):
   """Returns variables with an identity projection."""
   width = quantizer.width
-  x = jnp.zeros((1, 1, 1, 1, width))
-  variables = compiled.init(
-    quantizer, jax.random.key(seed), x, None, train=False
-  )
+  variables = {k: dict(v) for k, v in initial(quantizer).items()}
   variables['params']['project'] = {
-    'kernel': jnp.eye(width),
-    'bias': jnp.zeros(width),
+    'kernel': np.eye(width, dtype=np.float32),
+    'bias': np.zeros(width, np.float32),
   }
   if vectors_kd is not None:
     home = 'params' if 'vectors' in variables['params'] else 'codebook'
-    variables[home]['vectors'] = jnp.asarray(vectors_kd, jnp.float32)
+    variables[home]['vectors'] = np.asarray(vectors_kd, np.float32)
   return variables
 
 
 def features(shape, seed: int = 1):
-  return jax.random.normal(jax.random.key(seed), shape)
+  return arrays.normal(shape, seed)
+
+
+@functools.cache
+def make_step(quantizer):
+  @compiled.jit
+  def step(variables, x, key_b, i):
+    if key_b is not None:
+      key_b = jax.vmap(lambda key: jax.random.fold_in(key, i))(key_b)
+    output, changed = quantizer.apply(
+      variables, x, key_b, train=True, mutable=['codebook']
+    )
+    return changed['codebook'], output.terms
+
+  return step
 
 
 def train(quantizer, variables, batches, key_b=KEYS):
   """Trains on batches; returns the codebook and the last metrics."""
-
-  @compiled.jit
-  def step(codebook, x, key_b):
-    output, changed = quantizer.apply(
-      {**variables, 'codebook': codebook},
-      x,
-      key_b,
-      train=True,
-      mutable=['codebook'],
-    )
-    return changed['codebook'], output.terms
-
-  codebook = variables['codebook']
   for i, x in enumerate(batches):
-    fresh_b = None
-    if key_b is not None:
-      fresh_b = jax.vmap(lambda key, i=i: jax.random.fold_in(key, i))(key_b)
-    codebook, terms = step(codebook, x, fresh_b)
+    codebook, terms = make_step(quantizer)(variables, x, key_b, i)
+    variables = variables | {'codebook': codebook}
   return codebook, terms
 
 
 @each
 def test_latents_between_vectors_get_the_nearest_code(name: str):
   quantizer = LEARNED[name]
-  variables = bare(quantizer, jax.random.normal(jax.random.key(2), (8, 2)))
-  vectors = compiled.apply(quantizer, variables, jnp.arange(8), method='lookup')
+  variables = bare(quantizer, features((8, 2), seed=2))
   x = features((2, 2, 2, 2, 2))
-  codes = compiled.apply(quantizer, variables, x, method='nearest')
-  distance = np.square(x[..., None, :] - vectors[None, None, None, None]).sum(
-    -1
+  vectors, codes = compiled.call(
+    lambda v, x: (
+      quantizer.apply(v, jnp.arange(8), method='lookup'),
+      quantizer.apply(v, x, method='nearest'),
+    ),
+    variables,
+    x,
   )
+  distance = np.square(x[..., None, :] - vectors).sum(-1)
   np.testing.assert_array_equal(codes, distance.argmin(-1))
 
 
@@ -84,14 +93,17 @@ def test_codes_are_the_nearest_vectors(name: str):
   quantizer = LEARNED[name]
   variables = bare(quantizer, features((8, 2), seed=2))
   x = features((2, 3, 2, 2, 2))
-  output = compiled.apply(quantizer, variables, x, None, train=False)
-  gaps = np.asarray(x)[..., None, :] - np.asarray(features((8, 2), seed=2))
+
+  def outcome(v, x):
+    output = quantizer.apply(v, x, None, train=False)
+    looked_up = quantizer.apply(v, output.codes_bthw, method='lookup')
+    return output, looked_up
+
+  output, looked_up = compiled.call(outcome, variables, x)
+  gaps = x[..., None, :] - features((8, 2), seed=2)
   expected = np.argmin(np.square(gaps).sum(-1), -1)
   np.testing.assert_array_equal(output.codes_bthw, expected)
   assert output.codes_bthw.dtype == jnp.int32
-  looked_up = compiled.apply(
-    quantizer, variables, output.codes_bthw, method='lookup'
-  )
   np.testing.assert_array_equal(output.latent_bthwd, looked_up)
 
 
@@ -113,30 +125,30 @@ def test_gradients_are_straight_through(name: str):
   variables = bare(quantizer, features((8, 2), seed=2))
   weight = features((1, 2, 2, 2, 2), seed=3)
 
-  def outcome(x, params):
-    output = compiled.apply(
-      quantizer, {**variables, 'params': params}, x, None, train=False
-    )
+  def outcome(x, variables):
+    output = quantizer.apply(variables, x, None, train=False)
     return (weight * output.latent_bthwd).sum()
 
   x = features((1, 2, 2, 2, 2))
-  by_x, by_params = jax.grad(outcome, (0, 1))(x, variables['params'])
+  by_x, by_v = compiled.jit(jax.grad(outcome, (0, 1)))(x, variables)
   chex.assert_trees_all_close(by_x, weight)
   if name == 'VQ':
-    assert not by_params['vectors'].any()
+    assert not by_v['params']['vectors'].any()
 
 
 def test_losses_equal_those_by_hand():
   """The feature is 1, the vectors 0 and 3: the squared distance is 1."""
-  x = jnp.ones((1, 1, 1, 1, 1))
+  x = np.ones((1, 1, 1, 1, 1), np.float32)
   for quantizer, loss, slope in (
     (quantize.EMAVQ(2, 1, commitment=0.25), 0.25, 0.5),
     (quantize.VQ(2, 1, commitment=0.25), 1.25, 0.5),
   ):
     variables = bare(quantizer, [[0.0], [3.0]])
     of = lambda x, v, q=quantizer: q.apply(v, x, None, train=False).loss
-    assert of(x, variables) == pytest.approx(loss)
-    by_x, by_v = jax.grad(of, (0, 1))(x, variables)
+    value, (by_x, by_v) = compiled.jit(jax.value_and_grad(of, (0, 1)))(
+      x, variables
+    )
+    assert value == pytest.approx(loss)
     assert by_x.item() == pytest.approx(slope)  # 0.25 * 2 * (1 - 0).
     if isinstance(quantizer, quantize.VQ):
       np.testing.assert_allclose(by_v['params']['vectors'], [[-2], [0]])
@@ -148,13 +160,13 @@ def planted(seed: int, centers=((-3, 0), (3, 0), (0, 3), (0, -3))):
   rng = np.random.default_rng(seed)
   cluster = np.tile(np.arange(4), 16)
   x = centers[cluster] + 0.1 * rng.standard_normal((64, 2))
-  return jnp.asarray(x, jnp.float32).reshape(4, 4, 2, 2, 2)
+  return np.float32(x).reshape(4, 4, 2, 2, 2)
 
 
 def test_codebook_finds_planted_clusters():
   quantizer = quantize.EMAVQ(num_codes=4, width=2, decay=0.8)
   # All start on one side, so that three of them must restart.
-  variables = bare(quantizer, features((4, 2)) + jnp.array([[9.0, 0]]))
+  variables = bare(quantizer, features((4, 2)) + np.array([9.0, 0]))
   batches = [planted(i) for i in range(120)]
   # With half of all keys two codes stay in one cluster, and none restarts.
   key_b = jax.random.split(jax.random.key(0), 4)
@@ -199,7 +211,7 @@ def test_restarts_need_keys_and_depend_on_them():
 def test_a_code_restarts_until_it_is_used_enough():
   """When features change, codes restart at once, before counts decay."""
   quantizer = quantize.EMAVQ(num_codes=4, width=2)
-  far = planted(1) + jnp.array([100.0, 0]).reshape(1, 1, 1, 1, 2)
+  far = planted(1) + np.float32([100.0, 0])
   _, terms = train(quantizer, bare(quantizer), [planted(0), far])
   assert terms['usage'] == 0.25
   assert terms['restarted'] == 0.75
@@ -231,7 +243,7 @@ def test_metrics_show_collapse():
   assert terms['usage'] == terms['recent_usage'] == 1
   assert terms['perplexity'] > 4
   assert terms['recent_perplexity'] > 4
-  far = jnp.concatenate([jnp.zeros((1, 2)), jnp.full((7, 2), 99.0)])
+  far = np.repeat([[0.0], [99.0]], (1, 7), axis=0).repeat(2, 1)
   _, terms = train(quantizer, bare(quantizer, far), [x] * 5)
   assert terms['usage'] == terms['recent_usage'] == 1 / 8
   assert terms['perplexity'] == terms['recent_perplexity'] == 1
@@ -241,7 +253,7 @@ def test_recent_usage_covers_the_last_hundred_batches():
   """One batch with only code 0, then batches with only code 1."""
   quantizer = quantize.VQ(num_codes=2, width=1)
   variables = bare(quantizer, [[-1.0], [1.0]])
-  one = jnp.ones((1, 1, 1, 1, 1))
+  one = np.ones((1, 1, 1, 1, 1), np.float32)
   for later, share in ((50, 1.0), (150, 0.5)):
     _, terms = train(quantizer, variables, [-one] + [one] * later)
     assert terms['usage'] == 0.5

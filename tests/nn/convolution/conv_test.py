@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
 from vgen_jax.nn.convolution import conv
 
@@ -38,17 +39,18 @@ TRANSPOSED = {
 }
 
 
-def value_and_gradients(function, size, kernel, strides, padding, form):
-  """Returns the result, and its gradients for the input and the kernel."""
-  x = jax.random.normal(jax.random.key(0), (2, *size, 3))
-  kernel = jax.random.normal(jax.random.key(1), (*kernel, 3, 2))
+def values_and_gradients(function, size, kernel, strides, padding):
+  """Returns results, and gradients for inputs and kernels, of both forms."""
+  x = arrays.normal((2, *size, 3))
+  kernel = arrays.normal((*kernel, 3, 2), seed=1)
 
-  def loss(x, kernel):
+  def loss(x, kernel, form):
     y = function(x, kernel, strides, padding, form)
     return (y**3).sum(), y
 
   grad = jax.grad(loss, argnums=(0, 1), has_aux=True)
-  return compiled.jit(grad)(x, kernel)
+  both = lambda *args: [grad(*args, form) for form in ('fast', 'lax')]
+  return compiled.call(both, x, kernel)
 
 
 CASES = [
@@ -60,22 +62,21 @@ IDS = [*PLAIN, *(f'transposed, {name}' for name in TRANSPOSED)]
 
 @pytest.mark.parametrize(('function', 'case'), CASES, ids=IDS)
 def test_forms_agree(function, case):
-  fast, plain = (
-    value_and_gradients(function, *case, form) for form in ('fast', 'lax')
-  )
+  fast, plain = values_and_gradients(function, *case)
   chex.assert_trees_all_close(fast, plain, rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize('padding', ['SAME', 'VALID', ((1, 0), (2, 2))])
 def test_transposed_convolution_equals_that_of_lax(padding):
-  x = jax.random.normal(jax.random.key(0), (2, 3, 4, 3))
-  kernel = jax.random.normal(jax.random.key(1), (3, 4, 3, 2))
-  chex.assert_trees_all_close(
-    conv.conv_transpose2d(x, kernel, (2, 2), padding, 'fast'),
-    lax.conv_transpose(x, kernel, (2, 2), padding),
-    rtol=1e-5,
-    atol=1e-5,
+  both = compiled.call(
+    lambda x, kernel: (
+      conv.conv_transpose2d(x, kernel, (2, 2), padding, 'fast'),
+      lax.conv_transpose(x, kernel, (2, 2), padding),
+    ),
+    arrays.normal((2, 3, 4, 3)),
+    arrays.normal((3, 4, 3, 2), seed=1),
   )
+  chex.assert_trees_all_close(*both, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -92,22 +93,25 @@ def test_transposed_convolution_equals_that_of_lax(padding):
   ids=['wrong phase', 'flipped kernel', 'shifted padding'],
 )
 def test_the_comparison_of_forms_can_fail(mutation):
-  x = jax.random.normal(jax.random.key(0), (1, 2, 3, 3, 3))
-  kernel = jax.random.normal(jax.random.key(1), (4, 4, 4, 3, 2))
-  y = conv.conv_transpose3d(x, kernel, (2, 2, 2), 'SAME', 'lax')
-  wrong = mutation(y, x, kernel)
+
+  def both(x, kernel):
+    y = conv.conv_transpose3d(x, kernel, (2, 2, 2), 'SAME', 'lax')
+    return y, mutation(y, x, kernel)
+
+  x = arrays.normal((1, 2, 3, 3, 3))
+  y, wrong = compiled.call(both, x, arrays.normal((4, 4, 4, 3, 2), seed=1))
   assert wrong.shape == y.shape
   assert not np.allclose(wrong, y, atol=0.1)
 
 
 def sees_later_frames(padding) -> bool:
-  kernel = jnp.ones((3, 1, 1, 1, 1))
+  kernel = np.ones((3, 1, 1, 1, 1), np.float32)
 
   def second_frame(x_bthwc):
     return conv.conv3d(x_bthwc, kernel, padding=padding)[0, 1].sum()
 
   dependence_t = compiled.jit(jax.grad(second_frame))(
-    jnp.ones((1, 4, 1, 1, 1))
+    np.ones((1, 4, 1, 1, 1), np.float32)
   ).ravel()
   assert dependence_t[:2].all(), 'A frame depends on itself and the one before.'
   return bool(dependence_t[2:].any())
@@ -131,23 +135,22 @@ def test_layers_equal_those_of_flax(layer, flax_layer, shape):
   """The same key gives the same parameters and the same result."""
   args = dict(features=5, kernel_size=(4,) * (len(shape) - 2))
   args['strides'] = (2,) * (len(shape) - 2)
-  x = jax.random.normal(jax.random.key(0), shape)
-  key = jax.random.key(1)
-  ours = compiled.init_with_output(layer(**args, form='fast'), key, x)
-  reference = getattr(conv.nn, flax_layer)(**args)
-  theirs = compiled.init_with_output(reference, key, x)
+  layers = layer(**args, form='fast'), getattr(conv.nn, flax_layer)(**args)
+  ours, theirs = compiled.call(
+    lambda *args: [module.init_with_output(*args) for module in layers],
+    jax.random.key(1),
+    arrays.normal(shape),
+  )
   chex.assert_trees_all_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 def test_results_have_dtype_and_parameters_are_float32():
-  x = jnp.ones((1, 2, 4, 4, 3))
-  y, variables = compiled.init_with_output(
-    conv.Conv3D(2, (1, 3, 3), dtype='bfloat16'), jax.random.key(0), x
+  layer = conv.Conv3D(2, (1, 3, 3), dtype='bfloat16')
+  y, variables = jax.eval_shape(
+    layer.init_with_output, jax.random.key(0), jnp.ones((1, 2, 4, 4, 3))
   )
   assert y.dtype == jnp.bfloat16
-  chex.assert_trees_all_equal_dtypes(
-    variables, jax.tree.map(lambda p: p.astype('float32'), variables)
-  )
+  assert {x.dtype for x in jax.tree.leaves(variables)} == {np.dtype('float32')}
 
 
 def test_errors_name_the_fault():

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
 from vgen_jax.nn.convolution import recurrent
 
@@ -41,10 +42,10 @@ def roll(inputs_bt1, mask_bt, steps_bt):
 
 
 def test_rollout_uses_given_inputs_or_predictions():
-  inputs_bt1 = jnp.array([[10.0, 20.0, 30.0, 40.0]] * 2)[..., None]
-  mask_bt = jnp.array([[True, True, True, True], [True, False, True, False]])
+  inputs_bt1 = np.float32([[10, 20, 30, 40]] * 2)[..., None]
+  mask_bt = np.array([[True, True, True, True], [True, False, True, False]])
   ((carry, last_b1), (output_bt1, carries_bt)), _ = roll(
-    inputs_bt1, mask_bt, jnp.ones((2, 4))
+    inputs_bt1, mask_bt, np.ones((2, 4), np.float32)
   )
   np.testing.assert_array_equal(output_bt1[0, :, 0], [11, 21, 31, 41])
   np.testing.assert_array_equal(output_bt1[1, :, 0], [11, 12, 31, 32])
@@ -54,13 +55,13 @@ def test_rollout_uses_given_inputs_or_predictions():
 
 
 def test_masked_inputs_have_no_effect():
-  mask_bt = jnp.array([[True, True, False, False]])
+  mask_bt = np.array([[True, True, False, False]])
 
   def total(inputs_bt1):
     (_, (output_bt1, _)), _ = roll(inputs_bt1, mask_bt, jnp.ones((1, 4)))
     return output_bt1.sum()
 
-  gradient = compiled.jit(jax.grad(total))(jnp.ones((1, 4, 1)))
+  gradient = compiled.jit(jax.grad(total))(np.ones((1, 4, 1), np.float32))
   np.testing.assert_array_equal(gradient[0, :, 0], [1, 3, 0, 0])
 
 
@@ -68,8 +69,8 @@ def test_conv_lstm_equals_that_of_flax():
   """Flax has two kernels, for input and state; here both are one kernel."""
   features, size = 3, 5
   key = jax.random.key(0)
-  x_bhwc = jax.random.normal(key, (2, 6, 6, 4))
-  carry = tuple(jax.random.normal(key, (2, 2, 6, 6, features)))
+  x_bhwc = arrays.normal((2, 6, 6, 4))
+  carry = tuple(arrays.normal((2, 2, 6, 6, features), seed=1))
   ours = recurrent.ConvLSTM(features, size)
   variables = compiled.init(ours, key, carry, x_bhwc)
   conv = variables['params']['Conv2D_0']
@@ -82,12 +83,14 @@ def test_conv_lstm_equals_that_of_flax():
   theirs = nn.ConvLSTMCell(features, (size, size))
   params = {
     'ih': {'kernel': kernel[:, :, :4], 'bias': bias},
-    'hh': {'kernel': kernel[:, :, 4:], 'bias': jnp.zeros_like(bias)},
+    'hh': {'kernel': kernel[:, :, 4:], 'bias': np.zeros_like(bias)},
   }
-  (memory, hidden), _ = compiled.apply(ours, variables, carry, x_bhwc)
-  (memory_2, hidden_2), _ = compiled.apply(
-    theirs, {'params': params}, carry, x_bhwc
-  )
+  ((memory, hidden), _), ((memory_2, hidden_2), _) = compiled.call(
+    lambda ours_v, theirs_v, *args: (
+      ours.apply(ours_v, *args), theirs.apply(theirs_v, *args)
+    ),
+    variables, {'params': params}, carry, x_bhwc,
+  )  # fmt: skip
   np.testing.assert_allclose(memory, memory_2, atol=1e-5)
   np.testing.assert_allclose(hidden, hidden_2, atol=1e-5)
 
@@ -96,14 +99,16 @@ def test_conv_lstm_equals_that_of_flax():
 def test_conv_gru_equals_the_formula(norm):
   """With a kernel of one pixel, a ConvGRU is a GRU at each position."""
   key = jax.random.key(0)
-  x_bhwc = jax.random.normal(key, (1, 2, 2, 3))
-  carry = (jax.random.normal(key, (1, 2, 2, 4)),)
+  x_bhwc = arrays.normal((1, 2, 2, 3))
+  carry = (arrays.normal((1, 2, 2, 4), seed=1),)
   cell = recurrent.ConvGRU(4, 1, norm)
   variables = compiled.init(cell, key, carry, x_bhwc)
   # All values differ, as after training.
-  stir = lambda x: x + 0.5 * np.sin(np.arange(x.size)).reshape(x.shape)
+  stir = lambda x: np.float32(
+    x + 0.5 * np.sin(np.arange(x.size)).reshape(x.shape)
+  )
   params = jax.tree.map(stir, variables['params'])
-  _, out_bhwc = cell.apply({'params': params}, carry, x_bhwc)
+  _, out_bhwc = compiled.apply(cell, {'params': params}, carry, x_bhwc)
 
   def gates(i, x, count):
     y = np.concatenate(x) @ params[f'Conv2D_{i}']['kernel'][0, 0]
@@ -117,7 +122,7 @@ def test_conv_gru_equals_the_formula(norm):
     return y
 
   sigmoid = lambda x: 1 / (1 + np.exp(-x))
-  x, hidden = np.asarray(x_bhwc[0, 1, 0]), np.asarray(carry[0][0, 1, 0])
+  x, hidden = x_bhwc[0, 1, 0], carry[0][0, 1, 0]
   reset, update = sigmoid(gates(0, [x, hidden], 2))
   new = np.tanh(gates(1, [x, reset * hidden], 1)[0])
   np.testing.assert_allclose(
@@ -128,27 +133,30 @@ def test_conv_gru_equals_the_formula(norm):
 def test_normed_gates_have_separate_scales_and_biases():
   """The scale and the bias of a gate do not affect other gates."""
   cell = recurrent.ConvLSTM(4, 1, norm=True)
-  carry = (jnp.ones((1, 1, 1, 4)),) * 2
-  x_bhwc = jax.random.normal(jax.random.key(0), (1, 1, 1, 3))
+  carry = (np.ones((1, 1, 1, 4), np.float32),) * 2
+  x_bhwc = arrays.normal((1, 1, 1, 3))
   variables = compiled.init(cell, jax.random.key(1), carry, x_bhwc)
   params = variables['params']
-  closed = jnp.zeros((4, 4)).at[:2].set(-20.0)  # Input and forget gates.
-  params['LayerNorm_0']['bias'] = closed
-  (memory, hidden), _ = compiled.apply(cell, {'params': params}, carry, x_bhwc)
+  bias = np.zeros((4, 4), np.float32)
+  bias[:2] = -20  # Closes the input gate and the forget gate.
+  params['LayerNorm_0']['bias'] = bias
+  apply = compiled.jit(cell.apply)
+  (memory, hidden), _ = apply({'params': params}, carry, x_bhwc)
   np.testing.assert_allclose(memory, 0, atol=1e-3)
-  params['LayerNorm_0']['bias'] = closed.at[1].set(20.0)  # The memory is kept.
-  (memory, hidden), _ = compiled.apply(cell, {'params': params}, carry, x_bhwc)
+  bias[1] = 20  # The memory is kept.
+  (memory, hidden), _ = apply({'params': params}, carry, x_bhwc)
   np.testing.assert_allclose(memory, 1, atol=1e-3)
   assert np.abs(hidden).min() > 0.01
   with pytest.raises(ValueError, match='features is 1, with norm'):
     compiled.init(
       recurrent.ConvGRU(1, 1, norm=True),
       jax.random.key(1),
-      (jnp.ones((1, 1, 1, 1)),),
+      (np.ones((1, 1, 1, 1), np.float32),),
       x_bhwc,
     )
 
 
 def test_scheduled_sampling_decays_as_published():
-  share = recurrent.inverse_sigmoid(jnp.array([0, 6122, 20_000]), 900.0)
+  step_n = np.array([0, 6122, 20_000])
+  share = compiled.call(recurrent.inverse_sigmoid, step_n, 900.0)
   np.testing.assert_allclose(share, [900 / 901, 0.5, 0.0], atol=1e-4)
