@@ -5,13 +5,16 @@ its own, which takes tens of milliseconds. Results are arrays of NumPy, so that
 the operations of a test on them compile nothing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+import dataclasses
 import functools
 from typing import Any
 
 import flax.linen as nn
 import jax
 import numpy as np
+
+from tests import initial
 
 
 def call(function: Callable, *args, **kwargs) -> Any:
@@ -25,22 +28,92 @@ def call(function: Callable, *args, **kwargs) -> Any:
     *args: Its arguments.
     **kwargs: Its keyword arguments.
   """
+  return _run(_execute, lambda: function, None, args, kwargs)
+
+
+def _run(run: Callable, find: Callable, key: Any, args, kwargs) -> Any:
+  """Returns the result of a function; see `call`.
+
+  Args:
+    run: Function of the jitted function and its arrays.
+    find: Returns the function.
+    key: Functions of equal keys are equal, so that they are traced once; None
+      for a function that is traced anew.
+    args: Arguments of the function.
+    kwargs: Keyword arguments of the function.
+  """
   leaves, treedef = jax.tree.flatten((args, kwargs))
   if any(isinstance(x, jax.core.Tracer) for x in leaves):
-    return function(*args, **kwargs)
+    return find()(*args, **kwargs)
   is_array = [isinstance(x, jax.Array | np.ndarray) for x in leaves]
+  others = [
+    None if given else x for x, given in zip(leaves, is_array, strict=True)
+  ]
 
   def traced(arrays):
     arrays = iter(arrays)
     merged = [
       next(arrays) if given else x
-      for x, given in zip(leaves, is_array, strict=True)
+      for x, given in zip(others, is_array, strict=True)
     ]
     args, kwargs = jax.tree.unflatten(treedef, merged)
-    return function(*args, **kwargs)
+    return find()(*args, **kwargs)
 
+  jitted = jax.jit(traced)
+  if key is not None:
+    try:
+      key = _frozen((key, treedef, is_array, others))
+      jitted = _JITTED.setdefault(key, jitted)
+    except TypeError:  # A field or an argument cannot be hashed.
+      pass
   given = [x for x, given in zip(leaves, is_array, strict=True) if given]
-  return jax.tree.map(_to_numpy, jax.jit(traced)(given))
+  return jax.tree.map(_to_numpy, run(jitted, given))
+
+
+_JITTED = {}  # Methods of modules, by everything that they depend on.
+
+
+def _frozen(tree: Any) -> Any:
+  """Returns a value that can be hashed; it differs for other types of leaves.
+
+  Args:
+    tree: Modules, containers and leaves.
+
+  Raises:
+    TypeError: If a leaf cannot be hashed, such as an array.
+  """
+  if isinstance(tree, nn.Module):
+    names = (x.name for x in dataclasses.fields(tree) if x.name != 'parent')
+    fields = {name: getattr(tree, name) for name in names}
+    return type(tree), _frozen(fields)
+  if isinstance(tree, Mapping):
+    return dict, tuple((k, _frozen(x)) for k, x in tree.items())
+  if isinstance(tree, list | tuple):
+    return type(tree), tuple(map(_frozen, tree))
+  hash(tree)
+  return type(tree), tree
+
+
+def once(function: Callable) -> Callable:
+  """Returns `functools.cache(function)` for arguments that contain modules."""
+  results = {}
+
+  @functools.wraps(function)
+  def run(*args, **kwargs):
+    key = _frozen((args, kwargs))
+    if key not in results:
+      results[key] = function(*args, **kwargs)
+    return results[key]
+
+  return run
+
+
+def _execute(jitted, arrays):
+  return jitted(arrays)
+
+
+def _call_method(run, module, name, args, kwargs):
+  return _run(run, lambda: getattr(module, name), (name, module), args, kwargs)
 
 
 def jit(function: Callable, **kwargs) -> Callable:
@@ -69,15 +142,19 @@ def _to_numpy(x):
 
 
 def init(module: nn.Module, *args, **kwargs) -> Any:
-  """Returns `module.init(*args, **kwargs)`, compiled; see `call`."""
-  return call(module.init, *args, **kwargs)
+  """Returns `module.init(*args, **kwargs)`; see `call` and initial.py."""
+  return _call_method(initial.evaluate, module, 'init', args, kwargs)
 
 
 def init_with_output(module: nn.Module, *args, **kwargs) -> Any:
   """Returns `module.init_with_output(*args, **kwargs)`, compiled."""
-  return call(module.init_with_output, *args, **kwargs)
+  return _call_method(_execute, module, 'init_with_output', args, kwargs)
 
 
 def apply(module: nn.Module, *args, **kwargs) -> Any:
-  """Returns `module.apply(*args, **kwargs)`, compiled; see `call`."""
-  return call(module.apply, *args, **kwargs)
+  """Returns `module.apply(*args, **kwargs)`, compiled; see `call`.
+
+  A call with an equal module and arrays of the same shapes uses the same
+  program, so a test that changes what a module computes must not use this.
+  """
+  return _call_method(_execute, module, 'apply', args, kwargs)

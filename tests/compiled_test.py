@@ -29,13 +29,57 @@ def test_results_are_those_of_the_module_as_arrays_of_numpy():
     jax.tree.leaves(variables), jax.tree.leaves(wanted), strict=True
   ):
     assert type(one) is np.ndarray
-    np.testing.assert_allclose(one, two, rtol=1e-6)
+    assert (one.shape, one.dtype) == (two.shape, two.dtype)
   for train in (True, False):
     out = compiled.apply(layer, variables, X, 2.0, train=train)
     assert type(out['y']) is np.ndarray
     wanted = layer.apply(variables, X, 2.0, train=train)['y']
     np.testing.assert_allclose(out['y'], wanted, rtol=1e-6)
     assert jnp.issubdtype(out['key'].dtype, jax.dtypes.prng_key)
+
+
+def test_calls_of_equal_modules_are_traced_once():
+  count = []
+
+  class Counted(nn.Module):
+    parts: dict
+
+    @nn.compact
+    def __call__(self, x, scale):
+      count.append(1)
+      return nn.Dense(2)(x) * scale * self.parts['a'].features
+
+  make = lambda features=3: Counted({'a': nn.Dense(features)})
+  variables = compiled.init(make(), jax.random.key(0), X, 1.0)
+  del count[:]
+  one = compiled.apply(make(), variables, X, 1.0)
+  same = compiled.apply(make(), variables, X + 1, 1.0)
+  assert len(count) == 1
+  assert (one != same).all()
+  # Other fields, arguments, types of arguments and shapes are traced.
+  np.testing.assert_allclose(
+    compiled.apply(make(6), variables, X, 1.0), 2 * one
+  )
+  np.testing.assert_allclose(compiled.apply(make(), variables, X, 2.0), 2 * one)
+  compiled.apply(make(), variables, X, 1)
+  compiled.apply(make(), variables, np.concatenate([X, X]), 1.0)
+  assert len(count) == 5
+  once = compiled.once(lambda module, number: [])
+  assert once(make(), 1) is once(make(), 1)
+  assert once(make(), 1) is not once(make(), 1.0)
+  assert once(make(), 1) is not once(make(4), 1)
+
+
+def test_modules_with_arrays_are_traced_each_time():
+  class Shift(nn.Module):
+    shift: np.ndarray
+
+    def __call__(self, x):
+      return x + self.shift
+
+  for shift in (1, 2):
+    shifted = compiled.apply(Shift(np.full(2, shift, np.float32)), {}, X)
+    np.testing.assert_array_equal(shifted, X + shift)
 
 
 def test_only_arrays_are_traced():

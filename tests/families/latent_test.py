@@ -61,12 +61,13 @@ def over_codes(net=None, **kwargs):
 
 def init(model):
   rngs = {'params': jax.random.key(2), 'noise': jax.random.key(3)}
-  return compiled.jit(model.init)(rngs, {'video': jnp.zeros((2, *CLIP_SHAPE))})
+  return compiled.init(model, rngs, {'video': jnp.zeros((2, *CLIP_SHAPE))})
 
 
 def generate(model, variables, condition=None):
-  sample = lambda v, k, c: model.apply(v, k, c, method='sample')
-  return compiled.jit(sample)(variables, KEY_B, condition or {})
+  return compiled.apply(
+    model, variables, KEY_B, condition or {}, method='sample'
+  )
 
 
 def test_parts_are_the_priors_and_only_they_are_trained():
@@ -91,16 +92,15 @@ def test_loss_equals_the_priors_on_codes():
   variables = init(model)
 
   def compute(model, variables, batch):
-    return compiled.jit(
-      lambda v, b: model.apply(
-        v,
-        b,
-        player='transformer',
-        train=True,
-        method='loss',
-        rngs={'noise': jax.random.key(5), 'dropout': jax.random.key(6)},
-      )
-    )(variables, batch)
+    return compiled.apply(
+      model,
+      variables,
+      batch,
+      player='transformer',
+      train=True,
+      method='loss',
+      rngs={'noise': jax.random.key(5), 'dropout': jax.random.key(6)},
+    )
 
   whole = compute(model, variables, {'video': rounding.decoded(CODES)})
   own = {'params': {'transformer': variables['params']['transformer']}}

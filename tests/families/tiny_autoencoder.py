@@ -104,30 +104,31 @@ def batch_of(grey_b, step: int = 0):
 
 def run(model, batch, player='autoencoder', train=True, stats=None):
   """Returns the loss, its terms, its gradients, and the new statistics."""
+  rngs = {'params': jax.random.key(0), **NOISE}
+  variables = dict(compiled.init(model, rngs, batch))
+  params = variables.pop('params')
+  stats = variables if stats is None else stats
 
-  @compiled.jit
-  def act(batch, stats):
-    variables = dict(model.init({'params': jax.random.key(0), **NOISE}, batch))
-    params = variables.pop('params')
-    stats = variables if stats is None else stats
+  grad_fn = _value_and_grad(model, player, train)
+  (loss, (terms, changed)), grads = grad_fn(params, stats, batch)
+  return loss, terms, grads, changed
 
-    def loss_fn(params):
-      (loss, terms), changed = model.apply(
-        {'params': params, **stats},
-        batch,
-        player=player,
-        train=train,
-        method='loss',
-        rngs=NOISE,
-        mutable=list(stats),
-      )
-      return loss, (terms, changed)
 
-    grad_fn = compiled.jit(jax.value_and_grad(loss_fn, has_aux=True))
-    (loss, (terms, changed)), grads = grad_fn(params)
-    return loss, terms, grads, changed
+@compiled.once
+def _value_and_grad(model, player, train):
+  def loss_fn(params, stats, batch):
+    (loss, terms), changed = model.apply(
+      {'params': params, **stats},
+      batch,
+      player=player,
+      train=train,
+      method='loss',
+      rngs=NOISE,
+      mutable=list(stats),
+    )
+    return loss, (terms, changed)
 
-  return act(batch, stats)
+  return compiled.jit(jax.value_and_grad(loss_fn, has_aux=True))
 
 
 # Pixels .8 and .4 are reconstructed as .4 and .2: errors are .4 and .2.

@@ -31,9 +31,9 @@ def generator(**fields) -> agvn.Generator:
 
 
 def init(network, condition):
-  variables = compiled.jit(
-    lambda: network.init(jax.random.key(3), KEYS, condition, train=False)
-  )()
+  variables = compiled.init(
+    network, jax.random.key(3), KEYS, condition, train=False
+  )
   # Larger kernels, so that dependencies are visible.
   return jax.tree.map(lambda x: 2 * x, variables)
 
@@ -94,8 +94,8 @@ def test_a_mask_of_zeros_keeps_the_frame_and_costs_nothing():
   network = generator()
   condition = {'known_video': FIRST}
   variables = init(network, condition)
-  call = compiled.jit(
-    lambda variables: network.apply(variables, KEYS, condition, train=False)
+  call = lambda variables: compiled.apply(
+    network, variables, KEYS, condition, train=False
   )
   video, penalties = call(variables)
   # The first frame is always the given one.
@@ -104,11 +104,12 @@ def test_a_mask_of_zeros_keeps_the_frame_and_costs_nothing():
   assert (penalties['mask'] > 0.005).all()
   assert (penalties['mask'] <= 0.1).all()
   head = dict(variables['params']['head'])
-  head['bias'] = jnp.asarray(head['bias']).at[0].set(-100)
-  head['kernel'] = jnp.asarray(head['kernel']).at[..., 0].set(0)
+  head = jax.tree.map(np.copy, head)
+  head['bias'][0] = -100
+  head['kernel'][..., 0] = 0
   params = {**variables['params'], 'head': head}
   video, penalties = call({'params': params})
-  assert (video == jnp.broadcast_to(FIRST, video.shape)).all()
+  assert (video == np.broadcast_to(FIRST, video.shape)).all()
   assert (penalties['mask'] == 0).all()
 
 

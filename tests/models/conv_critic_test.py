@@ -20,14 +20,15 @@ def critic(**fields) -> conv_critic.ConvCritic:
 
 
 def init(network, condition):
-  return compiled.jit(
-    lambda: network.init(jax.random.key(2), VIDEO, condition, KEYS, train=False)
-  )()
+  return compiled.init(
+    network, jax.random.key(2), VIDEO, condition, KEYS, train=False
+  )
 
 
 def logits(network, variables, video=VIDEO, condition=None, keys=KEYS):
-  call = lambda *args: network.apply(*args, train=False)
-  return compiled.jit(call)(variables, video, condition or {}, keys)
+  return compiled.apply(
+    network, variables, video, condition or {}, keys, train=False
+  )
 
 
 def used_bt(network) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Tests of models/conv_vae.py."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -26,14 +28,16 @@ def clip(**fields):
 
 def outcome(model, video):
   """Returns latents and decoded frames, with random parameters."""
+  variables, apply = applied(model)
+  reconstructed, output = apply(variables, video)
+  return output.latent_bthwd, reconstructed
 
-  @compiled.jit
-  def call(video):
-    variables = model.init(jax.random.key(1), VIDEO)
-    reconstructed, output = model.apply(variables, video)
-    return output.latent_bthwd, reconstructed
 
-  return call(video)
+@functools.cache
+def applied(model):
+  """Returns random variables and a compiled function of them and clips."""
+  variables = compiled.init(model, jax.random.key(1), VIDEO)
+  return variables, compiled.jit(model.apply)
 
 
 def test_frame_vae_encodes_each_frame_separately():

@@ -18,16 +18,11 @@ def generator(**fields) -> dcgan.Generator:
 
 
 def init(network, condition):
-  return compiled.jit(
-    lambda: network.init(jax.random.key(1), KEYS, condition, train=False)
-  )()
+  return compiled.init(network, jax.random.key(1), KEYS, condition, train=False)
 
 
 def run(network, variables, *args, method=None):
-  call = lambda variables, *args: network.apply(
-    variables, *args, train=False, method=method
-  )
-  return compiled.jit(call)(variables, *args)
+  return compiled.apply(network, variables, *args, train=False, method=method)
 
 
 def test_a_frame_depends_on_its_own_code_only():

@@ -5,9 +5,10 @@ import re
 import chex
 from flax import traverse_util
 import jax
-import jax.numpy as jnp
+import numpy as np
 import pytest
 
+from tests import compiled
 from tests.models import small_dit
 from vgen_jax.models import dit
 
@@ -50,24 +51,22 @@ def test_scan_equals_a_loop_over_blocks():
         parent=None,
       )
       for i in order:
-        block = jax.tree.map(lambda x, i=i: x[i], params['params']['blocks'])
+        blocks = self.variables['params']['blocks']
+        block = jax.tree.map(lambda x, i=i: x[i], blocks)
         x_btsd, _ = group.apply({'params': block}, x_btsd, cond_bd, angles)
       return x_btsd
 
   unrolled = Unrolled(width=16, depth=4, num_heads=2)
-  out = jax.jit(model.apply, static_argnames='train')(
-    params, small_dit.VIDEO, small_dit.TIME, {}, train=False
+  run = lambda model: compiled.call(
+    model.apply, params, small_dit.VIDEO, small_dit.TIME, {}, train=False
   )
+  out = run(model)
   order = (0, 1)
-  plain = unrolled.apply(
-    params, small_dit.VIDEO, small_dit.TIME, {}, train=False
-  )
+  plain = run(unrolled)
   chex.assert_trees_all_close(out, plain, rtol=1e-3, atol=1e-3)
   order = (1, 0)
-  wrong = unrolled.apply(
-    params, small_dit.VIDEO, small_dit.TIME, {}, train=False
-  )
-  assert not jnp.allclose(out, wrong, rtol=1e-2, atol=1e-2)
+  wrong = run(unrolled)
+  assert not np.allclose(out, wrong, rtol=1e-2, atol=1e-2)
 
 
 def test_remat_changes_no_gradient():
@@ -82,7 +81,7 @@ def test_remat_changes_no_gradient():
       )
       ** 2
     ).mean()
-    return jax.jit(jax.grad(loss))(params)
+    return compiled.jit(jax.grad(loss))(params)
 
   kept = gradient()
   for policy in ('full', 'weight_dots'):
@@ -96,8 +95,8 @@ def test_remat_changes_no_gradient():
 def test_dropout_is_only_on_in_training():
   model = small_dit.make(dropout=0.5)
   params = small_dit.random_params(model)
-  apply = jax.jit(model.apply, static_argnames='train')
-  drop = lambda seed: apply(
+  drop = lambda seed: compiled.apply(
+    model,
     params,
     small_dit.VIDEO,
     small_dit.TIME,
@@ -105,12 +104,14 @@ def test_dropout_is_only_on_in_training():
     train=True,
     rngs={'dropout': jax.random.key(seed)},
   )
-  assert not jnp.allclose(drop(0), drop(1))
-  out = apply(params, small_dit.VIDEO, small_dit.TIME, {}, train=False)
-  same = jax.jit(small_dit.make().apply, static_argnames='train')
-  chex.assert_trees_all_equal(
-    out, same(params, small_dit.VIDEO, small_dit.TIME, {}, train=False)
+  assert not np.allclose(drop(0), drop(1))
+  out, same = (
+    compiled.apply(
+      model, params, small_dit.VIDEO, small_dit.TIME, {}, train=False
+    )
+    for model in (model, small_dit.make())
   )
+  np.testing.assert_array_equal(out, same)
 
 
 def test_bfloat16_is_close_to_float32_and_returns_float32():
@@ -118,15 +119,14 @@ def test_bfloat16_is_close_to_float32_and_returns_float32():
     lambda x: 0.3 * x, small_dit.random_params(small_dit.make())
   )
   wide, narrow = (
-    jax.jit(
-      lambda params, dtype=dtype: small_dit.make(dtype=dtype).apply(
-        params, small_dit.VIDEO, small_dit.TIME, {}, train=False
-      )
-    )(params)
+    compiled.apply(
+      small_dit.make(dtype=dtype),
+      params, small_dit.VIDEO, small_dit.TIME, {}, train=False,
+    )
     for dtype in ('float32', 'bfloat16')
-  )
-  assert narrow.dtype == jnp.float32
-  error = jnp.abs(wide - narrow).max() / jnp.abs(wide).max()
+  )  # fmt: skip
+  assert narrow.dtype == np.float32
+  error = np.abs(wide - narrow).max() / np.abs(wide).max()
   assert 0 < error < 0.03
 
 

@@ -24,8 +24,7 @@ def clips(num_frames: int):
 
 
 def initial(model, x):
-  init = compiled.jit(lambda key, x: model.init(key, x, None, train=False))
-  return init(jax.random.key(0), x)
+  return compiled.init(model, jax.random.key(0), x, None, train=False)
 
 
 def block(before: int, after: int) -> int:
@@ -119,8 +118,8 @@ def test_halving_averages_and_doubling_repeats():
 def test_critic_logits_depend_only_on_their_clip():
   critic = magvit_vqgan.Critic(width=4, multipliers=(1, 2))
   x = clips(5)
-  init = compiled.jit(lambda key, x: critic.init(key, x, {}, None, train=False))
-  variables = init(jax.random.key(0), x)
+  key = jax.random.key(0)
+  variables = compiled.init(critic, key, x, {}, None, train=False)
   logits_of = compiled.jit(
     lambda x: critic.apply(variables, x, {}, None, train=False)
   )

@@ -24,9 +24,7 @@ def generator(t: int = 8, **fields) -> mocogan.Generator:
 
 
 def init(network, *args):
-  variables = compiled.jit(network.init, static_argnames='train')(
-    jax.random.key(1), *args, train=False
-  )
+  variables = compiled.init(network, jax.random.key(1), *args, train=False)
   # Larger kernels, so that dependencies are visible.
   return variables | {
     'params': jax.tree.map(lambda x: 2 * x, variables['params'])

@@ -33,8 +33,7 @@ def clips(num: int, first: int = 0, shape=SHAPE):
 
 
 def initial(model, x):
-  init = compiled.jit(lambda key, x: model.init(key, x, None, train=False))
-  return init(jax.random.key(0), x)
+  return compiled.init(model, jax.random.key(0), x, None, train=False)
 
 
 def test_tokens_keep_the_positions_of_their_patches():
@@ -76,9 +75,8 @@ def test_fifty_steps_are_enough_for_eight_colors():
   optimizer = optax.adam(1e-2)
   noise = {'noise': jax.random.key(1)}
   first = step_lib.prepare({'video': mosaics(16, 0)}, 0)
-  stats = dict(
-    compiled.jit(model.init)({'params': jax.random.key(0)} | noise, first)
-  )
+  rngs = {'params': jax.random.key(0)} | noise
+  stats = dict(compiled.init(model, rngs, first))
   params = stats.pop('params')
 
   @compiled.jit

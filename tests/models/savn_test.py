@@ -24,9 +24,9 @@ def generator(**fields) -> savn.Generator:
 def init(network, label=None, gamma: float = 1.0):
   """Returns parameters in which gates of attention have this factor."""
   condition = {} if label is None else {'label': label}
-  variables = compiled.jit(
-    lambda: network.init(jax.random.key(1), KEYS, condition, train=False)
-  )()
+  variables = compiled.init(
+    network, jax.random.key(1), KEYS, condition, train=False
+  )
   return jax.tree_util.tree_map_with_path(
     lambda path, x: x * 0 + gamma if 'gamma' in str(path[-1]) else x, variables
   )
@@ -34,8 +34,7 @@ def init(network, label=None, gamma: float = 1.0):
 
 def run(network, variables, keys=KEYS, label=None):
   condition = {} if label is None else {'label': label}
-  call = lambda *args: network.apply(*args, train=False)
-  return compiled.jit(call)(variables, keys, condition)
+  return compiled.apply(network, variables, keys, condition, train=False)
 
 
 def test_clips_depend_on_their_own_noise_and_label():

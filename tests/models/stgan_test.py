@@ -22,16 +22,11 @@ def generator(**fields) -> stgan.Generator:
 
 
 def init(network, condition):
-  return compiled.jit(
-    lambda: network.init(jax.random.key(1), KEYS, condition, train=False)
-  )()
+  return compiled.init(network, jax.random.key(1), KEYS, condition, train=False)
 
 
 def run(network, variables, condition=None) -> jax.Array:
-  call = lambda variables: network.apply(
-    variables, KEYS, condition or {}, train=False
-  )
-  return compiled.jit(call)(variables)
+  return compiled.apply(network, variables, KEYS, condition or {}, train=False)
 
 
 def with_gamma(params, gamma: float):
@@ -116,9 +111,9 @@ def test_critics_with_attention_start_as_those_without(attention: str):
   call = lambda network, variables: network.apply(
     variables, video, {}, KEYS, train=False
   )
-  variables = compiled.jit(
-    lambda: network.init(jax.random.key(3), video, {}, KEYS, train=False)
-  )()
+  variables = compiled.init(
+    network, jax.random.key(3), video, {}, KEYS, train=False
+  )
   plain = conv_critic.ConvCritic(width=4)
   rest = {k: x for k, x in variables['params'].items() if k != 'attention'}
   without = compiled.jit(lambda v: call(plain, v))({'params': rest})

@@ -20,19 +20,14 @@ def generator(**fields) -> tgan.Generator:
 
 
 def init(network, *args):
-  variables = compiled.jit(
-    lambda: network.init(jax.random.key(1), *args, train=False)
-  )()
+  variables = compiled.init(network, jax.random.key(1), *args, train=False)
   return variables | {
     'params': jax.tree.map(lambda x: 1.5 * x, variables['params'])
   }
 
 
 def run(network, variables, *args, method=None):
-  call = lambda variables, *args: network.apply(
-    variables, *args, train=False, method=method
-  )
-  return compiled.jit(call)(variables, *args)
+  return compiled.apply(network, variables, *args, train=False, method=method)
 
 
 def sizes(network, *args) -> dict[str, int]:

@@ -20,9 +20,7 @@ def generator(**fields) -> vgan.Generator:
 
 
 def init(network, *args, **kwargs):
-  variables = compiled.jit(
-    lambda: network.init(jax.random.key(1), *args, **kwargs)
-  )()
+  variables = compiled.init(network, jax.random.key(1), *args, **kwargs)
   # Larger kernels, so that dependencies are visible.
   return variables | {
     'params': jax.tree.map(lambda x: 2 * x, variables['params'])
@@ -30,10 +28,7 @@ def init(network, *args, **kwargs):
 
 
 def apply(network, variables, *args, method=None):
-  call = lambda variables, *args: network.apply(
-    variables, *args, train=False, method=method
-  )
-  return compiled.jit(call)(variables, *args)
+  return compiled.apply(network, variables, *args, train=False, method=method)
 
 
 def num_params(network, *args) -> int:

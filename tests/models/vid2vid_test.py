@@ -25,16 +25,15 @@ def generator(**fields):
 
 
 def init(net):
-  variables = compiled.jit(lambda: net.init(KEY, WINDOW, (), train=False))()
+  variables = compiled.init(net, KEY, WINDOW, (), train=False)
   # Larger kernels, so that dependencies are visible.
   return jax.tree.map(lambda x: 2 * x, variables)
 
 
 def applied(net):
   """Returns a compiled function of variables and changes of the window."""
-  call = compiled.jit(lambda *args: net.apply(*args, (), train=False))
-  return lambda variables, **changes: call(
-    variables, WINDOW._replace(**changes)
+  return lambda variables, **changes: compiled.apply(
+    net, variables, WINDOW._replace(**changes), (), train=False
   )
 
 
@@ -50,7 +49,7 @@ def test_a_frame_is_composed_of_its_layers(net):
   out = apply(variables)
   mask = np.asarray(out.previous.mask_bhw)[..., None]
   assert ((mask > 0) & (mask < 1)).all()
-  moved = warp.backward(PREVIOUS[:, 1], out.previous.flow_bhwx)
+  moved = compiled.call(warp.backward, PREVIOUS[:, 1], out.previous.flow_bhwx)
   np.testing.assert_allclose(out.previous.moved_bhwc, moved, atol=1e-6)
   np.testing.assert_allclose(
     out.frame_bhwc, mask * out.new_bhwc + (1 - mask) * moved, atol=1e-5

@@ -39,10 +39,9 @@ def random_params(model, condition=None, codes=CODES):
 
 
 def full(model, params, codes=CODES, condition=None, window=None):
-  run = lambda params, codes: model.apply(
-    params, codes, condition or {}, train=False, window=window
+  return compiled.apply(
+    model, params, codes, condition or {}, train=False, window=window
   )
-  return compiled.jit(run)(params, codes)
 
 
 def by_one(model, params, codes=CODES, condition=None):
@@ -92,7 +91,10 @@ def test_a_long_rollout_equals_one_pass_with_a_window():
   init_cache = lambda frames: model.apply(
     params, {}, 2, GRID, frames, 12, method='init_cache'
   )[1]
-  sizes = [jax.tree.map(np.shape, init_cache(frames)) for frames in (3, 70)]
+  sizes = [
+    jax.tree.map(lambda x: x.shape, jax.eval_shape(lambda n=n: init_cache(n)))
+    for n in (3, 70)
+  ]
   assert sizes[0] == sizes[1], 'The cache does not grow.'
 
 
@@ -120,11 +122,8 @@ def test_a_code_affects_only_later_logits():
 
 def test_logits_are_zero_before_training_and_depend_on_the_start_token():
   model = make()
-  init = lambda: model.init_with_output(
-    jax.random.key(0), CODES, {}, train=False
-  )
-  logits, _ = compiled.jit(init)()
-  np.testing.assert_array_equal(logits, jnp.zeros((2, *GRID, 7)))
+  initial = compiled.init(model, jax.random.key(0), CODES, {}, train=False)
+  np.testing.assert_array_equal(full(model, initial), np.zeros((2, *GRID, 7)))
   params = random_params(model)
   first = full(model, params)[:, 0, 0, 0]
   np.testing.assert_array_equal(first[0], first[1])
@@ -192,7 +191,7 @@ def test_absolute_positions_limit_the_number_of_frames():
   init_cache = lambda frames: model.apply(
     params, {}, 2, GRID, frames, 12, method='init_cache'
   )
-  init_cache(2)
+  jax.eval_shape(lambda: init_cache(2))
   with pytest.raises(
     ValueError, match=r"4 frames .* build with positions 'rot"
   ):

@@ -27,8 +27,7 @@ def clips(shape=(4, 8, 8)):
 
 
 def initial(model, x):
-  init = compiled.jit(lambda key, x: model.init(key, x, None, train=False))
-  return init(jax.random.key(0), x)
+  return compiled.init(model, jax.random.key(0), x, None, train=False)
 
 
 def test_parameter_count_equals_the_released_code():

@@ -103,7 +103,15 @@ def run(model, batch, player, method='loss', train=True):
   variables = compiled.init(model, rngs, batch)
   stats = variables.get('batch_stats', {})
 
-  def loss_fn(params):
+  grad_fn = _value_and_grad(model, player, method, train)
+  params = variables.get('params', {})
+  (loss, (terms, changed)), grads = grad_fn(params, stats, batch)
+  return loss, terms, grads, changed
+
+
+@compiled.once
+def _value_and_grad(model, player, method, train):
+  def loss_fn(params, stats, batch):
     (loss, terms), changed = model.apply(
       {'params': params, 'batch_stats': stats},
       batch,
@@ -115,9 +123,7 @@ def run(model, batch, player, method='loss', train=True):
     )
     return loss, (terms, changed)
 
-  grad_fn = compiled.jit(jax.value_and_grad(loss_fn, has_aux=True))
-  (loss, (terms, changed)), grads = grad_fn(variables.get('params', {}))
-  return loss, terms, grads, changed
+  return compiled.jit(jax.value_and_grad(loss_fn, has_aux=True))
 
 
 def softplus(x):

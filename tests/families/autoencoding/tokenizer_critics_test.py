@@ -72,11 +72,7 @@ def test_adaptive_weight_is_the_ratio_of_gradients_at_the_last_kernel():
   adversary = of_deep(**plain, adaptive=False, reconstruction_weight=0.0)
 
   @compiled.jit
-  def act(batch):
-    variables = balanced.init(
-      {'params': jax.random.key(0), **tiny.NOISE}, batch
-    )
-
+  def act(variables, batch):
     def loss(variables, model):
       return compiled.apply(
         model,
@@ -95,7 +91,10 @@ def test_adaptive_weight_is_the_ratio_of_gradients_at_the_last_kernel():
       norms.append(jnp.linalg.norm(out['kernel']))
     return loss(variables, balanced)[1]['critic_weight'], norms
 
-  weight, norms = act(tiny.batch_of([0.8, 0.4, -0.3]))
+  batch = tiny.batch_of([0.8, 0.4, -0.3])
+  rngs = {'params': jax.random.key(0), **tiny.NOISE}
+  variables = compiled.init(balanced, rngs, batch)
+  weight, norms = act(variables, batch)
   by_distance, by_adversary = map(float, norms)
   assert min(by_distance, by_adversary) > 0.01
   expected = by_distance / (by_adversary + 1e-4)

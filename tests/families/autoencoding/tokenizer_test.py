@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import compiled
 from tests.families import tiny_autoencoder as tiny
 from vgen_jax.families.base import Update
 
@@ -56,7 +57,8 @@ def test_samples_are_reconstructions():
   model = tiny.make()
   assert model.num_known == tiny.SHAPE[0]
   key_b = jax.random.split(jax.random.key(0), 2)
-  variables = model.init(
+  variables = compiled.init(
+    model,
     {'params': jax.random.key(0), **tiny.NOISE},
     tiny.BATCH,
   )

@@ -76,7 +76,7 @@ def compute(model, params, batch, player='autoencoder'):
 @pytest.fixture(scope='module')
 def params():
   rngs = {'params': jax.random.key(1), 'noise': jax.random.key(2)}
-  return make().init(rngs, {'video': VIDEO})['params']
+  return compiled.init(make(), rngs, {'video': VIDEO})['params']
 
 
 def true_params(off: float = 0.0):

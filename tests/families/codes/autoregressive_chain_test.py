@@ -94,9 +94,7 @@ def trained():
   optimizer = optax.adam(optax.cosine_decay_schedule(5e-3, 500))
 
   @compiled.jit
-  def train():
-    variables = model.init(rngs, batch(0))
-
+  def train(variables):
     def step(carry, i):
       variables, state = carry
       loss = lambda v: model.apply(
@@ -109,7 +107,7 @@ def trained():
     carry = (variables, optimizer.init(variables))
     return jax.lax.scan(step, carry, jnp.arange(500))[0][0]
 
-  return model, train()
+  return model, train(compiled.init(model, rngs, batch(0)))
 
 
 @pytest.mark.slow

@@ -17,20 +17,21 @@ KEY_B = jax.random.split(jax.random.key(1), 6)
 
 
 def generate(model, key_b=KEY_B, condition=None, variables=None):
-  sample = lambda v, k, c: model.apply(v, k, c, method='sample')
-  return compiled.jit(sample)(variables or {}, key_b, condition or {})
+  return compiled.apply(
+    model, variables or {}, key_b, condition or {}, method='sample'
+  )
 
 
 def compute_loss(model, batch, variables=None, train=True):
-  compute = lambda variables, batch: model.apply(
-    variables,
+  return compiled.apply(
+    model,
+    variables or {},
     batch,
     player='transformer',
     train=train,
     method='loss',
     rngs={'noise': jax.random.key(1)},
   )
-  return compiled.jit(compute)(variables or {}, batch)
 
 
 def random_gpt(**kwargs):

@@ -60,20 +60,21 @@ class InOrder(nn.Module):
 
 
 def generate(model, key_b=KEY_B, condition=None, variables=None):
-  sample = lambda v, k, c: model.apply(v, k, c, method='sample')
-  return compiled.jit(sample)(variables or {}, key_b, condition or {})
+  return compiled.apply(
+    model, variables or {}, key_b, condition or {}, method='sample'
+  )
 
 
 def compute_loss(model, batch, variables=None, train=True):
-  compute = lambda variables, batch: model.apply(
-    variables,
+  return compiled.apply(
+    model,
+    variables or {},
     batch,
     player='transformer',
     train=train,
     method='loss',
     rngs={'noise': jax.random.key(1)},
   )
-  return compiled.jit(compute)(variables or {}, batch)
 
 
 def test_masked_fraction_follows_the_schedule():

@@ -23,12 +23,18 @@ PATHS = {
   'linear_beta': paths.LinearBeta(),
   'exploding': paths.VarianceExploding(),
 }
+# `make test` has each path, and all targets of two paths.
+FAST = {('cosine', 'v'), ('cosine', 'velocity'), ('linear_beta', 'noise')}
 PAIRS = [
-  (path, name)
+  pytest.param(
+    path, name,
+    marks=(() if path in ('linear', 'exploding') or (path, name) in FAST
+           else pytest.mark.slow),
+  )
   for path in PATHS
   for name in predictions.NAMES
   if path != 'exploding' or name in ('noise', 'x0', 'edm')
-]
+]  # fmt: skip
 
 
 class Oracle(nn.Module):
@@ -99,22 +105,21 @@ def with_oracle(path='linear', prediction='velocity', variance=0.0, **kwargs):
 
 
 def compute_loss(model, batch, variables=None, train=True):
-  def compute(variables, batch):
-    return model.apply(
-      variables,
-      batch,
-      player='denoiser',
-      train=train,
-      method='loss',
-      rngs={'noise': jax.random.key(1)},
-    )
-
-  return compiled.jit(compute)(variables or {}, batch)
+  return compiled.apply(
+    model,
+    variables or {},
+    batch,
+    player='denoiser',
+    train=train,
+    method='loss',
+    rngs={'noise': jax.random.key(1)},
+  )
 
 
 def generate(model, key_b=KEY_B, condition=None, variables=None):
-  sample = lambda v, k, c: model.apply(v, k, c, method='sample')
-  return compiled.jit(sample)(variables or {}, key_b, condition or {})
+  return compiled.apply(
+    model, variables or {}, key_b, condition or {}, method='sample'
+  )
 
 
 @pytest.fixture(scope='module')
@@ -125,7 +130,7 @@ def random_model():
   )
   rngs = {'params': jax.random.key(2), 'noise': jax.random.key(3)}
   batch = {'video': jnp.zeros((1, *CLIP_SHAPE)), 'label': jnp.array([0])}
-  return model, compiled.jit(model.init)(rngs, batch)
+  return model, compiled.init(model, rngs, batch)
 
 
 @pytest.mark.parametrize(('path', 'prediction'), PAIRS)
@@ -246,8 +251,8 @@ def test_fraction_of_dropped_labels(dropout: float):
 def test_guidance_follows_its_formula(scale: float):
   """The oracle's clips are l / 10 brighter with label l."""
   model = with_oracle(guidance=scale, num_classes=3, solver=solvers.Euler(3))
-  sample = compiled.jit(
-    lambda k, c: model.apply({}, k, c, method='sample_unclipped')
+  sample = lambda k, c: compiled.apply(
+    model, {}, k, c, method='sample_unclipped'
   )
   off = sample(KEY_B[:2], {'label': jnp.array([1, 2])}) - DATUM[None]
   np.testing.assert_allclose(
@@ -267,8 +272,8 @@ def test_clean_estimates_are_clipped(clip_x0: str):
   model = with_oracle(
     num_classes=3, guidance=20.0, clip_x0=clip_x0, solver=solvers.Euler(2)
   )
-  sample = compiled.jit(
-    lambda k, c: model.apply({}, k, c, method='sample_unclipped')
+  sample = lambda k, c: compiled.apply(
+    model, {}, k, c, method='sample_unclipped'
   )
   clip = np.asarray(sample(KEY_B[:1], {'label': jnp.array([1])}))[0]
   bright = np.asarray(DATUM) + 2

@@ -18,6 +18,12 @@ PATHS = {
   'exploding': paths.VarianceExploding(),
 }
 
+
+def slow(*values):
+  """Returns values that only `make test-slow` runs."""
+  return pytest.param(*values, marks=pytest.mark.slow)
+
+
 # A mixture of three isotropic Gaussians in the plane.
 WEIGHTS_K = np.array([0.5, 0.3, 0.2])
 MEANS_KN = np.array([[1.0, 0.5], [-0.5, 0.8], [-0.3, -0.9]])
@@ -87,23 +93,20 @@ def sample(solver, estimate, path, num, width=1):
 @pytest.mark.parametrize(
   ('path', 'solver'),
   [
-    ('linear', solvers.Euler(80)),
-    ('linear', solvers.Heun(30)),
-    ('linear', solvers.DPMSolverPP2M(50)),
-    ('linear', solvers.Ancestral(400)),
-    ('cosine', solvers.Euler(80)),
-    ('cosine', solvers.DDIM(200)),
+    ('linear', solvers.Euler(80)), ('linear', solvers.Heun(30)),
+    ('linear', solvers.DPMSolverPP2M(50)), ('linear', solvers.Ancestral(400)),
+    slow('cosine', solvers.Euler(80)), slow('cosine', solvers.DDIM(200)),
     ('cosine', solvers.DDIM(300, eta=0.5)),
-    ('cosine', solvers.DPMSolverPP2M(50)),
-    ('linear_beta', solvers.Heun(40)),
+    slow('cosine', solvers.DPMSolverPP2M(50)),
+    slow('linear_beta', solvers.Heun(40)),
     ('linear_beta', solvers.DDIM(250)),
-    ('linear_beta', solvers.Ancestral(1000)),
+    slow('linear_beta', solvers.Ancestral(1000)),
     ('exploding', solvers.Heun(30)),
-    ('exploding', solvers.DPMSolverPP2M(50)),
+    slow('exploding', solvers.DPMSolverPP2M(50)),
     ('exploding', solvers.Ancestral(400, variance='large')),
   ],
   ids=lambda value: value if isinstance(value, str) else type(value).__name__,
-)
+)  # fmt: skip
 def test_samples_follow_the_mixture(path: str, solver: solvers.Solver):
   num = 4096
   x_bn = sample(solver, estimate_mixture, PATHS[path], num, width=2)
@@ -127,8 +130,13 @@ def test_samples_follow_the_mixture(path: str, solver: solvers.Solver):
 
 # On the variance-exploding path the wrong solver passes this test, but not the
 # next one.
-@pytest.mark.parametrize('path', ['linear', 'cosine', 'linear_beta'])
-@pytest.mark.parametrize('probability', [0.5, 0.7])
+@pytest.mark.parametrize(
+  ('probability', 'path'),
+  [
+    (0.5, 'linear'), slow(0.5, 'cosine'), slow(0.5, 'linear_beta'),
+    slow(0.7, 'linear'), (0.7, 'cosine'), (0.7, 'linear_beta'),
+  ],
+)  # fmt: skip
 def test_samples_follow_two_points(path: str, probability: float):
   def is_right(solver):
     estimate = lambda path: estimate_two_points(path, probability)
@@ -152,19 +160,22 @@ def test_the_wrong_solver_loses_the_variance(path: str):
   assert spread(Wrong(20)) < 0.1 * VARIANCE
 
 
-@pytest.mark.parametrize('path', PATHS)
+# Log SNR is unbounded on the straight path, so there the order of the last one
+# approaches 2 from below, like log(n) / n^2.
+ORDERS = {
+  solvers.Euler: 1, solvers.DDIM: 1, solvers.Heun: 2, solvers.DPMSolverPP2M: 2,
+}  # fmt: skip
+
+
+# `make test` has each solver on one path, and one solver on each path.
 @pytest.mark.parametrize(
-  ('solver', 'order'),
+  ('solver', 'path'),
   [
-    (solvers.Euler, 1),
-    (solvers.DDIM, 1),
-    (solvers.Heun, 2),
-    # Log SNR is unbounded on the straight path, so there the order approaches 2
-    # from below, like log(n) / n^2.
-    (solvers.DPMSolverPP2M, 2),
+    (solver, path) if 2 in (i, n) else slow(solver, path)
+    for i, solver in enumerate(ORDERS) for n, path in enumerate(PATHS)
   ],
-)
-def test_order_of_convergence(path: str, solver: type, order: int):
+)  # fmt: skip
+def test_order_of_convergence(solver: type, path: str):
   """On a Gaussian each clip keeps its rank, so the exact result is known."""
   path = PATHS[path]
   rank = np.linspace(-2, 2, 9).reshape(9, 1, 1, 1, 1)
@@ -187,12 +198,12 @@ def test_order_of_convergence(path: str, solver: type, order: int):
 
   with jax.enable_x64(True):
     measured = np.log2(error(512) / error(1024))
-  assert measured == pytest.approx(order, abs=0.2)
+  assert measured == pytest.approx(ORDERS[solver], abs=0.2)
 
 
 @pytest.mark.parametrize(
   ('path', 'variance'),
-  [('linear', 'small'), ('cosine', 'small'), ('cosine', 'large')],
+  [('linear', 'small'), slow('cosine', 'small'), ('cosine', 'large')],
 )
 def test_ancestral_moments_converge(path: str, variance: str):
   def errors(num_steps):

@@ -119,23 +119,40 @@ def test_each_critic_is_given_its_own_clips(params):
     np.testing.assert_allclose(loss, fake.mean() - real.mean(), atol=1e-6)
 
 
-def leaves_with_gradient(params, **weights):
+def leaves_with_gradient(params, weights, outputs):
+  """Returns the parts of the generator with gradients, of each output.
+
+  Args:
+    params: Parameters.
+    weights: Weights of the loss.
+    outputs: Function of the loss and its terms that returns several numbers.
+  """
   net = tiny.model(**NONE | weights)
-  loss = lambda params: tiny.loss(net, params)[0]
   zero = {**params}
   for name in ('critic_image', 'critic_video'):  # No adversarial gradient.
-    zero[name] = jax.tree.map(jnp.zeros_like, params[name])
-  grads = compiled.jit(jax.grad(loss))(zero)['generator']
-  return {name for name, x in grads.items() if np.abs(x).max() > 1e-7}
+    zero[name] = jax.tree.map(np.zeros_like, params[name])
+  numbers = lambda params: jnp.stack(outputs(*tiny.loss(net, params)))
+  jacobian = compiled.jit(jax.jacrev(numbers))(zero)['generator']
+  count = len(next(iter(jacobian.values())))
+  return [
+    {name for name, x in jacobian.items() if np.abs(x[i]).max() > 1e-7}
+    for i in range(count)
+  ]
 
 
 def test_gradients_reach_the_parts_that_they_should(params):
   everything = {'new', 'layout', 'previous', 'flow', 'mask'}
-  assert leaves_with_gradient(params) == set()
-  assert leaves_with_gradient(params, flow_weight=1.0) == {'flow'}
-  assert leaves_with_gradient(params, mask_weight=1.0) == {'mask'}
-  assert leaves_with_gradient(params, error_weight=1.0) == everything
-  assert leaves_with_gradient(params, consistency_weight=1.0) == everything
+  assert leaves_with_gradient(params, {}, lambda loss, _: [loss]) == [set()]
+  weights = dict.fromkeys(WEIGHTS[1:], 1.0)
+  # The loss is the sum of these terms: test_the_generators_loss_adds_up.
+  terms_of = lambda loss, terms: [
+    terms['flow'] + terms['warp'],
+    *(terms[name] for name in ('mask', 'error', 'consistency')),
+    loss,
+  ]
+  assert leaves_with_gradient(params, weights, terms_of) == [
+    {'flow'}, {'mask'}, everything, everything, everything,
+  ]  # fmt: skip
 
 
 def test_features_of_equal_clips_have_no_distance(params):

@@ -1,0 +1,204 @@
+"""Initial variables of modules without compilation.
+
+A compiled `init` of a small network takes seconds, most of them for the random
+numbers of each parameter. Here the network is traced only, and NumPy computes
+the variables from the trace. Random numbers come from its own generator, with
+the distributions of `jax.random`.
+"""
+
+from collections.abc import Callable, Sequence
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import numpy as np
+
+_CALLS = {'jit', 'pjit', 'checkpoint', 'remat2', 'closed_call'}
+MAX_COMPILED = 12
+
+
+class UnknownPrimitiveError(Exception):
+  """NumPy cannot compute the variables."""
+
+
+def evaluate(function: jax.stages.Wrapped, *args) -> Any:
+  """Returns `function(*args)`, computed by NumPy if possible.
+
+  Args:
+    function: Jitted function of trees of arrays. If its result depends on
+      more than constants and draws of uniform and normal numbers, the function
+      is compiled.
+    *args: Its arguments. Equal keys give equal results.
+  """
+  traced = function.trace(*args)
+  leaves = jax.tree.leaves(args)
+  seed = [
+    int(x)
+    for leaf in leaves
+    if isinstance(leaf, jax.Array)
+    and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    for x in np.ravel(jax.random.key_data(leaf))
+  ]
+  closed = traced.jaxpr
+  given = [functools.partial(_identity, x) for x in (*closed.consts, *leaves)]
+  state = _State(np.random.default_rng(seed))
+  scope = _Scope(closed.jaxpr, given, state)
+  try:
+    found = [np.asarray(scope.value(x)) for x in closed.jaxpr.outvars]
+  except UnknownPrimitiveError:
+    return traced.lower().compile()(*args)
+  return jax.tree.unflatten(jax.tree.structure(traced.out_info), found)
+
+
+@dataclasses.dataclass
+class _State:
+  rng: np.random.Generator
+  num_compiled: int = 0  # Operations that are compiled on their own.
+
+
+class _Scope:
+  """The variables of a jaxpr, each of which is computed when it is needed."""
+
+  def __init__(self, jaxpr, inputs: Sequence[Callable], state):
+    self._state = state
+    self._values = {}
+    self._inputs = dict(
+      zip((*jaxpr.constvars, *jaxpr.invars), inputs, strict=True)
+    )
+    self._equations = {x: e for e in jaxpr.eqns for x in e.outvars}
+
+  def value(self, var):
+    if hasattr(var, 'val'):
+      return var.val
+    if var in self._inputs:
+      return self._inputs[var]()
+    if var not in self._values:
+      equation = self._equations[var]
+      index = equation.outvars.index(var)
+      self._values[var] = self._compute(equation, index)
+    return self._values[var]
+
+  def _compute(self, equation, index: int):
+    """Returns one result of an equation."""
+    name = equation.primitive.name
+    shape, dtype = equation.outvars[index].aval.shape, None
+    read = lambda i: self.value(equation.invars[i])
+    if name in _CALLS:
+      draw = _DRAWS.get(equation.params.get('name'))
+      if draw:
+        dtype = equation.outvars[index].aval.dtype
+        bounds = map(read, range(1, len(equation.invars)))
+        return draw(self._state.rng, shape, *bounds).astype(dtype)
+      if equation.params.get('name') == 'qr':  # Of orthogonal kernels.
+        return np.linalg.qr(read(0))[index]
+      inputs = [functools.partial(self.value, x) for x in equation.invars]
+      return _inner(equation.params['jaxpr'], inputs, index, self._state)
+    if name == 'scan':
+      return self._scan(equation, index)
+    if name.startswith('random_'):
+      raise UnknownPrimitiveError(name)
+    inputs = list(map(read, range(len(equation.invars))))
+    if name in _OPERATIONS:
+      return _OPERATIONS[name](equation.params, *inputs)
+    # Compiling a whole program is faster than compiling many operations.
+    self._state.num_compiled += 1
+    if self._state.num_compiled > MAX_COMPILED:
+      raise UnknownPrimitiveError(name)
+    bind = functools.partial(equation.primitive.bind, **equation.params)
+    found = jax.jit(bind)(*inputs)
+    return found[index] if equation.primitive.multiple_results else found
+
+  def _scan(self, equation, index: int):
+    """Returns the results of all steps; they must not depend on a carry."""
+    params = equation.params
+    num_consts, num_carry = params['num_consts'], params['num_carry']
+    if index < num_carry:
+      raise UnknownPrimitiveError('scan')
+
+    def step(i):
+      def read(n):
+        if n < num_consts:
+          return self.value(equation.invars[n])
+        if n < num_consts + num_carry:
+          raise UnknownPrimitiveError('scan')
+        return self.value(equation.invars[n])[i]
+
+      inputs = [functools.partial(read, n) for n in range(len(equation.invars))]
+      return _inner(params['jaxpr'], inputs, index, self._state)
+
+    return np.stack([step(i) for i in range(params['length'])])
+
+
+def _inner(jaxpr, inputs, index: int, state):
+  """Returns one result of a jaxpr within an equation."""
+  consts = [
+    functools.partial(_identity, x) for x in getattr(jaxpr, 'consts', ())
+  ]
+  jaxpr = getattr(jaxpr, 'jaxpr', jaxpr)
+  return _Scope(jaxpr, consts + inputs, state).value(jaxpr.outvars[index])
+
+
+def _identity(x):
+  return x
+
+
+def _truncated_normal(rng, shape, lower, upper):
+  """Returns normal numbers, drawn again until they are within the bounds."""
+  x = rng.standard_normal(shape)
+  while (outside := (x < lower) | (x > upper)).any():
+    x = np.where(outside, rng.standard_normal(shape), x)
+  return x
+
+
+def _uniform(rng, shape, lower, upper):
+  return lower + (upper - lower) * rng.random(shape)
+
+
+# Jitted functions of jax.random by their names; the first argument is a key.
+_DRAWS = {
+  '_normal': lambda rng, shape: rng.standard_normal(shape),
+  '_normal_real': lambda rng, shape: rng.standard_normal(shape),
+  '_truncated_normal': _truncated_normal,
+  '_uniform': _uniform,
+}
+
+
+def _broadcast(params, x):
+  shape, axes = params['shape'], params['broadcast_dimensions']
+  aligned = np.ones(len(shape), int)
+  aligned[list(axes)] = np.shape(x)
+  return np.broadcast_to(np.reshape(x, aligned), shape)
+
+
+_OPERATIONS = {
+  'add': lambda _, x, y: np.add(x, y),
+  'sub': lambda _, x, y: np.subtract(x, y),
+  'mul': lambda _, x, y: np.multiply(x, y),
+  'div': lambda _, x, y: np.divide(x, y),
+  'neg': lambda _, x: np.negative(x),
+  'sqrt': lambda _, x: np.sqrt(x),
+  'exp': lambda _, x: np.exp(x),
+  'log': lambda _, x: np.log(x),
+  'abs': lambda _, x: np.abs(x),
+  'sign': lambda _, x: np.sign(x),
+  'max': lambda _, x, y: np.maximum(x, y),
+  'min': lambda _, x, y: np.minimum(x, y),
+  'lt': lambda _, x, y: np.less(x, y),
+  'ge': lambda _, x, y: np.greater_equal(x, y),
+  'select_n': lambda _, which, *x: np.choose(np.asarray(which, int), x),
+  'sin': lambda _, x: np.sin(x),
+  'cos': lambda _, x: np.cos(x),
+  'broadcast_in_dim': _broadcast,
+  'convert_element_type': lambda p, x: np.asarray(x).astype(p['new_dtype']),
+  'reshape': lambda p, x: np.reshape(x, p['new_sizes']),
+  'squeeze': lambda p, x: np.squeeze(x, p['dimensions']),
+  'transpose': lambda p, x: np.transpose(x, p['permutation']),
+  'concatenate': lambda p, *x: np.concatenate(x, p['dimension']),
+  'iota': lambda p: _broadcast(
+    {'shape': p['shape'], 'broadcast_dimensions': (p['dimension'],)},
+    np.arange(p['shape'][p['dimension']], dtype=p['dtype']),
+  ),
+  'copy': lambda _, x: x,
+  'sharding_constraint': lambda _, x: x,
+}
