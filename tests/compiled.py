@@ -60,7 +60,7 @@ def _run(run: Callable, find: Callable, key: Any, args, kwargs) -> Any:
     return find()(*args, **kwargs)
 
   jitted = jax.jit(traced)
-  if key is not None:
+  if key is not None and reuse:
     try:
       key = _frozen((key, treedef, is_array, others))
       jitted = _JITTED.setdefault(key, jitted)
@@ -71,6 +71,7 @@ def _run(run: Callable, find: Callable, key: Any, args, kwargs) -> Any:
 
 
 _JITTED = {}  # Methods of modules, by everything that they depend on.
+reuse = True  # False in tests that patch modules; see conftest.py.
 
 
 def _frozen(tree: Any) -> Any:
@@ -101,7 +102,7 @@ def once(function: Callable) -> Callable:
   @functools.wraps(function)
   def run(*args, **kwargs):
     key = _frozen((args, kwargs))
-    if key not in results:
+    if key not in results or not reuse:
       results[key] = function(*args, **kwargs)
     return results[key]
 
@@ -155,6 +156,6 @@ def apply(module: nn.Module, *args, **kwargs) -> Any:
   """Returns `module.apply(*args, **kwargs)`, compiled; see `call`.
 
   A call with an equal module and arrays of the same shapes uses the same
-  program, so a test that changes what a module computes must not use this.
+  program, except in tests that have the fixture `monkeypatch`.
   """
   return _call_method(_execute, module, 'apply', args, kwargs)

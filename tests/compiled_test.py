@@ -20,6 +20,15 @@ class Layer(nn.Module):
     return {'y': y if train else -y, 'key': jax.random.key(0)}
 
 
+class Shift(nn.Module):
+  """Adds a constant."""
+
+  shift: float | np.ndarray
+
+  def __call__(self, x):
+    return x + self.shift
+
+
 def test_results_are_those_of_the_module_as_arrays_of_numpy():
   layer, key = Layer(), jax.random.key(1)
   variables = compiled.init(layer, key, X, 2.0, train=True)
@@ -70,13 +79,14 @@ def test_calls_of_equal_modules_are_traced_once():
   assert once(make(), 1) is not once(make(4), 1)
 
 
+def test_calls_of_patched_modules_are_traced_again(monkeypatch):
+  one = compiled.apply(Shift(np.pi), {}, X)
+  monkeypatch.setattr(Shift, '__call__', lambda self, x: x - self.shift)
+  other = compiled.apply(Shift(np.pi), {}, X)
+  np.testing.assert_allclose(one - other, 2 * np.pi, rtol=1e-5)
+
+
 def test_modules_with_arrays_are_traced_each_time():
-  class Shift(nn.Module):
-    shift: np.ndarray
-
-    def __call__(self, x):
-      return x + self.shift
-
   for shift in (1, 2):
     shifted = compiled.apply(Shift(np.full(2, shift, np.float32)), {}, X)
     np.testing.assert_array_equal(shifted, X + shift)

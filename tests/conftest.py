@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 import gc
+import inspect
 import logging
 import os
 import pathlib
@@ -11,6 +12,7 @@ import jax
 import numpy as np
 import pytest
 
+from tests import compiled
 from tests import finite
 from vgen_jax.data.files import video_writers
 from vgen_jax.training import compilation
@@ -61,6 +63,13 @@ _STEPS = {}  # Compiled steps, by everything that they depend on.
 def compares_finite(monkeypatch) -> None:
   """Makes comparisons of arrays fail on NaN and infinities; see finite.py."""
   finite.check_comparisons(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def _traces_patched_modules(request, monkeypatch) -> None:
+  """Makes compiled.py trace all calls of a test that patches something."""
+  if 'monkeypatch' in inspect.signature(request.function).parameters:
+    monkeypatch.setattr(compiled, 'reuse', False)
 
 
 @pytest.fixture(scope='module')
