@@ -120,23 +120,16 @@ def test_each_critic_is_given_its_own_clips(params):
 
 
 def leaves_with_gradient(params, weights, outputs):
-  """Returns the parts of the generator with gradients, of each output.
-
-  Args:
-    params: Parameters.
-    weights: Weights of the loss.
-    outputs: Function of the loss and its terms that returns several numbers.
-  """
+  """Returns the parts of the generator with gradients of each output."""
   net = tiny.model(**NONE | weights)
   zero = {**params}
   for name in ('critic_image', 'critic_video'):  # No adversarial gradient.
     zero[name] = jax.tree.map(np.zeros_like, params[name])
   numbers = lambda params: jnp.stack(outputs(*tiny.loss(net, params)))
   jacobian = compiled.jit(jax.jacrev(numbers))(zero)['generator']
-  count = len(next(iter(jacobian.values())))
   return [
     {name for name, x in jacobian.items() if np.abs(x[i]).max() > 1e-7}
-    for i in range(count)
+    for i in range(len(jacobian['flow']))
   ]
 
 
@@ -280,14 +273,9 @@ def test_missing_conditions(params):
   with pytest.raises(ValueError, match='same height and width'):
     sample(net, params, layout=tiny.LAYOUT[:, :, 1:], known_video=tiny.VIDEO)
   known = jnp.ones((*tiny.VIDEO[:, :3].shape[:4], 1), bool)
+  three = {'known_video': tiny.VIDEO[:, :3], 'known': known}
   with pytest.raises(ValueError, match='known_video has 3 frames and the lay'):
-    sample(
-      net,
-      params,
-      layout=tiny.LAYOUT,
-      known_video=tiny.VIDEO[:, :3],
-      known=known,
-    )
+    sample(net, params, layout=tiny.LAYOUT, **three)
   with pytest.raises(ValueError, match='num_segments of Translator is 0'):
     tiny.Translator(tiny.SHAPE, num_segments=0)
   assert video_to_video.CRITICS == ('image', 'video')
