@@ -4,6 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from tests import compiled
 
@@ -37,11 +38,23 @@ class Network(nn.Module):
 
 
 class Mean(nn.Module):
-  """A layer with a variable that is computed from its input."""
+  """A layer with a variable that is computed from its input.
+
+  Attributes:
+    depth: Number of operations that NumPy does not have.
+  """
+
+  depth: int
 
   @nn.compact
   def __call__(self, x):
-    mean = self.variable('stats', 'mean', lambda: jnp.tanh(x).mean())
+    def mean():
+      y = x
+      for _ in range(self.depth):
+        y = nn.sigmoid(y)
+      return y.mean()
+
+    mean = self.variable('stats', 'mean', mean)
     return nn.Dense(2)(x - mean.value)
 
 
@@ -76,9 +89,20 @@ def test_equal_keys_give_equal_variables():
   assert (kernel(one) != kernel(other)).all()
 
 
-def test_other_functions_are_compiled():
-  found = compiled.init(Mean(), jax.random.key(0), X)
-  wanted = Mean().init(jax.random.key(0), X)
-  jax.tree.map(
-    lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), found, wanted
-  )
+@pytest.mark.parametrize('depth', [2, 20])
+def test_variables_may_be_computed_from_inputs(depth):
+  found = compiled.init(Mean(depth), jax.random.key(0), X)
+  wanted = Mean(depth).init(jax.random.key(0), X)
+  mean = lambda variables: variables['stats']['mean']
+  np.testing.assert_allclose(mean(found), mean(wanted), rtol=1e-5)
+  # If there is much to compute, the function is compiled as it is.
+  one, two = (x['params']['Dense_0']['kernel'] for x in (found, wanted))
+  assert np.allclose(one, two, rtol=1e-5) == (depth == 20)
+
+
+def test_orthogonal_matrices():
+  layer = nn.Dense(5, kernel_init=nn.initializers.orthogonal(), use_bias=False)
+  matrix = compiled.init(layer, jax.random.key(0), X)['params']['kernel']
+  np.testing.assert_allclose(matrix.T @ matrix, np.eye(5), atol=1e-5)
+  wanted = layer.init(jax.random.key(0), X)['params']['kernel']
+  assert np.abs(matrix - wanted).max() > 0.01
