@@ -88,7 +88,7 @@ def test_calls_of_patched_modules_are_traced_again(monkeypatch):
 
 def test_modules_with_arrays_are_traced_each_time():
   for shift in (1, 2):
-    shifted = compiled.apply(Shift(np.full(2, shift, np.float32)), {}, X)
+    shifted = compiled.apply(Shift(np.full((1, 2), shift, np.float32)), {}, X)
     np.testing.assert_array_equal(shifted, X + shift)
 
 
