@@ -1,12 +1,11 @@
 """Tests of inference/evaluations.py: evaluations during training."""
 
-import pathlib
-
 import jax
 from ml_collections import ConfigDict
 import numpy as np
 import pytest
 
+from tests import small_configs
 from vgen_jax.config import loading as config_lib
 from vgen_jax.inference import evaluations
 from vgen_jax.inference import hooks
@@ -14,19 +13,15 @@ from vgen_jax.runtime import preemption
 from vgen_jax.runtime import writers
 from vgen_jax.training import loop
 
-ROOT = pathlib.Path(__file__).parents[2]
 METRICS = ('verifier', 'flicker')
+pytestmark = pytest.mark.usefixtures('compiles_once')
 
 
 @pytest.fixture(scope='module')
 def config() -> ConfigDict:
   """Returns the config of a small run that evaluates in steps 2 and 4."""
-  return config_lib.replace(
-    config_lib.load(f'{ROOT}/configs/convlstm_world.py:smoke'),
-    {
-      'mesh.data': 1,
-      'tensorboard': False,
-      'sample_every': 0,
+  return small_configs.predictor(
+    **{
       'num_steps': 4,
       'checkpoint_every': 4,
       'evaluate_every': 2,

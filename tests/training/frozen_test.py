@@ -1,5 +1,6 @@
 """Tests of training/frozen.py: parts that another run has trained."""
 
+import functools
 import json
 import pathlib
 import re
@@ -66,11 +67,12 @@ class HeadOnTokenizer(base.VideoModel):
     return jnp.square(self.head(self.tokenizer(batch['video']))).mean(), {}
 
 
+@functools.cache
 def make_with_head(width: int = 3, averages: tuple[str, ...] = ()):
   model = HeadOnTokenizer((1, 1, 1, 3), Encoder(width), nn.Dense(2))
   optimizers = {'head': optax.sgd(0.1)}
-  state = state_lib.create(model, optimizers, averages, BATCH, 1)
-  return model, optimizers, state
+  create = lambda: state_lib.create(model, optimizers, averages, BATCH, 1)
+  return model, optimizers, jax.jit(create)()
 
 
 def write_run(workdir, state, model='y.TokenizerOnly', sample_from='slow'):
@@ -104,7 +106,7 @@ def trained(request, tmp_path_factory):
   step = step_lib.make_train_step(
     model, optimizers, averages={'slow': {'decay': 0.5}}
   )
-  state, _ = step(state, BATCH)
+  state, _ = jax.jit(step)(state, BATCH)
   stats = {'batch_stats': {'tokenizer': {'mean': jnp.ones(3)}}}
   state = state.replace(stats=stats)
   write_run(workdir, state, sample_from=request.param)
@@ -115,6 +117,7 @@ def test_a_frozen_part_equals_that_of_the_other_run(trained):
   workdir, variables = trained
   model, optimizers, state = make_with_head()
   fresh = state.params['tokenizer']
+  update = jax.jit(step_lib.make_train_step(model, optimizers))
   state = frozen.restore(state, {'tokenizer': workdir})
   for step in range(3):
     assert int(state.step) == step
@@ -123,7 +126,7 @@ def test_a_frozen_part_equals_that_of_the_other_run(trained):
       (state.stats['batch_stats'], variables['batch_stats']),
     ):
       jax.tree.map(np.testing.assert_array_equal, ours, theirs)
-    state, _ = step_lib.make_train_step(model, optimizers)(state, BATCH)
+    state, _ = update(state, BATCH)
   gap = jax.tree.map(
     lambda a, b: abs(a - b).max(), fresh, state.params['tokenizer']
   )
@@ -140,7 +143,7 @@ def test_a_part_that_was_frozen_in_the_other_run_is_restored(trained, tmp_path):
   step = step_lib.make_train_step(
     model, optimizers, averages={'slow': {'decay': 0.5}}
   )
-  state, _ = step(state, BATCH)
+  state, _ = jax.jit(step)(state, BATCH)
   assert state.ema['slow'].keys() == {'head'}
   second = write_run(tmp_path / 'second', state, 'y.HeadOnTokenizer')
 

@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 import numpy as np
 import pytest
 
+from tests import small_configs
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.inference import hooks
@@ -18,19 +19,14 @@ from vgen_jax.runtime import writers
 from vgen_jax.training import loop
 from vgen_jax.training import setup as setup_lib
 
-ROOT = pathlib.Path(__file__).parents[2]
 pytestmark = pytest.mark.usefixtures('compiles_once')
 
 
 @pytest.fixture(scope='module')
 def config() -> ConfigDict:
-  return config_lib.replace(
-    config_lib.load(f'{ROOT}/configs/dcgan_world.py:smoke'),
-    {
-      'mesh.data': 1,
-      'tensorboard': False,
+  return small_configs.gan(
+    **{
       'num_steps': 3,
-      'sample_every': 0,
       'evaluate_every': 0,
       'checkpoint_every': 2,
       'optim.schedule': {'name': 'linear', 'peak': 1e-3},

@@ -1,7 +1,6 @@
 """Tests that no work is lost when a signal stops a run at any time."""
 
 import os
-import pathlib
 import signal
 
 import jax
@@ -9,6 +8,7 @@ from ml_collections import ConfigDict
 import numpy as np
 import pytest
 
+from tests import small_configs
 from vgen_jax.config import loading as config_lib
 from vgen_jax.inference import clip_providers
 from vgen_jax.inference import evaluations
@@ -19,18 +19,14 @@ from vgen_jax.runtime import writers
 from vgen_jax.training import hooks as training_hooks
 from vgen_jax.training import loop
 
-ROOT = pathlib.Path(__file__).parents[2]
 pytestmark = pytest.mark.usefixtures('compiles_once')
 
 
 @pytest.fixture(scope='module')
 def config() -> ConfigDict:
   """A small run that samples and evaluates in steps 2 and 4."""
-  return config_lib.replace(
-    config_lib.load(f'{ROOT}/configs/convlstm_world.py:smoke'),
-    {
-      'mesh.data': 1,
-      'tensorboard': False,
+  return small_configs.predictor(
+    **{
       'num_steps': 4,
       'sample_every': 2,
       'evaluate_every': 2,
