@@ -17,12 +17,12 @@ ROOT = pathlib.Path(__file__).parents[2]
 EXPERIMENT = f"""
 from vgen_jax.ablation.sweep import param, product
 
-BASE = '{ROOT}/configs/dcgan_world.py:smoke'
+BASE = '{ROOT}/configs/convlstm_world.py:smoke'
 SWEEP = product(
-  param('num_steps', 1), param('model.loss_kind', 'hinge'),
+  param('num_steps', 2), param('model.likelihood', 'gaussian'),
   param('seed', 0, 1),
 )
-ROWS = 'model.loss_kind'
+ROWS = 'model.likelihood'
 VALUE = 'seed_again'
 
 
@@ -30,6 +30,7 @@ def MEASURE(run):
   return {{'seed_again': float(run.config.seed)}}
 """
 QUICK = (
+  '--config.model.predictor.features=(4,)',
   '--config.mesh.data=1',
   '--config.tensorboard=False',
   '--config.sample_every=0',
@@ -56,7 +57,7 @@ def test_two_machines_share_a_sweep(tmp_path, capsys, compiles_once):
   assert {p.name for p in tmp_path.iterdir() if p.is_dir()} == {'000'}
   assert run(tmp_path, '--only=1/2') == 0
   text = (tmp_path / 'table.md').read_text()
-  assert f'| hinge | {table.mean_and_error([0, 1])} | 2 |' in text
+  assert f'| gaussian | {table.mean_and_error([0, 1])} | 2 |' in text
   assert (tmp_path / 'plot.png').stat().st_size > 1000
   ablation = json.loads(capsys.readouterr().out.splitlines()[-1])
   assert ablation['ablation']['table'] == f'{tmp_path}/table.md'

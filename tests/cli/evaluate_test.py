@@ -9,6 +9,7 @@ import pytest
 
 from vgen_jax.cli import main as cli
 from vgen_jax.evaluation import output
+from vgen_jax.evaluation.metrics import pixels
 from vgen_jax.runtime import preemption
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -20,6 +21,7 @@ def workdir(tmp_path_factory) -> pathlib.Path:
   flags = [
     f'--config={ROOT}/configs/convlstm_world.py:smoke',
     f'--workdir={folder}',
+    '--config.model.predictor.features=(4,)',
     *('--config.mesh.data=1', '--config.tensorboard=False'),
     *('--config.num_steps=2', '--config.sample_every=0'),
   ]
@@ -54,7 +56,10 @@ def test_the_last_line_is_json(workdir, capsys):
   assert pathlib.Path(summary['html']).stat().st_size > 1000
 
 
-def test_missing_weights_fail_only_if_they_were_asked_for(workdir, capsys):
+def test_missing_weights_fail_only_if_they_were_asked_for(
+  workdir, capsys, monkeypatch
+):
+  monkeypatch.setattr(pixels, '_MAX_TRAIN', 64)  # Clips take long to draw.
   assert evaluate(workdir, '--metrics=fid,flicker', '--json') == 1
   out, err = capsys.readouterr()
   (line,) = out.splitlines()  # Nothing else.

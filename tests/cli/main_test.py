@@ -21,9 +21,11 @@ from vgen_jax.inference import sampling
 from vgen_jax.runtime import writers
 
 ROOT = pathlib.Path(__file__).parents[2]
-SMOKE = f'--config={ROOT}/configs/mocogan_world.py:smoke'
+SMOKE = f'--config={ROOT}/configs/dcgan_world.py:smoke'
 QUICK = (
   '--config.mesh.data=1',
+  '--config.data.label=direction',
+  '--config.model.penalty_kind=none',
   '--config.tensorboard=False',
   '--config.num_steps=2',
   '--config.sample_every=0',

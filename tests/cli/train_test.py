@@ -7,8 +7,9 @@ from vgen_jax.cli import train
 from vgen_jax.training import compilation
 
 ROOT = pathlib.Path(__file__).parents[2]
-SMOKE = f'--config={ROOT}/configs/mocogan_world.py:smoke'
+SMOKE = f'--config={ROOT}/configs/convlstm_world.py:smoke'
 QUICK = (
+  '--config.model.predictor.features=(4,)',
   '--config.mesh.data=1',
   '--config.tensorboard=False',
   '--config.num_steps=2',
@@ -17,15 +18,21 @@ QUICK = (
 
 
 def test_the_start_and_the_end_say_what_is_what(tmp_path, capsys, caplog):
-  flags = [SMOKE, f'--workdir={tmp_path}/run', *QUICK, '--config.num_steps=1']
+  flags = [SMOKE, f'--workdir={tmp_path}/run', *QUICK]
   assert cli.main(['train', *flags]) == 0
   printed = capsys.readouterr()
   assert printed.out.splitlines()[-3:] == [
-    'Finished at step 1. Next:',
+    'Finished at step 2. Next:',
     f'  vgen sample --workdir={tmp_path}/run --num=16',
     f'  vgen evaluate --workdir={tmp_path}/run',
   ]
-  starts = ('Devices: ', 'Model: GAN', 'Compiling', 'Compiled in', 'Train step')
+  starts = (
+    'Devices: ',
+    'Model: Recurrent',
+    'Compiling',
+    'Compiled in',
+    'Train step',
+  )
   lines = [x for x in printed.err.splitlines() if x.startswith(starts)]
   assert [x.split()[0].rstrip(':') for x in lines] == [
     'Devices', 'Model', 'Compiling', 'Compiled', 'Train',
@@ -50,7 +57,7 @@ def test_a_step_that_does_not_fit_names_smaller_sizes(
   assert cli.main(['train', *flags]) == 1
   error = capsys.readouterr().err.strip().splitlines()[-1]
   assert 'GB on each device, which has 0.0 GB' in error
-  assert 'Sizes for a CPU: small.' in error
+  assert 'Sizes for a CPU: cpu.' in error
 
 
 def test_stopping_tells_how_to_go_on(tmp_path, capsys):

@@ -7,8 +7,8 @@ import types
 import numpy as np
 import pytest
 
+from tests import small_configs
 from vgen_jax.cli import main as cli
-from vgen_jax.config import loading as config_lib
 from vgen_jax.core import faults
 from vgen_jax.core import pixels
 from vgen_jax.core.types import Schema
@@ -158,12 +158,8 @@ def test_wrong_files_are_refused(tmp_path, video_file, video):
 
 @pytest.fixture(scope='module')
 def workdir(tmp_path_factory) -> str:
-  config = config_lib.replace(
-    config_lib.load('convlstm_world:smoke'),
-    {'mesh.data': 1, 'tensorboard': False, 'sample_every': 0, 'num_steps': 2},
-  )
   folder = tmp_path_factory.mktemp('runs') / 'convlstm'
-  loop.train(config, str(folder))
+  loop.train(small_configs.predictor(num_steps=2), str(folder))
   return str(folder)
 
 

@@ -37,7 +37,11 @@ def trained(clips, tmp_path_factory) -> pathlib.Path:
       'tensorboard': False,
       'data.folder': str(folder / 'videos'),
       'model.denoiser.width': 8,
+      'model.denoiser.depth': 1,
+      'model.denoiser.num_heads': 1,
+      'model.denoiser.attention': 'full',
       'model.solver.num_steps': 1,
+      'optim': {'name': 'sgd', 'schedule': {'name': 'constant', 'peak': 0.01}},
     },
   )
   with pytest.MonkeyPatch.context() as patch:

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 
+from tests import small_configs
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.inference import hooks
@@ -23,9 +24,7 @@ from vgen_jax.training import setup as setup_lib
 
 @pytest.fixture
 def config():
-  fields = {'mesh.data': 1, 'num_steps': 4, 'batch_size': 4}
-  fields |= {'sample_every': 0, 'evaluate_every': 0}
-  return config_lib.replace(config_lib.load('dit_world:smoke'), fields)
+  return small_configs.predictor(num_steps=4, batch_size=4)
 
 
 def leaves(state) -> list[np.ndarray]:
@@ -34,8 +33,9 @@ def leaves(state) -> list[np.ndarray]:
 
 
 def test_validation_is_logged_and_does_not_change_the_training(
-  config, tmp_path, compiles_once, caplog
+  tmp_path, compiles_once, caplog
 ):
+  config = small_configs.gan(num_steps=4, batch_size=4, tensorboard=True)
   caplog.set_level(logging.INFO, 'vgen_jax')  # As the command line sets it.
   plain = loop.train(config, str(tmp_path / 'plain'), hooks=hooks.standard())
   fields = {'validate_every': 2, 'validate_clips': 6}
@@ -46,22 +46,23 @@ def test_validation_is_logged_and_does_not_change_the_training(
     np.testing.assert_array_equal(one, two)
 
   lines = writers.read_metrics(workdir)
-  losses = {x['step']: x['val/loss'] for x in lines if 'val/loss' in x}
+  name = 'val/generator/loss'
+  losses = {x['step']: x[name] for x in lines if name in x}
   assert sorted(losses) == [2, 4]
   assert losses[2] != losses[4]
   assert all(np.isfinite(loss) for loss in losses.values())
   assert not [x for x in writers.read_metrics(str(tmp_path / 'plain'))
-              if 'val/loss' in x]  # fmt: skip
+              if name in x]  # fmt: skip
   # It is the loss of the averaged parameters on clips of the other split.
   run = runs.load(workdir)
   found = run.validate(6, batch_size=4, seed=config.seed)
-  np.testing.assert_allclose(found['denoiser/loss'], losses[4], rtol=1e-5)
+  np.testing.assert_allclose(found['generator/loss'], losses[4], rtol=1e-5)
 
   starts = (tmp_path / 'run/starts.jsonl').read_text().splitlines()
   assert [json.loads(x)['event'] for x in starts] == ['start', 'end']
   assert json.loads(starts[1])['step'] == 4
   log = (tmp_path / 'run/log.txt').read_text()
-  for words in ('Devices: 1 x cpu', 'Model: Diffusion with', 'step 4 of 4'):
+  for words in ('Devices: 1 x cpu', 'Model: GAN with', 'step 4 of 4'):
     assert words in log
   events = b''.join(
     file.read_bytes() for file in (tmp_path / 'run/tensorboard').iterdir()
@@ -80,7 +81,7 @@ def losses(monkeypatch):
   def computed(state, batch, position_b, key):
     calls.append(int(state.step))
     first.get(len(calls), lambda: None)()
-    return {'denoiser/loss': float(state.step) + position_b.mean()}
+    return {'predictor/loss': float(state.step) + position_b.mean()}
 
   monkeypatch.setattr(validation, 'make_losses', lambda *args: computed)
   return first, calls
