@@ -1,5 +1,7 @@
 """Tests of the measurements of experiments/benchmarks/accelerator_parts/."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -84,15 +86,24 @@ def test_the_reference_has_no_gpu():
   assert env['A'] == 'b'
 
 
+def with_depth(settings: settings_lib.Settings, depth: int):
+  """Returns the settings of a network with fewer blocks."""
+  denoiser = {**settings.model['denoiser'], 'depth': depth}
+  return dataclasses.replace(
+    settings, model={**settings.model, 'denoiser': denoiser}
+  )
+
+
 def test_operations_are_those_of_a_step_without_remat():
   """The expected numbers are counted by hand from weights and attention."""
-  tokens, width, depth, n = 16 * 256, 384, 12, 2
+  tokens, width, depth, n = 16 * 256, 384, 4, 2
   case = train_step.CASES[0]._replace(batch_size=n)
-  settings = train_step.settings_of(case)
+  settings = with_depth(train_step.settings_of(case), depth)
   assert steps.useful_flops(settings) == pytest.approx(
     n * 6 * depth * tokens * (12 * width**2 + width * (256 + 16)), rel=0.02
   )
   full = train_step.settings_of(case._replace(remat='full'))
+  full = with_depth(full, depth)
   assert steps.useful_flops(full) == steps.useful_flops(settings)
   model = steps.Model(full)
   shapes = jax.eval_shape(model.make_state)
@@ -130,6 +141,10 @@ def test_a_smaller_batch_is_tried_only_when_memory_is_short(
       raise RuntimeError(error)
     return {'ms': 1}
 
+  # In a process of many tests, clearing caches takes seconds.
+  cleared = []
+  monkeypatch.setattr(jax, 'clear_caches', lambda: cleared.append(True))
+  monkeypatch.setattr(recording.gc, 'collect', lambda: 0)
   monkeypatch.setattr(steps, 'Model', lambda settings: settings)
   monkeypatch.setattr(steps, 'measure', measure)
   recorder = recording.Recorder('part', tmp_path, 60.0)
@@ -139,8 +154,10 @@ def test_a_smaller_batch_is_tried_only_when_memory_is_short(
     ('INVALID_ARGUMENT', [16]),
   ):
     tried.clear()
+    cleared.clear()
     steps.measure_largest(recorder, 'x', lambda n: n, 16, error=error)
     assert tried == expected
+    assert len(cleared) == len(expected)
 
 
 def test_calls_are_as_many_as_fill_a_repeat():

@@ -7,6 +7,7 @@ import pytest
 
 from experiments.zoo import attribute_control as experiment
 from experiments.zoo import attribute_criteria as criteria
+from tests import compiled
 from vgen_jax.families.prediction import holistic
 from vgen_jax.models import videovae
 from vgen_jax.synthetic import drawing
@@ -121,13 +122,16 @@ def test_changed_networks_have_the_prior_that_they_state():
   hidden = jax.random.normal(jax.random.key(0), (3, 4))
   one_hot = jnp.eye(10)[:3]
   network = model.predictor
-  variables = network.init(jax.random.key(1), hidden, one_hot, method='prior')
+  variables = compiled.init(
+    network, jax.random.key(1), hidden, one_hot, method='prior'
+  )
 
   def prior(cls, hidden=hidden, one_hot=one_hot):
     changed = experiment.with_network(cls, model).predictor
     assert type(changed) is cls
     assert changed.sizes == (6, 4)
-    return changed.apply(variables, hidden, one_hot, method='prior').mean
+    found = compiled.apply(changed, variables, hidden, one_hot, method='prior')
+    return found.mean
 
   plain = prior(videovae.VideoVAE)
   other = jnp.eye(10)[jnp.array([4, 0, 8])]

@@ -108,6 +108,12 @@ def small_world() -> source.Subjects:
 
 
 @pytest.fixture(scope='module')
+def small_index(small_world) -> np.ndarray:
+  """Indices of clips: as many as `measure` compares to compile one program."""
+  return np.arange(2 * len(small_world.subjects))
+
+
+@pytest.fixture(scope='module')
 def run(small_world):
   """Returns a run of a tiny network without training."""
   model = video_to_video.VideoToVideo(
@@ -144,8 +150,8 @@ def with_variables(model, variables):
   )
 
 
-def test_measurements_of_a_network(run, small_world):
-  found = few_shot.measure(run, small_world, INDEX[:6])
+def test_measurements_of_a_network(run, small_world, small_index):
+  found = few_shot.measure(run, small_world, small_index)
   assert found.distance > 1e-3
   assert found.equal_distance < 1e-5
   assert 1 / 3 < found.weight < 1  # Similar layouts are favoured.
@@ -159,13 +165,13 @@ def test_measurements_of_a_network(run, small_world):
   assert (own != other).any()
 
 
-def test_a_network_that_ignores_references_fails(run, small_world):
+def test_a_network_that_ignores_references_fails(run, small_world, small_index):
   variables = run.state.variables('params')
   generator = variables['params']['generator']
   blind = jax.tree.map(jnp.zeros_like, generator['image_encoder'])
   variables = {'params': {'generator': {**generator, 'image_encoder': blind}}}
   cheat = with_variables(run.model, variables)
-  found = few_shot.measure(cheat, small_world, INDEX[:6])
+  found = few_shot.measure(cheat, small_world, small_index)
   assert 'kernels' in criteria.failures(
     {'error': 0.0, 'slope': 1.0, 'iou': 1.0}, found
   )

@@ -8,6 +8,7 @@ import pytest
 
 from experiments.zoo import long_criteria
 from experiments.zoo import long_prediction as experiment
+from tests import compiled
 from tests.families.prediction import stochastic_test
 from vgen_jax.synthetic.two_futures import source
 
@@ -78,9 +79,8 @@ def test_objects_that_return_are_slow_or_pale_fail(ideal):
 def test_predictions_do_not_depend_on_later_frames():
   net = stochastic_test.model()
   video = np.asarray(stochastic_test.clips())
-  variables = net.init(
-    {'params': jax.random.key(0), 'noise': jax.random.key(1)}, {'video': video}
-  )
+  rngs = {'params': jax.random.key(0), 'noise': jax.random.key(1)}
+  variables = compiled.init(net, rngs, {'video': video})
   run = types.SimpleNamespace(
     model=net,
     state=types.SimpleNamespace(variables=lambda _: variables),

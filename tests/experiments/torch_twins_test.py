@@ -7,7 +7,6 @@ import importlib.util
 import re
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -15,6 +14,7 @@ from experiments.benchmarks import torch_twins
 from experiments.benchmarks.twins import costs
 from experiments.benchmarks.twins import noises
 from experiments.benchmarks.twins import timing
+from tests import compiled
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.models import mocogan
 from vgen_jax.models import vgan
@@ -25,9 +25,13 @@ def test_random_numbers_are_those_of_the_network():
   key_b = jax.random.split(jax.random.key(0), 2)
   generator = vgan.Generator((4, 8, 8, 3), latent_width=5, width=2)
   (code_bd,) = noises.codes(generator, key_b)
-  variables = generator.init(jax.random.key(1), key_b, {}, train=False)
-  video, _ = generator.apply(variables, key_b, {}, train=False)
-  layers = generator.apply(variables, code_bd, {}, train=False, method='layers')
+  variables = compiled.init(
+    generator, jax.random.key(1), key_b, {}, train=False
+  )
+  video, _ = compiled.apply(generator, variables, key_b, {}, train=False)
+  layers = compiled.apply(
+    generator, variables, code_bd, {}, train=False, method='layers'
+  )
   mask = layers.mask_bthw[..., None]
   blended = mask * layers.front_bthwc + (1 - mask) * layers.back_bthwc
   np.testing.assert_allclose(blended, video, atol=1e-6)
@@ -36,11 +40,14 @@ def test_random_numbers_are_those_of_the_network():
 def test_the_frame_is_that_of_the_image_critic():
   key_b = jax.random.split(jax.random.key(0), 3)
   critic = mocogan.ImageCritic(width=2)
-  video = jnp.asarray(
-    np.random.default_rng(0).standard_normal((3, 6, 8, 8, 1), np.float32)
+  rng = np.random.default_rng(0)
+  video = rng.standard_normal((3, 6, 8, 8, 1), np.float32)
+  variables = compiled.init(
+    critic, jax.random.key(1), video, {}, key_b, train=False
   )
-  variables = critic.init(jax.random.key(1), video, {}, key_b, train=False)
-  logit = lambda x: critic.apply(variables, x, {}, key_b, train=False)
+  logit = compiled.jit(
+    lambda x: critic.apply(variables, x, {}, key_b, train=False)
+  )
   frame_b = np.asarray(noises.frames(critic, key_b, 6))
   other = np.zeros_like(video)
   other[np.arange(3), frame_b] = video[np.arange(3), frame_b]

@@ -1,5 +1,7 @@
 """Tests of runtime/sharding.py: results do not depend on the mesh."""
 
+import functools
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -56,6 +58,7 @@ class Denoise(base.VideoModel):
     return jnp.square(error_bd).mean(), {}
 
 
+@functools.cache
 def train(name: str, accumulate: int = 1, steps: int = 4):
   mesh = sharding.make_mesh(MESHES[name])
   model = Denoise((1, 4, 4, 3), Net())
@@ -111,13 +114,13 @@ def test_the_same_noise_on_every_device_is_noticed(single, monkeypatch):
   """Keys by the position of a clip on its device, not in the batch."""
   keys = random.keys
   monkeypatch.setattr(random, 'keys', lambda key, p_b: keys(key, p_b % 2))
-  state, _, _ = train('dp')
+  state, _, _ = train.__wrapped__('dp')
   kernel = lambda s: np.asarray(s.params['net']['wide']['kernel'])
   assert np.abs(kernel(state) - kernel(single[0])).max() > 1e-4
 
 
 def test_arrays_are_sharded_by_rules_and_size():
-  _, _, layout = train('product', steps=1)
+  _, _, layout = train('product')
   wide = layout.params['net']['wide']
   assert wide['kernel'].spec == P('fsdp', 'tensor')
   assert wide['bias'].spec == P(None)
@@ -130,7 +133,7 @@ def test_arrays_are_sharded_by_rules_and_size():
 
 
 def test_a_device_holds_only_its_shard():
-  state, _, _ = train('fsdp', steps=1)
+  state, _, _ = train('fsdp')
   kernel = state.params['net']['wide']['kernel']
   assert kernel.addressable_shards[0].data.size * 8 == kernel.size
 
