@@ -35,14 +35,14 @@ def small(eps: float = EPS) -> i3d.I3D:
 def test_it_equals_pytorch_and_a_wrong_resize_does_not():
   state, wanted = seeded.load('i3d_small')
   variables, network = i3d.variables(state), jax.jit(small().apply)
-  halves = [network(variables, x) for x in jnp.split(clips(), 2)]
-  found = jax.tree.map(lambda *parts: np.concatenate(parts), *halves)
+  found = network(variables, clips()[:2])
   assert seeded.error(found['pooled'], wanted['pooled']) < ENOUGH
   assert seeded.error(found['logits'], wanted['logits']) < ENOUGH
   found = network(variables, clips('bilinear-tf1')[:2])
   assert seeded.error(found['logits'], wanted['logits']) > 100 * ENOUGH
 
 
+@pytest.mark.slow  # The test above uses eps, too.
 def test_another_eps_gives_another_result():
   state, wanted = seeded.load('i3d_small')
   found = jax.jit(small(1e-5).apply)(i3d.variables(state), clips()[:2])
@@ -90,12 +90,20 @@ def test_the_names_of_both_ports_are_known():
   )
 
 
-def test_it_needs_9_frames_and_has_the_published_number_of_parameters():
-  shape = lambda t, w: jax.ShapeDtypeStruct((1, t, 224, w, 3), jnp.float32)
+def initial(network, t: int, w: int):
+  shape = jax.ShapeDtypeStruct((1, t, 224, w, 3), jnp.float32)
+  return jax.eval_shape(network.init, jax.random.key(0), shape)
+
+
+def test_it_needs_9_frames_of_224_pixels():
   for t, w in ((8, 224), (16, 112)):
     with pytest.raises(ValueError, match=f'{t} frames of 224 x {w}'):
-      jax.eval_shape(small().init, jax.random.key(0), shape(t, w))
-  made = jax.eval_shape(i3d.I3D(EPS).init, jax.random.key(0), shape(9, 224))
+      initial(small(), t, w)
+
+
+@pytest.mark.slow
+def test_it_has_the_published_number_of_parameters():
+  made = initial(i3d.I3D(EPS), 9, 224)
   count = sum(x.size for x in jax.tree.leaves(made['params']))
   assert count == 12_697_264
 

@@ -32,9 +32,12 @@ def compiled():
 once = functools.cache(compiled)
 
 
+load = functools.cache(seeded.load)
+
+
 def features_of(x_bhwc: jax.Array, network):
   """Returns features of three images, and those of PyTorch."""
-  state, wanted = seeded.load('inception_small')
+  state, wanted = load('inception_small')
   return network(torch_names.variables(state), x_bhwc[:3]), wanted
 
 
@@ -63,6 +66,7 @@ def of_torchvision(x_bhwc):
   return inception.nn.avg_pool(x_bhwc, (3, 3), (1, 1), ((1, 1), (1, 1)))
 
 
+@pytest.mark.slow  # The tests above compare pooling, too.
 @pytest.mark.parametrize(
   ('name', 'other'),
   [('average_pool', of_torchvision), ('max_pool', None)],
@@ -79,14 +83,22 @@ def test_pooling_of_torchvision_gives_another_result(monkeypatch, name, other):
   assert seeded.error(found['pooled'], wanted['pooled']) > 100 * ENOUGH
 
 
+def initial(side: int):
+  shape = jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
+  network = inception.Inception()
+  return jax.eval_shape(network.init, jax.random.key(0), shape)
+
+
+@pytest.mark.slow
 def test_it_has_the_published_number_of_parameters():
-  network, key = inception.Inception(), jax.random.key(0)
-  shape = lambda side: jax.ShapeDtypeStruct((1, side, side, 3), jnp.float32)
-  made = jax.eval_shape(network.init, key, shape(299))
+  made = initial(299)
   count = sum(x.size for x in jax.tree.leaves(made['params']))
   assert count == 23_850_960
+
+
+def test_images_of_another_size_are_an_error():
   with pytest.raises(ValueError, match='resize them to 299'):
-    jax.eval_shape(network.init, key, shape(256))
+    initial(256)
 
 
 @pytest.mark.slow

@@ -25,7 +25,13 @@ def found(metric, generated, **others) -> base.Findings:
   return metric.compute(features, np.random.default_rng(0))
 
 
-@pytest.mark.parametrize('fraction', [0.0, 0.5, 1.0])
+@pytest.mark.parametrize(
+  'fraction',
+  [
+    pytest.param(0.0, marks=pytest.mark.slow), 0.5,
+    pytest.param(1.0, marks=pytest.mark.slow),
+  ],
+)  # fmt: skip
 def test_copied_clips_are_detected(fraction):
   """About half of the copies are mirrored, and all are noisy."""
   rng = np.random.default_rng(0)

@@ -1,12 +1,13 @@
 """Tests of scores/flicker.py."""
 
-import jax
 import numpy as np
 import pytest
 
+from tests import compiled
 from vgen_jax.evaluation.scores import flicker
 
-warp_error = jax.jit(flicker.warp_error, static_argnums=3)
+warp_error = compiled.jit(flicker.warp_error, static_argnums=3)
+steadiness = compiled.jit(flicker.steadiness, static_argnums=1)
 
 
 def texture(t=5, size=24, step=(2, 1)):
@@ -30,7 +31,7 @@ def flow(x, y, t=5, size=24):
 def test_a_frozen_video_is_steady_but_does_not_move():
   moving = texture()
   frozen = np.repeat(moving[:, :1], 5, 1)
-  both = flicker.steadiness(np.concatenate([moving, frozen]), (0.0, 1.0))
+  both = steadiness(np.concatenate([moving, frozen]), (0.0, 1.0))
   assert both.steadiness_b[1] == 1 > both.steadiness_b[0]
   assert both.dynamic_degree_b[1] == 0
   assert both.dynamic_degree_b[0] > 0.9
@@ -39,7 +40,7 @@ def test_a_frozen_video_is_steady_but_does_not_move():
 def test_steadiness_is_the_mean_change():
   video = np.zeros((1, 3, 2, 2, 1), np.uint8)
   video[0, 1, 0, 0] = 51
-  found = flicker.steadiness(video)
+  found = steadiness(video)
   # One pixel of four changes by a fifth of the range, in both steps.
   assert float(found.steadiness_b[0]) == pytest.approx(1 - 0.05)
   assert float(found.dynamic_degree_b[0]) == 0.25

@@ -1,12 +1,14 @@
 """Tests of scores/frechet.py against scipy and closed forms."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.linalg
 
+from tests import compiled
 from vgen_jax.evaluation.scores import frechet
+
+update = compiled.jit(frechet.update)
 
 
 def draw(n, d, seed, shift=0.0, scale=1.0):
@@ -22,10 +24,9 @@ def by_scipy(a, b):
   return gap @ gap + np.trace(cov_a + cov_b - 2 * root)
 
 
-def gather(features, size, step=None, padding=0.0):
+def gather(features, size, step=update, padding=0.0):
   """Returns moments from batches of one size, the last one padded."""
-  step = step or jax.jit(frechet.update)
-  moments = frechet.empty(features.shape[1])
+  moments = compiled.call(frechet.empty, features.shape[1])
   for start in range(0, len(features), size):
     part = features[start : start + size].astype(np.float32)
     mask = np.arange(size) < len(part)
@@ -39,11 +40,11 @@ def raw_moments(features, size):
   """Returns moments from sums of x and x x^T in float32, centred at the end."""
   total, squares = 0, 0
   for start in range(0, len(features), size):
-    part = jnp.asarray(features[start : start + size], jnp.float32)
+    part = np.float32(features[start : start + size])
     total, squares = total + part.sum(0), squares + part.T @ part
   n = np.float32(len(features))
   mean = total / n
-  return frechet.Moments(n, mean, squares - n * jnp.outer(mean, mean))
+  return frechet.Moments(n, mean, squares - n * np.outer(mean, mean))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +99,7 @@ def test_padding_and_devices_do_not_change_the_moments():
   name = lambda *axes: jax.sharding.NamedSharding(
     mesh, jax.sharding.PartitionSpec(*axes)
   )
-  sharded = jax.jit(
+  sharded = compiled.jit(
     frechet.update,
     in_shardings=(name(), name('data'), name('data')),
     out_shardings=name(),
@@ -111,17 +112,18 @@ def test_padding_and_devices_do_not_change_the_moments():
     assert float(moments.count) == 157
     for got, want in zip(moments, wanted, strict=True):
       np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-4)
-  part = frechet.merge(gather(a[:50], 32), gather(a[50:], 32))
+  part = compiled.call(frechet.merge, gather(a[:50], 32), gather(a[50:], 32))
   np.testing.assert_allclose(
     part.scatter_de, wanted.scatter_de, rtol=1e-5, atol=1e-4
   )
 
 
 def test_padding_counts_without_a_mask():
+  none = compiled.call(frechet.empty, 3)
   padded = np.zeros((8, 3), np.float32)
   padded[:5] = draw(5, 3, 0, 4.0)
-  masked = frechet.update(frechet.empty(3), padded, np.arange(8) < 5)
-  careless = frechet.update(frechet.empty(3), padded)
+  masked = update(none, padded, np.arange(8) < 5)
+  careless = update(none, padded)
   assert frechet.distance(masked, careless) > 1
 
 

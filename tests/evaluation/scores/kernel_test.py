@@ -41,7 +41,7 @@ def test_a_shift_has_a_closed_form():
 
 def test_the_error_of_blocks_equals_that_of_repetitions():
   rng = np.random.default_rng(0)
-  draw = lambda: (rng.normal(size=(256, 8)), 0.5 + rng.normal(size=(256, 8)))
+  draw = lambda: (rng.normal(size=(128, 8)), 0.5 + rng.normal(size=(128, 8)))
   repeats = np.std([kernel.mmd(*draw()) for _ in range(100)])
   errors = [kernel.block_error(*draw()) for _ in range(10)]
   assert 0.75 < np.sqrt(np.mean(np.square(errors))) / repeats < 1.33

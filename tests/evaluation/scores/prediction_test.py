@@ -8,7 +8,7 @@ from vgen_jax.evaluation.scores import prediction
 from vgen_jax.evaluation.scores import reconstruction
 from vgen_jax.synthetic.two_futures import source
 
-N, CONTEXT = 10, 3
+N, CONTEXT = 6, 3
 WORLD = source.TwoFutures((8, 16, 16, 3), fork=CONTEXT)
 FUTURES = np.stack(
   [[WORLD.future(i, k) for k in (0, 1)] for i in range(60)]

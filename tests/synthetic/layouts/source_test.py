@@ -25,11 +25,15 @@ def misaligned(flow_thw2):
   return (place + flow_thw2) / (size - 1) * size - 0.5 - place
 
 
-def warp_error(pixel_tools, world, change, step=-1, number=10):
+def clips_of(world, number):
+  """Returns videos in [0, 1] and what they show."""
+  return [(world[i]['video'] / 255, world.truth(i)) for i in range(number)]
+
+
+def warp_error(pixel_tools, clips, change, step=-1):
   """Mean and largest error, in [0, 1], of visible moving pixels."""
   errors = []
-  for i in range(number):
-    video, truth = world[i]['video'] / 255, world.truth(i)
+  for video, truth in clips:
     flow = truth.flow
     field, occluded = (
       (flow.backward_thw2, flow.occluded_before_thw)
@@ -51,15 +55,15 @@ def warp_error(pixel_tools, world, change, step=-1, number=10):
 @each_kind
 @pytest.mark.parametrize('step', [-1, 1])
 def test_warping_by_the_true_flow_reproduces_the_frame(kind, step, pixel_tools):
-  world = source.Layouts(SHAPE, **kind)
-  _, most = warp_error(pixel_tools, world, lambda flow: flow, step)
+  clips = clips_of(source.Layouts(SHAPE, **kind), 10)
+  _, most = warp_error(pixel_tools, clips, lambda flow: flow, step)
   assert most <= (0.005 if kind.get('subpixel') else 1e-9)
 
 
 @each_kind
 def test_warping_by_a_wrong_flow_gives_large_errors(kind, pixel_tools):
-  world = source.Layouts(SHAPE, **kind)
-  error = lambda change: warp_error(pixel_tools, world, change, number=20)[0]
+  clips = clips_of(source.Layouts(SHAPE, **kind), 20)
+  error = lambda change: warp_error(pixel_tools, clips, change)[0]
   whole = not kind.get('subpixel')
   assert error(lambda flow: -flow) > 0.12
   assert error(lambda flow: flow[..., ::-1]) > (0.08 if whole else 0.05)
