@@ -27,13 +27,22 @@ def random_clips(n, seed):
   return (blob + 0.3 * wave).astype(np.float32)
 
 
+@functools.cache
+def random_thumbnails(n, seed):
+  return memorization.thumbnails(random_clips(n, seed))
+
+
 def injected(fraction, change, n=150):
-  """Returns samples, of which some are copies, training and held-out clips."""
+  """Returns samples, of which some are copies, training and held-out clips.
+
+  All are thumbnails.
+  """
   rng = np.random.default_rng(3)
   sample, train = random_clips(n, 2).copy(), random_clips(300, 0)
   number = round(fraction * n)
   sample[:number] = change(train[rng.integers(0, 300, number)], rng)
-  return sample, train, random_clips(200, 1)
+  thumbnails = memorization.thumbnails(sample)
+  return thumbnails, random_thumbnails(300, 0), random_thumbnails(200, 1)
 
 
 CHANGES = {
@@ -71,7 +80,9 @@ def test_the_rate_is_the_fraction_of_copies_for_all_fractions(change, fraction):
 
 @pytest.mark.parametrize('seed', [2, 5])
 def test_without_copies_the_rate_is_small(seed):
-  three = random_clips(150, seed), random_clips(300, 0), random_clips(200, 1)
+  three = [
+    random_thumbnails(*which) for which in ((150, seed), (300, 0), (200, 1))
+  ]
   assert memorization.copies(*three).rate <= 0.03
   assert abs(memorization.data_copying_score(*three)) < 3
 
@@ -100,12 +111,7 @@ def test_the_score_falls_with_the_fraction_of_any_copies(change):
 
 def test_the_score_is_computed_over_all_pairs():
   sample, train, held_out = injected(0.2, CHANGES['noisy'])
-  near, usual = (
-    memorization.nearest(
-      memorization.thumbnails(x), memorization.thumbnails(train)
-    )[0]
-    for x in (sample, held_out)
-  )
+  near, usual = (memorization.nearest(x, train)[0] for x in (sample, held_out))
   u = (near[:, None] > usual).sum() - 150 * 200 / 2
   wanted = u / np.sqrt(150 * 200 * 351 / 12)
   found = memorization.data_copying_score(sample, train, held_out)
@@ -140,7 +146,7 @@ def test_cells_distinguish_copies_from_a_dense_region():
 
 def test_mirrored_copies_are_found_only_with_flips():
   train = random_clips(300, 0)
-  index = memorization.thumbnails(train)
+  index = random_thumbnails(300, 0)
   mirrored = memorization.thumbnails(train[:50, :, :, ::-1])
   found, index_n, flipped = memorization.nearest(mirrored, index, block=64)
   assert found.max() < 1e-3
@@ -150,10 +156,20 @@ def test_mirrored_copies_are_found_only_with_flips():
   plain = np.sqrt(
     ((mirrored[:, None] - index[None, :]) ** 2).mean((2, 3, 4, 5)).min(1)
   )
-  usual, *_ = memorization.nearest(
-    memorization.thumbnails(random_clips(200, 1)), index
-  )
+  usual, *_ = memorization.nearest(random_thumbnails(200, 1), index)
   assert (plain < np.quantile(usual, 0.01)).mean() < 0.1
+
+
+def test_clips_and_their_thumbnails_have_the_same_results():
+  sets = random_clips(150, 2)[:40], random_clips(300, 0), random_clips(200, 1)
+  sets = [x[:100] for x in sets]
+  small = [memorization.thumbnails(x) for x in sets]
+  np.testing.assert_array_equal(
+    memorization.copies(*sets).distance_n,
+    memorization.copies(*small).distance_n,
+  )
+  score = memorization.data_copying_score
+  assert score(*sets) == score(*small)
 
 
 def test_thumbnails_are_means_over_boxes():

@@ -21,6 +21,11 @@ COARSE = dict(
 INVISIBLE = ('swap_color', 'reverse')
 VALID = (*INVISIBLE, 'collapse', 'duplicate')
 VISIBLE = [x for x in corruptions.CORRUPTIONS if x not in VALID]
+# One or two for each kind of number in the feature space.
+QUICK = (
+  *('blur', 'noise', 'halo', 'hollow', 'pulse', 'morph', 'drift_color'),
+  *('jitter', 'wrong_speed', 'accelerate', 'hold', 'vanish', 'static'),
+)
 
 
 class Space:
@@ -60,7 +65,13 @@ def fine() -> Space:
   return Space(512, **FINE)
 
 
-@pytest.mark.parametrize('name', VISIBLE)
+@pytest.mark.parametrize(
+  'name',
+  [
+    pytest.param(name, marks=[pytest.mark.slow] * (name not in QUICK))
+    for name in VISIBLE
+  ],
+)
 def test_visible_corruptions_are_far(name):
   level = corruptions.CORRUPTIONS[name].levels[0]
   if name == 'shuffle':

@@ -52,7 +52,8 @@ def thumbnails(
   shapes.sizes('', video_bthwc=video_bthwc)
   out = np.asarray(video_bthwc, np.float32)
   for axis, length in enumerate(size, start=1):
-    length = min(length, out.shape[axis])
+    if length >= out.shape[axis]:
+      continue
     edges = np.linspace(0, out.shape[axis], length + 1).round().astype(int)
     total = np.add.reduceat(out, edges[:-1], axis)
     width = np.diff(edges).astype(np.float32)
