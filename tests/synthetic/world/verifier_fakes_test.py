@@ -124,7 +124,9 @@ FAKES = (
 )
 
 
-@pytest.mark.parametrize('which', WORLDS)
+@pytest.mark.parametrize(
+  'which', [pytest.param('middle', marks=pytest.mark.slow), 'coarse']
+)
 @pytest.mark.parametrize('fake', FAKES, ids=lambda fake: fake.__name__)
 def test_a_fake_is_invalid(which, fake):
   clips = clips_of(which)
