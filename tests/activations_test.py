@@ -32,10 +32,9 @@ MESHES = {'fsdp': (1, 8, 1), 'tensor': (2, 1, 4), 'both': (2, 2, 2)}
 # One config for each family and kind of network; the others are slow tests.
 FAST = {
   ('dit_world', 'fsdp'),
-  ('dit_world', 'both'),
-  ('mocogan_world', 'fsdp'),
+  ('tgan_world', 'fsdp'),
   ('vae_world', 'fsdp'),
-  ('maskgit_world', 'fsdp'),
+  ('maskgit_world', 'both'),
   ('convlstm_world', 'fsdp'),
 }
 # Numbers of a clip, at most, that a collective may hold: logits, classes,

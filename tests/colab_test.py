@@ -6,10 +6,29 @@ import pathlib
 from IPython import display
 from IPython.core import inputtransformer2
 import jax
+from ml_collections import ConfigDict
 import pytest
+
+from vgen_jax.config import loading as config_lib
 
 ROOT = pathlib.Path(__file__).parents[1]
 NOTEBOOKS = sorted((ROOT / 'colab').glob('*.ipynb'))
+
+
+def small() -> ConfigDict:
+  """Returns the demo with a network that compiles in less time."""
+  config = config_lib.load('demo:smoke')
+  config.unlock()
+  config.model.denoiser = dict(
+    name='models.dit.VideoDiT',
+    width=8,
+    depth=1,
+    num_heads=1,
+    patch_size=(2, 4, 4),
+    attention='full',
+  )
+  config.optim = dict(name='sgd', schedule=dict(name='constant', peak=0.01))
+  return config
 
 
 @pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda p: p.stem)
@@ -22,9 +41,10 @@ def test_notebook_runs(path: pathlib.Path, tmp_path, monkeypatch):
     ''.join(cell['source']) for cell in cells if cell['cell_type'] == 'code'
   )
   code = inputtransformer2.TransformerManager().transform_cell(code)
-  assert "load('demo')" in code  # The full size, whose clips are learned.
-  code = code.replace("load('demo')", "load('demo:smoke')")
-  names: dict = {}
+  full = "config_lib.load('demo')"
+  assert full in code  # The full size, whose clips are learned.
+  code = code.replace(full, 'small()')
+  names: dict = {'small': small}
   exec(code.replace('/tmp/vgen_jax', str(tmp_path)), names)
   assert names['run']._setup.mesh.size == jax.device_count()
   html = ''.join(getattr(item, 'data', '') or '' for item in shown)

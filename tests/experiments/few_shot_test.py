@@ -9,6 +9,7 @@ import pytest
 
 from experiments.zoo import appearance_criteria as criteria
 from experiments.zoo import few_shot
+from tests import compiled
 from vgen_jax.families.translation import video_to_video
 from vgen_jax.models import few_shot_vid2vid
 from vgen_jax.nn.convolution import generated_kernels
@@ -133,13 +134,12 @@ def run(small_world):
     critic={},
     num_context=0,
   )
-  init = lambda key_b, condition: model.init(
-    jax.random.key(1), key_b, condition, method='sample'
-  )
   condition = few_shot.conditions(small_world, INDEX[:1], INDEX[:1])
-  return with_variables(
-    model, jax.jit(init)(jax.random.split(jax.random.key(0), 1), condition)
+  key_b = jax.random.split(jax.random.key(0), 1)
+  variables = compiled.init(
+    model, jax.random.key(1), key_b, condition, method='sample'
   )
+  return with_variables(model, variables)
 
 
 def with_variables(model, variables):
