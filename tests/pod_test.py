@@ -17,8 +17,10 @@ from vgen_jax.training import hooks as training_hooks
 from vgen_jax.training import loop
 
 ROOT = pathlib.Path(__file__).parents[1]
-CONFIG = ROOT / 'configs/dit_world.py'
+CONFIG = ROOT / 'configs/convlstm_world.py'
 OVERRIDES = {'mesh.fsdp': 2, 'mesh.data': 1, 'tensorboard': False}
+OVERRIDES |= {'model.predictor.features': (4,), 'evaluate_every': 4}
+OVERRIDES |= {'evaluation.num_clips': 4}
 # A command that first tries to train with another seed in each process.
 DISAGREE_FIRST = """
 import sys
