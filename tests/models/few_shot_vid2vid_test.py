@@ -35,8 +35,8 @@ WINDOW = translation.Window(
 
 def network(**fields) -> few_shot_vid2vid.FewShotVid2Vid:
   small = {
-    'num_segments': SEGMENTS, 'num_previous': 1, 'width': 4, 'num_levels': 1,
-    'num_adaptive': 1, 'attention_level': 1, 'flow_levels': 0, 'spade_width': 4,
+    'num_segments': SEGMENTS, 'num_previous': 1, 'width': 4, 'num_levels': 2,
+    'num_adaptive': 2, 'attention_level': 1, 'flow_levels': 0, 'spade_width': 4,
   }  # fmt: skip
   return few_shot_vid2vid.FewShotVid2Vid(SHAPE, **small | fields)
 
