@@ -48,7 +48,7 @@ def forward(module, window, condition):
 @functools.cache
 def variables_of(**fields):
   module = network(**fields)
-  return compiled.init(module, KEY, WINDOW, CONDITION, method=forward)
+  return compiled.call(module.init, KEY, WINDOW, CONDITION, method=forward)
 
 
 def frame_of(window=WINDOW, condition=CONDITION, **fields):
