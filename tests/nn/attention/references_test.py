@@ -18,12 +18,8 @@ VALUES = arrays.normal((B, R, H, W, C), seed=2)
 
 def attention(others=OTHERS, values=VALUES, width=8, **fields):
   layer = references.ReferenceAttention(width, **fields)
-
-  def both(others, values):
-    variables = layer.init(KEY, X, OTHERS, VALUES)
-    return layer.apply(variables, X, others, values), variables
-
-  return compiled.call(both, others, values)
+  variables = compiled.init(layer, KEY, X, OTHERS, VALUES)
+  return compiled.apply(layer, variables, X, others, values), variables
 
 
 select = compiled.jit(references.select)
