@@ -58,12 +58,20 @@ def encode(capsys, workdir, out, *flags):
 
 
 def over(name, workdir, folder=None, **overrides):
-  """Config of a run that uses a tokenizer and, with a folder, encoded clips."""
+  """Config of a run that uses a tokenizer and, with a folder, encoded clips.
+
+  Its prior has one block and a simple optimizer, to compile in less time.
+  """
   config = smoke(name, **{'frozen.autoencoder': str(workdir)}, **overrides)
   config.unlock()
   config.optim = {'name': 'sgd', 'schedule': {'name': 'constant', 'peak': 0.01}}
   if name == 'maskgit_world':
     config.model.prior.transformer.depth = 1
+  else:
+    config.model.prior.denoiser = {
+      'name': 'models.dit.VideoDiT', 'width': 8, 'depth': 1, 'num_heads': 1,
+      'patch_size': (1, 1, 1), 'attention': 'full',
+    }  # fmt: skip
   if folder is not None:
     config.data = {'name': 'data.encoded.Encoded', 'folder': folder}
   return config

@@ -15,7 +15,9 @@ from experiments.benchmarks.twins import costs
 from experiments.benchmarks.twins import noises
 from experiments.benchmarks.twins import timing
 from tests import compiled
+from vgen_jax.config import build
 from vgen_jax.config import settings as settings_lib
+from vgen_jax.data import run_data
 from vgen_jax.models import mocogan
 from vgen_jax.models import vgan
 from vgen_jax.training import setup as setup_lib
@@ -85,9 +87,11 @@ def test_variants_have_the_updates_that_their_names_state():
   config = torch_twins.load('vgan', 'small')
   every_step = costs.VARIANTS['R1 in every step']
   for name, variant in costs.VARIANTS.items():
-    updates = setup_lib.make(
-      settings_lib.read(costs.config_of(config, variant, costs.BATCH_SIZE))
-    ).model.updates
+    settings = settings_lib.read(
+      costs.config_of(config, variant, costs.BATCH_SIZE)
+    )
+    schema = run_data.RunData(settings).schema
+    updates = build.model(settings.model, schema).updates
     critic = updates[0]
     assert critic.player == 'critic_clip'
     assert critic.times == variant.updates, name
