@@ -97,6 +97,14 @@ def compiles_once() -> Iterator[None]:
     yield
 
 
+@pytest.fixture
+def optimizes() -> Iterator[None]:
+  """Programs are optimized, for long trainings; compilation takes longer."""
+  jax.config.update('jax_disable_most_optimizations', False)
+  yield
+  jax.config.update('jax_disable_most_optimizations', True)
+
+
 @pytest.fixture(scope='session')
 def clips(tmp_path_factory) -> pathlib.Path:
   """Returns a folder of small videos: three of each of two classes."""

@@ -120,7 +120,7 @@ def test_clips_of_unsuitable_shapes_raise():
 
 
 @pytest.mark.slow
-def test_config_uses_its_codes_and_reconstructs_well(tmp_path):
+def test_config_uses_its_codes_and_reconstructs_well(tmp_path, optimizes):
   """Models over these codes need this; it takes minutes on two cores."""
   config = config_lib.load(str(CONFIG))
   config = config_lib.replace(config, {'mesh.data': 1, 'tensorboard': False})

@@ -123,7 +123,7 @@ def test_real_clips_pass_and_cheats_do_not():
 
 
 @pytest.mark.slow
-def test_mocogan_separates_content_and_motion(tmp_path):
+def test_mocogan_separates_content_and_motion(tmp_path, optimizes):
   loop.train(load(), str(tmp_path), hooks=hooks.standard())
   run = runs.load(str(tmp_path))
   verifier = verifier_lib.Verifier(run.source)

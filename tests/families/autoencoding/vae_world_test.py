@@ -95,7 +95,7 @@ def failures(run: runs.Run, uses_latents: bool = True) -> set[str]:
 
 
 @pytest.mark.slow
-def test_reconstructions_and_samples(tmp_path):
+def test_reconstructions_and_samples(tmp_path, optimizes):
   run = trained(tmp_path)
   assert not failures(run)
   # A decoder without latents outputs the mean of all clips.
@@ -103,13 +103,13 @@ def test_reconstructions_and_samples(tmp_path):
 
 
 @pytest.mark.slow
-def test_without_divergence_samples_are_invalid(tmp_path):
+def test_without_divergence_samples_are_invalid(tmp_path, optimizes):
   run = trained(tmp_path, **{'model.beta': 0.0, 'num_steps': 800})
   assert 'valid' in failures(run)
 
 
 @pytest.mark.slow
-def test_posterior_collapses_with_means(tmp_path):
+def test_posterior_collapses_with_means(tmp_path, optimizes):
   """The loss is a mean squared error plus a mean divergence."""
   overrides = {
     'model.likelihood.scale': 0.5**0.5,  # Squared errors.

@@ -115,7 +115,7 @@ def test_true_clips_pass_and_wrong_ones_fail(world):
 
 
 @pytest.mark.slow
-def test_a_convlstm_predicts_three_durations(world, tmp_path):
+def test_a_convlstm_predicts_three_durations(world, tmp_path, optimizes):
   config = config_lib.load(f'{CONFIG}:cpu')
   quiet = {'sample_every': 0, 'tensorboard': False, 'mesh.data': 1}
   loop.train(
