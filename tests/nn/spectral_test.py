@@ -33,7 +33,7 @@ ONE_HOTS = np.eye(36, dtype=np.float32).reshape(36, 2, 3, 3, 2)
 
 @functools.cache
 def initial(layer):
-  return compiled.init(layer, jax.random.key(0), ONE_HOTS, train=False)
+  return compiled.call(layer.init, jax.random.key(0), ONE_HOTS, train=False)
 
 
 def effective_norm(layer, variables) -> float:
