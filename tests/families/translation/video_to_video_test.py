@@ -294,7 +294,8 @@ def test_the_size_of_the_paper_can_be_traced():
     'layout': jnp.zeros((1, t, h, w), int),
     'flow': jnp.zeros((1, t, h, w, 2)),
   }
-  params = jax.eval_shape(lambda: tiny.variables(net, batch))['params']
+  trace = lambda batch: tiny.variables(net, batch)
+  params = jax.eval_shape(trace, batch)['params']
   assert set(params) == set(net.players)
   scales = {name[-1] for name in params['generator'] if '_encoder_' in name}
   assert scales == {'0', '1'}
