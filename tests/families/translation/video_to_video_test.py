@@ -1,7 +1,6 @@
 """Tests of families/translation/video_to_video.py."""
 
 import functools
-import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +9,6 @@ import pytest
 
 from tests import compiled
 from tests.families.translation import tiny
-from vgen_jax.config import build
-from vgen_jax.config import loading as config_lib
-from vgen_jax.config import settings as settings_lib
 from vgen_jax.families.translation import losses
 from vgen_jax.families.translation import video_to_video
 from vgen_jax.nn import warp
@@ -279,23 +275,3 @@ def test_missing_conditions(params):
   with pytest.raises(ValueError, match='num_segments of Translator is 0'):
     tiny.Translator(tiny.SHAPE, num_segments=0)
   assert video_to_video.CRITICS == ('image', 'video')
-
-
-@pytest.mark.slow
-def test_the_size_of_the_paper_can_be_traced():
-  """All losses are traced, not computed."""
-  path = pathlib.Path(__file__).parents[3] / 'configs/vid2vid_layouts.py'
-  settings = settings_lib.read(config_lib.load(f'{path}:paper'))
-  schema = build.source(settings.data, settings.clip_shape).schema
-  net = build.model(settings.model, schema)
-  t, h, w, c = settings.clip_shape
-  batch = {
-    'video': jnp.zeros((1, t, h, w, c)),
-    'layout': jnp.zeros((1, t, h, w), int),
-    'flow': jnp.zeros((1, t, h, w, 2)),
-  }
-  trace = lambda batch: tiny.variables(net, batch)
-  params = jax.eval_shape(trace, batch)['params']
-  assert set(params) == set(net.players)
-  scales = {name[-1] for name in params['generator'] if '_encoder_' in name}
-  assert scales == {'0', '1'}
