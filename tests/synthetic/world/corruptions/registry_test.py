@@ -147,7 +147,7 @@ def test_values_are_monotone_in_every_level(name):
 @pytest.mark.slow
 @pytest.mark.parametrize('name', AFFECTED)
 def test_values_are_monotone_in_the_level_at_full_size(name):
-  check_monotone(name, 'fine', 512)
+  check_monotone(name, 'fine', 128)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_obvious_corruptions_are_invalid(name, which):
 @pytest.mark.slow
 @pytest.mark.parametrize('name', OBVIOUS)
 def test_obvious_corruptions_are_invalid_at_full_size(name):
-  clips = clips_of('fine', 512)
+  clips = clips_of('fine', 128)
   for level in levels(name, clips):
     found = report(clips, corruptions.corrupt(clips, name, level))
     assert found['validity_strict'] <= 0.03, level
@@ -180,7 +180,7 @@ def test_obvious_corruptions_are_invalid_at_full_size(name):
   [('blur', 0.7, 0.95), ('noise', 15, 0.95), ('jitter', 0.8, 0.85)],
 )
 def test_small_errors_are_loosely_valid(name, level, least):
-  clips = clips_of('fine', 512)
+  clips = clips_of('fine', 128)
   found = report(clips, corruptions.corrupt(clips, name, level))
   assert found['validity_loose'] >= least
   assert found['validity_strict'] <= 0.1
