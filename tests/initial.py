@@ -93,7 +93,11 @@ class _Scope:
       if equation.params.get('name') == 'qr':  # Of orthogonal kernels.
         return np.linalg.qr(read(0))[index]
       inputs = [functools.partial(self.value, x) for x in equation.invars]
-      return _inner(equation.params['jaxpr'], inputs, index, self._state)
+      # The name of the parameter depends on the call and on the version of JAX.
+      inner = equation.params.get('jaxpr', equation.params.get('call_jaxpr'))
+      if inner is None:
+        raise UnknownPrimitiveError(name)
+      return _inner(inner, inputs, index, self._state)
     if name == 'scan':
       return self._scan(equation, index)
     if name.startswith('random_'):
@@ -112,7 +116,11 @@ class _Scope:
   def _scan(self, equation, index: int):
     """Returns the results of all steps; they must not depend on a carry."""
     params = equation.params
-    num_consts, num_carry = params['num_consts'], params['num_carry']
+    if 'num_consts' in params:
+      num_consts, num_carry = params['num_consts'], params['num_carry']
+    else:  # JAX 0.11.
+      parts = params['ft_in'].unpack()  # Constants, carry and inputs.
+      num_consts, num_carry, _ = (len(list(part.vals)) for part in parts)
     if index < num_carry:
       raise UnknownPrimitiveError('scan')
 
