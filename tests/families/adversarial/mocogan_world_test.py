@@ -33,8 +33,9 @@ SOFT = dataclasses.replace(
   color_error=np.inf,
   color_drift=120.0,
 )
-# Measured: 0.69, 0.99 and 0.80.
-LIMITS = {'valid': 0.5, 'class': 0.85, 'explained': 0.7}
+# Measured in two runs that differ in rounding: 0.69 and 0.65, 0.99 and 1.00,
+# 0.80 and 0.72.
+LIMITS = {'valid': 0.5, 'class': 0.85, 'explained': 0.6}
 
 
 def load():
