@@ -8,30 +8,13 @@ import numpy as np
 import pytest
 
 from tests import compiled
+from tests.families import calls
 from tests.families.codes import markov_chain
 from vgen_jax.families.codes import autoregressive
 from vgen_jax.models import videogpt
 
 CLIP_SHAPE = (*markov_chain.GRID, 1)
-KEY_B = jax.random.split(jax.random.key(1), 6)
-
-
-def generate(model, key_b=KEY_B, condition=None, variables=None):
-  return compiled.apply(
-    model, variables or {}, key_b, condition or {}, method='sample'
-  )
-
-
-def compute_loss(model, batch, variables=None, train=True):
-  return compiled.apply(
-    model,
-    variables or {},
-    batch,
-    player='transformer',
-    train=train,
-    method='loss',
-    rngs={'noise': jax.random.key(1)},
-  )
+KEY_B = calls.KEY_B
 
 
 def random_gpt(**kwargs):
@@ -61,7 +44,7 @@ def test_loss_is_the_negative_log_likelihood():
   model = autoregressive.Autoregressive(CLIP_SHAPE, markov_chain.Chain())
   codes = np.zeros((4, *markov_chain.GRID), np.int32)
   codes[1, -1, -1, -1] = 1
-  loss, terms = compute_loss(model, {'codes': jnp.asarray(codes)})
+  loss, terms = calls.loss(model, {'codes': jnp.asarray(codes)})
   bits = -(4 * np.log2(0.5) + 43 * np.log2(0.8) + np.log2(0.1))
   assert loss == pytest.approx(bits * math.log(2) / 48, rel=1e-5)
   assert terms['bits_per_code'] == pytest.approx(bits / 48, rel=1e-5)
@@ -75,8 +58,8 @@ def test_true_order_is_more_likely_than_a_shuffled_one():
   model = autoregressive.Autoregressive(CLIP_SHAPE, markov_chain.Chain())
   codes = markov_chain.sampled_codes(200)
   shuffled = np.random.default_rng(0).permuted(codes.reshape(200, -1), axis=1)
-  true, _ = compute_loss(model, {'codes': jnp.asarray(codes)})
-  false, _ = compute_loss(
+  true, _ = calls.loss(model, {'codes': jnp.asarray(codes)})
+  false, _ = calls.loss(
     model, {'codes': jnp.asarray(shuffled.reshape(codes.shape))}
   )
   assert true < 0.75
@@ -90,7 +73,7 @@ def test_samples_follow_the_chain(num_frames):
     CLIP_SHAPE, markov_chain.Chain(), num_frames=num_frames
   )
   num = 600
-  codes = generate(model, jax.random.split(jax.random.key(2), num))
+  codes = calls.generate(model, jax.random.split(jax.random.key(2), num))
   assert codes.shape == (num, num_frames or 3, 2, 2)
   assert codes.dtype == jnp.int32
   code_bn = np.asarray(codes).reshape(num, -1)
@@ -116,7 +99,7 @@ def test_known_codes_are_kept_and_condition_later_ones():
     'known': jnp.asarray(known),
   }
   key_b = jax.random.split(jax.random.key(3), num)
-  codes = np.asarray(generate(model, key_b, condition))
+  codes = np.asarray(calls.generate(model, key_b, condition))
   np.testing.assert_array_equal(codes[known], known_codes[known])
   next_k = np.bincount(codes[:, 1, 0, 1], minlength=3) / num
   np.testing.assert_allclose(next_k, markov_chain.NEXT_KK[1], atol=4 * 0.025)
@@ -125,12 +108,12 @@ def test_known_codes_are_kept_and_condition_later_ones():
 def test_clips_do_not_depend_on_the_rest_of_the_batch():
   model, variables = random_gpt()
   label_b = jnp.array([0, 1, 2, 0, 1, 2])
-  whole = generate(model, KEY_B, {'label': label_b}, variables)
+  whole = calls.generate(model, KEY_B, {'label': label_b}, variables)
   some = jnp.array([4, 1])
-  part = generate(model, KEY_B[some], {'label': label_b[some]}, variables)
+  part = calls.generate(model, KEY_B[some], {'label': label_b[some]}, variables)
   np.testing.assert_array_equal(part, whole[some])
   assert (whole[4] != whole[1]).any()
-  others = generate(model, KEY_B, {'label': label_b[::-1]}, variables)
+  others = calls.generate(model, KEY_B, {'label': label_b[::-1]}, variables)
   assert (others != whole).any()
 
 
@@ -141,7 +124,9 @@ def test_cached_greedy_sampling_equals_full_passes(positions):
   frames = 5 if positions == 'rotary' else 3
   model = model.clone(temperature=0.0, num_frames=frames)
   label_b = jnp.array([0, 1, 0, 1, 0, 1])
-  codes = generate(model, condition={'label': label_b}, variables=variables)
+  codes = calls.generate(
+    model, condition={'label': label_b}, variables=variables
+  )
 
   @compiled.jit
   def guided(codes):
@@ -168,11 +153,13 @@ def test_guidance_follows_its_formula():
   )
   num = 800
   key_b = jax.random.split(jax.random.key(4), num)
-  codes = generate(model, key_b, {'label': jnp.ones(num, int)})
+  codes = calls.generate(model, key_b, {'label': jnp.ones(num, int)})
   weight_k = markov_chain.FIRST_K * np.exp([0, 6, 0])
   fraction_k = np.bincount(codes[:, 0, 0, 0], minlength=3) / num
   np.testing.assert_allclose(fraction_k, weight_k / weight_k.sum(), atol=0.01)
-  free = np.bincount(generate(model, key_b)[:, 0, 0, 0], minlength=3) / num
+  free = (
+    np.bincount(calls.generate(model, key_b)[:, 0, 0, 0], minlength=3) / num
+  )
   np.testing.assert_allclose(free, markov_chain.FIRST_K, atol=0.08)
 
 
@@ -190,7 +177,7 @@ def test_labels_are_dropped_in_training_only():
   codes = jnp.ones((2000, *markov_chain.GRID), int)
   batch = {'codes': codes, 'label': jnp.ones(2000, int)}
   losses = [
-    float(compute_loss(model, batch, train=train)[0])
+    float(calls.loss(model, batch, train=train)[0])
     for model in (
       autoregressive.Autoregressive(
         CLIP_SHAPE, markov_chain.Chain(), num_classes=3, class_dropout=p
@@ -211,7 +198,7 @@ def test_bfloat16_sampling_equals_full_passes():
   model, variables = random_gpt()
   net = model.transformer.clone(dtype='bfloat16')
   model = model.clone(transformer=net, guidance=1.0, temperature=0.0)
-  codes = generate(model, variables=variables)
+  codes = calls.generate(model, variables=variables)
   logits = compiled.jit(lambda v, c: net.apply(v, c, {}, train=False))(
     {'params': variables['params']['transformer']}, codes
   )
@@ -238,17 +225,17 @@ def test_wrong_batches_and_conditions():
   model = autoregressive.Autoregressive(CLIP_SHAPE, markov_chain.Chain())
   codes = jnp.zeros((2, *markov_chain.GRID), int)
   with pytest.raises(ValueError, match="no 'codes', on which Autoregressive"):
-    compute_loss(model, {'video': codes, 'codes_': codes, 'position': codes})
+    calls.loss(model, {'video': codes, 'codes_': codes, 'position': codes})
   with pytest.raises(ValueError, match=r'shape \(2, 2, 2, 2\), but model.clip'):
-    compute_loss(model, {'codes': codes[:, :2]})
+    calls.loss(model, {'codes': codes[:, :2]})
   with pytest.raises(
     ValueError, match=r"condition\['known'\] is absent; partly"
   ):
-    generate(model, KEY_B[:2], {'known_codes': codes})
+    calls.generate(model, KEY_B[:2], {'known_codes': codes})
   with pytest.raises(ValueError, match=r"condition\['label'\] is given"):
-    generate(model, KEY_B[:2], {'label': jnp.zeros(2, int)})
+    calls.generate(model, KEY_B[:2], {'label': jnp.zeros(2, int)})
   with pytest.raises(ValueError, match=r"The batch has no \['label'\], but"):
-    compute_loss(model.clone(num_classes=3), {'codes': codes})
+    calls.loss(model.clone(num_classes=3), {'codes': codes})
   without_dropout = model.clone(num_classes=3, class_dropout=0.0)
   with pytest.raises(ValueError, match=r"none of \['label'\], but model.class"):
-    generate(without_dropout, KEY_B[:2], {})
+    calls.generate(without_dropout, KEY_B[:2], {})

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests import compiled
+from tests.families import calls
 from vgen_jax.families.codes import masked
 from vgen_jax.families.codes import masks
 from vgen_jax.models import maskgit
@@ -16,7 +17,7 @@ from vgen_jax.models import maskgit
 GRID = (3, 4, 4)
 NUM = math.prod(GRID)
 CLIP_SHAPE = (*GRID, 1)
-KEY_B = jax.random.split(jax.random.key(1), 6)
+KEY_B = calls.KEY_B
 SECRET = jax.random.randint(jax.random.key(0), GRID, 0, 5)
 
 
@@ -59,24 +60,6 @@ class InOrder(nn.Module):
     return output_bthwk * logit_w1[None, None, None]
 
 
-def generate(model, key_b=KEY_B, condition=None, variables=None):
-  return compiled.apply(
-    model, variables or {}, key_b, condition or {}, method='sample'
-  )
-
-
-def compute_loss(model, batch, variables=None, train=True):
-  return compiled.apply(
-    model,
-    variables or {},
-    batch,
-    player='transformer',
-    train=train,
-    method='loss',
-    rngs={'noise': jax.random.key(1)},
-  )
-
-
 def test_masked_fraction_follows_the_schedule():
   """The mean of cos over uniform times is 2 / pi; the rest is rounding up."""
   for schedule, mean in (('cosine', 2 / math.pi), ('linear', 0.5)):
@@ -113,21 +96,19 @@ def test_loss_is_over_masked_codes_only():
   """A right model has the loss of smoothing only, a wrong one a large loss."""
   codes = jnp.tile(SECRET[None], (64, 1, 1, 1))
   model = masked.Masked(CLIP_SHAPE, Oracle(), label_smoothing=0.0)
-  loss, terms = compute_loss(model, {'codes': codes})
+  loss, terms = calls.loss(model, {'codes': codes})
   assert loss == pytest.approx(0, abs=1e-5)
   assert terms['accuracy'] == 1
-  wrong, terms = compute_loss(model, {'codes': (codes + 1) % 5})
+  wrong, terms = calls.loss(model, {'codes': (codes + 1) % 5})
   assert wrong == pytest.approx(30, abs=1e-3)
   assert terms['accuracy'] == 0
-  smooth, terms = compute_loss(
-    model.clone(label_smoothing=0.1), {'codes': codes}
-  )
+  smooth, terms = calls.loss(model.clone(label_smoothing=0.1), {'codes': codes})
   assert smooth == pytest.approx(0.1 * 0.8 * 30, abs=1e-3)
   assert terms['bits_per_code'] == pytest.approx(0, abs=1e-5)
   # A model that copies unmasked codes would else be right for them.
   constant = jnp.full((64, *GRID), 3)
   copier = masked.Masked(CLIP_SHAPE, Copies(), label_smoothing=0.0)
-  loss, terms = compute_loss(copier, {'codes': constant})
+  loss, terms = calls.loss(copier, {'codes': constant})
   accuracy = terms['accuracy']  # Wrong only where everything was masked.
   assert 0.9 < accuracy <= 1
   assert loss < 0.2
@@ -137,15 +118,17 @@ def test_wrong_models_have_larger_losses():
   """Uniform, collapsed and shuffled models are worse than the oracle."""
   codes = jnp.tile(SECRET[None], (64, 1, 1, 1))
   uniform = masked.Masked(CLIP_SHAPE, Oracle(logit=0.0), label_smoothing=0.0)
-  _, terms = compute_loss(uniform, {'codes': codes})
+  _, terms = calls.loss(uniform, {'codes': codes})
   assert terms['bits_per_code'] == pytest.approx(math.log2(5), rel=1e-5)
   modest = masked.Masked(CLIP_SHAPE, Oracle(logit=4.0), label_smoothing=0.0)
-  _, true = compute_loss(modest, {'codes': codes})
+  _, true = calls.loss(modest, {'codes': codes})
   assert true['bits_per_code'] < 0.2
   mixed = jax.random.permutation(jax.random.key(0), codes.reshape(64, -1), 1)
-  _, shuffled = compute_loss(modest, {'codes': mixed.reshape(codes.shape)})
+  _, shuffled = calls.loss(modest, {'codes': mixed.reshape(codes.shape)})
   assert shuffled['bits_per_code'] > true['bits_per_code'] + 2
-  drawn = generate(uniform.clone(temperature=0.0))  # Always the same code.
+  drawn = calls.generate(
+    uniform.clone(temperature=0.0)
+  )  # Always the same code.
   assert (drawn != SECRET[None]).mean() > 0.5
 
 
@@ -155,7 +138,7 @@ def test_samples_of_a_certain_model_are_exact(num_steps):
     CLIP_SHAPE, Oracle(), num_classes=3, num_steps=num_steps
   )
   label_b = jnp.array([0, 1, 2, 0, 1, 2])
-  codes = generate(model, condition={'label': label_b})
+  codes = calls.generate(model, condition={'label': label_b})
   expected = (SECRET[None] + label_b.reshape(-1, 1, 1, 1)) % 5
   np.testing.assert_array_equal(codes, expected)
   assert codes.dtype == jnp.int32
@@ -163,10 +146,10 @@ def test_samples_of_a_certain_model_are_exact(num_steps):
 
 def test_steps_depend_on_the_codes_of_earlier_steps():
   """With one step codes differ, with several they agree."""
-  several = generate(masked.Masked(CLIP_SHAPE, Copies(), num_steps=NUM))
+  several = calls.generate(masked.Masked(CLIP_SHAPE, Copies(), num_steps=NUM))
   assert (several == several[:, :1, :1, :1]).all()
   assert len(np.unique(several[:, 0, 0, 0])) > 1
-  single = generate(masked.Masked(CLIP_SHAPE, Copies(), num_steps=1))
+  single = calls.generate(masked.Masked(CLIP_SHAPE, Copies(), num_steps=1))
   assert not (single == single[:, :1, :1, :1]).all((1, 2, 3)).any()
 
 
@@ -208,9 +191,9 @@ def test_choice_temperature_adds_noise_in_early_steps(temperature, fraction):
     choice_temperature=temperature,
     label_smoothing=0.0,
   )
-  codes = generate(model, jax.random.split(jax.random.key(5), 1500)).reshape(
-    -1, 2
-  )
+  codes = calls.generate(
+    model, jax.random.split(jax.random.key(5), 1500)
+  ).reshape(-1, 2)
   assert (codes.sum(1) == 1).all()
   assert (codes[:, 0] == 0).mean() == pytest.approx(fraction, abs=0.035)
 
@@ -221,14 +204,14 @@ def test_known_codes_are_kept(task):
   known_codes = jax.random.randint(jax.random.key(3), (6, *GRID), 0, 5)
   model = masked.Masked(CLIP_SHAPE, Oracle(), num_steps=4)
   condition = {'known_codes': known_codes, 'known': known}
-  codes = generate(model, condition=condition)
+  codes = calls.generate(model, condition=condition)
   np.testing.assert_array_equal(
     codes, jnp.where(known, known_codes, SECRET[None])
   )
   # If all are known, all are kept.
   condition['known'] = jnp.ones_like(known)
   np.testing.assert_array_equal(
-    generate(model, condition=condition), known_codes
+    calls.generate(model, condition=condition), known_codes
   )
 
 
@@ -245,12 +228,12 @@ def test_clips_do_not_depend_on_the_rest_of_the_batch():
     jax.eval_shape(model.init, rngs, batch),
   )
   label_b = jnp.array([0, 1, 2, 0, 1, 2])
-  whole = generate(model, KEY_B, {'label': label_b}, variables)
+  whole = calls.generate(model, KEY_B, {'label': label_b}, variables)
   some = jnp.array([4, 1])
-  part = generate(model, KEY_B[some], {'label': label_b[some]}, variables)
+  part = calls.generate(model, KEY_B[some], {'label': label_b[some]}, variables)
   np.testing.assert_array_equal(part, whole[some])
   assert (whole[4] != whole[1]).any()
-  others = generate(model, KEY_B, {'label': label_b[::-1]}, variables)
+  others = calls.generate(model, KEY_B, {'label': label_b[::-1]}, variables)
   assert (others != whole).any()
 
 

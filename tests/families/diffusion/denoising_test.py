@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests import compiled
+from tests.families import calls
 from vgen_jax.families.diffusion import denoising
 from vgen_jax.families.diffusion import paths
 from vgen_jax.families.diffusion import predictions
@@ -15,7 +16,7 @@ from vgen_jax.families.diffusion import times
 
 CLIP_SHAPE = (3, 4, 4, 1)
 DATUM = jax.random.uniform(jax.random.key(0), CLIP_SHAPE, minval=-1, maxval=1)
-KEY_B = jax.random.split(jax.random.key(1), 6)
+KEY_B = calls.KEY_B
 
 PATHS = {
   'linear': paths.Linear(),
@@ -104,24 +105,6 @@ def with_oracle(path='linear', prediction='velocity', variance=0.0, **kwargs):
   )
 
 
-def compute_loss(model, batch, variables=None, train=True):
-  return compiled.apply(
-    model,
-    variables or {},
-    batch,
-    player='denoiser',
-    train=train,
-    method='loss',
-    rngs={'noise': jax.random.key(1)},
-  )
-
-
-def generate(model, key_b=KEY_B, condition=None, variables=None):
-  return compiled.apply(
-    model, variables or {}, key_b, condition or {}, method='sample'
-  )
-
-
 @pytest.fixture(scope='module')
 def random_model():
   """A model with random parameters, and the parameters."""
@@ -138,10 +121,10 @@ def test_oracle_has_no_loss(path: str, prediction: str):
   density = times.LogNormal() if path == 'exploding' else times.LogitNormal()
   model = with_oracle(path, prediction, time_density=density)
   batch = {'video': jnp.broadcast_to(DATUM, (16, *CLIP_SHAPE))}
-  loss, _ = compute_loss(model, batch)
+  loss, _ = calls.loss(model, batch)
   assert loss == pytest.approx(0, abs=1e-5)
   # Another clip has a loss.
-  loss, terms = compute_loss(model, {'video': -batch['video']})
+  loss, terms = calls.loss(model, {'video': -batch['video']})
   assert loss > 0.05
   assert loss == pytest.approx(float(sum(terms.values())), rel=1e-5)
 
@@ -177,12 +160,12 @@ def test_prediction_and_path_must_be_those_of_the_network():
   velocity = with_oracle().denoiser
   model = denoising.Diffusion(CLIP_SHAPE, velocity, prediction='x0')
   batch = {'video': jnp.broadcast_to(DATUM, (4, *CLIP_SHAPE))}
-  assert compute_loss(model, batch)[0] > 0.1
+  assert calls.loss(model, batch)[0] > 0.1
 
 
 @pytest.mark.parametrize('num_steps', [1, 2, 7])
 def test_straight_paths_need_one_step(num_steps: int):
-  video_bthwc = generate(with_oracle(solver=solvers.Euler(num_steps)))
+  video_bthwc = calls.generate(with_oracle(solver=solvers.Euler(num_steps)))
   assert video_bthwc.shape == (6, *CLIP_SHAPE)
   assert video_bthwc.dtype == jnp.float32
   np.testing.assert_allclose(
@@ -193,13 +176,13 @@ def test_straight_paths_need_one_step(num_steps: int):
 def test_clips_do_not_depend_on_the_rest_of_the_batch(random_model):
   model, variables = random_model
   label_b = jnp.array([0, 1, 2, 0, 1, 2])
-  whole = generate(model, KEY_B, {'label': label_b}, variables)
+  whole = calls.generate(model, KEY_B, {'label': label_b}, variables)
   some = jnp.array([4, 1])
-  part = generate(model, KEY_B[some], {'label': label_b[some]}, variables)
+  part = calls.generate(model, KEY_B[some], {'label': label_b[some]}, variables)
   np.testing.assert_allclose(part, whole[some], atol=1e-6)
   assert np.abs(whole[4] - whole[1]).max() > 0.1
   # They depend on the label.
-  others = generate(model, KEY_B, {'label': label_b[::-1]}, variables)
+  others = calls.generate(model, KEY_B, {'label': label_b[::-1]}, variables)
   assert np.abs(others - whole).max() > 1e-3
 
 
@@ -211,9 +194,9 @@ def test_loss_of_a_batch_is_the_mean_over_its_parts(random_model):
     'label': jnp.array([0, 1, 2, 2, 1, 0]),
     'position': jnp.arange(6),
   }
-  whole = compute_loss(model, batch, variables)
+  whole = calls.loss(model, batch, variables)
   parts = [
-    compute_loss(model, {k: v[i::2] for k, v in batch.items()}, variables)
+    calls.loss(model, {k: v[i::2] for k, v in batch.items()}, variables)
     for i in range(2)
   ]
   mean = jax.tree.map(lambda x, y: (x + y) / 2, *parts)
@@ -223,7 +206,7 @@ def test_loss_of_a_batch_is_the_mean_over_its_parts(random_model):
   # Without positions the halves would share their noise.
   del batch['position']
   same_noise = [
-    compute_loss(model, {k: v[i::2] for k, v in batch.items()}, variables)[0]
+    calls.loss(model, {k: v[i::2] for k, v in batch.items()}, variables)[0]
     for i in range(2)
   ]
   assert abs(sum(same_noise) / 2 - whole[0]) > 1e-3
@@ -237,11 +220,11 @@ def test_fraction_of_dropped_labels(dropout: float):
   )
   num = 4000
   batch = {'video': jnp.zeros((num, 1, 1, 1, 1)), 'label': jnp.arange(num) % 3}
-  loss, _ = compute_loss(model, batch)
+  loss, _ = calls.loss(model, batch)
   assert loss == pytest.approx(dropout, abs=4 * np.sqrt(0.09 / num))
   if dropout in (0, 1):
     assert loss == dropout
-  assert compute_loss(model, batch, train=False)[0] == 0
+  assert calls.loss(model, batch, train=False)[0] == 0
   if not dropout:
     with pytest.raises(ValueError, match='was never trained without them'):
       model.apply({}, KEY_B[:2], {}, method='sample')
@@ -283,14 +266,19 @@ def test_clean_estimates_are_clipped(clip_x0: str):
     'dynamic': (bright / np.quantile(bright, 0.995)).clip(-1, 1),
   }
   np.testing.assert_allclose(clip, expected[clip_x0], atol=1e-4)
-  assert np.abs(generate(model, condition={'label': jnp.full(6, 1)})).max() <= 1
+  assert (
+    np.abs(calls.generate(model, condition={'label': jnp.full(6, 1)})).max()
+    <= 1
+  )
 
 
 def test_wrong_conditions():
   model = with_oracle()
   with pytest.raises(ValueError, match=r"condition\['known_video'\] is given"):
-    generate(model, condition={'known_video': jnp.zeros((6, *CLIP_SHAPE))})
+    calls.generate(
+      model, condition={'known_video': jnp.zeros((6, *CLIP_SHAPE))}
+    )
   with pytest.raises(ValueError, match=r"condition\['label'\] is given"):
-    generate(model, condition={'label': jnp.zeros(6, int)})
+    calls.generate(model, condition={'label': jnp.zeros(6, int)})
   with pytest.raises(ValueError, match=r"no 'label', but model.num_classes is"):
-    compute_loss(with_oracle(num_classes=3), {'video': DATUM[None]})
+    calls.loss(with_oracle(num_classes=3), {'video': DATUM[None]})
