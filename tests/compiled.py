@@ -38,7 +38,7 @@ def _run(run: Callable, find: Callable, key: Any, args, kwargs) -> Any:
     run: Function of the jitted function and its arrays.
     find: Returns the function.
     key: Functions of equal keys are equal, so that they are traced once; None
-      for a function that is traced anew.
+      for a function that is traced in each call.
     args: Arguments of the function.
     kwargs: Keyword arguments of the function.
   """

@@ -5,14 +5,14 @@ loops XLA transposes them; inside (`scan`, `cond`) it does not, and gradients,
 for which lax exchanges the axes of the operands, are then 30 times slower. So
 derivatives are defined here such that their transposes have all axes in order.
 
-Second derivatives, which the penalty on the gradient of a critic needs, are a
-third case: lax dilates an operand by the stride and convolves it with the other
-one as the kernel, which the library does not take. A convolution is linear in
-its input and in its kernel, so that all of its derivatives, of any order, are
-of three kinds: a convolution, the gradient of one with respect to its input,
-and that with respect to its kernel. Within `second_derivatives()` the
-derivatives of each are defined as the others. JAX offers this for the reverse
-mode only (`jax.custom_vjp`), therefore it is not always used.
+Second derivatives, which the penalty on the gradient of a critic needs, are
+also slow: lax dilates an operand by the stride and uses the other one as the
+kernel, which the library does not support. But a convolution is linear in its
+input and in its kernel, so all of its derivatives, of any order, are of three
+kinds: a convolution, its gradient with respect to the input, and its gradient
+with respect to the kernel. Within `second_derivatives()`, the derivatives of
+each kind are defined by the other two. JAX supports such definitions in reverse
+mode only (`jax.custom_vjp`), so the other functions keep forward mode.
 """
 
 from collections.abc import Iterator
@@ -35,9 +35,9 @@ _is_reverse = contextvars.ContextVar('_is_reverse', default=False)
 def second_derivatives() -> Iterator[None]:
   """Convolutions within the context have fast gradients of gradients.
 
-  For functions whose gradient is differentiated again, both in reverse mode:
-  `jax.jvp` of the convolutions is an error of JAX. It has an effect while a
-  function is traced, and on a CPU only.
+  For functions whose gradient is differentiated again, both times in reverse
+  mode; `jax.jvp` of such a convolution raises TypeError. The context has an
+  effect on functions that are traced within it, and on a CPU only.
   """
   token = _is_reverse.set(True)
   try:

@@ -18,8 +18,7 @@ def weight(
     final: Weight after the rise.
     batch: May have 'step', the number of the step for each clip.
     start: Step of the start of the rise.
-    num_steps: Number of steps of the rise; 0 for a jump at
-      `start`.
+    num_steps: Number of steps of the rise; 0 for a jump at `start`.
   """
   if 'step' not in batch or not (start or num_steps):
     return jnp.asarray(final)
