@@ -18,7 +18,7 @@ import jax
 import numpy as np
 import pytest
 
-from vgen_jax.config import loading as config_lib
+from tests import untrained
 from vgen_jax.config import settings as settings_lib
 from vgen_jax.nn import batch_sharding
 from vgen_jax.runtime import sharding
@@ -64,13 +64,8 @@ def _shard_small_arrays(monkeypatch):
 
 def make(name: str, axes, clips, folder, batch_size=None) -> setup_lib.Setup:
   """Returns the setup of the smoke size of a config, without a trained run."""
-  config = with_data(config_lib.load(f'{ROOT}/configs/{name}.py:smoke'), clips)
+  config = untrained.load(name, 'smoke', clips, folder)
   config.unlock()
-  for part, workdir in config.get('frozen', {}).items():
-    tokenizer = f'{ROOT}/configs/{pathlib.Path(workdir).name}.py:smoke'
-    text = config_lib.to_json(with_data(config_lib.load(tokenizer), clips))
-    (folder / 'config.json').write_text(text)
-    config.frozen[part] = str(folder)
   # The optimizer and averages only add to the time of compilation.
   config.optim = {'name': 'sgd', 'schedule': {'name': 'constant', 'peak': 0.01}}
   config.ema = {}
@@ -78,12 +73,6 @@ def make(name: str, axes, clips, folder, batch_size=None) -> setup_lib.Setup:
   config.mesh = dict(zip(('data', 'fsdp', 'tensor'), axes, strict=True))
   config.batch_size = batch_size or PRIME * axes[0] * axes[1]
   return setup_lib.make(settings_lib.read(config))
-
-
-def with_data(config, clips):
-  if 'folder' in config.data:
-    config.data.folder = str(clips)
-  return config
 
 
 def compiled(setup: setup_lib.Setup) -> list[collectives.Collective]:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from tests import config_lists
+from tests import untrained
 from tests import unused_conditions
 from vgen_jax.config import build
 from vgen_jax.config import loading as config_lib
@@ -77,25 +78,8 @@ def smoke(path, clips, **overrides):
   for part, workdir in config.get('frozen', {}).items():
     name = pathlib.Path(workdir).name
     overrides[f'frozen.{part}'] = trained(name, clips).workdir.name
-  if config.data.name == 'data.files.video_folder.VideoFolder':
-    overrides['data.folder'] = str(clips)
+  config = untrained.with_videos(config, clips)
   return config_lib.replace(config, {**ONE_DEVICE, **overrides})
-
-
-def untrained(path, size, clips, folder):
-  """Returns a config whose tokenizer has a config, but has not been trained."""
-  config = config_lib.load(f'{path}:{size}')
-  overrides = dict(ONE_DEVICE)
-  if config.data.name == 'data.files.video_folder.VideoFolder':
-    overrides['data.folder'] = str(clips)
-  for part, workdir in config.get('frozen', {}).items():
-    name = pathlib.Path(workdir).name
-    theirs = config_lib.load(f'{ROOT}/configs/{name}.py:{size}')
-    tokenizer = folder / part
-    tokenizer.mkdir()
-    (tokenizer / 'config.json').write_text(config_lib.to_json(theirs))
-    overrides[f'frozen.{part}'] = str(tokenizer)
-  return config_lib.replace(config, overrides)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +99,14 @@ def trained(name: str, clips) -> Trained:
   return Trained(workdir, state)
 
 
+def one_device(path, size, clips, folder) -> setup_lib.Setup:
+  """Returns the setup of a config without a trained tokenizer."""
+  config = untrained.load(path.stem, size, clips, folder)
+  return setup_lib.make(
+    settings_lib.read(config_lib.replace(config, ONE_DEVICE))
+  )
+
+
 @pytest.mark.parametrize(
   'path',
   [p for p in config_lists.CONFIGS if p.stem in config_lists.LARGE],
@@ -122,9 +114,7 @@ def trained(name: str, clips) -> Trained:
 )
 def test_the_state_can_be_traced(path: pathlib.Path, clips, tmp_path):
   """The model of the smoke size is built and initialized."""
-  setup = setup_lib.make(
-    settings_lib.read(untrained(path, 'smoke', clips, tmp_path))
-  )
+  setup = one_device(path, 'smoke', clips, tmp_path)
   setup_lib.check_batch_size(setup)
   assert setup.state_shapes().params
 
@@ -132,8 +122,7 @@ def test_the_state_can_be_traced(path: pathlib.Path, clips, tmp_path):
 @each_traced
 def test_the_step_can_be_traced(path: pathlib.Path, clips, tmp_path):
   """The step and the sampler of the base size are traced, not computed."""
-  config = untrained(path, 'base', clips, tmp_path)
-  setup = setup_lib.make(settings_lib.read(config))
+  setup = one_device(path, 'base', clips, tmp_path)
   setup_lib.check_batch_size(setup)
   # The model uses exactly the keys that it declares.
   batch = {k: x for k, x in setup.batch.items() if k in setup.model.batch_keys}
@@ -151,7 +140,7 @@ def test_the_step_can_be_traced(path: pathlib.Path, clips, tmp_path):
   sample = sampling.make_sampler(setup.model, 'params', setup.mesh)
   condition = sampling.conditions(setup.model, setup.source, 3)
   video = jax.eval_shape(sample, state, sampling.clip_keys(0, 3), condition)
-  assert video.shape == (3, *config.clip_shape)
+  assert video.shape == (3, *setup.settings.clip_shape)
 
 
 @each_resumed
@@ -251,7 +240,7 @@ def evaluated(workdir: str) -> list[dict[str, float]]:
 @each_config
 def test_workers_do_not_change_batches(path, clips, tmp_path):
   """Digests are equal, also of a run that resumes at batch 2."""
-  config = untrained(path, 'smoke', clips, tmp_path).to_dict()
+  config = untrained.load(path.stem, 'smoke', clips, tmp_path).to_dict()
   source = build.source(config['data'], config['clip_shape'])
   digests = []
   for num_threads, first in ((0, 0), (3, 0), (1, 2)):
@@ -273,7 +262,7 @@ def test_workers_do_not_change_batches(path, clips, tmp_path):
 @each_config
 def test_a_config_json_is_enough_to_build_the_model(path, tmp_path, clips):
   """The run of the tokenizer is not needed, because its spec is in the file."""
-  config = untrained(path, 'smoke', clips, tmp_path)
+  config = untrained.load(path.stem, 'smoke', clips, tmp_path)
   settings = frozen.with_tokenizer(settings_lib.read(config))
   workdir = tmp_path / 'run'
   workdir_lib.claim(str(workdir), settings)
