@@ -55,6 +55,11 @@ os.environ['VGEN_CACHE'] = ''
 # A shell makes commands in the background ignore SIGINT, which tests send.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# JAX keeps each program and its MLIR context. The lowering of a program takes
+# longer the more contexts there are: three times as long with 1,500 of them.
+_MAX_PROGRAMS = 250
+_NUM_PROGRAMS = [0]  # Compiled since the caches were cleared.
+
 _STEP_FIELDS = ('optim', 'num_steps', 'ema', 'accumulate', 'guard')
 _STEPS = {}  # Compiled steps, by everything that they depend on.
 
@@ -95,6 +100,23 @@ def compiles_once() -> Iterator[None]:
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(compilation, 'compile_step', shared)
     yield
+
+
+def _count_programs(event: str, *_, **__) -> None:
+  if event == '/jax/core/compile/backend_compile_duration':
+    _NUM_PROGRAMS[0] += 1
+
+
+jax.monitoring.register_event_duration_secs_listener(_count_programs)
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _clears_caches() -> Iterator[None]:
+  """Clears the caches of JAX after a file if they have many programs."""
+  yield
+  if _NUM_PROGRAMS[0] > _MAX_PROGRAMS:
+    jax.clear_caches()
+    _NUM_PROGRAMS[0] = 0
 
 
 @pytest.fixture
