@@ -51,6 +51,7 @@ _LEAST_S = 45.0  # With less, a run is not started.
 _LOADER_S = 8.0  # Longest measurement of the loader.
 _FOR_EVALUATION = 0.3  # Fraction of the time of a run.
 _WARMUP_STEPS = 100
+_TINY_STEPS = 500
 _NUM_CLIPS = 128  # To evaluate.
 _NUM_SHOWN = 16
 
@@ -90,6 +91,7 @@ def _train_and_evaluate(
     return
   for_training = end - time.monotonic() - _FOR_EVALUATION * seconds
   log_every = max(int(1e3 / speed['step_from_loader_ms']), 1)
+  log_every = min(log_every, config.num_steps)
   config = config_lib.replace(config, {'log_every': log_every})
   workdir = recorder.out / run.config
   trained = recorder.measure(
@@ -107,10 +109,14 @@ def _train_and_evaluate(
 
 
 def config_of(run: Run, tiny: bool) -> ConfigDict:
-  """Returns the config of a run that is only saved when it is stopped."""
+  """Returns the config of a run that is only saved at its end.
+
+  The tiny run ends after 500 steps, unless its time is over before. There is
+  not enough time for all steps of the others.
+  """
   size = 'smoke' if tiny else 'base'
   config = config_lib.load(f'{_CONFIGS / run.config}.py:{size}')
-  num_steps = 10_000 if tiny else config.num_steps  # More than there is time.
+  num_steps = _TINY_STEPS if tiny else config.num_steps
   overrides = {
     'mesh.data': 1,
     'tensorboard': False,
