@@ -43,7 +43,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     predictor=dict(
       name='models.savp.SAVP',
       latent_width=pick(base=8, small=4, smoke=2),
-      width=pick(base=32, small=16, smoke=2),
+      width=pick(base=32, small=16, smoke=4),
       num_levels=pick(base=3, small=2, smoke=1),
       kernel_size=pick(base=5, small=5, smoke=3),
       posterior_widths=pick(base=(64, 128, 256), small=(32, 64), smoke=(4,)),

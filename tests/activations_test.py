@@ -1,8 +1,19 @@
-"""Tests of all configs: devices exchange parameters, not activations.
+"""Tests of all configs: a step on many devices, and what devices exchange.
 
-A batch has a prime number of clips on each device, which divides no size of a
-network. So an array with a multiple of it as its size holds clips, and a
-collective between devices with different clips must not have such a result.
+They exchange parameters, not activations. A batch has a prime number of clips
+on each device, which divides no size of a network. So an array with a multiple
+of it as its size holds clips, and a collective between devices with different
+clips must not have such a result.
+
+A step on many devices has the result of one device, up to the order of sums.
+For each config, two more steps on one device show that this is decided: one
+with other rounding errors of the parameters, which must change less than the
+limit, and one that ignores the clips of all devices but the first, as without
+an exchange of gradients, which must change ten times as much.
+
+Configs with the same family and networks differ in data and sizes. One of them
+is tested on three meshes (`config_lists.networks`). The others are
+only compiled, for the mesh of which all axes have several devices.
 
 `collectives.json` has the number of collectives of each case, as compiled by
 the version of JAX that it names. To count them again:
@@ -18,17 +29,16 @@ import jax
 import numpy as np
 import pytest
 
-from tests import untrained
-from vgen_jax.config import settings as settings_lib
+from tests import config_lists
+from tests import sharded_steps
 from vgen_jax.nn import batch_sharding
 from vgen_jax.runtime import sharding
 from vgen_jax.training import collectives
-from vgen_jax.training import setup as setup_lib
 
-ROOT = pathlib.Path(__file__).parents[1]
 BASELINE = pathlib.Path(__file__).with_name('collectives.json')
-PRIME = 37  # Number of clips on each device.
-MESHES = {'fsdp': (1, 8, 1), 'tensor': (2, 1, 4), 'both': (2, 2, 2)}
+PRIME, MESHES = sharded_steps.PRIME, sharded_steps.MESHES
+NAMES = [path.stem for path in config_lists.CONFIGS]
+COMPARED = config_lists.representatives(config_lists.networks)
 # One config for each family and kind of network; the others are slow tests.
 FAST = {
   ('dit_world', 'fsdp'),
@@ -37,53 +47,36 @@ FAST = {
   ('maskgit_world', 'both'),
   ('convlstm_world', 'fsdp'),
 }
+FAST_COMPARED = {'fsq_world'}
 # Numbers of a clip, at most, that a collective may hold: logits, classes,
 # labels, keys and scores, which metrics and losses reduce, but no features.
 FEW = 1
-_QUICK = {  # The program is not run, so it is compiled in little time.
-  'xla_backend_optimization_level': 0,
-  'xla_llvm_disable_expensive_passes': True,
-  'xla_cpu_use_fusion_emitters': False,
-}
-CONFIGS = sorted((ROOT / 'configs').glob('*.py'))
-CASES = [
-  pytest.param(
-    path.stem,
-    name,
-    marks=[] if (path.stem, name) in FAST else [pytest.mark.slow],
-  )
-  for path in CONFIGS
-  for name in MESHES
-]
+LIMIT = 1e-3  # Of sharded_steps.differences.
+ROUNDING = 3e-7  # Relative; float32 has rounding errors of 6e-8.
+
+
+def cases():
+  """Returns the cases that are only compiled; the others also run."""
+  for name in NAMES:
+    # The mesh 'both' of the others is tested when their steps are compared.
+    meshes = ['fsdp', 'tensor'] if name in COMPARED else ['both']
+    for mesh in MESHES:
+      fast = (name, mesh) in FAST
+      if mesh in meshes or fast:
+        marks = [] if fast else [pytest.mark.slow]
+        yield pytest.param(name, mesh, marks=marks)
+
+
+def compared_cases():
+  """Returns the configs of which results are compared."""
+  for name in COMPARED:
+    marks = [] if name in FAST_COMPARED else [pytest.mark.slow]
+    yield pytest.param(name, marks=marks)
 
 
 @pytest.fixture(autouse=True)
 def _shard_small_arrays(monkeypatch):
   monkeypatch.setattr(sharding, '_MIN_SIZE_TO_SHARD', 256)
-
-
-def make(name: str, axes, clips, folder, batch_size=None) -> setup_lib.Setup:
-  """Returns the setup of the smoke size of a config, without a trained run."""
-  config = untrained.load(name, 'smoke', clips, folder)
-  config.unlock()
-  # The optimizer and averages only add to the time of compilation.
-  config.optim = {'name': 'sgd', 'schedule': {'name': 'constant', 'peak': 0.01}}
-  config.ema = {}
-  config.accumulate = 1
-  config.mesh = dict(zip(('data', 'fsdp', 'tensor'), axes, strict=True))
-  config.batch_size = batch_size or PRIME * axes[0] * axes[1]
-  return setup_lib.make(settings_lib.read(config))
-
-
-def compiled(setup: setup_lib.Setup) -> list[collectives.Collective]:
-  """Returns the collectives of a train step."""
-  shards = sharding.of_batch(setup.mesh)
-  batch = {
-    key: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=shards)
-    for key, x in setup.batch.items()
-  }
-  lowered = setup.train_step().lower(setup.state_shapes(), batch)
-  return collectives.parse(lowered.compile(_QUICK).as_text())
 
 
 def moved_activations(found, axes) -> list[str]:
@@ -107,46 +100,97 @@ def record(case: str, counts: dict[str, int]) -> None:
   BASELINE.write_text(json.dumps(content, indent=1) + '\n')
 
 
-@pytest.mark.parametrize(('name', 'mesh'), CASES)
-def test_devices_exchange_no_activations(name, mesh, clips, tmp_path):
-  axes = MESHES[mesh]
-  setup = make(name, axes, clips, tmp_path)
+def check_exchanges(name: str, mesh: str, setup) -> jax.stages.Compiled:
+  """Returns the compiled step, in which devices exchange no activations."""
   sizes = jax.tree.leaves(jax.tree.map(lambda x: x.shape, setup.state_shapes()))
   assert not any(n % PRIME == 0 for n in sizes if n)
-  found = compiled(setup)
-  assert moved_activations(found, axes) == []
+  step = sharded_steps.compiled(setup)
+  found = collectives.parse(step.as_text())
+  assert moved_activations(found, MESHES[mesh]) == []
   counts = collectives.count(found)
   if os.environ.get('RECORD_COLLECTIVES'):
     record(f'{name}/{mesh}', counts)
   baseline = json.loads(BASELINE.read_text())
   if jax.__version__ == baseline['jax']:  # Other compilers have other counts.
     assert counts == baseline['counts'].get(f'{name}/{mesh}', counts)
+  return step
+
+
+@pytest.mark.parametrize(('name', 'mesh'), cases())
+def test_devices_exchange_no_activations(name, mesh, clips, tmp_path):
+  setup = sharded_steps.make(name, MESHES[mesh], clips, tmp_path)
+  check_exchanges(name, mesh, setup)
 
 
 def test_without_the_constraint_they_do(monkeypatch, clips, tmp_path):
   """Then the compiler splits features over fsdp, so the test above can fail."""
   monkeypatch.setattr(batch_sharding, 'constrain', lambda x: x)
   axes = MESHES['fsdp']
-  found = compiled(make('dit_world', axes, clips, tmp_path))
-  moved = moved_activations(found, axes)
+  setup = sharded_steps.make('dit_world', axes, clips, tmp_path)
+  text = sharded_steps.compiled(setup).as_text()
+  moved = moved_activations(collectives.parse(text), axes)
   assert len(moved) > 8
   assert any('blocks' in one for one in moved)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize('path', CONFIGS, ids=lambda path: path.stem)
-def test_results_equal_those_of_one_device(path, clips, tmp_path):
-  """The state and the metrics after a step, up to the order of sums."""
-  results = []
-  for axes in ((1, 1, 1), MESHES['both']):
-    setup = make(path.stem, axes, clips, tmp_path, batch_size=8)
-    examples = [setup.source[i] for i in range(8)]
-    batch = {k: np.stack([x[k] for x in examples]) for k in examples[0]}
-    batch = jax.device_put(batch, sharding.of_batch(setup.mesh))
-    state, metrics = setup.train_step()(setup.first_state(), batch)
-    results.append(jax.device_get((state.params, state.stats, metrics)))
-  one, many = results
-  for name, x in jax.tree_util.tree_leaves_with_path(one[:2]):
-    assert np.isfinite(x).all(), name
-  for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(many), strict=True):
-    np.testing.assert_allclose(b, a, rtol=1e-4, atol=1e-6)
+@pytest.mark.parametrize('name', compared_cases())
+def test_results_equal_those_of_one_device(name, clips, tmp_path):
+  """Gradients, statistics and metrics of a step; they exchange no activations.
+
+  The check of exchanges is here because it needs the same compiled step.
+  """
+  many = sharded_steps.make(name, MESHES['both'], clips, tmp_path)
+  one = sharded_steps.on_one_device(many)
+  inputs = sharded_steps.Inputs.of(one)
+  step = sharded_steps.compiled(one)
+  wanted = sharded_steps.run(one, step, inputs)
+  other = lambda inputs: sharded_steps.differences(
+    wanted, sharded_steps.run(one, step, inputs)
+  )
+  rounded = other(inputs.perturbed(ROUNDING))
+  first_only = other(inputs.of_first_device())
+  many_step = check_exchanges(name, 'both', many)
+  found = sharded_steps.differences(
+    wanted, sharded_steps.run(many, many_step, inputs)
+  )
+  for x in (rounded, first_only, found):
+    print(name, *sharded_steps.largest(x))
+  assert all(np.isfinite(x).all() for x in jax.tree.leaves(wanted[:2]))
+  assert max(rounded.values()) < LIMIT, 'The step is ill-conditioned.'
+  assert max(first_only.values()) > 10 * LIMIT
+  assert max(found.values()) < LIMIT, sharded_steps.largest(found)
+
+
+@pytest.mark.parametrize(
+  ('name', 'has_batch_norm'),
+  [
+    ('fsq_world', False),
+    pytest.param('videogpt_vqvae_world', True, marks=pytest.mark.slow),
+  ],
+)
+def test_wrong_reductions_are_noticed(name, has_batch_norm, clips, tmp_path):
+  """A device whose gradients are those of its own clips needs a mean.
+
+  The mean is wrong, too, if each device normalizes with the statistics of its
+  own clips.
+  """
+  own = sharded_steps.make(name, (1, 1, 1), clips, tmp_path)
+  whole = sharded_steps.make(name, MESHES['both'], clips, tmp_path)
+  whole = sharded_steps.on_one_device(whole)
+  inputs = sharded_steps.Inputs.of(whole)
+  wanted = sharded_steps.run(whole, sharded_steps.compiled(whole), inputs)
+  step = sharded_steps.compiled(own)
+  parts = [sharded_steps.run(own, step, x).grads for x in inputs.split()]
+
+  def difference(reduce) -> float:
+    grads = jax.tree.map(lambda *x: reduce(x, axis=0), *parts)
+    found = sharded_steps.differences(
+      sharded_steps.Result(wanted.grads, {}, {}),
+      sharded_steps.Result(grads, {}, {}),
+    )
+    return max(found.values())
+
+  assert (difference(np.mean) > 10 * LIMIT) == has_batch_norm
+  assert has_batch_norm or difference(np.mean) < LIMIT
+  assert difference(np.sum) > 10 * LIMIT
+  assert difference(lambda x, axis: x[0]) > 10 * LIMIT  # Without an exchange.
