@@ -49,9 +49,14 @@ each_resumed = pytest.mark.parametrize(
   config_lists.marked(lambda name: name not in config_lists.RESUMED),
   ids=lambda p: p.stem,
 )
+# Runs of other networks of a family are killed in the same way, and tests of
+# resumed runs load the states of all of them.
 each_killed = pytest.mark.parametrize(
   'path',
-  config_lists.marked(lambda name: name not in config_lists.KILLED),
+  config_lists.marked(
+    lambda name: name not in config_lists.KILLED,
+    config_lists.representatives(config_lists.families, config_lists.KILLED),
+  ),
   ids=lambda p: p.stem,
 )
 
