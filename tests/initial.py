@@ -92,6 +92,10 @@ class _Scope:
         return draw(self._state.rng, shape, *bounds).astype(dtype)
       if equation.params.get('name') == 'qr':  # Of orthogonal kernels.
         return np.linalg.qr(read(0))[index]
+      if equation.params.get('name') == 'diagonal' and shape * 2 == (
+        equation.invars[0].aval.shape
+      ):
+        return np.diagonal(read(0))
       inputs = [functools.partial(self.value, x) for x in equation.invars]
       # The name of the parameter depends on the call and on the version of JAX.
       inner = equation.params.get('jaxpr', equation.params.get('call_jaxpr'))

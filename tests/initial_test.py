@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests import compiled
+from tests import initial
 
 X = np.ones((1, 64), np.float32)
 
@@ -100,7 +101,9 @@ def test_variables_may_be_computed_from_inputs(depth):
   assert np.allclose(one, two, rtol=1e-5) == (depth == 20)
 
 
-def test_orthogonal_matrices():
+def test_orthogonal_matrices(monkeypatch):
+  """No operation is compiled; see `MAX_COMPILED`."""
+  monkeypatch.setattr(initial, 'MAX_COMPILED', 0)
   layer = nn.Dense(5, kernel_init=nn.initializers.orthogonal(), use_bias=False)
   matrix = compiled.init(layer, jax.random.key(0), X)['params']['kernel']
   np.testing.assert_allclose(matrix.T @ matrix, np.eye(5), atol=1e-5)

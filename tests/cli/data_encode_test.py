@@ -126,7 +126,10 @@ def fsq(tmp_path_factory):
   return tokenizer(tmp_path_factory.mktemp('runs') / 'fsq', smoke('fsq_world'))
 
 
-@pytest.mark.parametrize('name', ['maskgit_world', 'flow_latent_world'])
+FLOW = pytest.param('flow_latent_world', marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize('name', ['maskgit_world', FLOW])
 def test_training_on_codes_has_the_loss_of_training_on_clips(
   fsq, name, tmp_path, capsys
 ):
@@ -157,10 +160,9 @@ def test_only_its_own_tokenizer_may_be_frozen(fsq, tmp_path, capsys):
   message = r'encoded by the tokenizer \w{16}, step 1 of .*fsq.*, but this run'
   with pytest.raises(ValueError, match=message):
     begun(over('maskgit_world', impostor, folder), tmp_path / 'wrong')
-  begun(over('maskgit_world', fsq, folder), tmp_path / 'right')
-  begun(
-    over('maskgit_world', fsq, folder), tmp_path / 'right'
-  )  # It is resumed.
+  right = over('maskgit_world', fsq, folder)
+  begun(right, tmp_path / 'right')
+  begun(right, tmp_path / 'right')  # It is resumed.
   theirs = encode(capsys, impostor, tmp_path, f'--num={NUM}')['folder']
   assert theirs != folder
   with pytest.raises(ValueError, match='encoded by the tokenizer'):

@@ -120,7 +120,14 @@ def test_sizes_of_the_dit_can_be_traced(case):
   assert any(name.endswith('/loss') for name in metrics)
 
 
-@pytest.mark.parametrize('case', others.TRAIN[:3], ids=lambda case: case[0])
+@pytest.mark.parametrize(
+  'case',
+  [
+    pytest.param(case, marks=pytest.mark.slow if 'U-Net' in case[0] else ())
+    for case in others.TRAIN[:3]
+  ],
+  ids=lambda case: case[0],
+)
 def test_other_models_fit_their_data(case):
   """Only changed fields are tested; tests of configs trace the steps."""
   _, config, overrides, _ = case

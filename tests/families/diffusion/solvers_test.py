@@ -94,9 +94,9 @@ def sample(solver, estimate, path, num, width=1):
   ('path', 'solver'),
   [
     ('linear', solvers.Euler(80)), ('linear', solvers.Heun(30)),
-    ('linear', solvers.DPMSolverPP2M(50)), ('linear', solvers.Ancestral(400)),
-    slow('cosine', solvers.Euler(80)), slow('cosine', solvers.DDIM(200)),
-    ('cosine', solvers.DDIM(300, eta=0.5)),
+    ('linear', solvers.DPMSolverPP2M(50)),
+    slow('linear', solvers.Ancestral(400)), slow('cosine', solvers.Euler(80)),
+    slow('cosine', solvers.DDIM(200)), ('cosine', solvers.DDIM(300, eta=0.5)),
     slow('cosine', solvers.DPMSolverPP2M(50)),
     slow('linear_beta', solvers.Heun(40)),
     ('linear_beta', solvers.DDIM(250)),
