@@ -159,3 +159,31 @@ def apply(module: nn.Module, *args, **kwargs) -> Any:
   program, except in tests that have the fixture `monkeypatch`.
   """
   return _call_method(_execute, module, 'apply', args, kwargs)
+
+
+class TracedOnce:
+  """A module whose `init` is traced once for all equal modules.
+
+  The setup of a run traces the initial state, which takes most of the time of
+  the setup of a small model.
+
+  Attributes:
+    module: Module; its other attributes are those of this object, too.
+  """
+
+  def __init__(self, module: nn.Module):
+    self.module = module
+
+  def __getattr__(self, name: str) -> Any:
+    return getattr(self.module, name)
+
+  def init(self, *args) -> Any:
+    """Returns the variables; arguments are trees of arrays."""
+    init = self.module.init
+    try:
+      key = _frozen(('init', self.module))
+    except TypeError:  # A field cannot be hashed.
+      return init(*args)
+    if not reuse:
+      return init(*args)
+    return _JITTED.setdefault(key, jax.jit(init))(*args)

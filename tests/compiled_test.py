@@ -79,6 +79,36 @@ def test_calls_of_equal_modules_are_traced_once():
   assert once(make(), 1) is not once(make(4), 1)
 
 
+def test_equal_modules_are_initialized_by_one_trace(monkeypatch):
+  count = []
+
+  class Counted(nn.Module):
+    width: int
+
+    @nn.compact
+    def __call__(self, x):
+      count.append(1)
+      return nn.Dense(self.width)(x)
+
+  def shapes(width):
+    module = compiled.TracedOnce(Counted(width))
+    assert module.width == width
+    state = jax.eval_shape(lambda: module.init(jax.random.key(0), X))
+    return state['params']['Dense_0']['kernel'].shape
+
+  monkeypatch.setattr(compiled, 'reuse', True)
+  assert (shapes(3), shapes(3), shapes(4)) == ((2, 3), (2, 3), (2, 4))
+  assert len(count) == 2
+  variables = compiled.TracedOnce(Counted(3)).init(jax.random.key(0), X)
+  wanted = Counted(3).init(jax.random.key(0), X)
+  jax.tree.map(
+    lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5), variables, wanted
+  )
+  monkeypatch.setattr(compiled, 'reuse', False)
+  shapes(3)
+  assert len(count) == 4
+
+
 def test_calls_of_patched_modules_are_traced_again(monkeypatch):
   one = compiled.apply(Shift(np.pi), {}, X)
   monkeypatch.setattr(Shift, '__call__', lambda self, x: x - self.shift)

@@ -1,6 +1,6 @@
 """Settings of all tests: eight CPU devices and strict JAX; shared fixtures."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import gc
 import inspect
 import logging
@@ -15,7 +15,10 @@ import pytest
 from tests import compiled
 from tests import finite
 from vgen_jax.data.files import video_writers
+from vgen_jax.inference import sampling
 from vgen_jax.training import compilation
+from vgen_jax.training import setup as setup_lib
+from vgen_jax.training import state as state_lib
 
 _ROOT = pathlib.Path(__file__).parents[1]
 
@@ -61,7 +64,7 @@ _MAX_PROGRAMS = 250
 _NUM_PROGRAMS = [0]  # Compiled since the caches were cleared.
 
 _STEP_FIELDS = ('optim', 'num_steps', 'ema', 'accumulate', 'guard')
-_STEPS = {}  # Compiled steps, by everything that they depend on.
+_PROGRAMS = {}  # Of runs, by everything that they depend on.
 
 
 @pytest.fixture
@@ -77,29 +80,59 @@ def _traces_patched_modules(request, monkeypatch) -> None:
     monkeypatch.setattr(compiled, 'reuse', False)
 
 
+_create = state_lib.create
+state_lib.create = lambda model, *args, **kwargs: _create(
+  compiled.TracedOnce(model), *args, **kwargs
+)
+
+
 @pytest.fixture(scope='module')
 def compiles_once() -> Iterator[None]:
-  """Runs in one process use the same compiled step if their steps are equal.
+  """Runs in one process use the same programs if these are equal.
 
-  A test may replace the losses or updates of a family. Tests that change what a
-  step computes by other means must not use this fixture.
+  Programs are the first state, the step and the sampler. A test may replace the
+  losses, updates or samples of a family. Tests that change what a program
+  computes by other means must not use this fixture.
   """
   compile_step = compilation.compile_step
+  first_state = setup_lib.Setup.first_state
+  make_sampler = sampling.make_sampler
 
-  def shared(setup):
-    parts = (
-      setup.model, setup.mesh, setup.batch, setup.state_shapes(),
-      *(getattr(setup.settings, field) for field in _STEP_FIELDS),
-    )  # fmt: skip
-    family = type(setup.model)
-    key = (repr(parts), family.loss, family.updates)
-    if key not in _STEPS:
-      _STEPS[key] = compile_step(setup)
-    return _STEPS[key]
+  def shared_step(setup):
+    return _once(('step', _key(setup)), lambda: compile_step(setup))
+
+  def shared_state(setup):
+    key = 'state', _key(setup), setup.settings.seed
+    return first_state(_once(key, lambda: setup))  # Its `init` is traced once.
+
+  def shared_sampler(model, average, mesh):
+    family = type(model)
+    methods = family.sample, family.sample_unclipped
+    key = 'sampler', repr((model, average, mesh)), methods
+    return _once(key, lambda: make_sampler(model, average, mesh))
 
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(compilation, 'compile_step', shared)
+    patch.setattr(compilation, 'compile_step', shared_step)
+    patch.setattr(setup_lib.Setup, 'first_state', shared_state)
+    patch.setattr(sampling, 'make_sampler', shared_sampler)
     yield
+
+
+def _key(setup):
+  """Returns everything that the programs of a run depend on, but its seed."""
+  parts = (
+    setup.model, setup.mesh, setup.batch, setup.state_shapes(),
+    *(getattr(setup.settings, field) for field in _STEP_FIELDS),
+  )  # fmt: skip
+  family = type(setup.model)
+  return repr(parts), family.loss, family.updates
+
+
+def _once(key, make: Callable):
+  """Returns the first result of `make` for a key."""
+  if key not in _PROGRAMS:
+    _PROGRAMS[key] = make()
+  return _PROGRAMS[key]
 
 
 def _count_programs(event: str, *_, **__) -> None:

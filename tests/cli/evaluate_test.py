@@ -12,6 +12,8 @@ from vgen_jax.evaluation import output
 from vgen_jax.evaluation.metrics import pixels
 from vgen_jax.runtime import preemption
 
+pytestmark = pytest.mark.usefixtures('compiles_once')
+
 ROOT = pathlib.Path(__file__).parents[2]
 
 

@@ -20,6 +20,8 @@ from vgen_jax.inference import runs
 from vgen_jax.inference import sampling
 from vgen_jax.runtime import writers
 
+pytestmark = pytest.mark.usefixtures('compiles_once')
+
 ROOT = pathlib.Path(__file__).parents[2]
 SMOKE = f'--config={ROOT}/configs/dcgan_world.py:smoke'
 QUICK = (

@@ -19,6 +19,8 @@ from vgen_jax.inference import runs
 from vgen_jax.synthetic.world import verifier as verifier_lib
 from vgen_jax.training import loop
 
+pytestmark = pytest.mark.usefixtures('compiles_once')
+
 
 @pytest.fixture(scope='module')
 def workdir(tmp_path_factory) -> str:

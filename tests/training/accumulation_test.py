@@ -147,7 +147,14 @@ def differences(one, other) -> dict[str, float]:
   }
 
 
-@pytest.mark.parametrize('name', EXACT)
+@pytest.mark.parametrize(
+  'name',
+  # Statistics of BSQ are those of LFQ.
+  [
+    pytest.param(name, marks=pytest.mark.slow) if name == 'bsq' else name
+    for name in EXACT
+  ],
+)
 def test_micro_batches_give_the_step_of_the_batch(name, monkeypatch):
   """With statistics of the micro-batch, the step differs."""
   whole = fit(name, 1)

@@ -244,7 +244,7 @@ def test_bits_reach_the_entropy_of_a_markov_chain(forgets):
   share = np.array([0.85, 0.05, 0.05, 0.05])
   rate = -(share * np.log2(share)).sum()
   entropy = (2 + 7 * rate) / 8  # The first change is uniform.
-  found = train(params, chain(2, 600, 256), chain(3, 1024))
+  found = train(params, chain(2, 600, 64), chain(3, 1024))
   assert found > 0.99 * entropy
   assert (found < 1.05 * entropy) != forgets, (found, entropy)
 
