@@ -243,8 +243,6 @@ def test_every_part_runs_on_a_processor(tmp_path):
     **os.environ,
     'JAX_NUM_CPU_DEVICES': '1',
     'JAX_NUMPY_RANK_PROMOTION': 'allow',
-    'JAX_DISABLE_MOST_OPTIMIZATIONS': '0',
-    'XLA_FLAGS': '',
   }
   out = tmp_path / 'out'
   command = [sys.executable, str(SCRIPT), '--tiny', f'--out={out}']

@@ -34,7 +34,7 @@ SOFT = dataclasses.replace(
   color_error=np.inf,
   color_drift=120.0,
 )
-NUM_STEPS = 2500  # The config has 6,000, which take 15 minutes on a core.
+NUM_STEPS = 2500  # The config has 6,000, which would take 15 minutes.
 # Lower limits; errors are negative. A run that was stopped after 2,539 of 6,000
 # steps had 25.9, -0.13, 16.9, 11.0, 0.65 and 2.07.
 LIMITS = {

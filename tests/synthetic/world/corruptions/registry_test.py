@@ -162,8 +162,12 @@ def test_values_are_monotone_in_every_level(name):
 @pytest.mark.slow
 @pytest.mark.parametrize('name', AFFECTED)
 def test_values_are_monotone_in_the_level_at_full_size(name):
-  """If the corruption is obvious, clips are invalid at every level, too."""
-  reports = check_monotone(name, 'fine', 128)
+  """If the corruption is obvious, clips are invalid, too.
+
+  Only the first and the last level are tested at this size; the test above has
+  all levels, at a smaller size.
+  """
+  reports = check_monotone(name, 'fine', 128, step=99)
   if name in OBVIOUS:
     check_obvious(reports)
 
