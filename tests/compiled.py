@@ -133,7 +133,7 @@ def jit(function: Callable, **kwargs) -> Callable:
 
 def _to_numpy(x):
   """Returns an array of NumPy; traced arrays and keys stay as they are."""
-  if isinstance(x, jax.core.Tracer):
+  if isinstance(x, jax.core.Tracer | jax.ShapeDtypeStruct):
     return x
   if isinstance(x, jax.Array) and jax.dtypes.issubdtype(
     x.dtype, jax.dtypes.prng_key
@@ -145,6 +145,12 @@ def _to_numpy(x):
 def init(module: nn.Module, *args, **kwargs) -> Any:
   """Returns `module.init(*args, **kwargs)`; see `call` and initial.py."""
   return _call_method(initial.evaluate, module, 'init', args, kwargs)
+
+
+def shapes(module: nn.Module, *args, **kwargs) -> Any:
+  """Returns the shapes of `module.init(*args, **kwargs)`; see `apply`."""
+  run = lambda jitted, arrays: jitted.eval_shape(arrays)
+  return _call_method(run, module, 'init', args, kwargs)
 
 
 def init_with_output(module: nn.Module, *args, **kwargs) -> Any:

@@ -60,6 +60,9 @@ def test_calls_of_equal_modules_are_traced_once():
 
   make = lambda features=3: Counted({'a': nn.Dense(features)})
   variables = compiled.init(make(), jax.random.key(0), X, 1.0)
+  shapes = compiled.shapes(make(), jax.random.key(1), X, 1.0)
+  assert shapes['params']['Dense_0']['kernel'].shape == (2, 2)
+  assert len(count) == 1
   del count[:]
   one = compiled.apply(make(), variables, X, 1.0)
   same = compiled.apply(make(), variables, X + 1, 1.0)

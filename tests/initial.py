@@ -109,12 +109,14 @@ class _Scope:
     inputs = list(map(read, range(len(equation.invars))))
     if name in _OPERATIONS:
       return _OPERATIONS[name](equation.params, *inputs)
+    if name == 'dot_general' and not any(equation.params[_NUMBERS][1]):
+      dtype = equation.outvars[0].aval.dtype
+      return np.tensordot(*inputs, equation.params[_NUMBERS][0]).astype(dtype)
     # Compiling a whole program is faster than compiling many operations.
     self._state.num_compiled += 1
     if self._state.num_compiled > MAX_COMPILED:
       raise UnknownPrimitiveError(name)
-    bind = functools.partial(equation.primitive.bind, **equation.params)
-    found = jax.jit(bind)(*inputs)
+    found = equation.primitive.bind(*inputs, **equation.params)
     return found[index] if equation.primitive.multiple_results else found
 
   def _scan(self, equation, index: int):
@@ -183,6 +185,7 @@ def _broadcast(params, x):
   return np.broadcast_to(np.reshape(x, aligned), shape)
 
 
+_NUMBERS = 'dimension_numbers'  # Contracted axes and axes of batches.
 _OPERATIONS = {
   'add': lambda _, x, y: np.add(x, y),
   'sub': lambda _, x, y: np.subtract(x, y),
@@ -199,6 +202,13 @@ _OPERATIONS = {
   'lt': lambda _, x, y: np.less(x, y),
   'ge': lambda _, x, y: np.greater_equal(x, y),
   'select_n': lambda _, which, *x: np.choose(np.asarray(which, int), x),
+  'gt': lambda _, x, y: np.greater(x, y),
+  'eq': lambda _, x, y: np.equal(x, y),
+  'square': lambda _, x: np.square(x),
+  'integer_pow': lambda p, x: np.asarray(x) ** p['y'],
+  'rsqrt': lambda _, x: 1 / np.sqrt(x),
+  'reduce_sum': lambda p, x: np.sum(x, p['axes'], np.asarray(x).dtype),
+  'reduce_max': lambda p, x: np.max(x, p['axes']),
   'sin': lambda _, x: np.sin(x),
   'cos': lambda _, x: np.cos(x),
   'broadcast_in_dim': _broadcast,

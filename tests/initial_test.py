@@ -8,6 +8,7 @@ import pytest
 
 from tests import compiled
 from tests import initial
+from vgen_jax.nn import spectral
 
 X = np.ones((1, 64), np.float32)
 
@@ -109,3 +110,49 @@ def test_orthogonal_matrices(monkeypatch):
   np.testing.assert_allclose(matrix.T @ matrix, np.eye(5), atol=1e-5)
   wanted = layer.init(jax.random.key(0), X)['params']['kernel']
   assert np.abs(matrix - wanted).max() > 0.01
+
+
+@pytest.mark.parametrize(
+  'function',
+  [
+    lambda x: jnp.square(x).sum(1) + (x**3).sum(axis=0).max(),
+    lambda x: jax.lax.rsqrt(x.max(1)) * (x > 0.5).sum(1),
+    lambda x: jnp.where(x == x[:1], 1.0, x) @ x.T,
+    lambda x: jax.lax.dot_general(x, x, (((0,), (0,)), ((), ()))),
+  ],
+)
+def test_operations_are_those_of_jax(function, monkeypatch):
+  """None of them is compiled, but the slice of a row."""
+
+  class Layer(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+      self.variable('stats', 'y', function, x)
+      return nn.Dense(2)(x)
+
+  monkeypatch.setattr(initial, 'MAX_COMPILED', 1)
+  x = np.random.default_rng(0).uniform(0.1, 1, (3, 4)).astype(np.float32)
+  found = compiled.init(Layer(), jax.random.key(0), x)
+  wanted = jax.jit(function)(x)
+  assert found['stats']['y'].dtype == wanted.dtype
+  np.testing.assert_allclose(found['stats']['y'], wanted, rtol=1e-5)
+  kernel = Layer().init(jax.random.key(0), x)['params']['Dense_0']['kernel']
+  assert (found['params']['Dense_0']['kernel'] != kernel).all()
+
+
+def test_vectors_of_spectral_norm(monkeypatch):
+  monkeypatch.setattr(initial, 'MAX_COMPILED', 0)
+
+  class Layer(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+      return spectral.apply(nn.Dense(5), x, train=True)
+
+  variables = compiled.init(Layer(), jax.random.key(0), X)
+  kernel = variables['params']['Dense_0']['kernel']
+  stats = variables['batch_stats']['SpectralNorm_0']
+  vector, norm = stats['Dense_0/kernel/u'], stats['Dense_0/kernel/sigma']
+  np.testing.assert_allclose(np.linalg.norm(vector), 1, rtol=1e-5)
+  exact = np.linalg.norm(kernel, 2)
+  assert 0.3 * exact < norm <= exact * 1.001
+  assert norm <= np.linalg.norm(kernel @ vector.T) * 1.001

@@ -126,7 +126,7 @@ def slope_after_training(blind, num_steps=40):
   visible = np.float32(0 if blind else 1)
   see = lambda x: x | {'reference': visible * x['reference']}
   variables = initial()
-  state = OPTIMIZER.init(variables)
+  state = compiled.call(OPTIMIZER.init, variables)
   rng = np.random.default_rng(0)
   draw = lambda: rng.choice([-0.8, 0.8], (16, 3))
   for i in range(num_steps):

@@ -24,9 +24,8 @@ def make(**kwargs) -> patch_unet.PatchUNet:
 def random_params(model, condition=None) -> dict:
   """Returns random parameters none of which is zero."""
   rng = np.random.default_rng(0)
-  shapes = jax.eval_shape(
-    lambda key: model.init(key, VIDEO, TIME, condition or {}, train=False),
-    jax.random.key(1),
+  shapes = compiled.shapes(
+    model, jax.random.key(1), VIDEO, TIME, condition or {}, train=False
   )
   return jax.tree.map(
     lambda x: np.float32(0.2 * rng.standard_normal(x.shape)), shapes

@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 
+from tests import compiled
 from vgen_jax.models import dit
 
 VIDEO = np.float32(np.random.default_rng(0).normal(size=(2, 3, 4, 4, 1)))
@@ -16,9 +17,8 @@ def make(**kwargs) -> dit.VideoDiT:
 def random_params(model: dit.VideoDiT, condition=None) -> dict:
   """Returns random parameters none of which is zero."""
   rng = np.random.default_rng(0)
-  shapes = jax.eval_shape(
-    lambda key: model.init(key, VIDEO, TIME, condition or {}, train=False),
-    jax.random.key(1),
+  shapes = compiled.shapes(
+    model, jax.random.key(1), VIDEO, TIME, condition or {}, train=False
   )
   return jax.tree.map(
     lambda x: np.float32(0.3 * rng.standard_normal(x.shape)), shapes

@@ -30,9 +30,8 @@ def make(**kwargs) -> unet3d.UNet3D:
 def random_params(model: unet3d.UNet3D, condition=None) -> dict:
   """Returns random parameters none of which is zero."""
   rng = np.random.default_rng(0)
-  shapes = jax.eval_shape(
-    lambda key: model.init(key, VIDEO, TIME, condition or {}, train=False),
-    jax.random.key(1),
+  shapes = compiled.shapes(
+    model, jax.random.key(1), VIDEO, TIME, condition or {}, train=False
   )
   return jax.tree.map(
     lambda x: np.float32(0.2 * rng.standard_normal(x.shape)), shapes

@@ -28,13 +28,12 @@ def make(**kwargs) -> videogpt.VideoGPT:
 
 
 def random_params(model, condition=None, codes=CODES):
-  init = lambda: model.init(
-    jax.random.key(0), codes, condition or {}, train=False
-  )
   rng = np.random.default_rng(0)
   return jax.tree.map(
     lambda x: np.float32(0.4 * rng.standard_normal(x.shape)),
-    jax.eval_shape(init),
+    compiled.shapes(
+      model, jax.random.key(0), codes, condition or {}, train=False
+    ),
   )
 
 
