@@ -23,6 +23,7 @@ from vgen_jax.training import loop
 from vgen_jax.training import setup as setup_lib
 from vgen_jax.training import step as step_lib
 
+pytestmark = pytest.mark.usefixtures('compiles_once')
 CONFIGS = pathlib.Path(__file__).parents[2] / 'configs'
 NUM = 40
 FLAGS = (f'--num={NUM}', '--shard=16', '--batch=8')
@@ -60,9 +61,11 @@ def encode(capsys, workdir, out, *flags):
 def over(name, workdir, folder=None, **overrides):
   """Config of a run that uses a tokenizer and, with a folder, encoded clips.
 
-  Its prior has one block and a simple optimizer, to compile in less time.
+  Its prior has one block, a simple optimizer and one device, to compile in less
+  time. Clips are encoded on all devices.
   """
-  config = smoke(name, **{'frozen.autoencoder': str(workdir)}, **overrides)
+  fields = {'frozen.autoencoder': str(workdir), 'mesh.data': 1}
+  config = smoke(name, **fields, **overrides)
   config.unlock()
   config.optim = {'name': 'sgd', 'schedule': {'name': 'constant', 'peak': 0.01}}
   if name == 'maskgit_world':

@@ -23,6 +23,7 @@ CONDITION = {
   'text_mask': TEXT_MASK,
 }  # fmt: skip
 SIZES = {'num_classes': 2, 'audio_bands': 4, 'vocab_size': 6}
+animate = compiled.jit(agvn.animate)
 
 
 def generator(**fields) -> agvn.Generator:
@@ -61,14 +62,12 @@ def check_outside(video_bthwc):
 
 def test_outside_of_the_mask_clips_equal_the_first_frame():
   layers = random_layers()
-  check_outside(agvn.animate(FIRST, layers))
+  check_outside(animate(FIRST, layers))
   still = jnp.broadcast_to(FIRST, layers.color_bthwc.shape)
-  warped = warp.backward(still, layers.flow_bthwx)
+  warped = compiled.call(warp.backward, still, layers.flow_bthwx)
   cheats = [  # Mask of ones or inverse mask, a copy, an unmasked warp.
-    agvn.animate(
-      FIRST, layers._replace(mask_bthw=jnp.ones_like(layers.mask_bthw))
-    ),
-    agvn.animate(FIRST, layers._replace(mask_bthw=1 - layers.mask_bthw)),
+    animate(FIRST, layers._replace(mask_bthw=jnp.ones_like(layers.mask_bthw))),
+    animate(FIRST, layers._replace(mask_bthw=1 - layers.mask_bthw)),
     still,
     compositing.blend(layers.color_bthwc, warped, layers.mask_bthw),
   ]
@@ -81,12 +80,11 @@ def test_inside_of_the_mask_pixels_are_warped_or_new():
   layers = random_layers()
   ones = jnp.ones_like(layers.mask_bthw)
   layers = layers._replace(mask_bthw=ones)
-  new = agvn.animate(FIRST, layers._replace(new_bthw=ones))
+  new = animate(FIRST, layers._replace(new_bthw=ones))
   np.testing.assert_allclose(new, layers.color_bthwc, atol=1e-6)
-  warped = agvn.animate(FIRST, layers._replace(new_bthw=0 * ones))
-  expected = warp.backward(
-    jnp.broadcast_to(FIRST, warped.shape), layers.flow_bthwx
-  )
+  warped = animate(FIRST, layers._replace(new_bthw=0 * ones))
+  still = np.broadcast_to(FIRST, warped.shape)
+  expected = compiled.call(warp.backward, still, layers.flow_bthwx)
   np.testing.assert_allclose(warped, expected, atol=1e-6)
 
 
@@ -169,7 +167,7 @@ def test_ranges_of_layers_and_weight_of_the_mask():
     lambda: network.apply(variables, KEYS, condition, train=True)
   )()
   np.testing.assert_allclose(
-    video, agvn.animate(FIRST, layers), rtol=1e-4, atol=1e-4
+    video, animate(FIRST, layers), rtol=1e-4, atol=1e-4
   )
   np.testing.assert_allclose(
     penalties['mask'], 0.3 * layers.mask_bthw.mean(axis=(1, 2, 3)), rtol=1e-4

@@ -11,8 +11,10 @@ from vgen_jax.families.adversarial import augment
 
 ALL = tuple(augment.POLICIES)
 KEYS = random.keys(jax.random.key(0), jnp.arange(8))
-FRAMES = jax.random.uniform(jax.random.key(1), (8, 1, 16, 16, 3), minval=-1)
-STILL = jnp.tile(FRAMES, (1, 5, 1, 1, 1))  # Clips with equal frames.
+FRAMES = np.asarray(
+  jax.random.uniform(jax.random.key(1), (8, 1, 16, 16, 3), minval=-1)
+)
+STILL = np.tile(FRAMES, (1, 5, 1, 1, 1))  # Clips with equal frames.
 
 augmented = compiled.jit(augment.augment, static_argnames='policy')
 
@@ -30,19 +32,19 @@ def test_all_frames_are_augmented_equally(name: str):
   # Frames augmented separately, as images are, flicker.
   frames = STILL.reshape(40, 1, 16, 16, 3)
   keys = random.keys(jax.random.key(2), jnp.arange(40))
-  flicker = augment.augment(keys, frames, (name,)).reshape(STILL.shape)
+  flicker = augmented(keys, frames, policy=(name,)).reshape(STILL.shape)
   assert not is_still(flicker)
 
 
 def test_augmentation_depends_on_the_clips_own_key():
   result = augmented(KEYS, STILL, policy=ALL)
   same_key = jnp.tile(KEYS[:1], 8)
-  alone = augment.augment(KEYS[3:4], STILL[3:4], ALL)
+  alone = augmented(KEYS[3:4], STILL[3:4], policy=ALL)
   assert np.allclose(result[3:4], alone, atol=1e-6)
   shift = augmented(KEYS, STILL, policy=('brightness',)) - STILL
-  assert jnp.ptp(shift[:, 0, 0, 0, 0]) > 0.3
+  assert np.ptp(shift[:, 0, 0, 0, 0]) > 0.3
   shift = augmented(same_key, STILL, policy=('brightness',)) - STILL
-  assert jnp.ptp(shift[:, 0, 0, 0, 0]) < 1e-6
+  assert np.ptp(shift[:, 0, 0, 0, 0]) < 1e-6
 
 
 def test_contrast_and_saturation_keep_means():
@@ -58,7 +60,8 @@ def test_contrast_and_saturation_keep_means():
 
 
 def test_translation_is_at_most_two_pixels():
-  dot = jnp.zeros((8, 2, 16, 16, 1)).at[:, :, 8, 8].set(1.0)
+  dot = np.zeros((8, 2, 16, 16, 1), np.float32)
+  dot[:, :, 8, 8] = 1
   shifted = augmented(KEYS, dot, policy=('translation',))
   positions = np.argwhere(np.asarray(shifted) == 1)[:, 2:4].reshape(8, 2, 2)
   offsets = positions - 8
@@ -68,7 +71,8 @@ def test_translation_is_at_most_two_pixels():
 
 
 def test_cutout_covers_at_most_a_quarter():
-  cut = augmented(KEYS, jnp.ones((8, 2, 16, 16, 1)), policy=('cutout',))
+  ones = np.ones((8, 2, 16, 16, 1), np.float32)
+  cut = augmented(KEYS, ones, policy=('cutout',))
   grey_b = (cut[:, 0] == 0).sum(axis=(1, 2, 3))
   assert grey_b.max() <= 64
   assert grey_b.min() >= 16  # A box centred in a corner loses 3/4.

@@ -61,14 +61,15 @@ def test_the_generators_loss_adds_up(params):
   np.testing.assert_allclose(terms['error'], error, rtol=1e-5)
   np.testing.assert_allclose(terms['perceptual'], 4 * error, rtol=1e-5)
   before = tiny.VIDEO[:, N - 1 : -1]
-  counts = losses.matches(before, tiny.VIDEO[:, N:], tiny.FLOW[:, N:])
-  assert 0 < counts.mean() < 1
-  flow_error = losses.flow_error(
-    jnp.full(tiny.FLOW[:, N:].shape, 0.5), tiny.FLOW[:, N:], counts
+  counts = compiled.call(
+    losses.matches, before, tiny.VIDEO[:, N:], tiny.FLOW[:, N:]
   )
+  assert 0 < counts.mean() < 1
+  flow = np.full(tiny.FLOW[:, N:].shape, 0.5, np.float32)
+  flow_error = compiled.call(losses.flow_error, flow, tiny.FLOW[:, N:], counts)
   np.testing.assert_allclose(terms['flow'], flow_error, rtol=1e-5)
-  fake = jnp.concatenate([tiny.VIDEO[:, :N], out.frame_bhwc], axis=1)
-  moved = warp.backward(fake[:, :-1], tiny.FLOW[:, 1:])
+  fake = np.concatenate([tiny.VIDEO[:, :N], out.frame_bhwc], axis=1)
+  moved = compiled.call(warp.backward, fake[:, :-1], tiny.FLOW[:, 1:])
   consistency = np.abs(moved - fake[:, 1:]).mean(-1)[counts].mean()
   np.testing.assert_allclose(terms['consistency'], consistency, rtol=1e-4)
 
