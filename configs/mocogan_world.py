@@ -38,7 +38,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     paper=(16, 64, 64, 3),
   )
   config.batch_size = pick(base=32, smoke=8)  # Over all devices.
-  config.num_steps = pick(base=20_000, small=3_000, smoke=4)
+  config.num_steps = pick(base=20_000, small=8_000, smoke=4)
 
   config.data = dict(name='synthetic.world.source.World', label='direction')
   config.data.only = pick(base={}, small=_DISCS)
