@@ -2,7 +2,7 @@
 
 The first frame is given. The reference flow is that of the dataset; for videos
 without flow set model.flow_source to 'matching'. experiments/zoo/translation.md
-has the results of `small`, whose predicted flow is wrong.
+has the results of `small`.
 
   vgen train --config=vid2vid_layouts --workdir=runs/vid2vid
 
@@ -36,7 +36,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     paper=(30, 256, 256, 3),
   )
   config.batch_size = pick(base=16, small=4, smoke=8)  # Over all devices.
-  config.num_steps = pick(base=50_000, small=1_000, smoke=4)
+  config.num_steps = pick(base=50_000, small=2_000, smoke=4)
 
   config.data = dict(
     name='synthetic.layouts.source.Layouts', subpixel=True, flow=True
