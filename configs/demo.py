@@ -46,8 +46,10 @@ def get_config(size: str = 'base') -> ConfigDict:
     class_dropout=0.1,
     guidance=3.0,
     clip_x0='static',
+    # Fresh noise in each step corrects wrong paths; Heun's method keeps them.
     solver=dict(
-      name='families.diffusion.solvers.Heun', num_steps=pick(base=20, smoke=2)
+      name='families.diffusion.solvers.Ancestral',
+      num_steps=pick(base=40, smoke=2),
     ),
   )
 

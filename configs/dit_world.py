@@ -2,9 +2,8 @@
 
   vgen train --config=dit_world --workdir=runs/dit_world
 
-Each clip shows one moving object; the label is the direction of motion. Patches
-hold 2 x 4 x 4 x 3 = 96 numbers, fewer than the width; networks with larger
-patches do not learn to predict velocities.
+Each clip shows one moving object; the label is its direction. Patches hold 96
+numbers, fewer than the width: with larger patches, velocities are not learned.
 
 Sizes: `base`, for one accelerator; `S`, `B`, `L`, `XL`, as in DiT; `small`,
 for a CPU, see experiments/zoo/diffusion.md; `smoke`, for tests.
@@ -13,10 +12,9 @@ for a CPU, see experiments/zoo/diffusion.md; `smoke`, for tests.
 from ml_collections import ConfigDict
 
 # Width, depth, heads: Peebles & Xie, 2022, https://arxiv.org/abs/2212.09748.
-_DIT = dict(base=(384, 12, 6), S=(384, 12, 6), B=(768, 12, 12))
-_DIT |= dict(L=(1024, 24, 16), XL=(1152, 28, 16))
-_DIT |= dict(small=(128, 4, 4), smoke=(16, 2, 2))
-SIZES = tuple(_DIT)
+_DIT = dict(S=(384, 12, 6), B=(768, 12, 12), L=(1024, 24, 16))
+_DIT |= dict(XL=(1152, 28, 16), small=(128, 4, 4), smoke=(16, 2, 2))
+SIZES = ('base', *_DIT)
 NEEDS_ACCELERATOR = ('base', 'S', 'B', 'L', 'XL')
 _DISCS = dict(shape=('circle',), size=('large',), speed=('quickly',))
 
@@ -24,7 +22,7 @@ _DISCS = dict(shape=('circle',), size=('large',), speed=('quickly',))
 def get_config(size: str = 'base') -> ConfigDict:
   """Returns the config of a run; see the docstring of this file for sizes."""
   pick = lambda **sizes: sizes.get(size, sizes['base'])
-  width, depth, heads = _DIT[size]
+  width, depth, heads = _DIT.get(size, _DIT['S'])
 
   config = ConfigDict()
   config.seed = 0
@@ -58,7 +56,9 @@ def get_config(size: str = 'base') -> ConfigDict:
     class_dropout=0.1,
     guidance=pick(base=1.5, small=2.0),
     solver=dict(
-      name='families.diffusion.solvers.Euler', num_steps=pick(base=50, smoke=2)
+      name='families.diffusion.solvers.'
+      + pick(base='Euler', small='Ancestral'),
+      num_steps=pick(base=50, small=40, smoke=2),
     ),
   )
   peak, warmup = pick(base=(3e-4, 1_000), small=(0.02, 50), smoke=(3e-4, 1))
