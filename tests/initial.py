@@ -192,6 +192,7 @@ _OPERATIONS = {
   'mul': lambda _, x, y: np.multiply(x, y),
   'div': lambda _, x, y: np.divide(x, y),
   'neg': lambda _, x: np.negative(x),
+  'stop_gradient': lambda _, x: x,
   'sqrt': lambda _, x: np.sqrt(x),
   'exp': lambda _, x: np.exp(x),
   'log': lambda _, x: np.log(x),
