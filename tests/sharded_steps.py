@@ -149,7 +149,7 @@ def differences(one: Result, other: Result) -> dict[str, float]:
   """Returns the relative differences of all arrays, {path: difference}.
 
   An infinite difference stands for a number that is not finite in one of two
-  results only.
+  results only, or is another one there. Other such numbers are left out.
   """
   groups = [
     *((f'grads/{player}', one.grads[player], other.grads[player])
@@ -163,19 +163,29 @@ def differences(one: Result, other: Result) -> dict[str, float]:
   found = {}
   for group, tree, other_tree in groups:
     leaves = jax.tree_util.tree_leaves_with_path(tree)
+    norms = [np.linalg.norm(_finite(x)) for _, x in leaves]
     others = jax.tree.leaves(other_tree)
-    whole = np.sqrt(sum(np.square(x, dtype=float).sum() for _, x in leaves))
     # Metrics near zero are differences of numbers near one.
-    floor = FLOOR * max(whole, group.startswith('metrics'), 1e-30)
-    for (path, x), y in zip(leaves, others, strict=True):
+    whole = max(np.linalg.norm(norms), group.startswith('metrics'), 1e-30)
+    for (path, x), y, norm in zip(leaves, others, norms, strict=True):
+      error = np.linalg.norm(_finite(y) - _finite(x))
+      if not np.array_equal(_not_finite(x), _not_finite(y), equal_nan=True):
+        error = np.inf
       name = group + jax.tree_util.keystr(path)
-      x, y = np.asarray(x, float), np.asarray(y, float)
-      if (np.isfinite(x) != np.isfinite(y)).any():
-        found[name] = np.inf
-      else:
-        error = np.linalg.norm(np.nan_to_num(y - x))
-        found[name] = error / max(np.linalg.norm(np.nan_to_num(x)), floor)
+      found[name] = error / max(norm, FLOOR * whole)
   return found
+
+
+def _finite(x) -> np.ndarray:
+  """Returns float64 numbers; zeros replace those that are not finite."""
+  x = np.asarray(x, float)
+  return np.where(np.isfinite(x), x, 0)
+
+
+def _not_finite(x) -> np.ndarray:
+  """Returns float64 numbers; zeros replace those that are finite."""
+  x = np.asarray(x, float)
+  return np.where(np.isfinite(x), 0, x)
 
 
 def largest(found: dict[str, float]) -> tuple[str, float]:
