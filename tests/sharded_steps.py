@@ -1,10 +1,10 @@
-"""Train steps of all configs on meshes of devices, and what they result in.
+"""Train steps of all configs on meshes of devices, and their results.
 
 The optimizer of a step is SGD with momentum: after the first step, its state
-is the gradient. Gradients are compared, and not parameters:
-a parameter hardly changes in a step, so a wrong gradient is within the rounding
-error of most parameters, while Adam divides a gradient by its size, so that a
-rounding error of a gradient near zero becomes a whole step.
+is the gradient. Gradients are compared, and not parameters: a parameter hardly
+changes in a step, so a wrong gradient is within the rounding error of most
+parameters, while Adam divides a gradient by its size, so that a rounding error
+of a gradient near zero becomes a whole step.
 """
 
 import dataclasses
@@ -165,8 +165,11 @@ def differences(one: Result, other: Result) -> dict[str, float]:
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     norms = [np.linalg.norm(_finite(x)) for _, x in leaves]
     others = jax.tree.leaves(other_tree)
+    # Optimizers also count updates, as integers.
+    is_float = [np.issubdtype(x.dtype, np.inexact) for _, x in leaves]
+    whole = np.linalg.norm(np.compress(is_float, norms))
     # Metrics near zero are differences of numbers near one.
-    whole = max(np.linalg.norm(norms), group.startswith('metrics'), 1e-30)
+    whole = max(whole, group.startswith('metrics'), 1e-30)
     for (path, x), y, norm in zip(leaves, others, norms, strict=True):
       error = np.linalg.norm(_finite(y) - _finite(x))
       if not np.array_equal(_not_finite(x), _not_finite(y), equal_nan=True):
@@ -186,6 +189,16 @@ def _not_finite(x) -> np.ndarray:
   """Returns float64 numbers; zeros replace those that are finite."""
   x = np.asarray(x, float)
   return np.where(np.isfinite(x), 0, x)
+
+
+def trained(result: Result) -> list[str]:
+  """Returns the players that have gradients in this step."""
+  is_gradient = lambda x: np.issubdtype(x.dtype, np.inexact) and np.any(x)
+  return [
+    player
+    for player, tree in result.grads.items()
+    if any(map(is_gradient, jax.tree.leaves(tree)))
+  ]
 
 
 def largest(found: dict[str, float]) -> tuple[str, float]:

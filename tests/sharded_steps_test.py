@@ -36,3 +36,16 @@ def test_arrays_without_gradient_are_compared_with_the_others():
   )
   found = sharded_steps.differences(one, other)
   assert found["grads/net['a']"] == pytest.approx(5e-8)
+
+
+def test_counts_of_updates_are_no_gradients():
+  def result(bias, count):
+    gradients = {'bias': np.float32(bias), 'kernel': np.ones(4, np.float32)}
+    opt = {'count': np.int32(count), 'trace': gradients}
+    other = {'count': np.int32(count), 'trace': np.zeros(4, np.float32)}
+    return sharded_steps.Result({'net': opt, 'critic': other}, {}, {})
+
+  one, other = result(0.0, 1000), result(1e-3, 1000)
+  found = sharded_steps.differences(one, other)
+  assert found["grads/net['trace']['bias']"] == pytest.approx(0.05)
+  assert sharded_steps.trained(one) == ['net']
