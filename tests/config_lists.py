@@ -12,9 +12,8 @@ CONFIGS = sorted((pathlib.Path(__file__).parents[1] / 'configs').glob('*.py'))
 # Runs that `make test` kills: one with evaluations and one with a frozen
 # tokenizer. `make test-slow` kills one of each other family.
 KILLED = ('dit_world', 'maskgit_world')
-# Tracing their base size takes more than 2 seconds, and another config of their
-# family is traced. `make test-slow` traces theirs; `make test` builds and
-# initializes their smoke size.
+# Tracing their base size takes more than 2 seconds. `make test-slow` does it;
+# `make test` builds and initializes their smoke size.
 LARGE = (
   'agvn_face',
   'causal_vae_world',

@@ -50,12 +50,14 @@ each_resumed = pytest.mark.parametrize(
   ids=lambda p: p.stem,
 )
 # Runs of other networks of a family are killed in the same way, and tests of
-# resumed runs load the states of all of them.
+# resumed runs load the states of all of them. One of the runs reads videos.
 each_killed = pytest.mark.parametrize(
   'path',
   config_lists.marked(
     lambda name: name not in config_lists.KILLED,
-    config_lists.representatives(config_lists.families, config_lists.KILLED),
+    config_lists.representatives(
+      config_lists.families, (*config_lists.KILLED, 'fsq_video_folder')
+    ),
   ),
   ids=lambda p: p.stem,
 )
