@@ -191,16 +191,6 @@ def _not_finite(x) -> np.ndarray:
   return np.where(np.isfinite(x), 0, x)
 
 
-def trained(result: Result) -> list[str]:
-  """Returns the players that have gradients in this step."""
-  is_gradient = lambda x: np.issubdtype(x.dtype, np.inexact) and np.any(x)
-  return [
-    player
-    for player, tree in result.grads.items()
-    if any(map(is_gradient, jax.tree.leaves(tree)))
-  ]
-
-
 def largest(found: dict[str, float]) -> tuple[str, float]:
   """Returns the path of the largest difference, and the difference."""
   return max(found.items(), key=lambda item: item[1])
