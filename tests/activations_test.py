@@ -157,7 +157,9 @@ def test_results_equal_those_of_one_device(name, clips, tmp_path):
   for x in (rounded, first_only, found):
     print(name, *sharded_steps.largest(x))
   assert all(np.isfinite(x).all() for x in jax.tree.leaves(wanted[:2]))
-  assert max(rounded.values()) < 1e-2, 'The step is ill-conditioned.'
+  sensitive = [path for path, x in rounded.items() if x > 1e-2]
+  print(name, len(sensitive), 'of', len(rounded), 'arrays are sensitive')
+  assert len(sensitive) < 0.05 * len(rounded), 'The step is ill-conditioned.'
   bounds = {path: LIMIT + 10 * x for path, x in rounded.items()}
   # Metrics always change. A generator without conditions has no other gradient
   # with other clips.
