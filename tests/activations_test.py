@@ -8,9 +8,10 @@ clips must not have such a result.
 A step on many devices has the result of one device, up to the order of sums.
 Two more steps on one device show that the comparison can fail. One starts from
 parameters with other rounding errors; ten times the change of an array is added
-to its bound, and a change of more than a hundredth is an error. The other uses
-the clips of the first device only, as without an exchange of gradients; it must
-change a gradient by more than ten times its bound.
+to its bound. At most one array in 20 may change by more than a hundredth, such
+as those that predict a flow near zero, where the derivative of a warp jumps.
+The other uses the clips of the first device only, as without an exchange of
+gradients; it must change a gradient by more than ten times its bound.
 
 Configs with the same family and networks differ in data and sizes. One of them
 is tested on three meshes (`config_lists.networks`). The others are

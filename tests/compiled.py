@@ -62,7 +62,7 @@ def _run(run: Callable, find: Callable, key: Any, args, kwargs) -> Any:
   jitted = jax.jit(traced)
   if key is not None and reuse:
     try:
-      key = _frozen((key, treedef, is_array, others))
+      key = frozen((key, treedef, is_array, others))
       jitted = _JITTED.setdefault(key, jitted)
     except TypeError:  # A field or an argument cannot be hashed.
       pass
@@ -74,7 +74,7 @@ _JITTED = {}  # Methods of modules, by everything that they depend on.
 reuse = True  # False in tests that patch modules; see conftest.py.
 
 
-def _frozen(tree: Any) -> Any:
+def frozen(tree: Any) -> Any:
   """Returns a value that can be hashed; it differs for other types of leaves.
 
   Args:
@@ -86,11 +86,11 @@ def _frozen(tree: Any) -> Any:
   if isinstance(tree, nn.Module):
     names = (x.name for x in dataclasses.fields(tree) if x.name != 'parent')
     fields = {name: getattr(tree, name) for name in names}
-    return type(tree), _frozen(fields)
+    return type(tree), frozen(fields)
   if isinstance(tree, Mapping):
-    return dict, tuple((k, _frozen(x)) for k, x in tree.items())
+    return dict, tuple((k, frozen(x)) for k, x in tree.items())
   if isinstance(tree, list | tuple):
-    return type(tree), tuple(map(_frozen, tree))
+    return type(tree), tuple(map(frozen, tree))
   hash(tree)
   return type(tree), tree
 
@@ -101,7 +101,7 @@ def once(function: Callable) -> Callable:
 
   @functools.wraps(function)
   def run(*args, **kwargs):
-    key = _frozen((args, kwargs))
+    key = frozen((args, kwargs))
     if key not in results or not reuse:
       results[key] = function(*args, **kwargs)
     return results[key]
@@ -187,7 +187,7 @@ class TracedOnce:
     """Returns the variables; arguments are trees of arrays."""
     init = self.module.init
     try:
-      key = _frozen(('init', self.module))
+      key = frozen(('init', self.module))
     except TypeError:  # A field cannot be hashed.
       return init(*args)
     if not reuse:

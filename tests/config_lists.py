@@ -17,7 +17,6 @@ KILLED = ('dit_world', 'maskgit_world')
 LARGE = (
   'agvn_face',
   'causal_vae_world',
-  'cvae_world',
   'demo',
   'dit_video_folder',
   'few_shot_vid2vid_subjects',

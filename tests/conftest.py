@@ -108,7 +108,7 @@ def compiles_once() -> Iterator[None]:
   def shared_sampler(model, average, mesh):
     family = type(model)
     methods = family.sample, family.sample_unclipped
-    key = 'sampler', repr((model, average, mesh)), methods
+    key = 'sampler', compiled.frozen(model), repr((average, mesh)), methods
     return _once(key, lambda: make_sampler(model, average, mesh))
 
   with pytest.MonkeyPatch.context() as patch:
@@ -121,11 +121,12 @@ def compiles_once() -> Iterator[None]:
 def _key(setup):
   """Returns everything that the programs of a run depend on, but its seed."""
   parts = (
-    setup.model, setup.mesh, setup.batch, setup.state_shapes(),
+    setup.mesh, setup.batch, setup.state_shapes(),
     *(getattr(setup.settings, field) for field in _STEP_FIELDS),
   )  # fmt: skip
   family = type(setup.model)
-  return repr(parts), family.loss, family.updates
+  model = compiled.frozen(setup.model)
+  return repr(parts), model, family.loss, family.updates
 
 
 def _once(key, make: Callable):
