@@ -23,9 +23,8 @@ from vgen_jax.training import loop
 CONFIG = pathlib.Path(__file__).parents[3] / 'configs/convlstm_world.py'
 NUM_CLIPS, NUM_KNOWN = 96, 2
 NUM_STEPS = 1050  # The config has 3,000, which would take 22 minutes.
-# The learning rate of this step in a run of 3,000 steps. A run that was stopped
-# there had 9.1, -0.018 and 0.92; one of 1,000 steps whose learning rate decayed
-# to zero had a presence of 0.40.
+# The learning rate of this step in a run of 3,000 steps. A run of 1,000 steps
+# whose learning rate decayed to zero had a presence of 0.40.
 END_RATE = 3e-3
 LIMITS = {  # Lower limits; errors are negative.
   'gain': 6.0,  # PSNR of one step over a copy of the last frame, in dB.
