@@ -60,12 +60,8 @@ def _run(run: Callable, find: Callable, key: Any, args, kwargs) -> Any:
     return find()(*args, **kwargs)
 
   jitted = jax.jit(traced)
-  if key is not None and reuse:
-    try:
-      key = frozen((key, treedef, is_array, others))
-      jitted = _JITTED.setdefault(key, jitted)
-    except TypeError:  # A field or an argument cannot be hashed.
-      pass
+  if key is not None:
+    jitted = _shared((key, treedef, is_array, others), jitted)
   given = [x for x, given in zip(leaves, is_array, strict=True) if given]
   return jax.tree.map(_to_numpy, run(jitted, given))
 
@@ -93,6 +89,16 @@ def frozen(tree: Any) -> Any:
     return type(tree), tuple(map(frozen, tree))
   hash(tree)
   return type(tree), tree
+
+
+def _shared(key: Any, jitted: Callable) -> Callable:
+  """Returns the first jitted function of an equal key, if it may be reused."""
+  if not reuse:
+    return jitted
+  try:
+    return _JITTED.setdefault(frozen(key), jitted)
+  except TypeError:  # A field or an argument cannot be hashed.
+    return jitted
 
 
 def once(function: Callable) -> Callable:
@@ -185,11 +191,5 @@ class TracedOnce:
 
   def init(self, *args) -> Any:
     """Returns the variables; arguments are trees of arrays."""
-    init = self.module.init
-    try:
-      key = frozen(('init', self.module))
-    except TypeError:  # A field cannot be hashed.
-      return init(*args)
-    if not reuse:
-      return init(*args)
-    return _JITTED.setdefault(key, jax.jit(init))(*args)
+    init = jax.jit(self.module.init)
+    return _shared(('TracedOnce', self.module), init)(*args)

@@ -126,9 +126,7 @@ def test_wrong_models_have_larger_losses():
   mixed = jax.random.permutation(jax.random.key(0), codes.reshape(64, -1), 1)
   _, shuffled = calls.loss(modest, {'codes': mixed.reshape(codes.shape)})
   assert shuffled['bits_per_code'] > true['bits_per_code'] + 2
-  drawn = calls.generate(
-    uniform.clone(temperature=0.0)
-  )  # Always the same code.
+  drawn = calls.generate(uniform.clone(temperature=0.0))  # Always equal codes.
   assert (drawn != SECRET[None]).mean() > 0.5
 
 

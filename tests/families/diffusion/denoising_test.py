@@ -266,10 +266,8 @@ def test_clean_estimates_are_clipped(clip_x0: str):
     'dynamic': (bright / np.quantile(bright, 0.995)).clip(-1, 1),
   }
   np.testing.assert_allclose(clip, expected[clip_x0], atol=1e-4)
-  assert (
-    np.abs(calls.generate(model, condition={'label': jnp.full(6, 1)})).max()
-    <= 1
-  )
+  video_bthwc = calls.generate(model, condition={'label': jnp.full(6, 1)})
+  assert np.abs(video_bthwc).max() <= 1
 
 
 def test_wrong_conditions():

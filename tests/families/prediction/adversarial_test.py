@@ -171,7 +171,7 @@ def test_features_of_a_critic_are_the_outputs_of_its_layers():
   logit, features, alone = compiled.call(both, variables, VIDEO)
   assert [x.shape for x in features] == [(3, 6, 2, 2, 2), (3, 6, 1, 1, 3)]
   expected = 2 * features[1].mean((1, 2, 3, 4))
-  np.testing.assert_allclose(logit, expected, rtol=1e-5)
+  np.testing.assert_allclose(logit, expected, rtol=1e-6)
   np.testing.assert_array_equal(logit, alone)
 
 
