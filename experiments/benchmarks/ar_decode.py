@@ -131,7 +131,7 @@ class Copy:
 
 
 class Generation:
-  """Both ways to generate a batch of clips, and the seconds of each repeat."""
+  """Generation with and without a KV cache, and the seconds of each repeat."""
 
   def __init__(self, options: Options, batch_size: int):
     grid = options.grid

@@ -107,7 +107,7 @@ def numbers(video_bthwc: np.ndarray, label_b: np.ndarray) -> Numbers:
 
 
 def passes(found: Numbers) -> bool:
-  """Returns whether discs move in opposite phase in enough clips."""
+  """Returns whether both numbers meet the limits in the file's docstring."""
   return (
     found.measured >= LEAST_MEASURED
     and found.correlation <= LARGEST_CORRELATION

@@ -48,7 +48,7 @@ class Video(NamedTuple):
 
   @property
   def passes(self) -> bool:
-    """Whether clips have the right classes and are steady in time."""
+    """Whether all numbers are within the limits of `video_translation.py`."""
     return (
       self.color_error <= 0.05 and self.iou >= 0.9 and self.warp_error <= 1.5
     )
@@ -69,7 +69,7 @@ class Layers(NamedTuple):
 
   @property
   def passes(self) -> bool:
-    """Whether flow and mask agree with the motion."""
+    """Whether flow and mask are within the limits of `video_translation.py`."""
     return (
       self.flow_error <= 0.5
       and self.mask_hidden >= 0.7

@@ -253,7 +253,9 @@ def test_latents_that_overflow_are_an_error(tmp_path):
   assert clip['latents'].dtype == np.float16
   np.testing.assert_array_equal(clip['latents'], np.float16(1 / 3))
   far = lambda video: latents(video) * 1e6
-  with pytest.raises(ValueError, match=r'not finite as float16.*use float32'):
+  with pytest.raises(
+    ValueError, match=r'NaN when stored as float16.*use float32'
+  ):
     write(tmp_path / 'far', encode=far, manifest=manifest)
 
 

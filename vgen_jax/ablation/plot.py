@@ -26,8 +26,9 @@ def save(
 ) -> None:
   """Writes a PNG of a metric over the steps and at the end of the runs.
 
-  Each arm has a line (the mean over its runs), a band of one standard error of
-  the mean around it, and a point with an error bar at the last step.
+  An arm consists of the runs with equal values of the paths `rows`. Each arm
+  has a line (the mean over its runs), a band of one standard error of the mean
+  around it, and a point with an error bar at the last step.
 
   Args:
     path: Local or gs:// path of the image.

@@ -44,7 +44,7 @@ def product(*sweeps: Sweep) -> Sweep:
 
 
 def zipped(*sweeps: Sweep) -> Sweep:
-  """Returns the first entries combined, the second entries combined, ...
+  """Returns entry i of all sweeps combined, for each i.
 
   Raises:
     ValueError: If the sweeps have different lengths.
@@ -72,12 +72,12 @@ def chain(*sweeps: Sweep) -> Sweep:
 
 
 def arm(overrides: Overrides, rows: str | Sequence[str]) -> tuple[str, ...]:
-  """Returns the values of an entry at some paths, as strings.
+  """Returns the arm of an entry: its values at some paths, as strings.
 
   Args:
     overrides: Entry of a sweep.
-    rows: Config path, or paths. A path may lead into a value, such as
-      'optim.name' into {'optim': {'name': ...}}.
+    rows: Config path, or paths, whose values define the arms. A path may lead
+      into a value, such as 'optim.name' into {'optim': {'name': ...}}.
 
   Returns:
     A string for each path; 'base' if the entry does not set it.

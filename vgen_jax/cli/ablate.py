@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     '--only',
     default='0/1',
     metavar='I/N',
-    help='Train only the runs I, I + N, I + 2N, ...',
+    help='Train only the runs I, I + N, I + 2N, ..., counted from 0.',
   )
   parser.add_argument(
     '--json', action='store_true', help='Print only the JSON object.'
@@ -101,7 +101,7 @@ def _write_table(
   num_steps: list[int],
   say: Callable[[str], None],
 ) -> None:
-  """Writes table and plot if all runs are finished, else lists the others."""
+  """Writes table and plot, or prints the runs that are not finished yet."""
   from vgen_jax.ablation import plot
   from vgen_jax.ablation import table
 

@@ -53,9 +53,9 @@ def join(args: argparse.Namespace, *, polls: bool = False) -> None:
 
   Args:
     args: Flags of the command.
-    polls: Whether the command asks regularly for signals
-      (runtime/preemption.py). If not, SIGTERM ends the process at once, also in
-      a pod.
+    polls: Whether the command regularly checks for signals
+      (runtime/preemption.py). If not, SIGTERM ends the process immediately,
+      also in a pod.
 
   Raises:
     ValueError: If --coordinator is given without the other two flags, or the
@@ -87,7 +87,7 @@ def _flags(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def finish() -> None:
-  """Ends the watch over other processes, after the work is done."""
+  """Stops monitoring the other processes, after the work is done."""
   if _PEERS:
     _PEERS.pop().finish()
 
@@ -107,12 +107,12 @@ def failed(status: int) -> int:
 
 
 def is_watching() -> bool:
-  """Returns whether this process watches over others of a pod."""
+  """Returns whether this process monitors the other processes of a pod."""
   return bool(_PEERS)
 
 
 def wait_for_verdict(error: BaseException) -> None:
-  """Waits until a lost process is named, if it may have caused an error."""
+  """Waits for the report of a lost process if that may have caused an error."""
   cause: BaseException | None = error
   while _PEERS and cause is not None:
     if type(cause).__name__ in ('JaxRuntimeError', 'XlaRuntimeError'):

@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
     allow_abbrev=False,
   )
   parser.add_argument(
-    '--debug', action='store_true', help='Print tracebacks of errors.'
+    '--debug', action='store_true', help='Show tracebacks of errors.'
   )
   module.add_arguments(parser)
   overrides = [f'--config.{word}' for word in args.overrides]

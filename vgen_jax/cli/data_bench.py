@@ -30,13 +30,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   )
   parser.add_argument('--rounds', type=int, default=5, help='Number of rounds.')
   parser.add_argument(
-    '--seconds', type=float, default=1.0, help='CPU time of a round.'
+    '--seconds',
+    type=float,
+    default=1.0,
+    help='CPU time of a round, in seconds.',
   )
   parser.add_argument(
     '--num_clips', type=int, default=64, help='Number of clips of the dataset.'
   )
   parser.add_argument(
-    '--num_threads', type=int, default=2, help='Batches read at the same time.'
+    '--num_threads',
+    type=int,
+    default=2,
+    help='Number of batches read at a time.',
   )
   parser.add_argument(
     '--json', action='store_true', help='Only print the line of JSON.'

@@ -13,7 +13,7 @@ tokenizer has a codebook, codes are stored, otherwise latents. Train with
   config.frozen = {'autoencoder': <workdir>}
 
 The last line of the output is JSON with the folder: <out>/<digest of tokenizer
-and data>. Repeat a command that was interrupted to continue it. Each host of a
+and data>. To resume an interrupted command, repeat it. Each host of a
 pod encodes its shard. Clips are fixed: there are no random windows, crops or
 flips in training.
 """
@@ -35,7 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help='Directory of the run of the tokenizer.',
   )
   parser.add_argument(
-    '--out', type=file_paths.argument, required=True, help='Folder of datasets.'
+    '--out',
+    type=file_paths.argument,
+    required=True,
+    help='Folder that contains all datasets.',
   )
   parser.add_argument(
     '--step',
@@ -60,7 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     '--num',
     type=int,
     default=None,
-    help='Number of clips, from the first (default: all).',
+    help='Number of clips, counted from the first (default: all).',
   )
   add = parser.add_argument_group('encoding').add_argument
   add(
@@ -72,11 +75,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     '--batch',
     type=int,
     default=64,
-    help='Clips that a host encodes at the same time.',
+    help='Number of clips that a host encodes at a time.',
   )
-  add('--shard', type=int, default=1024, help='Clips per shard.')
+  add('--shard', type=int, default=1024, help='Number of clips per shard.')
   add(
-    '--num_threads', type=int, default=2, help='Batches read at the same time.'
+    '--num_threads',
+    type=int,
+    default=2,
+    help='Number of batches read at a time.',
   )
   cluster.add_arguments(parser)
 

@@ -25,14 +25,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     '--dataset',
     default=None,
-    help='Name in the TFDS catalogue; required without the other two.',
+    help='Name of a dataset in the TFDS catalogue (default: none).',
   )
   parser.add_argument(
     '--config',
     type=file_paths.argument,
     default=None,
-    help='Name or file of a config whose data are inspected; required'
-    ' without the other two.',
+    help='Name or file of a config whose data are inspected (default: none).',
   )
   parser.add_argument('--split', default='train', help='Split to inspect.')
   parser.add_argument(

@@ -6,7 +6,7 @@
   vgen data prepare shapes_world --clip_shape=16,64,64,3 --num_clips=10000 ...
   vgen data prepare tfrecord --source=ucf101/ucf101_1/2.0.0 --out=ucf101/...
 
-The result is a TFDS dataset in ArrayRecord. Train on it with
+The result is a TFDS dataset in the format ArrayRecord. Train on it with
 
   config.data = {'name': 'data.tfds.dataset.TFDSVideo', 'data_dir':
   <out>/<name>/1.0.0}
@@ -69,7 +69,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     ' synthetic datasets.',
   )
   parser.add_argument(
-    '--out', type=file_paths.argument, required=True, help='Folder of datasets.'
+    '--out',
+    type=file_paths.argument,
+    required=True,
+    help='Folder that contains all datasets.',
   )
   add = parser.add_argument_group('storage').add_argument
   add(
@@ -81,7 +84,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     '--size',
     type=int,
     default=None,
-    help='Pixels of the shorter side (default: the original size).',
+    help='Pixels of the shorter side; larger videos are resized (default: the'
+    ' original size).',
   )
   add(
     '--fps',
@@ -105,7 +109,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   add(
     '--name',
     default=None,
-    help='Name of a dataset from video_folder (default: video_folder).',
+    help='Name of the new dataset, for video_folder (default: video_folder).',
   )
   add(
     '--table',
@@ -139,7 +143,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     default=1000,
     help='Number of training clips of synthetic datasets.',
   )
-  add('--skip_broken', action='store_true', help='Skip unreadable videos.')
+  add(
+    '--skip_broken',
+    action='store_true',
+    help='Skip unreadable videos (default: stop at the first).',
+  )
   add = parser.add_argument_group('parallel processing').add_argument
   add(
     '--num_threads',

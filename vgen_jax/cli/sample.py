@@ -42,8 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     '--video',
     type=file_paths.argument,
     default=None,
-    help='Video that all clips continue, cropped and resized as training clips'
-    ' (default: each continues a clip of the data, if the model needs frames).',
+    help='Video that all clips continue, cropped and resized like training'
+    ' clips (default: if the model needs frames, each clip continues a clip of'
+    ' the data).',
   )
   parser.add_argument(
     '--known',

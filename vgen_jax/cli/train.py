@@ -4,8 +4,8 @@
 
 Any field of the config can be set by its path, as in
 --config.optim.schedule.peak=1e-3, and a size is selected as in
---config=dit_world:smoke. To resume a run, repeat its command, or give its
-workdir only. SIGTERM and Ctrl-C save a checkpoint and stop the run, and the
+--config=dit_world:smoke. To resume a run, repeat its command, or give only its
+workdir. SIGTERM and Ctrl-C save a checkpoint and stop the run, and the
 exit status is 143 or 130. Samples and evaluations that were due at that step
 are computed when the run is resumed.
 """
@@ -28,8 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     type=file_paths.argument,
     default=None,
     help='NAME or NAME:SIZE of a config that `vgen configs` lists, FILE.py or'
-    ' FILE.py:SIZE, or the config.json of a run (default: that of the'
-    ' workdir).',
+    ' FILE.py:SIZE, or the config.json of a run (default: the'
+    ' config.json of the workdir).',
   )
   parser.add_argument(
     '--workdir',
@@ -48,8 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     '--profile',
     default=None,
     metavar='FIRST,LAST',
-    help='Steps to trace with jax.profiler, into WORKDIR/profile (default:'
-    ' none).',
+    help='First and last step to trace with jax.profiler, into'
+    ' WORKDIR/profile (default: no trace).',
   )
   cluster.add_arguments(parser)
 

@@ -20,7 +20,7 @@ _NUMBERS = {int, float, bool}
 
 
 class Text(str):
-  """Value of an override as it was typed, before its kind is known."""
+  """Value of an override as it was typed, which has no type yet."""
 
 
 def of_field(
@@ -30,7 +30,7 @@ def of_field(
 
   Args:
     node: Dict of the config that has the field.
-    parents: Words of the path of the dict, such as ['model', 'solver'].
+    parents: Keys that lead to the dict, such as ['model', 'solver'].
     leaf: Name of the field.
   """
   if not parents:

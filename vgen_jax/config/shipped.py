@@ -1,7 +1,7 @@
 """Configs and experiments that ship with vgen_jax, found by their names.
 
 An installed package has them in its folders `configs/` and `experiments/`; a
-checkout has them beside the package.
+checkout has them next to the package.
 """
 
 import dataclasses

@@ -23,9 +23,9 @@ def matches(value: Any, annotation: Any) -> bool:
   """Returns whether a value is of the kind of an annotation.
 
   A list may stand for a tuple, an int for a float, and a dict for a dataclass,
-  because JSON has none of these. A bool is not a number. Annotations other than
-  plain types, unions, tuples, sequences, mappings and dataclasses match
-  everything.
+  because JSON does not distinguish these types. A bool is not a number.
+  Annotations other than plain types, unions, tuples, sequences, mappings and
+  dataclasses match everything.
 
   Args:
     value: Plain value.

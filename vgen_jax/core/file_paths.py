@@ -79,15 +79,20 @@ def named(folder: 'epath.Path', name: str, suffix: str) -> 'epath.Path':
 
 
 def is_file(path: 'epath.Path') -> bool:
-  """Returns whether a path is a file, not a pipe, whose end is never reached.
+  """Returns whether a path is a regular file, neither a pipe nor a device.
 
-  The method of `epath` is also true for pipes and devices.
+  Reading a pipe or a device may never end. `epath.Path.is_file` is also true
+  for these.
   """
   return path.is_file() and ('://' in str(path) or os.path.isfile(path))
 
 
 def argument(text: str) -> str:
-  """Returns the path of a flag, for `argparse`, as `expanded` does."""
+  """Returns the path of a flag, for `argparse`, as `expanded` does.
+
+  Raises:
+    argparse.ArgumentTypeError: If `expanded` raises ValueError.
+  """
   try:
     return expanded(text)
   except ValueError as error:

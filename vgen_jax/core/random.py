@@ -45,5 +45,5 @@ def normal(key_b: Array, shape: tuple[int, ...]) -> Array:
 
 
 def uniform(key_b: Array, shape: tuple[int, ...] = ()) -> Array:
-  """Returns float32 samples of [0, 1), `[b, *shape]`, one row per key."""
+  """Returns uniform float32 samples in [0, 1), `[b, *shape]`, a row per key."""
   return jax.vmap(lambda key: jax.random.uniform(key, shape))(key_b)

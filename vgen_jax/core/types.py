@@ -27,7 +27,7 @@ class Batch(TypedDict):
   """
 
   video: NotRequired[Array]  # uint8 [b, t, h, w, c]; in a step in [-1, 1].
-  label: NotRequired[Array]  # int32 [b], class ids from 0.
+  label: NotRequired[Array]  # int32 [b], class indices from 0.
   text: NotRequired[Array]  # int32 [b, n], tokens (data/text.py).
   text_mask: NotRequired[Array]  # bool [b, n], False where text is padding.
   action: NotRequired[Array]  # float32 [b, t, a], taken at each frame.
@@ -40,7 +40,7 @@ class Batch(TypedDict):
   codes: NotRequired[Array]  # int32 [b, t, h, w], for families over codes.
   latents: NotRequired[Array]  # float [b, t, h, w, d], standardized.
   position: NotRequired[Array]  # int32 [b], index of the clip in the batch.
-  step: NotRequired[Array]  # int32 [b], all equal: number of steps before.
+  step: NotRequired[Array]  # int32 [b], all equal: completed steps.
 
 
 class Condition(TypedDict, total=False):
@@ -49,7 +49,7 @@ class Condition(TypedDict, total=False):
   core/modalities.py states kind, size and origin of each.
   """
 
-  label: Array  # int32 [b], class ids from 0.
+  label: Array  # int32 [b], class indices from 0.
   text: Array  # int32 [b, n], with `text_mask`.
   text_mask: Array  # bool [b, n].
   action: Array  # float32 [b, t, a].

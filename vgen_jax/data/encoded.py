@@ -174,7 +174,9 @@ class Encoded(sources.HasContents):
 
   def __getitem__(self, index: int) -> Clip:
     if not 0 <= index < len(self):
-      raise IndexError(f'Clip {index} of {len(self)} does not exist.')
+      raise IndexError(
+        f'Clip {index} does not exist; indices are from 0 to {len(self) - 1}.'
+      )
     shard, row = divmod(index, self.manifest.shard_clips)
     record = self._records(shard)[row]
     file = str(self._folder / manifest_lib.file_name(shard))

@@ -31,7 +31,7 @@ class Identity:
     num_files: Number of files that they are read from.
     content: Digest of the names and sizes of the files, and of the contents of
       tables. It is the same for a copy of the data on another machine.
-    times: Digest of the times at which the files were last changed.
+    times: Digest of the modification times of the files.
     code: Digest of the code that reads or generates clips, which may be that of
       a class outside the package.
   """
@@ -73,7 +73,7 @@ def of(source: pipeline.Source) -> Identity:
 
 
 def _stat(path: pathlib.Path) -> tuple[int, int, str]:
-  """Returns size, time of change, and the digest of the content of tables."""
+  """Returns size, modification time, and a digest of the content of tables."""
   try:
     found = path.stat()
     is_table = path.suffix.lower() in _TABLES

@@ -118,7 +118,9 @@ class Transformed(sources.HasContents, sources.HasRandomViews):
 
   def __getitem__(self, index: int) -> Clip:
     if not 0 <= index < len(self):
-      raise IndexError(f'Clip {index} of {len(self)} does not exist.')
+      raise IndexError(
+        f'Clip {index} does not exist; indices are from 0 to {len(self) - 1}.'
+      )
     index, view = divmod(index, self.num_views)
     index, window = divmod(index, self.num_windows)
     stride = self.strides[0]
@@ -135,7 +137,9 @@ class Transformed(sources.HasContents, sources.HasRandomViews):
   def random_view(self, index: int, rng: np.random.Generator) -> Clip:
     """Returns a random view of the example of clip `index`."""
     if not 0 <= index < len(self):
-      raise IndexError(f'Clip {index} of {len(self)} does not exist.')
+      raise IndexError(
+        f'Clip {index} does not exist; indices are from 0 to {len(self) - 1}.'
+      )
     index //= self.num_windows * self.num_views
     if isinstance(self.source, sources.HasRandomViews):
       clip = self.source.random_view(index, rng)

@@ -80,18 +80,20 @@ def evaluate(
 ) -> base.Findings | None:
   """Returns the findings of all metrics; None if `stop` returned True.
 
-  All hosts call it together; only the first host gets findings.
+  All hosts must call this function at the same point; only the first host gets
+  findings.
 
   Args:
-    metrics: As returned by `registry.build`.
+    metrics: Metrics, as returned by `registry.build`.
     providers: {source: clips} for all sources that the metrics need.
     num_clips: Number of clips that the model generates.
     seed: Seed of the random subsets of metrics.
     model_features: Folder for features of clips that the model generates; None
       keeps them in memory, so that an interrupted evaluation starts from the
       beginning.
-    data_features: The same for clips of the data.
-    stop: Called before each chunk; True stops the evaluation.
+    data_features: Folder for features of clips of the data; None as above.
+    stop: Function that is called before each chunk; if it returns True, the
+      evaluation stops.
     num_shown: Number of clips to return from each source, at most one chunk.
   """
   parts = _parts(metrics, providers, num_clips, model_features, data_features)

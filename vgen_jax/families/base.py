@@ -43,8 +43,8 @@ class Update:
       simultaneous. The player's own parameters are always the latest.
     constraint: Projection of the player's parameters after the update, such as
       weight clipping; None for none. Its arguments are the parameters, the
-      player's statistics {collection: tree}, and the number of steps made
-      before.
+      player's statistics {collection: tree}, and the number of steps completed
+      before this one.
   """
 
   player: str

@@ -37,8 +37,9 @@ class Latent(VideoModel):
   data/encoded.py: then nothing is encoded again.
 
   Attributes:
-    autoencoder: An `Autoencoder` of nn/bottlenecks/autoencoder.py.
-    prior: A family. Its `clip_shape` becomes that of the latents.
+    autoencoder: Tokenizer, an `Autoencoder` of nn/bottlenecks/autoencoder.py.
+    prior: Family of the latents or codes. Its `clip_shape` becomes that of the
+      latents.
   """
 
   autoencoder: nn.Module

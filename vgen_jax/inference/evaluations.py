@@ -96,8 +96,8 @@ class Evaluations:
   ) -> dict[str, float] | None:
     """Returns the values of a state for the log, {'evaluation/...': value}.
 
-    Only features are written. An interrupted evaluation continues where it was.
-    Processes other than 0 get {}.
+    Only features are written. An interrupted evaluation continues where it
+    stopped. Processes other than 0 get {}.
 
     Args:
       state: State whose parameters generate the clips.
@@ -132,8 +132,8 @@ class Evaluations:
     """Evaluates a state, and writes the result with its page.
 
     The files are `<workdir>/evaluation/<name>.*`; see the method `name`. An
-    interrupted evaluation continues where it was. All processes must call this
-    at the same point; only process 0 writes and has the values.
+    interrupted evaluation continues where it stopped. All processes must call
+    this at the same point; only process 0 writes and has the values.
 
     Args:
       state: State whose parameters generate the clips.

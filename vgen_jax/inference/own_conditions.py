@@ -154,7 +154,7 @@ def with_known_frames(
 def from_files(
   model: VideoModel, files: Sequence[str], schema: Schema
 ) -> dict[str, np.ndarray]:
-  """Returns the conditions that files have, {key: array of one clip}.
+  """Returns the conditions that files contain, {key: array of one clip}.
 
   Args:
     model: Model that uses them.

@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 def config(workdir: str, overrides: Mapping[str, Any]) -> ConfigDict:
-  """Returns the config of a run, sharded over all devices.
+  """Returns the config of a run, with a mesh over all devices.
 
   Args:
     workdir: Local or gs:// directory of the run.

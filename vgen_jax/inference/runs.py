@@ -221,7 +221,8 @@ class Run:
       given: Conditions of one clip, which all clips share.
 
     Returns:
-      Such as {'label': int32 [b]}; {} for a model without conditions.
+      Condition, such as {'label': int32 [b]}; {} for a model without
+      conditions.
     """
     if isinstance(label, str):
       label = sampling.class_id(self.schema, label)

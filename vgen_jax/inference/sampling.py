@@ -175,11 +175,11 @@ def conditions(
 
 
 def class_id(schema: Schema, name: str) -> int:
-  """Returns the id of a class.
+  """Returns the index of a class.
 
   Args:
     schema: Schema with the classes.
-    name: Name of the class, or its id in digits.
+    name: Name of the class, or its index in digits.
 
   Raises:
     ValueError: If there is no such class.

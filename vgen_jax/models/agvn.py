@@ -116,9 +116,9 @@ class Generator(nn.Module):
 
     Args:
       key_b: Keys, one for each clip.
-      condition: Has 'known_video', the first frame `[b, 1, h, w, c]`, and
-        'label', 'audio' `[b, t, f]`, and 'text' with 'text_mask', as far as the
-        network is built for them.
+      condition: Condition with 'known_video', the first frame `[b, 1, h, w,
+        c]`, and 'label', 'audio' `[b, t, f]`, and 'text' with 'text_mask', as
+        far as the network is built for them.
       train: Not used; training and inference are the same.
 
     Raises:

@@ -97,7 +97,8 @@ class ConvCritic(nn.Module):
 
     Args:
       video_bthwc: Clips.
-      condition: Has 'label', int32 `[b]`, for 'concat' and 'projection'.
+      condition: Condition with 'label', int32 `[b]`, for 'concat' and
+        'projection'.
       key_b: Keys, one for each clip, for the choice of frames.
       train: Whether batch norm uses and updates statistics of the batch.
 

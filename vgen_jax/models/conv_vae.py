@@ -99,7 +99,7 @@ class ClipVAE(FrameVAE):
 
   Attributes:
     clip_shape: As in FrameVAE; t is a multiple of the product of time_strides.
-    bottleneck: As in FrameVAE; the same holds for the other fields.
+    bottleneck: As in FrameVAE, like all fields that are not listed here.
     time_strides: Stride in time of each convolution, 1 or 2.
   """
 
@@ -157,9 +157,9 @@ class ClipDecoder(nn.Module):
   """Dense layers and transposed convolutions; they mirror a `ClipEncoder`.
 
   Attributes:
-    widths: Those of the encoder, like `dense_widths` and `time_strides`.
-    dense_widths: Features of the dense layers.
-    time_strides: Stride in time of each convolution, 1 or 2.
+    widths: Channels after each convolution of the encoder.
+    dense_widths: Features of the dense layers of the encoder.
+    time_strides: Stride in time of each convolution of the encoder, 1 or 2.
     inner_thw: Sides (t, h, w) of the input of the first convolution.
     num_channels: Channels of clips.
     dtype: Dtype of products and activations.

@@ -37,9 +37,9 @@ class ClipCVAE(nn.Module):
     latent_width: Size of the latent of a clip, d.
     prior: 'learned', a network of the condition; 'standard', N(0, 1), which
       does not depend on it.
-    widths: As those of `conv_vae.ClipVAE`, like `time_strides`.
-    dense_widths: As those of `conv_vae.ClipVAE`; there is at least one, whose
-      width is also that of the features of the condition.
+    widths: Channels after each convolution, as in `conv_vae.ClipVAE`.
+    dense_widths: Features of the dense layers, as in `conv_vae.ClipVAE`; one or
+      more. The last one is also the number of features of the condition.
     time_strides: Stride in time of each convolution, 1 or 2.
     dtype: Dtype of products and activations. Parameters are float32.
   """
@@ -107,7 +107,7 @@ class ClipCVAE(nn.Module):
     """Returns features `[b, f]` of the condition.
 
     Args:
-      condition: Has 'label', int32 `[b]`, if there are classes.
+      condition: Condition with 'label', int32 `[b]`, if there are classes.
       first_bhwc: First frames in [-1, 1]; None if the network does not use
         them.
       num_clips: Number of clips, b.

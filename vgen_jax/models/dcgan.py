@@ -85,7 +85,7 @@ class Generator(nn.Module):
 
     Args:
       code_btd: Codes; t may differ from `clip_shape`.
-      condition: Has 'label' if there are classes.
+      condition: Condition with 'label' if there are classes.
       train: Whether batch norm uses and updates statistics of the batch.
     """
     b, t = shapes.sizes('bt', code_btd=code_btd)

@@ -28,8 +28,8 @@ class Critic(vid2vid_critic.Critic):
 
     Args:
       video_bthwc: Clips.
-      condition: Has 'layout' `[b, t, h, w]`, 'reference' `[b, n, t, h, w, c]`
-        and 'reference_layout' `[b, n, t, h, w]`.
+      condition: Condition with 'layout' `[b, t, h, w]`, 'reference' `[b, n, t,
+        h, w, c]` and 'reference_layout' `[b, n, t, h, w]`.
       key_b: Keys, one for each clip; not used.
       train: Whether vectors of spectral norm are updated.
     """

@@ -154,9 +154,9 @@ class FewShotVid2Vid(translation.Translator):
     """Returns features of references; () if the network has no references.
 
     Args:
-      condition: Has 'reference', float `[b, r, t, h, w, c]` in [-1, 1], and
-        'reference_layout', int32 `[b, r, t, h, w]`; t may be any number of
-        frames, of which the first is used.
+      condition: Condition with 'reference', float `[b, r, t, h, w, c]` in [-1,
+        1], and 'reference_layout', int32 `[b, r, t, h, w]`; t may be any number
+        of frames, of which the first is used.
       train: Not used; training and inference are the same.
 
     Raises:

@@ -62,8 +62,8 @@ class MaskGIT(nn.Module):
 
     Args:
       codes_bthw: Codes, or `num_codes` where they are masked.
-      condition: May have 'label', where num_classes stands for no label, and
-        'text' with 'text_mask'.
+      condition: Condition that may have 'label', where num_classes stands for
+        no label, and 'text' with 'text_mask'.
       train: Whether dropout is on.
     """
     b, t, h, w = shapes.sizes('bthw', codes_bthw=codes_bthw)

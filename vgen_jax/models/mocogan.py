@@ -112,7 +112,7 @@ class Generator(nn.Module):
 
     Args:
       codes: Content and motion codes; t may differ from `clip_shape`.
-      condition: Has 'label' if there are classes.
+      condition: Condition with 'label' if there are classes.
       train: Whether batch norm uses and updates statistics of the batch.
     """
     b, t = shapes.sizes('bt', noise_btd=codes.noise_btd)

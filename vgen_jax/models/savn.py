@@ -72,7 +72,7 @@ class Generator(nn.Module):
 
     Args:
       key_b: Keys, one for each clip.
-      condition: Has 'label' if there are classes.
+      condition: Condition with 'label' if there are classes.
       train: Not used; training and inference are the same.
     """
     del train

@@ -71,7 +71,7 @@ class Generator(nn.Module):
 
     Args:
       key_b: Keys, one for each clip.
-      condition: Has 'label' if there are classes.
+      condition: Condition with 'label' if there are classes.
       train: Whether batch norm uses and updates statistics of the batch.
     """
     one_hot_bk = embeddings.one_hot_label(

@@ -55,8 +55,8 @@ class Generator(nn.Module):
       foreground.
     num_context: 1 to generate from the first frame, which is encoded; 0 to
       generate from noise only.
-    latent_width: Size of the latent code, from N(0, 1). The paper has 0 with
-      `num_context`.
+    latent_width: Size of the latent code, from N(0, 1); with `num_context`, 0
+      in the paper.
     width: Channels of the finest hidden layer; each coarser layer has twice as
       many, up to the one with 4 x 4 pixels.
     mask_weight: Weight of the mean of the mask in the generator's loss; 0.1 in
@@ -97,8 +97,8 @@ class Generator(nn.Module):
 
     Args:
       key_b: Keys, one for each clip.
-      condition: Has 'label' if there are classes, and 'known_video', the first
-        frame `[b, 1, h, w, c]`, with `num_context`.
+      condition: Condition with 'label' if there are classes, and 'known_video',
+        the first frame `[b, 1, h, w, c]`, with `num_context`.
       train: Whether batch norm uses and updates statistics of the batch.
     """
     latent_bd = random.normal(key_b, (self.latent_width,))

@@ -76,7 +76,8 @@ class Critic(nn.Module):
 
     Args:
       video_bthwc: Clips.
-      condition: Has 'layout' `[b, t, h, w]`, or 'flow' `[b, t, h, w, 2]`.
+      condition: Condition with 'layout' `[b, t, h, w]`, or 'flow' `[b, t, h, w,
+        2]`.
       key_b: Keys, one for each clip; not used.
       train: Whether vectors of spectral norm are updated.
 

@@ -104,8 +104,8 @@ class VideoGPT(nn.Module):
 
     Args:
       codes_bthw: Codes. Each affects only the logits of later codes.
-      condition: May have 'label', where num_classes stands for no label, and
-        'text' with 'text_mask'.
+      condition: Condition that may have 'label', where num_classes stands for
+        no label, and 'text' with 'text_mask'.
       train: Whether dropout is on.
       window: Number of earlier tokens that the logits of a code depend on in
         each layer; None for no limit.

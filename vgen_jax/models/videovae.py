@@ -66,6 +66,7 @@ class VideoVAE(latent_prediction.LatentPredictor):
   one-hot vectors of all attributes.
 
   Attributes:
+    latent_width: Size of the latent of a frame, d; 1 or more.
     attribute_sizes: Number of values of each attribute, as in nn/attributes.py;
       the product is `num_classes`. () for one attribute, the label itself.
     layers: (channels, side of the kernel, stride) of each convolution of the
@@ -203,7 +204,7 @@ class VideoVAE(latent_prediction.LatentPredictor):
   ) -> list[Array]:
     """Returns logits of each attribute after each frame, `[b, t, size]` each.
 
-    Those after frame i depend on frames 0 to i, in [-1, 1].
+    The logits after frame i depend on frames 0 to i.
     """
     return self.inference(self._code(video_bthwc, train))
 

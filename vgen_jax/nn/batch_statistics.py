@@ -83,9 +83,15 @@ def combined(collections: Any) -> Any:
   Args:
     collections: What the modules stored in COLLECTION, stacked along a first
       axis of micro-batches.
+
+  Raises:
+    TypeError: If `collections` is not a dict.
   """
   if not isinstance(collections, dict):
-    raise TypeError(f'{type(collections)} is not a dict of statistics.')
+    raise TypeError(
+      f'collections is a {type(collections).__name__}; it must be a dict of the'
+      ' statistics that modules have stored.'
+    )
   return {
     key: _REDUCERS[key](value) if key in _REDUCERS else combined(value)
     for key, value in collections.items()

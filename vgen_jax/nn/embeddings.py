@@ -52,7 +52,7 @@ class TimeAndLabel(nn.Module):
 
     Args:
       time_b: Times in about [0, 1].
-      condition: May have 'label', int32 `[b]` in [0, K].
+      condition: Condition that may have 'label', int32 `[b]` in [0, K].
 
     Raises:
       ValueError: If there is a label, but num_classes is 0.
@@ -88,7 +88,7 @@ def one_hot_label(
   """Returns labels as one-hot vectors, float32 `[b, num_classes]`.
 
   Args:
-    condition: Has 'label', int32 `[b]`, if there are classes.
+    condition: Condition with 'label', int32 `[b]`, if there are classes.
     num_classes: Number of classes; 0 gives vectors of width 0.
     num_clips: Number of clips, b.
     owner: Network that has num_classes, for the error.
@@ -116,6 +116,9 @@ def sincos(position_n: Array, width: int, max_period: float = 1e4) -> Array:
     position_n: Positions, in any unit; they need not be whole numbers.
     width: Size of an embedding; even.
     max_period: Longest wavelength, in units of 2 pi positions.
+
+  Raises:
+    ValueError: If the width is odd.
 
   Reference: Vaswani et al., "Attention Is All You Need", 2017,
   https://arxiv.org/abs/1706.03762

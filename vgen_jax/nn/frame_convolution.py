@@ -54,7 +54,7 @@ def conv(
   Args:
     x_bhwc: Images.
     kernel_hwio: Kernel.
-    strides: Steps in h and w.
+    strides: Strides along h and w.
     pads: Zeros (low, high) for each of h and w.
   """
   if jax.default_backend() != 'cpu':

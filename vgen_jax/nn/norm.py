@@ -18,11 +18,11 @@ class FrameGroupNorm(nn.Module):
 
   Attributes:
     num_groups: Number of groups of channels; channels of a group share a mean
-      and a variance. If it does not divide the number of channels, the largest
-      smaller number that does is used.
-    min_channels: Smallest number of channels of a group, if there are as many
-      channels. With one channel in a group, the brightness of a frame would be
-      lost.
+      and a variance. If the number of channels is not a multiple of it, the
+      largest smaller number that divides the channels is used.
+    min_channels: Smallest number of channels in a group, unless there are fewer
+      channels in all. With one channel in a group, the brightness of a frame
+      would be lost.
     epsilon: Number that is added to the variance.
 
   Reference: Wu and He, "Group Normalization", 2018,

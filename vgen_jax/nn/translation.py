@@ -107,13 +107,13 @@ class Translator(nn.Module):
   def encode(self, condition: Batch | Condition, *, train: bool) -> Any:
     """Returns features that all frames of a clip use: a tree of `[b, ...]`.
 
-    They are computed once for each clip. An example are features of
+    The features are computed once for each clip, for example from
     `condition['reference']`, float32 `[b, n, t, h, w, c]` in [-1, 1], and
     `condition['reference_layout']`, int32 `[b, n, t, h, w]`. Layers with
     spectral norm may be used in this method but not in `__call__`.
 
     Args:
-      condition: Has the keys of `condition_keys`.
+      condition: Condition with the keys of `condition_keys`.
       train: Whether dropout is on.
     """
     del condition, train

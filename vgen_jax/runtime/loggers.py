@@ -18,8 +18,8 @@ class TensorBoard:
 
     Args:
       folder: Folder of the event files.
-      first_step: Number of steps made before. TensorBoard ignores later events
-        of a previous process of the run.
+      first_step: Number of steps completed earlier. TensorBoard ignores later
+        events of a previous process of the run.
     """
     import tensorboardX  # Optional, and slow to import.
 

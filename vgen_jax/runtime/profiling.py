@@ -49,7 +49,7 @@ class Trace:
     """Ends the trace after its last step.
 
     Args:
-      number: Number of the step just made.
+      number: Number of the step that was just completed.
       results: Arrays of the step, which are waited for.
     """
     if self._is_tracing and number >= self._steps[1]:

@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 class Progress:
-  """Shows the number of steps made, speed and remaining time.
+  """Shows the number of completed steps, the speed and the remaining time.
 
   This class is a context manager. `show` writes a line of the log; on a
   terminal there is also a bar, which stays in the last line. Only process 0
@@ -40,7 +40,7 @@ class Progress:
     """Starts the clock.
 
     Args:
-      first: Number of steps made before.
+      first: Number of steps completed earlier.
       final: Number of the last step.
       batch_size: Clips in each step.
       flops_per_step: Floating-point operations of a step, over all devices; 0
@@ -79,7 +79,7 @@ class Progress:
       self._bar.close()
 
   def advance(self, step: int) -> None:
-    """Records that `step` steps have been made."""
+    """Records that `step` steps are completed."""
     if self._bar is not None:
       self._bar.update(step - self._step)
     self._step = step

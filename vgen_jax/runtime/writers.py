@@ -30,7 +30,8 @@ class Writer:
   """Writes metrics and clips of one run; a context manager.
 
   Only process 0 writes. A run that was killed may have logged steps after its
-  last checkpoint. They are made again, so their lines are removed at the start.
+  last checkpoint. These steps are repeated, so their lines are removed at the
+  start.
 
   Attributes:
     workdir: Local or gs:// directory.
@@ -49,7 +50,7 @@ class Writer:
 
     Args:
       workdir: Local or gs:// directory; it is created if it does not exist.
-      first_step: Number of steps made before.
+      first_step: Number of steps completed earlier.
       frames_per_second: Frame rate of clips.
       tensorboard: Whether to write TensorBoard files.
       wandb: Project on Weights & Biases to write to; '' for none.

@@ -55,7 +55,7 @@ def update(
   Args:
     averages: {name: tree like params} before the step.
     params: Parameters after the step.
-    step: Number of steps made, including this one; 1 or more.
+    step: Number of completed steps, including this one; 1 or more.
     specs: {name: spec} with the same names as `averages`.
   """
   fresh = {}

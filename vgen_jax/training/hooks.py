@@ -98,7 +98,7 @@ class Run:
   Attributes:
     workdir: Local or gs:// directory.
     setup: Objects that the run consists of.
-    first_step: Number of steps made before this call of `train`.
+    first_step: Number of steps completed before this call of `train`.
     final_step: Number of the last requested step.
     hooks: All hooks of the run.
     progress: Console output.
@@ -125,7 +125,7 @@ class Run:
     """Passes generated clips to all hooks.
 
     Args:
-      step: Number of steps made before.
+      step: Number of completed steps.
       video_bthwc: Clips, float32 in [-1, 1].
       labels: Label of each clip; () for none.
     """

@@ -102,6 +102,10 @@ def wsd(
     warmup_steps: Length of the warm-up.
     decay_fraction: Length of the decay as a fraction of `num_steps`, in (0, 1].
     end: Learning rate at the end of the decay.
+
+  Raises:
+    ValueError: If warm-up and decay are longer than the run, or a number is out
+      of range.
   """
   num_left = _steps_after_warmup(num_steps, peak, warmup_steps)
   if not 0 < decay_fraction <= 1:

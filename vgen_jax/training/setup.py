@@ -212,16 +212,16 @@ def check_batch_size(setup: Setup) -> None:
 def rate_changes(
   setup: Setup, before: settings_lib.Settings | None, step: int
 ) -> list[str]:
-  """Returns sentences on learning rates that a resumed run changes.
+  """Returns lines about the learning rates that change on resume; [] if none.
 
-  A schedule depends on config.num_steps, where it ends. So the learning rate of
-  a finished run may rise again if the run is made longer.
+  A schedule ends at config.num_steps. So if a finished run is resumed with a
+  larger number of steps, its learning rate may rise again.
 
   Args:
     setup: Setup of the run.
     before: Settings with which the run has been trained so far; None for a new
       run.
-    step: Number of steps made before.
+    step: Number of completed steps.
   """
   now, model = setup.settings, setup.model
   if before is None or (before.optim, before.num_steps) == (

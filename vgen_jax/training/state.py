@@ -19,7 +19,7 @@ class TrainState(flax.struct.PyTreeNode):
   """State of a run, a tree of arrays; a checkpoint holds exactly this tree.
 
   Attributes:
-    step: Number of steps made so far, int32.
+    step: Number of completed steps, int32.
     params: {part: tree of parameters}.
     ema: Averages of the parameters of players, {name: {player: tree}}.
     stats: Other variables of the model, {'batch_stats': {part: tree}, ...}.

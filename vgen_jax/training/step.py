@@ -98,7 +98,7 @@ def prepare(batch: Batch, step: int | Array) -> Batch:
 
   Args:
     batch: Batch of the pipeline, whose video is uint8.
-    step: Number of steps made before.
+    step: Number of steps completed before this one.
 
   Returns:
     The batch with `video` and its other pixels as float32 in [-1, 1], and for

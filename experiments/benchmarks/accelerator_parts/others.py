@@ -91,7 +91,7 @@ def train_settings(
 
 
 def sampling(size: str, batch_size: int) -> dict[str, Any]:
-  """Returns the time to sample a batch from a model with fresh weights."""
+  """Returns the seconds to sample a batch from a model with initial weights."""
   settings = steps.settings_of('dit_world', size, {'batch_size': batch_size})
   model = steps.Model(settings)
   variables = jax.jit(lambda: model.make_state().variables())()

@@ -130,7 +130,7 @@ def prepare(batch: Batch) -> dict[str, Tensor]:
 
 
 def load(part: nn.Module, params: Any) -> None:
-  """Copies the parameters of Flax to a twin.
+  """Copies the parameters of a Flax network to its twin.
 
   Raises:
     ValueError: If a parameter is missing, or has another shape.

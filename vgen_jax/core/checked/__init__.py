@@ -1,1 +1,1 @@
-"""Files with checksums, which show damage when they are read."""
+"""Files with checksums, which reveal damage when the files are read."""

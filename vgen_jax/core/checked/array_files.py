@@ -31,6 +31,6 @@ def read(path: str | os.PathLike) -> dict[str, np.ndarray]:
       return dict(arrays)
   except Exception as error:  # Damage raises errors of many types.
     raise json_files.BadFileError(
-      f'{path} is damaged, or is no .npz file: {error}. Copy it again, or'
+      f'{path} is damaged, or is not a .npz file: {error}. Copy it again, or'
       ' remove it.'
     ) from error

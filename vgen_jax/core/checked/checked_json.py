@@ -2,8 +2,8 @@
 
 The outermost value of such a file is an object, and its entry 'digest' is the
 digest of all other entries. Formatting and the order of keys do not matter. A
-digest shows damage of a disk or of a copy, and edits by accident. It is no
-protection against a person who may write the file.
+digest reveals damage by a disk or a copy, and accidental edits. It does not
+protect against a person who has write access to the file.
 
 A person who edits a file on purpose deletes its line with the digest. The file
 is then read as it is, with a warning, as are files of versions that wrote none.

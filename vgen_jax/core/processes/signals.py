@@ -90,7 +90,7 @@ class _Watch:
     self._thread.start()
 
   def expect(self, kind: type[BaseException]) -> None:
-    """Starts to look whether an exception is handled by the main thread."""
+    """Starts to check whether an exception is handled by the main thread."""
     self._kinds.put(kind)
 
   def end(self) -> None:

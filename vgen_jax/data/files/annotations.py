@@ -69,7 +69,8 @@ class Annotation:
 def read(path: str | None, folder: str | pathlib.Path) -> list[Annotation]:
   """Returns the annotations in a table, in the order of its lines; [] for None.
 
-  Videos in the folder that have no line are not used; a message states them.
+  Videos in the folder that have no line are not used; the log lists some of
+  them.
 
   Args:
     path: Path of the table, relative to `folder` or the working directory.

@@ -59,8 +59,8 @@ class LogMel:
 
     Args:
       path: Local file.
-      time_t: Times in seconds on the clock of the file, in any order. It is
-        silent before and after the audio track.
+      time_t: Times in seconds on the clock of the file, in any order. The
+        signal is silent before and after the audio track.
       frame_interval: Time from one frame to the next, in seconds.
 
     Returns:
@@ -154,8 +154,8 @@ def read(
       if frame.pts is None or frame.sample_rate != rate:
         raise faults.ClipError(
           path,
-          'its audio has no times, or its sample rate changes; encode the file'
-          ' again.',
+          'its audio has no timestamps, or its sample rate changes; encode the'
+          ' file again.',
         )
       start = round(frame.pts * frame.time_base * rate) - first
       # Times are rounded: a gap of up to two milliseconds is not counted as

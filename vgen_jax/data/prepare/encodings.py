@@ -221,8 +221,8 @@ def _records(
       records[key] = batch[key]
   if not np.isfinite(records[kind]).all():
     raise ValueError(
-      f'A latent is not finite as {dtype[kind].base}. If that is float16, use'
-      ' float32; otherwise check the tokenizer.'
+      f'A latent is infinite or NaN when stored as {dtype[kind].base}. If that'
+      ' is float16, use float32 (--dtype); otherwise check the tokenizer.'
     )
   entries = {key: batch[key] for key in dtype.names[:-1]}
   sizes = rows_lib.sizes(Schema(**manifest.schema), manifest.num_codes)

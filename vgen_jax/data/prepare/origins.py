@@ -21,8 +21,8 @@ def of_table(
 ) -> dict[str, Any]:
   """Returns what a dataset depends on, as plain JSON values.
 
-  Raw videos count with the names, sizes and times of change of their files;
-  their contents are not read.
+  A raw video is described by the names, sizes and modification times of its
+  files; their contents are not read.
 
   Args:
     table: Table of the examples.

@@ -76,6 +76,10 @@ def kinetics(source: str) -> tables.Table:
     source: Folder with the videos, in any sub-folders, and with one or more of
       the tables `train.csv`, `validate.csv` (or `val.csv`) and `test.csv`, with
       columns label, youtube_id, time_start and time_end.
+
+  Raises:
+    FileNotFoundError: If there is no such table.
+    ValueError: If two tables are of the same split, or a line is wrong.
   """
   root = file_paths.local(source)
   found = unpacked.videos(root)
@@ -143,6 +147,10 @@ def moving_mnist(source: str) -> tables.Table:
 
   Args:
     source: File `mnist_test_seq.npy`, or its folder.
+
+  Raises:
+    FileNotFoundError: If there is no such file.
+    ValueError: If the array in the file has another rank.
   """
   path = file_paths.local(source)
   path = path / 'mnist_test_seq.npy' if path.is_dir() else path
@@ -201,6 +209,10 @@ def something_something(source: str) -> tables.Table:
     source: Folder with the videos `<id>.webm` and the files `labels.json`,
       `train.json` and `validation.json`, all in any sub-folders. The names of
       the files may begin with `something-something-v2-`.
+
+  Raises:
+    FileNotFoundError: If one of these files is missing.
+    BadFileError: If one of these files is damaged.
   """
   root = file_paths.local(source)
   found = unpacked.videos(root)

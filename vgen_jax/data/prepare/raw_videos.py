@@ -70,7 +70,12 @@ class Options:
       checks.in_range('--quality', self.quality, *_QUALITIES[self.format])
 
   def length(self, height: int, width: int) -> int:
-    """Returns the largest number of frames of a piece with frames of a size."""
+    """Returns the largest number of frames of a piece of a video.
+
+    Args:
+      height: Height of the frames of the raw video, in pixels.
+      width: Width of these frames, in pixels.
+    """
     if self.format != 'raw':
       return self.max_frames
     scale = min(1, (self.size or math.inf) / min(height, width))
@@ -97,7 +102,13 @@ class RawVideo(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class File:
-  """A video file, or a segment of it from `start_s` to `end_s` in seconds."""
+  """A video file, or a segment of it.
+
+  Attributes:
+    path: Path of the file.
+    start_s: Start of the segment, in seconds after the first frame.
+    end_s: End of the segment in seconds; None is the end of the video.
+  """
 
   path: str
   start_s: float = 0.0
@@ -139,7 +150,13 @@ class File:
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-  """Video `number` of an array `[t, n, h, w]` in a .npy file."""
+  """One of the n videos in an array `[t, n, h, w]` in a .npy file.
+
+  Attributes:
+    path: Path of the file.
+    number: Index of the video along the axis n.
+    fps: Frames per second.
+  """
 
   path: str
   number: int
@@ -153,7 +170,12 @@ class Column:
 
 @dataclasses.dataclass(frozen=True)
 class Clip:
-  """A clip of a source of vgen_jax, with its label, action and caption."""
+  """A clip of a source of vgen_jax, with its label, action and caption.
+
+  Attributes:
+    source: Source of the clip, a `pipeline.Source`.
+    index: Index of the clip in the source.
+  """
 
   source: Any
   index: int
@@ -170,7 +192,12 @@ class Clip:
 
 @dataclasses.dataclass(frozen=True)
 class Robot:
-  """The trajectories in a file of BAIR robot pushing, with actions."""
+  """The trajectories in a file of BAIR robot pushing, with actions.
+
+  Attributes:
+    path: Path of the TFRecord file.
+    fps: Frames per second.
+  """
 
   path: str
   fps: float

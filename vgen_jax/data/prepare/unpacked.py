@@ -30,7 +30,11 @@ def folder(root: pathlib.Path, name: str, content: str) -> pathlib.Path:
 
 
 def lines(path: pathlib.Path) -> list[str]:
-  """Returns the lines of a text file that are not empty."""
+  """Returns the lines of a text file that are not empty.
+
+  Raises:
+    FileNotFoundError: If there is no such file.
+  """
   if not path.is_file():
     raise FileNotFoundError(
       f'{path} does not exist; unpack the official splits there.'

@@ -154,6 +154,11 @@ def slices(split: str, splits: tuple[str, ...], name: str) -> str:
   accept that, give slices as in TFDS, such as 'train[:5%]' and 'train[5%:]'.
   Any other value of `split` is used as such a slice.
 
+  Args:
+    split: 'train', 'validation', 'test', 'all', or a slice.
+    splits: Names of the splits of the dataset.
+    name: Name of the dataset, for the message.
+
   Raises:
     ValueError: If the dataset has no such split.
   """

@@ -194,7 +194,9 @@ class TFDSVideo(sources.Captioned, sources.HasContents, sources.HasRandomViews):
       ClipError: If it is damaged.
     """
     if not 0 <= index < len(self):
-      raise IndexError(f'Clip {index} of {len(self)} does not exist.')
+      raise IndexError(
+        f'Clip {index} does not exist; indices are from 0 to {len(self) - 1}.'
+      )
     try:
       return self._records[index]
     except Exception as error:  # The reader may raise any type.

@@ -92,7 +92,11 @@ class Examples:
     return {path.name: path for path in paths if path.is_file()}
 
   def classes(self) -> tuple[tuple[str, ...], int]:
-    """Returns the names of the classes (or ()), and their number."""
+    """Returns the names of the classes (or ()), and their number.
+
+    Raises:
+      ValueError: If the dataset does not state the number of classes.
+    """
     label = self._features[self.adapter.label]
     if not (number := getattr(label, 'num_classes', None)):
       raise ValueError(

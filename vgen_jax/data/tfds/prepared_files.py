@@ -1,7 +1,7 @@
 """The file `prepared.json` of a dataset that `vgen data prepare` has written.
 
-It states what was asked for, so that a repeated command knows whether the
-dataset is complete, and has the sizes of all files with the digests of those
+The file states what was requested, so that a repeated command knows whether the
+dataset is complete. It has the sizes of all files, and the digests of those
 that describe the examples (names of classes, features, numbers of examples).
 Records have checksums of their own. Datasets that TFDS has written have no such
 file, and nothing is checked.
@@ -65,7 +65,7 @@ def check(folder: epath.PathLike) -> None:
 
 
 def check_all(folder: epath.PathLike) -> None:
-  """Checks all versions of a dataset, as `check` does, of all its configs."""
+  """Calls `check` for all versions of all configs of a dataset."""
   for pattern in (f'*/{FILE}', f'*/*/{FILE}'):
     for file in file_paths.read(folder).glob(pattern):
       check(file.parent)
@@ -112,7 +112,7 @@ def skipped_before(folder: pathlib.Path, asked: Mapping[str, Any]) -> int:
 
 
 def stat(path: pathlib.Path) -> tuple[str, int, int]:
-  """Returns name, size and time of change of a file; -1 if it is missing."""
+  """Returns name, size and modification time of a file; -1 if it is missing."""
   try:
     found = path.stat()
   except OSError:

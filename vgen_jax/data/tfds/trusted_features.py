@@ -46,7 +46,7 @@ def check_folder(folder: epath.PathLike) -> None:
 
 
 def check_all(folder: epath.PathLike) -> None:
-  """Checks the features of all versions of a dataset, of all its configs."""
+  """Calls `check_folder` for all versions of all configs of a dataset."""
   for pattern in (f'*/{_FILE}', f'*/*/{_FILE}'):
     for file in file_paths.read(folder).glob(pattern):
       check_folder(file.parent)

@@ -74,7 +74,7 @@ class _Distance(base.Metric):
 
 
 class FVD(_Distance):
-  """Frechet video distance."""
+  """Frechet video distance (FVD) of clips; see `definitions`."""
 
   name = 'fvd'
   definitions: ClassVar[dict[str, str]] = {
@@ -106,7 +106,7 @@ class FVD(_Distance):
 
 
 class FID(_Distance):
-  """Frechet inception distance of frames."""
+  """Frechet inception distance (FID) of frames; see `definitions`."""
 
   name = 'fid'
   definitions: ClassVar[dict[str, str]] = {
@@ -135,7 +135,7 @@ class FID(_Distance):
 
 
 class KID(_Distance):
-  """Kernel inception distance of frames."""
+  """Kernel inception distance (KID) of frames; see `definitions`."""
 
   name = 'kid'
   definitions: ClassVar[dict[str, str]] = {
@@ -162,7 +162,7 @@ class KID(_Distance):
 
 
 class InceptionScore(base.Metric):
-  """Inception Score of frames."""
+  """Inception Score (IS) of frames; see `definitions`."""
 
   name = 'inception_score'
   definitions: ClassVar[dict[str, str]] = {

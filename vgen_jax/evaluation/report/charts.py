@@ -90,7 +90,8 @@ def plot(
     y_name: Label of the vertical axis; '' if the title is enough.
     lines: Lines, one or more.
     legend: Lines of the legend, which is shown if there are two or more.
-    may_be_log: Whether positive numbers of large ratio are shown as logarithms.
+    may_be_log: Whether the vertical axis is logarithmic if all numbers are
+      positive and the largest is many times the smallest.
   """
   every_x = [x for line in lines for x in line.x]
   every_y = [y for n in lines for y in (*n.y, *n.low, *n.high)]

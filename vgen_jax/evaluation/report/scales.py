@@ -65,7 +65,8 @@ def fit(
     start: Position of the smallest number, in pixels.
     end: Position of the largest number, in pixels.
     margin: Fraction of the axis that stays free at both ends.
-    may_be_log: Whether positive numbers of large ratio are shown as logarithms.
+    may_be_log: Whether the scale is logarithmic if all numbers are positive and
+      the largest is many times the smallest.
   """
   known = [x for x in numbers if x is not None and abs(x) < _HUGE] or [0, 1]
   low, high = min(known), max(known)

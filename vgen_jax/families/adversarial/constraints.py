@@ -54,7 +54,7 @@ class Constraint:
     Args:
       params: Tree of parameters.
       stats: Statistics of the player, {collection: tree}.
-      step: Number of steps made before this one.
+      step: Number of steps completed before this one.
     """
     batch_stats = stats.get('batch_stats', {})
     project = lambda params: _FUNCTIONS[self.kind](

@@ -191,7 +191,11 @@ class GANClips(VideoModel):
     return {key: given[key] for key in self._further_keys}
 
   def known_frames(self, condition: Condition) -> Condition:
-    """Returns {'known_video': the first frames}; {} without `num_context`."""
+    """Returns {'known_video': the first frames}; {} without `num_context`.
+
+    Raises:
+      ValueError: If `num_context` is not 0 and there is no 'known_video'.
+    """
     if not self.num_context:
       return {}
     if 'known_video' not in condition:

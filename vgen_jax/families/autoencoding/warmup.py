@@ -16,7 +16,7 @@ def weight(
 
   Args:
     final: Weight after the rise.
-    batch: May have 'step', the number of the step for each clip.
+    batch: Batch that may have 'step', the number of the step for each clip.
     start: Step of the start of the rise.
     num_steps: Number of steps of the rise; 0 for a jump at `start`.
   """

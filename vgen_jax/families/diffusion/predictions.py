@@ -80,10 +80,11 @@ class Prediction:
     return -q / determinant, sigma / determinant
 
   def input_scale(self, time: Array) -> Array:
-    """Returns the factor on the noisy clip that is the denoiser's input.
+    """Returns the factor by which the noisy clip is scaled for the denoiser.
 
-    With this factor, the input has unit variance for `edm` and on
-    variance-exploding paths. Otherwise the factor is 1, as in the papers.
+    The scaled clip has unit variance for the prediction `edm` and on
+    variance-exploding paths, as in Karras et al., 2022. Otherwise the factor is
+    1.
     """
     if self.name != 'edm' and not self.path.variance_explodes:
       return jnp.ones_like(time)
@@ -134,7 +135,9 @@ class Prediction:
           sigma / (std * self.sigma_data),
           -alpha * self.sigma_data / std,
         )
-    raise ValueError(f'prediction is {self.name!r}; it must be one of {NAMES}.')
+    raise ValueError(
+      f'model.prediction is {self.name!r}; it must be one of {NAMES}.'
+    )
 
   def _noisy_std(self, time: Array) -> Array:
     """Returns the standard deviation of noisy clips."""

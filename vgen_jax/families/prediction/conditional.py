@@ -134,9 +134,9 @@ class ConditionalVAE(VideoModel):
 
     Args:
       key_b: Keys, one for each clip.
-      condition: Has `label` and `known_video` if the network uses them. Only
-        the first frame of `known_video` is an input; all known pixels are
-        returned unchanged.
+      condition: Condition with `label` and `known_video` if the network uses
+        them. Only the first frame of `known_video` is an input; all known
+        pixels are returned unchanged.
 
     Raises:
       ValueError: If a condition of the network is missing, or a key is not in

@@ -120,10 +120,10 @@ class Holistic(sequential.SequentialVAE):
 
     Args:
       key_b: Keys, one for each clip.
-      condition: May have `label`, which gives all attributes, and
-        `known_video`, whose first `num_context` frames are inputs. If `known`
-        is given, inputs are the frames in which it is True everywhere. All
-        known pixels are returned unchanged.
+      condition: Condition that may have `label`, which gives all attributes,
+        and `known_video`, whose first `num_context` frames are inputs. If
+        `known` is given, inputs are the frames in which it is True everywhere.
+        All known pixels are returned unchanged.
 
     Raises:
       ValueError: If a key is not in `condition_keys`, or there is `known`

@@ -11,8 +11,8 @@ def split(condition: Condition, num_context: int) -> tuple[Array, Array]:
   """Returns clips `[b, t, h, w, c]`, and which of their frames are known.
 
   Args:
-    condition: Has `known_video`. If it has `known`, the known frames are the
-      first one and those in which it is True everywhere.
+    condition: Condition with `known_video`. If it has `known`, the known frames
+      are the first one and those in which it is True everywhere.
     num_context: Number of known first frames if there is no `known`.
 
   Returns:
@@ -65,7 +65,7 @@ def actions(
   """Returns the actions `[b, t, a]` of clips; None if the model uses none.
 
   Args:
-    batch: Has `action` if `action_width` is not 0.
+    batch: Batch with `action` if `action_width` is not 0.
     video_bthwc: The clips.
     action_width: Size of an action, a.
 

@@ -120,7 +120,7 @@ def conditions(
 
   Args:
     predictor: Network that uses them.
-    condition: Has the keys that the network uses.
+    condition: Condition with the keys that the network uses.
     video_bthwc: Clips.
 
   Raises:

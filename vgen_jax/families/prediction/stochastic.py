@@ -104,8 +104,8 @@ class Stochastic(sequential.SequentialVAE):
   ) -> list[latent_prediction.Prediction]:
     """Returns predictions of frames 1, 2, ..., for each source of latents.
 
-    They come from one rollout, with as many copies of each clip as there are
-    sources. Inputs are real frames, or generated ones by scheduled sampling in
+    All predictions come from one rollout, with a copy of each clip for each
+    source. Inputs are real frames, or generated ones by scheduled sampling in
     training.
 
     Args:
@@ -176,7 +176,7 @@ class Stochastic(sequential.SequentialVAE):
       video_bthwc: Clips; frames that are not known may have any values.
       known_bt: Known frames; the first is known.
       key_b: Keys, one for each clip.
-      condition: Has the network's conditions.
+      condition: Condition with the network's conditions.
       train: Whether dropout is on.
     """
     known = known_bt[:, :, None, None, None]

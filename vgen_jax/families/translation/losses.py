@@ -55,9 +55,9 @@ def masked_mean(error_bthw: Array, counts_bthw: Array) -> Array:
 def class_weights(layout_bthw: Array, num_classes: int) -> Array:
   """Returns weights of positions by which all classes count equally.
 
-  They are float32 `[b, t, h, w]`. The weights of the positions of each class
-  have the same sum, and all weights the mean 1. Classes that no position has
-  are left out; if all positions have no class, all weights are 0.
+  The result is float32 `[b, t, h, w]`. The sum of the weights is the same for
+  each class, and the mean of all weights is 1. Classes that no position has are
+  left out; if all positions have no class, all weights are 0.
 
   Args:
     layout_bthw: Class of each position, int32; positions of no class have -1
@@ -76,10 +76,10 @@ def flow_error(
 ) -> Array:
   """Returns the mean absolute error of flow, in pixels, a scalar.
 
-  It is the mean of two means, over moving positions and over all others, or one
-  of them if all positions that count move, or none does. So if few positions
-  move, a flow of 0 has a large error. In the released code it is the mean over
-  all positions.
+  Two means are averaged: that over moving positions and that over all others.
+  If there are no positions of one kind, the result is the mean over the other
+  kind. So a flow of 0 has a large error even if few positions move. In the
+  released code, the error is the mean over all positions.
 
   Args:
     flow_bthwx: Flow that a network predicts, in pixels.

@@ -73,14 +73,15 @@ def of_flow(clips: Clips, num_context: int, *, has_flow: bool) -> Metrics:
 
   Returns:
     Scalars: 'warp', the difference between real frames and real previous frames
-    that are warped by the network's flow; 'mask', the error of masks. With a
-    reference flow also 'flow', the error of the network's flow, and
-    'consistency', the difference between generated frames and generated
-    previous frames that are warped by the reference flow; 'warp', 'flow' and
-    'consistency' are then means over the pixels for which the reference flow
-    maps the real previous frame to the real frame (`losses.matches`). All means
-    have the weights of the clips, and 'flow' is a mean of two
-    (`losses.flow_error`). If the network moves pixels of a reference:
+      that are warped by the network's flow; 'mask', the error of masks. With a
+      reference flow also 'flow', the error of the network's flow, and
+      'consistency', the difference between generated frames and generated
+      previous frames that are warped by the reference flow; 'warp', 'flow' and
+      'consistency' are then means over the pixels for which the reference flow
+      maps the real previous frame to the real frame (`losses.matches`). All
+      means are weighted by `weight_bthw` of the clips, and 'flow' is the mean
+      of two such means (`losses.flow_error`). If the network moves pixels of a
+      reference:
     'reference_warp' and 'reference_mask', over all generated frames.
   """
   start = max(num_context, 1)
@@ -171,7 +172,7 @@ def against_critic(
   has_features: bool,
   train: bool,
 ) -> Metrics:
-  """Returns the generator's loss, and the distance of features.
+  """Returns two terms, the generator's loss and the distance of features.
 
   Their keys are 'adversarial_' and 'features_', followed by the critic's name.
 

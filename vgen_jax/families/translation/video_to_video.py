@@ -51,7 +51,7 @@ class VideoToVideo(VideoModel):
       before composition. 'video' classifies sequences of frames, given
       `condition['flow']`. Logits may be a list of arrays.
     num_context: Number of first frames that are given; 0 to generate the first
-      one from its layout alone.
+      one from its layout only.
     loss_kind: One of `gan_losses.KINDS`, except 'relativistic'.
     flow_source: Reference flow: 'data', that of the batch; 'matching', block
       matching of real frames (nn/optical_flow.py); 'none', no reference: flow
@@ -166,7 +166,7 @@ class VideoToVideo(VideoModel):
     """Returns the frames after the given ones, with the parts of each.
 
     Args:
-      batch: Has the generator's conditions.
+      batch: Batch with the generator's conditions.
       video_bthwc: Clips in [-1, 1], whose first `num_context` frames are given.
         The others are only read in training with restarts.
       train: Whether dropout is on, and generation restarts from real frames.
@@ -202,7 +202,7 @@ class VideoToVideo(VideoModel):
 
     Args:
       key_b: Keys, one for each clip.
-      condition: Has `layout`, other conditions of the generator, and
+      condition: Condition with `layout`, other conditions of the generator, and
         `known_video` if `num_context` is not 0, whose first frames are given.
         Pixels where `known` is True are returned unchanged.
 

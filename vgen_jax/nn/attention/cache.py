@@ -13,7 +13,12 @@ from vgen_jax.core.types import Array
 
 
 class KeyValues(NamedTuple):
-  """Keys and values of tokens; an axis of layers may come first."""
+  """Keys and values of tokens; an axis of layers may come first.
+
+  Attributes:
+    key_bmae: Keys of m tokens.
+    value_bmae: Values of the same tokens.
+  """
 
   key_bmae: Array
   value_bmae: Array

@@ -26,7 +26,7 @@ class Context(NamedTuple):
   Attributes:
     label_b: Labels, int32; num_classes stands for no label.
     position_nd: Embedding of each position, to add to its token.
-    angle_np: Rotation of queries and keys at each position.
+    angle_np: Rotation of queries and keys at each position, in radians.
     text_bmd: Embedded text tokens.
     text_mask_bm: True where there is a text token, False for padding.
   """
@@ -78,8 +78,9 @@ class Conditioning(nn.Module):
     """Returns the context of all positions of a grid, last axis fastest.
 
     Args:
-      condition: May have 'label', where num_classes stands for no label, and
-        'text' with 'text_mask'. Without them the context is unconditional.
+      condition: Condition that may have 'label', where num_classes stands for
+        no label, and 'text' with 'text_mask'. Without them the context is
+        unconditional.
       num_clips: Number of clips, b.
       grid: Number of positions along t, h and w.
 
@@ -156,7 +157,7 @@ class Text(nn.Module):
     """Returns (text_bmd, text_mask_bm) of `Context`.
 
     Args:
-      condition: May have 'text' and 'text_mask'.
+      condition: Condition that may have 'text' and 'text_mask'.
       num_clips: Number of clips, b.
     """
     table = embeddings.Embed(self.vocab_size, self.width, name='word')

@@ -64,9 +64,9 @@ class Autoencoder(nn.Module):
 
   @property
   def encodes_first_frame_alone(self) -> bool:
-    """Whether the first latent encodes the first frame only, and no others do.
+    """Whether the first latent in time stands for the first frame only.
 
-    Each other latent then encodes the same number of frames.
+    All later latents then stand for equal numbers of the later frames.
     """
     return False
 

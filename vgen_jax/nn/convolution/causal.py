@@ -30,7 +30,11 @@ _HEAD_WIDTH = 64  # Channels of an attention head, if it divides them.
 
 
 class Conv(conv.Conv3D):
-  """A convolution over the current frame and earlier frames."""
+  """A convolution over the current frame and earlier frames.
+
+  Attributes are those of `conv.Conv3D`. In time, the input is padded with the
+  frames in the collection 'past', or with zeros before the first chunk.
+  """
 
   padding: pad.Padding = ((0, 0), (1, 1), (1, 1))
 
@@ -68,20 +72,28 @@ class Kit(NamedTuple):
   dtype: str
 
   def conv(self, features: int, name: str) -> nn.Module:
+    """Returns a causal convolution of `taps` frames of 3 x 3 pixels."""
     taps = (self.taps, 3, 3)
     return Conv(features, taps, dtype=self.dtype, name=name)
 
   def block(self, features: int, name: str) -> nn.Module:
+    """Returns a residual block, rematerialized as `remat` states."""
     return remat.wrap(Block, self.remat)(self, features, name=name)
 
   def normed(self, x_bthwc: Array, name: str) -> Array:
+    """Returns normalized features; call it in a compact method."""
     if self.norm == 'group':
       return norm.FrameGroupNorm(name=name)(x_bthwc)
     return nn.RMSNorm(dtype=self.dtype, name=name)(x_bthwc)
 
 
 class Block(nn.Module):
-  """A residual block of two convolutions, with a projection if needed."""
+  """A residual block of two convolutions, with a projection if needed.
+
+  Attributes:
+    kit: Options of the layers.
+    features: Channels of the result.
+  """
 
   kit: Kit
   features: int
@@ -99,7 +111,11 @@ class Block(nn.Module):
 
 
 class Attention(nn.Module):
-  """Adds attention over the pixels of each frame; adds zero before training."""
+  """Adds attention over the pixels of each frame; adds zero before training.
+
+  Attributes:
+    kit: Options of the layers.
+  """
 
   kit: Kit
 
@@ -120,7 +136,12 @@ class Attention(nn.Module):
 
 
 class Halve(nn.Module):
-  """Halves height and width, and optionally the frames after the first."""
+  """Halves height and width, and optionally the frames after the first.
+
+  Attributes:
+    kit: Options of the layers.
+    halves_time: Whether t frames become 1 + (t - 1) / 2 frames.
+  """
 
   kit: Kit
   halves_time: bool
@@ -145,7 +166,13 @@ class Halve(nn.Module):
 
 
 class Double(nn.Module):
-  """Doubles height and width, and optionally the frames after the first."""
+  """Doubles height and width, and optionally the frames after the first.
+
+  Attributes:
+    kit: Options of the layers.
+    features: Channels of the result.
+    doubles_time: Whether t frames become 1 + 2 (t - 1) frames.
+  """
 
   kit: Kit
   features: int

@@ -40,7 +40,7 @@ def conv3d(
   Args:
     x_bthwc: Clips, or features of clips.
     kernel_thwio: Kernel; any of its sides may be 1.
-    strides: Steps in t, h and w.
+    strides: Strides along t, h and w.
     padding: 'SAME', 'VALID', 'CAUSAL' ('SAME' in space; in time all zeros come
       first, so that a frame depends on no later frame), or numbers of zeros
       (low, high) for each of t, h and w.

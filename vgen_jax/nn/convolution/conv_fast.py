@@ -27,7 +27,7 @@ def conv(
   Args:
     x_bthwc: Clips.
     kernel_thwio: Kernel.
-    strides: Steps in t, h and w.
+    strides: Strides along t, h and w.
     pads: Zeros (low, high) for each of t, h and w; negative numbers crop.
   """
   b = len(x_bthwc)

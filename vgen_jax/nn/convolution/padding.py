@@ -22,7 +22,7 @@ def plain(
       zeros come first), or the pairs (low, high).
     sizes: Sizes of the input.
     taps: Sides of the kernel.
-    strides: Steps of the kernel.
+    strides: Strides of the kernel.
 
   Raises:
     ValueError: If padding is none of these.

@@ -216,7 +216,7 @@ def inverse_sigmoid(step: Array, k: float) -> Array:
   section 2.4.
 
   Args:
-    step: Number of updates made before.
+    step: Number of completed updates.
     k: Time scale of the decay, in steps; the probability is 0.5 at step k ln k.
       Probabilities below 0.001 are set to 0.
   """
@@ -231,7 +231,7 @@ def teacher_mask(
 
   Args:
     key_b: Keys, one for each clip.
-    step_b: Number of updates made before, the same for each clip.
+    step_b: Number of completed updates, the same for each clip.
     num_inputs: Number of inputs, t.
     num_context: Number of first inputs that are always given.
     k: Time scale, as in `inverse_sigmoid`.

@@ -48,7 +48,7 @@ def modulate(x_bhwc: Array, scale_bhwc: Array, offset_bhwc: Array) -> Array:
 
 
 class SPADE(nn.Module):
-  """Modulation by a map, with learned or with generated kernels.
+  """Normalizes images, then modulates them by a map (SPADE layer).
 
   Attributes:
     hidden: Channels between the map and the learned scale and offset.

@@ -64,8 +64,8 @@ def check_data(source: Callable[[], pipeline.Source], name: str) -> None:
   """Raises an error unless all processes have the same data.
 
   The names and sizes of all files, the contents of tables, and parts of the
-  contents of some other files are compared. Times of change may differ, because
-  hosts may have copies.
+  contents of some other files are compared. Modification times may differ,
+  because hosts may have copies.
 
   Args:
     source: Function that returns the source. It is called only if there are

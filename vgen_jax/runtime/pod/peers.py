@@ -1,10 +1,10 @@
-"""Watch over the processes of a pod: when one is lost, the others end.
+"""Monitoring of the processes of a pod: when one is lost, the others end.
 
-Without it, processes wait in a collective operation for one that was killed,
-and JAX ends them after minutes with a stack of C++. Here each process writes a
-counter to the key-value store of `jax.distributed` every few seconds. Process 0
-reads all counters, and announces a process whose counter has stopped. All
-others then end with one line that names its host, within a minute.
+Without monitoring, processes wait in a collective operation for one that was
+killed, and JAX ends them after minutes with a stack of C++. Here each process
+writes a counter to the key-value store of `jax.distributed` every few seconds.
+Process 0 reads all counters, and announces a process whose counter has stopped.
+All others then end with one line that names its host, within a minute.
 
 If process 0 is lost, so is the store, and JAX ends the other processes at once
 with its stack. A line that names the host of process 0 follows it.
@@ -36,7 +36,7 @@ def _end(line: str) -> NoReturn:
 
 
 class Peers:
-  """The processes of a pod, from the point of view of one of them."""
+  """Monitors the processes of a pod; each process has its own object."""
 
   def __init__(
     self,
@@ -47,7 +47,7 @@ class Peers:
     clock: Callable[[], float] = time.monotonic,
     end: Callable[[str], Any] = _end,
   ):
-    """Prepares the watch; `start` starts it.
+    """Prepares the monitoring; `start` starts it.
 
     Args:
       client: Client of the key-value store of `jax.distributed`.
@@ -69,13 +69,13 @@ class Peers:
     self._handler: Any = None
 
   def start(self) -> None:
-    """Starts the watch in a thread."""
+    """Starts the monitoring in a thread."""
     self._say('0')
     threading.Thread(target=self._run, daemon=True).start()
     self._handler = _after_abort(self._abort_line())
 
   def finish(self) -> None:
-    """Ends the watch, because this process has done its work."""
+    """Ends the monitoring, because this process has done its work."""
     self._stopped.set()
     self._say(_DONE)
 
@@ -91,10 +91,10 @@ class Peers:
       time.sleep(DELAY)
 
   def wait_for_verdict(self) -> None:
-    """Waits until the watch has found which process is lost, if one is.
+    """Waits until the monitoring has found which process is lost, if any.
 
-    The watch then ends this process. The error of a collective operation, for
-    example, does not say which process has not taken part.
+    The monitoring then ends this process. The error of a collective operation,
+    for example, does not say which process has not taken part.
     """
     self._stopped.wait(PATIENCE + 2 * PERIOD + DELAY)
 

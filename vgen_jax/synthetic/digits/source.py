@@ -83,7 +83,10 @@ class MovingDigits:
 
   def __getitem__(self, index: int) -> Clip:
     if not 0 <= index < self.num_clips:
-      raise IndexError(f'Clip {index} of {self.num_clips} does not exist.')
+      raise IndexError(
+        f'Clip {index} does not exist; indices are from 0 to'
+        f' {self.num_clips - 1}.'
+      )
     t, h, w, c = self.clip_shape
     rng = np.random.default_rng(
       (self.seed, list(_SPLITS).index(self.split), index)

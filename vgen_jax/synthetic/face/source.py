@@ -52,7 +52,7 @@ class Truth(NamedTuple):
 
 
 class Face(base.SyntheticDataset):
-  """A face of which only mouth and eyes move; the label is the expression."""
+  """A face in which only mouth and eyes move; the label is the expression."""
 
   class_names = EXPRESSIONS
   audio_bands = 1 + speech.NUM_BANDS

@@ -101,10 +101,10 @@ def subtract(
 def residuals(
   rest_btchw: np.ndarray, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Returns the size of residuals in each frame, in two ways.
+  """Returns two measures of the size of the residuals in each frame.
 
   Args:
-    rest_btchw: Residual colours.
+    rest_btchw: Residual colours, in levels of 255.
     width: Side of a patch, in pixels.
 
   Returns:

@@ -71,7 +71,7 @@ def mean_areas(world: world_lib.World) -> np.ndarray:
   Coverage is measured because soft edges add relatively more to a small object.
 
   Returns:
-    Sum of coverage, `[k, s]`.
+    Sum of coverage in pixels, float `[k, s]`, for k shapes and s sizes.
   """
   center_t2 = (
     world.clip_shape[1] / 2 + (np.indices((5, 5)) / 5).reshape(2, -1).T
