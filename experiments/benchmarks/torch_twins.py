@@ -1,4 +1,4 @@
-"""Measures train steps of three networks beside their twins in PyTorch.
+"""Compares train steps of three networks with their twins in PyTorch.
 
   pip install torch==2.13.0
   python -m experiments.benchmarks.torch_twins --threads=1
@@ -18,7 +18,7 @@ threads. PyTorch runs eagerly, and with fused Adam. It does not compute the
 metrics that vgen_jax logs.
 
 `--costs` measures instead what several updates of the critic, R1 and
-simultaneous updates cost in a step of VGAN, in JAX alone. Prints tables in
+simultaneous updates cost in a step of VGAN, in JAX only. Prints tables in
 Markdown. PyTorch is needed by this script only, and not with `--costs`.
 """
 

@@ -49,7 +49,7 @@ def contrast(
 ) -> float:
   """Returns the contrast of frame `world.fork`, relative to real clips.
 
-  Args: as those of `futures_criteria.numbers`.
+  The arguments are those of `futures_criteria.numbers`.
   """
   real_bthwc = np.stack([world[int(i)]['video'] for i in index_b])
   peak = lambda video_bthwc: (

@@ -1,4 +1,4 @@
-"""Criteria for generated clips of subjects, and cheats.
+"""Criteria for clips of subjects, and clips that must not meet them (cheats).
 
 `few_shot.py` states the criteria.
 """

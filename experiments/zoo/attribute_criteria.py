@@ -1,4 +1,4 @@
-"""Criteria for clips that are controlled by attributes, and cheats.
+"""Criteria for clips with attributes, and clips that must not meet them.
 
 `attribute_control.py` states the criteria. Colours and positions are those that
 the verifier of `synthetic.world` measures.

@@ -1,4 +1,4 @@
-"""Criteria for predictions of clips with two futures, and cheats.
+"""Criteria for predictions of two futures, and predictions that must fail.
 
 `stochastic_prediction.py` states the criteria.
 """

@@ -1,9 +1,10 @@
-"""Criteria for predictions far beyond the length of training clips, and cheats.
+"""Criteria for long predictions, and predictions that must not meet them.
 
-The clips are those of `TwoFutures`, whose motion is defined for a few frames
-after the fork. Later frames have no true continuation, but an object that moves
-on must leave the frame at a border, with its colour and its sharpness, and
-nothing else may change. `long_prediction.py` states the criteria.
+The predictions are far longer than training clips. The clips are those of
+`TwoFutures`, whose motion is defined for a few frames after the fork. Later
+frames have no true continuation, but an object that moves on must leave the
+frame at a border, with its colour and its sharpness, and nothing else may
+change. `long_prediction.py` states the criteria.
 """
 
 from typing import NamedTuple
@@ -114,7 +115,7 @@ def numbers(
 
   `speed`, `contrast` and `hue` are NaN if no object is present.
 
-  Args: as those of `track`.
+  The arguments are those of `track`.
   """
   tracks = track(world, video_bthwc)
   t = world.clip_shape[0] - world.fork
@@ -168,7 +169,7 @@ def cheats(
 ) -> dict[str, np.ndarray]:
   """Returns long predictions that must fail, made from others.
 
-  Args: as those of `track`.
+  The arguments are those of `track`.
   """
   fork, t = world.fork, world.clip_shape[0]
   known_bthwc, rest_bthwc = np.split(video_bthwc.astype(float), [fork], axis=1)

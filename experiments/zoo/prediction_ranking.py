@@ -4,11 +4,11 @@
     --runs svg=runs/svg savp=runs/savp convlstm=runs/convlstm
 
 Each run predicts the frames after the fork of clips of the split 'validation',
-20 times. Beside the runs there are two references. 'both futures' samples the
-dataset: the past, continued by a future at random. No model can be better.
-'mean of both futures' is the mean of its two futures, which is what a minimum
-of the squared error converges to; it is never a possible clip. An evaluation is
-fooled if it prefers the mean. The scores are
+20 times. In addition to the runs there are two references. 'both futures'
+samples the dataset: the past, continued by a future at random. No model can be
+better. 'mean of both futures' is the mean of its two futures, which is what a
+minimum of the squared error converges to; it is never a possible clip. A score
+is misleading if it prefers the mean. The scores are
 
 * mean PSNR: the PSNR of each frame, averaged over frames, predictions and
   clips; that of an exact frame is limited to 40 dB;
@@ -50,7 +50,7 @@ def scores(
 ) -> dict[str, float]:
   """Returns {score: number}, and the fractions of the futures.
 
-  Args: as those of `futures_criteria.numbers`.
+  The arguments are those of `futures_criteria.numbers`.
   """
   fork = world.fork
   truth_bthwc = np.stack([world[int(i)]['video'] for i in index_b])

@@ -1,4 +1,4 @@
-"""Criteria of clips that were generated from layouts, and clips that cheat.
+"""Criteria for clips generated from layouts, and clips that must not meet them.
 
 Pixels are from 0 to 1.
 """

@@ -73,5 +73,5 @@ def test_continues_a_clip(generate):
 
 
 def test_too_many_known_frames_are_an_error(generate):
-  with pytest.raises(ValueError, match='has 12 frames, 6 of codes, but A'):
+  with pytest.raises(ValueError, match='6 frames of codes, but A'):
     generate(clips(12), 4)

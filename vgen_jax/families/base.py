@@ -154,7 +154,7 @@ class VideoModel(nn.Module):
     """Returns a player's loss, averaged over the batch, and terms to log.
 
     The loss is a method of the model, since for most generative models it is
-    not a function of predictions and targets alone. It need not stop any
+    not a function of only predictions and targets. It need not stop any
     gradient, because the step differentiates with respect to the player's own
     parameters only.
 

@@ -116,9 +116,10 @@ class Latent(VideoModel):
     num_sampled, num_known = self.prior.sample_grid[0], inner['known'].shape[1]
     if num_known > num_sampled:
       raise ValueError(
-        f'known_video has {known_video.shape[1]} frames, {num_known} of codes,'
-        f' but {type(self.prior).__name__} generates {num_sampled} of codes;'
-        ' give fewer frames, or build it with a larger num_frames.'
+        f'known_video has {known_video.shape[1]} frames, which are {num_known}'
+        f' frames of codes, but {type(self.prior).__name__} generates'
+        f' {num_sampled} frames of codes; give fewer frames, or build it with a'
+        ' larger num_frames.'
       )
     for key in ('known_codes', 'known'):
       inner[key] = _padded_in_time(inner[key], num_sampled)

@@ -236,7 +236,7 @@ class VideoCritic(_Critic):
   The kernel of each layer has 4 frames, or fewer if its input has fewer. So
   logits are `[b, t, 1, 1, 1]`, one for each position in time of the receptive
   field: just one at 64 pixels and 16 frames. With classes, it returns
-  `(logits, class_logits_bk)`; the second are means over that t.
+  `(logits, class_logits_bk)`; logits of classes are means over t.
 
   Attributes:
     num_classes: Number of classes; 0 for none.

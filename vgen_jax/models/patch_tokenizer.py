@@ -2,7 +2,7 @@
 
 A dense layer maps each patch to the features of a token. A few convolutions
 over tokens, before and after the bottleneck, combine neighbouring tokens, so
-that a token alone need not encode where an edge is in its patch.
+that one token need not encode where an edge is in its patch.
 """
 
 import functools

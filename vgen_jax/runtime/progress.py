@@ -22,7 +22,7 @@ class Progress:
   terminal there is also a bar, which stays in the last line. Only process 0
   shows anything.
 
-  Speeds are those of training alone: the time of other work, such as evaluation
+  Speeds are those of training only: the time of other work, such as evaluation
   and checkpoints, is measured by `pause`.
   """
 

@@ -103,7 +103,7 @@ def window_coverage(
 ) -> tuple[np.ndarray, np.ndarray]:
   """Returns `coverage` near an object only, which is faster.
 
-  Args: as those of `coverage`, but for one radius.
+  The arguments are those of `coverage`, with one radius for all frames.
 
   Returns:
     Coverage `[t, m, m]` of windows that contain the object, and the (x, y) of

@@ -16,9 +16,9 @@ from experiments.benchmarks.accelerator_parts import timing
 from vgen_jax.nn.attention import attention
 from vgen_jax.nn.convolution import conv
 
-# Errors that are due to rounding alone. Float32 has 24 bits and sums of some
-# ten thousand products in another order; bfloat16 has 8 bits, and gradients of
-# the fast form are sums of a few numbers that are rounded to it.
+# Errors that are due to rounding only. Float32 has 24 bits and sums of some ten
+# thousand products in another order; bfloat16 has 8 bits, and gradients of the
+# fast form are sums of a few numbers that are rounded to it.
 TOLERANCES = {'float32': 1e-4, 'bfloat16': 3e-2}
 
 

@@ -1,7 +1,7 @@
 """Tables of annotations of the videos in a folder.
 
-A table is a file of CSV, or of JSON with one object per line (JSONL). It has a
-line for each video that is used. Its columns are
+A table is a CSV file, or a file of JSON with one object per line (JSONL). It
+has a line for each video that is used. Its columns are
 
   path     path of the video, relative to the folder of videos; required
   caption  a text; videos without one have an empty caption

@@ -38,7 +38,7 @@ class Index:
     width: Width of a stored frame in pixels.
     time_base: Length of a tick in seconds; a tick is the unit of time below.
     pts_n: Presentation time of each frame, int64 ticks, increasing.
-    key_k2: Presentation time of each key frame, and the time to seek to for it.
+    key_k2: For each key frame, its presentation time and the time to seek to.
     is_counted: Whether the times of frames are unreliable, so that frames are
       identified by counting from the start of the file.
     max_pixels: Largest allowed number of pixels of a frame.

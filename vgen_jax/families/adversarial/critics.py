@@ -61,8 +61,8 @@ def unbound(
 ) -> Callable[[Array], Array]:
   """Returns a critic as a function `video_bthwc -> logits`.
 
-  JAX can transform the function (by `jax.grad`, say), which it cannot do with a
-  bound module. The critic's statistics do not change.
+  JAX can transform the function, for example by `jax.grad`; it cannot transform
+  a bound module. The critic's statistics do not change.
 
   Args:
     critic: A bound module.
@@ -103,7 +103,7 @@ def with_features(
   Features are the outputs of the layers of its `pyramids.Down`, from the first
   to the last. The critic's statistics do not change.
 
-  Args: as those of `unbound`.
+  The arguments are those of `unbound`.
 
   Raises:
     ValueError: If the critic has no such layers, when the function is called.

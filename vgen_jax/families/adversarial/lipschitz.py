@@ -1,7 +1,7 @@
 """Penalties on the gradient of a critic with respect to its input.
 
 Each takes `score(video_bthwc) -> score_b`, one number for each clip that
-depends on that clip alone (so the critic must not use batch norm). The score is
+depends on that clip only (so the critic must not use batch norm). The score is
 differentiated with respect to pixels, and the penalty then with respect to the
 critic's parameters.
 """

@@ -33,7 +33,7 @@ class Holistic(sequential.SequentialVAE):
 
   Attributes are inferred from the first n frames, for each n from 0 to t. The
   cross-entropy is in nats, summed over attributes, and averaged over clips and
-  over n. So attributes can also be inferred from the first frame alone.
+  over n. So attributes can also be inferred from only the first frame.
 
   Clips are generated from a label, from known first frames, or from both.
   Without a label, attributes are sampled from the distribution that is inferred

@@ -42,8 +42,8 @@ class ActionsMetric(base.Metric):
   name = 'actions'
   definitions: ClassVar[dict[str, str]] = {
     'action_accuracy': f'Proportion of steps that follow their action. {_FROM}',
-    'action_accuracy_moving': 'The same among steps that should move the'
-    f' object. {_FROM}',
+    'action_accuracy_moving': 'Proportion of the steps that should move'
+    f' the object that follow their action. {_FROM}',
     'action_error': 'Distance between the motion of a step and that which its'
     f' action requests. {_FROM}',
     'action_object_presence': f'Proportion of frames with the object. {_FROM}',

@@ -71,7 +71,11 @@ class Actions(base.SyntheticDataset):
   ):
     """Creates the dataset.
 
-    Args: as those of `base.SyntheticDataset`, and
+    Args:
+      clip_shape: (t, h, w, 3).
+      split: One of `base.SPLITS`.
+      num_clips: Number of distinct clips.
+      seed: Seed of the dataset, below 2**32.
       continuous: Whether actions are velocities of any direction.
     """
     super().__init__(clip_shape, split, num_clips, seed)

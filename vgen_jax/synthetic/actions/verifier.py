@@ -94,7 +94,7 @@ def report(
     axes.
   * `object_presence`: fraction of frames in which the object is visible.
 
-  Args: as those of `compute_features`.
+  The arguments are those of `compute_features`.
   """
   steps = compute_features(world, video_bthwc, action_bt2)
   moves_bs = np.linalg.norm(steps.requested_bs2, axis=-1) >= world.step / 2

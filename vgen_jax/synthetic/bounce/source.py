@@ -59,7 +59,11 @@ class Bounce(base.SyntheticDataset):
   ):
     """Creates the dataset.
 
-    Args: as those of `base.SyntheticDataset`, and
+    Args:
+      clip_shape: (t, h, w, 3).
+      split: One of `base.SPLITS`.
+      num_clips: Number of distinct clips.
+      seed: Seed of the dataset, below 2**32.
       num_objects: Number of discs in a clip, from 1 to 6.
     """
     super().__init__(clip_shape, split, num_clips, seed)

@@ -65,7 +65,7 @@ class Crowd(base.SyntheticDataset):
   ):
     """Creates the dataset.
 
-    Args: as those of `base.SyntheticDataset`, and the attributes.
+    The arguments are those of `base.SyntheticDataset`, and the attributes.
 
     Raises:
       ValueError: If the frame is too small for the lanes, or a name is unknown.

@@ -62,7 +62,7 @@ class Degraded(base.SyntheticDataset):
   ):
     """Creates the dataset.
 
-    Args: as those of `base.SyntheticDataset`, and the attributes.
+    The arguments are those of `base.SyntheticDataset`, and the attributes.
 
     Raises:
       ValueError: If a value is out of its range, or the kind is unknown.

@@ -113,7 +113,7 @@ class MovingDigits:
 
 
 def image_range(split: str) -> tuple[int, int]:
-  """Returns the index of the first image of a split, and of the first after."""
+  """Returns the indices of the first image of a split and after its last."""
   num_images = len(images(8)[1])
   return tuple(round(part * num_images) for part in _SPLITS[split])
 

@@ -1,7 +1,7 @@
 """Class and validity of clips of one moving digit.
 
 The verifier is for clips of one digit (`synthetic/digits/source.py`); two
-digits overlap in most frames, so that neither is visible alone. Nothing is
+digits overlap in most frames, so that neither is visible separately. Nothing is
 learned: a digit has the class of the most similar of all 1,797 images. Among
 digits that are not in these images, about nine in ten have the class of the
 nearest one, so no better accuracy can be expected of new digits that a model

@@ -84,7 +84,7 @@ class Layouts(base.SyntheticDataset):
   ):
     """Creates the dataset.
 
-    Args: as those of `base.SyntheticDataset`, and the attributes.
+    The arguments are those of `base.SyntheticDataset`, and the attributes.
 
     Raises:
       ValueError: If a value is out of its range, or a name is unknown.

@@ -61,7 +61,11 @@ class Orbit(base.SyntheticDataset):
   ):
     """Creates the dataset.
 
-    Args: as those of `base.SyntheticDataset`, and
+    Args:
+      clip_shape: (t, h, w, 3).
+      split: One of `base.SPLITS`.
+      num_clips: Number of distinct clips.
+      seed: Seed of the dataset, below 2**32.
       periods: Smallest and largest period, in frames.
 
     Raises:

@@ -70,7 +70,7 @@ class Scenes(base.SyntheticDataset, sources.Captioned):
   ):
     """Creates the dataset.
 
-    Args: as those of `base.SyntheticDataset`, and the attributes.
+    The arguments are those of `base.SyntheticDataset`, and the attributes.
 
     Raises:
       ValueError: If there are more shots than scenes, or fewer than two frames

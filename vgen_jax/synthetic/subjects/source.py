@@ -86,7 +86,7 @@ class Subjects(base.SyntheticDataset):
   ):
     """Creates the dataset.
 
-    Args: as those of `base.SyntheticDataset`, and the attributes.
+    The arguments are those of `base.SyntheticDataset`, and the attributes.
 
     Raises:
       ValueError: If there are too few subjects for all splits, or so many that

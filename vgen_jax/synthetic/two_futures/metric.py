@@ -53,7 +53,8 @@ class FuturesMetric(base.Metric):
   definitions: ClassVar[dict[str, str]] = {
     'futures_fraction_ambiguous': 'Proportion of predictions that show none of'
     f' the futures. {_FROM}',
-    'futures_fraction_*': f'Proportion of predictions that show it. {_FROM}',
+    'futures_fraction_*': 'Proportion of predictions that show this future.'
+    f' {_FROM}',
     'futures_total_variation': 'Half the sum of the differences between the'
     f' proportions of futures and their probabilities. {_FROM}',
     'futures_mode_coverage': 'Proportion of the futures of a past that its'

@@ -112,7 +112,11 @@ class TwoFutures(_Fork):
   ):
     """Creates the dataset.
 
-    Args: as those of `base.SyntheticDataset`, and
+    Args:
+      clip_shape: (t, h, w, 3).
+      split: One of `base.SPLITS`.
+      num_clips: Number of distinct clips.
+      seed: Seed of the dataset, below 2**32.
       fork: First frame in which the futures differ; None for 3/8 of t.
       weights: Probabilities of (left, right).
 
@@ -156,7 +160,11 @@ class ThreeFutures(_Fork):
   ):
     """Creates the dataset.
 
-    Args: as those of `base.SyntheticDataset`, and
+    Args:
+      clip_shape: (t, h, w, 3).
+      split: One of `base.SPLITS`.
+      num_clips: Number of distinct clips.
+      seed: Seed of the dataset, below 2**32.
       weights: Probabilities of returning (straight, downwards, upwards).
 
     Raises:

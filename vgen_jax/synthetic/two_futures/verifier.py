@@ -79,7 +79,7 @@ def report(
   * `leakage_detected`: 1 if `leakage_z_score` is above 4: the model has access
     to the frames that it predicts.
 
-  Args: as those of `compute_features`.
+  The arguments are those of `compute_features`.
   """
   branch_bn = compute_features(world, index_b, sample_bnthwc)
   return summarize(world, index_b, branch_bn)

@@ -5,9 +5,10 @@ _OF_LIMIT = 'Source: synthetic/world/tiers.py.'
 _OF_FEATURE = 'Source: synthetic/world/features.py.'
 
 VALUES = {
-  'validity_loose': 'Proportion of clips that show one object in the way of the'
-  f' dataset, within the loose limits. {_FROM}',
-  'validity_strict': f'The same within the strict limits. {_FROM}',
+  'validity_loose': 'Proportion of clips that show one object with the'
+  f' appearance and motion of the dataset, within the loose limits. {_FROM}',
+  'validity_strict': 'Proportion of clips that show one object with the'
+  f' appearance and motion of the dataset, within the strict limits. {_FROM}',
   'valid_and_correct': 'Proportion of clips that are valid (loose) and of the'
   f' requested class. {_FROM}',
   'class_accuracy_valid': 'Proportion of the valid clips that are of the'
@@ -37,13 +38,13 @@ VALUES = {
   'step_error': 'Largest difference between a step and that of the fitted path.'
   f' {_OF_LIMIT}',
   'size_error': 'Difference of the mean radius from that of the nearest size,'
-  f' relative to the latter. {_OF_LIMIT}',
+  f' relative to the radius of that size. {_OF_LIMIT}',
   'size_change': 'Largest minus smallest radius, relative to the nearest size.'
   f' {_OF_LIMIT}',
-  'speed_error': 'Difference from the nearest speed, relative to it.'
+  'speed_error': 'Difference from the nearest speed, relative to that speed.'
   f' {_OF_LIMIT}',
   'speed_drift': 'Difference of the speed of either half of a clip from that of'
-  f' the whole, relative to the latter. {_OF_LIMIT}',
+  f' the whole clip, relative to the speed of the clip. {_OF_LIMIT}',
   'angle_error': f'Angle to the nearest direction. {_OF_LIMIT}',
   'shape_mismatch': 'Largest amount by which the overlap with another shape'
   f" exceeds that with the clip's shape. {_OF_LIMIT}",

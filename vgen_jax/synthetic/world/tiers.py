@@ -15,14 +15,14 @@ class Tier:
   Attributes:
     path_error: Root mean square distance to the fitted path, as (pixels,
       fraction of the frame's side); the limit is the sum of both.
-    step_error: Largest difference between a step and that of the fitted path;
-      in the same form.
+    step_error: Largest difference between a step and that of the fitted path,
+      in the same form as `path_error`.
     size_error: Difference of the mean radius from that of the nearest size,
-      relative to the latter.
+      relative to the radius of that size.
     size_change: Largest minus smallest radius, relative to the nearest size.
-    speed_error: Difference from the nearest speed, relative to it.
+    speed_error: Difference from the nearest speed, relative to that speed.
     speed_drift: Difference of the speed of either half of a clip from the speed
-      of the whole, relative to the latter.
+      of the whole clip, relative to the speed of the whole clip.
     angle_error: Angle to the nearest direction, in degrees.
     stalled_fraction: Fraction of steps in which the object stands still.
     stutter_fraction: Fraction of steps far below the object's own speed.

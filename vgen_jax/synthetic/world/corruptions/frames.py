@@ -15,7 +15,7 @@ Clips, Rng = rerendering.Clips, rerendering.Rng
 
 
 def shuffle(clips: Clips, fraction: float, rng: Rng) -> np.ndarray:
-  """Permutes a fraction of the frames cyclically, so that all of them move."""
+  """Permutes a random fraction of the frames of each clip cyclically."""
   time_bt = rerendering.frame_indices(clips)
   num_frames = round(fraction * time_bt.shape[1])
   for time_t in time_bt:
@@ -32,7 +32,7 @@ def reverse(clips: Clips, fraction: float, rng: Rng) -> np.ndarray:
 
 
 def freeze(clips: Clips, num_frames: float, rng: Rng) -> np.ndarray:
-  """Replaces the last frames by the one before them."""
+  """Replaces the last `num_frames` frames by the one before them."""
   time_bt = rerendering.frame_indices(clips)
   return _at_times(
     clips, np.minimum(time_bt, time_bt[:, -1:] - int(num_frames))
@@ -40,21 +40,21 @@ def freeze(clips: Clips, num_frames: float, rng: Rng) -> np.ndarray:
 
 
 def hold(clips: Clips, num_frames: float, rng: Rng) -> np.ndarray:
-  """Repeats a frame in place of the following ones; later frames are kept."""
+  """Repeats a frame in place of the next `num_frames` ones; others are kept."""
   since_bt = frames_since_event(clips, num_frames, rng)
   held_bt = np.where(since_bt <= num_frames, np.maximum(since_bt, 0), 0)
   return _at_times(clips, rerendering.frame_indices(clips) - held_bt)
 
 
 def pause(clips: Clips, num_frames: float, rng: Rng) -> np.ndarray:
-  """Repeats a frame and delays all later frames."""
+  """Repeats a frame `num_frames` times and delays all later frames."""
   since_bt = frames_since_event(clips, num_frames, rng)
   delay_bt = np.clip(since_bt, 0, int(num_frames))
   return _at_times(clips, rerendering.frame_indices(clips) - delay_bt)
 
 
 def vanish(clips: Clips, num_frames: float, rng: Rng) -> np.ndarray:
-  """Hides the object in some consecutive frames."""
+  """Hides the object in `num_frames` consecutive frames."""
   since_bt = frames_since_event(clips, num_frames, rng)
   gone_bt111 = ((since_bt > 0) & (since_bt <= num_frames))[
     ..., None, None, None
@@ -63,23 +63,23 @@ def vanish(clips: Clips, num_frames: float, rng: Rng) -> np.ndarray:
 
 
 def static(clips: Clips, level: float, rng: Rng) -> np.ndarray:
-  """Repeats the first frame."""
+  """Repeats the first frame; `level` is not used."""
   return _at_times(clips, 0 * rerendering.frame_indices(clips))
 
 
 def blank(clips: Clips, level: float, rng: Rng) -> np.ndarray:
-  """Shows the background only."""
+  """Shows only the background; `level` is not used."""
   return np.full_like(clips.video_bthwc, drawing.BACKGROUND)
 
 
 def duplicate(clips: Clips, num_clips: float, rng: Rng) -> np.ndarray:
-  """Repeats the first clips in place of all others."""
+  """Repeats the first `num_clips` clips in place of all others."""
   index_b = np.arange(len(clips.video_bthwc)) % int(num_clips)
   return clips.video_bthwc[index_b]
 
 
 def collapse(clips: Clips, num_combinations: float, rng: Rng) -> np.ndarray:
-  """Shows new clips, of the first clips' combinations of factors only."""
+  """Shows new clips with the combinations of factors of the first clips."""
   world = clips.world
   worlds = [
     world_lib.World(
@@ -94,12 +94,14 @@ def collapse(clips: Clips, num_combinations: float, rng: Rng) -> np.ndarray:
 
 
 def frames_since_event(clips: Clips, num_frames: float, rng: Rng) -> np.ndarray:
-  """Returns the number of frames since a random moment, `[b, t]`.
+  """Returns the number of frames since a random event, int `[b, t]`.
+
+  The numbers are negative before the event.
 
   Args:
     clips: Clips to corrupt.
-    num_frames: Frames that must follow the moment.
-    rng: Generator that chooses the moment of each clip.
+    num_frames: Number of frames that must follow the event.
+    rng: Generator that chooses the frame of the event in each clip.
   """
   b, t = clips.video_bthwc.shape[:2]
   event_b1 = rng.integers(0, t - int(num_frames), (b, 1))

@@ -27,7 +27,7 @@ def swap_color(clips: Clips, fraction: float, rng: Rng) -> np.ndarray:
 
 
 def drift_color(clips: Clips, fraction: float, rng: Rng) -> np.ndarray:
-  """Shifts the colour over time, a fraction of the way to another one."""
+  """Changes the colour over time, by a fraction of the way to another one."""
   weight_t1 = np.linspace(0, fraction, clips.center_bt2.shape[1])[:, None]
   own_b13 = rerendering.colors(clips)
   other_b13 = rerendering.other_colors(clips, rng)
@@ -37,7 +37,7 @@ def drift_color(clips: Clips, fraction: float, rng: Rng) -> np.ndarray:
 
 
 def jitter(clips: Clips, deviation: float, rng: Rng) -> np.ndarray:
-  """Moves the object in each frame by noise of a deviation in pixels."""
+  """Moves the object in each frame by noise of this deviation, in pixels."""
   noise_bt2 = rng.standard_normal(clips.center_bt2.shape)
   return rerendering.rerender(
     clips, center_bt2=clips.center_bt2 + deviation * noise_bt2
@@ -45,7 +45,7 @@ def jitter(clips: Clips, deviation: float, rng: Rng) -> np.ndarray:
 
 
 def zigzag(clips: Clips, width: float, rng: Rng) -> np.ndarray:
-  """Moves the object alternately to both sides of its path, in pixels."""
+  """Moves the object alternately to both sides of its path, by pixels."""
   side_b2 = clips.velocity_b2[:, ::-1] * (1, -1)
   side_b2 /= np.linalg.norm(side_b2, axis=1, keepdims=True)
   sign_t1 = np.where(np.arange(clips.center_bt2.shape[1]) % 2, 1, -1)[:, None]

@@ -15,7 +15,7 @@ Clips, Rng = rerendering.Clips, rerendering.Rng
 
 
 def blur(clips: Clips, deviation: float, rng: Rng) -> np.ndarray:
-  """Blurs frames with a Gaussian kernel along both axes."""
+  """Blurs frames with a Gaussian kernel of this deviation, in pixels."""
   video = clips.video_bthwc.astype(np.float32)
   for axis in (2, 3):
     position = np.arange(video.shape[axis], dtype=np.float32)
@@ -26,7 +26,7 @@ def blur(clips: Clips, deviation: float, rng: Rng) -> np.ndarray:
 
 
 def pixelate(clips: Clips, width: float, rng: Rng) -> np.ndarray:
-  """Replaces squares of pixels by their mean."""
+  """Replaces squares of `width` x `width` pixels by their mean."""
   b, t, h, w, c = clips.video_bthwc.shape
   k = int(width)
   shape = (b, t, h // k, k, w // k, k, c)
@@ -35,19 +35,19 @@ def pixelate(clips: Clips, width: float, rng: Rng) -> np.ndarray:
 
 
 def noise(clips: Clips, deviation: float, rng: Rng) -> np.ndarray:
-  """Adds Gaussian noise."""
+  """Adds Gaussian noise of this deviation, in levels of 255."""
   noise_bthwc = rng.standard_normal(clips.video_bthwc.shape, np.float32)
   return _to_uint8(clips.video_bthwc + deviation * noise_bthwc)
 
 
 def gradient(clips: Clips, height: float, rng: Rng) -> np.ndarray:
-  """Makes frames brighter from left to right."""
+  """Makes frames brighter from left to right, by up to `height` levels."""
   ramp_w1 = np.linspace(0, height, clips.video_bthwc.shape[3])[:, None]
   return _to_uint8(clips.video_bthwc + ramp_w1)
 
 
 def checkerboard(clips: Clips, height: float, rng: Rng) -> np.ndarray:
-  """Adds a checkerboard, whose cells are a sixteenth of a side wide."""
+  """Adds a checkerboard of contrast `height`, with 16 cells a shorter side."""
   h, w = clips.video_bthwc.shape[2:4]
   y_hw, x_hw = np.indices((h, w)) // max(1, min(h, w) // 16)
   sign_hw1 = np.where((y_hw + x_hw) % 2, 0.5, -0.5)[..., None]
@@ -55,13 +55,13 @@ def checkerboard(clips: Clips, height: float, rng: Rng) -> np.ndarray:
 
 
 def flash(clips: Clips, height: float, rng: Rng) -> np.ndarray:
-  """Makes one frame brighter."""
+  """Makes one frame brighter, by `height` levels."""
   flash_bt = frames.frames_since_event(clips, 1, rng) == 1
   return _to_uint8(clips.video_bthwc + height * flash_bt[..., None, None, None])
 
 
 def trail(clips: Clips, fraction: float, rng: Rng) -> np.ndarray:
-  """Lets earlier frames fade out, keeping a fraction from frame to frame."""
+  """Adds trails: a fraction of each frame remains visible in the next one."""
   video = clips.video_bthwc - float(drawing.BACKGROUND)
   for t in range(1, video.shape[1]):
     old, new = fraction * video[:, t - 1], video[:, t]
@@ -70,18 +70,18 @@ def trail(clips: Clips, fraction: float, rng: Rng) -> np.ndarray:
 
 
 def ghost(clips: Clips, strength: float, rng: Rng) -> np.ndarray:
-  """Adds the object of the next clip, transparently."""
+  """Adds the object of the next clip, with the opacity `strength`."""
   other = np.roll(clips.video_bthwc, -1, 0) - float(drawing.BACKGROUND)
   return _to_uint8(clips.video_bthwc + strength * other)
 
 
 def random(clips: Clips, level: float, rng: Rng) -> np.ndarray:
-  """Shows uniform noise instead of the clips."""
+  """Shows uniform noise instead of the clips; `level` is not used."""
   return rng.integers(0, 256, clips.video_bthwc.shape, np.uint8)
 
 
 def mean(clips: Clips, level: float, rng: Rng) -> np.ndarray:
-  """Shows the mean of all clips."""
+  """Shows the mean of all clips; `level` is not used."""
   mean_thwc = np.rint(clips.video_bthwc.mean(0)).astype(np.uint8)
   return np.repeat(mean_thwc[None], len(clips.video_bthwc), 0)
 

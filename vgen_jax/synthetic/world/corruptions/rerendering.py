@@ -114,7 +114,13 @@ def choose_clips(clips: Clips, fraction: float, rng: Rng) -> np.ndarray:
 
 
 def colors(clips: Clips, shift_b: np.ndarray | int = 0) -> np.ndarray:
-  """Returns the clips' colours, shifted in the list of colours, `[b, 1, 3]`."""
+  """Returns the colours of the objects, from 0 to 255, `[b, 1, 3]`.
+
+  Args:
+    clips: Clips.
+    shift_b: Number of colours by which each colour is replaced with a later one
+      in `drawing.COLORS`; 0 for the colour of the clip.
+  """
   index_b = np.array(
     [drawing.COLOR_NAMES.index(f['color']) for f in clips.factors]
   )
