@@ -25,6 +25,10 @@ def test_relativistic_generator_is_compared_with_real_clips():
   assert grads['generator']['grey'] < 0
   with pytest.raises(ValueError, match=r'set model\.fake_labels'):
     players.make(loss_kind='relativistic', num_classes=4, fake_labels='uniform')
+  with pytest.raises(ValueError, match="class_source 'generated'"):
+    players.make(
+      loss_kind='relativistic', num_classes=4, class_source='generated'
+    )
 
 
 def test_r1_and_r2_are_added():

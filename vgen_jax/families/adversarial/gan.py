@@ -94,8 +94,10 @@ class GAN(gan_clips.GANClips):
     checks.at_least('model.num_critic_updates', self.num_critic_updates, 1)
     if self.loss_kind == 'relativistic' and self.has_random_labels:
       raise ValueError(
-        "model.loss_kind 'relativistic' compares a generated clip with the real"
-        " clip of the same label; set model.fake_labels to 'batch'."
+        "model.loss_kind is 'relativistic', which compares a generated clip"
+        ' with a real clip of the same label, but model.fake_labels is'
+        f' {self.fake_labels!r} and model.class_source {self.class_source!r};'
+        " set model.fake_labels to 'batch' and model.class_source to 'real'."
       )
 
   @property

@@ -85,7 +85,9 @@ class GANClips(VideoModel):
       raise ValueError(
         f'model.reconstruction_weight is {self.reconstruction_weight}, but'
         ' generated clips have random labels, unlike the real clips that they'
-        " are compared with; set it to 0, or model.fake_labels to 'batch'."
+        f' are compared with: model.fake_labels is {self.fake_labels!r} and'
+        f' model.class_source {self.class_source!r}. Set the weight to 0, or'
+        " fake_labels to 'batch' and class_source to 'real'."
       )
 
   @property
