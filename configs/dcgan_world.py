@@ -1,7 +1,8 @@
 """DCGAN on a synthetic dataset, conditioned on the colour.
 
-It generates frames; a clip is a walk through them. The critic classifies single
-frames, has no batch norm and is regularized with R1 on real frames.
+DCGAN generates single frames; a clip is a walk in the space of their codes. The
+critic classifies single frames, has no batch norm and is regularized with R1 on
+real frames.
 
   vgen train --config=dcgan_world --workdir=runs/dcgan
 

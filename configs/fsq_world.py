@@ -2,8 +2,8 @@
 
   vgen train --config=fsq_world --workdir=runs/fsq_world
 
-It maps a clip of 8 frames of 16 x 16 pixels, as in configs/demo.py, to
-4 x 4 x 4 codes out of 512. The models of videogpt_world.py, maskgit_world.py
+The tokenizer maps a clip of 8 frames of 16 x 16 pixels, as in configs/demo.py,
+to 4 x 4 x 4 codes out of 512. The models of videogpt_world.py, maskgit_world.py
 and flow_latent_world.py are trained on its codes or latents. Samples show clips
 of the data above their reconstructions.
 

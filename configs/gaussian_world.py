@@ -2,10 +2,10 @@
 
   vgen train --config=gaussian_world --workdir=runs/gaussian_world
 
-It maps a clip of 8 frames of 16 x 16 pixels, as in configs/demo.py, to
-4 x 4 x 4 latents of 6 numbers. Latents are sampled in training, so the decoder
-tolerates small errors, such as those of a flow. Samples show clips of the data
-above their reconstructions.
+The autoencoder maps a clip of 8 frames of 16 x 16 pixels, as in
+configs/demo.py, to 4 x 4 x 4 latents of 6 numbers. Latents are sampled in
+training, so the decoder tolerates small errors, such as those of a flow.
+Samples show clips of the data above their reconstructions.
 
 Sizes: `base` and `small`, which are the same, for two CPU cores: 1,000 steps
   take 4 CPU-minutes and reconstruct clips at 33.8 dB, all of them valid;

@@ -180,7 +180,13 @@ def run_part(
 def environment(
   env: Mapping[str, str], out: pathlib.Path, tiny: bool
 ) -> dict[str, str]:
-  """Returns the environment of a part; variables of the user are kept."""
+  """Returns the environment of a part; variables of the user are kept.
+
+  Args:
+    env: Environment of the caller.
+    out: Directory of results, which gets the cache of compiled programs.
+    tiny: Whether the part should use sizes for a CPU.
+  """
   path = os.pathsep.join(filter(None, [str(_ROOT), env.get('PYTHONPATH')]))
   defaults = {
     # The parts share compiled programs. The folder is new, so that reported

@@ -63,7 +63,13 @@ def make_setup(args: argparse.Namespace, devices: np.ndarray):
 
 
 def measure(args: argparse.Namespace, setup, kind: str) -> dict[str, str]:
-  """Returns a row of the table: memory, estimated time and collectives."""
+  """Returns a row of the table: memory, estimated time and collectives.
+
+  Args:
+    args: Flags of the script.
+    setup: Setup of the run whose step is compiled.
+    kind: Whether steps have the constraint, 'with' or 'without'.
+  """
   state = setup.state_shapes()
   shards = sharding.of_batch(setup.mesh)
   batch = {

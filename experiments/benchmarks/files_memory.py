@@ -103,7 +103,13 @@ def _video(path, image_hwc, num_frames: int, form: tuple) -> None:
 
 
 def peak(checkout: pathlib.Path, folder: pathlib.Path, code: str) -> str:
-  """Returns the peak memory of a process in MB, or why it failed."""
+  """Returns the peak memory of a process in MB, or why it failed.
+
+  Args:
+    checkout: Directory of the vgen_jax to measure.
+    folder: Folder of the input files.
+    code: Python code to run, or a command that begins with `vgen`.
+  """
   with tempfile.TemporaryDirectory(dir=folder.parent) as out:
     if code.startswith('vgen '):
       words = [*code.split()[1:], f'--source={folder}', f'--out={out}']

@@ -85,7 +85,13 @@ def i3d_speed(num_clips: int, repeats: int) -> dict[str, float]:
 
 
 def speed(call: Callable[[], object], count: int, repeats: int = 5) -> dict:
-  """Returns the speed of a call that processes `count` items, once compiled."""
+  """Returns the speed of a call that processes `count` items, once compiled.
+
+  Args:
+    call: Function to call.
+    count: Number of items that a call processes.
+    repeats: Number of timed calls; one call before is not timed.
+  """
   call()
   cpu, wall = time.processspeed(), time.perf_counter()
   for _ in range(repeats):

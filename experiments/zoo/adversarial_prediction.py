@@ -103,6 +103,11 @@ def one_sided(
 
   Each prediction to the right is replaced with one to the left of the same
   clip, as if the model ignored its latents.
+
+  Args:
+    world: Dataset of the clips.
+    index_b: Indices of the clips.
+    sample_bnthwc: n predictions of each clip, uint8, with the known frames.
   """
   branch_bn = verifier.compute_features(world, index_b, sample_bnthwc)
   changed = sample_bnthwc.copy()

@@ -65,7 +65,13 @@ def decoded(
 
 
 def generate(run: runs.Run, label_b: np.ndarray, latents: str) -> np.ndarray:
-  """Returns clips of labels, uint8 `[b, t, h, w, c]`."""
+  """Returns clips of labels, uint8 `[b, t, h, w, c]`.
+
+  Args:
+    run: Run of a conditional VAE.
+    label_b: Labels of the clips.
+    latents: Distribution of the latents, as in `decoded`.
+  """
   width = run.model.network.latent_width
   noise_bd = jax.random.normal(jax.random.key(0), (len(label_b), width))
   apply = jax.jit(

@@ -165,7 +165,13 @@ def affordable_steps(budget: float, costs: Sequence[float]) -> int:
 def run_training(
   config: str, workdir: pathlib.Path, overrides: Mapping[str, object]
 ) -> float:
-  """Trains a config in a process of its own, and returns its CPU-seconds."""
+  """Trains a config in a process of its own, and returns its CPU-seconds.
+
+  Args:
+    config: Name of a config, or its file.
+    workdir: Directory of the run; an existing one is removed.
+    overrides: {dotted path: value} of fields to change.
+  """
   command = [sys.executable, '-m', 'vgen_jax.cli.main', 'train']
   command += [f'--config={config}', f'--workdir={workdir.resolve()}']
   command += [f'--config.{key}={value}' for key, value in overrides.items()]

@@ -112,7 +112,13 @@ def numbers(arm: Arm) -> tuple[float, float, float]:
 
 
 def passes(correlation: float, iou: float, mean: float) -> bool:
-  """Returns whether the mouth follows the sound, and little else changes."""
+  """Returns whether the mouth follows the sound, and little else changes.
+
+  Args:
+    correlation: Correlation of the opening of the mouth with the loudness.
+    iou: IoU of the mask with the pixels that can change.
+    mean: Mean of the mask.
+  """
   return (
     correlation >= LEAST_CORRELATION
     and iou >= LEAST_IOU

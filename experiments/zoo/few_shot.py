@@ -225,7 +225,7 @@ def matching_weight(weight_bhwr: np.ndarray, layout_bhw: np.ndarray) -> float:
 def kernel_distances(found: few_shot_vid2vid.Appearance) -> np.ndarray:
   """Returns the distances of the kernels of all pairs of clips, `[b, b]`.
 
-  They are relative to the mean norm of the kernels of a clip.
+  The distances are relative to the mean norm of the kernels of a clip.
 
   Args:
     found: Kernels of clips.

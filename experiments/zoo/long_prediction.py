@@ -49,7 +49,13 @@ _SHOWN = (3, 5, 7, 9, 11, 15, 20, 30, 50, 75, 102)  # Frames of the picture.
 def constant(
   world: futures_source.TwoFutures, index_b: np.ndarray, num_frames: int
 ) -> np.ndarray:
-  """Returns clips, uint8, in which discs move on with constant velocity."""
+  """Returns clips, uint8, in which discs move on with constant velocity.
+
+  Args:
+    world: Dataset of the clips.
+    index_b: Indices of the clips.
+    num_frames: Number of frames of the clips.
+  """
   shape = (num_frames, *world.clip_shape[1:])
   longer = long_criteria.Constant(shape, 'validation', fork=world.fork)
   longer.length = world.clip_shape[0]

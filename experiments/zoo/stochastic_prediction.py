@@ -82,7 +82,14 @@ def predict(
   index_b: np.ndarray,
   world: futures_source.TwoFutures,
 ) -> np.ndarray:
-  """Returns predicted clips `[b, n, t, h, w, c]`, uint8."""
+  """Returns predicted clips `[b, n, t, h, w, c]`, uint8.
+
+  Args:
+    run: Run with the parameters.
+    model: Model of the run, or one of another class.
+    index_b: Indices of the clips to continue.
+    world: Dataset of the clips.
+  """
   variables = run.state.variables(run.config.sample_from)
   video_bthwc = real(world, index_b)
   apply = jax.jit(functools.partial(model.apply, method='sample'))
@@ -100,7 +107,13 @@ def predict(
 def latents_of(
   run: runs.Run, index_b: np.ndarray, world: futures_source.TwoFutures
 ) -> futures_criteria.Latents | None:
-  """Returns the information in the latents of a run; None if it has none."""
+  """Returns the information in the latents of a run; None if it has none.
+
+  Args:
+    run: Run of an SVG.
+    index_b: Indices of the clips.
+    world: Dataset of the clips.
+  """
   if not run.model.predictor.latent_width:
     return None
   video_bthwc = real(world, index_b)
@@ -206,7 +219,14 @@ def picture(
   index_b: np.ndarray,
   sample_bnthwc: np.ndarray,
 ) -> None:
-  """Writes real clips, and below each its predictions."""
+  """Writes real clips, and below each its predictions.
+
+  Args:
+    file: Path of the image.
+    world: Dataset of the clips.
+    index_b: Indices of the clips.
+    sample_bnthwc: Predictions to show of each clip, uint8.
+  """
   sections = []
   for i, sample_nthwc in zip(index_b, sample_bnthwc, strict=True):
     real = world[int(i)]['video'][None]

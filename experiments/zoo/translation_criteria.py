@@ -184,7 +184,13 @@ def cheats(clips: Clips) -> dict[str, np.ndarray]:
 def layer_cheats(
   flow_bthwx: np.ndarray, mask_bthw: np.ndarray, clips: Clips
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-  """Returns flow and masks that must not pass, {name: (flow, mask)}."""
+  """Returns flow and masks that must not pass, {name: (flow, mask)}.
+
+  Args:
+    flow_bthwx: Flow of a network, in pixels.
+    mask_bthw: Masks of the network, from 0 to 1.
+    clips: Truth of the same frames.
+  """
   ones = np.ones_like(mask_bthw)
   return {
     'true flow, mask of ones': (clips.flow_bthwx, ones),

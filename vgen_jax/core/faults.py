@@ -49,7 +49,8 @@ class Faults:
     policy: 'raise' stops at the first such clip with an error that names the
       file and the reason; 'substitute' takes the next clip that can be read.
     limit: Largest fraction of clips that may be substituted, in [0, 1]; more
-      stop the run. It is a fraction of at least 1,000 clips.
+      stop the run. The fraction is relative to the number of clips read so far,
+      or to 1,000 if fewer were read.
   """
 
   policy: str = fields.field('raise', one_of=('raise', 'substitute'))

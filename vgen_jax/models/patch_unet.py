@@ -1,11 +1,11 @@
 """A small video U-Net over patches with full attention at its coarsest level.
 
-It is designed to train in minutes. Every level has convolutions within frames
-and across frames, over patches instead of pixels. Only the coarsest level,
-which has few positions, has attention, over all frames and positions at once.
-Hoogeboom et al., "simple diffusion: End-to-end diffusion for high resolution
-images", 2023, https://arxiv.org/abs/2301.11093, argue for this design for
-images.
+The network is designed to train in minutes. Every level has convolutions within
+frames and across frames, over patches instead of pixels. Only the coarsest
+level, which has few positions, has attention, over all frames and positions at
+once. Hoogeboom et al., "simple diffusion: End-to-end diffusion for high
+resolution images", 2023, https://arxiv.org/abs/2301.11093, argue for this
+design for images.
 
 Position embeddings are learned for each frame, row and column, so a network is
 built for clips of one shape.

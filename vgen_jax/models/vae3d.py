@@ -1,15 +1,15 @@
 """Causal 3-D autoencoder: a latent of the first frame, then one per n frames.
 
-It is similar to the autoencoders of MAGVIT-2 (Yu et al., "Language Model Beats
-Diffusion: Tokenizer is Key to Visual Generation", 2023,
+The autoencoder is similar to those of MAGVIT-2 (Yu et al., "Language Model
+Beats Diffusion: Tokenizer is Key to Visual Generation", 2023,
 https://arxiv.org/abs/2310.05737) and Wan (Wan Team, "Wan: Open and Advanced
 Large-Scale Video Generative Models", 2025, https://arxiv.org/abs/2503.20314):
 no frame depends on a later one. So an image is a clip of one frame, and long
 clips can be processed in chunks, for which each layer keeps its last input
-frames in the collection 'past'. It differs from Wan's as follows. Layers that
-halve or double the number of frames are padded with zeros before a clip, like
-all other layers, instead of passing the first chunk unchanged. Attention heads
-have a width that fast kernels support.
+frames in the collection 'past'. There are two differences from Wan's
+autoencoder. Layers that halve or double the number of frames are padded with
+zeros before a clip, like all other layers, instead of passing the first chunk
+unchanged. Attention heads have a width that fast kernels support.
 """
 
 from typing import Any

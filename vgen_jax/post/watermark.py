@@ -8,9 +8,9 @@ all frames, so cutting in time and other frame rates do not affect it. The key
 is normal noise, so the score of a clip without the watermark is distributed as
 N(0, 1) for any content, and the probability of a false alarm is exact.
 
-It survives compression and moderate scaling, and a mirrored clip is detected.
-It does not survive crops, rotations and vertical flips, and it is not secure
-against deliberate removal.
+The watermark survives compression and moderate scaling, and is detected in a
+mirrored clip. It does not survive crops, rotations and vertical flips, and it
+is not secure against deliberate removal.
 """
 
 import hashlib

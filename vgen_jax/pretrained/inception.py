@@ -37,9 +37,9 @@ class Inception(nn.Module):
   def __call__(self, image_bhwc: Array) -> dict[str, Array]:
     """Returns features of images, float32.
 
-    They are 'pooled' `[b, d]` (d = 2048), which FID and KID compare, 'logits'
-    `[b, k]`, and 'logits_unbiased' without the bias of the last layer, whose
-    softmax the Inception Score uses.
+    The features are 'pooled' `[b, d]` (d = 2048), which FID and KID compare,
+    'logits' `[b, k]`, and 'logits_unbiased' without the bias of the last layer,
+    whose softmax the Inception Score uses.
 
     Args:
       image_bhwc: 299 x 299 pixels, 3 channels in [-1, 1].

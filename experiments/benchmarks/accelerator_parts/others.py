@@ -84,7 +84,14 @@ def main(recorder: recording.Recorder) -> None:
 def train_settings(
   config: str, size: str, overrides: dict[str, Any], batch_size: int
 ) -> settings_lib.Settings:
-  """Returns the settings of a train step."""
+  """Returns the settings of a train step.
+
+  Args:
+    config: Name of a file of configs/.
+    size: Name of one of its sizes.
+    overrides: {dotted path: value} of fields to change.
+    batch_size: Number of clips in a step.
+  """
   return steps.settings_of(
     config, size, {**overrides, 'batch_size': batch_size}
   )

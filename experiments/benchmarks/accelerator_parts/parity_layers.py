@@ -23,7 +23,15 @@ TOLERANCES = {'float32': 1e-4, 'bfloat16': 3e-2}
 
 
 class Convolution(NamedTuple):
-  """A convolution to compare; generators use transposed ones."""
+  """A convolution to compare; generators use transposed ones.
+
+  Attributes:
+    name: Name of the convolution in the results.
+    kernel: Sides (t, h, w) of the kernel.
+    strides: Strides along t, h and w.
+    padding: Padding, as in `conv.conv3d`.
+    transposed: Whether the convolution is transposed.
+  """
 
   name: str
   kernel: tuple[int, int, int]
@@ -44,7 +52,15 @@ CONVOLUTIONS = (
 
 
 class Attention(NamedTuple):
-  """Shape of an attention to compare: batch, tokens, heads, width of a head."""
+  """Shape of an attention to compare.
+
+  Attributes:
+    batch: Number of sequences.
+    tokens: Number of tokens of a sequence.
+    heads: Number of heads.
+    width: Width of a head.
+    is_causal: Whether a token attends only to itself and earlier tokens.
+  """
 
   batch: int
   tokens: int

@@ -30,6 +30,11 @@ def settings_of(
 
   A frozen part has the spec of the config that trains it. Its parameters need
   not be trained, since speeds do not depend on them.
+
+  Args:
+    name: Name of a file of configs/.
+    size: Name of one of its sizes.
+    overrides: {dotted path: value} of fields to change; None for none.
   """
   config = config_lib.load(f'{_CONFIGS / name}.py:{size}')
   for part, workdir in config.get('frozen', {}).items():
@@ -178,8 +183,8 @@ def measure_largest(
 def useful_flops(settings: settings_lib.Settings) -> int:
   """Returns the operations of a step, without those that remat repeats.
 
-  They are counted in the jaxpr with XLA's attention, whose products are visible
-  there on every device.
+  The operations are counted in the jaxpr with XLA's attention, whose products
+  are visible there on every device.
   """
   spec = _replaced(settings.model, {'remat': 'none', 'implementation': 'xla'})
   model = Model(dataclasses.replace(settings, model=spec))

@@ -1,9 +1,9 @@
 """The video DiT of vgen_jax in PyTorch: the same operations in the same dtypes.
 
-It is equivalent to `VideoDiT` with factorised attention, rotary positions,
-norms of queries and keys, and no dropout, and is used to compare speeds.
-Parameters are float32; `dtype` is that of matrix products, and all sums between
-them are float32.
+The network is equivalent to `VideoDiT` with factorised attention, rotary
+positions, norms of queries and keys, and no dropout, and is used to compare
+speeds. Parameters are float32; `dtype` is that of matrix products, and all sums
+between them are float32.
 """
 
 from collections.abc import Iterator, Mapping
@@ -174,7 +174,11 @@ def named_arrays(params: Mapping) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def carry_over(params: Mapping, model: VideoDiT) -> None:
-  """Sets the parameters of the PyTorch model to those of Flax."""
+  """Sets the parameters of the PyTorch model to those of Flax.
+
+  Raises:
+    ValueError: If the parameters of the two models do not correspond.
+  """
   arrays = {
     name: torch.from_numpy(np.array(x, np.float32))
     for name, x in named_arrays(params)

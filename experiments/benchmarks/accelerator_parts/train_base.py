@@ -34,6 +34,10 @@ class Run(NamedTuple):
   """A run to train: a config at size base, and the metrics that fit its data.
 
   `metrics` is used where the config does not say what to evaluate.
+
+  Attributes:
+    config: Name of a file of configs/, used at size base.
+    metrics: Metrics that fit its data, unless the config states some.
   """
 
   config: str
@@ -138,6 +142,11 @@ def train(
 
   When the time is over, SIGTERM makes the loop save and stop, as before a
   preemption.
+
+  Args:
+    config: Config of the run.
+    workdir: Directory of the run.
+    seconds: Time after which the run is stopped.
   """
   end = time.monotonic() + seconds
   losses: dict[str, float] = {}
@@ -189,6 +198,12 @@ def evaluate(
   is_late: Callable[[], bool],
 ) -> dict[str, Any]:
   """Returns the metrics of a run, and those of real clips.
+
+  Args:
+    workdir: Directory of the run.
+    config: Config of the run.
+    run: Run, which states the metrics.
+    is_late: Function that returns whether the time is over.
 
   Raises:
     TimeoutError: If the time is over before the evaluation has ended.

@@ -126,7 +126,13 @@ def check(one: Pair) -> tuple[Errors, Errors, Errors]:
 
 
 def judge(errors: Errors, limit: float, what: str) -> None:
-  """Raises ValueError if an error is above its limit, or not a number."""
+  """Raises ValueError if an error is above its limit, or not a number.
+
+  Args:
+    errors: {name: error}, one or more.
+    limit: Largest allowed error.
+    what: Description of the values, for the message.
+  """
   bad = {name: x for name, x in errors.items() if not x <= limit}
   if bad or not errors:
     raise ValueError(

@@ -44,7 +44,13 @@ BATCH_SIZE = 40  # A multiple of the numbers of updates.
 def config_of(
   config: ConfigDict, variant: Variant, batch_size: int
 ) -> ConfigDict:
-  """Returns the config of a variant."""
+  """Returns the config of a variant.
+
+  Args:
+    config: Config of VGAN.
+    variant: Variant of the step.
+    batch_size: Number of clips in a step.
+  """
   config = config.copy_and_resolve_references()
   config.unlock()
   config.batch_size = batch_size
@@ -57,7 +63,13 @@ def rows(
   variants: Mapping[str, Variant],
   batch_size: int,
 ) -> list[dict[str, str]]:
-  """Returns a row for each variant, relative to the first one."""
+  """Returns a row for each variant, relative to the first one.
+
+  Args:
+    times: {name of a variant: milliseconds per step in each repeat}.
+    variants: {name: variant}.
+    batch_size: Number of clips in a step.
+  """
   first = next(iter(times.values()))
   return [
     {

@@ -67,7 +67,13 @@ class GANTrainer(trainer.Trainer):
   def penalty(
     self, player: str, batch: Mapping[str, Tensor], noise: Any
   ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Returns the penalty of a lazy update, times its period."""
+    """Returns the penalty of a lazy update, times its period.
+
+    Args:
+      player: Name of a critic.
+      batch: Tensors of a batch, from `trainer.prepare`.
+      noise: Random numbers of the update; None to sample them.
+    """
     real_bcthw = batch['video'].detach().requires_grad_()
     _, frames = noise or (None, self._frames(len(real_bcthw)))
     logit, _ = self.parts[player](real_bcthw, frames[player])

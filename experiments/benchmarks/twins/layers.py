@@ -34,7 +34,13 @@ class Stack(nn.Module):
     self.slope = slope
 
   def append(self, name: str, layer: nn.Module, norm: bool) -> None:
-    """Adds a convolution; the names of batch norms count them."""
+    """Adds a convolution; the names of batch norms count them.
+
+    Args:
+      name: Name of the convolution.
+      layer: Convolution.
+      norm: Whether batch norm follows the convolution.
+    """
     self.add_module(name, layer)
     if norm:
       axes = layer.weight.ndim - 2
@@ -90,7 +96,16 @@ def up(
   start: Sequence[int] | None = None,
   slope: float = 0.0,
 ) -> Stack:
-  """Returns the twin of `pyramids.Up`."""
+  """Returns the twin of `pyramids.Up`.
+
+  Args:
+    in_width: Channels of the input.
+    widths: Channels of each layer.
+    kernel: Sides of kernels, as in `pyramids.Up`.
+    norm: Whether batch norm follows each layer.
+    start: Sides of the output of the first layer, as in `pyramids.Up`.
+    slope: Slope of the leaky ReLU for negative inputs; 0 for ReLU.
+  """
   stack = Stack(slope)
   for level, width in enumerate(widths):
     starts = level == 0 and start is not None
@@ -108,7 +123,13 @@ def up(
 
 
 def down(in_width: int, widths: Sequence[int], kernel: Sequence[int]) -> Stack:
-  """Returns the twin of `pyramids.Down` without norm."""
+  """Returns the twin of `pyramids.Down` without norm.
+
+  Args:
+    in_width: Channels of the input.
+    widths: Channels of each layer.
+    kernel: Sides of kernels, as in `pyramids.Down`.
+  """
   stack = Stack(0.2)
   for level, width in enumerate(widths):
     layer = conv((in_width, width), kernel, _strides(kernel), _padding(kernel))
@@ -118,7 +139,13 @@ def down(in_width: int, widths: Sequence[int], kernel: Sequence[int]) -> Stack:
 
 
 def head(in_width: int, width: int, kernel: Sequence[int]) -> nn.Module:
-  """Returns a transposed convolution that doubles sides where kernel is 4."""
+  """Returns a transposed convolution that doubles sides where kernel is 4.
+
+  Args:
+    in_width: Channels of the input.
+    width: Channels of the result.
+    kernel: Sides of the kernel, each 4 or 1.
+  """
   return conv(
     (in_width, width), kernel, _strides(kernel), _padding(kernel),
     transposed=True,

@@ -109,7 +109,13 @@ class SVG(nn.Module):
     self.prior_lstm = Recurrent(g, width, 1, (d, d))
 
   def forward(self, video_bcthw: Tensor, noise_btd: Tensor, num_context: int):
-    """Returns predictions `[b, t - 1, c, h, w]`, posteriors and priors."""
+    """Returns predictions `[b, t - 1, c, h, w]`, posteriors and priors.
+
+    Args:
+      video_bcthw: Clips in [-1, 1].
+      noise_btd: Noise of the latents from N(0, 1), `[b, t - 1, d]`.
+      num_context: Number of known first frames.
+    """
     b, _, t = video_bcthw.shape[:3]
     frames_bchw = video_bcthw.transpose(1, 2).flatten(0, 1)
     code_bg, skips = self.encoder(frames_bchw)

@@ -100,7 +100,11 @@ class Trainer:
         torch._foreach_lerp_(average, params, weight)
 
   def rate(self, player: str) -> float:
-    """Returns the learning rate, which must be constant."""
+    """Returns the learning rate, which must be constant.
+
+    Raises:
+      ValueError: If the schedule is not constant.
+    """
     schedule = {
       **self.setup.settings.optim['schedule'],
       **_own(self.setup.settings.optim, player).get('schedule', {}),
@@ -115,7 +119,13 @@ class Trainer:
   def loss(
     self, player: str, batch: Mapping[str, Tensor], noise: Any
   ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Returns the loss of a player, and its terms."""
+    """Returns the loss of a player, and its terms.
+
+    Args:
+      player: Name of the player.
+      batch: Tensors of a batch, from `prepare`.
+      noise: Random numbers of the update; None to sample them.
+    """
     raise NotImplementedError
 
 
@@ -153,6 +163,11 @@ def adam(
   spec: Mapping[str, Any], player: str, part: nn.Module
 ) -> torch.optim.Optimizer:
   """Returns the optimizer of a player.
+
+  Args:
+    spec: Spec `config.optim`.
+    player: Name of the player.
+    part: Network of the player.
 
   Raises:
     ValueError: If it is not Adam, or has options that the twin does not read.

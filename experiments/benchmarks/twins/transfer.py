@@ -37,7 +37,13 @@ def check_fields(module: nn.Module, read: Iterable[str]) -> None:
 
 
 def check_value(module: nn.Module, name: str, allowed: Iterable[Any]) -> Any:
-  """Returns a field of a module; raises ValueError if its twin lacks it."""
+  """Returns a field of a module; raises ValueError if its twin lacks it.
+
+  Args:
+    module: Network or family of vgen_jax.
+    name: Name of the field.
+    allowed: Values that the twin supports.
+  """
   value = getattr(module, name)
   if value not in (allowed := tuple(allowed)):
     raise ValueError(

@@ -132,7 +132,8 @@ def original_names(
 def class_names(names: Sequence[pathlib.Path]) -> tuple[str, ...]:
   """Returns the sorted first folders of all paths, if they are classes.
 
-  They are classes if there are two or more, and no file is outside of them.
+  The folders are classes if there are two or more, and each file is in one of
+  them.
   """
   folders = {name.parts[0] for name in names if len(name.parts) > 1}
   are_classes = len(folders) > 1 and all(len(name.parts) > 1 for name in names)

@@ -1,7 +1,7 @@
 """What a prepared dataset depends on: its table, its raw videos and options.
 
-It is written with the dataset, so that a repeated command knows whether the
-dataset that exists is the one that it would write.
+This description is written with the dataset, so that a repeated command knows
+whether an existing dataset is the one that the command would write.
 """
 
 from collections.abc import Mapping

@@ -101,7 +101,7 @@ def from_directory(folder: str) -> Any:
 def patch_video_init() -> None:
   """Replaces the dtypes and files of TensorFlow in `Video.__init__`.
 
-  Those of NumPy and Python are sufficient.
+  The dtypes of NumPy and the files of Python are sufficient.
   """
   video_feature = importlib.import_module(_VIDEO)
   video_feature.tf = types.SimpleNamespace(

@@ -75,8 +75,8 @@ _LEAD_OF_MANY = (
 def best(values: Sequence[results.Value | None]) -> int | None:
   """Returns the index of the run that is significantly best, or None.
 
-  It is None if intervals overlap or are unknown, if a run has no value, or if
-  protocols differ.
+  The result is None if intervals overlap or are unknown, if a run has no value,
+  or if protocols differ.
 
   Args:
     values: Values of one metric, one for each run.

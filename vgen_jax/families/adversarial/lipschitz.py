@@ -24,7 +24,7 @@ Score = Callable[[Array], Array]
 def squared_gradient_norm(score: Score, video_bthwc: Array) -> Array:
   """Returns the squared norm of the gradient of each clip's score, `[b]`.
 
-  It can be differentiated in reverse mode.
+  The result can be differentiated in reverse mode.
   """
   with frame_convolution.second_derivatives():
     gradient = jax.grad(lambda x: score(x).astype(jnp.float32).sum())(
@@ -48,10 +48,10 @@ def zero_centred(score: Score, video_bthwc: Array) -> Array:
 def one_centred(score: Score, video_bthwc: Array) -> Array:
   """Returns the squared distance of the gradient norm from 1, `[b]`.
 
-  On points between real and generated clips (`interpolate`) it makes a
-  Wasserstein critic 1-Lipschitz where it matters: Gulrajani et al., "Improved
-  Training of Wasserstein GANs", 2017, https://arxiv.org/abs/1704.00028, whose
-  weight is 10.
+  As a penalty on points between real and generated clips (`interpolate`), this
+  distance makes a Wasserstein critic 1-Lipschitz between both sets: Gulrajani
+  et al., "Improved Training of Wasserstein GANs", 2017,
+  https://arxiv.org/abs/1704.00028, whose weight is 10.
   """
   # The square root has no derivative at 0, which a new critic may reach.
   norm_b = jnp.sqrt(squared_gradient_norm(score, video_bthwc) + 1e-12)

@@ -40,7 +40,7 @@ class Clips(NamedTuple):
 def reference_flow(source: str, batch: Batch) -> Array:
   """Returns the flow of real clips to the previous frame, in pixels.
 
-  It has shape `[b, t, h, w, 2]` and is 0 in the first frame.
+  The flow has shape `[b, t, h, w, 2]` and is 0 in the first frame.
 
   Args:
     source: One of FLOW_SOURCES: 'data', the flow of the batch; 'matching',

@@ -70,8 +70,8 @@ def filled_mask(cached: KeyValues, position: Array) -> Array:
 def window_mask(num_tokens: int, window: int) -> Array:
   """Returns the causal mask of a sliding window, bool `[1, n, n]`.
 
-  It is True where token n attends to token m, n - window < m <= n: the tokens
-  that a cache of `window` slots holds.
+  The mask is True where token n attends to token m, n - window < m <= n: the
+  tokens that a cache of `window` slots holds.
   """
   position_n = jnp.arange(num_tokens)
   distance_nn = position_n[:, None] - position_n[None]

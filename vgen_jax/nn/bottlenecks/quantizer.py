@@ -85,7 +85,7 @@ class Quantizer(nn.Module):
 def perplexity(count_k: Array) -> Array:
   """Returns the exponential of the entropy of code frequencies, 1 to k.
 
-  It is the number of equally frequent codes that have the same entropy.
+  The perplexity is the number of equally frequent codes with the same entropy.
   """
   frequency_k = count_k / jnp.maximum(count_k.sum(), 1e-12)
   return jnp.exp(jax.scipy.special.entr(frequency_k).sum())

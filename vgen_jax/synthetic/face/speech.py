@@ -68,8 +68,8 @@ def sample(
 def features(voice: Voice) -> np.ndarray:
   """Returns loudness and log mel energies of each frame, float32 `[t, 16]`.
 
-  They are computed from the overtones, and equal those of the waveform except
-  for the spectral leakage of a finite window.
+  The energies are computed from the overtones, and equal those of the waveform
+  except for the spectral leakage of a finite window.
   """
   hertz_k = voice.pitch * np.arange(1, len(voice.overtone_k) + 1)
   band_b = voice.overtone_k**2 @ _filters(hertz_k)

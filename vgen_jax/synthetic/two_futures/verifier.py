@@ -136,8 +136,8 @@ def _fractions(
   if not 0 <= first <= fork:
     raise ValueError(
       f'Samples have {num_frames} frames, so {first} frames of clip {index} are'
-      f' known; but it forks at frame {fork}. Condition the model on {fork}'
-      ' frames or fewer.'
+      f' known; but the clip forks at frame {fork}. Condition the model on'
+      f' {fork} frames or fewer.'
     )
   futures = [world.future(index, k)[fork:] for k in range(len(world.weights))]
   region = saturation.locate(np.stack(futures))

@@ -1,6 +1,7 @@
 """Corruptions that change the object before it is drawn.
 
-They change its motion, size, shape or colour, and render the clips again.
+The corruptions change its motion, size, shape or colour, and render the clips
+again.
 
 Each function is called as `(clips, level, rng)` and returns corrupted clips,
 uint8 `[b, t, h, w, c]`; the second argument states the strength of the

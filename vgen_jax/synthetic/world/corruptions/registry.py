@@ -3,7 +3,7 @@
   clips = rerendering.generate(world, 64)
   video = registry.corrupt(clips, 'ghost', 0.24)
 
-They test metrics of video: a metric should get worse with the level of a
+Corruptions test metrics of video: a metric should get worse with the level of a
 corruption that it is meant to measure, and stay constant under all others.
 Lengths are in pixels, colours in levels out of 255, fractions in [0, 1].
 """
