@@ -21,7 +21,7 @@ WINDOWS = ((1, 8), (9, 32), (33, 100))  # Predicted frames, from 1.
 class Constant(futures_source.TwoFutures):
   """Clips of any length in which the disc moves on with constant velocity.
 
-  Their first frames are those of a `TwoFutures` of `length` frames.
+  The first frames of a clip are those of a `TwoFutures` of `length` frames.
   """
 
   length = 8

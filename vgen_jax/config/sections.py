@@ -51,7 +51,7 @@ class Guard:
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-  """Which metrics an evaluation computes, and on how many clips.
+  """Metrics that an evaluation computes, and the clips that it uses.
 
   Attributes:
     metrics: Names of metrics of `evaluation/metrics/registry.py`.

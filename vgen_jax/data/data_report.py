@@ -1,4 +1,4 @@
-"""What the data of a run contains, and what its model uses, in words."""
+"""Report on what the data of a run contains and what its model uses."""
 
 from collections.abc import Mapping
 import logging

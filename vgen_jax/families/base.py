@@ -182,8 +182,8 @@ class VideoModel(nn.Module):
   def sample_unclipped(self, key_b: Array, condition: Condition) -> Array:
     """Returns the clips of `sample` before they are clipped to [-1, 1].
 
-    A prior over latents is sampled in this way, since latents are not pixels,
-    and so are clips to save, since clipping would hide infinite values.
+    This method is used for a prior over latents, since latents are not pixels,
+    and for clips to save, since clipping would hide infinite values.
     """
     return self.sample(key_b, condition)
 

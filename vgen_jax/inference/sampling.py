@@ -137,7 +137,8 @@ def conditions(
   """Returns the condition of clips, with the given class or with all classes.
 
   Conditions that only real clips have, such as actions or first frames, are
-  those of clips of `source`, and so are the classes in this case.
+  those of clips of `source`. In this case the classes are also those of the
+  clips.
 
   Args:
     model: Model whose conditions are needed.

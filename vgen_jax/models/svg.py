@@ -1,9 +1,9 @@
 """SVG: prediction of frames from latents with a learned or a fixed prior.
 
 Reference: Denton and Fergus, "Stochastic Video Generation with a Learned
-Prior", 2018, https://arxiv.org/abs/1802.07687. At 64 x 64 pixels the layers are
-those of the released code (`dcgan_64`), and so are their parameters, except
-that an LSTM of Flax has one bias vector and not two.
+  Prior", 2018, https://arxiv.org/abs/1802.07687. At 64 x 64 pixels the layers
+  are those of the released code (`dcgan_64`), with the same parameters, except
+  that an LSTM of Flax has one bias vector and not two.
 
 Deviations: batch norm is replaced by group norm, because batch norm makes a
 predicted clip depend on its batch (the released code evaluates with statistics

@@ -1,7 +1,7 @@
 """Converts a state dict of PyTorch to variables of Flax linen.
 
-Layers keep their names. The names of their arrays differ, and so does the order
-of the axes of kernels: PyTorch has the channels first.
+Layers keep their names. The names of their arrays and the order of the axes of
+kernels differ: PyTorch has the channels first.
 """
 
 from collections.abc import Mapping

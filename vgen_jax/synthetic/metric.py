@@ -8,7 +8,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class ValueInfo:
-  """How one value of a metric is computed and read.
+  """Description of one value of a metric.
 
   Attributes:
     better: 'higher', 'lower', or '' if neither direction is better.

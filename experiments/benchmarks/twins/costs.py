@@ -1,4 +1,4 @@
-"""What options of a GAN's game cost: steps of VGAN with and without them.
+"""Measures what options of GAN training cost, in steps of VGAN.
 
 Several updates of the critic in a step share its batch: each uses other clips.
 So they need a batch that is a multiple of their number, and the batch of all

@@ -1,9 +1,9 @@
 """Train steps in PyTorch, with the updates of training/step.py.
 
 Each step does what a step of vgen_jax does: all updates that are due, in the
-same order, with Adam, and the moving averages of the parameters. It does not
-compute accuracies, gradient norms and other metrics for logs, nor does it check
-for values that are not finite; vgen_jax does both.
+same order, with Adam, and the moving averages of the parameters. A step here
+neither computes accuracies, gradient norms and other metrics for logs, nor
+checks for values that are not finite; vgen_jax does both.
 """
 
 from collections.abc import Mapping, Sequence

@@ -26,7 +26,7 @@ _MAX_REPEATS = 4
 
 @dataclasses.dataclass(frozen=True)
 class ClipSpec:
-  """Which frames of a video make up a clip.
+  """Rule that states which frames of a video make up a clip.
 
   Attributes:
     num_frames: Number of frames of a clip, t.

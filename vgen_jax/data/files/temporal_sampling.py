@@ -1,4 +1,4 @@
-"""Which frames of a segment a clip shows: those of a window, or random ones.
+"""Selection of the frames of a clip: those of a window, or random ones.
 
 Positions in a video are those of data/files/segments.py.
 """

@@ -1,4 +1,4 @@
-"""What a prepared dataset depends on: its table, its raw videos and options.
+"""Description of what a dataset depends on: table, raw videos and options.
 
 This description is written with the dataset, so that a repeated command knows
 whether an existing dataset is the one that the command would write.

@@ -34,7 +34,7 @@ _MAX_REPEATS, _MIN_STILL = 100, 10_000
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """How videos are stored.
+  """Options that state how videos are stored.
 
   Attributes:
     format: One of `storage.FORMATS`.

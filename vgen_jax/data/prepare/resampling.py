@@ -1,4 +1,4 @@
-"""Which frames of a raw video are stored, in which pieces, and how large."""
+"""Selection, division and resizing of the frames of a raw video to store."""
 
 import numpy as np
 

@@ -16,7 +16,7 @@ _MIN_HELD_OUT = 100  # Clips that a quantile of 1 % needs.
 
 
 class FrameChanges(base.FeatureExtractor):
-  """How much pixels change from frame to frame; see scores/flicker.py."""
+  """Computes how much pixels change over frames; see scores/flicker.py."""
 
   def __init__(self):
     self.name = 'changes'

@@ -20,7 +20,7 @@ from vgen_jax.core import shapes
 
 
 class Memorization(NamedTuple):
-  """Which samples are copies, and of which clips.
+  """Result of the search for copies of training clips.
 
   Attributes:
     rate: Proportion of the samples that are copies.

@@ -49,10 +49,11 @@ def check(policy: Sequence[str]) -> None:
   """Raises ValueError if a name of `policy` is not in POLICIES."""
   if isinstance(policy, str):
     raise ValueError(
-      f'augment is {policy!r}; it must be a tuple of names in {list(POLICIES)}.'
+      f'model.augment is {policy!r}; it must be a tuple of names in'
+      f' {list(POLICIES)}.'
     )
   for number, name in enumerate(policy):
-    checks.one_of(f'augment[{number}]', name, POLICIES)
+    checks.one_of(f'model.augment[{number}]', name, POLICIES)
 
 
 def brightness(key: Array, video_thwc: Array) -> Array:

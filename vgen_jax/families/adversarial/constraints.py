@@ -31,7 +31,7 @@ class Constraint:
 
   Attributes:
     kind: One of KINDS, the name of a function of this module.
-    limit: Its limit, above 0.
+    limit: Limit that the projection enforces, above 0.
     every: Period in steps: the projection is made in steps every - 1,
       2 * every - 1, ..., with steps numbered from 0.
   """
@@ -41,11 +41,12 @@ class Constraint:
   every: int = 1
 
   def __post_init__(self):
-    checks.one_of('constraint kind', self.kind, KINDS)
-    checks.at_least('constraint every', self.every, 1)
+    checks.one_of('model.constraint_kind', self.kind, KINDS)
+    checks.at_least('model.constraint_every', self.every, 1)
     if not (math.isfinite(self.limit) and self.limit > 0):
       raise ValueError(
-        f'constraint limit is {self.limit}; it must be finite and above 0.'
+        f'model.constraint_limit is {self.limit}; it must be finite and above'
+        ' 0.'
       )
 
   def __call__(self, params: Tree, stats: Tree, step: int | Array) -> Tree:

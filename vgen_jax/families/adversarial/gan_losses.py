@@ -145,7 +145,7 @@ def classification(class_logit_bk: Array, label_b: Array) -> Array:
 
 def check(kind: str) -> None:
   """Raises ValueError if `kind` is not in KINDS."""
-  checks.one_of('loss_kind', kind, KINDS)
+  checks.one_of('model.loss_kind', kind, KINDS)
 
 
 def _difference(one: Array, other: Array) -> Array:

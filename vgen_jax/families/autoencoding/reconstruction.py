@@ -49,4 +49,4 @@ def psnr(video_bthwc: Array, other_bthwc: Array) -> Array:
 
 def check(kind: str) -> None:
   """Raises ValueError if `kind` is not in KINDS."""
-  checks.one_of('reconstruction', kind, KINDS)
+  checks.one_of('model.reconstruction', kind, KINDS)

@@ -1,1 +1,1 @@
-"""What a run writes: pictures of clips and the log of its metrics."""
+"""Output of a run: pictures of clips and the log of its metrics."""

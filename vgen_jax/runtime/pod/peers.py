@@ -1,13 +1,13 @@
 """Monitoring of the processes of a pod: when one is lost, the others end.
 
 Without monitoring, processes wait in a collective operation for one that was
-killed, and JAX ends them after minutes with a stack of C++. Here each process
-writes a counter to the key-value store of `jax.distributed` every few seconds.
-Process 0 reads all counters, and announces a process whose counter has stopped.
-All others then end with one line that names its host, within a minute.
+killed, and JAX ends them after minutes with a C++ stack trace. Here each
+process writes a counter to the key-value store of `jax.distributed` every few
+seconds. Process 0 reads all counters, and announces a process whose counter has
+stopped. All others then end with one line that names its host, within a minute.
 
-If process 0 is lost, so is the store, and JAX ends the other processes at once
-with its stack. A line that names the host of process 0 follows it.
+If process 0 is lost, the store is also lost, and JAX immediately ends the other
+processes with its stack trace. A line that names the host of process 0 follows.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""How well objects follow their actions, as a metric."""
+"""Metric of how well objects follow their actions."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -37,7 +37,7 @@ class ActionStepsExtractor(base.FeatureExtractor):
 
 
 class ActionsMetric(base.Metric):
-  """How well objects follow their actions, averaged over clips."""
+  """Measures how well objects follow their actions, averaged over clips."""
 
   name = 'actions'
   definitions: ClassVar[dict[str, str]] = {

@@ -1,4 +1,4 @@
-"""How well predictions cover all futures, as a metric."""
+"""Metric of how well predictions cover all futures."""
 
 from collections.abc import Mapping
 from typing import ClassVar
@@ -47,7 +47,7 @@ class FuturesExtractor(base.FeatureExtractor):
 
 
 class FuturesMetric(base.Metric):
-  """How well several predictions for each past cover all futures."""
+  """Measures how well several predictions for each past cover all futures."""
 
   name = 'futures'
   definitions: ClassVar[dict[str, str]] = {

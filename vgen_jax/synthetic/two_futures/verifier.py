@@ -1,4 +1,4 @@
-"""Which futures samples show, and how often they show each.
+"""Finds which futures samples show, and how often they show each.
 
 In datasets with a fork (`synthetic/two_futures/source.py`) one past has several
 futures. A sample may show one of them, or a mixture of several: then it is

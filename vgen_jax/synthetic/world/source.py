@@ -67,9 +67,9 @@ class Truth(NamedTuple):
 class World(base.SyntheticDataset, sources.Captioned):
   """Clips of one moving object.
 
-  All combinations of factors are equally likely, and so are all starts from
-  which the object meets no wall in the first frames (otherwise its direction
-  would be ambiguous).
+  All combinations of factors are equally likely. Starts from which the object
+  meets no wall in the first frames are also equally likely; from other starts,
+  its direction would be ambiguous.
 
   Attributes:
     label: Factors that labels enumerate, or ().
