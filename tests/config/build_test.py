@@ -79,6 +79,23 @@ def test_misspelt_names_are_reported_with_a_suggestion(
     build.model(diffusion(**fields), SCHEMA)
 
 
+@pytest.mark.parametrize(
+  ('fields', 'message'),
+  [
+    (
+      {'denoiser': {'name': 'models.dcgan.Generator', 'norm': 'x'}},
+      "^config.model.denoiser: norm is 'x'; it must be one of 'none', ",
+    ),
+    ({'prediction': 'x'}, "^model.prediction is 'x'; it must be one of "),
+  ],
+)
+def test_a_value_that_a_class_refuses_is_reported_with_its_path(
+  fields: dict, message: str
+):
+  with pytest.raises(ValueError, match=message):
+    build.model(diffusion(**fields), SCHEMA)
+
+
 def test_a_spec_without_a_name_is_an_error():
   with pytest.raises(ValueError, match=r"config\.data has no 'name'"):
     build.source({'nam': 'synthetic.world.source.World'}, (4, 8, 8, 3))

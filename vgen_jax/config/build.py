@@ -35,8 +35,8 @@ def model(spec: Mapping[str, Any], schema: Schema) -> Any:
     schema: Shapes and sizes of the clips that the model is for.
 
   Raises:
-    ValueError: If a name or an argument does not exist, or a required argument
-      is missing.
+    ValueError: If a name or an argument does not exist, a required argument is
+      missing, or a class refuses a value. The message names the path.
   """
   sizes = modalities.sizes(schema)
   _check_sizes(spec, sizes, 'config.model')
@@ -136,7 +136,13 @@ def _build(
     raise ValueError(
       f'{path}: {spec["name"]} also requires {missing}; add them.'
     )
-  return cls(**kwargs)
+  try:
+    return cls(**kwargs)
+  except ValueError as error:
+    is_of_field = type(error) is ValueError and path.startswith('config.model')
+    if not is_of_field or str(error).startswith(('config.', 'model.')):
+      raise
+    raise ValueError(f'{path}: {error}') from error
 
 
 def _class_of(
