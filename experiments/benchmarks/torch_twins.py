@@ -13,9 +13,9 @@ averages, read from the config. Before steps are measured:
   must not agree when one kernel is reversed;
 - with the same random numbers, all losses of a whole step must agree.
 
-Then whole steps of both are measured in turn, on the same cores with as many
-threads. PyTorch runs eagerly, and with fused Adam. It does not compute the
-metrics that vgen_jax logs.
+Then whole steps of both are measured in turn, on the same cores with the same
+number of threads. PyTorch runs eagerly, and with fused Adam. It does not
+compute the metrics that vgen_jax logs.
 
 `--costs` measures instead what several updates of the critic, R1 and
 simultaneous updates cost in a step of VGAN, in JAX only. Prints tables in

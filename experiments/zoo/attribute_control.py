@@ -238,14 +238,20 @@ def generated(
 
 
 def report(name, run, model, world, held_out, num) -> dict[str, np.ndarray]:
-  """Prints the row of a model; returns its clips. Arguments as above."""
+  """Prints the row of a model and returns its clips.
+
+  The arguments are those of `generated`; `name` is the label of the row.
+  """
   clips = generated(run, model, world, held_out, num)
   print_row(name, clips, world, held_out, num)
   return clips
 
 
 def print_row(name, clips, world, held_out, num) -> None:
-  """Prints a row of the table; arguments as above."""
+  """Prints a row of the table.
+
+  The arguments are those of `report`; `clips` are those of `generated`.
+  """
   of_kind = {
     kind: criteria.numbers(world, clips[kind], request)
     for kind, request in requests(world, held_out, num).items()

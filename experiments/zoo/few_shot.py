@@ -253,7 +253,7 @@ def train_colors(world: source.Subjects) -> np.ndarray:
 def report(
   name: str, found: dict[str, float], network: criteria.Network | None
 ) -> None:
-  """Prints a row of the table; arguments as in `failures`."""
+  """Prints a row of the table; its arguments are those of `failures`."""
   cells = [f'{found[key]:.3f}' for key in ('error', 'slope', 'iou')]
   cells += [''] * 3 if network is None else [f'{x:.2g}' for x in network]
   failed = ', '.join(criteria.failures(found, network)) or 'nothing'

@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def generate(run: runs.Run, side: int) -> tuple[np.ndarray, np.ndarray]:
-  """Returns all combinations of `side` contents with as many motions.
+  """Returns all combinations of `side` contents with `side` motions.
 
   Args:
     run: Run of a MoCoGAN.

@@ -202,7 +202,7 @@ def report(
   latents: futures_criteria.Latents | None,
   fork: int,
 ) -> None:
-  """Prints a row of the table; arguments as in `failures`."""
+  """Prints a row of the table; its arguments are those of `failures`."""
   failed = futures_criteria.failures(found, swapped, latents, fork)
   cells = [
     f'{found["best"]:.1f}', f'{found["worst"]:.1f}', f'{found["mean"]:.1f}',

@@ -1,8 +1,8 @@
 """The network of a conditional VAE of clips.
 
 Reference: Sohn, Lee and Yan, "Learning Structured Output Representation using
-Deep Conditional Generative Models", NIPS 2015, section 4. It has the three
-networks of the paper: recognition, q(z | x, y), prior, p(z | x), and
+  Deep Conditional Generative Models", NIPS 2015, section 4. The module has the
+  three networks of the paper: recognition, q(z | x, y), prior, p(z | x), and
 generation, p(y | x, z), where x is the condition and y the clip. The layers are
 those of models/conv_vae.py, since the paper's are for single pictures.
 

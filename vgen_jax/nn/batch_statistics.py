@@ -41,7 +41,7 @@ def total(module: nn.Module, name: str, x: Array) -> Array:
 
 
 def mean(module: nn.Module, name: str, x: Array) -> Array:
-  """Returns a mean over the whole batch; arguments as in `total`."""
+  """Returns a mean over the whole batch; its arguments are those of `total`."""
   whole = _whole(module, name, 'mean', x)
   return whole if whole is x else lax.stop_gradient(whole - x) + x
 

@@ -6,7 +6,7 @@ A spec has one of three forms:
   {'decay': 0.999, 'warmup': True}  smaller weight in the first steps, so that
                                     the initialization is forgotten
   {'sigma_rel': 0.1}                width of the average relative to the number
-                                    of steps made so far
+                                    of completed steps
 """
 
 from collections.abc import Mapping

@@ -38,7 +38,7 @@ class Hook:
     process is killed during the work. All processes must give the same answer.
 
     Args:
-      step: Number of steps made so far.
+      step: Number of completed steps.
       last: Whether this is the last requested step.
     """
     return False
@@ -71,7 +71,7 @@ class Hook:
     time does not count as training.
 
     Args:
-      step: Number of steps made so far.
+      step: Number of completed steps.
       state: State after the step. The next step donates its buffers, so a hook
         must not keep it.
       last: Whether this is the last requested step.

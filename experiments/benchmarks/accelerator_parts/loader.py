@@ -15,7 +15,7 @@ from vgen_jax.training import setup as setup_lib
 
 
 def wait(config: ConfigDict, seconds: float) -> dict[str, Any]:
-  """Returns the time of a step with a batch in memory, and with the loader.
+  """Returns milliseconds of a step with a batch in memory, and with the loader.
 
   Args:
     config: Config of the run.

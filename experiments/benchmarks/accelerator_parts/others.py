@@ -98,7 +98,7 @@ def train_settings(
 
 
 def sampling(size: str, batch_size: int) -> dict[str, Any]:
-  """Returns the seconds to sample a batch from a model with initial weights."""
+  """Returns milliseconds per batch and clips per second of sampling."""
   settings = steps.settings_of('dit_world', size, {'batch_size': batch_size})
   model = steps.Model(settings)
   variables = jax.jit(lambda: model.make_state().variables())()
@@ -124,7 +124,7 @@ def decoding(options: ar_decode.Options, batch_size: int) -> dict[str, float]:
 
 
 def autoencoder(size: str, batch_size: int) -> dict[str, float]:
-  """Returns the times of encoder and decoder of the causal autoencoder."""
+  """Returns milliseconds and frames per second of the causal autoencoder."""
   settings = steps.settings_of('causal_vae_world', size, {'batch_size': 2})
   model = steps.Model(settings).model.autoencoder
   shape = (batch_size, *settings.clip_shape)

@@ -197,7 +197,7 @@ def measure(
   ceiling: float | None = None,
   seconds: float = 1.5,
 ) -> dict[str, Any]:
-  """Returns speed and memory of the train step of a model.
+  """Returns speed and memory of a train step, {name with a unit: number}.
 
   Args:
     model: Model to train.

@@ -121,7 +121,7 @@ def compare(case: train_step.Case, tiny: bool) -> dict[str, Any]:
 
 
 def race(case: train_step.Case, tiny: bool) -> dict[str, Any]:
-  """Returns the times of the train steps of both, repeated alternately."""
+  """Returns milliseconds of both train steps, repeated alternately."""
   import torch
 
   from experiments.benchmarks.accelerator_parts import torch_step

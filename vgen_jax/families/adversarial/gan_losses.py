@@ -73,7 +73,7 @@ def critic(kind: str, real_logit: Array, fake_logit: Array) -> Array:
 def generator(
   kind: str, fake_logit: Array, real_logit: Array | None = None
 ) -> Array:
-  """Returns the generator's loss, a scalar; arguments as in `critic`.
+  """Returns the generator's loss, a scalar.
 
   Args:
     kind: One of KINDS.

@@ -186,7 +186,12 @@ def critic(kind: str, real_logits: Any, fake_logits: Any) -> Array:
 
 
 def generator(kind: str, fake_logits: Any) -> Array:
-  """Returns the sum of the generator's losses; arguments as in `critic`."""
+  """Returns the sum of the generator's losses, a scalar.
+
+  Args:
+    kind: One of `gan_losses.KINDS`, except 'relativistic'.
+    fake_logits: Logits of generated clips, in the structure of `critic`.
+  """
   losses = [gan_losses.generator(kind, x) for x in jax.tree.leaves(fake_logits)]
   return jnp.stack(losses).sum()
 

@@ -240,8 +240,8 @@ def entropies(logit_nd: Array, group: int) -> tuple[Array, Array]:
 def entropy_parts(logit_nd: Array, group: int) -> tuple[Array, list[Array]]:
   """Returns the mean entropy of rows of bits, and log frequencies of codes.
 
-  The frequencies `[k]` are means over the rows, for each group of bits;
-  arguments as in `entropies`.
+  The frequencies `[k]` are means over the rows, for each group of bits.
+  The arguments are those of `entropies`.
   """
   one_nd = nn.softplus(logit_nd) - logit_nd * nn.sigmoid(logit_nd)
   log_frequencies = []
