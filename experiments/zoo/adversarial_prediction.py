@@ -65,7 +65,10 @@ def numbers(
   sample_bnthwc: np.ndarray,
   posterior_bnthwc: np.ndarray,
 ) -> dict[str, float]:
-  """Returns the numbers of `futures_criteria.numbers`, and two more.
+  """Returns the numbers of `futures_criteria.numbers` and two others.
+
+  They are 'posterior', the correlation of predicted and true branches with
+  latents of the posterior, and 'contrast', that of `contrast`.
 
   Args:
     world: Dataset of the clips.

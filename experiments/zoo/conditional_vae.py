@@ -128,7 +128,12 @@ def failures(found: dict[str, float]) -> list[str]:
 def cheats(
   video_bthwc: np.ndarray, label_b: np.ndarray
 ) -> dict[str, np.ndarray]:
-  """Returns clips that must fail, made from those of labels."""
+  """Returns clips that must fail, {name: clips}.
+
+  Args:
+    video_bthwc: Clips to make them from, of a model or of the data.
+    label_b: Labels of the clips.
+  """
   one, mean = video_bthwc.copy(), video_bthwc.copy()
   for label in np.unique(label_b):
     is_label_b = label_b == label

@@ -117,7 +117,12 @@ def passes(found: Numbers) -> bool:
 def cheats(
   video_bthwc: np.ndarray, label_b: np.ndarray
 ) -> dict[str, np.ndarray]:
-  """Returns clips that must not pass, {name: clips}, made from real clips."""
+  """Returns clips that must not pass, {name: clips}.
+
+  Args:
+    video_bthwc: Real clips to make them from.
+    label_b: Their classes, 0 or 1.
+  """
   upright = _upright(video_bthwc, label_b)
   half = upright.shape[3] // 2
   halves = upright[..., :half, :], upright[..., half:, :]

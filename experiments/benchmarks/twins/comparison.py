@@ -103,7 +103,8 @@ def check(one: Pair) -> tuple[Errors, Errors, Errors]:
     and relative errors of losses of a step, {update/name: error}.
 
   Raises:
-    ValueError: If an error is above its limit, or if a wrong transfer is not.
+    ValueError: If an error is above its limit, or if outputs with a reversed
+      kernel are as close as those with the right one must be.
   """
   ours = _outputs(one)
   errors = _differences(ours, _twin_outputs(one))

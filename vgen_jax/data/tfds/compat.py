@@ -150,10 +150,10 @@ def patch_image_encoder() -> None:
 
 
 def patch_shuffling() -> None:
-  """Replaces the files for records that do not fit in memory.
+  """Replaces the temporary files of records that do not fit in memory.
 
-  The original files need TensorFlow, without which a split of more than 1 GB
-  could not be written.
+  The class of TFDS for these files needs TensorFlow, without which a split of
+  more than 1 GB could not be written.
   """
   shuffle = importlib.import_module(_SHUFFLE)
   shuffle._Bucket = shuffling.Bucket

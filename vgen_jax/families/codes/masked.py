@@ -34,8 +34,9 @@ class Masked(code_model.CodeModel):
   ones; the same schedule as in training gives the number that stay masked.
 
   Known codes (see `families.codes.code_model.CodeModel`) are never masked, so
-  prediction, interpolation, inpainting and outpainting need no code of their
-  own. To train for them, name tasks of masks.py; one is sampled for each clip.
+  prediction, interpolation, inpainting and outpainting need no separate
+  functions. To train for them, name tasks of masks.py; one is sampled for each
+  clip.
 
   Attributes:
     transformer: `(codes_bthw, condition, train=...) -> logits_bthwk`; the code
@@ -96,8 +97,8 @@ class Masked(code_model.CodeModel):
   def random_mask(self, key_b: Array) -> Array:
     """Returns which codes are masked in training, bool `[b, t, h, w]`.
 
-    A clip's task determines the known codes. Of the others a fraction is
-    masked, at least one: the schedule at a uniformly sampled time.
+    A clip's task determines the known codes. A fraction of the other codes is
+    masked, at least one code; it is the schedule at a uniformly sampled time.
     """
     known_kthw = np.stack([masks.known(task, self.grid) for task in self.tasks])
     weight_k = np.array(list(self.tasks.values()), np.float32)
