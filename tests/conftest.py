@@ -9,11 +9,13 @@ import pathlib
 import signal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from tests import compiled
 from tests import finite
+from tests import initial
 from vgen_jax.data.files import video_writers
 from vgen_jax.inference import sampling
 from vgen_jax.training import compilation
@@ -116,6 +118,29 @@ def compiles_once() -> Iterator[None]:
     patch.setattr(setup_lib.Setup, 'first_state', shared_state)
     patch.setattr(sampling, 'make_sampler', shared_sampler)
     yield
+
+
+@pytest.fixture(scope='module')
+def draws_first_states(compiles_once) -> Iterator[None]:
+  """NumPy draws the first states of runs, which compiles no program for them.
+
+  They differ from the first states of runs in other processes.
+  """
+
+  def drawn(setup):
+    seed = setup.settings.seed
+    make = lambda: initial.evaluate(jax.jit(setup.init), seed=seed)
+    state = _once(('drawn', _key(setup), seed), make)
+    # The step overwrites its argument.
+    return jax.device_put(jax.tree.map(_copied, state), setup.layout)
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(setup_lib.Setup, 'first_state', drawn)
+    yield
+
+
+def _copied(x):
+  return x.copy() if isinstance(x, np.ndarray) else jnp.copy(x)
 
 
 def _key(setup):

@@ -22,33 +22,42 @@ class UnknownPrimitiveError(Exception):
   """NumPy cannot compute the variables."""
 
 
-def evaluate(function: jax.stages.Wrapped, *args) -> Any:
+def evaluate(function: jax.stages.Wrapped, *args, seed: int = 0) -> Any:
   """Returns `function(*args)`, computed by NumPy if possible.
 
   Args:
     function: Jitted function of trees of arrays. If its result depends on
-      more than constants and draws of uniform and normal numbers, the function
-      is compiled.
+      more than constants, keys, and draws of uniform and normal numbers, the
+      function is compiled.
     *args: Its arguments. Equal keys give equal results.
+    seed: Seed of the draws of a function that makes its own keys.
   """
   traced = function.trace(*args)
   leaves = jax.tree.leaves(args)
-  seed = [
+  key_data = [
     int(x)
-    for leaf in leaves
-    if isinstance(leaf, jax.Array)
-    and jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+    for leaf in filter(_is_key, leaves)
     for x in np.ravel(jax.random.key_data(leaf))
   ]
   closed = traced.jaxpr
   given = [functools.partial(_identity, x) for x in (*closed.consts, *leaves)]
-  state = _State(np.random.default_rng(seed))
+  state = _State(np.random.default_rng([*key_data, seed]))
   scope = _Scope(closed.jaxpr, given, state)
   try:
-    found = [np.asarray(scope.value(x)) for x in closed.jaxpr.outvars]
+    found = [
+      x if _is_key(x) else np.asarray(x)
+      for x in map(scope.value, closed.jaxpr.outvars)
+    ]
   except UnknownPrimitiveError:
     return traced.lower().compile()(*args)
   return jax.tree.unflatten(jax.tree.structure(traced.out_info), found)
+
+
+def _is_key(x: Any) -> bool:
+  """Returns whether a value is an array of keys of random numbers."""
+  return isinstance(x, jax.Array) and jax.dtypes.issubdtype(
+    x.dtype, jax.dtypes.prng_key
+  )
 
 
 @dataclasses.dataclass
@@ -104,7 +113,7 @@ class _Scope:
       return _inner(inner, inputs, index, self._state)
     if name == 'scan':
       return self._scan(equation, index)
-    if name.startswith('random_'):
+    if name == 'random_bits':
       raise UnknownPrimitiveError(name)
     inputs = list(map(read, range(len(equation.invars))))
     if name in _OPERATIONS:

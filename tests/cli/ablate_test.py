@@ -50,7 +50,7 @@ def run(folder, *flags) -> int:
   )
 
 
-def test_two_machines_share_a_sweep(tmp_path, capsys, compiles_once):
+def test_two_machines_share_a_sweep(tmp_path, capsys, draws_first_states):
   assert run(tmp_path, '--only=0/2') == 0
   assert 'Not finished' in capsys.readouterr().out
   assert not (tmp_path / 'table.md').exists()
@@ -92,7 +92,7 @@ def test_a_run_that_is_interrupted_is_not_measured(
 
 
 def test_measuring_that_is_stopped_is_repeated_and_logged_once(
-  tmp_path, monkeypatch, compiles_once
+  tmp_path, monkeypatch, draws_first_states
 ):
   """The process may be killed between the log and the marker."""
   with monkeypatch.context() as patch:

@@ -23,7 +23,7 @@ from vgen_jax.training import loop
 from vgen_jax.training import setup as setup_lib
 from vgen_jax.training import step as step_lib
 
-pytestmark = pytest.mark.usefixtures('compiles_once')
+pytestmark = pytest.mark.usefixtures('draws_first_states')
 CONFIGS = pathlib.Path(__file__).parents[2] / 'configs'
 NUM = 40
 FLAGS = (f'--num={NUM}', '--shard=16', '--batch=8')
@@ -35,8 +35,11 @@ def smoke(name, **overrides):
 
 
 def tokenizer(workdir, config):
-  """A run whose average differs from its parameters, without training."""
-  state = made(config).first_state()
+  """A run whose average differs from its parameters, without training.
+
+  One device writes its state, which is encoded with on all devices.
+  """
+  state = made(config_lib.replace(config, {'mesh.data': 1})).first_state()
   change = lambda ema, stats: (
     jax.tree.map(lambda x: 1.5 * x, ema),
     jax.tree.map(lambda x: x + 0.7, stats),

@@ -12,7 +12,7 @@ from vgen_jax.evaluation import output
 from vgen_jax.evaluation.metrics import pixels
 from vgen_jax.runtime import preemption
 
-pytestmark = pytest.mark.usefixtures('compiles_once')
+pytestmark = pytest.mark.usefixtures('draws_first_states')
 
 ROOT = pathlib.Path(__file__).parents[2]
 

@@ -20,7 +20,7 @@ from vgen_jax.inference import runs
 from vgen_jax.inference import sampling
 from vgen_jax.runtime import writers
 
-pytestmark = pytest.mark.usefixtures('compiles_once')
+pytestmark = pytest.mark.usefixtures('draws_first_states')
 
 ROOT = pathlib.Path(__file__).parents[2]
 SMOKE = f'--config={ROOT}/configs/dcgan_world.py:smoke'

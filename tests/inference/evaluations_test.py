@@ -14,7 +14,7 @@ from vgen_jax.runtime import writers
 from vgen_jax.training import loop
 
 METRICS = ('verifier', 'flicker')
-pytestmark = pytest.mark.usefixtures('compiles_once')
+pytestmark = pytest.mark.usefixtures('draws_first_states')
 
 
 @pytest.fixture(scope='module')

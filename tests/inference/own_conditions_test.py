@@ -17,7 +17,7 @@ from vgen_jax.inference import own_conditions
 from vgen_jax.inference import runs
 from vgen_jax.training import loop
 
-pytestmark = pytest.mark.usefixtures('compiles_once')
+pytestmark = pytest.mark.usefixtures('draws_first_states')
 
 SHAPE = (4, 8, 8, 3)
 SCHEMA = Schema(SHAPE, 0, (), 8.0, sizes={'num_segments': 3})

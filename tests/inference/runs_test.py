@@ -19,7 +19,7 @@ from vgen_jax.inference import runs
 from vgen_jax.synthetic.world import verifier as verifier_lib
 from vgen_jax.training import loop
 
-pytestmark = pytest.mark.usefixtures('compiles_once')
+pytestmark = pytest.mark.usefixtures('draws_first_states')
 
 
 @pytest.fixture(scope='module')

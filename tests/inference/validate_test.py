@@ -33,7 +33,7 @@ def leaves(state) -> list[np.ndarray]:
 
 
 def test_validation_is_logged_and_does_not_change_the_training(
-  tmp_path, compiles_once, caplog
+  tmp_path, draws_first_states, caplog
 ):
   config = small_configs.gan(num_steps=4, batch_size=4, tensorboard=True)
   caplog.set_level(logging.INFO, 'vgen_jax')  # As the command line sets it.
@@ -89,7 +89,7 @@ def losses(monkeypatch):
 
 @pytest.mark.parametrize(('at', 'step'), [(1, 2), (3, 4)])
 def test_a_signal_in_a_validation_stops_it_until_the_next_start(
-  config, tmp_path, compiles_once, losses, at, step
+  config, tmp_path, draws_first_states, losses, at, step
 ):
   first, calls = losses
   fields = {'validate_every': 2, 'validate_clips': 6, 'checkpoint_every': 100}
@@ -108,7 +108,7 @@ def test_a_signal_in_a_validation_stops_it_until_the_next_start(
 
 
 def test_the_checkpoint_is_saved_before_a_validation(
-  config, tmp_path, compiles_once, losses
+  config, tmp_path, draws_first_states, losses
 ):
   first, _ = losses
 
@@ -124,7 +124,7 @@ def test_the_checkpoint_is_saved_before_a_validation(
 
 
 def test_the_time_of_a_validation_is_not_that_of_training(
-  config, tmp_path, compiles_once, losses
+  config, tmp_path, draws_first_states, losses
 ):
   fields = {'validate_every': 2, 'log_every': 1}
   config = config_lib.replace(config, fields)

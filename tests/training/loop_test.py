@@ -23,7 +23,7 @@ from vgen_jax.training import hooks as training_hooks
 from vgen_jax.training import loop
 
 ROOT = pathlib.Path(__file__).parents[2]
-pytestmark = pytest.mark.usefixtures('compiles_once')
+pytestmark = pytest.mark.usefixtures('draws_first_states')
 
 
 @pytest.fixture(scope='module')
@@ -50,7 +50,7 @@ def predictor() -> ConfigDict:
 
 
 @pytest.fixture(scope='module')
-def done(config, tmp_path_factory, compiles_once):
+def done(config, tmp_path_factory, draws_first_states):
   """A finished run: its workdir and its last state."""
   workdir = tmp_path_factory.mktemp('done')
   return workdir, loop.train(config, str(workdir), hooks=hooks.standard())

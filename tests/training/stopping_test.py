@@ -19,7 +19,7 @@ from vgen_jax.runtime import writers
 from vgen_jax.training import hooks as training_hooks
 from vgen_jax.training import loop
 
-pytestmark = pytest.mark.usefixtures('compiles_once')
+pytestmark = pytest.mark.usefixtures('draws_first_states')
 
 
 @pytest.fixture(scope='module')
