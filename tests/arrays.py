@@ -1,5 +1,8 @@
-"""Random arrays of NumPy, which need no compiled program."""
+"""Random arrays of NumPy, and keys, which need no compiled program."""
 
+from typing import Any
+
+import jax
 import numpy as np
 
 
@@ -9,6 +12,32 @@ def normal(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
   return rng.standard_normal(shape).astype(np.float32)
 
 
-def uniform(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
-  """Returns uniform numbers in [0, 1), float32."""
-  return np.random.default_rng(seed).random(shape, np.float32)
+def uniform(
+  shape: tuple[int, ...], seed: int = 0, low: float = 0.0
+) -> np.ndarray:
+  """Returns uniform numbers in [low, 1), float32."""
+  unit = np.random.default_rng(seed).random(shape, np.float32)
+  return low + (1 - low) * unit if low else unit
+
+
+def integers(shape: tuple[int, ...], high: int, seed: int = 0) -> np.ndarray:
+  """Returns uniform numbers from 0 to high - 1, int32."""
+  return np.random.default_rng(seed).integers(0, high, shape, np.int32)
+
+
+def put(array: np.ndarray, index: Any, value: Any) -> np.ndarray:
+  """Returns a copy with other values at an index, such as `np.s_[:, 0]`."""
+  array = np.array(array)
+  array[index] = value
+  return array
+
+
+def keys(num: int, seed: int = 0) -> jax.Array:
+  """Returns keys of `jax.random`, `[num]`."""
+  rng = np.random.default_rng(seed)
+  return jax.random.wrap_key_data(rng.integers(2**32, size=(num, 2), dtype='I'))
+
+
+def take_keys(key_b: jax.Array, index: Any) -> jax.Array:
+  """Returns `key_b[index]`."""
+  return jax.random.wrap_key_data(np.asarray(jax.random.key_data(key_b))[index])

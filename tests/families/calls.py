@@ -2,9 +2,10 @@
 
 import jax
 
+from tests import arrays
 from tests import compiled
 
-KEY_B = jax.random.split(jax.random.key(1), 6)
+KEY_B = arrays.keys(6, 1)
 
 
 def loss(model, batch, variables=None, train=True):

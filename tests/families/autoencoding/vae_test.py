@@ -5,12 +5,11 @@ import math
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
-from vgen_jax.core import random
 from vgen_jax.families.autoencoding import likelihoods
 from vgen_jax.families.autoencoding import vae
 from vgen_jax.families.base import Update
@@ -23,10 +22,10 @@ RNG = np.random.default_rng(0)
 # Orthogonal columns, so that the posterior has independent latents.
 WEIGHTS = np.linalg.qr(RNG.normal(size=(8, 2)))[0] * [[1.5, 0.6]]
 CENTRE, SIGMA = RNG.normal(size=8) / 4, 0.3
-VIDEO = jax.random.uniform(jax.random.key(0), (6, *SHAPE), minval=-1, maxval=1)
+VIDEO = arrays.uniform((6, *SHAPE), low=-1)
 
-PAIR = jnp.zeros(NUM_LATENTS)
-MOMENTS = {'sum': PAIR, 'square': PAIR, 'weight': jnp.zeros(())}
+PAIR = np.zeros(NUM_LATENTS, np.float32)
+MOMENTS = {'sum': PAIR, 'square': PAIR, 'weight': np.float32(0)}
 STATS = {'latent_moments': {'autoencoder': {'moments': MOMENTS}}}
 
 
@@ -86,8 +85,8 @@ def true_params(off: float = 0.0):
   log_variance = np.log(SIGMA**2 / np.diag(middle))
   kernel = np.concatenate([to_mean, np.zeros((8, 2))], 1)
   bias = np.concatenate([off - CENTRE @ to_mean, log_variance])
-  project = {'kernel': jnp.float32(kernel), 'bias': jnp.float32(bias)}
-  decoder = {'kernel': jnp.float32(WEIGHTS.T), 'bias': jnp.float32(CENTRE)}
+  project = {'kernel': np.float32(kernel), 'bias': np.float32(bias)}
+  decoder = {'kernel': np.float32(WEIGHTS.T), 'bias': np.float32(CENTRE)}
   return {
     'autoencoder': {'bottleneck': {'project': project}, 'decoder': decoder}
   }
@@ -99,7 +98,7 @@ def test_bound_is_tight_for_the_true_posterior():
   latent_nd = RNG.normal(size=(num, 2))
   noise_np = SIGMA * RNG.normal(size=(num, NUM_PIXELS))
   pixel_np = latent_nd @ WEIGHTS.T + CENTRE + noise_np
-  batch = {'video': jnp.float32(pixel_np).reshape(-1, *SHAPE)}
+  batch = {'video': np.float32(pixel_np).reshape(-1, *SHAPE)}
   covariance = WEIGHTS @ WEIGHTS.T + SIGMA**2 * np.eye(8)
   off_np = pixel_np - CENTRE
   square_n = (off_np @ np.linalg.inv(covariance) * off_np).sum(1)
@@ -124,10 +123,10 @@ def test_loss_is_the_negative_elbo(params):
   assert doubled - loss == pytest.approx(float(terms['kl']), rel=1e-3)
   assert more['elbo'] == terms['elbo']
   # The loss is the mean over clips.
-  both = {'video': VIDEO[:2], 'position': jnp.arange(2)}
+  both = {'video': VIDEO[:2], 'position': np.arange(2)}
   each = [
     compute(make(), params, {'video': VIDEO[i : i + 1], 'position': place})[0]
-    for i, place in enumerate(jnp.arange(2).reshape(2, 1))
+    for i, place in enumerate(np.arange(2).reshape(2, 1))
   ]
   both_loss = float(compute(make(), params, both)[0])
   assert sum(each) / 2 == pytest.approx(both_loss, rel=1e-5)
@@ -180,7 +179,7 @@ def test_beta_warmup(params):
   beta = lambda **step: compute(model, params, {'video': VIDEO, **step})[1][
     'beta_eff'
   ]
-  at = lambda step: beta(step=jnp.full(6, step, jnp.int32))
+  at = lambda step: beta(step=np.full(6, step, np.int32))
   assert [float(at(i)) for i in (0, 5, 10, 99)] == [0, 1.5, 3, 3]
   assert beta() == 3  # Outside of training, warmup has ended.
 
@@ -193,14 +192,14 @@ def test_beta_warmup(params):
   ],
 )
 def test_optimal_learned_scale_is_the_error(params, name, best):
-  zeros = jax.tree.map(jnp.zeros_like, params)  # The output is always grey.
+  zeros = jax.tree.map(np.zeros_like, params)  # The output is always grey.
   scale = best(np.asarray(VIDEO))
   likelihood = getattr(likelihoods, name)(learned=True)
   model = make(likelihood=likelihood)
   assert model.players == ('autoencoder', 'likelihood')
   slope = lambda x: compute(
     model,
-    {**zeros, 'likelihood': {'log_scale': jnp.log(x)}},
+    {**zeros, 'likelihood': {'log_scale': np.float32(np.log(x))}},
     {'video': VIDEO},
     'likelihood',
   )[2]['likelihood']['log_scale']
@@ -212,8 +211,8 @@ def test_optimal_learned_scale_is_the_error(params, name, best):
 def test_bits_of_pixels(params):
   """Uniformly distributed grey levels have slightly more than 8 bits."""
   model = make(likelihood=likelihoods.DiscretizedLogistic(scale=0.35))
-  zeros = jax.tree.map(jnp.zeros_like, params)
-  grey = jnp.rint(255 * jax.random.uniform(jax.random.key(5), (900, *SHAPE)))
+  zeros = jax.tree.map(np.zeros_like, params)
+  grey = np.rint(255 * arrays.uniform((900, *SHAPE), 5))
   _, terms, _ = compute(model, zeros, {'video': grey * 2 / 255 - 1})
   assert terms['kl'] == 0
   assert terms['bits_per_dim'] == pytest.approx(8.0, abs=0.3)
@@ -222,16 +221,16 @@ def test_bits_of_pixels(params):
 
 
 def test_samples_are_decoded_prior_latents():
-  key_b = random.keys(jax.random.key(4), jnp.arange(4000))
-  sample = lambda key_b, method: make().apply(
-    {'params': true_params()}, key_b, {}, method=method
+  key_b = arrays.keys(4000, 4)
+  sample = lambda key_b, method: compiled.apply(
+    make(), {'params': true_params()}, key_b, {}, method=method
   )
-  samples = np.asarray(sample(key_b, 'sample_unclipped')).reshape(
-    -1, NUM_PIXELS
-  )
+  samples = sample(key_b, 'sample_unclipped').reshape(-1, NUM_PIXELS)
   np.testing.assert_allclose(samples.mean(0), CENTRE, atol=0.08)
   np.testing.assert_allclose(np.cov(samples.T), WEIGHTS @ WEIGHTS.T, atol=0.12)
-  clipped = sample(key_b[7:9], 'sample').reshape(-1, NUM_PIXELS)
+  clipped = sample(arrays.take_keys(key_b, np.s_[7:9]), 'sample').reshape(
+    -1, NUM_PIXELS
+  )
   np.testing.assert_allclose(clipped, samples[7:9].clip(-1, 1), atol=1e-6)
 
 
@@ -255,4 +254,4 @@ def test_wrong_parts(params):
   model = vae.VAE(SHAPE, Linear(bottleneck=gaussian.Identity(NUM_LATENTS)))
   rngs = {'params': jax.random.key(1), 'noise': jax.random.key(2)}
   with pytest.raises(ValueError, match='no posterior'):
-    model.init(rngs, {'video': VIDEO})
+    compiled.shapes(model, rngs, {'video': VIDEO})

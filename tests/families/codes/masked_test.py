@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
 from tests.families import calls
 from vgen_jax.families.codes import masked
@@ -18,7 +19,7 @@ GRID = (3, 4, 4)
 NUM = math.prod(GRID)
 CLIP_SHAPE = (*GRID, 1)
 KEY_B = calls.KEY_B
-SECRET = jax.random.randint(jax.random.key(0), GRID, 0, 5)
+SECRET = arrays.integers(GRID, 5)
 
 
 class Oracle(nn.Module):
@@ -67,7 +68,7 @@ def test_masked_fraction_follows_the_schedule():
     mask = lambda key_b, model=model: model.apply(
       {}, key_b, method='random_mask'
     )
-    hidden = compiled.jit(mask)(jax.random.split(jax.random.key(2), 2000))
+    hidden = compiled.jit(mask)(arrays.keys(2000, 2))
     fraction_b = np.asarray(hidden.mean((1, 2, 3)))
     assert fraction_b.mean() == pytest.approx(mean + 0.5 / NUM, abs=0.025)
     assert fraction_b.min() >= 1 / NUM
@@ -81,7 +82,7 @@ def test_frequencies_of_tasks():
   tasks = {'first_frame': 3.0, 'inpainting': 1.0}
   model = masked.Masked(CLIP_SHAPE, Oracle(), tasks=tasks)
   mask = lambda key_b: model.apply({}, key_b, method='random_mask')
-  key_b = jax.random.split(jax.random.key(2), 2000)
+  key_b = arrays.keys(2000, 2)
   hidden = np.asarray(compiled.jit(mask)(key_b))
   box = ~masks.known('inpainting', GRID)
   is_box = ~hidden[:, ~box].any(1)
@@ -94,7 +95,7 @@ def test_frequencies_of_tasks():
 
 def test_loss_is_over_masked_codes_only():
   """A right model has the loss of smoothing only, a wrong one a large loss."""
-  codes = jnp.tile(SECRET[None], (64, 1, 1, 1))
+  codes = np.tile(SECRET, (64, 1, 1, 1))
   model = masked.Masked(CLIP_SHAPE, Oracle(), label_smoothing=0.0)
   loss, terms = calls.loss(model, {'codes': codes})
   assert loss == pytest.approx(0, abs=1e-5)
@@ -106,7 +107,7 @@ def test_loss_is_over_masked_codes_only():
   assert smooth == pytest.approx(0.1 * 0.8 * 30, abs=1e-3)
   assert terms['bits_per_code'] == pytest.approx(0, abs=1e-5)
   # A model that copies unmasked codes would else be right for them.
-  constant = jnp.full((64, *GRID), 3)
+  constant = np.full((64, *GRID), 3)
   copier = masked.Masked(CLIP_SHAPE, Copies(), label_smoothing=0.0)
   loss, terms = calls.loss(copier, {'codes': constant})
   accuracy = terms['accuracy']  # Wrong only where everything was masked.
@@ -116,14 +117,14 @@ def test_loss_is_over_masked_codes_only():
 
 def test_wrong_models_have_larger_losses():
   """Uniform, collapsed and shuffled models are worse than the oracle."""
-  codes = jnp.tile(SECRET[None], (64, 1, 1, 1))
+  codes = np.tile(SECRET, (64, 1, 1, 1))
   uniform = masked.Masked(CLIP_SHAPE, Oracle(logit=0.0), label_smoothing=0.0)
   _, terms = calls.loss(uniform, {'codes': codes})
   assert terms['bits_per_code'] == pytest.approx(math.log2(5), rel=1e-5)
   modest = masked.Masked(CLIP_SHAPE, Oracle(logit=4.0), label_smoothing=0.0)
   _, true = calls.loss(modest, {'codes': codes})
   assert true['bits_per_code'] < 0.2
-  mixed = jax.random.permutation(jax.random.key(0), codes.reshape(64, -1), 1)
+  mixed = np.random.default_rng(0).permutation(codes.reshape(64, -1), axis=1)
   _, shuffled = calls.loss(modest, {'codes': mixed.reshape(codes.shape)})
   assert shuffled['bits_per_code'] > true['bits_per_code'] + 2
   drawn = calls.generate(uniform.clone(temperature=0.0))  # Always equal codes.
@@ -135,7 +136,7 @@ def test_samples_of_a_certain_model_are_exact(num_steps):
   model = masked.Masked(
     CLIP_SHAPE, Oracle(), num_classes=3, num_steps=num_steps
   )
-  label_b = jnp.array([0, 1, 2, 0, 1, 2])
+  label_b = np.array([0, 1, 2, 0, 1, 2])
   codes = calls.generate(model, condition={'label': label_b})
   expected = (SECRET[None] + label_b.reshape(-1, 1, 1, 1)) % 5
   np.testing.assert_array_equal(codes, expected)
@@ -156,23 +157,27 @@ def test_number_of_codes_that_each_step_reveals(schedule):
   """The number follows the schedule of unknown codes, and is at least 1."""
   model = masked.Masked(CLIP_SHAPE, Oracle(), schedule=schedule, num_steps=8)
   unknown_b = np.array([NUM, 20, 3, 0])
-  confidence = jax.random.uniform(jax.random.key(0), (4, *GRID))
-  known = jnp.arange(NUM).reshape(1, *GRID) >= unknown_b.reshape(-1, 1, 1, 1)
-  confidence = jnp.where(known, jnp.inf, confidence)
+  confidence = arrays.uniform((4, *GRID))
+  known = np.arange(NUM).reshape(1, *GRID) >= unknown_b.reshape(-1, 1, 1, 1)
+  confidence = np.where(known, np.inf, confidence)
+
+  def stays_masked(confidence, unknown_b, number):
+    stays = model._stays_masked(confidence, unknown_b, number)
+    return masks.SCHEDULES[schedule]((number + 1) / 8), stays
+
   for number in range(8):
-    fraction = float(masks.SCHEDULES[schedule]((number + 1) / 8))
+    fraction, stays = compiled.call(stays_masked, confidence, unknown_b, number)
     before = np.isfinite(confidence).sum((1, 2, 3))
-    stays = model._stays_masked(confidence, jnp.asarray(unknown_b), number)
     count = np.floor(np.float32(unknown_b * fraction))
     count = np.clip(np.minimum(count, before - 1), 0, None)
     count = np.where(number == 7, 0, count)
     np.testing.assert_array_equal(stays.sum((1, 2, 3)), count)
-    least_kept = jnp.where(stays, jnp.inf, confidence).min((1, 2, 3))
-    most_masked = jnp.where(stays, confidence, -jnp.inf).max((1, 2, 3))
+    least_kept = np.where(stays, np.inf, confidence).min((1, 2, 3))
+    most_masked = np.where(stays, confidence, -np.inf).max((1, 2, 3))
     assert (most_masked <= least_kept).all(), (
       'The least confident ones stay masked.'
     )
-    confidence = jnp.where(stays, confidence, jnp.inf)
+    confidence = np.where(stays, confidence, np.inf)
 
 
 @pytest.mark.parametrize(
@@ -189,25 +194,23 @@ def test_choice_temperature_adds_noise_in_early_steps(temperature, fraction):
     choice_temperature=temperature,
     label_smoothing=0.0,
   )
-  codes = calls.generate(
-    model, jax.random.split(jax.random.key(5), 1500)
-  ).reshape(-1, 2)
+  codes = calls.generate(model, arrays.keys(1500, 5)).reshape(-1, 2)
   assert (codes.sum(1) == 1).all()
   assert (codes[:, 0] == 0).mean() == pytest.approx(fraction, abs=0.035)
 
 
 @pytest.mark.parametrize('task', ['interpolation', 'outpainting', 'sideways'])
 def test_known_codes_are_kept(task):
-  known = jnp.tile(jnp.asarray(masks.known(task, GRID))[None], (6, 1, 1, 1))
-  known_codes = jax.random.randint(jax.random.key(3), (6, *GRID), 0, 5)
+  known = np.tile(masks.known(task, GRID), (6, 1, 1, 1))
+  known_codes = arrays.integers((6, *GRID), 5, 3)
   model = masked.Masked(CLIP_SHAPE, Oracle(), num_steps=4)
   condition = {'known_codes': known_codes, 'known': known}
   codes = calls.generate(model, condition=condition)
   np.testing.assert_array_equal(
-    codes, jnp.where(known, known_codes, SECRET[None])
+    codes, np.where(known, known_codes, SECRET[None])
   )
   # If all are known, all are kept.
-  condition['known'] = jnp.ones_like(known)
+  condition['known'] = np.ones_like(known)
   np.testing.assert_array_equal(
     calls.generate(model, condition=condition), known_codes
   )
@@ -218,17 +221,18 @@ def test_clips_do_not_depend_on_the_rest_of_the_batch():
   model = masked.Masked(
     CLIP_SHAPE, net, num_classes=2, guidance=2.0, num_steps=3
   )
-  batch = {'codes': SECRET[None], 'label': jnp.array([0])}
+  batch = {'codes': SECRET[None], 'label': np.array([0])}
   rngs = {'params': jax.random.key(2), 'noise': jax.random.key(3)}
   rng = np.random.default_rng(0)
   variables = jax.tree.map(
     lambda x: np.float32(0.3 * rng.standard_normal(x.shape)),
     jax.eval_shape(model.init, rngs, batch),
   )
-  label_b = jnp.array([0, 1, 2, 0, 1, 2])
+  label_b = np.array([0, 1, 2, 0, 1, 2])
   whole = calls.generate(model, KEY_B, {'label': label_b}, variables)
-  some = jnp.array([4, 1])
-  part = calls.generate(model, KEY_B[some], {'label': label_b[some]}, variables)
+  some = np.array([4, 1])
+  key_b = arrays.take_keys(KEY_B, some)
+  part = calls.generate(model, key_b, {'label': label_b[some]}, variables)
   np.testing.assert_array_equal(part, whole[some])
   assert (whole[4] != whole[1]).any()
   others = calls.generate(model, KEY_B, {'label': label_b[::-1]}, variables)

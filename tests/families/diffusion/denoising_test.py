@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
 from tests.families import calls
 from vgen_jax.families.diffusion import denoising
@@ -15,7 +16,7 @@ from vgen_jax.families.diffusion import solvers
 from vgen_jax.families.diffusion import times
 
 CLIP_SHAPE = (3, 4, 4, 1)
-DATUM = jax.random.uniform(jax.random.key(0), CLIP_SHAPE, minval=-1, maxval=1)
+DATUM = arrays.uniform(CLIP_SHAPE, low=-1)
 KEY_B = calls.KEY_B
 
 PATHS = {
@@ -112,7 +113,7 @@ def random_model():
     CLIP_SHAPE, Net(), num_classes=3, solver=solvers.DDIM(3, eta=0.5)
   )
   rngs = {'params': jax.random.key(2), 'noise': jax.random.key(3)}
-  batch = {'video': jnp.zeros((1, *CLIP_SHAPE)), 'label': jnp.array([0])}
+  batch = {'video': np.zeros((1, *CLIP_SHAPE)), 'label': np.array([0])}
   return model, compiled.init(model, rngs, batch)
 
 
@@ -120,7 +121,7 @@ def random_model():
 def test_oracle_has_no_loss(path: str, prediction: str):
   density = times.LogNormal() if path == 'exploding' else times.LogitNormal()
   model = with_oracle(path, prediction, time_density=density)
-  batch = {'video': jnp.broadcast_to(DATUM, (16, *CLIP_SHAPE))}
+  batch = {'video': np.tile(DATUM, (16, 1, 1, 1, 1))}
   loss, _ = calls.loss(model, batch)
   assert loss == pytest.approx(0, abs=1e-5)
   # Another clip has a loss.
@@ -146,7 +147,7 @@ def test_samples_follow_the_oracles_distribution(path: str, prediction: str):
   """Clips are normal around its datum, with the right variance."""
   solver = solvers.Heun(25)
   model = with_oracle(path, prediction, variance=0.04, solver=solver)
-  key_b = jax.random.split(jax.random.key(2), 128)
+  key_b = arrays.keys(128, 2)
   sample = compiled.jit(
     lambda k: model.apply({}, k, {}, method='sample_unclipped')
   )
@@ -159,7 +160,7 @@ def test_samples_follow_the_oracles_distribution(path: str, prediction: str):
 def test_prediction_and_path_must_be_those_of_the_network():
   velocity = with_oracle().denoiser
   model = denoising.Diffusion(CLIP_SHAPE, velocity, prediction='x0')
-  batch = {'video': jnp.broadcast_to(DATUM, (4, *CLIP_SHAPE))}
+  batch = {'video': np.tile(DATUM, (4, 1, 1, 1, 1))}
   assert calls.loss(model, batch)[0] > 0.1
 
 
@@ -169,16 +170,17 @@ def test_straight_paths_need_one_step(num_steps: int):
   assert video_bthwc.shape == (6, *CLIP_SHAPE)
   assert video_bthwc.dtype == jnp.float32
   np.testing.assert_allclose(
-    video_bthwc, jnp.broadcast_to(DATUM, video_bthwc.shape), atol=1e-5
+    video_bthwc, np.tile(DATUM, (6, 1, 1, 1, 1)), atol=1e-5
   )
 
 
 def test_clips_do_not_depend_on_the_rest_of_the_batch(random_model):
   model, variables = random_model
-  label_b = jnp.array([0, 1, 2, 0, 1, 2])
+  label_b = np.array([0, 1, 2, 0, 1, 2])
   whole = calls.generate(model, KEY_B, {'label': label_b}, variables)
-  some = jnp.array([4, 1])
-  part = calls.generate(model, KEY_B[some], {'label': label_b[some]}, variables)
+  some = np.array([4, 1])
+  key_b = arrays.take_keys(KEY_B, some)
+  part = calls.generate(model, key_b, {'label': label_b[some]}, variables)
   np.testing.assert_allclose(part, whole[some], atol=1e-6)
   assert np.abs(whole[4] - whole[1]).max() > 0.1
   # They depend on the label.
@@ -188,11 +190,11 @@ def test_clips_do_not_depend_on_the_rest_of_the_batch(random_model):
 
 def test_loss_of_a_batch_is_the_mean_over_its_parts(random_model):
   model, variables = random_model
-  video = jax.random.normal(jax.random.key(4), (6, *CLIP_SHAPE))
+  video = arrays.normal((6, *CLIP_SHAPE), 4)
   batch = {
     'video': video,
-    'label': jnp.array([0, 1, 2, 2, 1, 0]),
-    'position': jnp.arange(6),
+    'label': np.array([0, 1, 2, 2, 1, 0]),
+    'position': np.arange(6),
   }
   whole = calls.loss(model, batch, variables)
   parts = [
@@ -219,7 +221,7 @@ def test_fraction_of_dropped_labels(dropout: float):
     (1, 1, 1, 1), LabelProbe(), 3, prediction='x0', class_dropout=dropout
   )
   num = 4000
-  batch = {'video': jnp.zeros((num, 1, 1, 1, 1)), 'label': jnp.arange(num) % 3}
+  batch = {'video': np.zeros((num, 1, 1, 1, 1)), 'label': np.arange(num) % 3}
   loss, _ = calls.loss(model, batch)
   assert loss == pytest.approx(dropout, abs=4 * np.sqrt(0.09 / num))
   if dropout in (0, 1):
@@ -227,7 +229,7 @@ def test_fraction_of_dropped_labels(dropout: float):
   assert calls.loss(model, batch, train=False)[0] == 0
   if not dropout:
     with pytest.raises(ValueError, match='was never trained without them'):
-      model.apply({}, KEY_B[:2], {}, method='sample')
+      model.apply({}, KEY_B, {}, method='sample')
 
 
 @pytest.mark.parametrize('scale', [0.0, 1.0, 2.5])
@@ -237,16 +239,15 @@ def test_guidance_follows_its_formula(scale: float):
   sample = lambda k, c: compiled.apply(
     model, {}, k, c, method='sample_unclipped'
   )
-  off = sample(KEY_B[:2], {'label': jnp.array([1, 2])}) - DATUM[None]
+  key_b = arrays.take_keys(KEY_B, np.s_[:2])
+  off = sample(key_b, {'label': np.array([1, 2])}) - DATUM[None]
   np.testing.assert_allclose(
-    off[0], jnp.full_like(off[0], scale / 10), atol=1e-5
+    off[0], np.full_like(off[0], scale / 10), atol=1e-5
   )
-  np.testing.assert_allclose(
-    off[1], jnp.full_like(off[1], scale / 5), atol=1e-5
-  )
+  np.testing.assert_allclose(off[1], np.full_like(off[1], scale / 5), atol=1e-5)
   # Without a label there is no guidance.
-  off = sample(KEY_B[:2], {}) - DATUM[None]
-  np.testing.assert_allclose(off, jnp.zeros_like(off), atol=1e-5)
+  off = sample(key_b, {}) - DATUM[None]
+  np.testing.assert_allclose(off, np.zeros_like(off), atol=1e-5)
 
 
 @pytest.mark.parametrize('clip_x0', ['off', 'static', 'dynamic'])
@@ -258,25 +259,23 @@ def test_clean_estimates_are_clipped(clip_x0: str):
   sample = lambda k, c: compiled.apply(
     model, {}, k, c, method='sample_unclipped'
   )
-  clip = np.asarray(sample(KEY_B[:1], {'label': jnp.array([1])}))[0]
-  bright = np.asarray(DATUM) + 2
+  clip = sample(KEY_B, {'label': np.full(6, 1)})[0]
+  bright = DATUM + 2
   expected = {
     'off': bright,
     'static': bright.clip(-1, 1),
     'dynamic': (bright / np.quantile(bright, 0.995)).clip(-1, 1),
   }
   np.testing.assert_allclose(clip, expected[clip_x0], atol=1e-4)
-  video_bthwc = calls.generate(model, condition={'label': jnp.full(6, 1)})
+  video_bthwc = calls.generate(model, condition={'label': np.full(6, 1)})
   assert np.abs(video_bthwc).max() <= 1
 
 
 def test_wrong_conditions():
   model = with_oracle()
   with pytest.raises(ValueError, match=r"condition\['known_video'\] is given"):
-    calls.generate(
-      model, condition={'known_video': jnp.zeros((6, *CLIP_SHAPE))}
-    )
+    calls.generate(model, condition={'known_video': np.zeros((6, *CLIP_SHAPE))})
   with pytest.raises(ValueError, match=r"condition\['label'\] is given"):
-    calls.generate(model, condition={'label': jnp.zeros(6, int)})
+    calls.generate(model, condition={'label': np.zeros(6, int)})
   with pytest.raises(ValueError, match=r"no 'label', but model.num_classes is"):
     calls.loss(with_oracle(num_classes=3), {'video': DATUM[None]})

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
 from vgen_jax.families.diffusion import paths
 from vgen_jax.families.diffusion import solvers
@@ -83,11 +84,9 @@ def estimate_gaussian(path):
 
 def sample(solver, estimate, path, num, width=1):
   """Returns sampled points `[num, width]`."""
-  noise_key, key = jax.random.split(jax.random.key(0))
-  noise_bthwc = jax.random.normal(noise_key, (num, 1, 1, width, 1))
-  key_b = jax.random.split(key, num)
+  noise_bthwc = arrays.normal((num, 1, 1, width, 1))
   solve = compiled.jit(lambda x, k: solver.solve(estimate(path), x, k, path))
-  return np.asarray(solve(noise_bthwc, key_b))[:, 0, 0, :, 0]
+  return solve(noise_bthwc, arrays.keys(num))[:, 0, 0, :, 0]
 
 
 @pytest.mark.parametrize(
@@ -182,22 +181,26 @@ def test_order_of_convergence(solver: type, path: str):
 
   def at(time):  # The clip of each rank at a time.
     alpha, sigma = path.scales(time)
-    return alpha * MEAN + np.sqrt(alpha**2 * VARIANCE + sigma**2) * rank
+    return alpha * MEAN + jnp.sqrt(alpha**2 * VARIANCE + sigma**2) * rank
 
-  def error(num_steps):
+  @compiled.jit
+  def errors(rank):
     start = path.scales(0.0)[1]
-    key_b = jax.random.split(jax.random.key(0), 9)
     estimate = estimate_gaussian(path)
-    solve = compiled.jit(
-      lambda x: solver(num_steps).solve(estimate, x, key_b, path)
-    )
     clean = MEAN + np.sqrt(VARIANCE) * rank
     if not path.reaches_data:  # The optimal estimate there differs from data.
       clean = estimate(at(1.0), 1.0)
-    return np.abs(solve(at(0.0) / start) - clean).max()
+    key_b = jax.random.split(jax.random.key(0), 9)
+    return [
+      jnp.abs(
+        solver(num).solve(estimate, at(0.0) / start, key_b, path) - clean
+      ).max()
+      for num in (512, 1024)
+    ]
 
   with jax.enable_x64(True):
-    measured = np.log2(error(512) / error(1024))
+    few, many = errors(rank)
+    measured = np.log2(few / many)
   assert measured == pytest.approx(ORDERS[solver], abs=0.2)
 
 
@@ -220,13 +223,21 @@ def test_ancestral_moments_converge(path: str, variance: str):
 @pytest.mark.parametrize('path', ['linear', 'exploding'])
 def test_ddim_with_eta_1_is_ancestral_sampling(path: str):
   path = PATHS[path]
-  ddim, ancestral, large = (
-    sample(solver, estimate_gaussian, path, 64)
-    for solver in (
-      solvers.DDIM(7, eta=1.0),
-      solvers.Ancestral(7),
-      solvers.Ancestral(7, variance='large'),
-    )
+  estimate = estimate_gaussian(path)
+
+  @compiled.jit
+  def solve(x, key_b):
+    return [
+      solver.solve(estimate, x, key_b, path)
+      for solver in (
+        solvers.DDIM(7, eta=1.0),
+        solvers.Ancestral(7),
+        solvers.Ancestral(7, variance='large'),
+      )
+    ]
+
+  ddim, ancestral, large = solve(
+    arrays.normal((64, 1, 1, 1, 1)), arrays.keys(64)
   )
   np.testing.assert_allclose(ddim, ancestral, atol=2e-5)
   assert np.abs(large - ancestral).max() > 0.1
@@ -234,19 +245,21 @@ def test_ddim_with_eta_1_is_ancestral_sampling(path: str):
 
 def test_only_solvers_that_add_noise_use_keys():
   path = paths.Cosine()
-  noise = jax.random.normal(jax.random.key(0), (5, 1, 1, 1, 1))
+  noise = arrays.normal((5, 1, 1, 1, 1))
+  with_keys = solvers.DDIM(4, eta=0.3), solvers.Ancestral(4)
+  without = solvers.DDIM(4), solvers.Heun(4)
 
-  def same(solver):
-    solve = compiled.jit(
-      lambda key_b: solver.solve(estimate_gaussian(path), noise, key_b, path)
-    )
-    one, two = map(solve, jax.random.split(jax.random.key(1), (2, 5)))
-    return bool((one == two).all())
+  @compiled.jit
+  def solve(key_b):
+    estimate = estimate_gaussian(path)
+    return [
+      [solver.solve(estimate, noise, key_b, path) for solver in several]
+      for several in (with_keys, without)
+    ]
 
-  assert same(solvers.DDIM(4))
-  assert same(solvers.Heun(4))
-  assert not same(solvers.DDIM(4, eta=0.3))
-  assert not same(solvers.Ancestral(4))
+  one, two = solve(arrays.keys(5, 1)), solve(arrays.keys(5, 2))
+  same = jax.tree.map(lambda x, y: bool((x == y).all()), one, two)
+  assert same == [[False, False], [True, True]]
 
 
 def test_variance_exploding_steps_are_those_of_the_paper():
@@ -255,19 +268,20 @@ def test_variance_exploding_steps_are_those_of_the_paper():
   i = np.arange(18)
   high, low = 80 ** (1 / 7), 0.002 ** (1 / 7)
   expected = (high + i / 17 * (low - high)) ** 7
-  sigma = path.scales(solvers.Heun(18).times(path))[1]
+  sigma = compiled.call(lambda: path.scales(solvers.Heun(18).times(path))[1])
   np.testing.assert_allclose(sigma, expected, rtol=2e-4)
 
 
 def test_steps_on_the_straight_path_are_even_and_shift_towards_noise():
   path = paths.Linear()
-  np.testing.assert_allclose(
-    solvers.Euler(4).times(path), [0, 0.25, 0.5, 0.75], atol=1e-6
-  )
+  even, shifted = compiled.call(
+    lambda: (
+      solvers.Euler(4).times(path), solvers.Euler(2, shift=3.0).times(path)
+    )
+  )  # fmt: skip
+  np.testing.assert_allclose(even, [0, 0.25, 0.5, 0.75], atol=1e-6)
   # Time 1 / 2 becomes .5 / (.5 + 3 * .5).
-  np.testing.assert_allclose(
-    solvers.Euler(2, shift=3.0).times(path), [0, 0.25], atol=1e-6
-  )
+  np.testing.assert_allclose(shifted, [0, 0.25], atol=1e-6)
 
 
 @pytest.mark.parametrize('solver', [solvers.Euler, solvers.DPMSolverPP2M])

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
 from tests.families.translation import tiny
 from vgen_jax.families.translation import roll_out
@@ -74,18 +75,18 @@ def test_equals_a_loop_over_frames(params, given):
 def test_each_frame_is_made_from_generated_ones(params):
   """Real frames after the given ones have no effect."""
   found = rolled(params)
-  other = tiny.VIDEO.at[:, 1:].add(0.5)
+  other = arrays.put(tiny.VIDEO, np.s_[:, 1:], tiny.VIDEO[:, 1:] + 0.5)
   assert (rolled(params, video=other).frame_bhwc == found.frame_bhwc).all()
   assert (rolled(params, video=tiny.VIDEO[:, :1]).frame_bhwc
           == found.frame_bhwc).all()  # fmt: skip
-  other = tiny.VIDEO.at[:, 0].add(0.5)
+  other = arrays.put(tiny.VIDEO, np.s_[:, 0], tiny.VIDEO[:, 0] + 0.5)
   changed = rolled(params, video=other).frame_bhwc != found.frame_bhwc
   assert changed.any(axis=(0, 2, 3, 4)).all()
 
 
 def test_layouts_affect_their_own_and_later_frames(params):
   found = rolled(params).frame_bhwc
-  other = tiny.LAYOUT.at[:, 3].set((tiny.LAYOUT[:, 3] + 1) % 3)
+  other = arrays.put(tiny.LAYOUT, np.s_[:, 3], (tiny.LAYOUT[:, 3] + 1) % 3)
   changed = np.asarray(rolled(params, layout=other).frame_bhwc != found)
   assert changed.any(axis=(0, 2, 3, 4)).tolist() == [False, False, True, True]
 

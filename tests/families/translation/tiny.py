@@ -3,7 +3,9 @@
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from tests import arrays
 from tests import compiled
 from vgen_jax.families.translation import video_to_video
 from vgen_jax.nn import translation
@@ -11,12 +13,12 @@ from vgen_jax.nn.convolution import pyramids
 
 B, SHAPE = 2, (5, 6, 6, 1)
 KEY = jax.random.key(0)
-LAYOUT = jax.random.randint(jax.random.key(1), (B, *SHAPE[:3]), 0, 3)
-VIDEO = jax.random.uniform(jax.random.key(2), (B, *SHAPE), minval=-1)
-FLOW = jax.random.normal(jax.random.key(3), (B, *SHAPE[:3], 2)).at[:, 0].set(0)
+LAYOUT = arrays.integers((B, *SHAPE[:3]), 3, 1)
+VIDEO = arrays.uniform((B, *SHAPE), 2, low=-1)
+FLOW = arrays.put(arrays.normal((B, *SHAPE[:3], 2), 3), np.s_[:, 0], 0)
 BATCH = {
   'video': VIDEO, 'layout': LAYOUT, 'flow': FLOW,
-  'position': jnp.arange(B), 'step': jnp.zeros(B, int),
+  'position': np.arange(B), 'step': np.zeros(B, int),
 }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
 from tests.families.translation import tiny
 from vgen_jax.families.translation import losses
@@ -77,13 +78,13 @@ def test_the_generators_loss_adds_up(params):
 def test_classes_count_equally_in_errors_of_pixels_and_masks():
   """One pixel of class 2 counts as much as all others."""
   translator = tiny.Translator(tiny.SHAPE, moves_reference=True)
-  layout = jnp.zeros_like(tiny.LAYOUT).at[0, 3, 2, 2].set(2)
+  layout = arrays.put(np.zeros_like(tiny.LAYOUT), (0, 3, 2, 2), 2)
   batch = tiny.BATCH | {'layout': layout}
   build_model = functools.partial(tiny.model, translator, flow_source='none')
   plain = build_model()
   params = tiny.variables(plain)['params']
   out = frames(plain, params, batch)
-  error = np.asarray(jnp.abs(out.frame_bhwc - tiny.VIDEO[:, N:])[..., 0])
+  error = np.abs(out.frame_bhwc - tiny.VIDEO[:, N:])[..., 0]
   one = layout[:, N:] == 2
   _, terms = tiny.loss(plain, params, batch=batch)
   np.testing.assert_allclose(terms['error'], error.mean(), rtol=1e-5)
@@ -102,7 +103,7 @@ def test_each_critic_is_given_its_own_clips(params):
   net = tiny.model(critic=critic, loss_kind='wasserstein')
   params = {
     'generator': params['generator'],
-    **{f'critic_{name}': {'weight': jnp.ones(())} for name in critic},
+    **{f'critic_{name}': {'weight': np.ones(())} for name in critic},
   }
   out = frames(net, params)
   for name, real, fake in (
@@ -110,7 +111,7 @@ def test_each_critic_is_given_its_own_clips(params):
     ('image', tiny.VIDEO[:, N:], [out.frame_bhwc, out.new_bhwc]),
   ):
     loss, terms = tiny.loss(net, params, f'critic_{name}')
-    fake = jnp.concatenate(fake, axis=1)
+    fake = np.concatenate(fake, axis=1)
     np.testing.assert_allclose(terms['real_logit'], real.mean(), atol=1e-6)
     np.testing.assert_allclose(terms['fake_logit'], fake.mean(), atol=1e-6)
     np.testing.assert_allclose(loss, fake.mean() - real.mean(), atol=1e-6)
@@ -152,14 +153,14 @@ def test_features_of_equal_clips_have_no_distance(params):
     def __call__(self, window, encoded, *, train):
       out = super().__call__(window, encoded, train=train)
       index = window.layout_blhw[:, -1, 0, 0]  # Number of the frame.
-      real = encoded[jnp.arange(tiny.B), index]
+      real = jnp.asarray(encoded)[jnp.arange(tiny.B), index]
       return out._replace(frame_bhwc=real, new_bhwc=real)
 
     def encode(self, condition, *, train):
       return tiny.VIDEO
 
-  number_t = jnp.arange(tiny.SHAPE[0])[None, :, None, None]
-  batch = tiny.BATCH | {'layout': jnp.broadcast_to(number_t, tiny.LAYOUT.shape)}
+  number_t = np.arange(tiny.SHAPE[0])[None, :, None, None]
+  batch = tiny.BATCH | {'layout': number_t + 0 * tiny.LAYOUT}
   net = tiny.model(Oracle(tiny.SHAPE))
   _, terms = tiny.loss(net, params, batch=batch)
   for name in ('features_image', 'features_video', 'error'):
@@ -194,7 +195,7 @@ def test_moved_pixels_of_references_are_compared():
 
 
 def sample(net, params, **condition):
-  key_b = jax.random.split(tiny.KEY, tiny.B)
+  key_b = arrays.keys(tiny.B)
   return compiled.apply(
     net, {'params': params}, key_b, condition, method='sample'
   )
@@ -202,7 +203,8 @@ def sample(net, params, **condition):
 
 def test_sampling_is_autoregressive(params):
   net = tiny.model()
-  known = jnp.zeros((*tiny.VIDEO.shape[:4], 1), bool).at[:, :N].set(True)
+  known = np.zeros((*tiny.VIDEO.shape[:4], 1), bool)
+  known[:, :N] = True
   video = sample(
     net, params, layout=tiny.LAYOUT, known_video=tiny.VIDEO, known=known
   )
@@ -210,7 +212,7 @@ def test_sampling_is_autoregressive(params):
   out = frames(net, params)
   np.testing.assert_allclose(video[:, N:], out.frame_bhwc, atol=1e-6)
   # Clips may be longer than those of the training.
-  longer = jnp.tile(tiny.LAYOUT, (1, 3, 1, 1))
+  longer = np.tile(tiny.LAYOUT, (1, 3, 1, 1))
   long_video = sample(net, params, layout=longer, known_video=tiny.VIDEO)
   assert long_video.shape[1] == 15
   np.testing.assert_allclose(long_video[:, :5], video, atol=1e-6)
@@ -226,9 +228,11 @@ def test_without_given_frames_the_first_one_has_no_moved_pixels(params):
   _, terms = tiny.loss(net, params)
   # Flow and masks are compared in frames that have a previous one.
   masks = out.previous.mask_bhw[:, 1:]
-  moved = warp.backward(tiny.VIDEO[:, :-1], out.previous.flow_bhwx[:, 1:])
-  ones = jnp.ones_like(masks)
-  expected = losses.mask_error(masks, moved, tiny.VIDEO[:, 1:], ones)
+  flow, ones = out.previous.flow_bhwx[:, 1:], np.ones_like(masks)
+  moved = compiled.call(warp.backward, tiny.VIDEO[:, :-1], flow)
+  expected = compiled.call(
+    losses.mask_error, masks, moved, tiny.VIDEO[:, 1:], ones
+  )
   np.testing.assert_allclose(terms['mask'], expected, rtol=1e-5)
 
 
@@ -236,7 +240,7 @@ def test_restarts_are_for_training_only(params):
   """Their period doubles with the number of steps."""
   net = tiny.model(segment_length=1, doubling_steps=10)
   plain, _ = tiny.loss(tiny.model(), params)
-  at = lambda step: tiny.BATCH | {'step': jnp.full(tiny.B, step)}
+  at = lambda step: tiny.BATCH | {'step': np.full(tiny.B, step)}
   assert tiny.loss(net, params)[0] == plain
   assert tiny.loss(net, params, train=True)[0] != plain
   assert tiny.loss(net, params, batch=at(30), train=True)[0] == plain
@@ -269,7 +273,7 @@ def test_missing_conditions(params):
     sample(net, params, layout=tiny.LAYOUT[:, :1], known_video=tiny.VIDEO)
   with pytest.raises(ValueError, match='same height and width'):
     sample(net, params, layout=tiny.LAYOUT[:, :, 1:], known_video=tiny.VIDEO)
-  known = jnp.ones((*tiny.VIDEO[:, :3].shape[:4], 1), bool)
+  known = np.ones((*tiny.VIDEO[:, :3].shape[:4], 1), bool)
   three = {'known_video': tiny.VIDEO[:, :3], 'known': known}
   with pytest.raises(ValueError, match='known_video has 3 frames and the lay'):
     sample(net, params, layout=tiny.LAYOUT, **three)
