@@ -106,13 +106,9 @@ def losses(setup):
   @jax.jit
   def compute(variables, batch):
     return setup.model.apply(
-      variables,
-      step_lib.prepare(batch, 0),
-      player=player,
-      train=False,
-      method='loss',
-      rngs={'noise': jax.random.key(0)},
-    )
+      variables, step_lib.prepare(batch, 0), player=player, train=False,
+      method='loss', rngs={'noise': jax.random.key(0)},
+    )  # fmt: skip
 
   return lambda state, batch: float(compute(state.variables(), batch)[0])
 

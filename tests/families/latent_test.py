@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
 from tests.families import rounding
 from vgen_jax.families import base
@@ -22,9 +23,9 @@ from vgen_jax.runtime import sharding
 
 CLIP_SHAPE = (4, 4, 4, 1)
 GRID = (2, 2, 2)
-KEY_B = jax.random.split(jax.random.key(1), 3)
+KEY_B = arrays.keys(3, 1)
 # Cells of 2 x 2 x 2 pixels, each of one of three values.
-CODES = jax.random.randint(jax.random.key(0), (3, *GRID), 0, 3)
+CODES = arrays.integers((3, *GRID), 3)
 
 
 class Fixed(base.VideoModel):
@@ -61,7 +62,7 @@ def over_codes(net=None, **kwargs):
 
 def init(model):
   rngs = {'params': jax.random.key(2), 'noise': jax.random.key(3)}
-  return compiled.init(model, rngs, {'video': jnp.zeros((2, *CLIP_SHAPE))})
+  return compiled.init(model, rngs, {'video': np.zeros((2, *CLIP_SHAPE))})
 
 
 def generate(model, variables, condition=None):
@@ -115,12 +116,13 @@ def test_known_pixels_condition_the_prior_and_are_kept():
   """Given one cell of brightness 1, all codes are 1; known pixels are kept."""
   model = over_codes(rounding.Copies())
   variables = init(model)
-  video = jnp.full((3, *CLIP_SHAPE), -1.0).at[:, :2, :2, :2].set(0.9)
-  video = video.at[:, 0, 3, 3].set(0.25)
-  known = jnp.zeros((3, *CLIP_SHAPE), bool).at[:, :2, :2, :2].set(True)
-  known = known.at[:, 0, 3, 3].set(True)  # A pixel, but not a whole cell.
+  video = np.full((3, *CLIP_SHAPE), -1.0, np.float32)
+  known = np.zeros((3, *CLIP_SHAPE), bool)
+  video[:, :2, :2, :2], known[:, :2, :2, :2] = 0.9, True
+  # A pixel, but not a whole cell.
+  video[:, 0, 3, 3], known[:, 0, 3, 3] = 0.25, True
   generated = generate(model, variables, {'known_video': video, 'known': known})
-  expected = jnp.where(known, video, 1.0)
+  expected = np.where(known, video, 1.0)
   np.testing.assert_array_equal(generated, expected)
   with pytest.raises(ValueError, match=r"'known_codes'\] is given"):
     generate(model, variables, {'known_codes': CODES})
@@ -130,9 +132,9 @@ def test_known_pixels_condition_the_prior_and_are_kept():
 
 def test_unknown_pixels_are_forward_filled():
   """Unknown frames of a partly known cell have the last known value."""
-  video = jnp.arange(4.0).reshape(1, 4, 1, 1, 1)
-  known = jnp.array([False, True, False, True]).reshape(1, 4, 1, 1, 1)
-  filled = latent._forward_filled(video, known)
+  video = np.arange(4.0).reshape(1, 4, 1, 1, 1)
+  known = np.array([False, True, False, True]).reshape(1, 4, 1, 1, 1)
+  filled = compiled.call(latent._forward_filled, video, known)
   np.testing.assert_array_equal(filled.ravel(), [0, 1, 1, 3])
 
 
@@ -140,17 +142,18 @@ def test_latents_are_standardized_and_not_clipped():
   tokenizer = rounding.Tokenizer(rounding.Rounding(0))
   model = latent.Latent(CLIP_SHAPE, tokenizer, Fixed(CLIP_SHAPE, nn.Dense(1)))
   variables = init(model)
-  latents = 0.2 * jax.random.normal(jax.random.key(0), (64, *GRID, 1)) + 0.1
+  latents = 0.2 * arrays.normal((64, *GRID, 1)) + 0.1
   video = rounding.decoded(latents[..., 0] + 1)
   own = {
     'params': variables['params']['autoencoder'],
     'latent_moments': variables['latent_moments']['autoencoder'],
   }
-  _, updated = tokenizer.apply(
-    own, video, train=True, mutable=['latent_moments']
+  _, updated = compiled.apply(
+    tokenizer, own, video, train=True, mutable=['latent_moments']
   )
   moments = {'latent_moments': {'autoencoder': updated['latent_moments']}}
-  loss = lambda method: model.apply(
+  loss = lambda method: compiled.apply(
+    model,
     {**variables, **moments},
     {'video': video},
     player='critic',
@@ -223,24 +226,26 @@ def test_the_first_code_of_a_causal_tokenizer_is_of_one_frame():
   prior = masked.Masked(CLIP_SHAPE, maskgit.MaskGIT(4, 8, 1, 2))
   model = latent.Latent((9, 4, 4, 1), autoencoder, prior)
   assert autoencoder.encodes_first_frame_alone
+  known_codes = compiled.jit(model._known_codes)
   for first, end, codes in (
     (0, 3, [1, 0, 0]),
     (0, 5, [1, 1, 0]),
     (6, 9, [0, 0, 0]),
     (5, 9, [0, 0, 1]),
   ):
-    known = jnp.zeros((1, 9, 4, 4, 1), bool).at[:, first:end].set(True)
-    np.testing.assert_array_equal(model._known_codes(known).ravel(), codes)
+    known = np.zeros((1, 9, 4, 4, 1), bool)
+    known[:, first:end] = True
+    np.testing.assert_array_equal(known_codes(known).ravel(), codes)
 
 
 @pytest.mark.parametrize('key', ['known', 'known_video'])
 def test_known_video_needs_its_mask_and_vice_versa(key: str):
   model = over_codes(rounding.Copies())
   with pytest.raises(ValueError, match='needs both known_video and known'):
-    generate(model, {'params': {}}, {key: jnp.zeros((3, *CLIP_SHAPE))})
+    generate(model, {'params': {}}, {key: np.zeros((3, *CLIP_SHAPE))})
 
 
 def test_uneven_codes_cannot_be_known():
   model = over_codes(rounding.Copies(), halves_time=False)
   with pytest.raises(ValueError, match=r'do not divide into .* codes evenly'):
-    model._known_codes(jnp.zeros((1, *CLIP_SHAPE), bool))
+    model._known_codes(np.zeros((1, *CLIP_SHAPE), bool))

@@ -10,7 +10,7 @@ from vgen_jax.nn.bottlenecks import autoencoder
 def decoded(codes_bthw):
   video = codes_bthw[..., None] - 1.0
   for axis in (1, 2, 3):
-    video = jnp.repeat(video, 2, axis=axis)
+    video = video.repeat(2, axis=axis)
   return video
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
 from tests.families import calls
 from tests.families.codes import markov_chain
@@ -26,8 +27,8 @@ def random_gpt(**kwargs):
     CLIP_SHAPE, net, num_classes=fields['num_classes'], guidance=guidance
   )
   batch = {
-    'codes': jnp.zeros((1, *markov_chain.GRID), int),
-    'label': jnp.array([0]),
+    'codes': np.zeros((1, *markov_chain.GRID), int),
+    'label': np.array([0]),
   }
   rngs = {'params': jax.random.key(2), 'noise': jax.random.key(3)}
   rng = np.random.default_rng(0)
@@ -44,7 +45,7 @@ def test_loss_is_the_negative_log_likelihood():
   model = autoregressive.Autoregressive(CLIP_SHAPE, markov_chain.Chain())
   codes = np.zeros((4, *markov_chain.GRID), np.int32)
   codes[1, -1, -1, -1] = 1
-  loss, terms = calls.loss(model, {'codes': jnp.asarray(codes)})
+  loss, terms = calls.loss(model, {'codes': codes})
   bits = -(4 * np.log2(0.5) + 43 * np.log2(0.8) + np.log2(0.1))
   assert loss == pytest.approx(bits * math.log(2) / 48, rel=1e-5)
   assert terms['bits_per_code'] == pytest.approx(bits / 48, rel=1e-5)
@@ -58,10 +59,8 @@ def test_true_order_is_more_likely_than_a_shuffled_one():
   model = autoregressive.Autoregressive(CLIP_SHAPE, markov_chain.Chain())
   codes = markov_chain.sampled_codes(200)
   shuffled = np.random.default_rng(0).permuted(codes.reshape(200, -1), axis=1)
-  true, _ = calls.loss(model, {'codes': jnp.asarray(codes)})
-  false, _ = calls.loss(
-    model, {'codes': jnp.asarray(shuffled.reshape(codes.shape))}
-  )
+  true, _ = calls.loss(model, {'codes': codes})
+  false, _ = calls.loss(model, {'codes': shuffled.reshape(codes.shape)})
   assert true < 0.75
   assert false > true + 1
 
@@ -73,7 +72,7 @@ def test_samples_follow_the_chain(num_frames):
     CLIP_SHAPE, markov_chain.Chain(), num_frames=num_frames
   )
   num = 600
-  codes = calls.generate(model, jax.random.split(jax.random.key(2), num))
+  codes = calls.generate(model, arrays.keys(num, 2))
   assert codes.shape == (num, num_frames or 3, 2, 2)
   assert codes.dtype == jnp.int32
   code_bn = np.asarray(codes).reshape(num, -1)
@@ -94,11 +93,8 @@ def test_known_codes_are_kept_and_condition_later_ones():
   known = np.zeros((num, *markov_chain.GRID), bool)
   known[:, 0] = known[:, 1, 0, 0] = known[:, 2, 1, 1] = True
   model = autoregressive.Autoregressive(CLIP_SHAPE, markov_chain.Chain())
-  condition = {
-    'known_codes': jnp.asarray(known_codes),
-    'known': jnp.asarray(known),
-  }
-  key_b = jax.random.split(jax.random.key(3), num)
+  condition = {'known_codes': known_codes, 'known': known}
+  key_b = arrays.keys(num, 3)
   codes = np.asarray(calls.generate(model, key_b, condition))
   np.testing.assert_array_equal(codes[known], known_codes[known])
   next_k = np.bincount(codes[:, 1, 0, 1], minlength=3) / num
@@ -107,10 +103,11 @@ def test_known_codes_are_kept_and_condition_later_ones():
 
 def test_clips_do_not_depend_on_the_rest_of_the_batch():
   model, variables = random_gpt()
-  label_b = jnp.array([0, 1, 2, 0, 1, 2])
+  label_b = np.array([0, 1, 2, 0, 1, 2])
   whole = calls.generate(model, KEY_B, {'label': label_b}, variables)
-  some = jnp.array([4, 1])
-  part = calls.generate(model, KEY_B[some], {'label': label_b[some]}, variables)
+  some = np.array([4, 1])
+  key_b = arrays.take_keys(KEY_B, some)
+  part = calls.generate(model, key_b, {'label': label_b[some]}, variables)
   np.testing.assert_array_equal(part, whole[some])
   assert (whole[4] != whole[1]).any()
   others = calls.generate(model, KEY_B, {'label': label_b[::-1]}, variables)
@@ -152,8 +149,8 @@ def test_guidance_follows_its_formula():
     CLIP_SHAPE, markov_chain.Chain(), num_classes=3, guidance=3.0
   )
   num = 800
-  key_b = jax.random.split(jax.random.key(4), num)
-  codes = calls.generate(model, key_b, {'label': jnp.ones(num, int)})
+  key_b = arrays.keys(num, 4)
+  codes = calls.generate(model, key_b, {'label': np.ones(num, int)})
   weight_k = markov_chain.FIRST_K * np.exp([0, 6, 0])
   fraction_k = np.bincount(codes[:, 0, 0, 0], minlength=3) / num
   np.testing.assert_allclose(fraction_k, weight_k / weight_k.sum(), atol=0.01)
@@ -167,15 +164,15 @@ def test_the_null_condition_masks_text_that_has_no_mask():
   model = autoregressive.Autoregressive(
     CLIP_SHAPE, markov_chain.Chain(), vocab_size=5, guidance=2.0
   )
-  pairs = model.guidance_pairs({'text': jnp.ones((2, 3), int)})
+  pairs = compiled.call(model.guidance_pairs, {'text': np.ones((2, 3), int)})
   expected = [[True] * 3, [False] * 3] * 2
   np.testing.assert_array_equal(pairs['text_mask'], expected)
 
 
 def test_labels_are_dropped_in_training_only():
   """Label 1 makes code 1 more likely, so the loss shows if it was given."""
-  codes = jnp.ones((2000, *markov_chain.GRID), int)
-  batch = {'codes': codes, 'label': jnp.ones(2000, int)}
+  codes = np.ones((2000, *markov_chain.GRID), int)
+  batch = {'codes': codes, 'label': np.ones(2000, int)}
   losses = [
     float(calls.loss(model, batch, train=train)[0])
     for model in (
@@ -223,7 +220,8 @@ def test_wrong_fields(fields, match):
 
 def test_wrong_batches_and_conditions():
   model = autoregressive.Autoregressive(CLIP_SHAPE, markov_chain.Chain())
-  codes = jnp.zeros((2, *markov_chain.GRID), int)
+  codes = np.zeros((2, *markov_chain.GRID), int)
+  key_b = arrays.keys(2)
   with pytest.raises(ValueError, match="no 'codes', on which Autoregressive"):
     calls.loss(model, {'video': codes, 'codes_': codes, 'position': codes})
   with pytest.raises(ValueError, match=r'shape \(2, 2, 2, 2\), but model.clip'):
@@ -231,11 +229,11 @@ def test_wrong_batches_and_conditions():
   with pytest.raises(
     ValueError, match=r"condition\['known'\] is absent; partly"
   ):
-    calls.generate(model, KEY_B[:2], {'known_codes': codes})
+    calls.generate(model, key_b, {'known_codes': codes})
   with pytest.raises(ValueError, match=r"condition\['label'\] is given"):
-    calls.generate(model, KEY_B[:2], {'label': jnp.zeros(2, int)})
+    calls.generate(model, key_b, {'label': np.zeros(2, int)})
   with pytest.raises(ValueError, match=r"The batch has no \['label'\], but"):
     calls.loss(model.clone(num_classes=3), {'codes': codes})
   without_dropout = model.clone(num_classes=3, class_dropout=0.0)
   with pytest.raises(ValueError, match=r"none of \['label'\], but model.class"):
-    calls.generate(without_dropout, KEY_B[:2], {})
+    calls.generate(without_dropout, key_b, {})

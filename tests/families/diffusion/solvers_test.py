@@ -82,11 +82,17 @@ def estimate_gaussian(path):
   return estimate
 
 
-def sample(solver, estimate, path, num, width=1):
-  """Returns sampled points `[num, width]`."""
+def samples(several, estimate, path, num, width=1):
+  """Returns points `[num, width]` for each of several solvers."""
   noise_bthwc = arrays.normal((num, 1, 1, width, 1))
-  solve = compiled.jit(lambda x, k: solver.solve(estimate(path), x, k, path))
-  return solve(noise_bthwc, arrays.keys(num))[:, 0, 0, :, 0]
+  solve = lambda x, k: [s.solve(estimate(path), x, k, path) for s in several]
+  found = compiled.jit(solve)(noise_bthwc, arrays.keys(num))
+  return [x[:, 0, 0, :, 0] for x in found]
+
+
+def sample(solver, *args, **kwargs):
+  """Returns the points of one solver; see `samples`."""
+  return samples([solver], *args, **kwargs)[0]
 
 
 @pytest.mark.parametrize(
@@ -183,23 +189,18 @@ def test_order_of_convergence(solver: type, path: str):
     alpha, sigma = path.scales(time)
     return alpha * MEAN + jnp.sqrt(alpha**2 * VARIANCE + sigma**2) * rank
 
-  @compiled.jit
-  def errors(rank):
-    start = path.scales(0.0)[1]
-    estimate = estimate_gaussian(path)
+  def errors():
+    start, estimate = path.scales(0.0)[1], estimate_gaussian(path)
     clean = MEAN + np.sqrt(VARIANCE) * rank
     if not path.reaches_data:  # The optimal estimate there differs from data.
       clean = estimate(at(1.0), 1.0)
     key_b = jax.random.split(jax.random.key(0), 9)
-    return [
-      jnp.abs(
-        solver(num).solve(estimate, at(0.0) / start, key_b, path) - clean
-      ).max()
-      for num in (512, 1024)
-    ]
+    for num in (512, 1024):
+      found = solver(num).solve(estimate, at(0.0) / start, key_b, path)
+      yield jnp.abs(found - clean).max()
 
   with jax.enable_x64(True):
-    few, many = errors(rank)
+    few, many = compiled.call(lambda: list(errors()))
     measured = np.log2(few / many)
   assert measured == pytest.approx(ORDERS[solver], abs=0.2)
 
@@ -222,23 +223,9 @@ def test_ancestral_moments_converge(path: str, variance: str):
 
 @pytest.mark.parametrize('path', ['linear', 'exploding'])
 def test_ddim_with_eta_1_is_ancestral_sampling(path: str):
-  path = PATHS[path]
-  estimate = estimate_gaussian(path)
-
-  @compiled.jit
-  def solve(x, key_b):
-    return [
-      solver.solve(estimate, x, key_b, path)
-      for solver in (
-        solvers.DDIM(7, eta=1.0),
-        solvers.Ancestral(7),
-        solvers.Ancestral(7, variance='large'),
-      )
-    ]
-
-  ddim, ancestral, large = solve(
-    arrays.normal((64, 1, 1, 1, 1)), arrays.keys(64)
-  )
+  large = solvers.Ancestral(7, variance='large')
+  several = solvers.DDIM(7, eta=1.0), solvers.Ancestral(7), large
+  ddim, ancestral, large = samples(several, estimate_gaussian, PATHS[path], 64)
   np.testing.assert_allclose(ddim, ancestral, atol=2e-5)
   assert np.abs(large - ancestral).max() > 0.1
 
@@ -246,20 +233,15 @@ def test_ddim_with_eta_1_is_ancestral_sampling(path: str):
 def test_only_solvers_that_add_noise_use_keys():
   path = paths.Cosine()
   noise = arrays.normal((5, 1, 1, 1, 1))
-  with_keys = solvers.DDIM(4, eta=0.3), solvers.Ancestral(4)
-  without = solvers.DDIM(4), solvers.Heun(4)
-
-  @compiled.jit
-  def solve(key_b):
-    estimate = estimate_gaussian(path)
-    return [
-      [solver.solve(estimate, noise, key_b, path) for solver in several]
-      for several in (with_keys, without)
-    ]
-
-  one, two = solve(arrays.keys(5, 1)), solve(arrays.keys(5, 2))
-  same = jax.tree.map(lambda x, y: bool((x == y).all()), one, two)
-  assert same == [[False, False], [True, True]]
+  several = (
+    solvers.DDIM(4), solvers.Heun(4), solvers.DDIM(4, eta=0.3),
+    solvers.Ancestral(4),
+  )  # fmt: skip
+  estimate = estimate_gaussian(path)
+  solve = lambda key_b: [s.solve(estimate, noise, key_b, path) for s in several]
+  one, two = map(compiled.jit(solve), (arrays.keys(5, 1), arrays.keys(5, 2)))
+  same = [(x == y).all() for x, y in zip(one, two, strict=True)]
+  assert same == [True, True, False, False]
 
 
 def test_variance_exploding_steps_are_those_of_the_paper():
@@ -274,11 +256,8 @@ def test_variance_exploding_steps_are_those_of_the_paper():
 
 def test_steps_on_the_straight_path_are_even_and_shift_towards_noise():
   path = paths.Linear()
-  even, shifted = compiled.call(
-    lambda: (
-      solvers.Euler(4).times(path), solvers.Euler(2, shift=3.0).times(path)
-    )
-  )  # fmt: skip
+  several = solvers.Euler(4), solvers.Euler(2, shift=3.0)
+  even, shifted = compiled.call(lambda: [s.times(path) for s in several])
   np.testing.assert_allclose(even, [0, 0.25, 0.5, 0.75], atol=1e-6)
   # Time 1 / 2 becomes .5 / (.5 + 3 * .5).
   np.testing.assert_allclose(shifted, [0, 0.25], atol=1e-6)

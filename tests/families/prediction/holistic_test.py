@@ -5,8 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from tests import arrays
 from tests import compiled
-from vgen_jax.core import random
 from vgen_jax.families.prediction import holistic
 from vgen_jax.models import videovae
 from vgen_jax.nn import attributes
@@ -15,9 +15,9 @@ from vgen_jax.nn import latent_prediction
 
 SHAPE = (6, 2, 2, 1)
 SIZES = (3, 2)
-KEY_B = random.keys(jax.random.key(1), jnp.arange(4))
-LABEL = jnp.array([0, 3, 5, 2])  # Attributes (0, 0), (1, 1), (2, 1), (1, 0).
-STEP = jnp.array([[0.1, 0.2, 0.3, -0.02, 0.02]])  # Of each one-hot attribute.
+KEY_B = arrays.keys(4, 1)
+LABEL = np.array([0, 3, 5, 2])  # Attributes (0, 0), (1, 1), (2, 1), (1, 0).
+STEP = np.float32([[0.1, 0.2, 0.3, -0.02, 0.02]])  # Of each one-hot attribute.
 
 
 class Adder(latent_prediction.LatentPredictor):
@@ -96,10 +96,10 @@ def rates(label_b) -> np.ndarray:
   return 0.1 * (first + 1) + np.array([-0.02, 0.02])[second]
 
 
-def clips(label_b=LABEL) -> jax.Array:
+def clips(label_b=LABEL) -> np.ndarray:
   video_bt = np.float32(rates(label_b)[:, None] * np.arange(1, 7))
   video_bt111 = video_bt[:, :, None, None, None]
-  return jnp.asarray(np.broadcast_to(video_bt111, (len(label_b), *SHAPE)))
+  return np.tile(video_bt111, (1, 1, 2, 2, 1))
 
 
 def applied(net, method, *args, **kwargs):
@@ -192,7 +192,7 @@ def without_control(prior_attributes: bool) -> bool:
     prior_attributes=prior_attributes,
   )
   net = holistic.Holistic(shape, network)
-  video = jax.random.uniform(jax.random.key(0), (4, *shape))
+  video = arrays.uniform((4, *shape))
   rngs = {'noise': jax.random.key(0)}
   keys = rngs | {'params': jax.random.key(0)}
   variables = compiled.init(net, keys, {'video': video, 'label': LABEL})
@@ -209,8 +209,8 @@ def test_attributes_only_in_the_posterior_have_no_effect():
 
 
 def test_attributes_may_change_over_time():
-  value_bn = attributes.values(LABEL, SIZES)
-  value_btn = np.repeat(np.asarray(value_bn)[:, None], 6, axis=1)
+  value_bn = compiled.call(lambda label: attributes.values(label, SIZES), LABEL)
+  value_btn = np.repeat(value_bn[:, None], 6, axis=1)
   value_btn[:, 4:, 1] = 1 - value_btn[:, 4:, 1]
   found = moves(sample(model(), {}, value_btn))
   change_b = np.array([0.04, -0.04])[value_btn[:, 0, 1]]
@@ -241,27 +241,26 @@ def test_without_frames_unknown_attributes_are_those_of_the_blank_frame():
 
 def test_samples_do_not_depend_on_unknown_frames():
   net = model(num_context=2)
-  one, other = (
-    sample(net, {'known_video': x}) for x in (clips(), clips().at[:, 2:].add(1))
-  )
+  changed = arrays.put(clips(), np.s_[:, 2:], clips()[:, 2:] + 1)
+  one, other = (sample(net, {'known_video': x}) for x in (clips(), changed))
   np.testing.assert_array_equal(one, other)
   np.testing.assert_array_equal(one[:, :2], clips()[:, :2])
   # A mask states which frames are known, here one, and keeps single pixels.
-  known = jnp.zeros((4, *SHAPE), bool).at[:, 0].set(True)
-  pixel = known.at[:, 5, 0, 0].set(True)
-  video = clips().at[:, 1:].add(1)
+  known = arrays.put(np.zeros((4, *SHAPE), bool), np.s_[:, 0], True)
+  pixel = arrays.put(known, np.s_[:, 5, 0, 0], True)
+  video = arrays.put(clips(), np.s_[:, 1:], clips()[:, 1:] + 1)
   condition = {'known_video': video, 'label': LABEL}
   found = sample(net, {**condition, 'known': known})
   np.testing.assert_allclose(
     moves(found)[:, 1:3], moves(clips())[:, 1:3], atol=0.01
   )
   kept = sample(net, {**condition, 'known': pixel})
-  np.testing.assert_array_equal(kept, jnp.where(pixel, video, found))
+  np.testing.assert_array_equal(kept, np.where(pixel, video, found))
 
 
 def test_known_frames_are_inputs():
   """Predictions continue the brightness of the last known frame."""
-  video = clips().at[:, 1].add(0.5)
+  video = arrays.put(clips(), np.s_[:, 1], clips()[:, 1] + 0.5)
   found = sample(model(num_context=2), {'known_video': video, 'label': LABEL})
   np.testing.assert_allclose(
     found[:, 2], video[:, 1] + rates(LABEL)[:, None, None, None], atol=0.01
@@ -280,6 +279,6 @@ def test_training_may_use_inferred_attributes():
 
 
 def test_clips_may_be_longer_than_in_training():
-  video = jnp.concatenate([clips(), clips()], axis=1)
+  video = np.concatenate([clips(), clips()], axis=1)
   found = sample(model(num_context=1), {'known_video': video, 'label': LABEL})
   assert found.shape == (4, 12, 2, 2, 1)

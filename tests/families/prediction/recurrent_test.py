@@ -88,9 +88,8 @@ def test_predictions_continue_the_known_frames():
   model = recurrent.Recurrent(SHAPE, Mover())
   sample = applied(model, ramps(3), method='sample')
   video = ramps(3)
-  hidden = arrays.put(
-    video, np.s_[:, 2:], 7.0
-  )  # Real frames after the context.
+  # Real frames after the context.
+  hidden = arrays.put(video, np.s_[:, 2:], 7.0)
   np.testing.assert_allclose(
     sample(KEY_B, {'known_video': hidden}), video, atol=1e-5
   )
@@ -134,10 +133,8 @@ def test_actions_determine_the_next_frame():
   _, terms = applied(model, video, action=action)
   assert terms['mse'] < 1e-10
   sample = applied(model, video, method='sample', action=action)
-  condition = {
-    'known_video': arrays.put(video, np.s_[:, 1:], 0),
-    'action': action,
-  }
+  first = arrays.put(video, np.s_[:, 1:], 0)
+  condition = {'known_video': first, 'action': action}
   np.testing.assert_allclose(sample(KEY_B, condition), video, atol=1e-6)
   shuffled = condition | {'action': action[:, ::-1]}
   assert np.abs(sample(KEY_B, shuffled) - video).max() > 0.01
@@ -228,13 +225,9 @@ def test_bits_reach_the_entropy_of_a_markov_chain(forgets):
 
   def bits(params, video):
     _, terms = model.apply(
-      {'params': params},
-      {'video': video},
-      player='predictor',
-      train=False,
-      rngs=rngs,
-      method='loss',
-    )
+      {'params': params}, {'video': video}, player='predictor', train=False,
+      rngs=rngs, method='loss',
+    )  # fmt: skip
     return terms['bits_per_frame']
 
   @compiled.jit
