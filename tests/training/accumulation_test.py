@@ -12,6 +12,7 @@ import numpy as np
 import optax
 import pytest
 
+from tests import initial
 from vgen_jax.families.adversarial import gan
 from vgen_jax.families.autoencoding import likelihoods
 from vgen_jax.families.autoencoding import tokenizer
@@ -116,7 +117,7 @@ def first_state(name: str) -> state_lib.TrainState:
   create = lambda: state_lib.create(
     MODELS[name], optimizers_of(name), (), {'video': VIDEO}, seed=0
   )
-  return jax.jit(create)()
+  return initial.evaluate(jax.jit(create))
 
 
 def fit(name: str, accumulate: int, steps: int = 2):

@@ -1,14 +1,13 @@
 """Tests of conditional.py, with a linear model of known likelihood."""
 
-import functools
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vgen_jax.core import random
+from tests import arrays
+from tests import compiled
 from vgen_jax.families.autoencoding import likelihoods
 from vgen_jax.families.prediction import conditional
 from vgen_jax.nn import distributions
@@ -20,7 +19,7 @@ RNG = np.random.default_rng(0)
 WEIGHTS = np.linalg.qr(RNG.normal(size=(NUM_PIXELS, 2)))[0] * [[1.5, 0.6]]
 CENTRES = RNG.normal(size=(3, NUM_PIXELS)) / 4  # One for each label.
 MEANS = np.array([[2.0, -1.0], [0.0, 1.0], [-2.0, 0.5]])
-KEYS = random.keys(jax.random.key(1), jnp.arange(6))
+KEYS = arrays.keys(6, 1)
 
 
 class Linear(nn.Module):
@@ -82,7 +81,7 @@ def model(first_frame=False, off=0.0, **fields):
   )
 
 
-VARIABLES = {'params': {'network': {'scale': jnp.ones(())}}}
+VARIABLES = {'params': {'network': {'scale': np.ones((), np.float32)}}}
 
 
 def batch(num: int) -> tuple[dict, float]:
@@ -97,15 +96,15 @@ def batch(num: int) -> tuple[dict, float]:
   square_n = (off_np @ np.linalg.inv(covariance) * off_np).sum(1)
   log_det = np.linalg.slogdet(2 * np.pi * covariance)[1]
   clips = {
-    'video': jnp.float32(pixel_np).reshape(-1, *SHAPE),
-    'label': jnp.int32(label_n),
+    'video': np.float32(pixel_np).reshape(-1, *SHAPE),
+    'label': np.int32(label_n),
   }
   return clips, float(-0.5 * (square_n + log_det).mean())
 
 
-@functools.partial(jax.jit, static_argnums=0)
 def loss(net, clips):
-  return net.apply(
+  return compiled.apply(
+    net,
     VARIABLES,
     clips,
     player='network',
@@ -147,7 +146,7 @@ def test_weights_of_the_loss():
   assert mixed['prior_nll'] > terms['nll'] + 5
   alone, _ = loss(model(recognition_weight=0.0), clips)
   assert float(alone) == pytest.approx(float(mixed['prior_nll']), rel=1e-5)
-  clips |= {'step': jnp.full(500, 5)}
+  clips |= {'step': np.full(500, 5)}
   warm, _ = loss(model(beta_warmup=10), clips)
   assert float(warm) == pytest.approx(
     float(terms['nll'] + 0.5 * terms['kl']), rel=1e-5
@@ -155,14 +154,13 @@ def test_weights_of_the_loss():
 
 
 def sample(net, keys, **condition):
-  condition = {k: jnp.asarray(x) for k, x in condition.items()}
-  return np.asarray(
-    net.apply(VARIABLES, keys, condition, method='sample_unclipped')
+  return compiled.apply(
+    net, VARIABLES, keys, condition, method='sample_unclipped'
   )
 
 
 def test_samples_have_the_distribution_of_the_condition():
-  keys = random.keys(jax.random.key(2), jnp.arange(20_000))
+  keys = arrays.keys(20_000, 2)
   for label in (0, 2):
     clips = sample(model(), keys, label=np.full(20_000, label))
     pixels = clips.reshape(-1, NUM_PIXELS)
@@ -188,7 +186,7 @@ def test_the_first_frame_is_an_input_and_is_kept():
   first[:, 0] += 1
   assert np.abs(of(first) - one)[:, 1:].min() > 0
   # The likelihood is that of the other frames.
-  clips = {'video': jnp.asarray(video), 'label': jnp.asarray(label)}
+  clips = {'video': video, 'label': label}
   num_values = np.prod(SHAPE[1:]) * 2
   noisy = conditional.ConditionalVAE(
     SHAPE, Linear(True), likelihoods.Gaussian(scale=1e3)

@@ -151,7 +151,7 @@ def check_invalid(
 
 @pytest.mark.parametrize('name', AFFECTED)
 def test_values_are_monotone_in_the_level(name):
-  check_monotone(name, 'middle', 24, step=99)
+  check_monotone(name, 'middle', 12, step=99)
 
 
 @pytest.mark.slow
