@@ -1,10 +1,10 @@
 """Tests of families/latent.py that generate more frames than a clip has."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
 from vgen_jax.families import latent
 from vgen_jax.families.codes import autoregressive
@@ -13,7 +13,7 @@ from vgen_jax.models import videogpt
 from vgen_jax.nn.bottlenecks import lookup_free
 
 CLIP_SHAPE = (4, 8, 8, 1)  # 2 x 2 x 2 codes.
-KEY_B = jax.random.split(jax.random.key(0), 3)
+KEY_B = arrays.keys(3)
 TOKENIZER = patch_tokenizer.PatchTokenizer(
   lookup_free.FSQ((4, 4)), (2, 4, 4), width=8, num_channels=1
 )
@@ -28,7 +28,7 @@ def generate():
   )
   model = latent.Latent(CLIP_SHAPE, TOKENIZER, prior)
   rngs = {'params': jax.random.key(2), 'noise': jax.random.key(3)}
-  batch = {'video': jnp.zeros((1, *CLIP_SHAPE))}
+  batch = {'video': np.zeros((1, *CLIP_SHAPE))}
   rng = np.random.default_rng(0)
   variables = jax.tree.map(
     lambda x: np.float32(0.5 * rng.standard_normal(x.shape)),
@@ -64,7 +64,7 @@ def test_continues_a_clip(generate):
   # It depends on the known frames, each clip on its own.
   assert (generate(other, 4)[:, 4:6] != long[:, 4:6]).any((1, 2, 3, 4)).all()
   # It does not depend on unknown frames.
-  half = clip.at[:, 2:].set(other[:, 2:])
+  half = arrays.put(clip, np.s_[:, 2:], other[:, 2:])
   np.testing.assert_array_equal(generate(half, 2), generate(clip, 2))
   # All frames of the result can be given, with some of them known.
   whole = clips(10)

@@ -5,18 +5,18 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
-from vgen_jax.core import random
 from vgen_jax.models import agvn
 from vgen_jax.nn import compositing
 from vgen_jax.nn import warp
 
 B, SHAPE = 2, (3, 16, 16, 3)
-KEYS = random.keys(jax.random.key(0), jnp.arange(B))
-FIRST = jax.random.uniform(jax.random.key(1), (B, 1, *SHAPE[1:]), minval=-1)
-AUDIO = jax.random.normal(jax.random.key(2), (B, SHAPE[0], 4))
-LABEL = jnp.array([0, 1])
-TEXT = jnp.array([[1, 2, 3], [4, 5, 0]])
+KEYS = arrays.keys(B)
+FIRST = arrays.uniform((B, 1, *SHAPE[1:]), 1, low=-1)
+AUDIO = arrays.normal((B, SHAPE[0], 4), 2)
+LABEL = np.array([0, 1])
+TEXT = np.array([[1, 2, 3], [4, 5, 0]])
 TEXT_MASK = TEXT > 0
 CONDITION = {
   'known_video': FIRST, 'label': LABEL, 'audio': AUDIO, 'text': TEXT,
@@ -63,10 +63,10 @@ def check_outside(video_bthwc):
 def test_outside_of_the_mask_clips_equal_the_first_frame():
   layers = random_layers()
   check_outside(animate(FIRST, layers))
-  still = jnp.broadcast_to(FIRST, layers.color_bthwc.shape)
+  still = np.broadcast_to(FIRST, layers.color_bthwc.shape)
   warped = compiled.call(warp.backward, still, layers.flow_bthwx)
   cheats = [  # Mask of ones or inverse mask, a copy, an unmasked warp.
-    animate(FIRST, layers._replace(mask_bthw=jnp.ones_like(layers.mask_bthw))),
+    animate(FIRST, layers._replace(mask_bthw=np.ones_like(layers.mask_bthw))),
     animate(FIRST, layers._replace(mask_bthw=1 - layers.mask_bthw)),
     still,
     compositing.blend(layers.color_bthwc, warped, layers.mask_bthw),
@@ -78,7 +78,7 @@ def test_outside_of_the_mask_clips_equal_the_first_frame():
 
 def test_inside_of_the_mask_pixels_are_warped_or_new():
   layers = random_layers()
-  ones = jnp.ones_like(layers.mask_bthw)
+  ones = np.ones_like(layers.mask_bthw)
   layers = layers._replace(mask_bthw=ones)
   new = animate(FIRST, layers._replace(new_bthw=ones))
   np.testing.assert_allclose(new, layers.color_bthwc, atol=1e-6)
@@ -119,17 +119,17 @@ def test_clips_depend_on_their_own_conditions():
   )
   video = apply(CONDITION)
   changes = {
-    'label': LABEL.at[0].set(1),
-    'audio': AUDIO.at[0].set(5),
-    'text': TEXT.at[0].set(5),
-    'known_video': FIRST.at[0].set(0.5),
+    'label': arrays.put(LABEL, 0, 1),
+    'audio': arrays.put(AUDIO, 0, 5),
+    'text': arrays.put(TEXT, 0, 5),
+    'known_video': arrays.put(FIRST, 0, 0.5),
   }
   for key, changed in changes.items():
     difference = np.abs(apply({**CONDITION, key: changed}) - video)
     differs_b = difference.max(axis=(1, 2, 3, 4)) > 1e-4
     assert differs_b.tolist() == [True, False], key
   # Text beyond the mask has no effect.
-  hidden = apply({**CONDITION, 'text': TEXT.at[1, 2].set(3)})
+  hidden = apply({**CONDITION, 'text': arrays.put(TEXT, (1, 2), 3)})
   np.testing.assert_allclose(hidden, video, atol=1e-5)
 
 

@@ -5,14 +5,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
-from vgen_jax.core import random
 from vgen_jax.models import conv_critic
 
 B, T = 5, 8
-KEYS = random.keys(jax.random.key(0), jnp.arange(B))
-VIDEO = jax.random.normal(jax.random.key(1), (B, T, 16, 16, 3))
-LABELS = {'label': jnp.array([0, 1, 2, 0, 1])}
+KEYS = arrays.keys(B)
+VIDEO = arrays.normal((B, T, 16, 16, 3), 1)
+LABELS = {'label': np.array([0, 1, 2, 0, 1])}
 
 
 def critic(**fields) -> conv_critic.ConvCritic:
@@ -97,7 +97,7 @@ def test_logits_depend_on_the_own_label(conditioning: str, view: str):
   )
   variables = init(network, LABELS)
   output = logits(network, variables, condition=LABELS)
-  changed = {'label': LABELS['label'].at[2].set(0)}
+  changed = {'label': arrays.put(LABELS['label'], 2, 0)}
   other = logits(network, variables, condition=changed)
   differs_b = np.abs(output - other).max(axis=1) > 1e-6
   assert differs_b.tolist() == [False, False, True, False, False]
@@ -111,7 +111,7 @@ def test_projection_is_the_product_of_embedding_and_features():
   variables = init(network, LABELS)
   zero = jax.tree.map(jnp.copy, variables)
   table = zero['params']['label']['embedding']
-  zero['params']['label']['embedding'] = jnp.zeros_like(table)
+  zero['params']['label']['embedding'] = np.zeros_like(table)
   plain = logits(network, zero, condition=LABELS)
   double = jax.tree.map(jnp.copy, variables)
   double['params']['label']['embedding'] = 2 * table
@@ -127,7 +127,7 @@ def test_classes_are_predicted_and_not_given():
   logit, class_logit = logits(network, variables, condition=LABELS)
   assert logit.shape == (B, 1)
   assert class_logit.shape == (B, 3)
-  _, same = logits(network, variables, condition={'label': jnp.zeros(B, int)})
+  _, same = logits(network, variables, condition={'label': np.zeros(B, int)})
   assert (same == class_logit).all()
 
 
@@ -170,7 +170,7 @@ def test_clips_that_are_too_short_or_small():
 
 def test_the_number_of_layers_can_be_given():
   """Then frames need not be squares."""
-  video = jnp.zeros((B, 4, 16, 24, 3))
+  video = np.zeros((B, 4, 16, 24, 3))
   network = conv_critic.ConvCritic(
     view='stack', patches=True, num_layers=2, width=2
   )

@@ -7,13 +7,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
 from vgen_jax.models import conv_vae
 from vgen_jax.nn.bottlenecks import gaussian
 from vgen_jax.nn.bottlenecks import quantize
 
 SHAPE = (4, 8, 8, 3)
-VIDEO = jax.random.uniform(jax.random.key(0), (2, *SHAPE), minval=-1, maxval=1)
+VIDEO = arrays.uniform((2, *SHAPE), low=-1)
 
 
 def frames(**fields):
@@ -61,7 +62,7 @@ def test_clip_vae_has_one_latent_per_clip():
   assert latent.shape == (2, 1, 1, 1, 5)
   assert model.latent_shape(SHAPE) == latent.shape[1:]
   assert reconstructed.shape == VIDEO.shape
-  changed, _ = outcome(model, VIDEO.at[:, 3].set(0))
+  changed, _ = outcome(model, arrays.put(VIDEO, np.s_[:, 3], 0))
   assert np.abs(changed - latent).max() > 1e-3
   reordered, _ = outcome(model, VIDEO[:, ::-1])
   assert np.abs(reordered - latent).max() > 1e-3
@@ -79,7 +80,7 @@ def test_parameter_count_of_default_widths():
   """Counted by hand: the dense layer has 4 x 4 x 256 inputs, 2 * 64 outputs."""
   model = conv_vae.FrameVAE((1, 64, 64, 3), gaussian.Gaussian(64))
   params = jax.eval_shape(
-    model.init, jax.random.key(0), jnp.zeros((1, 1, 64, 64, 3))
+    model.init, jax.random.key(0), np.zeros((1, 1, 64, 64, 3))
   )['params']
   count = lambda tree: sum(x.size for x in jax.tree.leaves(tree))
   convs = [(3, 32), (32, 64), (64, 128), (128, 256)]

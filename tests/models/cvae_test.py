@@ -7,12 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from vgen_jax.models import cvae
 
 SHAPE = (4, 8, 8, 3)
-VIDEO = jax.random.uniform(jax.random.key(0), (3, *SHAPE), minval=-1)
-LABEL = jnp.array([0, 1, 2])
-LATENT = jax.random.normal(jax.random.key(1), (3, 2))
+VIDEO = arrays.uniform((3, *SHAPE), low=-1)
+LABEL = np.array([0, 1, 2])
+LATENT = arrays.normal((3, 2), 1)
 FIELDS = dict(
   latent_width=2, widths=(2, 4), dense_widths=(6,), time_strides=(1, 2)
 )

@@ -6,11 +6,12 @@ import flax.linen as nn
 import jax
 import numpy as np
 
+from tests import arrays
 from tests import compiled
 
 SHAPE = (4, 8, 8, 3)
-VIDEO = jax.random.uniform(jax.random.key(5), (2, *SHAPE), minval=-1)
-NOISE = jax.random.normal(jax.random.key(6), (2, 3, 2))
+VIDEO = arrays.uniform((2, *SHAPE), 5, low=-1)
+NOISE = arrays.normal((2, 3, 2), 6)
 
 
 def random_variables(module: nn.Module, *args, scale=0.3, **kwargs) -> dict:

@@ -7,15 +7,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
 from vgen_jax.config import build
 from vgen_jax.config import loading as config_lib
-from vgen_jax.core import random
 from vgen_jax.models import mocogan
 
 CONFIG = pathlib.Path(__file__).parents[2] / 'configs/mocogan_world.py'
-KEYS = random.keys(jax.random.key(0), jnp.arange(6))
-LABELS = jnp.array([0, 1, 2, 0, 1, 2])
+KEYS = arrays.keys(6)
+LABELS = np.array([0, 1, 2, 0, 1, 2])
 SMALL = dict(width=4, content_width=5, motion_width=3)
 
 
@@ -42,7 +42,7 @@ def test_parameter_counts_equal_the_released_code():
   """The released code was counted by hand; comments explain differences."""
   shape = (16, 64, 64, 3)
   condition_b = {'label': LABELS}
-  video = jnp.zeros((6, *shape))
+  video = np.zeros((6, *shape))
   code = mocogan.Generator(shape, num_classes=6, category_to='frames')
   # PyTorch's GRU adds two biases per gate where one does for two of the gates:
   # 6 * 10 numbers there, 4 * 10 here.
@@ -71,7 +71,7 @@ def test_only_the_size_paper_has_the_critics_of_the_released_code(size: str):
   config = config_lib.load(f'{CONFIG}:{size}')
   source = build.source(config.data.to_dict(), config.clip_shape)
   model = build.model(config.model.to_dict(), source.schema)
-  video = jnp.zeros((6, *config.clip_shape))
+  video = np.zeros((6, *config.clip_shape))
   numbers = [
     num_params(model.critic[name], video, {}, KEYS)
     for name in ('image', 'video')
@@ -129,8 +129,8 @@ def test_content_is_the_same_in_all_frames(category_to: str):
 
 def test_longer_clips_extend_shorter_ones_in_any_batch():
   variables = init(generator(), KEYS, {})
-  others = random.keys(jax.random.key(9), jnp.arange(6))
-  others = jnp.where(jnp.arange(6) == 2, KEYS, others)
+  others = arrays.keys(6, 9)
+  others = jnp.where(np.arange(6) == 2, KEYS, others)
 
   def draw(key_b, t=8, train=False):
     apply = generator(t).apply
@@ -164,8 +164,8 @@ def dependence_bt(critic, video, key_b):
 
 
 def test_image_critic_uses_one_frame_of_each_clip():
-  key_b = random.keys(jax.random.key(3), jnp.arange(40))
-  video = jax.random.normal(jax.random.key(2), (40, 4, 8, 8, 1))
+  key_b = arrays.keys(40, 3)
+  video = arrays.normal((40, 4, 8, 8, 1), 2)
   depends = dependence_bt(mocogan.ImageCritic(width=2), video, key_b)
   assert (depends.sum(axis=1) == 1).all()
   assert (depends.sum(axis=0) >= 4).all()  # About 10 clips for each frame.
@@ -173,7 +173,7 @@ def test_image_critic_uses_one_frame_of_each_clip():
 
 @pytest.mark.parametrize('t', [2, 12])
 def test_video_critic_uses_all_frames(t: int):
-  video = jax.random.normal(jax.random.key(2), (2, t, 16, 16, 1))
+  video = arrays.normal((2, t, 16, 16, 1), 2)
   critic = mocogan.VideoCritic(width=2, num_classes=3, norm='spectral')
   assert dependence_bt(critic, video, KEYS[:2]).all()
 

@@ -7,6 +7,7 @@ import numpy as np
 import optax
 import pytest
 
+from tests import arrays
 from tests import compiled
 from vgen_jax.config import loading as config_lib
 from vgen_jax.families.autoencoding import tokenizer as autoencoding
@@ -45,7 +46,7 @@ def test_tokens_keep_the_positions_of_their_patches():
     decode = compiled.jit(
       lambda z, v=variables, m=model: m.apply(v, z, method='decode')
     )
-    z = jax.random.normal(jax.random.key(1), (1, *model.latent_shape(SHAPE)))
+    z = arrays.normal((1, *model.latent_shape(SHAPE)), 1)
     change = np.abs(decode(z.at[0, 1, 0, 1].add(1)) - decode(z))[0].sum(-1)
     own = np.zeros(SHAPE[:3], bool)
     own[2:, :4, 4:] = True

@@ -7,13 +7,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
-from vgen_jax.core import random
 from vgen_jax.models import savn
 from vgen_jax.nn.attention import space_time
 
-KEYS = random.keys(jax.random.key(0), jnp.arange(3))
-LABEL = jnp.array([0, 1, 0])
+KEYS = arrays.keys(3)
+LABEL = np.array([0, 1, 0])
 
 
 def generator(**fields) -> savn.Generator:
@@ -45,7 +45,7 @@ def test_clips_depend_on_their_own_noise_and_label():
   assert np.abs(video).max() <= 1
   # Frames differ, although the recurrent network has the same input.
   assert np.abs(np.diff(video, axis=1)).max(axis=(2, 3, 4)).min() > 1e-4
-  other = run(network, variables, label=LABEL.at[1].set(0))
+  other = run(network, variables, label=arrays.put(LABEL, 1, 0))
   differs_b = np.abs(other - video).max(axis=(1, 2, 3, 4)) > 1e-4
   assert differs_b.tolist() == [False, True, False]
   assert not np.allclose(video[0], video[2], atol=1e-3)
@@ -69,7 +69,7 @@ def test_both_attentions_have_an_effect():
   video = run(network, variables)
   for name in ('coarse', 'fine'):
     params = dict(variables['params'])
-    params[name] = params[name] | {'gamma': jnp.zeros(())}
+    params[name] = params[name] | {'gamma': np.zeros(())}
     changed = run(network, {'params': params})
     assert not np.allclose(changed, video, atol=1e-4)
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
 from tests.models import latent_inputs
 from vgen_jax.families.prediction import latent_roll_out
@@ -17,8 +18,8 @@ from vgen_jax.nn.convolution import dynamic_kernels
 SHAPE = latent_inputs.SHAPE
 VIDEO = latent_inputs.VIDEO
 NOISE = latent_inputs.NOISE
-ACTION = jax.random.normal(jax.random.key(7), (2, 3, 2))
-LAST_BT = jnp.zeros((2, 3), bool)
+ACTION = arrays.normal((2, 3, 2), 7)
+LAST_BT = np.zeros((2, 3), bool)
 POSTERIOR, PRIOR = (
   latent_roll_out.Masks(~LAST_BT, uses_bt, ~LAST_BT)
   for uses_bt in (~LAST_BT, LAST_BT)

@@ -5,16 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
-from vgen_jax.core import random
 from vgen_jax.models import conv_critic
 from vgen_jax.models import stgan
 from vgen_jax.models import vgan
 from vgen_jax.nn.attention import space_time
 
-KEYS = random.keys(jax.random.key(0), jnp.arange(4))
+KEYS = arrays.keys(4)
 SHAPE = (4, 16, 16, 3)
-LABEL = jnp.array([0, 1, 2, 0])
+LABEL = np.array([0, 1, 2, 0])
 
 
 def generator(**fields) -> stgan.Generator:
@@ -48,7 +48,7 @@ def test_clips_depend_on_their_own_noise_and_label():
   video = apply(KEYS, LABEL)
   assert video.shape == (4, *SHAPE)
   assert np.abs(video).max() <= 1
-  other = apply(KEYS, LABEL.at[2].set(0))
+  other = apply(KEYS, arrays.put(LABEL, 2, 0))
   differs_b = np.abs(other - video).max(axis=(1, 2, 3, 4)) > 1e-3
   assert differs_b.tolist() == [False, False, True, False]
   assert not np.allclose(video[0], video[3], atol=1e-3)
@@ -106,7 +106,7 @@ def test_without_attention_it_has_the_parameters_of_vgans_foreground():
 
 @pytest.mark.parametrize('attention', conv_critic.ATTENTIONS[1:])
 def test_critics_with_attention_start_as_those_without(attention: str):
-  video = jax.random.normal(jax.random.key(2), (4, 4, 8, 8, 3))
+  video = arrays.normal((4, 4, 8, 8, 3), 2)
   network = conv_critic.ConvCritic(width=4, attention=attention)
   call = lambda network, variables: network.apply(
     variables, video, {}, KEYS, train=False

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests.models import latent_inputs
 from vgen_jax.models import svg
 from vgen_jax.nn import latent_prediction
@@ -14,7 +15,7 @@ from vgen_jax.nn import latent_prediction
 SHAPE = latent_inputs.SHAPE
 VIDEO = latent_inputs.VIDEO
 NOISE = latent_inputs.NOISE
-NO_CONDITION = jnp.zeros((2, 3, 0))
+NO_CONDITION = np.zeros((2, 3, 0))
 
 
 def network(**fields) -> svg.SVG:
@@ -29,7 +30,7 @@ def variables_of(net: svg.SVG, num_conditions: int = 0) -> dict:
     net,
     VIDEO,
     NOISE[..., : net.latent_width],
-    jnp.zeros((2, 3, num_conditions)),
+    np.zeros((2, 3, num_conditions)),
     method='predict_all',
     num_context=2,
   )
@@ -51,8 +52,8 @@ def inputs_at(net, i: int, uses_posterior=True, is_context=True):
   return latent_prediction.Inputs(
     targets[:, i],
     NOISE[:, i],
-    jnp.full(2, uses_posterior),
-    jnp.full(2, is_context),
+    np.full(2, uses_posterior),
+    np.full(2, is_context),
     NO_CONDITION[:, i],
   )
 
@@ -162,7 +163,7 @@ def test_latents_of_the_prior_may_be_replaced_by_standard_ones():
 def test_a_label_moves_prior_and_posterior_of_attributes():
   net = network(prior='attributes', num_classes=3)
   assert net.condition_keys == ('label',)
-  label = jnp.repeat(jax.nn.one_hot(jnp.array([0, 1]), 3)[:, None], 3, 1)
+  label = np.repeat(np.eye(3, dtype=np.float32)[:2, None], 3, 1)
   before = predict_all(net, condition=label)
   found = moved(before, predict_all(net, condition=label[::-1]))
   assert all(found['prior'] + found['posterior'])
@@ -173,7 +174,7 @@ def test_a_label_moves_prior_and_posterior_of_attributes():
 def test_the_fixed_prior_is_standard_and_actions_move_predictions():
   net = network(action_width=2, prior='fixed')
   assert net.condition_keys == ('action',)
-  action = jax.random.normal(jax.random.key(7), (2, 3, 2))
+  action = arrays.normal((2, 3, 2), 7)
   before = predict_all(net, condition=action)
   after = predict_all(net, condition=action.at[:, 1].multiply(-2))
   assert moved(before, after)['frame'] == [False, True, True]

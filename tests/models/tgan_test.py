@@ -5,12 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
-from vgen_jax.core import random
 from vgen_jax.models import conv_critic
 from vgen_jax.models import tgan
 
-KEYS = random.keys(jax.random.key(0), jnp.arange(3))
+KEYS = arrays.keys(3)
 SHAPE = (4, 8, 8, 3)
 
 
@@ -47,7 +47,7 @@ def test_parameter_counts_equal_the_released_code():
   assert counts['temporal'] + counts['temporal_out'] == 825_444
   assert counts['image'] == 3_622_691
   critic = conv_critic.ConvCritic(norm='batch_scale')
-  counts = sizes(critic, jnp.zeros((3, *shape)), {}, KEYS)
+  counts = sizes(critic, np.zeros((3, *shape)), {}, KEYS)
   # The code has 64 scales of a batch norm that it never uses.
   assert sum(counts.values()) == 11_032_449 - 64
 
@@ -69,7 +69,7 @@ def test_frames_depend_on_their_own_code_and_the_code_of_the_clip():
   np.testing.assert_allclose(
     apply('from_codes', clip_code, codes), video, atol=1e-5
   )
-  order = jnp.array([2, 0, 3, 1])
+  order = np.array([2, 0, 3, 1])
   np.testing.assert_allclose(
     apply('from_codes', clip_code, codes[:, order]), video[:, order], atol=1e-5
   )
@@ -82,7 +82,7 @@ def test_any_number_of_frames_between_two_frames():
   variables = init(network, KEYS, {})
   clip_code = network.clip_code(KEYS, {})
   codes = run(network, variables, clip_code, method='frame_codes')
-  fraction = jnp.linspace(0, 1, 7)[None, :, None]
+  fraction = np.linspace(0, 1, 7)[None, :, None]
   between = (1 - fraction) * codes[:, 1:2] + fraction * codes[:, 2:3]
   frames = run(network, variables, clip_code, between, method='from_codes')
   video = run(network, variables, KEYS, {})
@@ -96,11 +96,11 @@ def test_any_number_of_frames_between_two_frames():
 
 def test_labels_condition_both_generators():
   network = generator(num_classes=3)
-  label_b = jnp.array([0, 1, 2])
+  label_b = np.array([0, 1, 2])
   variables = init(network, KEYS, {'label': label_b})
   apply = lambda method, *args: run(network, variables, *args, method=method)
   one = network.clip_code(KEYS, {'label': label_b})
-  other = network.clip_code(KEYS, {'label': jnp.zeros(3, jnp.int32)})
+  other = network.clip_code(KEYS, {'label': np.zeros(3, jnp.int32)})
   assert (one[0] == other[0]).all()
   codes = apply('frame_codes', one)
   assert not np.allclose(codes[1], apply('frame_codes', other)[1], atol=1e-4)

@@ -1,20 +1,20 @@
 """Tests of models/vid2vid_critic.py."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
 from vgen_jax.models import vid2vid_critic
 from vgen_jax.nn import optical_flow
 
 B, SHAPE, K = 2, (6, 16, 16, 3), 4
 KEY = jax.random.key(0)
-KEY_B = jax.random.split(KEY, B)
-VIDEO = jax.random.uniform(KEY, (B, *SHAPE), minval=-1)
-LAYOUT = jax.random.randint(KEY, (B, *SHAPE[:3]), 0, K)
-FLOW = 3 * jax.random.normal(KEY, (B, *SHAPE[:3], 2)).at[:, 0].set(0)
+KEY_B = arrays.keys(B)
+VIDEO = arrays.uniform((B, *SHAPE), low=-1)
+LAYOUT = arrays.integers((B, *SHAPE[:3]), K)
+FLOW = arrays.put(3 * arrays.normal((B, *SHAPE[:3], 2)), np.s_[:, 0], 0)
 CONDITION = {'layout': LAYOUT, 'flow': FLOW}
 
 
@@ -44,7 +44,7 @@ def test_logits_of_a_frame_depend_on_it_and_its_layout():
   assert shapes == [(B, 6, 5, 5), (B, 6, 1, 1)]
   frame = VIDEO.at[:, 3].multiply(-1)
   assert changed(logits_of, frame) == [[3], [3]]
-  layout = LAYOUT.at[:, 2].set((LAYOUT[:, 2] + 1) % K)
+  layout = arrays.put(LAYOUT, np.s_[:, 2], (LAYOUT[:, 2] + 1) % K)
   assert changed(logits_of, layout=layout) == [[2], [2]]
   assert changed(logits_of, flow=-FLOW) == [[], []]
 
@@ -72,7 +72,7 @@ def test_sequences_are_frames_and_the_flow_between_them():
   for i in range(2):
     expected = [VIDEO[:, i], VIDEO[:, i + 2], VIDEO[:, i + 4]]
     expected += [two[:, i + 2], two[:, i + 4]]
-    np.testing.assert_array_equal(found[:, i], jnp.concatenate(expected, -1))
+    np.testing.assert_array_equal(found[:, i], np.concatenate(expected, -1))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
 from vgen_jax.models import vid2vid
 from vgen_jax.nn import translation
@@ -14,9 +15,9 @@ from vgen_jax.nn import warp
 
 B, SHAPE, K = 2, (4, 16, 16, 3), 3
 KEY = jax.random.key(0)
-LAYOUT = jax.random.randint(KEY, (B, 3, *SHAPE[1:3]), 0, K)
-PREVIOUS = jax.random.uniform(KEY, (B, 2, *SHAPE[1:]), minval=-1)
-WINDOW = translation.Window(LAYOUT, PREVIOUS, jnp.ones((B, 2), bool))
+LAYOUT = arrays.integers((B, 3, *SHAPE[1:3]), K)
+PREVIOUS = arrays.uniform((B, 2, *SHAPE[1:]), low=-1)
+WINDOW = translation.Window(LAYOUT, PREVIOUS, np.ones((B, 2), bool))
 
 
 def generator(**fields):
@@ -62,7 +63,7 @@ def test_all_layouts_and_previous_frames_matter(net):
   apply, variables = net
   out = apply(variables)
   for i in range(3):
-    other = LAYOUT.at[:, i].set((LAYOUT[:, i] + 1) % K)
+    other = arrays.put(LAYOUT, np.s_[:, i], (LAYOUT[:, i] + 1) % K)
     assert (
       np.abs(
         apply(variables, layout_blhw=other).frame_bhwc - out.frame_bhwc
@@ -78,7 +79,7 @@ def test_all_layouts_and_previous_frames_matter(net):
 
 def test_without_a_previous_frame_all_pixels_are_new(net):
   apply, variables = net
-  exists = jnp.array([[True, True], [False, False]])
+  exists = np.array([[True, True], [False, False]])
   out = apply(variables, exists_bm=exists)
   assert (out.previous.mask_bhw[1] == 1).all()
   np.testing.assert_allclose(out.frame_bhwc[1], out.new_bhwc[1], atol=1e-6)

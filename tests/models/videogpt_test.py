@@ -8,15 +8,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
 from vgen_jax.models import videogpt
 
 GRID = (3, 2, 2)
-CODES = jax.random.randint(jax.random.key(0), (2, *GRID), 0, 7)
+CODES = arrays.integers((2, *GRID), 7)
 CONDITION = {
-  'label': jnp.array([1, 3]),
-  'text': jnp.array([[1, 2], [4, 0]]),
-  'text_mask': jnp.array([[True, True], [True, False]]),
+  'label': np.array([1, 3]),
+  'text': np.array([[1, 2], [4, 0]]),
+  'text_mask': np.array([[True, True], [True, False]]),
 }
 CONDITIONED = dict(num_classes=3, vocab_size=5)
 
@@ -78,7 +79,7 @@ def test_cached_logits_equal_those_of_one_pass(positions):
 
 def test_a_long_rollout_equals_one_pass_with_a_window():
   """Seven frames with a cache of three."""
-  long = jax.random.randint(jax.random.key(1), (2, 7, 2, 2), 0, 7)
+  long = arrays.integers((2, 7, 2, 2), 7, 1)
   model = make(positions='rotary')
   params = random_params(model)
   cached = by_one(model, params, long)
@@ -112,7 +113,7 @@ def test_a_code_affects_only_later_logits():
     given = Given(7, 16, 2, 2, dropout=0.0)
     return given.apply(params, CODES[:1], {}, train=False).reshape(12, 7)
 
-  position = jnp.asarray(table)[CODES[0].reshape(-1)]
+  position = np.asarray(table)[CODES[0].reshape(-1)]
   matrix = np.abs(compiled.jit(jax.jacrev(logits))(position)).max((1, 3))
   for n in range(12):  # Row: logits at position n; column: code m.
     assert (matrix[n, n:] == 0).all()
@@ -199,7 +200,7 @@ def test_absolute_positions_limit_the_number_of_frames():
 
 def test_logits_depend_on_the_order_of_words():
   model = make(**CONDITIONED)
-  condition = {'text': jnp.array([[1, 2], [4, 3]])}
+  condition = {'text': np.array([[1, 2], [4, 3]])}
   params = random_params(model, condition)
   logits = full(model, params, condition=condition)
   swapped = full(model, params, condition={'text': condition['text'][:, ::-1]})

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
 from vgen_jax.models import videogpt_vqvae
 from vgen_jax.nn.bottlenecks import gaussian
@@ -13,7 +14,7 @@ from vgen_jax.nn.bottlenecks import quantize
 
 pytestmark = pytest.mark.usefixtures('compares_finite')
 
-KEYS = jax.random.split(jax.random.key(3), 2)
+KEYS = arrays.keys(2, 3)
 
 
 def small(**fields) -> videogpt_vqvae.VideoGPTVQVAE:
@@ -73,11 +74,11 @@ def test_any_number_of_levels_works(downsample):
 def test_attention_is_along_single_axes():
   """A pixel affects all positions that differ from it in one axis only."""
   block = videogpt_vqvae._Block(8, 2, 'float32')
-  x = jax.random.normal(jax.random.key(1), (1, 5, 5, 5, 8))
+  x = arrays.normal((1, 5, 5, 5, 8), 1)
   variables = compiled.init(block, jax.random.key(0), x, False)
   # With only the centre taps of the convolution, a change stays local.
   kernel = variables['params']['near']['kernel']
-  only_middle = jnp.zeros_like(kernel).at[1, 1, 1].set(kernel[1, 1, 1])
+  only_middle = arrays.put(np.zeros_like(kernel), (1, 1, 1), kernel[1, 1, 1])
   variables['params']['near']['kernel'] = only_middle
   call = compiled.jit(lambda x: block.apply(variables, x, False))
   change = np.abs(call(x.at[0, 1, 2, 3].add(1)) - call(x)).sum(-1)[0]

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests.models import latent_inputs
 from vgen_jax.models import videovae
 from vgen_jax.nn import latent_prediction
@@ -15,8 +16,8 @@ SHAPE = latent_inputs.SHAPE
 VIDEO = latent_inputs.VIDEO
 NOISE = latent_inputs.NOISE
 # Attributes of 3 and 2 values, the same for all frames.
-ATTRIBUTES = jnp.repeat(
-  jnp.array([[1, 0, 0, 0, 1], [0, 0, 1, 1, 0]], jnp.float32)[:, None], 3, 1
+ATTRIBUTES = np.repeat(
+  np.array([[1, 0, 0, 0, 1], [0, 0, 1, 1, 0]], jnp.float32)[:, None], 3, 1
 )
 SMALL = dict(
   latent_width=2,
@@ -110,8 +111,8 @@ def test_one_pass_equals_single_steps():
     inputs = latent_prediction.Inputs(
       targets[:, i],
       NOISE[:, i],
-      jnp.ones(2, bool),
-      jnp.ones(2, bool),
+      np.ones(2, bool),
+      np.ones(2, bool),
       ATTRIBUTES[:, i],
     )
     carry, prediction = step(variables, carry, VIDEO[:, i], inputs)
@@ -139,7 +140,7 @@ def test_what_predictions_depend_on():
     'prior': [False, False, True],  # The prior has not read the target.
   }
   # Attributes of one frame: later frames depend on them through its latent.
-  other = ATTRIBUTES.at[:, 1].set(ATTRIBUTES[::-1, 1])
+  other = arrays.put(ATTRIBUTES, np.s_[:, 1], ATTRIBUTES[::-1, 1])
   found = differing(before, predict_all(net, condition=other))
   assert found == {
     'frame': [False, True, True],
@@ -189,7 +190,7 @@ def test_each_stage_of_the_posterior_adds_its_input():
 def test_the_prior_depends_on_the_past_and_on_attributes():
   net = network()
   prior = latent_inputs.applied(net, 'prior')
-  hidden = jax.random.normal(jax.random.key(8), (2, 5))
+  hidden = arrays.normal((2, 5), 8)
   attribute = ATTRIBUTES[:, 0]
   of = lambda *x: prior(variables_of(net), *x)
   before = of(hidden, attribute)
@@ -216,8 +217,8 @@ def test_latents_of_the_prior_do_not_depend_on_the_target():
   inputs = latent_prediction.Inputs(
     latent_inputs.applied(net, 'encode_targets')(variables, VIDEO)[:, 0],
     NOISE[:, 0],
-    jnp.zeros(2, bool),
-    jnp.zeros(2, bool),
+    np.zeros(2, bool),
+    np.zeros(2, bool),
     ATTRIBUTES[:, 0],
   )
   frame = lambda inputs, standard=False: (

@@ -1,19 +1,16 @@
 """Tests of augment.py: one augmentation for a clip, differentiable."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
-from vgen_jax.core import random
 from vgen_jax.families.adversarial import augment
 
 ALL = tuple(augment.POLICIES)
-KEYS = random.keys(jax.random.key(0), jnp.arange(8))
-FRAMES = np.asarray(
-  jax.random.uniform(jax.random.key(1), (8, 1, 16, 16, 3), minval=-1)
-)
+KEYS = arrays.keys(8)
+FRAMES = arrays.uniform((8, 1, 16, 16, 3), 1, low=-1)
 STILL = np.tile(FRAMES, (1, 5, 1, 1, 1))  # Clips with equal frames.
 
 augmented = compiled.jit(augment.augment, static_argnames='policy')
@@ -31,14 +28,14 @@ def test_all_frames_are_augmented_equally(name: str):
 
   # Frames augmented separately, as images are, flicker.
   frames = STILL.reshape(40, 1, 16, 16, 3)
-  keys = random.keys(jax.random.key(2), jnp.arange(40))
+  keys = arrays.keys(40, 2)
   flicker = augmented(keys, frames, policy=(name,)).reshape(STILL.shape)
   assert not is_still(flicker)
 
 
 def test_augmentation_depends_on_the_clips_own_key():
   result = augmented(KEYS, STILL, policy=ALL)
-  same_key = jnp.tile(KEYS[:1], 8)
+  same_key = arrays.take_keys(KEYS, np.zeros(8, int))
   alone = augmented(KEYS[3:4], STILL[3:4], policy=ALL)
   assert np.allclose(result[3:4], alone, atol=1e-6)
   shift = augmented(KEYS, STILL, policy=('brightness',)) - STILL
@@ -83,8 +80,8 @@ def test_gradients_pass_through_augmentations():
   gradient = jax.grad(lambda x: augmented(KEYS, x, policy=ALL).sum())(STILL)
   assert (np.abs(gradient).sum(axis=(1, 2, 3, 4)) > 0).all()
   cut = lambda x: (augmented(KEYS, x, policy=('cutout',)) ** 2).sum()
-  gradient = compiled.jit(jax.grad(cut))(jnp.ones_like(STILL))
-  result = augmented(KEYS, jnp.ones_like(STILL), policy=('cutout',))
+  gradient = compiled.jit(jax.grad(cut))(np.ones_like(STILL))
+  result = augmented(KEYS, np.ones_like(STILL), policy=('cutout',))
   assert np.array_equal(gradient == 0, result == 0)
 
 
@@ -101,10 +98,10 @@ def test_wrong_names():
 
 def test_translation_of_frames_that_are_not_square():
   """An eighth of 8 rows is 1, and of 32 columns 4."""
-  dot = jnp.zeros((8, 2, 8, 32, 1)).at[:, :, 4, 16].set(1.0)
-  keys = random.keys(jax.random.key(3), jnp.arange(64))
+  dot = arrays.put(np.zeros((8, 2, 8, 32, 1)), np.s_[:, :, 4, 16], 1.0)
+  keys = arrays.keys(64, 3)
   shifted = augmented(
-    keys, jnp.tile(dot, (8, 1, 1, 1, 1)), policy=('translation',)
+    keys, np.tile(dot, (8, 1, 1, 1, 1)), policy=('translation',)
   )
   offsets = np.argwhere(np.asarray(shifted) == 1)[:, 2:4] - [4, 16]
   assert len(offsets) == 128
@@ -114,8 +111,8 @@ def test_translation_of_frames_that_are_not_square():
 
 def test_cutout_of_frames_that_are_not_square():
   """The box has half the height and half the width, 4 x 16 pixels."""
-  keys = random.keys(jax.random.key(4), jnp.arange(64))
-  cut = augmented(keys, jnp.ones((64, 1, 8, 32, 1)), policy=('cutout',))
+  keys = arrays.keys(64, 4)
+  cut = augmented(keys, np.ones((64, 1, 8, 32, 1)), policy=('cutout',))
   box_bhw = np.asarray(cut)[:, 0, :, :, 0] == 0
   rows_b, columns_b = box_bhw.any(2).sum(1), box_bhw.any(1).sum(1)
   assert (rows_b.max(), columns_b.max()) == (4, 16)

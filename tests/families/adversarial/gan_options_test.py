@@ -1,13 +1,12 @@
 """Tests of further objectives and conditions of gan.py."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests import compiled
 from tests.families.adversarial import players
-from vgen_jax.core import random
 
 
 def test_relativistic_generator_is_compared_with_real_clips():
@@ -59,7 +58,7 @@ def test_classes_that_only_the_generator_is_given():
   assert terms['real_logit'] == 0  # Real clips have no label.
   assert 1 < terms['fake_logit'] < 2  # Generated ones have random labels.
   # On real clips the classifier would be wrong.
-  labels = jnp.ones(40, jnp.int32)
+  labels = np.ones(40, jnp.int32)
   model = model.clone(class_source='real')
   batch = players.batch_of(np.full(40, 0.9), label=labels)
   _, terms, _, _ = players.run(model, batch, 'critic_clip')
@@ -84,9 +83,10 @@ def test_known_frames_condition_the_generator():
   _, critic_terms, _, _ = players.run(model, {'video': video}, 'critic_clip')
   assert 'context' not in critic_terms
 
-  params = {'params': {'generator': {'shift': jnp.array(0.5)}}}
-  known = jnp.zeros((2, *players.SHAPE[:3], 1), bool).at[:, 0].set(True)
-  keys = random.keys(jax.random.key(1), jnp.arange(2))
+  params = {'params': {'generator': {'shift': np.array(0.5)}}}
+  known = np.zeros((2, *players.SHAPE[:3], 1), bool)
+  known[:, 0] = True
+  keys = arrays.keys(2, 1)
   condition = {'known_video': video, 'known': known}
   clips = compiled.apply(model, params, keys, condition, method='sample')
   np.testing.assert_allclose(clips[:, 0, 0, 0, 0], [0.1, 0.3])
@@ -99,12 +99,12 @@ def test_audio_conditions_a_generator_that_has_its_size():
   model = players.make(generator=players.Spoken())
   assert model.condition_keys == ('audio',)
   assert model.batch_keys == ('video', 'audio')
-  audio = jnp.array([[[0.1], [0.2]], [[0.3], [0.4]]])
+  audio = np.array([[[0.1], [0.2]], [[0.3], [0.4]]])
   batch = players.batch_of([0.1, 0.3], audio=audio)
   _, terms, _, _ = players.run(model, batch, 'critic_clip')
   assert terms['fake_logit'] == pytest.approx(2 * (0.25 + 0.25))
-  params = {'params': {'generator': {'grey': jnp.array(0.5)}}}
-  keys = random.keys(jax.random.key(1), jnp.arange(2))
+  params = {'params': {'generator': {'grey': np.array(0.5)}}}
+  keys = arrays.keys(2, 1)
   clips = compiled.apply(model, params, keys, {'audio': audio}, method='sample')
   np.testing.assert_allclose(clips[..., 0, 0, 0], 0.5 + audio[..., 0])
   with pytest.raises(ValueError, match="The condition has no 'audio'"):

@@ -1,13 +1,12 @@
 """Tests of gan.py, with players of one or two parameters."""
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
 from tests.families.adversarial import players
-from vgen_jax.core import random
 from vgen_jax.families.adversarial import gan
 from vgen_jax.families.base import Update
 from vgen_jax.nn import spectral
@@ -136,7 +135,7 @@ def test_real_and_generated_clips_are_augmented_independently():
 
 
 def test_parts_are_conditioned_on_labels():
-  label_b = jnp.array([0, 1, 2, 3] * 10)
+  label_b = np.array([0, 1, 2, 3] * 10)
   batch = players.batch_of(label_b / 10, label=label_b)
   fields = dict(num_classes=4, generator=players.Constant(start=0.0))
   fields['loss_kind'] = 'wasserstein'
@@ -162,7 +161,7 @@ def test_parts_are_conditioned_on_labels():
 
 
 def test_uniform_labels_of_generated_clips():
-  ones = jnp.ones(40, jnp.int32)
+  ones = np.ones(40, jnp.int32)
   batch = players.batch_of(ones / 10, label=ones)
   model = players.make(
     {'clip': players.Reader()},
@@ -180,12 +179,12 @@ def test_uniform_labels_of_generated_clips():
 
 def test_samples():
   model = players.make(num_classes=4, generator=players.Constant(start=0.0))
-  variables = {'params': {'generator': {'grey': jnp.zeros(())}}}
-  key_b = random.keys(jax.random.key(1), jnp.arange(40))
+  variables = {'params': {'generator': {'grey': np.zeros(())}}}
+  key_b = arrays.keys(40, 1)
   sample = lambda key_b, condition: model.apply(
     variables, key_b, condition, method='sample'
   )[:, 0, 0, 0, 0]
-  labelled = sample(key_b, {'label': jnp.full(40, 3)})
+  labelled = sample(key_b, {'label': np.full(40, 3)})
   assert np.allclose(labelled, 0.3)
   free = sample(key_b, {})
   assert set(np.round(10 * np.asarray(free))) == {0, 1, 2, 3}

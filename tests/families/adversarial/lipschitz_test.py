@@ -6,15 +6,16 @@ import numpy as np
 import optax
 import pytest
 
+from tests import arrays
 from tests import compiled
 from vgen_jax.core import random
 from vgen_jax.families.adversarial import gan_losses
 from vgen_jax.families.adversarial import lipschitz
 
 SHAPE = (3, 2, 2, 1)
-WEIGHT = jax.random.normal(jax.random.key(0), SHAPE)
-VIDEO = jax.random.normal(jax.random.key(1), (5, *SHAPE))
-KEYS = random.keys(jax.random.key(2), jnp.arange(5))
+WEIGHT = arrays.normal(SHAPE)
+VIDEO = arrays.normal((5, *SHAPE), 1)
+KEYS = arrays.keys(5, 2)
 
 
 def linear(video_bthwc):
@@ -56,7 +57,7 @@ def test_a_constant_critic_has_a_finite_gradient():
 
 
 def test_interpolated_points_lie_on_lines():
-  fake = VIDEO + jnp.ones_like(VIDEO)
+  fake = VIDEO + np.ones_like(VIDEO)
   offset = lipschitz.interpolate(KEYS, VIDEO, fake) - VIDEO
   flat = np.asarray(offset).reshape(5, -1)
   np.testing.assert_allclose(flat, flat[:, :1] * np.ones(12), atol=1e-5)

@@ -249,7 +249,7 @@ def test_penalties_on_critics():
 def test_lecam_by_hand():
   model = tiny.make(critic={'clip': tiny.Slope()}, lecam_weight=0.5)
   stats = {
-    'lecam': {'critic_clip': {'logits': jnp.array([1.2, 0.6])}},
+    'lecam': {'critic_clip': {'logits': np.array([1.2, 0.6])}},
     'latent_moments': tiny.run(model, tiny.BATCH)[3]['latent_moments'],
   }
   loss, terms, _, changed = tiny.run(

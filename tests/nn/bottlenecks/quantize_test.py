@@ -169,7 +169,7 @@ def test_codebook_finds_planted_clusters():
   variables = bare(quantizer, features((4, 2)) + np.array([9.0, 0]))
   batches = [planted(i) for i in range(120)]
   # With half of all keys two codes stay in one cluster, and none restarts.
-  key_b = jax.random.split(jax.random.key(0), 4)
+  key_b = arrays.keys(4)
   codebook, terms = train(quantizer, variables, batches, key_b)
   gap = np.asarray(codebook['vectors'])[:, None] - [
     (-3, 0), (3, 0), (0, 3), (0, -3)
