@@ -38,7 +38,7 @@ def test_validation_is_logged_and_does_not_change_the_training(
   config = small_configs.gan(num_steps=4, batch_size=4, tensorboard=True)
   caplog.set_level(logging.INFO, 'vgen_jax')  # As the command line sets it.
   plain = loop.train(config, str(tmp_path / 'plain'), hooks=hooks.standard())
-  fields = {'validate_every': 2, 'validate_clips': 6}
+  fields = {'validate_every': 2, 'validate_clips': 8}
   config = config_lib.replace(config, fields)
   workdir = str(tmp_path / 'run')
   state = loop.train(config, workdir, hooks=hooks.standard())
@@ -55,7 +55,7 @@ def test_validation_is_logged_and_does_not_change_the_training(
               if name in x]  # fmt: skip
   # It is the loss of the averaged parameters on clips of the other split.
   run = runs.load(workdir)
-  found = run.validate(6, batch_size=4, seed=config.seed)
+  found = run.validate(8, batch_size=4, seed=config.seed)
   np.testing.assert_allclose(found['generator/loss'], losses[4], rtol=1e-5)
 
   starts = (tmp_path / 'run/starts.jsonl').read_text().splitlines()

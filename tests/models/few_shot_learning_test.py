@@ -61,8 +61,8 @@ def figures(seed, color_bc):
 def initial():
   """Returns variables before training."""
   window, condition, _ = figures(0, np.zeros((2, 3)))
-  return compiled.init(
-    NETWORK, jax.random.key(0), window, condition, method=forward
+  return compiled.call(
+    NETWORK.init, jax.random.key(0), window, condition, method=forward
   )
 
 
