@@ -32,6 +32,16 @@ def put(array: np.ndarray, index: Any, value: Any) -> np.ndarray:
   return array
 
 
+def add(array: np.ndarray, index: Any, value: Any) -> np.ndarray:
+  """Returns a copy with a value added at an index; see `put`."""
+  return put(array, index, array[index] + value)
+
+
+def multiply(array: np.ndarray, index: Any, factor: Any) -> np.ndarray:
+  """Returns a copy that is multiplied by a factor at an index; see `put`."""
+  return put(array, index, factor * array[index])
+
+
 def keys(num: int, seed: int = 0) -> jax.Array:
   """Returns keys of `jax.random`, `[num]`."""
   rng = np.random.default_rng(seed)

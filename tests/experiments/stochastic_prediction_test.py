@@ -1,5 +1,6 @@
 """Tests of zoo/stochastic_prediction.py and futures_criteria.py."""
 
+import functools
 import types
 
 import jax
@@ -22,31 +23,42 @@ RIGHT = futures_criteria.Latents(
 SWAPPED = {'worst': 15.0}
 
 
-def samples(branch_bn: np.ndarray) -> np.ndarray:
-  """Returns clips that show these futures, with a little noise.
+@functools.cache
+def futures() -> np.ndarray:
+  """Returns both futures of each index."""
+  return np.array([[WORLD.future(int(i), k) for k in (0, 1)] for i in INDEX])
 
-  They are those of the first indices, as many as there are rows.
-  """
-  videos = np.stack(
-    [
-      np.stack([WORLD.future(int(i), int(branch)) for branch in branch_n])
-      for i, branch_n in zip(INDEX, branch_bn, strict=False)
-    ]
-  )
+
+def samples(branch_bn: np.ndarray) -> np.ndarray:
+  """Returns clips that show these futures, with a little noise."""
+  videos = futures()[np.arange(len(INDEX))[:, None], np.int32(branch_bn)]
   noise = np.random.default_rng(0).integers(-3, 4, videos.shape)
   return np.clip(videos + noise, 0, 255).astype(np.uint8)
 
 
-def failed(sample_bnthwc, latents=RIGHT, swapped=None) -> list[str]:
-  found = futures_criteria.numbers(WORLD, INDEX, sample_bnthwc)
+def numbers(sample_bnthwc) -> dict[str, float]:
+  return futures_criteria.numbers(WORLD, INDEX, sample_bnthwc)
+
+
+def failures(found, latents=RIGHT, swapped=None) -> list[str]:
   return futures_criteria.failures(
     found, swapped or SWAPPED, latents, WORLD.fork
   )
 
 
+def failed(sample_bnthwc) -> list[str]:
+  return failures(numbers(sample_bnthwc))
+
+
 @pytest.fixture(scope='module')
 def ideal() -> np.ndarray:
   return samples(np.random.default_rng(1).integers(0, 2, (len(INDEX), 20)))
+
+
+@pytest.fixture(scope='module')
+def found(ideal) -> dict[str, float]:
+  """The numbers of an ideal model."""
+  return numbers(ideal)
 
 
 def test_the_dataset_of_a_run():
@@ -67,8 +79,8 @@ def test_the_dataset_of_a_run():
     futures_criteria.dataset(wrong)
 
 
-def test_an_ideal_model_passes(ideal):
-  assert failed(ideal) == []
+def test_an_ideal_model_passes(found):
+  assert failures(found) == []
 
 
 def test_predictions_that_cheat_fail(ideal):
@@ -76,14 +88,12 @@ def test_predictions_that_cheat_fail(ideal):
     assert 'worst tenth' in failed(cheat), name
 
 
-def test_the_mean_of_both_futures_has_the_smallest_mean_error(ideal):
+def test_the_mean_of_both_futures_has_the_smallest_mean_error(ideal, found):
   """The mean PSNR is therefore not a criterion."""
   blurred = futures_criteria.cheats(ideal, WORLD.fork)[
     'mean of the predictions'
   ]
-  one, other = (
-    futures_criteria.numbers(WORLD, INDEX, x) for x in (ideal, blurred)
-  )
+  one, other = found, numbers(blurred)
   assert other['mean'] > one['mean'] + 2
   assert other['worst'] < one['worst'] - 10
   assert other['diversity'] == 0 < one['diversity']
@@ -102,18 +112,17 @@ def test_one_sided_and_leaking_predictions_fail():
   assert 'correlation' in failed(samples(mixed))
 
 
-def test_latents_that_hold_nothing_or_too_much_fail(ideal):
+def test_latents_that_hold_nothing_or_too_much_fail(found):
   flat = RIGHT._replace(kl_t=np.full(7, 0.9))
   late = RIGHT._replace(kl_t=np.roll(RIGHT.kl_t, 1))
   narrow = RIGHT._replace(deviation_t=np.array([1, 2, 1, 1, 1, 1, 1]))
   weak = RIGHT._replace(kl_t=0.5 * RIGHT.kl_t)
   for latents in (flat, late, narrow, weak, None):
-    assert failed(ideal, latents) == ['divergence'], latents
+    assert failures(found, latents) == ['divergence'], latents
 
 
-def test_a_fixed_prior_passed_off_as_learned_fails(ideal):
-  same = futures_criteria.numbers(WORLD, INDEX, ideal)
-  assert failed(ideal, swapped=same) == ['prior']
+def test_a_fixed_prior_passed_off_as_learned_fails(found):
+  assert failures(found, swapped=found) == ['prior']
 
 
 def test_the_cheat_with_the_posterior_reads_the_future():

@@ -52,7 +52,7 @@ def test_logits_depend_on_label_and_text():
   out = apply(conditioned)
   for other in (
     {'label': jnp.array([1, 2])},
-    {'text': conditioned['text'].at[0].set(3)},
+    {'text': arrays.put(conditioned['text'], 0, 3)},
   ):
     changed = np.abs(apply(conditioned | other) - out).max((1, 2, 3, 4))
     assert changed[0] > 1e-3

@@ -105,18 +105,21 @@ def changes(before, after):
 def test_what_predictions_depend_on():
   before = predictions()
   frames = before.frame_bhwc
-  future = VIDEO.at[:, 2].multiply(-1)  # The target of prediction 1.
+  # Frame 2 is the target of prediction 1.
+  future = arrays.multiply(VIDEO, np.s_[:, 2], -1)
   after = predictions(future)
   assert changes(before.posterior.mean, after.posterior.mean) == [
     False, True, True,
   ]  # fmt: skip
   assert changes(frames, after.frame_bhwc) == [False, True, True]
-  moved = predictions(noise=NOISE.at[:, 1].add(1)).frame_bhwc
+  moved = predictions(noise=arrays.add(NOISE, np.s_[:, 1], 1)).frame_bhwc
   assert changes(frames, moved) == [False, True, True]
-  moved = predictions(action=ACTION.at[:, 1].multiply(-2)).frame_bhwc
+  action = arrays.multiply(ACTION, np.s_[:, 1], -2)
+  moved = predictions(action=action).frame_bhwc
   assert changes(frames, moved) == [False, True, True]
   # The first frame is still an input of the last prediction.
-  assert changes(frames, predictions(VIDEO.at[:, 0].multiply(-1)).frame_bhwc)[2]
+  past = arrays.multiply(VIDEO, np.s_[:, 0], -1)
+  assert changes(frames, predictions(past).frame_bhwc)[2]
 
 
 def test_rollouts_of_prior_and_posterior_differ():
@@ -125,7 +128,7 @@ def test_rollouts_of_prior_and_posterior_differ():
   assert not np.any(prior.prior.mean)
   assert np.any(posterior.posterior.mean)
   # A rollout of the prior does not depend on the frames that it predicts.
-  other = predictions(VIDEO.at[:, 3].multiply(-1), PRIOR)
+  other = predictions(arrays.multiply(VIDEO, np.s_[:, 3], -1), PRIOR)
   np.testing.assert_array_equal(prior.frame_bhwc, other.frame_bhwc)
 
 

@@ -124,13 +124,15 @@ def test_what_predictions_depend_on():
   net = network()
   before = predict_all(net)
   # Frame 2 is the target of the prediction with index 1.
-  found = moved(before, predict_all(net, VIDEO.at[:, 2].multiply(-1)))
+  video = arrays.multiply(VIDEO, np.s_[:, 2], -1)
+  found = moved(before, predict_all(net, video))
   assert found == {
     'frame': [False, True, True],
     'posterior': [False, True, True],
     'prior': [False, False, True],  # The prior has not read the target.
   }
-  found = moved(before, predict_all(net, noise=NOISE.at[:, 1].add(1)))
+  noise = arrays.add(NOISE, np.s_[:, 1], 1)
+  found = moved(before, predict_all(net, noise=noise))
   assert found['frame'] == [False, True, True]
   assert not any(found['posterior'] + found['prior'])
 
@@ -176,7 +178,7 @@ def test_the_fixed_prior_is_standard_and_actions_move_predictions():
   assert net.condition_keys == ('action',)
   action = arrays.normal((2, 3, 2), 7)
   before = predict_all(net, condition=action)
-  after = predict_all(net, condition=action.at[:, 1].multiply(-2))
+  after = predict_all(net, condition=arrays.multiply(action, np.s_[:, 1], -2))
   assert moved(before, after)['frame'] == [False, True, True]
   assert 'prior_lstm' not in variables_of(net, 2)['params']
   assert not np.any(before.prior.mean)

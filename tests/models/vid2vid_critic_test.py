@@ -42,7 +42,7 @@ def test_logits_of_a_frame_depend_on_it_and_its_layout():
   logits_of = critic(num_scales=2)
   shapes = [x.shape for x in logits_of(VIDEO, CONDITION)]
   assert shapes == [(B, 6, 5, 5), (B, 6, 1, 1)]
-  frame = VIDEO.at[:, 3].multiply(-1)
+  frame = arrays.multiply(VIDEO, np.s_[:, 3], -1)
   assert changed(logits_of, frame) == [[3], [3]]
   layout = arrays.put(LAYOUT, np.s_[:, 2], (LAYOUT[:, 2] + 1) % K)
   assert changed(logits_of, layout=layout) == [[2], [2]]
@@ -56,12 +56,12 @@ def test_sequences_have_the_frames_of_their_rate():
   for t, expected in (
     (0, [[0], [0]]), (3, [[1, 2, 3], [1]]), (4, [[2, 3], [0]]),
   ):  # fmt: skip
-    frame = VIDEO.at[:, t].multiply(-1)
+    frame = arrays.multiply(VIDEO, np.s_[:, t], -1)
     assert changed(logits_of, frame) == expected
   # The flow of the first frame of a sequence leads out of it.
-  flow = FLOW.at[:, 1].multiply(-1)
+  flow = arrays.multiply(FLOW, np.s_[:, 1], -1)
   assert changed(logits_of, flow=flow) == [[0], [0]]
-  flow = FLOW.at[:, 2].multiply(-1)
+  flow = arrays.multiply(FLOW, np.s_[:, 2], -1)
   assert changed(logits_of, flow=flow) == [[0, 1], [0, 1]]
   assert changed(logits_of, layout=LAYOUT * 0) == [[], []]
 

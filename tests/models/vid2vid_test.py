@@ -71,7 +71,7 @@ def test_all_layouts_and_previous_frames_matter(net):
       > 1e-3
     )
   for i in range(2):
-    other = PREVIOUS.at[:, i].multiply(-1)
+    other = arrays.multiply(PREVIOUS, np.s_[:, i], -1)
     changed = apply(variables, previous_bmhwc=other)
     assert np.abs(changed.new_bhwc - out.new_bhwc).max() > 1e-3
     assert (changed.previous.flow_bhwx != out.previous.flow_bhwx).any()
