@@ -161,7 +161,7 @@ def test_wrong_files_are_refused(tmp_path, video_file, video):
 @pytest.fixture(scope='module')
 def workdir(tmp_path_factory) -> str:
   folder = tmp_path_factory.mktemp('runs') / 'convlstm'
-  loop.train(small_configs.predictor(num_steps=2), str(folder))
+  loop.train(small_configs.predictor(), str(folder), stop_at=2)
   return str(folder)
 
 

@@ -24,7 +24,7 @@ from vgen_jax.training import setup as setup_lib
 
 @pytest.fixture
 def config():
-  return small_configs.predictor(num_steps=4, batch_size=4)
+  return small_configs.predictor()
 
 
 def leaves(state) -> list[np.ndarray]:
@@ -35,10 +35,10 @@ def leaves(state) -> list[np.ndarray]:
 def test_validation_is_logged_and_does_not_change_the_training(
   tmp_path, draws_first_states, caplog
 ):
-  config = small_configs.gan(num_steps=4, batch_size=4, tensorboard=True)
+  config = small_configs.gan(tensorboard=True)
   caplog.set_level(logging.INFO, 'vgen_jax')  # As the command line sets it.
   plain = loop.train(config, str(tmp_path / 'plain'), hooks=hooks.standard())
-  fields = {'validate_every': 2, 'validate_clips': 8}
+  fields = {'validate_every': 2, 'validate_clips': 16}
   config = config_lib.replace(config, fields)
   workdir = str(tmp_path / 'run')
   state = loop.train(config, workdir, hooks=hooks.standard())
@@ -55,7 +55,7 @@ def test_validation_is_logged_and_does_not_change_the_training(
               if name in x]  # fmt: skip
   # It is the loss of the averaged parameters on clips of the other split.
   run = runs.load(workdir)
-  found = run.validate(8, batch_size=4, seed=config.seed)
+  found = run.validate(16, batch_size=8, seed=config.seed)
   np.testing.assert_allclose(found['generator/loss'], losses[4], rtol=1e-5)
 
   starts = (tmp_path / 'run/starts.jsonl').read_text().splitlines()
@@ -92,7 +92,7 @@ def test_a_signal_in_a_validation_stops_it_until_the_next_start(
   config, tmp_path, draws_first_states, losses, at, step
 ):
   first, calls = losses
-  fields = {'validate_every': 2, 'validate_clips': 6, 'checkpoint_every': 100}
+  fields = {'validate_every': 2, 'validate_clips': 12, 'checkpoint_every': 100}
   config, workdir = config_lib.replace(config, fields), str(tmp_path)
   first[at] = lambda: os.kill(os.getpid(), signal.SIGTERM)
   preempted = preemption.Preemption()
@@ -104,7 +104,7 @@ def test_a_signal_in_a_validation_stops_it_until_the_next_start(
   assert calls == [*[2, 2, 4, 4][:at], *[2, 2, 4, 4][at - 1 :]]
   lines = writers.read_metrics(workdir)
   found = [(x['step'], x['val/loss']) for x in lines if 'val/loss' in x]
-  assert found == [(2, 4.5), (4, 6.5)]  # The mean position of 6 clips is 2.5.
+  assert found == [(2, 7.5), (4, 9.5)]  # The mean position of 12 clips is 5.5.
 
 
 def test_the_checkpoint_is_saved_before_a_validation(
