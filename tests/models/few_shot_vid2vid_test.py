@@ -110,14 +110,12 @@ def test_new_pixels_depend_on_layout_and_own_references():
   difference = np.abs(other - new)
   assert difference[0].max() > 0.01
   np.testing.assert_allclose(other[1], new[1], atol=1e-5)
-  sign = arrays.put(np.ones((B, R, 2, 1, 1, 1), 'f'), np.s_[0, :, 0], -1)
-  reference = CONDITION['reference'] * sign
+  reference = arrays.multiply(CONDITION['reference'], np.s_[0, :, 0], -1)
   other = frame_of(condition=change(CONDITION, reference=reference)).new_bhwc
   assert np.abs(other - new)[0].max() > 0.01
   np.testing.assert_allclose(other[1], new[1], atol=1e-5)
   # Only the first frame of a reference clip is used.
-  sign = arrays.put(np.ones((B, R, 2, 1, 1, 1), 'f'), np.s_[:, :, 1], -1)
-  reference = CONDITION['reference'] * sign
+  reference = arrays.multiply(CONDITION['reference'], np.s_[:, :, 1], -1)
   other = frame_of(condition=change(CONDITION, reference=reference))
   np.testing.assert_array_equal(other.new_bhwc, new)
 
@@ -251,8 +249,7 @@ def test_critic_reads_layout_and_first_reference():
   for key in ('layout', 'reference_layout'):
     other = logits(change(condition, **{key: SEGMENTS - 1 - condition[key]}))
     assert np.abs(other - found).max() > 1e-3
-  sign = arrays.put(np.ones((B, R, 2, 1, 1, 1), 'f'), (0, 0, 0), -1)
-  other = condition['reference'] * sign
+  other = arrays.multiply(condition['reference'], (0, 0, 0), -1)
   difference = np.abs(logits(change(condition, reference=other)) - found)
   assert (difference[0].max((1, 2)) > 1e-3).all()  # In all frames.
   assert difference[1].max() < 1e-5

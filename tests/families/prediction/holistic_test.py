@@ -241,14 +241,14 @@ def test_without_frames_unknown_attributes_are_those_of_the_blank_frame():
 
 def test_samples_do_not_depend_on_unknown_frames():
   net = model(num_context=2)
-  changed = arrays.put(clips(), np.s_[:, 2:], clips()[:, 2:] + 1)
+  changed = arrays.add(clips(), np.s_[:, 2:], 1)
   one, other = (sample(net, {'known_video': x}) for x in (clips(), changed))
   np.testing.assert_array_equal(one, other)
   np.testing.assert_array_equal(one[:, :2], clips()[:, :2])
   # A mask states which frames are known, here one, and keeps single pixels.
   known = arrays.put(np.zeros((4, *SHAPE), bool), np.s_[:, 0], True)
   pixel = arrays.put(known, np.s_[:, 5, 0, 0], True)
-  video = arrays.put(clips(), np.s_[:, 1:], clips()[:, 1:] + 1)
+  video = arrays.add(clips(), np.s_[:, 1:], 1)
   condition = {'known_video': video, 'label': LABEL}
   found = sample(net, {**condition, 'known': known})
   np.testing.assert_allclose(
@@ -260,7 +260,7 @@ def test_samples_do_not_depend_on_unknown_frames():
 
 def test_known_frames_are_inputs():
   """Predictions continue the brightness of the last known frame."""
-  video = arrays.put(clips(), np.s_[:, 1], clips()[:, 1] + 0.5)
+  video = arrays.add(clips(), np.s_[:, 1], 0.5)
   found = sample(model(num_context=2), {'known_video': video, 'label': LABEL})
   np.testing.assert_allclose(
     found[:, 2], video[:, 1] + rates(LABEL)[:, None, None, None], atol=0.01
