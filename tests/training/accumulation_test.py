@@ -12,7 +12,6 @@ import numpy as np
 import optax
 import pytest
 
-from tests import initial
 from vgen_jax.families.adversarial import gan
 from vgen_jax.families.autoencoding import likelihoods
 from vgen_jax.families.autoencoding import tokenizer
@@ -117,7 +116,7 @@ def first_state(name: str) -> state_lib.TrainState:
   create = lambda: state_lib.create(
     MODELS[name], optimizers_of(name), (), {'video': VIDEO}, seed=0
   )
-  return initial.evaluate(jax.jit(create))
+  return jax.jit(create)()
 
 
 def fit(name: str, accumulate: int, steps: int = 2):
