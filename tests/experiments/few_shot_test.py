@@ -9,6 +9,7 @@ import pytest
 
 from experiments.zoo import appearance_criteria as criteria
 from experiments.zoo import few_shot
+from tests import arrays
 from tests import compiled
 from vgen_jax.families.translation import video_to_video
 from vgen_jax.models import few_shot_vid2vid
@@ -95,9 +96,9 @@ def test_weight_of_the_match_is_averaged_over_the_figure():
 
 
 def test_distances_of_kernels():
-  bias = jnp.array([[3.0, 0.0], [3.0, 0.0], [0.0, 3.0]])
-  kernels = generated_kernels.Pointwise(jnp.zeros((3, 1, 2)), bias)
-  found = few_shot_vid2vid.Appearance(((kernels,),), jnp.zeros((3, 1, 1, 1)))
+  bias = np.array([[3.0, 0.0], [3.0, 0.0], [0.0, 3.0]])
+  kernels = generated_kernels.Pointwise(np.zeros((3, 1, 2)), bias)
+  found = few_shot_vid2vid.Appearance(((kernels,),), np.zeros((3, 1, 1, 1)))
   distances = few_shot.kernel_distances(found)
   assert distances[0, 1] == 0
   assert distances[0, 2] == pytest.approx(2**0.5)
@@ -135,7 +136,7 @@ def run(small_world):
     num_context=0,
   )
   condition = few_shot.conditions(small_world, INDEX[:1], INDEX[:1])
-  key_b = jax.random.split(jax.random.key(0), 1)
+  key_b = arrays.keys(1)
   variables = compiled.init(
     model, jax.random.key(1), key_b, condition, method='sample'
   )

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from experiments.benchmarks.twins import transfer
+from tests import compiled
 from vgen_jax.models import vgan
 from vgen_jax.nn.convolution import conv
 
@@ -47,7 +48,7 @@ def test_kernels_of_transposed_convolutions_are_reversed(taps):
   x_bthwc, kernel = _random(2, 1, 3, 3, 2), _random(*taps, 2, 3, seed=1)
   num_axes = 3 if taps[0] > 1 else 2
   strides = (2,) * 3 if num_axes == 3 else (1, 2, 2)
-  wanted = conv.conv_transpose3d(x_bthwc, kernel, strides)
+  wanted = compiled.call(conv.conv_transpose3d, x_bthwc, kernel, strides)
   weight = transfer.transposed({'kernel': kernel}, num_axes)['weight']
   x_bcthw = np.moveaxis(x_bthwc, -1, 1)
   if num_axes == 2:
@@ -86,8 +87,9 @@ def _gates(params, x, state, number):
 def test_an_lstm_has_the_gates_in_the_order_of_pytorch():
   cell = nn.OptimizedLSTMCell(3)
   x, c, h = _random(2, 5), _random(2, 3, seed=1), _random(2, 3, seed=2)
-  params = _noisy(cell.init(jax.random.key(0), (c, h), x)['params'])
-  (new_c, new_h), _ = cell.apply({'params': params}, (c, h), x)
+  shapes = compiled.shapes(cell, jax.random.key(0), (c, h), x)
+  params = _noisy(shapes['params'])
+  (new_c, new_h), _ = compiled.apply(cell, {'params': params}, (c, h), x)
   own = transfer.lstm(params)
   i, f, g, o = (a + b for a, b in zip(*_gates(own, x, h, 4), strict=True))
   found = _sigmoid(f) * c + _sigmoid(i) * np.tanh(g)
@@ -100,8 +102,8 @@ def test_an_lstm_has_the_gates_in_the_order_of_pytorch():
 def test_a_gru_has_the_gates_in_the_order_of_pytorch():
   cell = nn.GRUCell(3)
   x, h = _random(2, 5), _random(2, 3, seed=1)
-  params = _noisy(cell.init(jax.random.key(0), h, x)['params'])
-  wanted, _ = cell.apply({'params': params}, h, x)
+  params = _noisy(compiled.shapes(cell, jax.random.key(0), h, x)['params'])
+  wanted, _ = compiled.apply(cell, {'params': params}, h, x)
   own = transfer.gru(params)
   (xr, xz, xn), (hr, hz, hn) = _gates(own, x, h, 3)
   r, z = _sigmoid(xr + hr), _sigmoid(xz + hz)
