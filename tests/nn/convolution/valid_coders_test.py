@@ -25,14 +25,13 @@ def test_a_decoder_restores_the_size_of_any_frame(frame):
   encoder = valid_coders.Encoder(LAYERS, (7, 5))
   decoder = valid_coders.Decoder(LAYERS, (7,), (*frame, 1))
 
-  def run(video, changed):
-    code, variables = encoder.init_with_output(jax.random.key(1), video)
-    other = encoder.apply(variables, changed)
-    decoded, variables = decoder.init_with_output(jax.random.key(2), 3 * code)
-    one = decoder.apply(variables, (3 * code).at[1, 2].add(1))
-    return code, other, decoded, one
+  def run(coder, one, other):
+    """Returns two outputs, with the same variables."""
+    variables = compiled.init(coder, jax.random.key(1), one)
+    return (compiled.apply(coder, variables, x) for x in (one, other))
 
-  code, other, decoded, one = compiled.call(run, video, changed)
+  code, other = run(encoder, video, changed)
+  decoded, one = run(decoder, 3 * code, arrays.add(3 * code, (1, 2), 1))
   assert code.shape == (2, 3, 5)
   assert decoded.shape == video.shape
   assert np.abs(decoded).max() <= 1
@@ -57,5 +56,6 @@ def test_decoded_frames_start_with_a_small_variance():
   layers = ((8, 4, 2), (16, 3, 2))
   latent = arrays.normal((8, 2, 16))
   decoder = valid_coders.Decoder(layers, (32,), (16, 16, 3))
-  frames, _ = compiled.init_with_output(decoder, jax.random.key(1), latent)
+  variables = compiled.init(decoder, jax.random.key(1), latent)
+  frames = compiled.apply(decoder, variables, latent)
   assert 0.05 < frames.std() < 0.8
