@@ -3,23 +3,20 @@
 import jax
 import numpy as np
 
+from tests import arrays
 from tests import compiled
 from vgen_jax.nn.convolution import images
 
 KEY = jax.random.key(0)
-X = compiled.call(jax.random.normal, KEY, (2, 16, 16, 3))
+X = arrays.normal((2, 16, 16, 3))
 OTHER = X.copy()
 OTHER[0, 0, 0] += 1
 
 
 def outputs(network):
   """Returns outputs for X and for OTHER; parameters are twice as large."""
-
-  def both(x, other):
-    variables = jax.tree.map(lambda x: 2 * x, network.init(KEY, x))
-    return [network.apply(variables, x) for x in (x, other)]
-
-  return compiled.call(both, X, OTHER)
+  variables = jax.tree.map(lambda x: 2 * x, compiled.init(network, KEY, X))
+  return [compiled.apply(network, variables, x) for x in (X, OTHER)]
 
 
 def test_encoder_halves_sides_and_keeps_images_apart():
@@ -44,7 +41,8 @@ def test_unet_has_features_of_all_levels():
 
 def test_flow_is_zero_before_training():
   network = images.Flow((4, 6), scale=7.0)
-  (flow, mask), variables = compiled.init_with_output(network, KEY, X)
+  variables = compiled.init(network, KEY, X)
+  flow, mask = compiled.apply(network, variables, X)
   np.testing.assert_array_equal(flow, np.zeros((2, 16, 16, 2)))
   np.testing.assert_array_equal(mask, np.full((2, 16, 16), 0.5))
   # A bias of the last layer is the same flow everywhere, in units of the scale.
