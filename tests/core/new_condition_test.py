@@ -9,6 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import arrays
+from tests import compiled
 from vgen_jax.config import build
 from vgen_jax.config import classes
 from vgen_jax.core import modalities
@@ -111,20 +113,20 @@ def test_it_reaches_the_loss_and_the_sampler(model):
     batch['video'][:, 0, 0, 0, 0], 10 * index_b / 127.5 - 1, rtol=1e-5
   )
   rngs = {'params': jax.random.key(0), 'noise': jax.random.key(1)}
-  params = model.init(rngs, batch)['params']
-  exact = {'kernel': jnp.array([[1.0], [0.0]]) / 127.5, 'bias': -jnp.ones(1)}
+  params = compiled.shapes(model, rngs, batch)['params']
+  exact = {'kernel': np.array([[1.0], [0.0]]) / 127.5, 'bias': -np.ones(1)}
   exact = {'params': {'network': {'brightness': exact}}}
   assert jax.tree.structure(params) == jax.tree.structure(exact['params'])
   arguments = dict(player='network', train=True, method='loss')
-  loss, _ = model.apply(exact, batch, **arguments)
+  loss, _ = compiled.apply(model, exact, batch, **arguments)
   assert loss == pytest.approx(0, abs=1e-10)
   shuffled = batch | {'depth': batch['depth'][::-1]}
-  assert model.apply(exact, shuffled, **arguments)[0] > 1e-3
+  assert compiled.apply(model, exact, shuffled, **arguments)[0] > 1e-3
 
   condition = sampling.conditions(model, source, 3, first=4)
   assert set(condition) == {'depth'}
-  key_b = jax.random.split(jax.random.key(0), 3)
-  video = model.apply(exact, key_b, condition, method='sample')
+  key_b = arrays.keys(3)
+  video = compiled.apply(model, exact, key_b, condition, method='sample')
   # Clips 4, 5 and, as there are 6, clip 0.
   expected = np.stack([source[i]['video'] for i in (4, 5, 0)])
   np.testing.assert_allclose(

@@ -29,10 +29,7 @@ def bare(quantizer):
   """Returns variables with an identity projection."""
   width = quantizer.width
   x = np.zeros((1, 1, 1, 1, width), np.float32)
-  init = compiled.jit(
-    lambda: quantizer.init(jax.random.key(0), x, None, train=False)
-  )
-  variables = init()
+  variables = compiled.init(quantizer, jax.random.key(0), x, None, train=False)
   variables['params']['project'] = {
     'kernel': np.eye(width, dtype=np.float32),
     'bias': np.zeros(width, np.float32),
