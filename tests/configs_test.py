@@ -34,6 +34,8 @@ from vgen_jax.training import loop
 from vgen_jax.training import setup as setup_lib
 from vgen_jax.training.state import TrainState
 
+pytestmark = pytest.mark.usefixtures('draws_first_states')
+
 ROOT = pathlib.Path(__file__).parents[1]
 each_config = pytest.mark.parametrize(
   'path', config_lists.CONFIGS, ids=lambda p: p.stem
@@ -49,6 +51,15 @@ each_resumed = pytest.mark.parametrize(
   config_lists.marked(lambda name: name not in config_lists.RESUMED),
   ids=lambda p: p.stem,
 )
+# A command whose runs have the first states of runs in this process.
+START = """
+import sys
+from tests import conftest
+from vgen_jax.cli import main
+from vgen_jax.training import setup
+setup.Setup.first_state = conftest.drawn_state
+sys.exit(main.main(sys.argv[1:]))
+"""
 # Runs of other networks of a family are killed in the same way, and tests of
 # resumed runs load the states of all of them. One of the runs reads videos.
 each_killed = pytest.mark.parametrize(
@@ -151,9 +162,7 @@ def test_the_step_can_be_traced(path: pathlib.Path, clips, tmp_path):
 
 
 @each_resumed
-def test_a_resumed_run_equals_an_uninterrupted_one(
-  path, tmp_path, clips, compiles_once
-):
+def test_a_resumed_run_equals_an_uninterrupted_one(path, tmp_path, clips):
   """All arrays are equal bit for bit.
 
   The run has written metrics and clips of its last step, but no checkpoint, as
@@ -200,7 +209,7 @@ def resume_and_compare(path, workdir, clips):
 
 @each_killed
 def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(
-  path, tmp_path, clips, compiles_once
+  path, tmp_path, clips
 ):
   """All arrays are equal bit for bit after SIGKILL at a random moment.
 
@@ -215,7 +224,7 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(
   for part, run in smoke(path, clips).get('frozen', {}).items():
     overrides.append(f'--config.frozen.{part}={run}')
   command = [
-    sys.executable, '-m', 'vgen_jax.cli.main', 'train',
+    sys.executable, '-c', START, 'train',
     f'--config={path}:smoke', f'--workdir={workdir}',
     '--config.checkpoint_every=1', '--config.keep=10', *overrides,
   ]  # fmt: skip

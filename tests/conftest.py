@@ -126,17 +126,18 @@ def draws_first_states(compiles_once) -> Iterator[None]:
 
   They differ from the first states of runs in other processes.
   """
-
-  def drawn(setup):
-    seed = setup.settings.seed
-    make = lambda: initial.evaluate(jax.jit(setup.init), seed=seed)
-    state = _once(('drawn', _key(setup), seed), make)
-    # The step overwrites its argument.
-    return jax.device_put(jax.tree.map(_copied, state), setup.layout)
-
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(setup_lib.Setup, 'first_state', drawn)
+    patch.setattr(setup_lib.Setup, 'first_state', drawn_state)
     yield
+
+
+def drawn_state(setup: setup_lib.Setup) -> state_lib.TrainState:
+  """Returns the first state of a run, drawn by NumPy."""
+  seed = setup.settings.seed
+  make = lambda: initial.evaluate(jax.jit(setup.init), seed=seed)
+  state = _once(('drawn', _key(setup), seed), make)
+  # The step overwrites its argument.
+  return jax.device_put(jax.tree.map(_copied, state), setup.layout)
 
 
 def _copied(x):

@@ -26,7 +26,7 @@ def counting_step(setup):
 
 
 @pytest.fixture(scope='module')
-def trained(clips, tmp_path_factory) -> pathlib.Path:
+def trained(clips, tmp_path_factory, draws_first_states) -> pathlib.Path:
   """A folder with a run, `run`, of a step, and its videos, `videos`."""
   folder = tmp_path_factory.mktemp('schema')
   shutil.copytree(clips, folder / 'videos')
