@@ -6,7 +6,8 @@ For a family over latents or codes, half of the budget is used to train its
 tokenizer. Two short runs of each config measure how many CPU-seconds a step
 costs, without start and compilation. The number of steps, and so the length of
 the learning rate schedule, follows from the budget. Each trained model then
-generates clips, which the verifier of the dataset checks.
+generates clips, which the verifier of the dataset checks. Families with the
+same tokenizer use the same training run of it.
 
 Prints a Markdown table. OUT/rows.jsonl has a line for each trained model; a
 repeated command skips these models. An interrupted training run is repeated
@@ -32,6 +33,22 @@ FAMILIES = {
   'VideoGPT': ('fsq_world:small', 'videogpt_world:small'),
   'MaskGIT': ('fsq_world:small', 'maskgit_world:small'),
   'VAE': ('vae_world',),
+  'MoCoGAN': ('mocogan_world:small',),
+  'VGAN': ('vgan_world:small',),
+  'TGAN': ('tgan_world:small',),
+  'R3GAN': ('r3gan_world:small',),
+}
+# Of configs whose data differ from those of `demo`.
+OVERRIDES = {
+  'mocogan_world:small': {
+    'clip_shape': (8, 16, 16, 3),
+    'data.meets_walls': True,
+    'data.only': {
+      'shape': ('circle',),
+      'size': ('large',),
+      'speed': ('quickly',),
+    },
+  }
 }
 PROBES = (10, 60)  # Steps of the two short runs.
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -121,20 +138,39 @@ def train(
   """
   configs = FAMILIES[family]
   workdirs, frozen, steps, spent = [], {}, [], 0.0
+  share = budget / len(configs)
   for config in configs:
     name = config.replace(':', '_')
-    common = {'seed': seed, 'sample_every': 0, 'evaluate_every': 0, **frozen}
-    costs = []
-    for num in PROBES:
-      probe = out / f'probe_{name}_{seed}_{num}'
-      costs.append(run(config, probe, common | {'num_steps': num}))
-    num_steps = affordable_steps(budget / len(configs), costs)
-    workdirs.append(out / f'{name}_{seed}_{budget:g}')
-    spent += run(config, workdirs[-1], common | {'num_steps': num_steps})
-    steps.append(num_steps)
+    workdirs.append(out / f'{name}_{seed}_{share:g}')
+    overrides = {'seed': seed, 'sample_every': 0, 'evaluate_every': 0}
+    overrides |= OVERRIDES.get(config, {}) | frozen
+    cost = _train_once(config, workdirs[-1], overrides, share, run)
+    spent += cost['cpu_seconds']
+    steps.append(cost['steps'])
     frozen = {'frozen.autoencoder': str(workdirs[-1])}
   text = ' + '.join(map(str, steps))
   return workdirs, {'steps': text, 'cpu_seconds': spent}
+
+
+def _train_once(
+  config: str,
+  workdir: pathlib.Path,
+  overrides: Mapping[str, object],
+  budget: float,
+  run: Callable[[str, pathlib.Path, Mapping[str, object]], float],
+) -> dict[str, float]:
+  """Trains a config within a budget, unless WORKDIR.json says what it cost."""
+  record = workdir.with_name(f'{workdir.name}.json')
+  if record.exists():
+    return json.loads(record.read_text())
+  costs = []
+  for num in PROBES:
+    probe = workdir.with_name(f'{workdir.name}_probe_{num}')
+    costs.append(run(config, probe, {**overrides, 'num_steps': num}))
+  steps = affordable_steps(budget, costs)
+  spent = run(config, workdir, {**overrides, 'num_steps': steps})
+  record.write_text(json.dumps({'steps': steps, 'cpu_seconds': spent}))
+  return {'steps': steps, 'cpu_seconds': spent}
 
 
 def affordable_steps(budget: float, costs: Sequence[float]) -> int:

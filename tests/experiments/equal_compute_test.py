@@ -25,11 +25,19 @@ class Trainer:
 def test_all_configs_have_the_same_data(family):
   reference = loading.load('demo')
   for name in equal_compute.FAMILIES[family]:
-    config = loading.load(name)
+    # As the command line reads them.
+    texts = [
+      f'{k}={v}' for k, v in equal_compute.OVERRIDES.get(name, {}).items()
+    ]
+    config = loading.replace(loading.load(name), loading.parse_overrides(texts))
     settings.read(config)
     assert config.clip_shape == reference.clip_shape
-    data = {**config.data.to_dict(), 'label': None}
-    assert data == {**reference.data.to_dict(), 'label': None}
+    data = {'meets_walls': True, **config.data.to_dict(), 'label': None}
+    assert data == {
+      'meets_walls': True,
+      **reference.data.to_dict(),
+      'label': None,
+    }
 
 
 def test_a_family_gets_steps_for_its_budget(tmp_path):
@@ -52,6 +60,17 @@ def test_a_tokenizer_gets_half_of_the_budget_and_is_frozen(tmp_path):
   priors = [x for _, _, x in trainer.calls if 'frozen.autoencoder' in x]
   assert len(tokenizers) == len(priors) == 3
   assert {x['frozen.autoencoder'] for x in priors} == {str(workdirs[0])}
+
+
+def test_a_shared_tokenizer_is_trained_once_and_counted_twice(tmp_path):
+  trainer = Trainer(fsq_world=1.0, videogpt_world=0.25, maskgit_world=0.5)
+  _, one = equal_compute.train('VideoGPT', 0, 100.0, tmp_path, trainer)
+  _, two = equal_compute.train('MaskGIT', 0, 100.0, tmp_path, trainer)
+  _, other = equal_compute.train('MaskGIT', 1, 100.0, tmp_path, trainer)
+  names = [name for name, *_ in trainer.calls if name.startswith('fsq_world')]
+  assert len(names) == 3 * 2  # Two short runs and one long run for each seed.
+  assert one == {'steps': '50 + 200', 'cpu_seconds': 100 + 100}
+  assert two == other == {'steps': '50 + 100', 'cpu_seconds': 100 + 100}
 
 
 @pytest.mark.parametrize(
