@@ -5,26 +5,26 @@ the digit. The objective is flow matching with prediction of the clean clip.
 
   vgen train --config=unet3d_digits --workdir=runs/unet3d_digits
 
-Sizes: `base`, for one accelerator; `smoke`, for tests.
+Sizes: `base`, for one accelerator; `small`, for a CPU
+(experiments/zoo/diffusion.md); `smoke`, for tests.
 """
 
 from ml_collections import ConfigDict
 
-SIZES = ('base', 'smoke')
+SIZES = ('base', 'small', 'smoke')
 NEEDS_ACCELERATOR = ('base',)
 
 
 def get_config(size: str = 'base') -> ConfigDict:
-  """Returns the config of a run of `size` 'base' or 'smoke'."""
-  pick = lambda **sizes: sizes[size]
+  """Returns the config of a run of `size` 'base', 'small' or 'smoke'."""
+  pick = lambda **sizes: sizes.get(size, sizes['base'])
 
   config = ConfigDict()
   config.seed = 0
-  config.clip_shape = pick(
-    base=(16, 64, 64, 1), smoke=(4, 16, 16, 1)
-  )  # t h w c
-  config.batch_size = pick(base=64, smoke=8)  # Clips, over all devices.
-  config.num_steps = pick(base=60_000, smoke=4)
+  shape = pick(base=(16, 64, 64), small=(8, 16, 16), smoke=(4, 16, 16))
+  config.clip_shape = (*shape, 1)  # t h w c
+  config.batch_size = pick(base=64, small=16, smoke=8)  # Over all devices.
+  config.num_steps = pick(base=60_000, small=3_000, smoke=4)
 
   config.data = dict(name='synthetic.digits.source.MovingDigits', num_digits=1)
 
@@ -32,38 +32,38 @@ def get_config(size: str = 'base') -> ConfigDict:
     name='families.diffusion.denoising.Diffusion',
     denoiser=dict(
       name='models.unet3d.UNet3D',
-      width=pick(base=64, smoke=8),
-      multipliers=pick(base=(1, 2, 4, 8), smoke=(1,)),
-      blocks_per_level=pick(base=2, smoke=1),
-      attention_levels=pick(base=(2, 3), smoke=(0,)),
-      temporal_attention_levels=pick(base=(1, 2, 3), smoke=(0,)),
-      head_width=pick(base=32, smoke=8),
+      width=pick(base=64, small=16, smoke=8),
+      multipliers=pick(base=(1, 2, 4, 8), small=(1, 2, 4), smoke=(1,)),
+      blocks_per_level=pick(base=2, small=1, smoke=1),
+      attention_levels=pick(base=(2, 3), small=(2,), smoke=(0,)),
+      temporal_attention_levels=pick(
+        base=(1, 2, 3), small=(0, 1, 2), smoke=(0,)
+      ),
+      head_width=pick(base=32, small=16, smoke=8),
     ),
     prediction='x0',
     time_density=dict(name='families.diffusion.times.LogitNormal'),
     class_dropout=0.1,
     guidance=2.0,
     solver=dict(
-      name='families.diffusion.solvers.Heun', num_steps=pick(base=32, smoke=2)
+      name='families.diffusion.solvers.' + pick(base='Heun', small='Ancestral'),
+      num_steps=pick(base=32, small=40, smoke=2),
     ),
   )
 
+  peak, warmup = pick(base=(2e-4, 1_000), small=(0.02, 50), smoke=(2e-4, 1))
+  adamw = dict(name='adamw', b2=0.99, weight_decay=0.01)
   config.optim = dict(
-    name='adamw',
-    schedule=dict(
-      name='warmup_cosine',
-      peak=2e-4,
-      warmup_steps=pick(base=1_000, smoke=1),
-    ),
+    **pick(base=adamw, small=dict(name='muon', adam_ratio=0.1)),
+    schedule=dict(name='warmup_cosine', peak=peak, warmup_steps=warmup),
     clip_norm=1.0,
-    b2=0.99,
-    weight_decay=0.01,
   )
-  config.ema = dict(slow=dict(decay=0.9999, warmup=True))
+  decay = pick(base=0.9999, small=0.99)
+  config.ema = dict(slow=dict(decay=decay, warmup=True))
 
   # Periods, in steps.
   config.num_samples = pick(base=10, smoke=2)
-  config.log_every = pick(base=100, smoke=1)
-  config.sample_every = pick(base=5_000, smoke=4)
-  config.checkpoint_every = pick(base=5_000, smoke=2)
+  config.log_every = pick(base=100, small=50, smoke=1)
+  config.sample_every = pick(base=5_000, small=1_000, smoke=4)
+  config.checkpoint_every = pick(base=5_000, small=500, smoke=2)
   return config

@@ -80,4 +80,4 @@ def test_accelerator_sizes_are_sizes():
 def test_sizes_for_a_cpu_exclude_those_for_tests():
   assert shipped.describe('convlstm_world').cpu_sizes == ('cpu',)
   assert shipped.describe('dit_world').cpu_sizes == ('small',)
-  assert shipped.describe('unet3d_digits').cpu_sizes == ()
+  assert shipped.describe('convlstm_digits').cpu_sizes == ()

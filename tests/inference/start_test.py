@@ -87,7 +87,9 @@ def test_sizes_without_an_accelerator_are_offered():
   file = shipped.configs()['convlstm_world']
   assert shipped.describe_size(f'{file}') == (True, 'Sizes for a CPU: cpu.')
   assert not shipped.describe_size(f'{file}:cpu')[0]
-  needs, others = shipped.describe_size(f'{shipped.configs()["unet3d_digits"]}')
+  needs, others = shipped.describe_size(
+    f'{shipped.configs()["convlstm_digits"]}'
+  )
   assert needs
   assert 'convlstm_world:cpu' in others
   assert 'demo:base' in others
