@@ -5,7 +5,7 @@
 The clips are those of synthetic/two_futures, in which a disc moves up for three
 frames, and then to the left or to the right. A model, trained on 8 frames,
 predicts 100 frames after the known ones. The dataset defines the first 5; a
-disc that moves on leaves the frame after about 10. No truth is needed for what
+disc that moves on leaves the frame after about 9. No truth is needed for what
 is measured. Predictions pass if
 
 * one object is present in 95 % of the first 5 frames, and its median speed is
