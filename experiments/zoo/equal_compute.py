@@ -50,7 +50,8 @@ OVERRIDES = {
     },
   }
 }
-PROBES = (10, 60)  # Steps of the two short runs.
+PROBES = (10, 60)  # Steps of the two short runs, which have no warm-up.
+_NO_WARMUP = {'optim.schedule.warmup_steps': 0}
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _COLUMNS = {
   'family': 'family',
@@ -166,7 +167,8 @@ def _train_once(
   costs = []
   for num in PROBES:
     probe = workdir.with_name(f'{workdir.name}_probe_{num}')
-    costs.append(run(config, probe, {**overrides, 'num_steps': num}))
+    short = {**overrides, **_NO_WARMUP, 'num_steps': num}
+    costs.append(run(config, probe, short))
   steps = affordable_steps(budget, costs)
   spent = run(config, workdir, {**overrides, 'num_steps': steps})
   record.write_text(json.dumps({'steps': steps, 'cpu_seconds': spent}))

@@ -7,6 +7,7 @@ import pytest
 from experiments.zoo import equal_compute
 from vgen_jax.config import loading
 from vgen_jax.config import settings
+from vgen_jax.training import schedules
 
 
 class Trainer:
@@ -18,6 +19,8 @@ class Trainer:
 
   def __call__(self, config, workdir, overrides) -> float:
     self.calls.append((config, workdir, dict(overrides)))
+    loaded = loading.replace(loading.load(config), overrides)
+    schedules.make(settings.read(loaded).optim['schedule'], loaded.num_steps)
     return 50 + self.per_step[config.split(':')[0]] * overrides['num_steps']
 
 
@@ -40,6 +43,15 @@ def test_all_configs_have_the_same_data(family):
     }
 
 
+@pytest.mark.parametrize('family', equal_compute.FAMILIES)
+def test_the_runs_of_each_family_can_start(family, tmp_path):
+  configs = [x.split(':')[0] for x in equal_compute.FAMILIES[family]]
+  trainer = Trainer(**dict.fromkeys(configs, 0.1))
+  workdirs, _ = equal_compute.train(family, 0, 100.0, tmp_path, trainer)
+  assert len(workdirs) == len(configs)
+  assert len(trainer.calls) == 3 * len(configs)
+
+
 def test_a_family_gets_steps_for_its_budget(tmp_path):
   trainer = Trainer(demo=0.5)
   workdirs, row = equal_compute.train(
@@ -52,10 +64,10 @@ def test_a_family_gets_steps_for_its_budget(tmp_path):
 
 
 def test_a_tokenizer_gets_half_of_the_budget_and_is_frozen(tmp_path):
-  trainer = Trainer(fsq_world=1.0, videogpt_world=0.25)
+  trainer = Trainer(fsq_world=0.5, videogpt_world=0.25)
   workdirs, row = equal_compute.train('VideoGPT', 0, 100.0, tmp_path, trainer)
-  assert row['steps'] == '50 + 200'
-  assert row['cpu_seconds'] == 100 + 50 + 50
+  assert row['steps'] == '100 + 200'
+  assert row['cpu_seconds'] == 100 + 100
   tokenizers = [x for _, _, x in trainer.calls if 'frozen.autoencoder' not in x]
   priors = [x for _, _, x in trainer.calls if 'frozen.autoencoder' in x]
   assert len(tokenizers) == len(priors) == 3
@@ -63,14 +75,14 @@ def test_a_tokenizer_gets_half_of_the_budget_and_is_frozen(tmp_path):
 
 
 def test_a_shared_tokenizer_is_trained_once_and_counted_twice(tmp_path):
-  trainer = Trainer(fsq_world=1.0, videogpt_world=0.25, maskgit_world=0.5)
+  trainer = Trainer(fsq_world=0.5, videogpt_world=0.25, maskgit_world=0.5)
   _, one = equal_compute.train('VideoGPT', 0, 100.0, tmp_path, trainer)
   _, two = equal_compute.train('MaskGIT', 0, 100.0, tmp_path, trainer)
   _, other = equal_compute.train('MaskGIT', 1, 100.0, tmp_path, trainer)
   names = [name for name, *_ in trainer.calls if name.startswith('fsq_world')]
   assert len(names) == 3 * 2  # Two short runs and one long run for each seed.
-  assert one == {'steps': '50 + 200', 'cpu_seconds': 100 + 100}
-  assert two == other == {'steps': '50 + 100', 'cpu_seconds': 100 + 100}
+  assert one == {'steps': '100 + 200', 'cpu_seconds': 100 + 100}
+  assert two == other == {'steps': '100 + 100', 'cpu_seconds': 100 + 100}
 
 
 @pytest.mark.parametrize(
