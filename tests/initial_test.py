@@ -91,6 +91,26 @@ def test_equal_keys_give_equal_variables():
   assert (kernel(one) != kernel(other)).all()
 
 
+def test_a_function_may_make_its_own_keys():
+  """Draws depend on the seed; keys that are results are those of JAX."""
+
+  @jax.jit
+  def make():
+    one, other = jax.random.split(jax.random.key(7))
+    return jax.random.normal(one, (3,)), other
+
+  (x, key), (same, _), (changed, _) = (
+    initial.evaluate(make, seed=seed) for seed in (0, 0, 1)
+  )
+  np.testing.assert_array_equal(x, same)
+  assert (x != changed).all()
+  drawn, wanted = make()
+  assert (x != drawn).all()
+  assert jax.random.key_data(key).tolist() == (
+    jax.random.key_data(wanted).tolist()
+  )
+
+
 @pytest.mark.parametrize('depth', [2, 20])
 def test_variables_may_be_computed_from_inputs(depth):
   found = compiled.init(Mean(depth), jax.random.key(0), X)
