@@ -3,9 +3,9 @@
   python experiments/zoo/equal_compute.py --cpu_seconds=900 --out=runs/equal
 
 For a family over latents or codes, half of the budget is used to train its
-tokenizer. Two short runs of each config measure how many CPU-seconds a step
-costs, without start and compilation. The number of steps, and so the length of
-the learning rate schedule, follows from the budget. Each trained model then
+tokenizer. Short runs of each config measure how many CPU-seconds a step costs,
+without start and compilation. The number of steps, and so the length of the
+learning rate schedule, follows from the budget. Each trained model then
 generates clips, which the verifier of the dataset checks. Families with the
 same tokenizer use the same training run of it.
 
@@ -50,9 +50,9 @@ OVERRIDES = {
     },
   }
 }
-PROBES = (10, 60)  # Steps of the two short runs.
-# Short runs are too short for a warm-up, and with a constant rate the second
-# one finds the program of the first one in the compilation cache.
+PROBES = (10, 60)  # Steps of the two short runs that are measured.
+# Short runs are too short for a warm-up, and with a constant rate all of them
+# have the same program, which another run before them compiles.
 _CONSTANT_RATE = {'optim.schedule': {'name': 'constant', 'peak': 1e-4}}
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 _COLUMNS = {
@@ -167,11 +167,11 @@ def _train_once(
   if record.exists():
     return json.loads(record.read_text())
   costs = []
-  for num in PROBES:
+  for num in (PROBES[0], *PROBES):
     probe = workdir.with_name(f'{workdir.name}_probe_{num}')
     short = {**overrides, **_CONSTANT_RATE, 'num_steps': num}
     costs.append(run(config, probe, short))
-  steps = affordable_steps(budget, costs)
+  steps = affordable_steps(budget, costs[1:])
   spent = run(config, workdir, {**overrides, 'num_steps': steps})
   record.write_text(json.dumps({'steps': steps, 'cpu_seconds': spent}))
   return {'steps': steps, 'cpu_seconds': spent}

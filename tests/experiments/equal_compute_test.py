@@ -11,17 +11,28 @@ from vgen_jax.training import schedules
 
 
 class Trainer:
-  """Trains nothing; a run costs 50 CPU-seconds and some for each step."""
+  """Trains nothing; a run costs 50 CPU-seconds and some for each step.
+
+  The first run of a program costs another 200 CPU-seconds.
+  """
 
   def __init__(self, **per_step: float):
     self.per_step = per_step
     self.calls = []
+    self.programs = set()
 
   def __call__(self, config, workdir, overrides) -> float:
     self.calls.append((config, workdir, dict(overrides)))
     loaded = loading.replace(loading.load(config), overrides)
     schedules.make(settings.read(loaded).optim['schedule'], loaded.num_steps)
-    return 50 + self.per_step[config.split(':')[0]] * overrides['num_steps']
+    # Programs differ in the schedule, and in its length if it decays.
+    schedule = loaded.optim.schedule
+    length = 0 if schedule.name == 'constant' else loaded.num_steps
+    program = config, repr(schedule), length
+    compilation = 0 if program in self.programs else 200
+    self.programs.add(program)
+    per_step = self.per_step[config.split(':')[0]]
+    return 50 + compilation + per_step * loaded.num_steps
 
 
 @pytest.mark.parametrize('family', equal_compute.FAMILIES)
@@ -49,7 +60,7 @@ def test_the_runs_of_each_family_can_start(family, tmp_path):
   trainer = Trainer(**dict.fromkeys(configs, 0.1))
   workdirs, _ = equal_compute.train(family, 0, 100.0, tmp_path, trainer)
   assert len(workdirs) == len(configs)
-  assert len(trainer.calls) == 3 * len(configs)
+  assert len(trainer.calls) == 4 * len(configs)
 
 
 def test_a_family_gets_steps_for_its_budget(tmp_path):
@@ -58,7 +69,7 @@ def test_a_family_gets_steps_for_its_budget(tmp_path):
     'patch U-Net', 3, 100.0, tmp_path, trainer
   )
   assert row['steps'] == '200'  # Start and compilation are not counted.
-  assert row['cpu_seconds'] == 50 + 0.5 * 200
+  assert row['cpu_seconds'] == 250 + 0.5 * 200
   assert trainer.calls[-1][1] == workdirs[-1]
   assert trainer.calls[-1][2]['seed'] == 3
 
@@ -67,10 +78,10 @@ def test_a_tokenizer_gets_half_of_the_budget_and_is_frozen(tmp_path):
   trainer = Trainer(fsq_world=0.5, videogpt_world=0.25)
   workdirs, row = equal_compute.train('VideoGPT', 0, 100.0, tmp_path, trainer)
   assert row['steps'] == '100 + 200'
-  assert row['cpu_seconds'] == 100 + 100
+  assert row['cpu_seconds'] == 2 * 250 + 50 + 50
   tokenizers = [x for _, _, x in trainer.calls if 'frozen.autoencoder' not in x]
   priors = [x for _, _, x in trainer.calls if 'frozen.autoencoder' in x]
-  assert len(tokenizers) == len(priors) == 3
+  assert len(tokenizers) == len(priors) == 4
   assert {x['frozen.autoencoder'] for x in priors} == {str(workdirs[0])}
 
 
@@ -80,9 +91,9 @@ def test_a_shared_tokenizer_is_trained_once_and_counted_twice(tmp_path):
   _, two = equal_compute.train('MaskGIT', 0, 100.0, tmp_path, trainer)
   _, other = equal_compute.train('MaskGIT', 1, 100.0, tmp_path, trainer)
   names = [name for name, *_ in trainer.calls if name.startswith('fsq_world')]
-  assert len(names) == 3 * 2  # Two short runs and one long run for each seed.
-  assert one == {'steps': '100 + 200', 'cpu_seconds': 100 + 100}
-  assert two == other == {'steps': '100 + 100', 'cpu_seconds': 100 + 100}
+  assert len(names) == 4 * 2  # Three short runs and one long run per seed.
+  assert one == {'steps': '100 + 200', 'cpu_seconds': 500 + 100}
+  assert two == other == {'steps': '100 + 100', 'cpu_seconds': 500 + 100}
 
 
 @pytest.mark.parametrize(
