@@ -122,7 +122,7 @@ def train(
   seed: int,
   budget: float,
   out: pathlib.Path,
-  run: Callable[[str, pathlib.Path, Mapping[str, object]], float],
+  run: Callable[..., float],
 ) -> tuple[list[pathlib.Path], dict[str, object]]:
   """Trains the configs of a family, one after another, within a budget.
 
@@ -131,7 +131,7 @@ def train(
     seed: Seed of the training runs.
     budget: CPU-seconds of all training runs together.
     out: Directory of the runs.
-    run: `(config, workdir, overrides) -> CPU-seconds`; see `run_training`.
+    run: A function like `run_training`.
 
   Returns:
     The workdirs of the training runs, and their steps and CPU-seconds.
@@ -160,7 +160,7 @@ def _train_once(
   workdir: pathlib.Path,
   overrides: Mapping[str, object],
   budget: float,
-  run: Callable[[str, pathlib.Path, Mapping[str, object]], float],
+  run: Callable[..., float],
 ) -> dict[str, float]:
   """Trains a config within a budget, unless WORKDIR.json says what it cost."""
   record = workdir.with_name(f'{workdir.name}.json')
@@ -170,7 +170,7 @@ def _train_once(
   for num in (PROBES[0], *PROBES):
     probe = workdir.with_name(f'{workdir.name}_probe_{num}')
     short = {**overrides, **_CONSTANT_RATE, 'num_steps': num}
-    costs.append(run(config, probe, short))
+    costs.append(run(config, probe, short, keeps_programs=True))
   steps = affordable_steps(budget, costs[1:])
   spent = run(config, workdir, {**overrides, 'num_steps': steps})
   record.write_text(json.dumps({'steps': steps, 'cpu_seconds': spent}))
@@ -203,22 +203,31 @@ def affordable_steps(budget: float, costs: Sequence[float]) -> int:
 
 
 def run_training(
-  config: str, workdir: pathlib.Path, overrides: Mapping[str, object]
+  config: str,
+  workdir: pathlib.Path,
+  overrides: Mapping[str, object],
+  keeps_programs: bool = False,
 ) -> float:
   """Trains a config in a process of its own, and returns its CPU-seconds.
 
   Args:
-    config: Name of a config, or its file.
-    workdir: Directory of the run; an existing one is removed.
+    config: Name of a config.
+    workdir: Directory of the run, which is deleted first.
     overrides: {dotted path: value} of fields to change.
+    keeps_programs: Whether the program is taken from a cache beside `workdir`,
+      and added to it. Otherwise its compilation is always counted.
   """
   command = [sys.executable, '-m', 'vgen_jax.cli.main', 'train']
   command += [f'--config={config}', f'--workdir={workdir.resolve()}']
   command += [f'--config.{key}={value}' for key, value in overrides.items()]
+  environment = {
+    **os.environ,
+    'PYTHONPATH': str(_ROOT),
+    'JAX_COMPILATION_CACHE_DIR': str(workdir.resolve().parent / 'programs'),
+    'JAX_ENABLE_COMPILATION_CACHE': str(keeps_programs),
+  }
   before = resource.getrusage(resource.RUSAGE_CHILDREN)
   shutil.rmtree(workdir, ignore_errors=True)
-  cache = {'JAX_COMPILATION_CACHE_DIR': str(workdir.resolve().parent / 'cache')}
-  environment = {**cache, **os.environ, 'PYTHONPATH': str(_ROOT)}
   subprocess.run(command, check=True, cwd=_ROOT, env=environment)
   after = resource.getrusage(resource.RUSAGE_CHILDREN)
   return (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime)
