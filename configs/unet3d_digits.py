@@ -24,7 +24,7 @@ def get_config(size: str = 'base') -> ConfigDict:
   shape = pick(base=(16, 64, 64), small=(8, 16, 16), smoke=(4, 16, 16))
   config.clip_shape = (*shape, 1)  # t h w c
   config.batch_size = pick(base=64, small=16, smoke=8)  # Over all devices.
-  config.num_steps = pick(base=60_000, small=3_000, smoke=4)
+  config.num_steps = pick(base=60_000, small=2_000, smoke=4)
 
   config.data = dict(name='synthetic.digits.source.MovingDigits', num_digits=1)
 
