@@ -51,15 +51,8 @@ each_resumed = pytest.mark.parametrize(
   config_lists.marked(lambda name: name not in config_lists.RESUMED),
   ids=lambda p: p.stem,
 )
-# A command whose runs have the first states of runs in this process.
-START = """
-import sys
-from tests import conftest
-from vgen_jax.cli import main
-from vgen_jax.training import setup
-setup.Setup.first_state = conftest.drawn_state
-sys.exit(main.main(sys.argv[1:]))
-"""
+# The first state of runs of the command, without the fixture above.
+FIRST_STATE = setup_lib.Setup.first_state
 # Runs of other networks of a family are killed in the same way, and tests of
 # resumed runs load the states of all of them. One of the runs reads videos.
 each_killed = pytest.mark.parametrize(
@@ -109,11 +102,20 @@ class Trained:
 
 
 @functools.cache
-def trained(name: str, clips) -> Trained:
-  """Trains the smoke size without interruption; saves after steps 2 and 4."""
+def trained(name: str, clips, drawn: bool = True) -> Trained:
+  """Trains the smoke size without interruption; saves after steps 2 and 4.
+
+  Args:
+    name: Name of a config.
+    clips: Folder of videos.
+    drawn: Whether the first state is that of the fixture `draws_first_states`.
+  """
   workdir = tempfile.TemporaryDirectory()
   config = smoke(ROOT / f'configs/{name}.py', clips, checkpoint_every=2, keep=2)
-  state = loop.train(config, workdir.name, hooks=hooks.standard())
+  with pytest.MonkeyPatch.context() as patch:
+    if not drawn:
+      patch.setattr(setup_lib.Setup, 'first_state', FIRST_STATE)
+    state = loop.train(config, workdir.name, hooks=hooks.standard())
   return Trained(workdir, state)
 
 
@@ -173,7 +175,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(path, tmp_path, clips):
   shutil.copytree(straight.workdir.name, workdir)
   assert checkpoints.steps(str(workdir)) == [2, 4]
   shutil.rmtree(workdir / 'checkpoints/4')
-  resume_and_compare(path, workdir, clips)
+  resume_and_compare(path, workdir, clips, straight)
   assert list((workdir / 'samples').glob('*.mp4'))
 
 
@@ -190,12 +192,11 @@ def test_declared_conditions_have_an_effect(path, clips):
   assert unused_conditions.of_setup(setup, state, num) == []
 
 
-def resume_and_compare(path, workdir, clips):
-  """Resumes a run, which must end like the uninterrupted run of its config.
+def resume_and_compare(path, workdir, clips, straight: Trained):
+  """Resumes a run, which must end like the uninterrupted run `straight`.
 
   It generates no clips, which may not change the result.
   """
-  straight = trained(path.stem, clips)
   quick = {'checkpoint_every': 1, 'keep': 10, 'sample_every': 0}
   resumed = loop.train(
     smoke(path, clips, **quick), str(workdir), hooks=hooks.standard()
@@ -216,7 +217,7 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(
   The killed run saves after every step, so that it may be killed during a save.
   The resumed run uses the step that the uninterrupted run has compiled.
   """
-  straight = trained(path.stem, clips).state
+  straight = trained(path.stem, clips, drawn=False)
   workdir = tmp_path / 'killed'
   overrides = [f'--config.{k}={v}' for k, v in ONE_DEVICE.items()]
   if 'folder' in config_lib.load(f'{path}:smoke').data:
@@ -224,7 +225,7 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(
   for part, run in smoke(path, clips).get('frozen', {}).items():
     overrides.append(f'--config.frozen.{part}={run}')
   command = [
-    sys.executable, '-c', START, 'train',
+    sys.executable, '-m', 'vgen_jax.cli.main', 'train',
     f'--config={path}:smoke', f'--workdir={workdir}',
     '--config.checkpoint_every=1', '--config.keep=10', *overrides,
   ]  # fmt: skip
@@ -243,8 +244,9 @@ def test_a_killed_and_resumed_run_equals_an_uninterrupted_one(
   _, errors = killed.communicate()
   done = checkpoints.steps(str(workdir))
   assert done, errors[-2000:]
-  assert done[-1] < straight.step, 'The run ended before it was killed.'
-  resume_and_compare(path, workdir, clips)
+  last = straight.state.step
+  assert done[-1] < last, 'The run ended before it was killed.'
+  resume_and_compare(path, workdir, clips, straight)
 
 
 def evaluated(workdir: str) -> list[dict[str, float]]:
