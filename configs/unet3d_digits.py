@@ -32,14 +32,13 @@ def get_config(size: str = 'base') -> ConfigDict:
     name='families.diffusion.denoising.Diffusion',
     denoiser=dict(
       name='models.unet3d.UNet3D',
-      width=pick(base=64, small=16, smoke=8),
-      multipliers=pick(base=(1, 2, 4, 8), small=(1, 2, 4), smoke=(1,)),
+      width=pick(base=64, small=24, smoke=8),
+      multipliers=pick(base=(1, 2, 4, 8), small=(1, 2), smoke=(1,)),
       blocks_per_level=pick(base=2, small=1, smoke=1),
-      attention_levels=pick(base=(2, 3), small=(2,), smoke=(0,)),
-      temporal_attention_levels=pick(
-        base=(1, 2, 3), small=(0, 1, 2), smoke=(0,)
-      ),
-      head_width=pick(base=32, small=16, smoke=8),
+      attention_levels=pick(base=(2, 3), small=(1,), smoke=(0,)),
+      temporal_attention_levels=pick(base=(1, 2, 3), small=(0, 1), smoke=(0,)),
+      head_width=pick(base=32, small=24, smoke=8),
+      patch_size=pick(base=1, small=2, smoke=1),
     ),
     prediction='x0',
     time_density=dict(name='families.diffusion.times.LogitNormal'),
