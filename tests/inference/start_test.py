@@ -83,6 +83,17 @@ def test_limits_of_containers_are_read(tmp_path):
   assert compilation._of_cgroup(str(tmp_path / 'none')) is None
 
 
+@pytest.mark.parametrize('folder', [None, 'programs'])
+def test_a_cache_of_programs_is_suggested_unless_there_is_one(folder):
+  before = jax.config.values['jax_compilation_cache_dir']
+  try:
+    jax.config.update('jax_compilation_cache_dir', folder)
+    hint = compilation._cache_hint()
+  finally:
+    jax.config.update('jax_compilation_cache_dir', before)
+  assert ('JAX_COMPILATION_CACHE_DIR' in hint) == (folder is None)
+
+
 def test_sizes_without_an_accelerator_are_offered():
   file = shipped.configs()['convlstm_world']
   assert shipped.describe_size(f'{file}') == (True, 'Sizes for a CPU: cpu.')

@@ -59,7 +59,9 @@ def compile_step(setup: setup_lib.Setup) -> tuple[Callable, Cost]:
     DoesNotFitError: If the step needs more memory than the devices have.
   """
   if jax.process_index() == 0:
-    _log.info('Compiling the train step; large models take minutes.')
+    _log.info(
+      'Compiling the train step; large models take minutes.%s', _cache_hint()
+    )
   start = time.monotonic()
   state = setup.state_shapes()
   sharded = sharding.of_batch(setup.mesh)
@@ -80,6 +82,16 @@ def compile_step(setup: setup_lib.Setup) -> tuple[Callable, Cost]:
   if jax.process_index() == 0:
     _log.info('Compiled in %.1f s.', time.monotonic() - start)
   return compiled, Cost(num_params, flops, memory, limit)
+
+
+def _cache_hint() -> str:
+  """Returns how to avoid the compilation in later runs; '' if it is avoided."""
+  if jax.config.values['jax_compilation_cache_dir']:
+    return ''
+  return (
+    ' To keep compiled programs for later runs, set the environment variable'
+    ' JAX_COMPILATION_CACHE_DIR to a folder.'
+  )
 
 
 class DoesNotFitError(ValueError):
