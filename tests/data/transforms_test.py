@@ -205,7 +205,9 @@ def test_a_config_can_nest_sources():
 def test_errors_name_the_key(kwargs, message):
   with pytest.raises(ValueError, match=message):
     make(**kwargs)
-  with pytest.raises(IndexError, match='Clip 3 of 3'):
+  with pytest.raises(
+    IndexError, match='Clip 3 does not exist; indices are from 0 to 2'
+  ):
     make()[3]
 
 

@@ -30,8 +30,12 @@ def futures() -> np.ndarray:
 
 
 def samples(branch_bn: np.ndarray) -> np.ndarray:
-  """Returns clips that show these futures, with a little noise."""
-  videos = futures()[np.arange(len(INDEX))[:, None], np.int32(branch_bn)]
+  """Returns clips that show these futures, with a little noise.
+
+  They are those of the first indices, as many as there are rows.
+  """
+  index_b = np.arange(len(branch_bn))
+  videos = futures()[index_b[:, None], np.int32(branch_bn)]
   noise = np.random.default_rng(0).integers(-3, 4, videos.shape)
   return np.clip(videos + noise, 0, 255).astype(np.uint8)
 

@@ -72,7 +72,9 @@ def test_long_videos_have_many_clips(pair):
   assert frames(source[6]) == list(range(48, 56))
   assert frames(source[7]) == list(range(8))  # The next video.
   assert frames(source_of(pair, stride=3)[1]) == list(range(24, 48, 3))
-  with pytest.raises(IndexError, match='Clip 13 of 13'):
+  with pytest.raises(
+    IndexError, match='Clip 13 does not exist; indices are from 0 to 12'
+  ):
     source[13]
 
 

@@ -140,7 +140,9 @@ def test_invalid_arguments_are_rejected(kwargs, message):
 def test_invalid_channels_and_index_are_rejected():
   with pytest.raises(ValueError, match='is 2; it must be one of 1, 3'):
     digits.MovingDigits((2, 8, 8, 2))
-  with pytest.raises(IndexError, match='Clip 5 of 5'):
+  with pytest.raises(
+    IndexError, match='Clip 5 does not exist; indices are from 0 to 4'
+  ):
     one_digit(num_clips=5)[5]
 
 
