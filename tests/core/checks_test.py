@@ -27,6 +27,17 @@ def test_one_of_suggests_nothing_if_no_value_is_close():
     checks.one_of('groups', 3, (1, 2))
 
 
+def test_clip_index_states_the_allowed_indices():
+  checks.clip_index(0, 3)
+  checks.clip_index(2, 3)
+  for index in (-1, 3):
+    with pytest.raises(IndexError) as error:
+      checks.clip_index(index, 3)
+    assert str(error.value) == (
+      f'Clip {index} does not exist; indices are from 0 to 2.'
+    )
+
+
 def test_known_key_accepts_allowed_keys():
   checks.known_key('config.ema', 'decay', {'decay': 1, 'warmup': 2})
 

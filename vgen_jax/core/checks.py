@@ -65,6 +65,14 @@ def in_range(name: str, value: float, low: float, high: float) -> None:
     raise ValueError(f'{name} is {value}; it must be from {low} to {high}.')
 
 
+def clip_index(index: int, num_clips: int) -> None:
+  """Raises IndexError unless `0 <= index < num_clips`."""
+  if not 0 <= index < num_clips:
+    raise IndexError(
+      f'Clip {index} does not exist; indices are from 0 to {num_clips - 1}.'
+    )
+
+
 def multiple_of(
   name: str, value: int, factor: int, factor_name: str = ''
 ) -> None:

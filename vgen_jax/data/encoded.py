@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from vgen_jax.config import build
+from vgen_jax.core import checks
 from vgen_jax.core import faults as faults_lib
 from vgen_jax.core import file_paths
 from vgen_jax.core import sources
@@ -173,10 +174,7 @@ class Encoded(sources.HasContents):
     return sources.Contents(splits, 'clips', counts)
 
   def __getitem__(self, index: int) -> Clip:
-    if not 0 <= index < len(self):
-      raise IndexError(
-        f'Clip {index} does not exist; indices are from 0 to {len(self) - 1}.'
-      )
+    checks.clip_index(index, len(self))
     shard, row = divmod(index, self.manifest.shard_clips)
     record = self._records(shard)[row]
     file = str(self._folder / manifest_lib.file_name(shard))

@@ -117,10 +117,7 @@ class Transformed(sources.HasContents, sources.HasRandomViews):
     return dataclasses.replace(found, clips_per_class=counts)
 
   def __getitem__(self, index: int) -> Clip:
-    if not 0 <= index < len(self):
-      raise IndexError(
-        f'Clip {index} does not exist; indices are from 0 to {len(self) - 1}.'
-      )
+    checks.clip_index(index, len(self))
     index, view = divmod(index, self.num_views)
     index, window = divmod(index, self.num_windows)
     stride = self.strides[0]
@@ -136,10 +133,7 @@ class Transformed(sources.HasContents, sources.HasRandomViews):
 
   def random_view(self, index: int, rng: np.random.Generator) -> Clip:
     """Returns a random view of the example of clip `index`."""
-    if not 0 <= index < len(self):
-      raise IndexError(
-        f'Clip {index} does not exist; indices are from 0 to {len(self) - 1}.'
-      )
+    checks.clip_index(index, len(self))
     index //= self.num_windows * self.num_views
     if isinstance(self.source, sources.HasRandomViews):
       clip = self.source.random_view(index, rng)

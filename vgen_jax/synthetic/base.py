@@ -117,11 +117,7 @@ class SyntheticDataset(sources.HasContents):
     Raises:
       IndexError: If there is no such clip.
     """
-    if not 0 <= index < self.num_clips:
-      raise IndexError(
-        f'Clip {index} does not exist; indices are from 0 to'
-        f' {self.num_clips - 1}.'
-      )
+    checks.clip_index(index, self.num_clips)
     # Philox takes a microsecond to key, and its streams do not overlap.
     split = SPLITS.index(self.split)
     key = np.array([split << 32 | self.seed, index], np.uint64)

@@ -238,10 +238,7 @@ class VideoFolder(sources.HasContents, sources.HasRandomViews):
 
   def _video_of(self, index: int) -> tuple[int, int]:
     """Returns the index of a clip's video, and of the clip in this video."""
-    if not 0 <= index < len(self):
-      raise IndexError(
-        f'Clip {index} does not exist; indices are from 0 to {len(self) - 1}.'
-      )
+    checks.clip_index(index, len(self))
     video = int(np.searchsorted(self._ends_n, index, 'right'))
     return video, index - int(self._ends_n[video - 1] if video else 0)
 

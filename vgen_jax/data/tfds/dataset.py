@@ -193,10 +193,7 @@ class TFDSVideo(sources.Captioned, sources.HasContents, sources.HasRandomViews):
     Raises:
       ClipError: If it is damaged.
     """
-    if not 0 <= index < len(self):
-      raise IndexError(
-        f'Clip {index} does not exist; indices are from 0 to {len(self) - 1}.'
-      )
+    checks.clip_index(index, len(self))
     try:
       return self._records[index]
     except Exception as error:  # The reader may raise any type.

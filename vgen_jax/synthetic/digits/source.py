@@ -82,11 +82,7 @@ class MovingDigits:
     return self.num_clips
 
   def __getitem__(self, index: int) -> Clip:
-    if not 0 <= index < self.num_clips:
-      raise IndexError(
-        f'Clip {index} does not exist; indices are from 0 to'
-        f' {self.num_clips - 1}.'
-      )
+    checks.clip_index(index, self.num_clips)
     t, h, w, c = self.clip_shape
     rng = np.random.default_rng(
       (self.seed, list(_SPLITS).index(self.split), index)
