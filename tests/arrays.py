@@ -17,7 +17,7 @@ def uniform(
 ) -> np.ndarray:
   """Returns uniform numbers in [low, 1), float32."""
   unit = np.random.default_rng(seed).random(shape, np.float32)
-  return low + (1 - low) * unit if low else unit
+  return low + (1 - low) * unit
 
 
 def integers(shape: tuple[int, ...], high: int, seed: int = 0) -> np.ndarray:
