@@ -138,10 +138,15 @@ def test_a_metric_that_does_not_fit_is_an_error(name, kwargs, message):
 def test_a_metric_of_a_synthetic_dataset_needs_that_dataset():
   dataset = digits.MovingDigits((16, 32, 32, 1), num_digits=1)
   given = base.MetricInputs(dataset, ALL_SOURCES)
-  with pytest.raises(
-    ValueError, match=r'applies to synthetic\.world\.source\.World only'
-  ):
+  message = (
+    r'applies to synthetic\.world\.source\.World only; the data is'
+    r" MovingDigits\. Choose the metric of this dataset, such as 'digits'"
+  )
+  with pytest.raises(ValueError, match=message):
     registry.build(['verifier'], given)
+  films = base.MetricInputs(object(), ALL_SOURCES)
+  with pytest.raises(ValueError, match="any data, such as 'flicker' or"):
+    registry.build(['verifier'], films)
   (metric,), _ = registry.build(['digits'], given)
   assert metric.name == 'digits'
 

@@ -166,10 +166,21 @@ def _build(
     )
     raise checks.NotApplicableError(
       f'Metric {name!r} applies to {known} only; the data is'
-      f' {type(inputs.dataset).__name__}. Choose a metric for any data, such as'
-      ' flicker or memorization.'
+      f' {type(inputs.dataset).__name__}. {_instead(inputs.dataset)}'
     )
   return variant.build(inputs)
+
+
+def _instead(dataset: object) -> str:
+  """Returns which metrics apply to a dataset, as a sentence."""
+  own = [
+    repr(name)
+    for name, kind in classes().items()
+    if kind.datasets and isinstance(dataset, kind.datasets)
+  ]
+  names = own or ["'flicker'", "'memorization'"]
+  about = 'the metric of this dataset' if own else 'a metric for any data'
+  return f'Choose {about}, such as {" or ".join(names)}.'
 
 
 def _variants() -> dict[str, _Variant]:
