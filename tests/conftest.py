@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from tests import compiled
+from tests import faster_flax
 from tests import finite
 from tests import initial
 from vgen_jax.data.files import video_writers
@@ -82,6 +83,7 @@ def _traces_patched_modules(request, monkeypatch) -> None:
     monkeypatch.setattr(compiled, 'reuse', False)
 
 
+faster_flax.install()
 _create = state_lib.create
 state_lib.create = lambda model, *args, **kwargs: _create(
   compiled.TracedOnce(model), *args, **kwargs
