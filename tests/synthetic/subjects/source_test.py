@@ -101,10 +101,40 @@ def test_pixels_show_the_truth(pixel_tools):
     color_k3 = clip['video'][head == 1] - truth.appearance.head_3
     assert abs(color_k3).max() < 1
     bright_k = (clip['video'][(body == 1) & (head == 0)]).max(-1)
-    most = truth.appearance.body_3.max()
+    most = truth.appearance.body_s3.max()
     assert (bright_k >= 2 / 3 * most - 1).all()
     assert (bright_k <= most + 1).all()
     assert np.ptp(bright_k.astype(float)) > most / 6  # The stripes.
+
+
+def test_the_pose_determines_the_visible_side():
+  world = source.Subjects(SHAPE, split='test', num_references=3, num_sides=2)
+  one = source.Subjects(SHAPE, split='test', num_references=3)
+  changes = 0
+  for i in range(12):
+    truth, clip = world.truth(i), world[i]
+    above_t = truth.head_t2[:, 1] < truth.body_t2[:, 1]
+    np.testing.assert_array_equal(truth.side_t, above_t)
+    changes += len(set(truth.side_t)) == 2
+    body, head = truth.alpha_2thw
+    inner = (body == 1) & (head == 0)
+    for frame, side in enumerate(truth.side_t):
+      color_k3 = clip['video'][frame][inner[frame]].astype(float)
+      wanted_3 = truth.appearance.body_s3[side]
+      ratio_k = color_k3.max(-1) / wanted_3.max()  # Darkened by stripes.
+      np.testing.assert_allclose(color_k3, ratio_k[:, None] * wanted_3, atol=1)
+    # Without sides the clip differs in the colours of the second side only.
+    np.testing.assert_array_equal(clip['layout'], one[i]['layout'])
+    same_t = (clip['video'] == one[i]['video']).all((1, 2, 3))
+    np.testing.assert_array_equal(same_t, truth.side_t == 0)
+    sides = [world.truth(i, k).side_t[0] for k in range(3)]
+    assert sides == [0, 1, 0]
+  assert changes > 2
+  colors = [world.appearance(i).body_s3 for i in range(60)]
+  hue = np.array([[np.argmax(c), np.argmin(c)] for x in colors for c in x])
+  for first in set(map(tuple, hue[::2])):  # The second side does not follow.
+    others = {tuple(x) for x in hue[1::2][(hue[::2] == first).all(1)]}
+    assert len(others) > 2, first
 
 
 def test_layout_shows_pose_but_not_appearance(pixel_tools):

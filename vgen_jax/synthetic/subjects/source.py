@@ -3,6 +3,10 @@
 A subject has a colour and a texture of its body, and a colour of its head. A
 clip shows it in motion; `layout` (0 background, 1 body, 2 head) determines its
 pose but not its appearance, which reference clips of the same subject show.
+
+With `num_sides`, the body has several sides of independent colours, and the
+pose determines which one is visible. So a reference is useful for frames in
+which the subject shows the same side.
 """
 
 import colorsys
@@ -31,13 +35,13 @@ class Appearance(NamedTuple):
   """Appearance of a subject in all its clips.
 
   Attributes:
-    body_3: Colour of the body, from 0 to 255.
+    body_s3: Colours of the sides of the body, from 0 to 255.
     head_3: Colour of the head, from 0 to 255.
     stripes_2: Frequency (x, y) of the stripes of the body, in periods per
       pixel; they darken it by up to a third.
   """
 
-  body_3: np.ndarray
+  body_s3: np.ndarray
   head_3: np.ndarray
   stripes_2: np.ndarray
 
@@ -52,6 +56,7 @@ class Truth(NamedTuple):
     head_t2: Centre of the head in each frame, (x, y).
     pose_t: Angle of the head around the body, in radians; 0 is to the right,
       pi / 2 is below.
+    side_t: Index of the side that is visible in each frame.
     alpha_2thw: Fraction of each pixel that body and head cover, in [0, 1].
   """
 
@@ -60,6 +65,7 @@ class Truth(NamedTuple):
   body_t2: np.ndarray
   head_t2: np.ndarray
   pose_t: np.ndarray
+  side_t: np.ndarray
   alpha_2thw: np.ndarray
 
 
@@ -71,6 +77,9 @@ class Subjects(base.SyntheticDataset):
     subjects: Numbers of the subjects in this split.
     num_references: Number of reference clips of a clip, as `reference` uint8
       `[k, t, h, w, c]` and `reference_layout` int32 `[k, t, h, w]`.
+    num_sides: Number of sides of a body. Each is visible in an equal range of
+      poses: of two sides, the second if the head is above the body. The first
+      frames of successive references show the sides in turn.
   """
 
   num_segments = len(SEGMENTS)
@@ -83,6 +92,7 @@ class Subjects(base.SyntheticDataset):
     seed: int = 0,
     num_subjects: int = 60,
     num_references: int = 0,
+    num_sides: int = 1,
   ):
     """Creates the dataset.
 
@@ -95,6 +105,8 @@ class Subjects(base.SyntheticDataset):
     super().__init__(clip_shape, split, num_clips, seed)
     checks.in_range('config.data.num_subjects', num_subjects, 6, 120)
     checks.in_range('config.data.num_references', num_references, 0, 100)
+    checks.in_range('config.data.num_sides', num_sides, 1, 4)
+    self.num_sides = num_sides
     self.num_subjects = num_subjects
     self.num_references = num_references
     self.subjects = tuple(
@@ -122,12 +134,16 @@ class Subjects(base.SyntheticDataset):
 
   def appearance(self, subject: int) -> Appearance:
     """Returns the appearance of subject number `subject`."""
-    hue = subject / self.num_subjects
+    # Hues of further sides do not follow from that of the first.
+    hues = [
+      subject / self.num_subjects,
+      *(subject * _GOLDEN ** (2 + i) % 1 for i in range(1, self.num_sides)),
+    ]
     head_hue = subject * _GOLDEN % 1
     angle = math.pi * (subject * _GOLDEN**2 % 1)
     frequency = 1 / (1.2 * _BODY * self.side)
     return Appearance(
-      _rgb(hue, 1.0),
+      np.stack([_rgb(hue, 1.0) for hue in hues]),
       _rgb(head_hue, 0.8),
       frequency * np.array([math.cos(angle), math.sin(angle)]),
     )
@@ -147,12 +163,20 @@ class Subjects(base.SyntheticDataset):
       for r, c_t2 in ((_BODY, body_t2), (_HEAD, head_t2))
     ]
     appearance = self.appearance(subject)
+    side_t = self._sides(pose_t)
     return Truth(
-      subject, appearance, body_t2, head_t2, pose_t, np.stack(alphas)
+      subject, appearance, body_t2, head_t2, pose_t, side_t, np.stack(alphas)
     )
 
+  def _sides(self, pose_t: np.ndarray) -> np.ndarray:
+    """Returns the index of the visible side in each pose."""
+    revolution_t = pose_t / (2 * math.pi) % 1
+    return np.floor(revolution_t * self.num_sides).astype(int) % self.num_sides
+
   def _clip(self, index: int, stream: int) -> Clip:
-    background_4, subject, body_t2, head_t2, _ = self._sample(index, stream)
+    background_4, subject, body_t2, head_t2, pose_t = self._sample(
+      index, stream
+    )
     appearance = self.appearance(subject)
     t, h, w, _ = self.clip_shape
     video_thwc = drawing.gray_background(background_4, self.clip_shape)
@@ -164,7 +188,8 @@ class Subjects(base.SyntheticDataset):
     frame, y, x = np.nonzero(body_thw)
     offset_k2 = np.stack([x, y], axis=1) - body_t2[frame]
     wave_k = np.cos(2 * math.pi * offset_k2 @ appearance.stripes_2)
-    color_kc = (5 / 6 + wave_k / 6)[:, None] * appearance.body_3
+    body_k3 = appearance.body_s3[self._sides(pose_t)[frame]]
+    color_kc = (5 / 6 + wave_k / 6)[:, None] * body_k3
     alpha_k1 = body_thw[frame, y, x][:, None]
     background_kc = video_thwc[frame, y, x]
     video_thwc[frame, y, x] = background_kc + alpha_k1 * (
@@ -197,7 +222,10 @@ class Subjects(base.SyntheticDataset):
     pair = (across_t, along_t) if draws[9] < 0.5 else (along_t, across_t)
     body_t2 = np.stack(pair, axis=1)
     revolutions = base.interpolate(draws[8], -1, 1)  # In a clip.
-    pose_t = 2 * math.pi * (draws[4] + revolutions * np.arange(t) / t)
+    start = draws[4]  # Of the pose, in revolutions.
+    if stream and self.num_sides > 1:
+      start = ((stream - 1) % self.num_sides + start) / self.num_sides
+    pose_t = 2 * math.pi * (start + revolutions * np.arange(t) / t)
     unit_t2 = np.stack([np.cos(pose_t), np.sin(pose_t)], axis=1)
     head_t2 = body_t2 + _NECK * self.side * unit_t2
     return draws[:4], subject, body_t2, head_t2, pose_t
