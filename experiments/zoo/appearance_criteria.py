@@ -23,18 +23,22 @@ _BACKGROUND = 60.0  # Level of the background of cheats.
 class Case(NamedTuple):
   """Layouts of clips, and the appearance that their references show.
 
+  In the letters of shapes, `s` are the sides of a body; colours are those of
+  body and head, from 0 to 1.
+
   Attributes:
     layout_bthw: Layouts of the clips.
     alpha_b2thw: Fraction of each pixel that body and head cover.
-    color_b2c: Mean colours of body and head in the clip's own references, from
-      0 to 1.
-    other_b2c: Mean colours of body and head of another subject.
+    side_bt: Index of the side that is visible in each frame.
+    color_bs2c: Mean colours in the clip's own references.
+    other_bs2c: Mean colours in references of another subject.
   """
 
   layout_bthw: np.ndarray
   alpha_b2thw: np.ndarray
-  color_b2c: np.ndarray
-  other_b2c: np.ndarray
+  side_bt: np.ndarray
+  color_bs2c: np.ndarray
+  other_bs2c: np.ndarray
 
 
 class Network(NamedTuple):
@@ -65,50 +69,76 @@ def case(
   """
   truths = [world.truth(int(i)) for i in index_b]
   colors = {
-    int(i): reference_color(world, int(i)) for i in {*index_b, *other_b}
+    int(i): reference_colors(world, int(i)) for i in {*index_b, *other_b}
   }
   return Case(
     np.stack([world[int(i)]['layout'] for i in index_b]),
     np.stack([truth.alpha_2thw for truth in truths]),
+    np.stack([truth.side_t for truth in truths]),
     np.stack([colors[int(i)] for i in index_b]),
     np.stack([colors[int(i)] for i in other_b]),
   )
 
 
-def reference_color(world: source.Subjects, index: int) -> np.ndarray:
-  """Returns the mean colours in the references of a clip, `[2, c]`."""
+def reference_colors(world: source.Subjects, index: int) -> np.ndarray:
+  """Returns the mean colours in the references of a clip, `[s, 2, c]`.
+
+  Raises:
+    ValueError: If there is no pixel of a part or of a side.
+  """
   references = world.references(index, world.num_references)
-  video_bthwc = np.stack([x['video'] for x in references])
   truths = [world.truth(index, i) for i in range(len(references))]
-  return part_colors(
-    video_bthwc, np.stack([truth.alpha_2thw for truth in truths])
-  ).mean(axis=0)
+  total_bt2c, count_bt2 = _sums(
+    np.stack([x['video'] for x in references]),
+    np.stack([truth.alpha_2thw for truth in truths]),
+  )
+  side_bt = np.stack([truth.side_t for truth in truths])
+  total_s2c = _by_side(total_bt2c, side_bt, world.num_sides).sum(axis=0)
+  count_s2 = _by_side(count_bt2, side_bt, world.num_sides).sum(axis=0)
+  # All sides have the same head.
+  total_s2c[:, 1], count_s2[:, 1] = total_s2c[:, 1].sum(0), count_s2[:, 1].sum()
+  if not count_s2.all():
+    raise ValueError(
+      f'The {len(references)} references of clip {index} do not show all'
+      f' {world.num_sides} sides; num_references must be at least num_sides.'
+    )
+  return total_s2c / count_s2[..., None]
 
 
-def part_colors(video_bthwc: np.ndarray, alpha_b2thw: np.ndarray) -> np.ndarray:
-  """Returns the mean colours of body and head, from 0 to 1, `[b, 2, c]`.
+def _sums(
+  video_bthwc: np.ndarray, alpha_b2thw: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns sums of the colours of body and head, and numbers of pixels.
 
-  Means are taken over pixels that the part covers completely, and that the
-  other part does not cover.
+  They are those of pixels that the part covers completely, and that the other
+  part does not cover, in each frame: `[b, t, 2, c]` and `[b, t, 2]`.
 
   Args:
     video_bthwc: Clips, as in `saturation.to_levels`.
     alpha_b2thw: Fraction of each pixel that body and head cover.
 
   Raises:
-    ValueError: If there is no such pixel.
+    ValueError: If a clip has no such pixel of a part.
   """
   levels = saturation.to_levels(video_bthwc) / 255
   inner = (alpha_b2thw > 0.99) & (alpha_b2thw[:, ::-1] < 0.01)
-  count_b2 = inner.sum(axis=(2, 3, 4))
-  if not count_b2.all():
+  count_bt2 = inner.sum(axis=(3, 4)).swapaxes(1, 2)
+  if not count_bt2.sum(axis=1).all():
     h, w = inner.shape[3:]
     raise ValueError(
       f'A part covers no pixel of frames of {h} x {w} pixels completely; use'
       ' 32 x 32 or larger.'
     )
-  total_b2c = np.einsum('bpthw,bthwc->bpc', inner.astype(np.float32), levels)
-  return total_b2c / count_b2[..., None]
+  total_bt2c = np.einsum('bpthw,bthwc->btpc', inner.astype(np.float32), levels)
+  return total_bt2c, count_bt2
+
+
+def _by_side(
+  value_bt: np.ndarray, side_bt: np.ndarray, num_sides: int
+) -> np.ndarray:
+  """Returns sums over the frames that show each side, `[b, s, ...]`."""
+  shown_bts = side_bt[..., None] == np.arange(num_sides)
+  return np.einsum('bts,bt...->bs...', shown_bts.astype(np.float64), value_bt)
 
 
 def numbers(
@@ -124,21 +154,30 @@ def numbers(
 
   Returns:
     'error', the root mean square difference between the colours of body and
-    head and those of the references, from 0 to 1, averaged over clips; 'slope',
-    the slope of a least-squares fit of the change of the colours to the change
-    of the references when these are swapped; 'iou', the intersection over union
-    of the figures of clips and of layouts.
+    head and those of the references, from 0 to 1, averaged over clips and the
+    sides that they show; 'slope', the slope of a least-squares fit of the
+    change of the colours to the change of the references when these are
+    swapped; 'iou', the intersection over union of the figures of clips and of
+    layouts.
   """
-  own_b2c = part_colors(own_bthwc, found.alpha_b2thw)
-  swapped_b2c = part_colors(swapped_bthwc, found.alpha_b2thw)
-  error_b2 = np.sqrt(np.square(own_b2c - found.color_b2c).mean(axis=-1))
-  wanted = found.other_b2c - found.color_b2c
-  slope = ((swapped_b2c - own_b2c) * wanted).sum() / np.square(wanted).sum()
+  num_sides = found.color_bs2c.shape[1]
+  by_side = lambda value_bt: _by_side(value_bt, found.side_bt, num_sides)
+  own_bt2c, count_bt2 = _sums(own_bthwc, found.alpha_b2thw)
+  swapped_bt2c, _ = _sums(swapped_bthwc, found.alpha_b2thw)
+  count_bs2 = by_side(count_bt2)
+  is_shown = count_bs2 > 0
+  count_k1 = count_bs2[is_shown][:, None]
+  own_kc = by_side(own_bt2c)[is_shown] / count_k1
+  swapped_kc = by_side(swapped_bt2c)[is_shown] / count_k1
+  color_kc = found.color_bs2c[is_shown]
+  error_k = np.sqrt(np.square(own_kc - color_kc).mean(axis=-1))
+  wanted_kc = found.other_bs2c[is_shown] - color_kc
+  slope = ((swapped_kc - own_kc) * wanted_kc).sum() / np.square(wanted_kc).sum()
   shown = saturation.saturation(own_bthwc) > _FIGURE
   inside = found.layout_bthw > 0
   iou = (shown & inside).sum() / (shown | inside).sum()
   return {
-    'error': float(error_b2.mean()), 'slope': float(slope), 'iou': float(iou),
+    'error': float(error_k.mean()), 'slope': float(slope), 'iou': float(iou),
   }  # fmt: skip
 
 
@@ -164,48 +203,58 @@ def failures(found: dict[str, float], network: Network | None) -> list[str]:
 
 
 def cheats(
-  found: Case, train_color_k2c: np.ndarray
+  found: Case, train_color_ks2c: np.ndarray
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
   """Returns clips that must fail, {name: (own, swapped)}.
 
   Args:
     found: Layouts and references.
-    train_color_k2c: Mean colours of the subjects of the training.
+    train_color_ks2c: Mean colours of the subjects of the training.
   """
-  num = len(found.color_b2c)
-  same = lambda x_2c: np.broadcast_to(x_2c[None], (num, *x_2c.shape))
-  nearest = lambda color_b2c: train_color_k2c[
-    np.square(color_b2c[:, None, 0] - train_color_k2c[None, :, 0])
+  own, other = found.color_bs2c, found.other_bs2c
+  same = lambda x_s2c: np.broadcast_to(x_s2c[None], own.shape)
+  train_k2c = train_color_ks2c.reshape(-1, *train_color_ks2c.shape[2:])
+  nearest = lambda color_bs2c: train_k2c[
+    np.square(color_bs2c[:, :, None, 0] - train_k2c[None, None, :, 0])
     .sum(axis=-1)
-    .argmin(axis=1)
+    .argmin(axis=2)
   ]
-  both = lambda one_b2c, other_b2c, alpha: (
-    paint(one_b2c, alpha), paint(other_b2c, alpha),
-  )  # fmt: skip
-  alpha = found.alpha_b2thw
-  mean, first = same(train_color_k2c.mean(axis=0)), same(train_color_k2c[0])
-  return {
-    'mean colours of training': both(mean, mean, alpha),
-    'one subject of training': both(first, first, alpha),
-    'nearest body of training': both(
-      nearest(found.color_b2c), nearest(found.other_b2c), alpha
-    ),
-    'reference ignored': both(found.color_b2c, found.color_b2c, alpha),
-    'pose of another clip': both(
-      found.color_b2c, found.other_b2c, np.roll(alpha, 1, axis=0)
-    ),
+  both = lambda one_bs2c, two_bs2c: (
+    paint(found, one_bs2c),
+    paint(found, two_bs2c),
+  )
+  mean, first = same(train_color_ks2c.mean(axis=0)), same(train_color_ks2c[0])
+  moved = found._replace(
+    alpha_b2thw=np.roll(found.alpha_b2thw, 1, axis=0),
+    side_bt=np.roll(found.side_bt, 1, axis=0),
+  )
+  made = {
+    'mean colours of training': both(mean, mean),
+    'one subject of training': both(first, first),
+    'nearest body of training': both(nearest(own), nearest(other)),
+    'reference ignored': both(own, own),
+    'pose of another clip': (paint(moved, own), paint(moved, other)),
   }
+  if own.shape[1] > 1:
+    blend = lambda x: np.broadcast_to(x.mean(axis=1, keepdims=True), x.shape)
+    turned = lambda x: np.roll(x, 1, axis=1)
+    made['mean of the sides'] = both(blend(own), blend(other))
+    made['sides exchanged'] = both(turned(own), turned(other))
+  return made
 
 
-def paint(color_b2c: np.ndarray, alpha_b2thw: np.ndarray) -> np.ndarray:
+def paint(found: Case, color_bs2c: np.ndarray) -> np.ndarray:
   """Returns figures on a grey background, uint8 `[b, t, h, w, c]`.
 
   Args:
-    color_b2c: Colours of body and head, from 0 to 1.
-    alpha_b2thw: Fraction of each pixel that body and head cover.
+    found: Poses of the figures.
+    color_bs2c: Colours of body and head, from 0 to 1, for each side.
   """
-  alpha = alpha_b2thw[..., None]
-  color = 255 * color_b2c[:, :, None, None, None]
+  alpha = found.alpha_b2thw[..., None]
+  color_bt2c = 255 * np.take_along_axis(
+    color_bs2c, found.side_bt[:, :, None, None], axis=1
+  )
+  color = color_bt2c.swapaxes(1, 2)[:, :, :, None, None]
   body_bthwc = _BACKGROUND + alpha[:, 0] * (color[:, 0] - _BACKGROUND)
   video_bthwc = body_bthwc + alpha[:, 1] * (color[:, 1] - body_bthwc)
   return np.rint(video_bthwc).astype(np.uint8)

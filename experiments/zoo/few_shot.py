@@ -12,7 +12,8 @@ and three references. It passes if
 * pose: the intersection over union of the figures of clips and layouts is at
   least 0.85;
 * attention: of three references, one in the pose of the frame and two in other
-  poses, the first has a weight of at least 0.6, averaged over the figure;
+  poses, the first has a weight of at least 0.6, averaged over the figure; the
+  others show other sides, if bodies have several (config.data.num_sides);
 * kernels: the generated kernels of different subjects differ, and those of
   equal references do not.
 
@@ -32,6 +33,7 @@ import numpy as np
 from experiments.zoo import appearance_criteria as criteria
 from vgen_jax.core import checks
 from vgen_jax.core import pixels
+from vgen_jax.core.types import Clip
 from vgen_jax.core.types import Condition
 from vgen_jax.inference import runs
 from vgen_jax.inference import sampling
@@ -57,7 +59,10 @@ def main() -> None:
   checks.at_least('--num', args.num, 1)
   run = runs.load(args.workdir)
   world = source.Subjects(
-    run.schema.clip_shape, 'test', num_references=NUM_REFERENCES
+    run.schema.clip_shape,
+    'test',
+    num_references=NUM_REFERENCES,
+    num_sides=run.config.data.get('num_sides', 1),
   )
   index_b = np.arange(args.num)
   other_b = others(world, index_b)
@@ -72,7 +77,7 @@ def main() -> None:
   one = sample(conditions(world, index_b, np.zeros_like(index_b)))
   report('the same references for all', criteria.numbers(case, one, one), None)
   real_bthwc = np.stack([world[int(i)]['video'] for i in index_b])
-  recolored = criteria.paint(case.other_b2c, case.alpha_b2thw)
+  recolored = criteria.paint(case, case.other_bs2c)
   report('real', criteria.numbers(case, real_bthwc, recolored), None)
   for name, clips in criteria.cheats(case, train_colors(world)).items():
     report(name, criteria.numbers(case, *clips), None)
@@ -185,7 +190,8 @@ def with_match(
   """Returns references of which one shows the pose of a frame of the clip.
 
   The position of this reference, i modulo the number of references for clip i,
-  is not the same in all clips. It is the frame itself.
+  is not the same in all clips. It is the frame itself. If bodies have several
+  sides, all other references show another side.
 
   Args:
     world: Dataset of the clips.
@@ -193,15 +199,28 @@ def with_match(
     frame: Index of the frame.
     condition: Condition of the clips.
   """
-  condition = dict(condition)
-  for key, own in (('reference', 'video'), ('reference_layout', 'layout')):
-    value = np.array(condition[key])
-    for i, index in enumerate(index_b):
-      shown = world[int(index)][own][frame]
-      shown = pixels.to_float(shown) if own == 'video' else shown
-      value[i, i % value.shape[1], 0] = shown
-    condition[key] = jnp.asarray(value)
-  return condition
+  found = {k: np.array(condition[k]) for k in ('reference', 'reference_layout')}
+  num_references = found['reference'].shape[1]
+  for i, index in enumerate(int(x) for x in index_b):
+    chosen = _of_other_sides(world, index, frame, num_references)
+    clips = [(r, clip, 0) for r, clip in chosen.items()]
+    for r, clip, t in (*clips, (i % num_references, world[index], frame)):
+      found['reference'][i, r, 0] = pixels.to_float(clip['video'][t])
+      found['reference_layout'][i, r, 0] = clip['layout'][t]
+  return condition | {key: jnp.asarray(x) for key, x in found.items()}
+
+
+def _of_other_sides(
+  world: source.Subjects, index: int, frame: int, num_references: int
+) -> dict[int, Clip]:
+  """Returns clips in place of references that show the side of a frame."""
+  if world.num_sides == 1:
+    return {}
+  side = world.truth(index).side_t[frame]
+  same = [r for r in range(num_references) if r % world.num_sides == side]
+  # Successive references show all sides in turn.
+  further = world.references(index, num_references * (1 + world.num_sides) + 1)
+  return {r: further[num_references * world.num_sides + r + 1] for r in same}
 
 
 def matching_weight(weight_bhwr: np.ndarray, layout_bhw: np.ndarray) -> float:
@@ -238,14 +257,19 @@ def kernel_distances(found: few_shot_vid2vid.Appearance) -> np.ndarray:
 
 
 def train_colors(world: source.Subjects) -> np.ndarray:
-  """Returns the mean colours of all subjects of the training, `[k, 2, c]`."""
-  train = source.Subjects(world.clip_shape, 'train', num_references=1)
+  """Returns the mean colours of all training subjects, `[k, s, 2, c]`."""
+  train = source.Subjects(
+    world.clip_shape,
+    'train',
+    num_references=world.num_sides,
+    num_sides=world.num_sides,
+  )
   found: dict[int, np.ndarray] = {}
   index = 0
   while len(found) < len(train.subjects):
     subject = train.subject(index)
     if subject not in found:
-      found[subject] = criteria.reference_color(train, index)
+      found[subject] = criteria.reference_colors(train, index)
     index += 1
   return np.stack(list(found.values()))
 

@@ -32,7 +32,7 @@ def case(world) -> criteria.Case:
 
 def test_real_clips_pass_and_cheats_do_not(world, case):
   real = np.stack([world[i]['video'] for i in INDEX])
-  recolored = criteria.paint(case.other_b2c, case.alpha_b2thw)
+  recolored = criteria.paint(case, case.other_bs2c)
   found = criteria.numbers(case, real, recolored)
   assert not criteria.failures(found, GOOD)
   assert found['error'] < 0.05
@@ -52,6 +52,41 @@ def test_real_clips_pass_and_cheats_do_not(world, case):
     assert wanted[name] <= set(criteria.failures(found, GOOD)), (name, found)
     if name == 'mean colours of training':
       assert found['error'] > 0.29
+
+
+def test_with_two_sides_real_clips_pass_and_cheats_do_not():
+  world = source.Subjects((4, 32, 32, 3), 'test', num_references=3, num_sides=2)
+  case = criteria.case(world, INDEX, few_shot.others(world, INDEX))
+  real = np.stack([world[i]['video'] for i in INDEX])
+  recolored = criteria.paint(case, case.other_bs2c)
+  found = criteria.numbers(case, real, recolored)
+  assert not criteria.failures(found, GOOD)
+  assert found['error'] < 0.05
+  cheats = criteria.cheats(case, few_shot.train_colors(world))
+  for name, clips in cheats.items():
+    found = criteria.numbers(case, *clips)
+    assert criteria.failures(found, GOOD), (name, found)
+  for name in ('mean of the sides', 'sides exchanged'):
+    assert criteria.numbers(case, *cheats[name])['error'] > 0.1
+
+
+def test_the_other_references_show_other_sides():
+  world = source.Subjects((4, 32, 32, 3), 'test', num_references=3, num_sides=2)
+  condition = few_shot.conditions(world, INDEX[:6], INDEX[:6])
+  found = few_shot.with_match(world, INDEX[:6], 3, condition)
+  for i in range(6):
+    side = world.truth(i).side_t[3]
+    figures = [
+      np.median(
+        found['reference'][i, r, 0][found['reference_layout'][i, r, 0] == 1], 0
+      )
+      for r in range(3)
+    ]
+    body_s3 = world.appearance(world.subject(i)).body_s3 / 127.5 - 1
+    nearest = [
+      np.square(body_s3 - x).sum(-1).argmin() for x in np.array(figures)
+    ]
+    assert [s == side for s in nearest] == [r == i % 3 for r in range(3)]
 
 
 @pytest.mark.parametrize(

@@ -134,11 +134,11 @@ class Subjects(base.SyntheticDataset):
 
   def appearance(self, subject: int) -> Appearance:
     """Returns the appearance of subject number `subject`."""
-    # Hues of further sides do not follow from that of the first.
-    hues = [
-      subject / self.num_subjects,
-      *(subject * _GOLDEN ** (2 + i) % 1 for i in range(1, self.num_sides)),
-    ]
+    # Hues of further sides do not follow from that of the first, but differ.
+    hues = [subject / self.num_subjects]
+    for i in range(1, self.num_sides):
+      shift = 0.8 * (subject * _GOLDEN ** (2 + i) % 1 - 0.5)
+      hues.append((hues[0] + (i + shift) / self.num_sides) % 1)
     head_hue = subject * _GOLDEN % 1
     angle = math.pi * (subject * _GOLDEN**2 % 1)
     frequency = 1 / (1.2 * _BODY * self.side)
