@@ -1,12 +1,12 @@
 """Runs an experiment: one training run per entry of its sweep, then a table.
 
-  vgen ablate --experiment=x --workdir=runs/x
+  vgen ablate --experiment=muon_or_adamw --workdir=runs/muon_or_adamw
 
 The runs are written to WORKDIR/000, 001, ..., the table to WORKDIR/table.md and
 the plot to WORKDIR/plot.png. An experiment may add metrics of its finished runs
 with a function MEASURE(run) -> {name: number}, for instance by `run.evaluate`.
 To resume, repeat the command: finished runs are kept, and the interrupted one
-continues. To divide a sweep among machines, give each its own --only=i/n; the
+continues. To divide a sweep among machines, give each its own --only=I/N; the
 machine that finishes last writes table and plot. The last line of output is one
 JSON object.
 """

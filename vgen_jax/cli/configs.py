@@ -8,8 +8,8 @@ The list shows for each config its sizes, the first of which is the default, and
 what it needs: an accelerator, a folder of videos, or other runs that must be
 trained first. Train with --config=NAME or --config=NAME:SIZE, in any directory.
 
-`copy NAME [DIR]` writes NAME.py to a directory, by default the current one, to
-be changed there and used as --config=DIR/NAME.py.
+`copy NAME [FOLDER]` writes NAME.py to a folder, by default the current one, to
+be changed there and used as --config=FOLDER/NAME.py.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     type=file_paths.argument,
     nargs='?',
     default='.',
-    help='Directory to copy it to.',
+    help='Folder to copy it to.',
   )
   parser.add_argument(
     '--json', action='store_true', help='Print the list as one JSON object.'

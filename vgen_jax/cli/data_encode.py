@@ -5,17 +5,18 @@
   vgen data encode --workdir=runs/fsq_world --out=datasets \\
       --data=maskgit_world --config.data.num_clips=10000
 
-The tokenizer is that of a run, with the average that the run samples from. The
-clips are those of its training data, or those of another config. If the
-tokenizer has a codebook, codes are stored, otherwise latents. Train with
+The tokenizer is that of the run in --workdir, with the average of parameters
+that the run samples from. The clips are those that the tokenizer was trained
+on, or those of the config in --data. If the tokenizer has a codebook, codes are
+stored, otherwise latents. Train with
 
   config.data = {'name': 'data.encoded.Encoded', 'folder': <folder>}
   config.frozen = {'autoencoder': <workdir>}
 
 The last line of the output is JSON with the folder: <out>/<digest of tokenizer
-and data>. To resume an interrupted command, repeat it. Each host of a
-pod encodes its shard. Clips are fixed: there are no random windows, crops or
-flips in training.
+and data>. To resume an interrupted command, repeat it. Each host of a pod
+encodes a part of the clips. Clips are fixed: there are no random windows, crops
+or flips in training.
 """
 
 import argparse

@@ -97,7 +97,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     '--max_frames',
     type=int,
     default=512,
-    help='Largest number of frames of an example; longer videos are cut.',
+    help='Largest number of frames of an example; longer videos are split into'
+    ' several examples.',
   )
   add(
     '--quality',

@@ -5,15 +5,16 @@ r"""Generates clips with a trained model and computes metrics.
       --set model.guidance=2 evaluation.infinity=True
   vgen evaluate --list
 
-Writes WORKDIR/evaluation/NAME.json, with all values, their intervals and the
-protocol, and NAME.html to open in a browser. NAME has the step, the number of
-clips and a digest of the protocol. Evaluations with the same protocol are
-merged. Evaluations with different protocols, such as another seed or guidance,
-are kept in separate files, and `vgen report ONE.json TWO.json` compares them.
-SIGTERM and Ctrl-C keep what has been computed; the exit status is then 143 or
-130, and the same command resumes the evaluation. The last line of output is one
-JSON object. A metric whose weights are missing has no value; if it was named in
---metrics, the exit status is 1.
+Writes WORKDIR/evaluation/NAME.json, with all values, their 95 % intervals and
+the protocol (the settings that affect the values), and NAME.html to open in a
+browser. NAME has the step, the number of clips and a digest of the protocol.
+Evaluations with the same protocol are merged. Evaluations with different
+protocols, such as another seed or guidance, are kept in separate files, and
+`vgen report ONE.json TWO.json` compares them. SIGTERM and Ctrl-C keep what has
+been computed; the exit status is then 143 or 130, and the same command resumes
+the evaluation. The last line of output is one JSON object. A metric whose
+weights are missing has no value; if it was named in --metrics, the exit status
+is 1.
 """
 
 import argparse

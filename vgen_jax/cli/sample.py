@@ -50,8 +50,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     '--known',
     default=None,
     metavar='START:STOP',
-    help='Frames of --video that are known, such as 0:2 or 0:2,6:8 (default:'
-    ' those that the model needs).',
+    help='Frames of --video that are known, such as 0:2 for the first two, or'
+    ' 0:2,6:8 (default: those that the model needs).',
   )
   parser.add_argument(
     '--condition',

@@ -41,8 +41,9 @@ class Options:
     size: Number of pixels of the shorter side, to which larger videos are
       resized; None keeps the original size.
     frames_per_second: Rate at which videos are sampled; None keeps their rate.
-    max_frames: Largest number of frames of a piece; longer videos are cut. In
-      the format 'raw', large frames are cut into shorter pieces.
+    max_frames: Largest number of frames of an example; longer videos are split
+      into several examples. In the format 'raw', examples with large frames
+      are shorter.
     quality: Quality of the compression, as in `storage.encode`.
   """
 
