@@ -190,7 +190,7 @@ def decoded(content: str | bytes, name: str) -> str:
       line = content.count(b'\n', 0, error.start) + 1
       raise BadFileError(
         f'{name} is not UTF-8: it has the byte 0x{content[error.start]:02x} in'
-        f' line {line}.'
+        f' line {line}. Save it as UTF-8.'
       ) from error
   return re.sub('^\ufeff', '', content)
 

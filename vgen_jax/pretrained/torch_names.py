@@ -69,6 +69,7 @@ def check_variables(network: nn.Module, found: Any, *args: Any) -> Any:
   if faults:
     raise ValueError(
       f'{len(faults)} arrays do not fit {type(network).__name__}:'
-      f' {"; ".join(faults[:4])}. The file belongs to another network.'
+      f' {"; ".join(faults[:4])}. The file belongs to another network; use one'
+      f' with weights of {type(network).__name__}.'
     )
   return found

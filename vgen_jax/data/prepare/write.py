@@ -172,7 +172,9 @@ def _builder_class() -> type:
       return {s: self._read(rows) for s, rows in self._table.splits.items()}
 
     def _generate_examples(self):
-      raise NotImplementedError('_split_generators returns the examples.')
+      raise NotImplementedError(
+        '_generate_examples is unused; _split_generators returns the examples.'
+      )
 
   return Builder
 

@@ -63,7 +63,7 @@ def estimate(
   if min(len(a_nd), len(b_md)) < 4:
     raise ValueError(
       f'The sets have {len(a_nd)} and {len(b_md)} rows; each needs 4 or more,'
-      ' so that halves have a covariance.'
+      ' because the covariance of each half is computed. Use more clips.'
     )
   rng = np.random.default_rng(seed)
   squares = []

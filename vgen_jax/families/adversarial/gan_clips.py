@@ -183,12 +183,13 @@ class GANClips(VideoModel):
     Raises:
       ValueError: If one of them is missing.
     """
+    sizes = {key: row.size for row in modalities.TABLE for key in row.keys}
     for key in self._further_keys:
       if key not in given:
         raise ValueError(
           f'{owner} has no {key!r}, which {type(self.generator).__name__} of'
-          ' this GAN needs; give it, or set the size of the condition in'
-          ' model.generator to 0.'
+          ' this GAN needs; give it, or train a model with'
+          f' model.generator.{sizes[key]} 0.'
         )
     return {key: given[key] for key in self._further_keys}
 
