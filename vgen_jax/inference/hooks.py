@@ -88,10 +88,14 @@ class SampleClips(hooks.Hook):
       self._run.clips(step, *self._clips(state))
 
   def _clips(self, state: TrainState) -> tuple[np.ndarray, list[str]]:
-    """Returns float32 `[b, t, h, w, c]` in [-1, 1], and their classes.
+    """Returns generated clips, and the names of their classes.
+
+    Clips are float32 `[b, t, h, w, c]` in [-1, 1]. If the model is given first
+    frames, the real clips are above the generated ones, so h is twice the
+    height.
 
     Raises:
-      FloatingPointError: If values are NaN or infinite.
+      FloatingPointError: If generated values are NaN or infinite.
     """
     setup = self._run.setup
     num = setup.settings.num_samples

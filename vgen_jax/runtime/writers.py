@@ -81,7 +81,7 @@ class Writer:
     self.close()
 
   def write_metrics(self, step: int, metrics: Mapping[str, float]) -> None:
-    """Adds a line to `metrics.jsonl`.
+    """Adds a line to `metrics.jsonl`, and writes the metrics to the loggers.
 
     Args:
       step: Step of the metrics.

@@ -147,7 +147,13 @@ def _unfold(
 def _fit_line(
   value_bt: np.ndarray, time_bt: np.ndarray, weight_bt: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Returns start and slope of the weighted least squares line."""
+  """Returns the value at time 0 and the slope of the least squares line, `[b]`.
+
+  Args:
+    value_bt: Values to fit.
+    time_bt: Times of the values.
+    weight_bt: Whether a value counts, bool.
+  """
   total_b1 = weight_bt.sum(1, keepdims=True)
   time_bt = time_bt * weight_bt
   mean_time_b1 = time_bt.sum(1, keepdims=True) / total_b1

@@ -133,9 +133,10 @@ def distance_of_features(
 ) -> float:
   """Returns the Frechet distance of features that fit in memory.
 
-  If there are fewer rows than columns, the trace of (S_a S_b)^(1/2) is computed
-  as the sum of the singular values of the [n, m] matrix of inner products of
-  rows, which is smaller and has no noise from a singular covariance.
+  If both sets have fewer rows than columns, the trace of (S_a S_b)^(1/2) is
+  computed as the sum of the singular values of the [n, m] matrix of inner
+  products of rows, which is smaller and has no noise from a singular
+  covariance.
 
   Args:
     a_nd: One set, n rows.

@@ -54,7 +54,7 @@ class Prediction:
     Args:
       clean: Clips.
       noise: Noise from N(0, 1) of the same shape.
-      time: Times of the path, one for each clip.
+      time: Times of the path, a scalar or `[b, 1, 1, 1, 1]`.
     """
     p, q = self._mixture(time)
     return p * clean + q * noise
@@ -65,7 +65,7 @@ class Prediction:
     Args:
       output: Output of the denoiser.
       noisy: Noisy clips, the same shape.
-      time: Times of the path, one for each clip.
+      time: Times of the path, a scalar or `[b, 1, 1, 1, 1]`.
     """
     skip, out = self.coefficients(time)
     return skip * noisy + out * output
@@ -105,7 +105,7 @@ class Prediction:
 
     Args:
       name: 'unit', 'min_snr' or one of NAMES.
-      time: Times of the path, one for each clip.
+      time: Times of the path, a scalar or `[b, 1, 1, 1, 1]`.
       min_snr_gamma: Largest weight for 'min_snr'.
     """
     if name in ('unit', self.name):

@@ -54,7 +54,8 @@ class Solver:
   """The base class of solvers; a subclass implements `advance`.
 
   Attributes:
-    num_steps: Number of steps. Each costs one estimate, in `Heun` two.
+    num_steps: Number of steps. Each evaluates `estimate` once; in `Heun` each
+      except the last evaluates it twice.
     shift: Factor of times.shift; above 1, more of the steps are near noise.
   """
 
@@ -137,7 +138,7 @@ class Euler(Solver):
 class Heun(Solver):
   """Heun's method, of order 2: the mean of the directions at both ends.
 
-  n steps cost 2 n - 1 estimates.
+  n steps evaluate `estimate` 2 n - 1 times.
 
   Reference: Karras et al., "Elucidating the Design Space of Diffusion-Based
   Generative Models", 2022, https://arxiv.org/abs/2206.00364

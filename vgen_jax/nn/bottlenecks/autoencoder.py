@@ -39,12 +39,12 @@ class Autoencoder(nn.Module):
   """A network that maps clips to latents and reconstructs clips from them.
 
   Families train one as their part `autoencoder`; in a latent family it is
-  frozen. A subclass defines the methods that raise here, and `setup`, which
-  calls `super().setup()` and sets `self.bottleneck`, a module of
-  nn/bottlenecks/quantize.py or nn/bottlenecks/gaussian.py: `(encoded_bthwe,
-  key_b, *, train) -> BottleneckOutput`. The bottleneck has `num_codes`, which
-  is 0 if latents are continuous; otherwise it also has `lookup(codes_bthw)` and
-  `nearest(latent_bthwd)`.
+  frozen. A subclass defines the methods that raise NotImplementedError here,
+  and `setup`, which calls `super().setup()` and sets `self.bottleneck`, a
+  module of nn/bottlenecks/quantize.py or nn/bottlenecks/gaussian.py:
+  `(encoded_bthwe, key_b, *, train) -> BottleneckOutput`. The bottleneck has
+  `num_codes`, which is 0 if latents are continuous; otherwise it also has
+  `lookup(codes_bthw)` and `nearest(latent_bthwd)`.
 
   In training, the network tracks the mean and the standard deviation of each
   channel of its latents in the collection 'latent_moments'. Models that are
@@ -167,13 +167,13 @@ class Autoencoder(nn.Module):
 
 
 class _Moments(nn.Module):
-  """Running mean and standard deviation of each channel."""
+  """Moving mean and standard deviation of each channel of the latents."""
 
   @nn.compact
   def __call__(
     self, latent_bthwd: Array, *, update: bool
   ) -> tuple[Array, Array]:
-    """Returns the mean and std of all latents so far; 0 and 1 if none.
+    """Returns the exponential moving mean and std; 0 and 1 before any update.
 
     Both have shape `[1, 1, 1, 1, d]`.
     """

@@ -21,13 +21,15 @@ _MASS_LIMITS = (0.25 * 160, 1.25 * 190)
 
 
 class Steps(NamedTuple):
-  """Actual and requested motion of each step; s counts steps, t - 1.
+  """Actual and requested motion between successive frames; s is t - 1.
 
   Attributes:
-    requested_bs2: Motion that the action requests (right, down), in pixels.
-    moved_bs2: Actual motion of the object.
-    error_bs: Distance of the two; a full step if the object is not visible.
-    correct_bs: Whether the object is visible and the error below half a step.
+    requested_bs2: Motion (right, down) that the action requests, in pixels.
+    moved_bs2: Actual motion (right, down) of the object, in pixels.
+    error_bs: Distance of the two, in pixels; `Actions.step`, the length of an
+      action's motion, if the object is not visible in both frames.
+    correct_bs: Whether the object is visible in both frames and the error is
+      below half of `Actions.step`.
     visible_bt: Whether exactly one object is visible, of its usual size.
   """
 
