@@ -136,8 +136,9 @@ def with_known_frames(
 ) -> dict[str, np.ndarray]:
   """Returns the entries 'known_video' and 'known' of clips.
 
-  'known_video' is float32 in [-1, 1], with the shape of `video`; 'known' has
-  one channel. Frames that are not known are kept.
+  'known_video' is float32 in [-1, 1], with the shape of `video`; 'known' is
+  bool, with one channel. The pixels of frames that are not known remain in
+  'known_video'.
 
   Args:
     video: uint8 `[t, h, w, c]`, or `[b, t, h, w, c]`.

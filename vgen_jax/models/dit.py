@@ -55,7 +55,7 @@ class VideoDiT(nn.Module):
       which bounds the logits; see nn/attention/multi_head.py.
     mlp_ratio: Hidden size of an MLP divided by width.
     num_classes: Number of labels; 0 makes a label an error.
-    dropout: Dropout rate of the output of each half of a block.
+    dropout: Dropout rate of the outputs of attention and of the MLP.
     remat: What is kept for the backward pass; see nn/remat.py.
     implementation: Kernel of attention; see nn/attention/attention.py.
     dtype: Dtype of matrix products. Parameters and residual sums are float32.
@@ -116,7 +116,7 @@ class VideoDiT(nn.Module):
     return video.astype(jnp.float32)
 
   def _blocks(self, x_btsd, cond_bd, angles, train: bool) -> Array:
-    """Scans over the blocks, so that they are traced and compiled once."""
+    """Returns the tokens after all blocks, in a scan, which compiles faster."""
     axes = ('space', 'time') if self.attention == 'factorised' else ('all',)
     if self.depth % len(axes):
       raise ValueError(

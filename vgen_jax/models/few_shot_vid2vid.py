@@ -262,7 +262,7 @@ class FewShotVid2Vid(translation.Translator):
   def _moved_reference(
     self, layout_bhwk: Array, encoded: references.Encoded, weight_bhwr: Array
   ) -> translation.Moved:
-    """Returns the pixels of the most attended reference, moved."""
+    """Returns the most attended reference, warped to the new frame."""
     both_brhwc = jnp.concatenate(
       [encoded.frame_brhwc, encoded.layout_brhwk], axis=-1
     )

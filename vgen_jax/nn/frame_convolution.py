@@ -139,8 +139,8 @@ def _by_input(
   Args:
     g_bhwo: Gradient with respect to the result of the convolution.
     kernel_hwio: Kernel of the convolution.
-    strides: Steps of the convolution.
-    pads: Zeros of the convolution.
+    strides: Strides of the convolution along h and w.
+    pads: Zeros (low, high) that the convolution adds to each of h and w.
     sides: Height and width of the input of the convolution.
   """
   around = []
@@ -171,8 +171,8 @@ def _by_kernel(
   Args:
     x_bhwc: Input of the convolution.
     g_bhwo: Gradient with respect to the result of the convolution.
-    strides: Steps of the convolution.
-    pads: Zeros of the convolution.
+    strides: Strides of the convolution along h and w.
+    pads: Zeros (low, high) that the convolution adds to each of h and w.
     taps: Height and width of the kernel.
   """
   around = []

@@ -54,7 +54,8 @@ def embed(
   Args:
     video_thwc: uint8 RGB clip of 32 x 32 pixels or more.
     key: Secret text.
-    strength: Approximate root mean square of the watermark, in levels of 255.
+    strength: Approximate root mean square of the watermark; pixels are from 0
+      to 255.
       Smaller frames need a larger strength.
 
   Raises:

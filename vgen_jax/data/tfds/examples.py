@@ -224,7 +224,10 @@ def _builder(name: str | None, data_dir: str | None) -> Any:
 
 
 def _wanted(features: Any, paths: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns {path: TensorInfo} of the stored parts of features."""
+  """Returns {path: TensorInfo} of the features at `paths`, as they are stored.
+
+  A feature may be stored as several arrays, `path/part`.
+  """
   from tensorflow_datasets.core import utils
 
   known = utils.flatten_nest_dict(features.get_serialized_info())

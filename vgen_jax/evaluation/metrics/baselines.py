@@ -148,10 +148,13 @@ class VideoTexture:
     self.cost_ij = (near_ij / count_ij)[1:, :-1]
 
   def loop(self, num_frames: int) -> tuple[list[int], float]:
-    """Returns the cheapest loop of frames, and its cost.
+    """Returns the frame indices of the cheapest loop, and its cost.
 
     After the last frame of the list, the video continues with the first one.
-    The list starts at its smallest frame index.
+    The list starts at its smallest index. The cost is that of all transitions.
+
+    Args:
+      num_frames: Length of the loop.
     """
     paths = self._paths(num_frames)
     start = int(paths[-1].diagonal().argmin())
@@ -160,7 +163,12 @@ class VideoTexture:
     return path[first:] + path[:first], float(paths[-1][start, start])
 
   def extrapolate(self, start: int, num_frames: int) -> tuple[list[int], float]:
-    """Returns the cheapest frames after frame `start`, and their cost."""
+    """Returns the indices of the cheapest next frames, and their cost.
+
+    Args:
+      start: Index of the frame before them.
+      num_frames: Number of frames.
+    """
     paths = self._paths(num_frames)
     end = int(paths[-1][start].argmin())
     return self._trace(paths, start, end)[1:], float(paths[-1][start, end])

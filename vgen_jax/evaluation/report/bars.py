@@ -14,7 +14,9 @@ element = markup.element
 def panels(
   names: Sequence[str], found: Sequence[results.Result]
 ) -> list[Element]:
-  """Returns a panel for each kind of groups, with a bar for each run.
+  """Returns a panel for each way to group clips, such as by direction.
+
+  A panel has the groups below each other, each with one bar per run.
 
   Args:
     names: Names of the runs.

@@ -22,12 +22,15 @@ element = markup.element
 def name(
   key: str, values: Sequence[results.Value], is_button: bool = False
 ) -> Element:
-  """Returns the head of a row: name, problems, and folded details.
+  """Returns the header cell of the row of a metric.
+
+  It shows the name, the unit, and a note if a value is missing. The definition
+  and the protocol are shown after a click.
 
   Args:
     key: Name of the metric.
     values: Its values, of one or several runs.
-    is_button: Whether a click orders the runs by the metric.
+    is_button: Whether a click on the name sorts the runs by the metric.
   """
   arrow = ARROWS[values[0].better][:1] if is_button else ''
   unit = element('span', f'{values[0].unit} {arrow}'.strip(), class_='unit')

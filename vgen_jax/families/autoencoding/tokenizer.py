@@ -40,8 +40,9 @@ class Autoencoding(VideoModel):
   the ratio of the two losses' gradient norms at the kernel of the decoder's
   last layer, which must be named `decoder/out` (Esser et al., section 3.1). A
   distance is a mean over pixels and a logit is not, so use weights far below 1.
-  Where the distance is at a minimum, its gradient is about 0, and critics have
-  no influence; this includes the minimum of a constant output.
+  Where the gradient of the distance is about 0, so is the weight, and critics
+  have no influence; an example is an autoencoder that always returns the best
+  constant.
 
   `sample` reconstructs the clips that it is given.
 

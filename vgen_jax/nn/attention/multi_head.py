@@ -177,7 +177,7 @@ class MultiHeadAttention(nn.Module):
     is_causal: bool,
     shape: tuple[int, ...],
   ) -> Array:
-    """Returns the output of attention for tokens of a shape."""
+    """Returns the projected output of attention, an array of shape `shape`."""
     y_bnae = attention.attend(
       query_bnae,
       *key_values,

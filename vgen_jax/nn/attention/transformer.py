@@ -58,7 +58,7 @@ class Blocks(nn.Module):
     num_classes: Number of labels that norms are conditioned on; 0 for none.
     has_text: Whether blocks have cross-attention to text.
     mlp_ratio: Hidden size of an MLP divided by width.
-    dropout: Dropout rate of the output of each part of a block.
+    dropout: Dropout rate of the outputs of attention and of the MLP.
     remat: What is kept for the backward pass; see nn/remat.py.
     implementation: Kernel of attention; see nn/attention/attention.py.
     dtype: Dtype of matrix products.

@@ -110,7 +110,7 @@ def _lines(file: epath.Path) -> list[bytes]:
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:
-  """Returns the entry of a line; None if it is not that of a log."""
+  """Returns the entry in a line; None if the line is not a valid entry."""
   try:
     entry = json_files.parse(line, FILE)
     checksum = entry.pop(CHECKSUM, None)

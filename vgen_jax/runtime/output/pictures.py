@@ -212,7 +212,7 @@ def _below(video_thwc: np.ndarray, head_hwc: np.ndarray) -> np.ndarray:
 
 
 def _padded(picture: np.ndarray) -> np.ndarray:
-  """Returns a picture with a margin of the width of a gap."""
+  """Returns a picture with a margin; a line of text gets none at the sides."""
   margin = [(_GAP, _GAP)] * 2 + [(0, 0)]
   if picture.ndim == 3:  # A line, which is as wide as the picture.
     return np.pad(picture, [margin[0], (0, 0), (0, 0)], constant_values=_PAPER)

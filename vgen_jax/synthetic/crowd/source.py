@@ -65,7 +65,8 @@ class Crowd(base.SyntheticDataset):
   ):
     """Creates the dataset.
 
-    The arguments are those of `base.SyntheticDataset`, and the attributes.
+    For the arguments see `base.SyntheticDataset` and the attributes of the
+    class.
 
     Raises:
       ValueError: If the frame is too small for the lanes, or a name is unknown.

@@ -62,7 +62,8 @@ class Degraded(base.SyntheticDataset):
   ):
     """Creates the dataset.
 
-    The arguments are those of `base.SyntheticDataset`, and the attributes.
+    For the arguments see `base.SyntheticDataset` and the attributes of the
+    class.
 
     Raises:
       ValueError: If a value is out of its range, or the kind is unknown.

@@ -80,7 +80,9 @@ def center_of_mass(level_bthw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def crops(
   level_bthw: np.ndarray, center_bt2: np.ndarray, side: int
 ) -> np.ndarray:
-  """Returns crops around centres, `[b, t, d]`, interpolated between pixels.
+  """Returns flattened crops around centres, `[b, t, d]`.
+
+  Pixels are interpolated linearly.
 
   Args:
     level_bthw: Levels of frames.

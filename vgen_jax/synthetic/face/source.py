@@ -141,7 +141,10 @@ class Face(base.SyntheticDataset):
   def _moving_parts(
     self, draws: np.ndarray, opening_t: np.ndarray, blink_t: np.ndarray
   ) -> list[tuple]:
-    """Returns colour, coverage and window of eyes and mouth."""
+    """Returns (colour, coverage, window) of both eyes and of the mouth.
+
+    Coverage and window are those that `_band` returns.
+    """
     x, y = self._head_center(draws)
     s = self.side
     _, iris_3 = _identity(draws)

@@ -13,8 +13,10 @@ class Correspondence(NamedTuple):
   """Optical flow and occlusion of a clip.
 
   Attributes:
-    backward_thw2: Flow from frame t to t - 1; 0 in the first frame.
-    forward_thw2: Flow from frame t to t + 1; 0 in the last frame.
+    backward_thw2: Flow (x, y) from frame t to t - 1, in pixels; 0 in the first
+      frame.
+    forward_thw2: Flow (x, y) from frame t to t + 1, in pixels; 0 in the last
+      frame.
     occluded_before_thw: Whether warping must fail, because the content of the
       pixel is not, or not entirely, visible in frame t - 1. True in the first
       frame.
@@ -54,12 +56,16 @@ def find(instance_thw: np.ndarray, position_nt2: np.ndarray) -> Correspondence:
 def _occluded(
   instance_thw: np.ndarray, other_thw: np.ndarray, flow_thw2: np.ndarray
 ) -> np.ndarray:
-  """Returns where a pixel next to the source shows another instance or none.
+  """Returns the pixels whose content the other frame does not show, bool.
+
+  The flow leads from a pixel to a position in the other frame. The pixel is
+  occluded if one of the four pixels around this position shows another
+  instance, or is outside of the frame.
 
   Args:
     instance_thw: Instance that each pixel shows.
-    other_thw: The same of the frame that the flow leads to.
-    flow_thw2: Flow to that frame.
+    other_thw: Instance that each pixel of the other frame shows.
+    flow_thw2: Flow (x, y) to the other frame, in pixels.
   """
   _, h, w = instance_thw.shape
   frame, y, x = np.indices(instance_thw.shape)

@@ -63,7 +63,7 @@ class Layouts(base.SyntheticDataset):
     subpixel: Whether motion is by fractions of pixels, in any direction; if
       not, it is by whole pixels, and warping is exact for any texture.
     texture: One of TEXTURES; bilinear interpolation is exact for 'linear' ones.
-    contrast: Saturation of objects, from 0 to 0.8.
+    contrast: Saturation of the colours of objects, from 0 (gray) to 0.8.
     flow: Whether clips have `flow`, float32 `[t, h, w, 2]`: the exact optical
       flow (x, y) in pixels from each frame to the one before; 0 in the first.
     num_segments: Number of classes in `layout`, including the background.
@@ -84,7 +84,8 @@ class Layouts(base.SyntheticDataset):
   ):
     """Creates the dataset.
 
-    The arguments are those of `base.SyntheticDataset`, and the attributes.
+    For the arguments see `base.SyntheticDataset` and the attributes of the
+    class.
 
     Raises:
       ValueError: If a value is out of its range, or a name is unknown.

@@ -70,7 +70,8 @@ class Scenes(base.SyntheticDataset, sources.Captioned):
   ):
     """Creates the dataset.
 
-    The arguments are those of `base.SyntheticDataset`, and the attributes.
+    For the arguments see `base.SyntheticDataset` and the attributes of the
+    class.
 
     Raises:
       ValueError: If there are more shots than scenes, or fewer than two frames

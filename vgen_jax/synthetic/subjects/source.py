@@ -96,7 +96,8 @@ class Subjects(base.SyntheticDataset):
   ):
     """Creates the dataset.
 
-    The arguments are those of `base.SyntheticDataset`, and the attributes.
+    For the arguments see `base.SyntheticDataset` and the attributes of the
+    class.
 
     Raises:
       ValueError: If there are too few subjects for all splits, or so many that

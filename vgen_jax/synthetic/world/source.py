@@ -219,7 +219,11 @@ class World(base.SyntheticDataset, sources.Captioned):
   def _motion(
     self, factors: Mapping[str, str], draws_2: np.ndarray
   ) -> tuple[np.ndarray, np.ndarray, float]:
-    """Returns centres `[t, 2]`, first velocity `[2]` and radius, in pixels."""
+    """Returns the centres, the initial velocity and the radius of the object.
+
+    Centres `[t, 2]` and radius are in pixels; the velocity `[2]` is in pixels
+    per frame. All are (x, y).
+    """
     t = self.clip_shape[0]
     radius = self.radius(factors['size'])
     angle = FACTORS['direction'].index(factors['direction']) * math.pi / 4

@@ -106,7 +106,7 @@ def pulse(clips: Clips, fraction: float, rng: Rng) -> np.ndarray:
 
 
 def second_object(clips: Clips, fraction: float, rng: Rng) -> np.ndarray:
-  """Adds the object of the next clip, at a fraction of the largest radius."""
+  """Adds the object of the next clip, with a fraction of the largest radius."""
   sizes = clips.world.factors_kept['size']
   radius = fraction * max(clips.world.radius(size) for size in sizes)
   radius_b1 = np.full((len(clips.factors), 1), radius)
