@@ -8,7 +8,7 @@ There are four kinds, by how a network uses a condition:
 
 | kind  | shape           | use                                                |
 |-------|-----------------|----------------------------------------------------|
-| clip  | [b]             | added to the embedding of time                     |
+| clip  | [b], [b, d]     | added to the embedding of time                     |
 | frame | [b, t, d]       | modulation of each frame                           |
 | token | [b, n, ...]     | cross-attention, or attention with the clip        |
 | pixel | [b, t, h, w, c] | channels of the input, or normalization of pixels  |
