@@ -201,3 +201,21 @@ def test_wrong_fields_and_conditions(fields, condition, match: str):
   make = lambda: agvn.Generator(**{'clip_shape': SHAPE} | fields)
   with pytest.raises(ValueError, match=match):
     jax.eval_shape(lambda: init(make(), condition))
+
+
+def test_before_training_the_mask_is_open_and_clips_are_nearly_still():
+  network = generator(**SIZES)
+  ramp_w = np.linspace(-1, 1, SHAPE[2], dtype=np.float32)
+  first = np.broadcast_to(ramp_w[:, None], FIRST.shape)  # Without noise.
+  condition = CONDITION | {'known_video': first}
+  variables = compiled.init(
+    network, jax.random.key(3), KEYS, condition, train=False
+  )
+  layers = compiled.jit(
+    lambda: network.apply(variables, KEYS, condition, method='layers')
+  )()
+  assert layers.mask_bthw[:, 1:].min() > 0.3
+  change = lambda layers: np.abs(animate(first, layers) - first).mean()
+  assert change(layers) < 0.03
+  assert change(layers._replace(flow_bthwx=layers.flow_bthwx + 4)) > 0.1
+  assert change(layers._replace(new_bthw=layers.new_bthw + 0.5)) > 0.06

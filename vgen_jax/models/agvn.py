@@ -33,6 +33,9 @@ from vgen_jax.nn.attention import multi_head
 from vgen_jax.nn.convolution import conv
 from vgen_jax.nn.convolution import pyramids
 
+# Logit of the proportion of new colours before training: mostly warped pixels.
+_NEW_LOGIT = -3.0
+
 
 class Layers(NamedTuple):
   """Layers that change the first frame.
@@ -70,6 +73,11 @@ def animate(first_b1hwc: Array, layers: Layers) -> Array:
 
 class Generator(nn.Module):
   """Animates the first frame of a clip; needs a GAN with `num_context=1`.
+
+  Before training, flow is near 0 and there are few new colours, so that clips
+  are nearly still where the mask is open. Otherwise the first steps of training
+  close the mask everywhere, because a still clip has a smaller error than
+  random pixels, and it does not open again.
 
   Attributes:
     clip_shape: (t, h, w, c); h == w, a power of 2, at least 8.
@@ -150,7 +158,7 @@ class Generator(nn.Module):
       c + 4,
       (1, 4, 4),
       (1, 2, 2),
-      kernel_init=pyramids.initializer('lecun', 4),
+      kernel_init=pyramids.initializer('lecun', 0.01),
       dtype=self.dtype,
       name='head',
     )
@@ -158,7 +166,7 @@ class Generator(nn.Module):
     later_t = (jnp.arange(t) > 0)[None, :, None, None]
     return Layers(
       mask_bthw=nn.sigmoid(y_bthwd[..., 0]) * later_t,
-      new_bthw=nn.sigmoid(y_bthwd[..., 1]),
+      new_bthw=nn.sigmoid(y_bthwd[..., 1] + _NEW_LOGIT),
       color_bthwc=jnp.tanh(y_bthwd[..., 4:]),
       flow_bthwx=self.max_flow * side * jnp.tanh(y_bthwd[..., 2:4]),
     )
