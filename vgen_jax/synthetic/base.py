@@ -112,7 +112,8 @@ class SyntheticDataset(sources.HasContents):
 
     Args:
       index: Index of the clip.
-      stream: Number of the generator; those of one clip are independent.
+      stream: Index of the generator. Generators of one clip with different
+        indices are independent.
 
     Raises:
       IndexError: If there is no such clip.
@@ -134,5 +135,5 @@ def interpolate(fraction: float, low: float, high: float) -> float:
 
 
 def choose(fraction: float, values: tuple) -> object:
-  """Returns one of the values, by a `fraction` in [0, 1) of their number."""
+  """Returns the value at `fraction`, in [0, 1), of the way along `values`."""
   return values[int(fraction * len(values))]

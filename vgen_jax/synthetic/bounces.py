@@ -68,11 +68,12 @@ def fit_bounces(
   between unfolding the path at the walls and linear least squares.
 
   Args:
-    position_bt: Measured positions.
-    visible_bt: Which positions count; if fewer than 3 do, all count.
+    position_bt: Measured positions, in pixels.
+    visible_bt: Which positions to fit, bool; in a clip with fewer than 3 of
+      them, all positions are fitted.
     low_b: Position of the object's centre at the lower wall.
     high_b: Position of the object's centre at the upper wall.
-    max_speed: Largest speed on the grid, per frame.
+    max_speed: Largest speed on the grid, in pixels per frame.
 
   Returns:
     The velocity in the first frames, `[b]`, the fitted path, `[b, t]`, and the

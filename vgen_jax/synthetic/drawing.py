@@ -83,13 +83,16 @@ def coverage(
   center_t2: np.ndarray,
   frame: tuple[int, int],
 ) -> np.ndarray:
-  """Returns the fraction of each pixel that an object covers, `[t, h, w]`.
+  """Returns the fraction of each pixel that an object covers.
 
   Args:
     shape: One of `SHAPES`.
     radius: Half of the object's width, in pixels; one number, or `[t]`.
     center_t2: (x, y) in pixels.
     frame: (h, w).
+
+  Returns:
+    Coverage, float32 `[t, h, w]` in [0, 1].
   """
   center_t2 = center_t2.astype(np.float32)
   radius_t11 = np.asarray(radius, np.float32).reshape(-1, 1, 1)

@@ -19,7 +19,8 @@ def table(
 
   Args:
     name: Name of the dataset.
-    make_source: Function of a split and a number of clips.
+    make_source: Function of a split and a number of clips that returns the
+      source of this split.
     num_clips: Clips for training; validation and test get a tenth each.
     **fields: Other fields of the table.
   """

@@ -47,12 +47,12 @@ def to_levels(video: np.ndarray) -> np.ndarray:
 
 
 def saturation(video_bthwc: np.ndarray) -> np.ndarray:
-  """Returns the saturation of each pixel, `[b, t, h, w]`; 0 for background.
+  """Returns the saturation of pixels, `[b, t, h, w]` in [0, 255]; 0 if grey.
 
   Args:
     video_bthwc: Clips, as in `to_levels`. More than half of the pixels of a
       clip must be background: their deviations estimate the noise, and pixels
-      within it count as background.
+      whose saturation could be noise count as grey.
   """
   video_bthwc = to_levels(video_bthwc)
   mass_bthw = video_bthwc.max(-1) - video_bthwc.min(-1)

@@ -41,7 +41,8 @@ class ActionsMetric(base.Metric):
 
   name = 'actions'
   definitions: ClassVar[dict[str, str]] = {
-    'action_accuracy': f'Proportion of steps that follow their action. {_FROM}',
+    'action_accuracy': 'Proportion of steps between successive frames that'
+    f' follow their action. {_FROM}',
     'action_accuracy_moving': 'Proportion of the steps that should move'
     f' the object that follow their action. {_FROM}',
     'action_error': 'Distance between the motion of a step and that which its'

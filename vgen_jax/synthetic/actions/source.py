@@ -1,8 +1,8 @@
 """An object controlled by actions: each action moves it to the next frame.
 
 `action` is float32 `[t, 2]`: action i, (right, down) in [-1, 1], moves the
-object from frame i to frame i + 1; the last one leads out of the clip. Walls
-stop the object.
+object from frame i to frame i + 1. The motion of the last action is not shown,
+because the clip ends before. Walls stop the object.
 """
 
 import math
@@ -27,11 +27,12 @@ class Truth(NamedTuple):
   """Ground truth of a clip.
 
   Attributes:
-    center_t2: The object's centre in each frame, (x, y).
-    action_t2: Actions, as in the clip.
-    stopped_t: Whether a wall stops the object between this frame and the next.
-    step: Distance that an action of length 1 moves, in pixels.
-    radius: Half of the object's width.
+    center_t2: The object's centre in each frame, (x, y), in pixels.
+    action_t2: Actions (right, down), as in the clip.
+    stopped_t: Whether a wall stops the object between this frame and the next,
+      bool.
+    step: Distance that an action of length 1 moves the object, in pixels.
+    radius: Half of the object's width, in pixels.
     shape: Name of its shape.
     color: Name of its colour.
     alpha_thw: Fraction of each pixel that the object covers, in [0, 1].
@@ -48,7 +49,7 @@ class Truth(NamedTuple):
 
 
 class Actions(base.SyntheticDataset):
-  """An object that follows actions: in each frame it rests or moves one step.
+  """An object that each action moves by at most `step` pixels, or not at all.
 
   Actions often persist for some frames. A walk that stays within two widths of
   the object along both axes is rejected, because it hardly moves.
@@ -56,7 +57,7 @@ class Actions(base.SyntheticDataset):
   Attributes:
     continuous: Whether actions are velocities of any direction, of length 1 at
       most; if not, they are among `MOVES`.
-    step: Distance that an action of length 1 moves, in pixels.
+    step: Distance that an action of length 1 moves the object, in pixels.
   """
 
   action_width = 2

@@ -29,8 +29,9 @@ class Steps(NamedTuple):
     error_bs: Distance of the two, in pixels; `Actions.step`, the length of an
       action's motion, if the object is not visible in both frames.
     correct_bs: Whether the object is visible in both frames and the error is
-      below half of `Actions.step`.
-    visible_bt: Whether exactly one object is visible, of its usual size.
+      below half of `Actions.step`, bool.
+    visible_bt: Whether exactly one object is visible, of about the size that it
+      has in most frames of the clip, bool.
   """
 
   requested_bs2: np.ndarray
@@ -48,10 +49,12 @@ def compute_features(
   Args:
     world: Dataset that defines steps and walls.
     video_bthwc: Clips, uint8, or floats in [-1, 1].
-    action_bt2: Actions; that of the last frame leads out of the clip.
+    action_bt2: Actions (right, down) in [-1, 1]; that of the last frame is not
+      used.
 
   Raises:
-    ValueError: If shapes differ.
+    ValueError: If frames do not have the shape of the dataset's, or there is
+      not one action for each frame of each clip.
   """
   if video_bthwc.shape[2:] != world.clip_shape[1:]:
     raise ValueError(
@@ -87,13 +90,12 @@ def report(
 ) -> dict[str, float]:
   """Returns numbers that describe how a set of clips follows its actions.
 
-  * `accuracy`: fraction of correct steps, which end within half a step of their
-    target.
-  * `accuracy_moving`: the same fraction of the steps whose target is at least
-    half a step away; a static clip has 0.
-  * `error`: mean distance to the target of a step, in pixels.
+  * `accuracy`: fraction of correct steps, as defined by `Steps.correct_bs`.
+  * `accuracy_moving`: the same among the steps that should move the object by
+    at least half of `Actions.step`; 0 for a static clip, or if there are none.
+  * `error`: mean of `Steps.error_bs`, in pixels.
   * `correlation`: correlation of requested and actual motion, over steps and
-    axes.
+    axes; 0 if one of them is constant.
   * `object_presence`: fraction of frames in which the object is visible.
 
   The arguments are those of `compute_features`.

@@ -2,8 +2,8 @@
 
 The rule is that of stochastic Moving MNIST (Denton and Fergus, "Stochastic
 Video Generation with a Learned Prior", 2018, https://arxiv.org/abs/1802.07687):
-an object moves straight until it meets a wall and stops there; both components
-of its velocity are sampled again, the one perpendicular to the wall inwards.
+an object moves straight until it meets a wall and stops there. Then both
+components of its velocity are sampled again, such that it leaves the wall.
 """
 
 import math
@@ -25,12 +25,12 @@ class Truth(NamedTuple):
   """Ground truth of a clip; n counts its objects.
 
   Attributes:
-    center_nt2: Each object's centre in each frame, (x, y).
-    velocity_nt2: Its velocity after each frame, in pixels per frame.
+    center_nt2: Each object's centre in each frame, (x, y), in pixels.
+    velocity_nt2: Its velocity (x, y) after each frame, in pixels per frame.
     contact_nt: Whether it meets a wall in this frame, so that its velocity is
-      sampled again.
-    radius: Half of an object's width.
-    colors: Names of their colours; a later object hides an earlier one.
+      sampled again, bool.
+    radius: Half of an object's width, in pixels.
+    colors: Name of each object's colour; a later object hides an earlier one.
     alpha_nthw: Fraction of each pixel that each object covers, in [0, 1].
   """
 
@@ -96,7 +96,11 @@ class Bounce(base.SyntheticDataset):
     )
 
   def _sample(self, index: int) -> tuple[np.ndarray, tuple[str, ...], list]:
-    """Returns uniform numbers for the background, colours, and motions."""
+    """Returns numbers for the background, names of colours, and motions.
+
+    The numbers are uniform in [0, 1). The motion of an object is what `_motion`
+    returns.
+    """
     rng = self.rng(index)
     background_4 = rng.random(4)
     order = np.argsort(rng.random(len(drawing.COLOR_NAMES)))[: self.num_objects]

@@ -1,7 +1,8 @@
 """Crowds with anomalies at known frames.
 
-The objects of a crowd keep their lanes, speeds and colours. In some clips one
-object reverses, jumps, or changes its colour, once.
+Each object of a crowd moves horizontally at its own height, with constant speed
+and colour. In some clips one object reverses, jumps, or changes its colour,
+once.
 """
 
 from typing import NamedTuple
@@ -25,10 +26,11 @@ class Truth(NamedTuple):
   Attributes:
     anomaly: One of ANOMALIES, or None.
     anomalous_object: Index of the anomalous object; -1 if there is none.
-    anomalous_t: Whether the anomaly is between the previous frame and this one.
-    center_nt2: Each object's centre in each frame, (x, y).
-    color_nt3: Each object's colour in each frame, from 0 to 255.
-    radius: Half of an object's width.
+    anomalous_t: Whether the anomaly is between the previous frame and this one,
+      bool.
+    center_nt2: Each object's centre in each frame, (x, y), in pixels.
+    color_nt3: Each object's colour in each frame, float32 from 0 to 255.
+    radius: Half of an object's width, in pixels.
     alpha_nthw: Fraction of each pixel that each object covers, in [0, 1].
   """
 
@@ -42,11 +44,12 @@ class Truth(NamedTuple):
 
 
 class Crowd(base.SyntheticDataset):
-  """Discs that move on lanes in one direction, sometimes with an anomaly.
+  """Discs that all move to the left or right, sometimes with an anomaly.
 
   Attributes:
-    num_objects: Number of discs in a clip.
-    anomalies: Those of ANOMALIES that occur; they are equally frequent.
+    num_objects: Number of discs in a clip, at most one for each 4 pixels of
+      height.
+    anomalies: Members of ANOMALIES that occur, with equal frequency.
     anomaly_rate: Fraction of clips with an anomaly; with 0, a model is trained
       on normal clips only.
   """
@@ -69,7 +72,8 @@ class Crowd(base.SyntheticDataset):
     class.
 
     Raises:
-      ValueError: If the frame is too small for the lanes, or a name is unknown.
+      ValueError: If there are too many objects for the height of the frame,
+        `anomaly_rate` is not in [0, 1], or a name is unknown.
     """
     super().__init__(clip_shape, split, num_clips, seed)
     # A lane needs 4 pixels, or its object is hidden by its neighbours' edges.
@@ -169,7 +173,7 @@ class Crowd(base.SyntheticDataset):
   def _reverse(
     self, center_t2: np.ndarray, frame: int, draw: float
   ) -> np.ndarray:
-    """Returns the path of an object that reverses in frame - 1."""
+    """Returns the path of an object that turns around in frame `frame` - 1."""
     del draw
     last = frame - 1
     ahead = len(center_t2) - 1 - last

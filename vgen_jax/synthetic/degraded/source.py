@@ -45,8 +45,10 @@ class Degraded(base.SyntheticDataset):
   Attributes:
     kind: One of KINDS.
     noise: Smallest and largest standard deviation; colours are in [0, 1].
-    blur: Smallest and largest standard deviation of the blur, in pixels.
-    factor: Side of the squares of pixels that 'low_resolution' averages.
+    blur: Smallest and largest standard deviation of the blur, in pixels, 0.1 or
+      more.
+    factor: Side of the squares of pixels that 'low_resolution' averages; it
+      must divide height and width.
   """
 
   def __init__(

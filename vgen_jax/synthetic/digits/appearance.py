@@ -16,7 +16,7 @@ class ReferenceImages(NamedTuple):
   """All images of digits, as crops around their centres of mass.
 
   Attributes:
-    unit_nd: Crops of length 1.
+    unit_nd: Flattened crops, each divided by its Euclidean length.
     length_n: Euclidean length of each crop.
     edges_n: Strength of the edges, as from `edge_strength`.
     center_n2: Centre of mass (x, y) of each image, in pixels.
@@ -66,7 +66,10 @@ def mask_digit(level_bthw: np.ndarray) -> np.ndarray:
 
 
 def center_of_mass(level_bthw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Returns centres of mass (x, y) and masses; the centre of empty frames."""
+  """Returns centres of mass (x, y), `[b, t, 2]`, and masses, `[b, t]`.
+
+  The centre of mass of an empty frame is the middle of the frame.
+  """
   h, w = level_bthw.shape[2:]
   mass_bt = level_bthw.sum((2, 3))
   divisor_bt = np.maximum(mass_bt, 1)
@@ -110,7 +113,7 @@ def crops(
 
 
 def edge_strength(crop: np.ndarray) -> np.ndarray:
-  """Returns the differences of neighbouring pixels, relative to the crop.
+  """Returns the norm of differences of neighbouring pixels, over that of crops.
 
   Args:
     crop: Square crops, flattened, `[..., d]`.

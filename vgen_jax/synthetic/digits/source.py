@@ -3,8 +3,8 @@
 The rules are those of Moving MNIST (Srivastava, Mansimov, Salakhutdinov,
 "Unsupervised Learning of Video Representations using LSTMs", 2015,
 https://arxiv.org/abs/1502.04681): digits start anywhere, move at constant
-speed, bounce off the walls and overlap transparently. The digits are the
-1,797 of 8x8 pixels that come with scikit-learn.
+speed and bounce off the walls; where they overlap, the brighter one is visible.
+The digits are the 1,797 of 8x8 pixels that come with scikit-learn.
 """
 
 import functools
@@ -158,7 +158,7 @@ def _bounce(
   max_corner_2: np.ndarray,
   num_frames: int,
 ) -> np.ndarray:
-  """Returns corners (y, x) of a path, `[t, 2]`, reflected at both walls."""
+  """Returns corners (y, x) of a path with elastic walls, `[t, 2]`."""
   straight_t2 = start + velocity * np.arange(num_frames)[:, None]
   return bounces.fold(straight_t2, np.zeros(2), max_corner_2)
 
@@ -166,9 +166,10 @@ def _bounce(
 def _draw(
   video_thw: np.ndarray, image_hw: np.ndarray, corner_t2: np.ndarray
 ) -> None:
-  """Draws an image into each frame, in place, by the maximum of both.
+  """Replaces frames by the maximum of frame and image, in place.
 
-  At fractional positions it is interpolated, which preserves its brightness.
+  At fractional positions the image is interpolated, which preserves its total
+  brightness.
   """
   side = len(image_hw)
   corner_t2 = np.clip(corner_t2, 0, np.array(video_thw.shape[1:]) - side)

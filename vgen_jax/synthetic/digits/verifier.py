@@ -35,16 +35,18 @@ class ClipFeatures(NamedTuple):
     label_b: Class of the image that is most similar to the clip's digit.
     label_bt: The same for each frame.
     center_bt2: Centre of mass (x, y) of the digit.
-    visible_bt: Whether the digit has about its usual mass.
-    similarity_bt: Cosine between each frame's digit and that image; 1 if equal.
+    visible_bt: Whether the digit is about as bright in total as in most frames
+      of the clip, bool.
+    similarity_bt: Cosine between each frame's digit and the image of `label_b`;
+      1 if they are equal up to brightness.
     constancy_b: Smallest cosine between the digits of any two frames.
     brightness_b: Brightness of the digit relative to that of the image.
-    sharpness_b: Strength of its edges relative to that of the image.
-    background_rms_b: Root mean square of all but the digit.
+    sharpness_b: Strength of its edges relative to those of the image.
+    background_rms_b: Root mean square of the pixels outside of the digit.
     path_error_b: Root mean square distance to the best fit of uniform motion
       between elastic walls.
     speed_b: Speed of that motion, in sides of a digit per frame.
-    valid_b: Whether the clip could be one of the dataset.
+    valid_b: Whether the clip could be one of the dataset, bool.
   """
 
   label_b: np.ndarray
@@ -75,8 +77,8 @@ def compute_features(
     video_bthwc: Clips, uint8, or floats in [-1, 1].
 
   Raises:
-    ValueError: If shapes differ, or the dataset shows several digits, or digits
-      that fill the frame.
+    ValueError: If clips do not have the dataset's shape, or the dataset shows
+      several digits, or digits that fill the frame.
   """
   _check(source, video_bthwc.shape)
   if len(video_bthwc) > _BATCH:

@@ -33,12 +33,12 @@ class Truth(NamedTuple):
     expression: One of EXPRESSIONS.
     opening_t: Opening of the mouth, in [0, 1]: root mean square of the sound's
       envelope in each frame.
-    blink_t: Closure of the eyes, in [0, 1].
+    blink_t: Closure of the eyes, from 0, open, to 1, closed.
     wave_s: Waveform, float32 in [-1, 1], at 16 kHz.
     envelope_s: Loudness at each sample, in [0, 1].
     skin_3: Colour of the skin, from 0 to 255.
     iris_3: Colour of the eyes, from 0 to 255.
-    moving_hw: Pixels that can change in this clip: eyes and mouth.
+    moving_hw: Pixels that can change in this clip, bool: eyes and mouth.
   """
 
   expression: str

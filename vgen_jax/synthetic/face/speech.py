@@ -14,12 +14,14 @@ _MIN_ENERGY = 1e-4  # Added to energies before the logarithm.
 
 
 class Voice(NamedTuple):
-  """A tone and its envelope; u counts knots, one per frame and one at each end.
+  """A tone and its envelope, which is interpolated between knots.
+
+  u counts the knots: one in the middle of each frame of the clip, of the frame
+  before it and of the frame after it.
 
   Attributes:
     loudness_t: Root mean square of the envelope in each frame, in [0, 1].
-    knot_u: Envelope in the middle of each frame, and of one frame before and
-      after the clip.
+    knot_u: Envelope at the knots, in [0, 1].
     pitch: Fundamental frequency, in hertz.
     overtone_k: Root mean square of each multiple of the pitch, from the first.
     phase_k: Phase of each multiple, in radians.
@@ -81,7 +83,7 @@ def features(voice: Voice) -> np.ndarray:
 
 
 def sound(voice: Voice) -> tuple[np.ndarray, np.ndarray]:
-  """Returns the envelope and the waveform, `[s]` each."""
+  """Returns the envelope in [0, 1] and the waveform in [-1, 1], `[s]` each."""
   envelope_s = (
     _neighbors(voice.knot_u) @ _interpolation(voice.num_samples)
   ).ravel()

@@ -13,13 +13,13 @@ class Correspondence(NamedTuple):
   """Optical flow and occlusion of a clip.
 
   Attributes:
-    backward_thw2: Flow (x, y) from frame t to t - 1, in pixels; 0 in the first
-      frame.
-    forward_thw2: Flow (x, y) from frame t to t + 1, in pixels; 0 in the last
-      frame.
-    occluded_before_thw: Whether warping must fail, because the content of the
-      pixel is not, or not entirely, visible in frame t - 1. True in the first
-      frame.
+    backward_thw2: Flow (x, y) from frame t to t - 1, in pixels, float32; 0 in
+      the first frame.
+    forward_thw2: Flow (x, y) from frame t to t + 1, in pixels, float32; 0 in
+      the last frame.
+    occluded_before_thw: Whether the pixel cannot be computed by warping frame
+      t - 1, because its content is not, or not entirely, visible there, bool.
+      True in the first frame.
     occluded_after_thw: The same for frame t + 1; True in the last frame.
   """
 
@@ -34,8 +34,8 @@ def find(instance_thw: np.ndarray, position_nt2: np.ndarray) -> Correspondence:
 
   Args:
     instance_thw: Instance that each pixel shows, from 0 to n - 1.
-    position_nt2: Position (x, y) of each instance in each frame, up to a
-      constant.
+    position_nt2: Position (x, y) of each instance in each frame, in pixels, up
+      to a constant of the instance.
   """
   shift_nt2 = np.diff(position_nt2, axis=1)
   back_nt2 = np.pad(-shift_nt2, ((0, 0), (1, 0), (0, 0)))

@@ -31,9 +31,9 @@ class Truth(NamedTuple):
   Attributes:
     instance_thw: Instance that each pixel shows, int32.
     class_n: Class of each instance.
-    position_nt2: Position (x, y) of each instance in each frame: an object's
-      centre, and a fixed point of the background.
-    radius_n: Half of each object's width; 0 for the background.
+    position_nt2: Position (x, y) of each instance in each frame, in pixels: an
+      object's centre, and a fixed point of the background.
+    radius_n: Half of each object's width, in pixels; 0 for the background.
     flow: Optical flow and occlusion.
   """
 
@@ -57,8 +57,8 @@ class Layouts(base.SyntheticDataset):
   """Textured objects on a textured background, with the layout of each frame.
 
   Attributes:
-    num_objects: Number of objects in a clip, of different classes as far as
-      possible; a later one hides an earlier one.
+    num_objects: Number of objects in a clip, from 1 to 100. No two of up to 6
+      objects have the same class; a later object hides an earlier one.
     pans: Whether the camera pans, so that the background moves, too.
     subpixel: Whether motion is by fractions of pixels, in any direction; if
       not, it is by whole pixels, and warping is exact for any texture.

@@ -20,11 +20,11 @@ class Truth(NamedTuple):
   """Ground truth of a clip.
 
   Attributes:
-    center_2t2: Centres in each frame, (x, y), of the object at the left or
-      upper edge, and of the other one.
-    radius: Half of an object's width.
-    colors: Names of their colours.
-    alpha_2thw: Fraction of each pixel that each object covers, in [0, 1].
+    center_2t2: Centres (x, y) in each frame, in pixels, first of the disc at
+      the left or upper edge, then of the disc at the opposite edge.
+    radius: Half of a disc's width, in pixels.
+    colors: Name of each disc's colour, in the same order.
+    alpha_2thw: Fraction of each pixel that each disc covers, in [0, 1].
   """
 
   center_2t2: np.ndarray

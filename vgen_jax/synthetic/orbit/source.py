@@ -1,7 +1,7 @@
-"""Long clips of an object on a circular orbit of a whole period.
+"""Long clips of an object on a circle, with a period of whole frames.
 
-Frame i + period equals frame i exactly, so any drift in a long generated video
-is visible: of the period, the colour or the object.
+Frame i + period equals frame i exactly, so any drift of the period, the colour
+or the object in a long generated video is visible.
 """
 
 import math
@@ -24,10 +24,10 @@ class Truth(NamedTuple):
   Attributes:
     period: Number of frames of a revolution.
     is_clockwise: Whether the object moves clockwise.
-    middle_2: Centre of the orbit, (x, y).
+    middle_2: Centre of the orbit, (x, y), in pixels.
     distance: Radius of the orbit, in pixels.
-    center_t2: The object's centre in each frame, (x, y).
-    radius: Half of the object's width.
+    center_t2: The object's centre in each frame, (x, y), in pixels.
+    radius: Half of the object's width, in pixels.
     shape: Name of its shape.
     color: Name of its colour.
     alpha_thw: Fraction of each pixel that the object covers, in [0, 1].

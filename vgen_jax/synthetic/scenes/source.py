@@ -39,8 +39,8 @@ class Truth(NamedTuple):
     cuts: First frame of each shot except the first.
     scene_t: Index in NAMES of the scene of each frame.
     horizon_t: Distance from the top to the ground, in pixels.
-    center_t2: The object's centre in each frame, (x, y).
-    radius: Half of the object's width.
+    center_t2: The object's centre in each frame, (x, y), in pixels.
+    radius: Half of the object's width, in pixels.
   """
 
   scenes: tuple[str, ...]

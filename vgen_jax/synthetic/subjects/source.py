@@ -52,8 +52,8 @@ class Truth(NamedTuple):
   Attributes:
     subject: Number of the subject, over all splits.
     appearance: Appearance of the subject.
-    body_t2: Centre of the body in each frame, (x, y).
-    head_t2: Centre of the head in each frame, (x, y).
+    body_t2: Centre of the body in each frame, (x, y), in pixels.
+    head_t2: Centre of the head in each frame, (x, y), in pixels.
     pose_t: Angle of the head around the body, in radians; 0 is to the right,
       pi / 2 is below.
     side_t: Index of the side that is visible in each frame.
@@ -73,13 +73,15 @@ class Subjects(base.SyntheticDataset):
   """Clips of figures, with layouts; no subject is in two splits.
 
   Attributes:
-    num_subjects: Number of subjects in all splits; two thirds are for training.
+    num_subjects: Number of subjects in all splits, from 6 to 120; about two
+      thirds are for training.
     subjects: Numbers of the subjects in this split.
     num_references: Number of reference clips of a clip, as `reference` uint8
       `[k, t, h, w, c]` and `reference_layout` int32 `[k, t, h, w]`.
-    num_sides: Number of sides of a body. Each is visible in an equal range of
-      poses: of two sides, the second if the head is above the body. The first
-      frames of successive references show the sides in turn.
+    num_sides: Number of sides of a body, from 1 to 4. Each is visible in an
+      equal range of poses: with two sides, the second is visible if the head is
+      above the body. The first frames of successive references show the sides
+      in turn.
   """
 
   num_segments = len(SEGMENTS)
@@ -101,7 +103,7 @@ class Subjects(base.SyntheticDataset):
 
     Raises:
       ValueError: If there are too few subjects for all splits, or so many that
-        they look alike.
+        they look alike, or another number is out of its range.
     """
     super().__init__(clip_shape, split, num_clips, seed)
     checks.in_range('config.data.num_subjects', num_subjects, 6, 120)

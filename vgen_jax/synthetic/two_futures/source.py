@@ -26,8 +26,8 @@ class Truth(NamedTuple):
   Attributes:
     branch: Index of the future that the clip shows.
     fork: First frame in which the futures differ.
-    center_t2: The object's centre in each frame, (x, y).
-    radius: Half of the object's width.
+    center_t2: The object's centre in each frame, (x, y), in pixels.
+    radius: Half of the object's width, in pixels.
     color: Name of its colour.
     alpha_thw: Fraction of each pixel that the object covers, in [0, 1].
   """
@@ -58,13 +58,13 @@ class _Fork(base.SyntheticDataset):
     return {'video': self.future(index, self.branch(index))}
 
   def branch(self, index: int) -> int:
-    """Returns which future clip `index` shows."""
+    """Returns the index of the future that clip `index` shows."""
     edges = np.cumsum(self.weights)[:-1]
     # A separate stream, so that nothing else in the clip depends on it.
     return int(np.searchsorted(edges, self.rng(index, 1).random(), 'right'))
 
   def future(self, index: int, branch: int) -> np.ndarray:
-    """Returns the video of clip `index` with the future `branch`."""
+    """Returns the video of clip `index` with future number `branch`, uint8."""
     draws, center_t2, _ = self._sample(index, branch)
     video_thwc = drawing.gray_background(draws[:4], self.clip_shape)
     color_c = drawing.COLORS[_color(draws)]

@@ -28,11 +28,12 @@ _NAMES = {2: ('left', 'right'), 3: ('straight', 'down', 'up')}
 def compute_features(
   world: Forked, index_b: np.ndarray, sample_bnthwc: np.ndarray
 ) -> np.ndarray:
-  """Returns the future that each sample shows, `[b, n]`, or AMBIGUOUS.
+  """Returns the index of the future that each sample shows, int `[b, n]`.
 
   A sample shows a future if enough of its saturation is near the path of that
   future, averaged over the frames in which the futures are apart, and if the
-  total saturation is between 0.5 and 1.5 times that of one object.
+  total saturation is between 0.5 and 1.5 times that of one object. The index of
+  other samples is AMBIGUOUS.
 
   Args:
     world: Dataset that defines the futures.
@@ -41,7 +42,8 @@ def compute_features(
       less than that of the dataset, they are the last t frames.
 
   Raises:
-    ValueError: If shapes differ, or a past includes frames after the fork.
+    ValueError: If samples do not have the shape stated above, a past includes
+      the fork, or the futures of a clip are never far enough apart.
   """
   b, n, t = shapes.sizes('bnt', sample_bnthwc=sample_bnthwc)
   if len(index_b) != b or sample_bnthwc.shape[3:] != world.clip_shape[1:]:

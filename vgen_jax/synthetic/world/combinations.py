@@ -15,7 +15,7 @@ def select_values(
 
   Args:
     factors: All values of each factor.
-    selection: Value or values to keep of some factors; the others keep all.
+    selection: Value or values to keep of some factors; other factors keep all.
     name: Name of `selection` in `config.data`, for errors.
 
   Raises:
@@ -47,7 +47,8 @@ def list_combinations(
     factors: Values of each factor.
     held_out: Held-out combinations, {factor: value or values} each; factors
       that are not named may have any value.
-    return_held_out: Whether to return the held-out combinations.
+    return_held_out: Whether to return the held-out combinations, rather than
+      all others.
 
   Returns:
     {factor: value} for each combination; [] if `held_out` is empty.
@@ -76,6 +77,6 @@ def list_combinations(
     raise ValueError(
       f'config.data.held_out is {list(held_out)}; with config.data.only,'
       f' {"none" if return_held_out else "all"} of the combinations are held'
-      ' out. Change one of them.'
+      ' out. Change config.data.held_out or config.data.only.'
     )
   return selected

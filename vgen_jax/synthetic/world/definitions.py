@@ -30,8 +30,8 @@ VALUES = {
   f' over frames. {_OF_FEATURE}',
   'shape_switch_fraction': 'Proportion of frames that resemble another shape'
   f' than the first frame does. {_OF_FEATURE}',
-  'stalled_fraction': 'Proportion of steps in which the object stands still.'
-  f' {_OF_LIMIT}',
+  'stalled_fraction': 'Proportion of steps between successive frames in which'
+  f' the object stands still. {_OF_LIMIT}',
   'stutter_fraction': "Proportion of steps far below the object's own speed."
   f' {_OF_LIMIT}',
   'path_error': f'Root mean square distance to the fitted path. {_OF_LIMIT}',

@@ -22,11 +22,13 @@ class ClipFeatures:
   """Features of each clip; lengths are in pixels, colours in levels of 255.
 
   Attributes:
-    factors: Index of each factor's value in `world.factors_kept`; -1 if
-      nothing moves.
-    label_b: Class of these factors, or -1.
+    factors: Index of each factor's value in `world.factors_kept`; direction and
+      speed are -1 in clips at rest.
+    label_b: Class of these factors; -1 if it depends on a factor that is -1, or
+      the dataset has no labels.
     center_b2: (x, y) of the object, averaged over time.
-    velocity_b2: (x, y) of the fitted path in frame 0.
+    velocity_b2: Velocity (x, y) of the fitted path in the first frames, in
+      pixels per frame.
     tint_b3: Colour minus the background, averaged over time.
     radius_b: Radius of the object, averaged over time.
     shape_iou_bk: Overlap with each ideal shape, averaged over time.
@@ -159,9 +161,9 @@ def feature_distance(
   """Returns the Frechet distance of two sets of clips in the feature space.
 
   The distance depends on the number of clips; the distance between two sets of
-  real clips shows which part is due to chance. Covariances are divided by n -
-  1. The name in reports is `verifier_frechet`. Values cannot be compared with
-  distances of other features.
+  real clips shows which part is due to chance. Covariances are unbiased, with
+  ddof 1. The name in reports is `verifier_frechet`. Values cannot be compared
+  with distances of other features.
 
   Args:
     a: Features of one set of clips.
@@ -179,7 +181,7 @@ def feature_distance(
 def _label(
   factors: dict[str, np.ndarray], world: world_lib.World
 ) -> np.ndarray:
-  """Returns the class of the factors; -1 if a factor of it is unknown."""
+  """Returns the class of the factors; -1 if it depends on one that is -1."""
   label_b = np.zeros(len(factors['shape']), int)
   known_b = np.full(len(label_b), bool(world.label))
   for factor in world.label:

@@ -13,6 +13,8 @@ from vgen_jax.synthetic.world import tracking
 class Motion(NamedTuple):
   """Uniform motion between elastic walls that fits a track best.
 
+  A step is the displacement of the object between two successive frames.
+
   Attributes:
     velocity_b2: (x, y) in the first frames, in pixels per frame.
     direction_b: Index of the nearest direction in `world.factors_kept`; -1 for
@@ -23,7 +25,8 @@ class Motion(NamedTuple):
       in pixels.
     speed_error_b: Relative difference from the nearest speed; 1 at rest.
     speed_drift_b: Relative difference between the speed of either half of the
-      clip and the fitted speed; 1 at rest.
+      clip and the fitted speed; 1 at rest, else 0 if the clip has fewer than 6
+      frames.
     angle_error_b: Angle to the nearest direction, in degrees; 180 at rest.
     stalled_fraction_b: Fraction of steps in which the object stands still,
       except where it bounces off a wall.
@@ -50,7 +53,8 @@ def fit(
 
   Args:
     track: Position and appearance of the object in each frame.
-    visible_bt: Frames in which the object is visible; only these are fitted.
+    visible_bt: Frames in which the object is visible, bool; only these are
+      fitted.
     world: Dataset that defines speeds, directions and walls.
   """
   speed_s = np.array([world.speed(s) for s in world.factors_kept['speed']])

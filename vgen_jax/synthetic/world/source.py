@@ -4,9 +4,9 @@ The object drifts over a dark frame and bounces off the walls. Clips need no
 download, their number is not limited, and `synthetic/world/verifier.py` decides
 whether any video could be one of them.
 
-Lengths are proportional to the frame and speeds to the duration, so 8x16x16 and
-16x64x64 show the same motion at different resolutions. Use `only` to leave out
-values that cannot be distinguished at a small size.
+Lengths are proportional to the frame, and speeds are distances per clip, so
+8x16x16 and 16x64x64 show the same motion at different resolutions. Use `only`
+to leave out values that cannot be distinguished at a small size.
 """
 
 from collections.abc import Mapping, Sequence

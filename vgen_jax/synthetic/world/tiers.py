@@ -12,6 +12,8 @@ from vgen_jax.synthetic.world import source as world_lib
 class Tier:
   """Limits of a valid clip; each is the worst value that passes.
 
+  A step is the displacement of the object between two successive frames.
+
   Attributes:
     path_error: Root mean square distance to the fitted path, as (pixels,
       fraction of the frame's side); the limit is the sum of both.

@@ -28,11 +28,11 @@ class Track(NamedTuple):
   Attributes:
     center_bt2: (x, y) of the object.
     radius_bt: Measured radius.
-    area_bt: Sum of coverage.
-    shape_b: Shape of the largest overlap over the clip, of those kept.
-    size_b: Size of the nearest area, given the shape.
+    area_bt: Sum of coverage, in pixels.
+    shape_b: Kept shape whose overlap, averaged over frames, is largest.
+    size_b: Size whose area is nearest to that of the object, given its shape.
     usual_radius_b: Radius of objects of that size in the dataset.
-    color_b: Nearest colour over the clip.
+    color_b: Colour that is nearest in most frames, weighted by visibility.
     tint_bt3: Colour of the object minus the background.
     iou_btk: Overlap with each ideal shape: soft intersection over union.
     residual_rms_bt: Root mean square of what an ideal object does not explain.

@@ -53,7 +53,8 @@ class Verifier:
 
     Raises:
       TypeError: If the data type is another one.
-      ValueError: If clips have another shape than those of the dataset.
+      ValueError: If there is no clip, or clips have another shape than those of
+        the dataset.
     """
     video_bthwc = np.asarray(video_bthwc)
     if video_bthwc.shape[1:] != self.world.clip_shape or not len(video_bthwc):

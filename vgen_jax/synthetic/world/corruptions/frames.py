@@ -79,7 +79,7 @@ def duplicate(clips: Clips, num_clips: float, rng: Rng) -> np.ndarray:
 
 
 def collapse(clips: Clips, num_combinations: float, rng: Rng) -> np.ndarray:
-  """Shows new clips with the combinations of factors of the first clips."""
+  """Shows new clips that repeat the factors of the first `num_combinations`."""
   world = clips.world
   worlds = [
     world_lib.World(

@@ -46,7 +46,10 @@ def jitter(clips: Clips, deviation: float, rng: Rng) -> np.ndarray:
 
 
 def zigzag(clips: Clips, width: float, rng: Rng) -> np.ndarray:
-  """Moves the object alternately to both sides of its path, by pixels."""
+  """Moves the object alternately to both sides of its path, by `width` pixels.
+
+  The displacement is perpendicular to the velocity in the first frames.
+  """
   side_b2 = clips.velocity_b2[:, ::-1] * (1, -1)
   side_b2 /= np.linalg.norm(side_b2, axis=1, keepdims=True)
   sign_t1 = np.where(np.arange(clips.center_bt2.shape[1]) % 2, 1, -1)[:, None]
@@ -134,7 +137,12 @@ def hollow(clips: Clips, fraction: float, rng: Rng) -> np.ndarray:
 
 
 def _with_times(clips: Clips, time_bt: np.ndarray) -> np.ndarray:
-  """Returns the clips with objects at their positions at other times."""
+  """Returns clips with each object where it would be at other times.
+
+  Args:
+    clips: Clips.
+    time_bt: Time of each frame, in frames; fractions are possible.
+  """
   straight_bt2 = _straight(clips, time_bt)
   center_bt2 = bounces.fold(straight_bt2, *_wall_limits(clips))
   return rerendering.rerender(clips, center_bt2=center_bt2)

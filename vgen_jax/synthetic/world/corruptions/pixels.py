@@ -26,7 +26,10 @@ def blur(clips: Clips, deviation: float, rng: Rng) -> np.ndarray:
 
 
 def pixelate(clips: Clips, width: float, rng: Rng) -> np.ndarray:
-  """Replaces squares of `width` x `width` pixels by their mean."""
+  """Replaces squares of `width` x `width` pixels by their mean.
+
+  The width must divide the height and width of the frames.
+  """
   b, t, h, w, c = clips.video_bthwc.shape
   k = int(width)
   shape = (b, t, h // k, k, w // k, k, c)
@@ -47,7 +50,10 @@ def gradient(clips: Clips, height: float, rng: Rng) -> np.ndarray:
 
 
 def checkerboard(clips: Clips, height: float, rng: Rng) -> np.ndarray:
-  """Adds a checkerboard of contrast `height`, with 16 cells a shorter side."""
+  """Adds a checkerboard of contrast `height`, in levels of 255.
+
+  It has about 16 cells along the shorter side of the frame.
+  """
   h, w = clips.video_bthwc.shape[2:4]
   y_hw, x_hw = np.indices((h, w)) // max(1, min(h, w) // 16)
   sign_hw1 = np.where((y_hw + x_hw) % 2, 0.5, -0.5)[..., None]

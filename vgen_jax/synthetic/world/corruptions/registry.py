@@ -29,7 +29,7 @@ class Corruption(NamedTuple):
     apply: Function of clips, a level and a NumPy generator that returns uint8
       video.
     levels: Levels from barely visible to obvious.
-    unit: Unit of the levels; '' if there is only one.
+    unit: Unit of the levels; '' if `apply` does not use the level.
   """
 
   apply: Callable[[Clips, float, Rng], np.ndarray]
