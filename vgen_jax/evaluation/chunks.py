@@ -46,7 +46,7 @@ class Chunks:
     self._loaded: dict[tuple[int, int], dict[str, np.ndarray]] = {}
 
   def has(self, first: int, num: int) -> bool:
-    """Returns whether the chunk exists and is complete."""
+    """Returns whether the chunk is in memory, or undamaged on disk."""
     if (first, num) not in self._loaded and self.folder:
       found = _read(self._file(first, num), num)
       if found is not None:
@@ -88,7 +88,7 @@ class Chunks:
     """Returns the first `num_clips` rows of the concatenated chunks.
 
     Args:
-      spans: Consecutive chunks, as (first, num).
+      spans: Consecutive chunks, as (first, num); `has` returned True for each.
       num_clips: Number of rows.
     """
     parts = [self._loaded[span] for span in spans]

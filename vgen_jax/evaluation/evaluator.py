@@ -80,8 +80,8 @@ def evaluate(
 ) -> base.Findings | None:
   """Returns the findings of all metrics; None if `stop` returned True.
 
-  All hosts must call this function at the same point; only the first host gets
-  findings.
+  All hosts must call this function at the same point; the findings of all but
+  the first host are empty.
 
   Args:
     metrics: Metrics, as returned by `registry.build`.

@@ -213,6 +213,8 @@ def code_digest(*modules: types.ModuleType) -> str:
 def proportion(p: float, n: int, **fields: Any) -> results.Value:
   """Returns a proportion of clips with its 95 % Wilson interval.
 
+  The status of the value is 'undefined' if there is no clip.
+
   Wilson, "Probable Inference, the Law of Succession, and Statistical
   Inference", 1927: unlike the normal interval it has a positive width at 0 and
   1. It is computed here because `scipy.stats.binomtest` takes the quantile
@@ -237,7 +239,11 @@ def mean(
   bounds: tuple[float, float] = (-np.inf, np.inf),
   **fields: Any,
 ) -> results.Value:
-  """Returns the mean over clips with its 95 % interval, from a normal mean.
+  """Returns the mean over clips with its 95 % interval.
+
+  The interval assumes that the mean is normally distributed; it is None for one
+  clip. The status of the value is 'undefined' if there is no clip, or a number
+  is not finite.
 
   Args:
     value_n: One number per clip.

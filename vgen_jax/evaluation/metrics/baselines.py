@@ -19,7 +19,8 @@ class DynamicTexture(NamedTuple):
 
   Attributes:
     mean_p: Mean frame, of p values.
-    observation_pd: Frame of each of d states; columns are orthonormal.
+    observation_pd: Matrix that maps a state, a vector of d numbers, to a frame
+      minus the mean; its columns are orthonormal.
     transition_dd: Matrix that maps a state to the next one.
     noise_dd: Square root of the covariance of the noise.
     last_d: State of the last frame.
@@ -42,7 +43,7 @@ class DynamicTexture(NamedTuple):
 
     Args:
       video_thwc: Float frames.
-      num_states: Number of states, d.
+      num_states: Width of a state, d, from 1 to t - 2.
 
     Raises:
       ValueError: If `num_states` is not from 1 to t - 2.
@@ -76,7 +77,7 @@ class DynamicTexture(NamedTuple):
   def extrapolate(
     self, num_frames: int, rng: np.random.Generator | None = None
   ) -> np.ndarray:
-    """Returns the next frames; without noise if `rng` is None."""
+    """Returns the next frames, float64; without noise if `rng` is None."""
     state_d, frames = self.last_d, []
     for _ in range(num_frames):
       state_d = self.transition_dd @ state_d
@@ -94,7 +95,10 @@ def linear(
   Args:
     context_bthwc: Known frames, uint8.
     num_frames: Number of frames to predict after them.
-    num_states: Number of states of the linear system, from 1 to t - 2.
+    num_states: Width of a state of the linear system, from 1 to t - 2.
+
+  Returns:
+    Frames, float64 `[b, num_frames, h, w, c]`; they may be outside of [0, 255].
   """
   return np.stack(
     [
@@ -107,8 +111,8 @@ def linear(
 class VideoTexture:
   """An endless video, composed of the frames of a finite one.
 
-  Any frame j may follow frame i. The cost is the difference of frame j to frame
-  i + 1, averaged over the frames around both, so that the motion matches too.
+  Any frame j may follow frame i. The cost is the squared distance of frame j to
+  frame i + 1, averaged over the frames around both, so that motion matches too.
   The cheapest paths are found by dynamic programming: the costs of the best
   paths of n steps are a product of n matrices in which sums are minima and
   products are sums.
@@ -125,7 +129,8 @@ class VideoTexture:
 
     Args:
       video_thwc: Float frames, 3 or more.
-      radius: Frames before and after that are compared too.
+      radius: Number of frames before and after each frame that are compared,
+        too.
 
     Raises:
       ValueError: If there are fewer than 3 frames.
@@ -154,7 +159,7 @@ class VideoTexture:
     The list starts at its smallest index. The cost is that of all transitions.
 
     Args:
-      num_frames: Length of the loop.
+      num_frames: Length of the loop, in frames.
     """
     paths = self._paths(num_frames)
     start = int(paths[-1].diagonal().argmin())
@@ -166,7 +171,7 @@ class VideoTexture:
     """Returns the indices of the cheapest next frames, and their cost.
 
     Args:
-      start: Index of the frame before them.
+      start: Index of the frame before them, from 0 to t - 2.
       num_frames: Number of frames.
     """
     paths = self._paths(num_frames)

@@ -28,6 +28,9 @@ def frechet(
 ) -> base.Findings:
   """Returns the Frechet distance of generated to real clips.
 
+  The status of the value is 'undefined' if there are fewer than 4 generated or
+  8 real clips.
+
   Args:
     name: Name of the value.
     generated: Features of n generated clips, `[n, d]` or `[n, f, d]`.
@@ -94,6 +97,9 @@ def kid(
   protocol: Mapping[str, Any],
 ) -> base.Findings:
   """Returns the kernel inception distance of generated to real clips.
+
+  The status of the value is 'undefined' if there are fewer than 16 generated or
+  32 real clips.
 
   Args:
     name: As in `frechet`.

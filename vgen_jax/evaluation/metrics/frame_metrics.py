@@ -62,7 +62,10 @@ class FrameMetrics(NamedTuple):
 
 
 def of_pixels(clip_shape: ClipShape) -> FrameMetrics:
-  """Returns PSNR, and SSIM with the largest window that fits the frames."""
+  """Returns PSNR, and SSIM with the largest window that fits the frames.
+
+  The window has 11 or 7 pixels a side; for smaller frames there is no SSIM.
+  """
   metrics = {
     'psnr': FrameMetric(_function('psnr'), unit='dB', label='PSNR (dB)')
   }

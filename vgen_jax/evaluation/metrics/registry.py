@@ -35,8 +35,8 @@ _NEEDS = {
   base.PREDICTED: 'needs predictions; this model does not accept known frames.',
   base.RECONSTRUCTED: 'needs reconstructions; this model has no autoencoder.',
   base.REAL: 'needs real clips to compare with; this run has none.',
-  base.TRAIN: 'needs reference clips that were not trained on; the data has'
-  " no split 'validation', or the config names a split.",
+  base.TRAIN: 'needs reference clips that were not trained on. Use data with a'
+  " split 'validation', and leave config.data.split out.",
 }
 
 

@@ -75,7 +75,8 @@ class Value:
       len(interval) == 2 and interval[0] <= interval[1]
     ):
       raise ValueError(
-        f'interval of a value is {interval}; it must be (low, high).'
+        f'interval of a value is {interval}; it must be (low, high), with low'
+        ' at most high.'
       )
     object.__setattr__(self, 'interval', interval)
     for name in ('value', 'floor', 'real', 'protocol'):
@@ -100,7 +101,8 @@ class Result:
     groups: {title: {group: {'value': float | None, 'num': clips in it}}}.
     clips: Name of the .npz file in the same folder that `read_clips` reads; ''
       for none.
-    name: Name of the files of this result without extension; '' is the step.
+    name: Name of the files of this result without extension; '' for the number
+      of the step.
   """
 
   run: str
@@ -156,13 +158,16 @@ def read(workdir: epath.PathLike, step: int | None = None) -> Result:
     step: Step; None for the latest evaluated one.
 
   Raises:
-    ValueError: If the run, or this step of it, was not evaluated.
+    ValueError: If the run, or this step of it, was not evaluated, or a file is
+      of another step or damaged.
   """
   path = file_paths.read(workdir)
   if path.suffix == '.json':
     found = read_file(path)
     if step not in (None, found.step):
-      raise ValueError(f'{path} is of step {found.step}, not {step}; omit it.')
+      raise ValueError(
+        f'{path} is of step {found.step}, not {step}; omit the step.'
+      )
     return found
   files = _files(workdir)
   known = sorted(files)
@@ -197,7 +202,12 @@ def _files(workdir: epath.PathLike) -> dict[int, list[epath.Path]]:
 
 
 def read_file(file: epath.PathLike) -> Result:
-  """Returns the result in a file; raises BadFileError if it is damaged."""
+  """Returns the result in a file.
+
+  Raises:
+    ValueError: If there is no such file.
+    json_files.BadFileError: If the file is damaged.
+  """
   if not file_paths.read(file).exists():
     raise ValueError(f'No such evaluation: {file}; give an existing file.')
   content = checked_json.read(file, 'remove the file and evaluate again')

@@ -68,6 +68,8 @@ def name(
 def strip(values: Sequence[results.Value | None]) -> Element | None:
   """Returns a plot of values in their intervals, with real score and floor.
 
+  The result is None if there are no two different numbers to plot.
+
   Args:
     values: Values of a metric, one for each run; None where there is none.
   """

@@ -27,7 +27,7 @@ def rows(
   clips: Sequence[Clips],
   frames_per_second: Sequence[float],
 ) -> markup.Markup | None:
-  """Returns rows of clips and the controls that play them; None if none.
+  """Returns rows of clips and controls that play them; None without clips.
 
   A row has clips of equal noise, one for each run, and a real clip.
 

@@ -64,7 +64,10 @@ def between(low: float, high: float, like: float | None = None) -> str:
 
 
 def number(value: float | None, like: float | None = None) -> str:
-  """Returns a number with three or four digits; an en dash for None.
+  """Returns the text of a number, rounded to three or four digits.
+
+  Integers are not rounded if `like` is None. None, NaN and infinity become an
+  en dash.
 
   Args:
     value: Number.

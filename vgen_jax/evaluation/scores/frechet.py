@@ -113,7 +113,8 @@ def distance(a: Moments, b: Moments, *, ddof: int = 1) -> float:
     ddof: 1 divides scatters by n - 1, 0 by n. Papers differ, so report it.
 
   Raises:
-    ValueError: If a set has too few rows, another width, or is not finite.
+    ValueError: If a set has `ddof` rows or fewer, the widths differ, or the
+      features are not finite.
   """
   mean_a, cov_a = _gaussian(a, ddof)
   mean_b, cov_b = _gaussian(b, ddof)
@@ -142,6 +143,9 @@ def distance_of_features(
     a_nd: One set, n rows.
     b_md: The other set, m rows.
     ddof: As in `distance`.
+
+  Raises:
+    ValueError: As does `distance`.
   """
   shapes.sizes('', a_nd=a_nd, b_md=b_md)
   if max(len(a_nd), len(b_md)) >= a_nd.shape[1]:

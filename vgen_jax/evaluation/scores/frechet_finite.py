@@ -4,8 +4,9 @@ The distance of finite sets is too large by about c / n, even for two samples of
 one distribution. So report it with n, with its floor (the distance of two sets
 of real clips of this size), and with its interval.
 
-Sets are `[n, d]`, or `[n, f, d]` with f rows for each of n clips, its frames.
-Frames of one clip are similar, so they stay together when a set is split.
+Sets are `[n, d]`, with one row of d features for each of n clips, or
+`[n, f, d]`, with one row for each of the f frames of n clips. Frames of one
+clip are similar, so they stay together when a set is split.
 """
 
 from collections.abc import Sequence
@@ -22,8 +23,8 @@ class Estimate(NamedTuple):
   Attributes:
     value: Distance.
     deviation: Standard deviation between repetitions of the whole experiment.
-    num_a: Number of rows of the first set.
-    num_b: Number of rows of the second set.
+    num_a: Number of clips of the first set.
+    num_b: Number of clips of the second set.
     ddof: 1 if covariances divide by n - 1, 0 if they divide by n.
   """
 
@@ -44,11 +45,11 @@ def estimate(
 ) -> Estimate:
   """Returns the distance with its standard deviation, by half-sampling.
 
-  Each split divides both sets into halves without common rows, and compares the
-  distances of the halves. Half of their variance is the variance of the whole
-  sets. This is exact if the distributions differ; if they are equal, the
+  Each split divides both sets into halves without common clips, and compares
+  the distances of the halves. Half of their variance is the variance of the
+  whole sets. This is exact if the distributions differ; if they are equal, the
   variance falls faster than 1 / n and the estimate is up to twice too large.
-  The bootstrap is not suitable, because repeated rows increase the distance.
+  The bootstrap is not suitable, because repeated clips increase the distance.
 
   Args:
     a_nd: One set.
@@ -58,11 +59,11 @@ def estimate(
     seed: Seed of the splits.
 
   Raises:
-    ValueError: If a set has fewer than four rows.
+    ValueError: If a set has fewer than four clips.
   """
   if min(len(a_nd), len(b_md)) < 4:
     raise ValueError(
-      f'The sets have {len(a_nd)} and {len(b_md)} rows; each needs 4 or more,'
+      f'The sets have {len(a_nd)} and {len(b_md)} clips; each needs 4 or more,'
       ' because the covariance of each half is computed. Use more clips.'
     )
   rng = np.random.default_rng(seed)
@@ -90,19 +91,19 @@ def floor(
 
   Args:
     real_nd: Features of real clips.
-    size: Number of rows of each of two disjoint sets, which should be the
-      number of generated clips; None for half of all rows.
+    size: Number of clips in each of two disjoint sets, which should be the
+      number of generated clips; None for half of all clips.
     ddof: As in `frechet.distance`.
     num_repeats: Number of pairs of sets to average over.
     seed: Seed of the sets.
 
   Raises:
-    ValueError: If there are too few rows for two sets.
+    ValueError: If `size` is below 2 or above half of the number of clips.
   """
   size = len(real_nd) // 2 if size is None else size
   if not 2 <= size <= len(real_nd) // 2:
     raise ValueError(
-      f'size is {size}; for two disjoint sets out of {len(real_nd)} rows it'
+      f'size is {size}; for two disjoint sets out of {len(real_nd)} clips it'
       f' must be from 2 to {len(real_nd) // 2}. Use more real clips or a'
       ' smaller size.'
     )
@@ -126,7 +127,7 @@ def at_infinity(
   num_repeats: int = 4,
   seed: int = 0,
 ) -> float:
-  """Returns the distance extrapolated to infinitely many rows.
+  """Returns the distance extrapolated to infinitely many clips.
 
   Fits a line in 1 / n to distances of random subsets and evaluates it at 0, as
   in Chong and Forsyth, "Effectively Unbiased FID and Inception Score and where
@@ -137,14 +138,15 @@ def at_infinity(
   Args:
     a_nd: One set.
     b_md: The other set.
-    sizes: Sizes of subsets; None for 6 sizes from a quarter of the rows to
-      all, evenly spaced in 1 / n.
+    sizes: Numbers of clips of subsets; None for 6 numbers from a quarter of the
+      smaller set to all of it, evenly spaced in 1 / n.
     ddof: As in `frechet.distance`.
     num_repeats: Number of subsets of each size, whose distances are averaged.
     seed: Seed of the subsets.
 
   Raises:
-    ValueError: If fewer than two sizes are given, or one exceeds a set.
+    ValueError: If there are fewer than two different sizes, or one is below 2
+      or above the number of clips of a set.
   """
   most = min(len(a_nd), len(b_md))
   if sizes is None:
@@ -152,7 +154,7 @@ def at_infinity(
   if len(set(sizes)) < 2 or max(sizes) > most or min(sizes) < 2:
     raise ValueError(
       f'sizes are {tuple(sizes)}; they must be two or more different numbers'
-      f' from 2 to {most}, the number of rows of the smaller set.'
+      f' from 2 to {most}, the number of clips of the smaller set.'
     )
   rng = np.random.default_rng(seed)
   subset = lambda x, size: x[rng.permutation(len(x))[:size]]

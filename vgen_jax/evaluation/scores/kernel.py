@@ -79,7 +79,8 @@ def distance(
     seed: Seed of the subsets.
 
   Raises:
-    ValueError: If a set has fewer rows than a subset.
+    ValueError: If a set has fewer rows than a subset, or a subset has fewer
+      than 2.
   """
   most = min(len(a_nd), len(b_md))
   if not 2 <= subset_size <= most:

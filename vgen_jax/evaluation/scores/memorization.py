@@ -24,10 +24,11 @@ class Memorization(NamedTuple):
 
   Attributes:
     rate: Proportion of the samples that are copies.
-    copied_n: Whether a sample is a copy.
-    nearest_n: Index of the nearest training clip.
-    flipped_n: Whether that clip is nearest when mirrored.
-    distance_n: Root mean square difference to it, in units of the thumbnails.
+    copied_n: Whether a sample is a copy, bool.
+    nearest_n: Index of the training clip nearest to a sample, int.
+    flipped_n: Whether that clip is nearest when mirrored left to right, bool.
+    distance_n: Root mean square difference of the thumbnails of a sample and of
+      that clip, in the unit of the clips' values.
     threshold: Distance below which a sample is a copy.
   """
 
@@ -178,7 +179,7 @@ def data_copying_score(
 def nearest(
   query_bthwc: np.ndarray, index_bthwc: np.ndarray, *, block: int = 4096
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Returns distance, index and mirroring of the nearest clip, each `[b]`.
+  """Returns the nearest clip to each of b clips.
 
   sklearn's NearestNeighbors would need a mirrored copy of the whole index, and
   its distances differ from these in the sixth digit.
@@ -187,6 +188,10 @@ def nearest(
     query_bthwc: Clips to search for.
     index_bthwc: Clips to search among, as they are and mirrored left to right.
     block: Clips of the index to compare at a time; it bounds the memory.
+
+  Returns:
+    Root mean square differences to the nearest clips, float `[b]`; indices of
+    the nearest clips, int `[b]`; and whether they are mirrored, bool `[b]`.
   """
   flat = lambda x: np.ascontiguousarray(x).reshape(len(x), -1)
   # Centred, because differences of large squares would lose precision.

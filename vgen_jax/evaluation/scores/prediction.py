@@ -38,7 +38,9 @@ class Report(NamedTuple):
   Attributes:
     numbers: {name: number}. For each metric, with N = 20 samples for example:
       `_best_of_20`, `_best_of_20_worst_decile`, `_sample_mean`; with another
-      future of the same past also `_leak` and `_leak_z`. And `diversity_of_20`.
+      future of the same past also `_leak`, by how much the metric is better
+      against the truth than against the other future, and `_leak_z`, the same
+      in standard errors. And `diversity_of_20`.
     curves: {name: one number per predicted frame}: `_best_of_20`, of the
       samples that are best as a whole, and `_sample_mean`.
     protocol: Settings that must be equal for numbers to be comparable.

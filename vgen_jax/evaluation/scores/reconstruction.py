@@ -2,7 +2,7 @@
 
 Each of these metrics has several definitions, which differ by more than models
 do, so the names in `FRAME_METRICS` state the definition. The PSNR of a clip has
-two definitions that are up to half a decibel apart: `mean_of_frames` and
+two definitions, which can differ by half a decibel: `mean_of_frames` and
 `of_mean_error`.
 
 Clips are uint8, or floats with a given range, because SSIM depends on the
