@@ -29,6 +29,15 @@ class Batches(Iterator[Batch]):
     batch_size: int,
     limit: float = 1.0,
   ):
+    """Starts to read ahead.
+
+    Args:
+      dataset: Batches of the rows of this host.
+      sharding: Sharding of a batch over the devices of all hosts; None yields
+        NumPy arrays.
+      batch_size: Number of clips in a batch over all hosts.
+      limit: Largest fraction of clips that may be substitutes.
+    """
     self._tally = faults.Tally(limit)
     self._iterator = iter(dataset)
     self._sharding = sharding

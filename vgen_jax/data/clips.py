@@ -43,6 +43,8 @@ def positions(
 ) -> np.ndarray:
   """Returns the positions of the frames of a clip in a video, float `[t]`.
 
+  Positions are times in seconds, or indices of frames.
+
   Args:
     start: Position of the first frame of the clip.
     num_frames: Number of frames of the clip.
@@ -50,7 +52,7 @@ def positions(
     first: First position in the video that may be used.
     last: Last position in the video that may be used.
     short: What to do about positions after `last`: 'hold' repeats the last
-      frame; 'loop' plays the video backward and forward, without a cut;
+      frame; 'loop' plays the video forward and backward, without a cut;
       'error' raises an error.
 
   Raises:

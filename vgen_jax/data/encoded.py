@@ -69,7 +69,8 @@ class Encoded(sources.HasContents):
       folder: Folder that `vgen data encode` prints, on a local or mounted disk,
         since shards are mapped into memory.
       split: Split of the data; each is encoded separately.
-      faults: Policy for unreadable clips of `original`.
+      faults: What to do about unreadable clips of `original`, 'raise' or
+        'substitute'.
 
     Raises:
       ValueError: If the split does not exist or is incomplete, or its clips
@@ -100,7 +101,7 @@ class Encoded(sources.HasContents):
     if missing := wanted - names:
       raise ValueError(
         f'{self._folder} lacks {len(missing)} of {len(wanted)} shards; repeat'
-        ' its vgen data encode command, which will write the others.'
+        ' its vgen data encode command, which writes the missing ones.'
       )
     self._faults = faults
     self._sizes = rows_lib.sizes(self.schema, self.manifest.num_codes)

@@ -145,6 +145,8 @@ def evaluation_batches(
   Raises:
     ValueError: If devices or hosts cannot have equal parts of a batch, or the
       source is empty.
+    ClipError: From `next`, as in `batches`.
+    RuntimeError: From `next`, as in `batches`.
   """
   rows = host_shards.rows(batch_size, sharding, host)
   length = -(-len(source) // batch_size) * batch_size

@@ -75,7 +75,7 @@ def by_time(
   proportions: Mapping[str, float],
   is_whole: bool,
 ) -> dict[str, tuple[float, float]]:
-  """Returns the first and last position of each split in one video.
+  """Returns the {split: (first position, last position)} in one video.
 
   Training comes first, then a gap, validation, a gap, and the test split.
   Validation and test contain one clip or more. Training may be left with less;

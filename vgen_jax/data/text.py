@@ -95,7 +95,8 @@ class SentencePiece:
 
   Attributes:
     path: File of the vocabulary, '<name>.model'; for T5, 'spiece.model'.
-    length: Number of tokens of a caption, including the end.
+    length: Number of tokens of a caption, including the begin, if there is one,
+      and the end.
   """
 
   def __init__(self, path: PathText, length: int = 128):
@@ -210,7 +211,8 @@ def _vocabulary(path: str) -> Any:
     return sentencepiece.SentencePieceProcessor(model_file=path)
   except (OSError, RuntimeError) as error:
     raise FileNotFoundError(
-      f'{path} is not a vocabulary that sentencepiece can read: {error}'
+      f'{path} is not a vocabulary that sentencepiece can read ({error}); give'
+      " the path of a file '<name>.model'."
     ) from error
 
 

@@ -5,8 +5,12 @@
   config.clip_shape = (16, 64, 64, 3)
   config.data = {
     'name': 'data.transforms.Transformed',
-    'source': {'name': 'synthetic.world.source.World', 'clip_shape': (32, 80,
-    80, 3)}, 'strides': (1, 2), 'flips': True,
+    'source': {
+      'name': 'synthetic.world.source.World',
+      'clip_shape': (32, 80, 80, 3),
+    },
+    'strides': (1, 2),
+    'flips': True,
   }
 
 All frames of a view have the same crop and the same change of colour.
@@ -50,8 +54,8 @@ class Transformed(sources.HasContents, sources.HasRandomViews):
     time_jitter: Largest random shift of each frame in `random_view`, in units
       of the stride, 0 to 0.5.
     resize: Size in pixels to which the shorter side of a clip is resized, with
-      antialiasing, before a view is cropped; None for the largest crop and
-      resizes it.
+      antialiasing, before a view is cropped; None takes the largest crop, and
+      resizes it to the view.
     crops_at_random: Whether `random_view` crops at a random position.
     flips: Whether `random_view` mirrors half of the views.
     brightness: `random_view` scales pixels by a factor from 1 - brightness to

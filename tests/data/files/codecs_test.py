@@ -128,7 +128,7 @@ def test_frames_have_the_requested_order_and_may_repeat(tmp_path):
   numbers = [30, 5, 5, 12]
   got = codecs.read(codecs.scan(path), numbers)
   np.testing.assert_array_equal(got, decode_all(path)[numbers])
-  with pytest.raises(IndexError, match=r'has 40 frames; frames \[40\] do'):
+  with pytest.raises(IndexError, match=r'has 40 frames; .* \[40\] must'):
     codecs.read(codecs.scan(path), [40])
 
 

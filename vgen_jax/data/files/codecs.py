@@ -74,12 +74,18 @@ class Index:
     return (len(self) - 1) / self.time_n[-1] if len(self) > 1 else 1.0
 
   def between(self, start_s: float, end_s: float) -> np.ndarray:
-    """Returns the indices of the frames that begin between two times."""
+    """Returns the indices of the frames that begin between two times.
+
+    Both times are in seconds after the first frame, and are included.
+    """
     is_late_n = self.time_n >= start_s - _TOLERANCE_S
     return np.flatnonzero(is_late_n & (self.time_n <= end_s + _TOLERANCE_S))
 
   def at(self, time_t: np.ndarray) -> np.ndarray:
-    """Returns the indices of the frames that are shown at times in seconds."""
+    """Returns the indices of the frames that are shown at these times.
+
+    The times are in seconds after the first frame.
+    """
     number_t = np.searchsorted(self.time_n, time_t + _TOLERANCE_S, 'right') - 1
     return np.maximum(number_t, 0)
 
@@ -201,7 +207,8 @@ def frames(
   if not len(numbers) or numbers[0] < 0 or numbers[-1] >= len(index):
     given = str(np.asarray(numbers).tolist())
     raise IndexError(
-      f'{index.path} has {len(index)} frames; frames {given:.80} do not exist.'
+      f'{index.path} has {len(index)} frames; the indices {given:.80} must be'
+      f' one or more increasing numbers from 0 to {len(index) - 1}.'
     )
   pts = index.pts_n[numbers]
   before = np.searchsorted(index.key_k2[:, 0], pts[0], 'right') - 1

@@ -22,8 +22,8 @@ class FolderSplit:
   Attributes:
     segments: For each video of the split, its segment, or the error about a
       video that cannot be read.
-    class_names: Names of the first sub-folders, the same for all splits; () if
-      they are not classes.
+    class_names: Labels of the annotations or, without them, names of the first
+      sub-folders, the same for all splits; () if videos have no classes.
     num_videos: {split: number of videos} of all splits; each video of a small
       folder is in all of them.
   """

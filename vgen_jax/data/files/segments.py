@@ -100,7 +100,7 @@ class Segment:
     first: Position of the first frame of the segment.
     last: Position of its last frame, included.
     is_timed: Whether positions are seconds; else they are indices of frames.
-    label: Name of the folder of the video.
+    label: Name of the class of the video; not used if there are no classes.
     annotation: Caption and actions of the video.
   """
 
@@ -158,8 +158,8 @@ def whole(
     annotation: Line of the table for the video.
 
   Raises:
-    ClipError: If the video is too short and `spec.short` is 'error', or its
-      rate is far below that of the clips.
+    ClipError: If the video is too short and `spec.short` is 'error', its rate
+      is far below that of the clips, or the annotation selects no frame.
     ValueError: If its annotation has too few actions.
   """
   interval = spec.frame_interval

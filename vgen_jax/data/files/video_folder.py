@@ -40,11 +40,11 @@ class VideoFolder(sources.HasContents, sources.HasRandomViews):
   `source[i]` cuts each video into consecutive clips and takes the centre crop.
   `source.random_view(i, rng)` takes a clip from anywhere in the same video.
 
-  Splits have no video in common: a hash of its path decides, so the split only
-  depends on the names of the files. A folder of one or two videos is split by
-  time: train, validation and test are consecutive segments of each video, with
-  gaps of one clip. They still show the same scene, so results on them say
-  little about other videos.
+  Splits have no video in common. Unless `annotations` state the splits, a hash
+  of the path of each video decides, so that splits only depend on the names of
+  the files. A folder of one or two videos is split by time: train, validation
+  and test are consecutive segments of each video, with gaps of one clip. They
+  still show the same scene, so results on them say little about other videos.
 
   Args:
     clip_shape: (t, h, w, c), with c 1 or 3.
@@ -61,7 +61,8 @@ class VideoFolder(sources.HasContents, sources.HasRandomViews):
     short: What to do with a video that is shorter than a clip: 'error' raises
       an error, 'loop' plays it forward and backward, 'hold' repeats its last
       frame.
-    has_labels: Whether the names of sub-folders are labels.
+    has_labels: Whether clips have labels, if there are classes: the labels in
+      `annotations` or, without them, the names of sub-folders.
     crops_at_random: Whether `random_view` crops at a random position along the
       longer side.
     flips: Whether `random_view` mirrors half of its clips.

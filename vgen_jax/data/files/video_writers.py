@@ -53,8 +53,8 @@ def write_gif(
   Args:
     path: Local file or gs:// object.
     video_thwc: uint8 video with 1 channel or 3.
-    frames_per_second: Rate at which the clip is shown; the format rounds the
-      time of a frame to hundredths of a second.
+    frames_per_second: Rate at which the clip is shown. The time of a frame is
+      rounded to hundredths of a second, and is at least two of them.
     scale: Integer factor by which each frame is enlarged.
 
   Raises:

@@ -213,7 +213,9 @@ class Robot:
         video_thwc = np.stack(video_t).reshape(-1, 64, 64, 3)
       except (KeyError, ValueError) as error:
         raise faults.ClipError(
-          self.path, f'it contains no trajectory of 64x64 frames ({error}).'
+          self.path,
+          f'it contains no trajectory of 64x64 frames ({error}); copy it again'
+          ' or remove it.',
         ) from error
       for piece in _pieces(video_thwc, self.fps, options):
         yield piece | {'action': action_ta.astype(np.float32)}

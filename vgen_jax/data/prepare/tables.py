@@ -121,7 +121,7 @@ def examples(
 def _with_channels(
   video_thwc: Iterable[np.ndarray], num_channels: int
 ) -> Iterator[np.ndarray]:
-  """Yields frames; grey frames are repeated in all channels."""
+  """Yields frames; a wrong number of channels becomes copies of the first."""
   for image_hwc in video_thwc:
     if image_hwc.shape[-1] != num_channels:
       image_hwc = image_hwc[..., :1].repeat(num_channels, axis=-1)

@@ -61,7 +61,9 @@ def examples(path: str) -> Iterator[dict[str, Sequence[Any]]]:
       features = tf_example_pb2.Example.FromString(record).features.feature
     except Exception as error:  # The type depends on the version of protobuf.
       raise faults.ClipError(
-        str(path), f'it contains records other than tf.train.Example ({error}).'
+        str(path),
+        f'it contains records other than tf.train.Example ({error}); copy it'
+        ' again or remove it.',
       ) from error
     yield {
       name: getattr(feature, feature.WhichOneof('kind')).value

@@ -1,9 +1,9 @@
 """A dataset of the videos in a folder, with an optional table of annotations.
 
 The format of the table is that of data/files/annotations.py, for training and
-for preparing. Without a table, all videos in the folder are used. If there are
-no labels in a table and all videos lie in sub-folders, two or more, the names
-of these are labels.
+for preparing. Without a table, all videos in the folder are used. Without
+labels in a table, the names of sub-folders are labels if there are two or more
+and all videos lie in them.
 """
 
 from collections.abc import Mapping, Sequence

@@ -60,9 +60,9 @@ def write(
     table: Table of the examples.
     out: Folder of datasets; the dataset is written to <out>/<name>/<version>.
     options: How videos are stored.
-    skips_broken: Whether to skip videos that cannot be read, up to a proportion
-      of `MAX_SKIPPED`; otherwise the first of them raises an error. The pieces
-      of a video before a damaged part are kept.
+    skips_broken: Whether to skip videos that cannot be read, one or up to a
+      proportion of `MAX_SKIPPED`; otherwise the first of them raises an error.
+      The pieces of a video before a damaged part are kept.
     num_threads: Number of threads that read and encode; None is one per core.
     beam_options: Flags of Apache Beam, such as ['--runner=DirectRunner'], to
       write with Beam; None writes in this process.

@@ -88,7 +88,11 @@ def adapter(
 
 
 def kind(stored: Any) -> str | None:
-  """Returns the format of a video: 'images', 'pixels', 'mp4', or None."""
+  """Returns the format of the video in a feature, None if it has no video.
+
+  The format is 'images' for a sequence of images, 'pixels' for one uint8 array,
+  and 'mp4' for the content of a file.
+  """
   from vgen_jax.data.tfds import compat
 
   features = compat.load().features
@@ -116,7 +120,7 @@ def feature(features: Any, path: str) -> Any:
   if path not in known:
     raise ValueError(
       f'config.data.features has the path {path!r}, which the dataset does not'
-      f' have. Its features: {list(known)}.'
+      f' have. Choose one of its features: {list(known)}.'
     )
   return known[path]
 

@@ -197,7 +197,9 @@ class TFDSVideo(sources.Captioned, sources.HasContents, sources.HasRandomViews):
     try:
       return self._records[index]
     except Exception as error:  # The reader may raise any type.
-      raise self._fault(index, f'it cannot be read ({error})') from error
+      raise self._fault(
+        index, f'it cannot be read ({error}); prepare the dataset again.'
+      ) from error
 
   def __getstate__(self) -> dict[str, Any]:
     # Files and parsers cannot be pickled; a worker process opens its own.
@@ -253,7 +255,7 @@ class TFDSVideo(sources.Captioned, sources.HasContents, sources.HasRandomViews):
       clip |= text.entries(self.tokenizer, caption)
     if 'label' in clip and clip['label'] < 0:
       raise self._fault(
-        index, "it has no label; remove 'label' from config.data.keys"
+        index, "it has no label; remove 'label' from config.data.keys."
       )
     return clip
 
@@ -262,7 +264,9 @@ class TFDSVideo(sources.Captioned, sources.HasContents, sources.HasRandomViews):
     try:
       return self._opened.parse(record)
     except Exception as error:  # The parser may raise any type.
-      raise self._fault(index, f'it cannot be parsed ({error})') from error
+      raise self._fault(
+        index, f'it cannot be parsed ({error}); prepare the dataset again.'
+      ) from error
 
   def _read(
     self, index: int, parsed: Mapping[str, Any], *functions: Callable

@@ -33,6 +33,21 @@ class Examples:
   def __init__(
     self, name: str | None, data_dir: str | None, paths: Mapping[str, str]
   ):
+    """Opens the dataset.
+
+    Args:
+      name: Name of the dataset, 'name/config:version'; None if `data_dir` is
+        the folder of one dataset.
+      data_dir: Folder of datasets, or of the dataset; None for the default
+        folder of TFDS.
+      paths: {key of `adapters.KEYS`: path of a feature}, which override the
+        catalogue.
+
+    Raises:
+      FileNotFoundError: If the dataset does not exist.
+      ValueError: If neither a name nor a folder is given, or the features are
+        ambiguous or damaged.
+    """
     compat.load()
     from tensorflow_datasets.proto import tf_example_pb2
 

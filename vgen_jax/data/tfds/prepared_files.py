@@ -138,7 +138,7 @@ def _read(folder: epath.Path | pathlib.Path) -> dict[str, Any]:
 
 
 def _files(folder: pathlib.Path) -> dict[str, dict[str, Any]]:
-  """Returns the size of each file, with the digest of those that describe."""
+  """Returns the size of each file; also its digest if it describes examples."""
   return {
     path.name: {
       'size': path.stat().st_size,

@@ -200,7 +200,7 @@ def _mp4(video_thwc: Iterable[np.ndarray], rate: float, crf: int) -> bytes:
   """Returns H.264 with a constant frame rate, so that times identify frames.
 
   Without B-frames, packets have the order of frames, so that seeking is exact.
-  A key frame every 12 frames makes it fast.
+  A key frame every 12 frames makes seeking fast.
   """
   images = iter(video_thwc)
   first_hwc = next(images)
