@@ -151,7 +151,7 @@ def test_accumulation_and_sharding_together():
   ('axes', 'message'),
   [
     ((3, 1, 4), "'tensor': 4}, but there are 8 devices; the product of"),
-    ((-1, 3, 1), 'but there are 8 devices'),
+    ((-1, 3, 1), 'the sizes other than -1, 3, must divide that number'),
     ((-1, -1, 1), 'and one may be -1'),
     ((0, 1, 1), 'each size must be 1 or more'),
   ],

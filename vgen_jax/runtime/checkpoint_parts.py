@@ -32,7 +32,8 @@ def tree(workdir: str, step: int | None = None) -> dict[str, Any]:
     return _tree(at)
   except Exception as error:
     raise ValueError(
-      f'{at} cannot be read: {checkpoints.first_line(error)}'
+      f'{at} cannot be read: {checkpoints.first_line(error)} Name another step'
+      ' or workdir.'
     ) from error
 
 
@@ -48,8 +49,8 @@ def read(workdir: str, wanted: Any, step: int | None = None) -> Any:
 
   Args:
     workdir: Local or gs:// directory of the run.
-    wanted: Subtree of the state, {'params': {...}, ...}, of shapes with
-      shardings.
+    wanted: Subtree of the state, {'params': {...}, ...}, whose leaves are
+      `jax.ShapeDtypeStruct` with shardings.
     step: Step of the checkpoint; None reads the latest.
 
   Raises:
@@ -119,10 +120,12 @@ def _step_folder(workdir: str, step: int | None) -> epath.Path:
   """
   known = checkpoints.steps(workdir)
   if not known or (step is not None and step not in known):
-    asked = 'no checkpoint' if step is None else f'no checkpoint of step {step}'
-    raise ValueError(
-      f'{workdir} has {asked}; it has checkpoints of steps {known}. Train'
-      ' first, or name another workdir.'
-    )
+    found = 'no checkpoint. Train first'
+    if known:
+      found = (
+        f'no checkpoint of step {step}; it has checkpoints of steps {known}.'
+        ' Name one of these steps'
+      )
+    raise ValueError(f'{workdir} has {found}, or name another workdir.')
   name = str(known[-1] if step is None else step)
   return checkpoints.folder_of(workdir) / name

@@ -128,6 +128,8 @@ class Checkpoints:
   ) -> None:
     """Copies the state to the host and writes it in the background.
 
+    Nothing is done if the latest checkpoint is of this step.
+
     Args:
       step: Number of the checkpoint.
       state: Tree of arrays to save.

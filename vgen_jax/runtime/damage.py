@@ -98,6 +98,8 @@ def check(step_folder: epath.Path, found: Any) -> None:
 def identity(step_folder: epath.Path) -> str:
   """Returns a digest of the content of a checkpoint, without reading arrays.
 
+  For a checkpoint without digests, only its step is known.
+
   Raises:
     DamagedError: If the digests of its arrays are damaged.
   """

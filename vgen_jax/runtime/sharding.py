@@ -32,7 +32,8 @@ def make_mesh(axes: sections.Mesh) -> Mesh:
   On one host, the mesh may have fewer devices than the host.
 
   Args:
-    axes: Number of devices along each axis.
+    axes: Number of devices along each axis; one may be -1, for all devices that
+      the other axes leave.
 
   Raises:
     ValueError: If the sizes do not fit the number of devices.
@@ -47,7 +48,13 @@ def make_mesh(axes: sections.Mesh) -> Mesh:
     )
   if open_axes and count % given == 0:
     sizes[open_axes[0]] = count // given
-  elif open_axes or given > count or (given < count and _has_many_processes()):
+  elif open_axes:
+    raise ValueError(
+      f'config.mesh is {sizes}, but there are {count} devices; the product of'
+      f' the sizes other than -1, {given}, must divide that number. Change'
+      ' these sizes.'
+    )
+  elif given > count or (given < count and _has_many_processes()):
     raise ValueError(
       f'config.mesh is {sizes}, but there are {count} devices; the product of'
       ' the sizes must be that number. Set one size to -1 to use all devices.'
@@ -62,7 +69,7 @@ def make_mesh(axes: sections.Mesh) -> Mesh:
 
 
 def of_batch(mesh: Mesh) -> NamedSharding:
-  """Returns the sharding of a batch: its clips are split over data and fsdp."""
+  """Returns the sharding of a batch over the mesh axes 'data' and 'fsdp'."""
   return NamedSharding(mesh, P(batch_sharding.AXES))
 
 
