@@ -7,7 +7,7 @@ of this file. Arguments of all schedules are
   peak: Highest learning rate, above 0.
   warmup_steps: Number of steps over which the rate rises linearly to `peak`; 0
     for none.
-  end: Learning rate of the last step, for schedules that decay.
+  end: Learning rate that schedules that decay reach after the last step.
 
 The warm-up starts at `peak / (warmup_steps + 1)`, because an update with a rate
 of 0 would have no effect.

@@ -63,7 +63,7 @@ class Setup:
     return self.data.schema
 
   def over_pixels(self) -> 'Setup':
-    """Returns the same setup with pixels where the data has only codes."""
+    """Returns the setup with the original clips, if the data has only codes."""
     if not isinstance(self.source, encoded.Encoded):
       return self
     manifest = self.source.manifest
