@@ -137,7 +137,7 @@ class Evaluations:
 
     Args:
       state: State whose parameters generate the clips.
-      stop: Function that returns whether to stop; it is called after each
+      stop: Function that returns whether to stop; it is called before each
         chunk of clips.
 
     Returns:

@@ -137,10 +137,10 @@ def validation_split(
   """
   found = other_split(settings, source, 'validation')
   if found is None:
-    split = settings.data.get('split', 'no splits')
     raise ValueError(
-      f'config.data is {settings.data["name"]} with {split!r}; validation needs'
-      ' data that has splits, and a config that does not set config.data.split.'
+      f'config.data is {settings.data["name"]} with {_own_split(settings)};'
+      ' validation needs data that has splits, and a config that does not set'
+      ' config.data.split.'
     )
   agreement.check_data(lambda: found, 'validation clips')
   return found
@@ -168,10 +168,15 @@ def comparison_split(
     return training
   found = other_split(settings, source, split or 'validation')
   if found is None and split:
-    own = settings.data.get('split', 'no splits')
     raise ValueError(
       f'config.evaluation.real_split is {split!r}, but config.data is'
-      f' {settings.data["name"]} with {own!r}; leave real_split empty to'
-      ' compare with the training data.'
+      f' {settings.data["name"]} with {_own_split(settings)}; leave real_split'
+      ' empty to compare with the training data.'
     )
   return training if found is None else (found, split or 'validation')
+
+
+def _own_split(settings: settings_lib.Settings) -> str:
+  """Returns which split the data of a run is set to, in words."""
+  split = settings.data.get('split')
+  return 'no splits' if split is None else f'the split {split!r} only'

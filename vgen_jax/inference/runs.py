@@ -108,6 +108,7 @@ class Run:
       ValueError: If there is no such class, the model has no class condition or
         does not accept a given one, or processes of a pod have different
         conditions.
+      FloatingPointError: If clips have values that are NaN or infinite.
     """
     checks.at_least('num_clips', num_clips, 1)
     checks.at_least('batch_size', batch_size, 1)
@@ -148,7 +149,7 @@ class Run:
       num_clips: Number of clips to generate.
       seed: Seed of the noise.
       batch_size: Number of clips to generate at a time.
-      stop: Function that returns whether to stop; it is called after each
+      stop: Function that returns whether to stop; it is called before each
         chunk of clips.
       **options: Other fields of `sections.Evaluation`.
 
