@@ -122,6 +122,15 @@ def test_a_source_without_readable_clips_fails_soon():
     take(1, source)
 
 
+def test_a_reason_without_a_full_stop_gets_one():
+  def get(index):
+    raise faults_lib.ClipError('a.mp4', 'it is broken')
+
+  message = r'it is broken\. The next 1 clips'
+  with pytest.raises(faults_lib.ClipError, match=message):
+    faults_lib.Faults('substitute').read(get, 0, num_clips=2)
+
+
 def test_other_errors_are_not_substituted():
   source = make_source()
   source.schema = Schema((1, 2, 3, 1))

@@ -71,7 +71,7 @@ class Faults:
 
     Raises:
       ClipError: If the clip cannot be read and the policy is 'raise', or the
-        next 99 clips cannot be read either.
+        next 99 clips, or all if there are fewer, cannot be read either.
     """
     if self.policy == 'raise':
       return get(index), False
@@ -85,8 +85,8 @@ class Faults:
         first = error if k == 0 else first
     raise ClipError(
       first.path,
-      f'{first.reason} The next {num_tries - 1} clips cannot be read either.'
-      ' Check that the folder exists and is complete.',
+      f'{first.reason.rstrip(".")}. The next {num_tries - 1} clips cannot be'
+      ' read either. Check that the folder exists and is complete.',
     )
 
 

@@ -39,13 +39,13 @@ class Modality:
       if the shape of a clip determines the size.
     mask: Key of the bool array that states which entries are valid; '' if it
       has none.
-    mask_axes: Shape of the mask.
+    mask_axes: Shape of the mask, one letter per axis.
     origin: Where the sampler takes it from: 'choice', any valid value, such as
       class i for clip i; 'data', a clip of the data; 'target', the known part
       of the clip to generate.
     null: Value that stands for "none" when the condition is dropped, in
-      training and in guidance: 'size', the number after the last one; 'mask', a
-      mask of False; '' if models cannot drop it.
+      training and in guidance: 'size', the index after the last valid one;
+      'mask', a mask of False; '' if models cannot drop it.
     asked_by: Arguments of sources that request the condition: if a config sets
       one of them, a model that does not use the condition is an error.
   """

@@ -15,12 +15,13 @@ from vgen_jax.core.types import Clip
 
 @dataclasses.dataclass(frozen=True)
 class Contents:
-  """Numbers of clips in a source; unknown ones are left out.
+  """Numbers of clips in a source.
 
   Attributes:
-    splits: {split: number of examples} of the whole dataset.
-    unit: What an example is: 'clips', 'videos'.
-    clips_per_class: Number of clips of each label, int `[num_classes]`.
+    splits: {split: number of examples} of the whole dataset; {} if unknown.
+    unit: What an example is, in the plural, such as 'clips' or 'videos'.
+    clips_per_class: Number of clips of each label, int `[num_classes]`; None if
+      unknown.
   """
 
   splits: Mapping[str, int] = dataclasses.field(default_factory=dict)
