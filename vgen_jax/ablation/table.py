@@ -73,7 +73,7 @@ def markdown(
 
 
 def mean_and_error(values: Sequence[float]) -> str:
-  """Returns 'mean ± standard error', or 'mean' for one value."""
+  """Returns 'mean ± standard error', 'mean' for one value, 'none' for none."""
   if not values:
     return 'none'
   text = f'{np.mean(values):.4g}'

@@ -8,8 +8,10 @@
 
 The result is a TFDS dataset in the format ArrayRecord. Train on it with
 
-  config.data = {'name': 'data.tfds.dataset.TFDSVideo', 'data_dir':
-  <out>/<name>/1.0.0}
+  config.data = {
+    'name': 'data.tfds.dataset.TFDSVideo',
+    'data_dir': '<out>/<name>/1.0.0',
+  }
 
 The last line of the output is JSON with the folder and the size of the dataset.
 """

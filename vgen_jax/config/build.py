@@ -192,7 +192,7 @@ def _check_sizes(
         of_data = f'{sizes[key]} classes'
       raise ValueError(
         f'{path}.{key} is {value}; the data has {of_data}. Leave the field out,'
-        ' or set it to 0 so that the model does not use them.'
+        ' or set it to 0 so that the model does not use this condition.'
       )
 
 

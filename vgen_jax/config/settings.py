@@ -177,7 +177,7 @@ def changeable_on_load() -> list[str]:
 
 
 def plain(config: ConfigDict | Mapping[str, Any]) -> dict[str, Any]:
-  """Returns a copy of plain dicts and tuples, because JSON has no tuples."""
+  """Returns a copy as plain dicts, with tuples in place of JSON's lists."""
   if isinstance(config, ConfigDict):
     config = config.to_dict()
   return _with_tuples(config)
