@@ -87,7 +87,7 @@ def _checked(folder: epath.Path, wanted: Any) -> Any:
       mismatch.check_shapes(_tree(at), wanted, str(at))
     raise ValueError(
       f'{at} does not have the arrays that its config.json describes, or cannot'
-      f' be read: {checkpoints.first_line(error)}'
+      f' be read: {checkpoints.first_line(error)} Name another step or workdir.'
     ) from error
   lacking = [  # Orbax returns the shapes of arrays that it does not find.
     sharding.path_name(path)

@@ -1,8 +1,10 @@
 """Tests of data/tfds/storage.py: quality of stored videos."""
 
+import io
 import sys
 
 import numpy as np
+from PIL import Image
 import pytest
 
 from vgen_jax.data.tfds import storage
@@ -148,3 +150,11 @@ def test_frames_that_are_read_together_have_a_limit(kind, monkeypatch):
   smaller = lambda image_hwc: image_hwc[::2, ::2]
   kept = storage.encode(kind, video_thwc, 8)
   assert len(read(kept, np.arange, resize=smaller)[0]) == 10
+
+
+def test_the_size_of_a_large_image_is_stated_as_height_and_width(monkeypatch):
+  monkeypatch.setattr(storage.containers, 'MAX_PIXELS', 10)
+  file = io.BytesIO()
+  Image.new('RGB', (4, 3)).save(file, 'png')
+  with pytest.raises(ValueError, match='1 frames of 3 x 4 pixels'):
+    storage.image(file.getvalue(), 3)

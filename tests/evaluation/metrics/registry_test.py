@@ -126,7 +126,7 @@ def test_all_takes_each_metric_that_fits_once():
     (
       'memorization',
       {'sources': (base.GENERATED, base.REAL)},
-      "no split 'validation'",
+      "Use data with a split 'validation'",
     ),
   ],
 )

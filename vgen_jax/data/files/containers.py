@@ -98,7 +98,9 @@ def opened(
       _warn_of_hdr(path, stream)
       yield container, stream
   except av.error.FFmpegError as error:
-    raise faults.ClipError(path, f'{error.strerror}.') from error
+    raise faults.ClipError(
+      path, f'{error.strerror}; copy it again or remove it.'
+    ) from error
 
 
 def frames(container: Any, stream: Any) -> Iterator[av.VideoFrame]:

@@ -86,7 +86,9 @@ class ScanCache:
     try:
       stat = path.stat()
     except OSError as error:  # Such as a broken link.
-      raise faults.ClipError(str(path), f'{error.strerror}.') from error
+      raise faults.ClipError(
+        str(path), f'{error.strerror}; copy it again or remove it.'
+      ) from error
     name = path.relative_to(self._folder).as_posix()
     key = stat.st_size, stat.st_mtime_ns
     size, mtime_ns, index = self._entries.get(name, (-1, -1, ''))

@@ -227,7 +227,9 @@ def _records(
   entries = {key: batch[key] for key in dtype.names[:-1]}
   sizes = rows_lib.sizes(Schema(**manifest.schema), manifest.num_codes)
   if fault := rows_lib.fault(entries, sizes):
-    raise ValueError(f'A clip cannot be stored: {fault}.')
+    raise ValueError(
+      f'A clip cannot be stored: {fault}. Check the data and the tokenizer.'
+    )
   return records
 
 

@@ -275,7 +275,10 @@ class TFDSVideo(sources.Captioned, sources.HasContents, sources.HasRandomViews):
     try:
       return self._opened.read(parsed, *functions)
     except ValueError as error:
-      raise self._fault(index, str(error)) from error
+      reason = str(error)  # Reasons with advice are complete sentences.
+      if not reason.endswith('.'):
+        reason += '; prepare the dataset again.'
+      raise self._fault(index, reason) from error
 
   def _fault(self, index: int, reason: str) -> faults.ClipError:
     name = self._opened.name

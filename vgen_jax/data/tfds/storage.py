@@ -160,7 +160,7 @@ def image(data: bytes, num_channels: int) -> np.ndarray:
     return simplejpeg.decode_jpeg(data, colors)
   try:
     with Image.open(io.BytesIO(data)) as opened:
-      _check_size(1, *opened.size)
+      _check_size(1, opened.height, opened.width)
       pixels = np.asarray(opened.convert('RGB' if num_channels == 3 else 'L'))
   except (OSError, Image.DecompressionBombError) as error:
     raise ValueError(
@@ -177,7 +177,8 @@ def _check_size(num_frames: int, height: int, width: int) -> None:
   if num_frames * height * width > limit:
     raise ValueError(
       f'{num_frames} frames of {height} x {width} pixels do not fit in memory:'
-      f' at most {limit:,} pixels are allowed'
+      f' at most {limit:,} pixels are allowed. Prepare the dataset again with'
+      ' smaller frames.'
     )
 
 

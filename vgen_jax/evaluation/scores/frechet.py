@@ -162,7 +162,7 @@ def _gaussian(moments: Moments, ddof: int) -> tuple[np.ndarray, np.ndarray]:
   if count <= ddof:
     raise ValueError(
       f'A set has {int(count)} rows; a covariance with ddof {ddof} needs'
-      f' {ddof + 1} or more.'
+      f' {ddof + 1} or more. Use more clips.'
     )
   _check_finite(mean_d, scatter_de)
   return mean_d, (scatter_de + scatter_de.T) / (2 * (count - ddof))
@@ -173,7 +173,7 @@ def _scaled(x_nd: np.ndarray, ddof: int) -> tuple[np.ndarray, np.ndarray]:
   if len(x_nd) <= ddof:
     raise ValueError(
       f'A set has {len(x_nd)} rows; a covariance with ddof {ddof} needs'
-      f' {ddof + 1} or more.'
+      f' {ddof + 1} or more. Use more clips.'
     )
   _check_finite(x_nd)
   x_nd = np.asarray(x_nd, np.float64)

@@ -46,7 +46,7 @@ def mmd(a_nd: np.ndarray, b_md: np.ndarray, *, degree: int = 3) -> float:
   if min(n, m) < 2:
     raise ValueError(
       f'The sets have {n} and {m} rows; each needs 2 or more, because a row is'
-      ' not compared with itself.'
+      ' not compared with itself. Use more clips.'
     )
   a_nd, b_md = np.asarray(a_nd, np.float64), np.asarray(b_md, np.float64)
   kernel = lambda x, y: (x @ y.T / d + 1) ** degree
