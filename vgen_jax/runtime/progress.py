@@ -142,7 +142,10 @@ class Progress:
     return ', '.join(f'{name} {x:,.1f} s' for name, x in parts.items())
 
   def show(self, step: int, metrics: Mapping[str, float]) -> None:
-    """Shows the metrics of a step as a line of the log, and next to the bar."""
+    """Shows the metrics of a step as a line of the log.
+
+    Next to the bar, up to three losses and the speed are shown.
+    """
     if not self._is_first_host:
       return
     words = [f'{name} {_short(x)}' for name, x in metrics.items()]

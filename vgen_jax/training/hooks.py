@@ -57,7 +57,10 @@ class Hook:
     """Called once before the first step, with the fresh or restored state."""
 
   def on_log(self, step: int, metrics: Mapping[str, float]) -> None:
-    """Called with the metrics of a step, every `config.log_every` steps."""
+    """Called with the metrics of a step.
+
+    This is done every `config.log_every` steps, and before each checkpoint.
+    """
 
   def on_step(
     self, step: int, state: TrainState, *, last: bool, stopping: bool

@@ -24,7 +24,7 @@ class TrainState(flax.struct.PyTreeNode):
     ema: Averages of the parameters of players, {name: {player: tree}}.
     stats: Other variables of the model, {'batch_stats': {part: tree}, ...}.
     opt: Optimizer states, {player: tree}.
-    guard: State of the guard against harmful updates, {player: {name: x}}.
+    guard: State of the guard against harmful updates, {player: {name: scalar}}.
     rng: Key of the run. It never changes; a step folds its number into it.
   """
 

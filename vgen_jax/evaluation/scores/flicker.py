@@ -65,8 +65,8 @@ def warp_error(
     video_bthwc: Clips of t frames.
     flow_bshwx: s = t - 1 fields of (x, y) in pixels: the point at p in frame
       s + 1 was at p + flow in frame s.
-    visible_bshw: False where the point at p in frame s + 1 was hidden in frame
-      s. None for all; points from outside the frame never count.
+    visible_bshw: Bool, False where the point at p in frame s + 1 was hidden in
+      frame s. None for all; points from outside the frame never count.
     value_range: Range of the clips, as in `reconstruction.unit`.
 
   Returns:

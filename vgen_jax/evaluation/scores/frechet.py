@@ -54,8 +54,8 @@ def update(
   Args:
     moments: Moments of the rows before; `empty(d)` at first.
     features_bd: Rows to add.
-    mask_b: False for padding rows of the last batch, which may contain any
-      values, including NaN. None if all rows count.
+    mask_b: Bool, False for padding rows of the last batch, which may contain
+      any values, including NaN. None if all rows count.
   """
   b, _ = shapes.sizes('bd', features_bd=features_bd, mean_d=moments.mean_d)
   if mask_b is None:

@@ -99,7 +99,11 @@ class Peers:
     self._stopped.wait(PATIENCE + 2 * PERIOD + DELAY)
 
   def round(self) -> None:
-    """Writes this process's counter and reads those of others."""
+    """Writes this process's counter, and checks whether a process is lost.
+
+    Process 0 reads the counters of all processes; the others read whether
+    process 0 has announced a lost process.
+    """
     self._number += 1
     if not self._say(str(self._number)):
       self._failures += 1
