@@ -241,7 +241,7 @@ def test_the_first_code_of_a_causal_tokenizer_is_of_one_frame():
 @pytest.mark.parametrize('key', ['known', 'known_video'])
 def test_known_video_needs_its_mask_and_vice_versa(key: str):
   model = over_codes(rounding.Copies())
-  with pytest.raises(ValueError, match='needs both known_video and known'):
+  with pytest.raises(ValueError, match='give both, or neither'):
     generate(model, {'params': {}}, {key: np.zeros((3, *CLIP_SHAPE))})
 
 

@@ -188,7 +188,10 @@ class VideoModel(nn.Module):
     return self.sample(key_b, condition)
 
   def __call__(self, batch: Batch) -> list[tuple[Array, Metrics]]:
-    """Returns all losses; `init` calls this to create every parameter."""
+    """Returns (loss, terms) of each update, in order.
+
+    `init` calls this method to create every parameter.
+    """
     return [
       getattr(self, update.loss)(batch, player=update.player, train=False)
       for update in self.updates
@@ -208,8 +211,8 @@ class VideoModel(nn.Module):
     channel, whether it is known.
 
     Raises:
-      ValueError: If a key is not in `condition_keys`, or the mask is not bool
-        `[b, t, h, w, 1]`.
+      ValueError: If a key is not in `condition_keys`, or `condition` has both
+        `known` and `known_video` and the mask is not bool `[b, t, h, w, 1]`.
     """
     modalities.check_keys(condition, self.condition_keys, type(self).__name__)
     if {'known', 'known_video'} <= condition.keys():
@@ -220,7 +223,10 @@ class VideoModel(nn.Module):
           f' {shape} it must be {(*shape[:-1], 1)}.'
         )
       if (dtype := condition['known'].dtype) != jnp.bool_:
-        raise ValueError(f"condition['known'] is {dtype}; it must be bool.")
+        raise ValueError(
+          f"condition['known'] has dtype {dtype}; it must be bool. Convert it"
+          ' with astype(bool).'
+        )
 
   def check_dropout(self, condition: Condition, class_dropout: float) -> None:
     """Checks that a model trained only with conditions gets a condition.

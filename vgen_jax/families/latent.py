@@ -24,8 +24,9 @@ class Latent(VideoModel):
 
   A prior over codes is trained on the tokenizer's codes. Any other prior is
   trained on its latents as if they were clips; they are standardized to mean 0
-  and standard deviation 1 in each channel, by moments that the tokenizer
-  collected. Generated latents are quantized to the codebook, if there is one.
+  and standard deviation 1 in each channel, by the mean and standard deviation
+  that the tokenizer tracked in its own training. Generated latents are
+  quantized to the codebook, if there is one.
 
   A prior over codes can be conditioned on known pixels (`known_video` where
   `known` is True). It is given those codes whose pixels are all known; the
@@ -90,7 +91,11 @@ class Latent(VideoModel):
   def penalty(
     self, batch: Batch, *, player: str, train: bool
   ) -> tuple[Array, Metrics]:
-    """Returns the lazy regularizer of a prior that has one."""
+    """Returns the `penalty` of the prior, as (loss, terms).
+
+    Only priors that have an update with this loss need it, such as a GAN with
+    lazy regularization.
+    """
     return self.prior.penalty(self._encoded(batch), player=player, train=train)
 
   def sample(self, key_b: Array, condition: Condition) -> Array:
@@ -100,8 +105,8 @@ class Latent(VideoModel):
     self.check_condition(condition)
     if len(known := condition.keys() & {'known_video', 'known'}) == 1:
       raise ValueError(
-        f'condition has {known}; a partly known clip needs both known_video and'
-        ' known.'
+        f'condition has {known}, but a partly known clip needs both'
+        " 'known_video' and 'known'; give both, or neither."
       )
     if not self._is_discrete:
       latent_bthwd = self.prior.sample_unclipped(key_b, condition)
@@ -154,7 +159,11 @@ class Latent(VideoModel):
     )
 
   def _known_codes(self, known_bthwc: Array) -> Array:
-    """Returns which codes have known pixels only, bool `[b, t, h, w]`."""
+    """Returns which codes have known pixels only, bool `[b, t, h, w]`.
+
+    Args:
+      known_bthwc: Mask of known pixels, bool, with one channel.
+    """
     t, *sides = known_bthwc.shape[1:4]
     clip_shape = (t, *sides, self.clip_shape[3])
     grid = self.autoencoder.latent_shape(clip_shape)[:3]
@@ -176,7 +185,10 @@ class Latent(VideoModel):
 
 
 def _forward_filled(video_bthwc: Array, known_bthwc: Array) -> Array:
-  """Returns clips with unknown pixels at their last known value, or at 0."""
+  """Returns clips with unknown pixels set to values of earlier frames.
+
+  The value is the last known one at the same position, or 0 if there is none.
+  """
   frame_bhwc, frames = jnp.zeros_like(video_bthwc[:, 0]), []
   for t in range(video_bthwc.shape[1]):
     frame_bhwc = jnp.where(known_bthwc[:, t], video_bthwc[:, t], frame_bhwc)

@@ -227,7 +227,7 @@ def test_wrong_batches_and_conditions():
   with pytest.raises(ValueError, match=r'shape \(2, 2, 2, 2\), but model.clip'):
     calls.loss(model, {'codes': codes[:, :2]})
   with pytest.raises(
-    ValueError, match=r"condition\['known'\] is absent; partly"
+    ValueError, match=r"condition\['known'\] is missing; partly"
   ):
     calls.generate(model, key_b, {'known_codes': codes})
   with pytest.raises(ValueError, match=r"condition\['label'\] is given"):

@@ -31,7 +31,7 @@ def test_codes_and_masks_are_accepted():
     (CODES + 0.0, KNOWN, "'known_codes'.* is float32; it must be int32"),
     (CODES + 3, KNOWN, 'has a known code 5; codes are 0 to 4'),
     (CODES - 1, KNOWN, 'has a known code -1'),
-    (CODES, KNOWN[:, :1], r"'known'\] is \(1, 1, 2, 2\)"),
+    (CODES, KNOWN[:, :1], r"'known'\] has shape \(1, 1, 2, 2\)"),
   ],
 )
 def test_wrong_codes_and_masks_are_errors(codes, mask, match):

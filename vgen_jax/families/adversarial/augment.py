@@ -35,7 +35,7 @@ def augment(key_b: Array, video_bthwc: Array, policy: Sequence[str]) -> Array:
     policy: Names in POLICIES; () for no augmentation.
 
   Raises:
-    ValueError: If a name is not in POLICIES.
+    ValueError: If `policy` is a string, or a name is not in POLICIES.
   """
   check(policy)
   shapes.sizes('', key_b=key_b, video_bthwc=video_bthwc)
@@ -46,7 +46,7 @@ def augment(key_b: Array, video_bthwc: Array, policy: Sequence[str]) -> Array:
 
 
 def check(policy: Sequence[str]) -> None:
-  """Raises ValueError if a name of `policy` is not in POLICIES."""
+  """Raises ValueError if `policy` is a string or a name is not in POLICIES."""
   if isinstance(policy, str):
     raise ValueError(
       f'model.augment is {policy!r}; it must be a tuple of names in'
@@ -76,7 +76,10 @@ def contrast(key: Array, video_thwc: Array) -> Array:
 
 
 def translation(key: Array, video_thwc: Array) -> Array:
-  """Shifts frames by up to an eighth of a side, padded with grey, 0."""
+  """Shifts all frames by the same number of pixels, padded with 0 (grey).
+
+  The shifts along h and w are up to an eighth of the height and the width.
+  """
   t, h, w, c = video_thwc.shape
   most = jnp.array([_pixels(h, 1 / 8), _pixels(w, 1 / 8)])
   corner = jax.random.randint(key, (2,), 0, 2 * most + 1)
@@ -87,7 +90,10 @@ def translation(key: Array, video_thwc: Array) -> Array:
 
 
 def cutout(key: Array, video_thwc: Array) -> Array:
-  """Sets a box of half the sides, at a random centre, to grey."""
+  """Sets a box of half the height and half the width to 0 (grey).
+
+  The centre of the box is any pixel, so part of the box may be outside.
+  """
   _, h, w, _ = video_thwc.shape
   row, column = jax.random.randint(key, (2,), 0, jnp.array([h, w]))
   inside = lambda n, centre: (

@@ -37,7 +37,7 @@ class Clips(NamedTuple):
 
 
 def players(critic: Mapping[str, nn.Module]) -> tuple[str, ...]:
-  """Returns the players' names of critics, in their order."""
+  """Returns the names of the players of critics, in the same order."""
   return tuple(f'{_PREFIX}{name}' for name in critic)
 
 
@@ -47,7 +47,7 @@ def of_player(critic: Mapping[str, nn.Module], player: str) -> nn.Module:
 
 
 def split(output: Array | tuple[Array, Any]) -> tuple[Array, Any]:
-  """Returns the first result of a network, and its second result or None."""
+  """Returns both entries of a pair; for a single array, the array and None."""
   return output if isinstance(output, tuple) else (output, None)
 
 
@@ -103,10 +103,8 @@ def with_features(
   Features are the outputs of the layers of its `pyramids.Down`, from the first
   to the last. The critic's statistics do not change.
 
-  The arguments are those of `unbound`.
-
-  Raises:
-    ValueError: If the critic has no such layers, when the function is called.
+  The arguments are those of `unbound`. The returned function raises ValueError
+  if the critic has no such layers.
   """
   network, variables = critic.unbind()
   variables = {
@@ -129,7 +127,8 @@ def with_features(
     if not features:
       raise ValueError(
         f'{type(network).__name__} gives no features; a critic whose features'
-        ' are compared must use nn.convolution.pyramids.Down.'
+        ' are compared must use nn.convolution.pyramids.Down. Take another'
+        ' critic.'
       )
     return split(output)[0], features
 

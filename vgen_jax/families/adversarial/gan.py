@@ -37,7 +37,7 @@ class GAN(gan_clips.GANClips):
   in each update of its critic, and not in penalties, in other updates or
   outside of training.
 
-  Attributes of the parts and their conditions are those of `GANClips`.
+  See `GANClips` for the attributes of parts and conditions.
 
   Attributes:
     loss_kind: One of `gan_losses.KINDS`.
@@ -58,7 +58,8 @@ class GAN(gan_clips.GANClips):
       'clip_weights' (0.01 in the paper), the largest singular value of
       'clip_singular_values' (1 in the paper).
     constraint_every: Period of the projection, in steps.
-    num_critic_updates: Updates of each critic in a step; they share the batch.
+    num_critic_updates: Number of updates of each critic in a step. The clips of
+      the batch are divided among them.
     simultaneous: Whether all updates use the parameters from before the step,
       instead of the results of earlier updates of the step.
     class_weight: Weight of the cross-entropy of classes, in the losses of the
@@ -161,7 +162,7 @@ class GAN(gan_clips.GANClips):
   def penalty(
     self, batch: Batch, *, player: str, train: bool
   ) -> tuple[Array, Metrics]:
-    """Returns the penalty times `penalty_every`, the loss of a lazy update."""
+    """Returns the loss of a penalty update: the penalty times its period."""
     key_b = self.clip_keys(batch)
     real = self.real_clips(batch, key_b)
     needs_fake = self.penalty_kind != 'r1'
@@ -236,7 +237,7 @@ class GAN(gan_clips.GANClips):
     if class_logit_bk is not None and not self.num_classes:
       raise ValueError(
         f'{type(critic).__name__} classifies clips, but model.num_classes of'
-        ' this GAN is 0; give both the same number.'
+        ' this GAN is 0; give both the same num_classes.'
       )
     return logit, class_logit_bk
 

@@ -98,7 +98,7 @@ class GANClips(VideoModel):
 
   @property
   def _further_keys(self) -> tuple[str, ...]:
-    """Keys of all other conditions, of which the generator has a size."""
+    """Keys of conditions other than the label that the generator uses."""
     return tuple(
       key
       for row in modalities.TABLE
@@ -128,9 +128,9 @@ class GANClips(VideoModel):
   ) -> critics.Clips:
     """Returns one generated clip for each real clip, augmented.
 
-    The terms of the result are the means of the generator's own penalties, the
-    error of the known frames as 'context', and that of the clip as
-    'reconstruction'.
+    The terms of the result are the means of the generator's own penalties, and
+    mean absolute errors: 'context', of the first `num_context` frames, and
+    'reconstruction', of whole clips, if `reconstruction_weight` is not 0.
 
     Args:
       batch: Real clips with their conditions.
@@ -178,7 +178,7 @@ class GANClips(VideoModel):
 
     Args:
       given: A batch or a condition.
-      owner: What it is, for the error.
+      owner: Name of `given` at the start of the error, such as 'The batch'.
 
     Raises:
       ValueError: If one of them is missing.
@@ -217,5 +217,6 @@ class GANClips(VideoModel):
     )
 
   def random_labels(self, key_b: Array) -> Array:
+    """Returns a uniformly random label for each key, int32 `[b]`."""
     sample = lambda key: jax.random.randint(key, (), 0, self.num_classes)
     return jax.vmap(sample)(random.fold_in(key_b, LABEL))

@@ -125,7 +125,8 @@ def boundary(kind: str) -> float | None:
 def logit_terms(kind: str, real_logit: Array, fake_logit: Array) -> Metrics:
   """Returns mean logits and the critic's accuracies, for logs.
 
-  Without a boundary the difference of the means, 'gap', stands for accuracies.
+  Without a `boundary` there are no accuracies; the difference between the mean
+  logits of real and of generated clips, 'gap', is returned instead.
   """
   terms = critics.mean_logits(real_logit, fake_logit)
   limit = boundary(kind)
@@ -153,6 +154,7 @@ def _difference(one: Array, other: Array) -> Array:
     raise ValueError(
       f'Logits have the shapes {one.shape} and {other.shape}; the relativistic'
       ' loss compares real and generated clips in pairs, so they must be equal.'
+      ' Give as many generated as real clips.'
     )
   return one - other
 

@@ -16,7 +16,10 @@ _LECAM_DECAY = 0.99  # Decay of the moving means, per step.
 def kernel_gradient(
   autoencoder: nn.Module, latent_bthwd: Array
 ) -> Callable[[Array], Array]:
-  """Returns a function from a gradient of pixels to that of the last kernel.
+  """Returns a function that backpropagates from pixels to the last kernel.
+
+  The argument of the function is the gradient of a loss with respect to pixels,
+  `[b, t, h, w, c]`; its result is the gradient with respect to the kernel.
 
   Args:
     autoencoder: A bound module. The last layer of its decoder must have the
@@ -49,7 +52,7 @@ def kernel_gradient(
 
 
 def ratio(numerator: Array, denominator: Array) -> Array:
-  """Returns the ratio of two gradients' norms, a scalar in [0, 10000]."""
+  """Returns the ratio of the norms of two gradients, a scalar in [0, 10000]."""
   norms = [jnp.linalg.norm(x) for x in (numerator, denominator)]
   return (norms[0] / (norms[1] + 1e-4)).clip(0, _MAX_RATIO)
 
@@ -59,9 +62,10 @@ def lecam(
 ) -> Array:
   """Returns the LeCam regularizer of a critic, a scalar.
 
-  The regularizer is the mean squared distance of the logits of real clips from
-  the moving mean of those of reconstructions, plus the reverse. The critic
-  keeps the two means as variable 'logits' of collection 'lecam'.
+  The regularizer is the mean squared difference between the logits of real
+  clips and the moving mean of the logits of reconstructions, plus the same for
+  the logits of reconstructions and the moving mean of the logits of real clips.
+  The critic keeps the two means as variable 'logits' of collection 'lecam'.
 
   Args:
     critic: A bound module.

@@ -34,7 +34,8 @@ class _Likelihood(nn.Module):
     super().__post_init__()
     if self.scale <= 0:
       raise ValueError(
-        f'scale is {self.scale}; it must be positive, such as 0.1.'
+        f'scale is {self.scale}; the scale of {type(self).__name__} must be'
+        ' positive, such as 0.1.'
       )
 
   @nn.compact
@@ -47,7 +48,10 @@ class _Likelihood(nn.Module):
 
 
 class Gaussian(_Likelihood):
-  """A normal density: with scale 1/sqrt(2), squared error plus a constant."""
+  """A normal density, whose standard deviation is the scale.
+
+  With scale 1 / sqrt(2), -log p is the squared error plus a constant.
+  """
 
   def __call__(self, decoded_bthwc: Array, video_bthwc: Array) -> Array:
     return distributions.Gaussian(decoded_bthwc, 2 * self.log_scale()).log_prob(
@@ -56,7 +60,10 @@ class Gaussian(_Likelihood):
 
 
 class Laplace(_Likelihood):
-  """A Laplace density, the absolute error: less sensitive to outliers."""
+  """A Laplace density; -log p grows with the absolute error.
+
+  It is therefore less sensitive to outliers than a normal density.
+  """
 
   def __call__(self, decoded_bthwc: Array, video_bthwc: Array) -> Array:
     return distributions.Laplace(decoded_bthwc, self.log_scale()).log_prob(

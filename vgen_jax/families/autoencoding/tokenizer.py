@@ -36,27 +36,31 @@ class Autoencoding(VideoModel):
   Without critics this is a VQ-VAE, with them the recipe of VQGAN. All updates
   are simultaneous.
 
-  So that the adversarial loss does not dominate, its weight is multiplied by
-  the ratio of the two losses' gradient norms at the kernel of the decoder's
-  last layer, which must be named `decoder/out` (Esser et al., section 3.1). A
-  distance is a mean over pixels and a logit is not, so use weights far below 1.
-  Where the gradient of the distance is about 0, so is the weight, and critics
-  have no influence; an example is an autoencoder that always returns the best
-  constant.
+  If `adaptive`, the weight of the adversarial loss is multiplied by the ratio
+  of the gradient norms of the distance and of the adversarial loss, at the
+  kernel of the decoder's last layer, which must be named `decoder/out` (Esser
+  et al., section 3.1). So with a `critic_weight` of 1 both gradients have the
+  same norm there; the configs use 0.1. Where the gradient of the distance is
+  about 0, so is the weight, and critics have no influence; an example is an
+  autoencoder that always returns the best constant. If not `adaptive`, use
+  weights far below 1, since a distance is a mean over pixels and a logit is
+  not.
 
   `sample` reconstructs the clips that it is given.
 
   Attributes:
     autoencoder: Network to train; other runs load this part and freeze it.
-    critic: Networks `(video_bthwc, condition, key_b, *, train) -> logits`, as
-      those of a GAN; the one under key 'video' is player 'critic_video'.
+    critic: {name: network}; each network is called as `(video_bthwc, condition,
+      key_b, *, train) -> logits`, as in a GAN, with condition {}. The critic
+      named 'video' is player 'critic_video'.
     reconstruction: Distance of pixels, one of `reconstruction.KINDS`: 'l1',
       'l2', or 'huber', which is l2 / 2 below 1.
-    reconstruction_weight: Weight of its mean over pixels, which lie in [-1, 1].
+    reconstruction_weight: Weight of the distance, a mean over pixels; pixels
+      are in [-1, 1].
     bottleneck_weight: Weight of `BottleneckOutput.loss`.
     perceptual: `(video_bthwc, reconstructed_bthwc) -> distance_b`, or None. If
       it is a network, it is not trained.
-    perceptual_weight: Weight of its mean.
+    perceptual_weight: Weight of the mean perceptual distance over clips.
     critic_weight: Weight of the adversarial loss of the autoencoder.
     critic_start: First step in which critics are trained and used. In earlier
       steps they are not computed, and their terms in the autoencoder's loss are
@@ -190,7 +194,10 @@ class Autoencoding(VideoModel):
     key_b: Array,
     train: bool,
   ) -> tuple[Array, Array]:
-    """Returns the autoencoder's loss against the critics, and its weight."""
+    """Returns the autoencoder's loss against the critics, and its weight.
+
+    Both are float32 scalars.
+    """
     fixed_bthwc = jax.lax.stop_gradient(reconstructed_bthwc)
     if self.adaptive:  # Shared with the main backward pass by the compiler.
       by_kernel = adversary.kernel_gradient(self.autoencoder, latent_bthwd)

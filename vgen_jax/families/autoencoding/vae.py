@@ -37,8 +37,9 @@ class VAE(VideoModel):
 
   unless means replace the sums. Means change the relative weight of the
   divergence; the equivalent weight with sums is logged as `beta_eff`
-  (`effective_beta`). `elbo` always uses sums and beta 1, in nats per clip;
-  `bits_per_dim`, where pixels are discrete, is its negative per pixel.
+  (`effective_beta`). `elbo` always uses sums and beta 1, in nats per clip. If
+  the likelihood is discrete, `bits_per_dim` is the negative `elbo` in bits,
+  divided by the number of pixels times channels of a clip.
 
   A sample is the decoder's output for latents from the prior, without the
   noise of the likelihood.
@@ -48,9 +49,9 @@ class VAE(VideoModel):
       nn.bottlenecks.gaussian.Gaussian.
     likelihood: Class of families/autoencoding/likelihoods.py; it is a player if
       its scale is learned.
-    beta: Weight of the divergence. 1 gives the bound; larger values favour good
-      samples over good reconstructions (Higgins et al., "beta-VAE", 2017,
-      https://openreview.net/forum?id=Sy2fzU9gl).
+    beta: Weight of the divergence, 0 or more. 1 gives the bound; larger values
+      favour good samples over good reconstructions (Higgins et al., "beta-VAE",
+      2017, https://openreview.net/forum?id=Sy2fzU9gl).
     beta_warmup: Number of steps over which the weight rises linearly from 0 to
       `beta`. Without it decoders may learn to ignore the latents.
     free_nats: Lower bound of the divergence in the loss, for each channel
@@ -166,8 +167,8 @@ def effective_beta(
   With a mean over N pixels, a nat of divergence weighs N times as much as with
   their sum; in a mean over d latents it weighs 1 / d as much. A mean squared
   error is the likelihood with scale^2 = 1/2; with a mean divergence the weight
-  is N / d. For pixels of another scale that is equivalent to N / (2 scale^2 d):
-  some hundreds for clips, so that the posterior collapses.
+  is N / d. For a likelihood of another scale, the equivalent weight is
+  N / (2 scale^2 d): some hundreds for clips, so that the posterior collapses.
 
   Args:
     beta: Weight in the loss.

@@ -16,7 +16,8 @@ def weight(
 
   Args:
     final: Weight after the rise.
-    batch: Batch that may have 'step', the number of the step for each clip.
+    batch: Batch that may have 'step', the number of completed steps, int32
+      `[b]`, all equal.
     start: Step of the start of the rise.
     num_steps: Number of steps of the rise; 0 for a jump at `start`.
   """

@@ -40,8 +40,9 @@ class Autoregressive(code_model.CodeModel):
 
   Attributes:
     transformer: `(codes_bthw, condition, train=..., window=...) ->
-      logits_bthwk`, of each code given the last `window` before it; with
-      `init_cache`, `decode_step` and `dtype` as in models/videogpt.py.
+      logits_bthwk`, of each code given the codes before it; the argument
+      `window` is the number of codes that attention covers in each layer. It
+      has `init_cache`, `decode_step` and `dtype` as in models/videogpt.py.
     num_frames: Number of frames of codes to generate; 0 for as many as a
       training clip has.
     window: Number of frames of codes that attention covers in each layer; 0 for
@@ -135,7 +136,10 @@ class Autoregressive(code_model.CodeModel):
 
 
 def _cast(variables: Any, dtype: str) -> Any:
-  """Returns variables with kernels in `dtype`; in bfloat16 reads cost half."""
+  """Returns variables with kernels in `dtype`.
+
+  Each step of sampling reads all kernels; bfloat16 halves the bytes to read.
+  """
   is_kernel = lambda path: getattr(path[-1], 'key', '') == 'kernel'
   return jax.tree_util.tree_map_with_path(
     lambda path, x: x.astype(dtype) if is_kernel(path) else x, variables

@@ -89,7 +89,7 @@ class CodeModel(base.VideoModel):
     """Returns the codes of a batch, `[b, t, h, w]`.
 
     Raises:
-      ValueError: If there are none, or their number differs from a clip's.
+      ValueError: If there are none, or their shape is not that of `grid`.
     """
     if 'codes' not in batch:
       raise ValueError(
@@ -170,11 +170,12 @@ class CodeModel(base.VideoModel):
     if not any(key in condition for key in keys):
       return jnp.zeros(shape, jnp.int32), jnp.zeros(shape, bool)
     for key in keys:
-      given = condition[key].shape if key in condition else 'absent'
-      if given != shape:
+      if key not in condition or condition[key].shape != shape:
+        has = f'has shape {condition[key].shape}' if key in condition else ''
+        given = has or 'is missing'
         raise ValueError(
-          f'condition[{key!r}] is {given}; partly known codes need known_codes'
-          f' and known, both of shape {shape}.'
+          f'condition[{key!r}] {given}; partly known codes need known_codes and'
+          f' known, both of shape {shape}.'
         )
     codes_bthw, known_bthw = (jnp.asarray(condition[key]) for key in keys)
     kinds = (jnp.integer, jnp.bool_)
@@ -182,7 +183,7 @@ class CodeModel(base.VideoModel):
       if not jnp.issubdtype(x.dtype, kind):
         raise ValueError(
           f'condition[{key!r}] is {x.dtype}; it must be'
-          f' {"bool" if kind is jnp.bool_ else "int32"}.'
+          f' {"bool" if kind is jnp.bool_ else "int32"}. Convert it.'
         )
     if not isinstance(codes_bthw, jax.core.Tracer):
       is_wrong = (codes_bthw < 0) | (codes_bthw >= self.num_codes)
@@ -207,7 +208,12 @@ class CodeModel(base.VideoModel):
 
 
 def interleave(x: Array, other: Array | None = None) -> Array:
-  """Returns `[2 b, ...]`, each entry of `x` followed by that of `other`."""
+  """Returns `[2 b, ...]`, each entry of `x` followed by that of `other`.
+
+  Args:
+    x: Array `[b, ...]`.
+    other: Array of the same shape; None for `x` itself.
+  """
   both = jnp.stack([x, x if other is None else other], axis=1)
   return both.reshape(-1, *x.shape[1:])
 

@@ -97,8 +97,9 @@ class Masked(code_model.CodeModel):
   def random_mask(self, key_b: Array) -> Array:
     """Returns which codes are masked in training, bool `[b, t, h, w]`.
 
-    A clip's task determines the known codes. A fraction of the other codes is
-    masked, at least one code; it is the schedule at a uniformly sampled time.
+    A clip's task determines the known codes. Of the other codes a random
+    fraction is masked, at least one code. The fraction is the value of the
+    schedule at a point that is sampled uniformly from [0, 1).
     """
     known_kthw = np.stack([masks.known(task, self.grid) for task in self.tasks])
     weight_k = np.array(list(self.tasks.values()), np.float32)

@@ -1,4 +1,4 @@
-"""Masks of codes: schedules state how many are masked, tasks which ones."""
+"""Masks of codes: schedules (how many are masked), tasks (which are known)."""
 
 from collections.abc import Callable
 import math
@@ -13,7 +13,7 @@ Grid = tuple[int, int, int]
 
 
 def _exponential(done: Array) -> Array:
-  """Returns 1 - 2^(8 (x - 1)), scaled to end at exactly 0."""
+  """Returns 1 - 2^(8 (done - 1)), scaled to start at exactly 1."""
   return (1 - 2.0 ** (8 * (done - 1))) / (1 - 2.0**-8)
 
 

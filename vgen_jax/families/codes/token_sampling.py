@@ -20,7 +20,7 @@ def filtered(
   Args:
     logits: Logits of all codes, on the last axis.
     temperature: Divisor of the logits, applied first; 0 keeps only the most
-      likely code.
+      likely code, for any `top_k` and `top_p`.
     top_k: Number of the most likely codes that are kept; 0 keeps all. Codes as
       likely as the last of them are kept too.
     top_p: Probability mass to keep: the smallest set of the most likely codes
@@ -63,6 +63,11 @@ def sample(key_b: Array, logits: Array) -> Array:
 
 
 def log_likelihood(logits: Array, codes: Array) -> Array:
-  """Returns log-probabilities, in nats, of codes `[...]`: logits `[..., k]`."""
+  """Returns the log-probability of each code, float32 `[...]`, in nats.
+
+  Args:
+    logits: Logits of all codes, `[..., k]`.
+    codes: Codes `[...]`, int.
+  """
   logits = jax.nn.log_softmax(logits.astype(jnp.float32))
   return jnp.take_along_axis(logits, codes[..., None], axis=-1)[..., 0]

@@ -39,8 +39,8 @@ class Diffusion(base.VideoModel):
 
   Attributes:
     denoiser: `(video_bthwc, time_b, condition, train=...) -> output_bthwc`.
-      Times are in [0, 1]; `condition` has 'label' if there are classes, and
-      label `num_classes` means no label.
+      Times are in [0, 1]. If there are classes, `condition` may have 'label',
+      int32 `[b]`; label `num_classes` means no label, as does a missing label.
     num_classes: Number of labels; 0 for a model without labels.
     path: Path from noise to data; a class of paths.py.
     prediction: Target of the denoiser, one of predictions.NAMES.
@@ -56,10 +56,10 @@ class Diffusion(base.VideoModel):
     guidance_interval: First and last time with guidance, as given to the
       denoiser.
     clip_x0: How estimates of the clean clip are clipped in sampling: 'off';
-      'static', to [-1, 1]; 'dynamic', scaled by their 0.995 quantile if it is
-      above 1, then clipped (Saharia et al., "Photorealistic Text-to-Image
-      Diffusion Models with Deep Language Understanding", 2022,
-      https://arxiv.org/abs/2205.11487).
+      'static', to [-1, 1]; 'dynamic', divided by the 0.995 quantile of their
+      absolute values if this is above 1, then clipped to [-1, 1] (Saharia et
+      al., "Photorealistic Text-to-Image Diffusion Models with Deep Language
+      Understanding", 2022, https://arxiv.org/abs/2205.11487).
 
   The files named above cite the papers.
   """
@@ -213,7 +213,10 @@ def _check(model: Diffusion) -> None:
     checks.one_of(f'model.{field}', getattr(model, field), allowed)
   for field in ('sigma_data', 'min_snr_gamma'):
     if (value := getattr(model, field)) <= 0:
-      raise ValueError(f'model.{field} is {value}; it must be positive.')
+      raise ValueError(
+        f'model.{field} is {value}; it must be positive, such as'
+        f' {type(model).__dataclass_fields__[field].default}.'
+      )
   checks.in_range('model.class_dropout', model.class_dropout, 0, 1)
   first, last = model.guidance_interval
   if not 0 <= first < last <= 1:

@@ -115,7 +115,7 @@ class Solver:
     return estimate(noisy_bthwc, time_n[-1])
 
   def times(self, path: paths.Path, first_time: float | Array = 0.0) -> Array:
-    """Returns the times of the steps, `[num_steps]`."""
+    """Returns the times at which the steps start, float32 `[num_steps]`."""
     last = self.num_steps if path.reaches_data else max(self.num_steps - 1, 1)
     time_n = times.shift(jnp.arange(self.num_steps) / last, self.shift)
     return first_time + (1 - first_time) * time_n
@@ -163,7 +163,7 @@ class DDIM(Solver):
       sampling.
 
   Reference: Song et al., "Denoising Diffusion Implicit Models", 2020,
-  https://arxiv.org/abs/2010.02502, written for any alpha and sigma.
+  https://arxiv.org/abs/2010.02502, generalized here to any alpha and sigma.
   """
 
   eta: float = 0.0
@@ -190,11 +190,11 @@ class Ancestral(Solver):
   Attributes:
     variance: Variance of a step: 'small', exact for data that is a single clip
       (the same as DDIM with eta = 1); or 'large', exact for standard normal
-      data on a path that preserves the variance. They converge as steps are
-      added.
+      data on a path that preserves the variance. The difference between both
+      vanishes as the number of steps grows.
 
   Reference: Ho et al., "Denoising Diffusion Probabilistic Models", 2020,
-  https://arxiv.org/abs/2006.11239, written for any alpha and sigma.
+  https://arxiv.org/abs/2006.11239, generalized here to any alpha and sigma.
   """
 
   variance: str = 'small'

@@ -24,7 +24,12 @@ def shift(time: Array, factor: float) -> Array:
 
 
 def check_shift(factor: float, owner: str) -> None:
-  """Raises ValueError unless `factor` of class `owner` is positive."""
+  """Raises ValueError unless `factor` is positive.
+
+  Args:
+    factor: Factor of the function `shift`.
+    owner: Name of the class that has the field `shift`, for the error.
+  """
   if factor <= 0:
     raise ValueError(
       f'{owner}: shift is {factor}; it must be positive; 1 is no shift.'

@@ -203,6 +203,8 @@ class Holistic(sequential.SequentialVAE):
   ) -> tuple[Array, Array]:
     """Returns clips after a blank frame, and which of their frames are known.
 
+    The second result is bool `[b, t + 1]`; the blank frame is known.
+
     Args:
       condition: As in `sample_unclipped`.
       shape_bt: Number of clips, and of frames without the blank one.

@@ -45,7 +45,7 @@ def keep(condition: Condition, known_bt: Array, frames_buhwc: Array) -> Array:
 
   Args:
     condition: As in `split`.
-    known_bt: Known frames, from `split`.
+    known_bt: Which frames are known, bool, from `split`.
     frames_buhwc: Predictions of all frames but the first: u is t - 1.
   """
   video_bthwc = condition['known_video']
@@ -70,7 +70,7 @@ def actions(
     action_width: Size of an action, a.
 
   Raises:
-    ValueError: If there is no action, or its shape is not that of the clips.
+    ValueError: If there is no action, or its shape is not `[b, t, a]`.
   """
   if not action_width:
     return None

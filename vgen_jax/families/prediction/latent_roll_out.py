@@ -38,7 +38,7 @@ def known_only(known_bt: Array) -> Masks:
   them. Frames that are known later are inputs.
 
   Args:
-    known_bt: Which of the t frames are known; the first is known.
+    known_bt: Which of the t frames are known, bool; the first is known.
   """
   context_bt = jnp.cumprod(known_bt, axis=1).astype(bool)
   return Masks(known_bt[:, :-1], context_bt[:, 1:], context_bt[:, :-1])

@@ -27,7 +27,8 @@ _SAMPLE, _TEACHER = range(2)
 class Recurrent(VideoModel):
   """A predictor that maximizes the likelihood of each next frame.
 
-  Frame 0 is always given. There are two kinds of likelihood:
+  The loss is the negative log-likelihood in nats, averaged over pixels and
+  channels. Frame 0 is always given. There are two likelihoods:
 
     'gaussian': independent pixels around the network's output, with standard
       deviation `sigma`. The optimal output is the mean of all possible next

@@ -174,7 +174,7 @@ class Stochastic(sequential.SequentialVAE):
 
     Args:
       video_bthwc: Clips; frames that are not known may have any values.
-      known_bt: Known frames; the first is known.
+      known_bt: Which frames are known, bool; the first is known.
       key_b: Keys, one for each clip.
       condition: Condition with the network's conditions.
       train: Whether dropout is on.

@@ -103,7 +103,7 @@ def pixel_error(
   Args:
     video_bthwc: Clips.
     other_bthwc: Clips to compare with.
-    counts_bthw: Positions that count, bool, or weights.
+    counts_bthw: Positions over which the mean is taken, bool, or weights.
   """
   error_bthwc = jnp.abs(video_bthwc - other_bthwc)
   return masked_mean(error_bthwc.mean(axis=-1), counts_bthw)
@@ -171,7 +171,7 @@ def feature_distance(real: Sequence[Array], fake: Sequence[Array]) -> Array:
 
 
 def critic(kind: str, real_logits: Any, fake_logits: Any) -> Array:
-  """Returns the sum of the losses of all logits of a critic, a scalar.
+  """Returns the sum of a critic's losses over scales and rates, a scalar.
 
   Args:
     kind: One of `gan_losses.KINDS`, except 'relativistic'.
@@ -186,7 +186,7 @@ def critic(kind: str, real_logits: Any, fake_logits: Any) -> Array:
 
 
 def generator(kind: str, fake_logits: Any) -> Array:
-  """Returns the sum of the generator's losses, a scalar.
+  """Returns the sum of the generator's losses over scales and rates, a scalar.
 
   Args:
     kind: One of `gan_losses.KINDS`, except 'relativistic'.

@@ -23,7 +23,8 @@ class Clips(NamedTuple):
 
   Attributes:
     video_bthwc: Real clips, in [-1, 1].
-    flow_bthwx: Reference flow to the previous frame; 0 in the first frame.
+    flow_bthwx: Reference flow to the previous frame, in pixels; 0 in the first
+      frame.
     frames: Generated frames, those after the given ones.
     fake_bthwc: The given frames, followed by generated ones.
     weight_bthw: Weight of each position of the real clips in errors; the mean
@@ -80,9 +81,10 @@ def of_flow(clips: Clips, num_context: int, *, has_flow: bool) -> Metrics:
       'consistency' are then means over the pixels for which the reference flow
       maps the real previous frame to the real frame (`losses.matches`). All
       means are weighted by `weight_bthw` of the clips, and 'flow' is the mean
-      of two such means (`losses.flow_error`). If the network moves pixels of a
-      reference:
-    'reference_warp' and 'reference_mask', over all generated frames.
+      of two such means (`losses.flow_error`). If the network warps a reference,
+      also 'reference_warp' and 'reference_mask', the difference between real
+      frames and the warped reference and the error of its mask, over all
+      generated frames.
   """
   start = max(num_context, 1)
   # 1 if the first generated frame has no previous frame.
@@ -172,7 +174,7 @@ def against_critic(
   has_features: bool,
   train: bool,
 ) -> Metrics:
-  """Returns two terms, the generator's loss and the distance of features.
+  """Returns the generator's loss and, if asked for, the feature distance.
 
   Their keys are 'adversarial_' and 'features_', followed by the critic's name.
 

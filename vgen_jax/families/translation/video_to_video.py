@@ -163,7 +163,7 @@ class VideoToVideo(VideoModel):
   def frames(
     self, batch: Batch | Condition, video_bthwc: Array, *, train: bool = False
   ) -> translation.Frame:
-    """Returns the frames after the given ones, with the parts of each.
+    """Returns the generated frames, those after the given ones.
 
     Args:
       batch: Batch with the generator's conditions.
@@ -207,7 +207,7 @@ class VideoToVideo(VideoModel):
         Pixels where `known` is True are returned unchanged.
 
     Raises:
-      ValueError: If a condition is missing, or has a key that is not in
+      ValueError: If a condition is missing or too short, or a key is not in
         `condition_keys`.
     """
     self.check_condition(condition)
@@ -226,6 +226,7 @@ class VideoToVideo(VideoModel):
       raise ValueError(
         f'known_video has {given_bthwc.shape[1]} frames and the layout'
         f" {video_bthwc.shape[1]}; with 'known' they must have equally many."
+        ' Pad known_video and known.'
       )
     return jnp.where(condition['known'], given_bthwc, video_bthwc)
 
