@@ -74,7 +74,10 @@ class Inference(nn.Module):
 
   @nn.compact
   def __call__(self, code_btg: Array) -> list[Array]:
-    """Returns logits of each attribute after each frame, `[b, t, size]`."""
+    """Returns one array of logits per attribute, `[b, t, size]` each.
+
+    The logits at frame i depend on the codes of frames 0 to i.
+    """
     zeros = jnp.zeros((len(code_btg), self.width))
     lstm = nn.RNN(nn.OptimizedLSTMCell(self.width), name='lstm')
     x_btd = lstm(batch_sharding.constrain(code_btg), initial_carry=(zeros,) * 2)

@@ -77,7 +77,7 @@ def standard_normal(shape: tuple[int, ...]) -> Gaussian:
 
 
 class Laplace(NamedTuple):
-  """Laplace distributions, whose density is exp(-|x - mean| / scale).
+  """Laplace distributions: the density is exp(-|x - mean| / scale) / (2 scale).
 
   Attributes:
     mean: Means, of any shape `[b, ...]`.

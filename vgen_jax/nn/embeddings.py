@@ -48,7 +48,7 @@ class TimeAndLabel(nn.Module):
 
   @nn.compact
   def __call__(self, time_b: Array, condition: Mapping[str, Array]) -> Array:
-    """Returns `[b, width]`.
+    """Returns the sum of both embeddings, `[b, width]`, in `dtype`.
 
     Args:
       time_b: Times in about [0, 1].
@@ -138,6 +138,9 @@ def sincos_grid(sizes: Sequence[int], width: int) -> Array:
   Args:
     sizes: Number of cells along each axis; the last is the fastest in `n`.
     width: Size of an embedding; even, and at least 2 for each axis.
+
+  Raises:
+    ValueError: If the width is odd or too small.
   """
   positions = jnp.meshgrid(*map(jnp.arange, sizes), indexing='ij')
   parts = [
@@ -162,6 +165,9 @@ def rotary_grid(
     sizes: Number of cells along each axis; the last is the fastest in `n`.
     head_width: Width of a head; even, and at least 2 for each axis.
     max_period: Reciprocal of a lower bound of the frequencies.
+
+  Raises:
+    ValueError: If the width is odd or too small.
 
   Reference: Su et al., "RoFormer: Enhanced Transformer with Rotary Position
   Embedding", 2021, https://arxiv.org/abs/2104.09864, extended here to several
@@ -195,7 +201,7 @@ def rotate(x_bnae: Array, angle_np: Array) -> Array:
 
 
 def _split(width: int, num_axes: int) -> list[int]:
-  """Returns how many of the `width / 2` pairs each axis gets."""
+  """Returns how many of the `width / 2` pairs of numbers each axis gets."""
   pairs = width // 2
   if width % 2 or pairs < num_axes:
     raise ValueError(

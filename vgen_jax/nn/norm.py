@@ -13,13 +13,13 @@ class FrameGroupNorm(nn.Module):
   """Group norm of each frame with its own statistics.
 
   The usual group norm of a clip averages also over time, so that each frame
-  depends on all others. This one gives a frame in a clip the same result as the
-  frame as an image. Statistics are float32.
+  depends on all others. Here, the result for a frame does not depend on other
+  frames of the clip. Statistics are float32.
 
   Attributes:
-    num_groups: Number of groups of channels; channels of a group share a mean
-      and a variance. If the number of channels is not a multiple of it, the
-      largest smaller number that divides the channels is used.
+    num_groups: Largest number of groups of channels; channels of a group share
+      a mean and a variance. If the number of channels is not a multiple of it,
+      the largest smaller number that divides the channels is used.
     min_channels: Smallest number of channels in a group, unless there are fewer
       channels in all. With one channel in a group, the brightness of a frame
       would be lost.

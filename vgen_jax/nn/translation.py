@@ -145,7 +145,9 @@ def one_hot(layout_blhw: Array, num_segments: int) -> Array:
 
 
 def move_previous(window: Window, flow_bhwx: Array, mask_bhw: Array) -> Moved:
-  """Returns the latest previous frame, warped; the mask is 1 if there is none.
+  """Returns the latest previous frame, warped by optical flow.
+
+  For clips without a previous frame the mask is 1: all pixels are new.
 
   Args:
     window: Window with the previous frames.

@@ -36,8 +36,8 @@ def attend(
     key_bmae: Keys of the tokens attended to.
     value_bmae: Values of the tokens attended to.
     is_causal: Whether token n attends only to tokens m <= n.
-    mask_bnm: True where token n attends to token m; sizes may be 1. None for
-      all.
+    mask_bnm: Bool, True where token n attends to token m; sizes may be 1. None
+      for all.
     implementation: 'xla'; 'cudnn' (flash attention on NVIDIA GPUs, which does
       not store the logits in memory); or 'auto': 'cudnn' wherever it can run,
       if there are at least 128 keys and no mask, else 'xla'.

@@ -59,8 +59,9 @@ def write(cached: KeyValues, token: KeyValues, position: Array) -> KeyValues:
 
 
 def filled_mask(cached: KeyValues, position: Array) -> Array:
-  """Returns which slots hold a token once `position` is written, `[1, 1, m]`.
+  """Returns which slots hold a token once `position` is written.
 
+  The result is bool `[1, 1, m]`.
   Once the ring buffer is full, its slots are not in the order of positions, so
   positions must be part of the keys.
   """

@@ -28,7 +28,7 @@ class Context(NamedTuple):
     position_nd: Embedding of each position, to add to its token.
     angle_np: Rotation of queries and keys at each position, in radians.
     text_bmd: Embedded text tokens.
-    text_mask_bm: True where there is a text token, False for padding.
+    text_mask_bm: Bool, True where there is a text token, False for padding.
   """
 
   label_b: Array | None = None
@@ -39,7 +39,12 @@ class Context(NamedTuple):
 
 
 def at(context: Context, position: Array) -> Context:
-  """Returns the context of the token of one position."""
+  """Returns the context of a single position, for step-by-step decoding.
+
+  Args:
+    context: Context of all n positions.
+    position: Index of the position, int32, from 0 to n - 1.
+  """
   cut = lambda x: (
     None if x is None else lax.dynamic_slice_in_dim(x, position, 1)
   )
@@ -85,7 +90,7 @@ class Conditioning(nn.Module):
       grid: Number of positions along t, h and w.
 
     Raises:
-      ValueError: If the condition has a key that it was not built for.
+      ValueError: If the condition has a key that the module was not built for.
     """
     for key, size, field in (
       ('label', self.num_classes, 'num_classes'),

@@ -22,6 +22,12 @@ class Norm(nn.Module):
 
   @nn.compact
   def __call__(self, x_bnd: Array, label_b: Array | None) -> Array:
+    """Returns the normalized tokens, float32 `[b, n, d]`.
+
+    Args:
+      x_bnd: Tokens.
+      label_b: Labels, int32, from 0 to K; not used if `num_classes` is 0.
+    """
     has_labels = self.num_classes > 0
     plain = nn.LayerNorm(use_scale=not has_labels, use_bias=not has_labels)
     x_bnd = plain(x_bnd.astype(jnp.float32))

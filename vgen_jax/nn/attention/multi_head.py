@@ -93,11 +93,11 @@ class MultiHeadAttention(nn.Module):
         None for those of `x_bnd`.
       angle_np: Rotation of each token's queries, and of its keys if key_values
         is None, from `embeddings.rotary_grid`; None for no rotation.
-      mask_bnm: True where token n attends to token m; sizes may be 1. None for
-        all.
+      mask_bnm: Bool, True where token n attends to token m; sizes may be 1.
+        None for all.
       is_causal: Whether token n attends only to tokens m <= n.
       window: Number of tokens that a causal token attends to at most, itself
-        included; None for no limit. It excludes mask_bnm.
+        included; None for no limit. It needs is_causal, and no mask_bnm.
 
     Raises:
       ValueError: If window is given without is_causal or with mask_bnm.
@@ -106,7 +106,7 @@ class MultiHeadAttention(nn.Module):
       raise ValueError(
         f'window is {window} with is_causal={is_causal} and'
         f' mask_bnm={None if mask_bnm is None else mask_bnm.shape}; a window'
-        ' needs is_causal=True and no mask_bnm.'
+        ' needs is_causal=True and no mask_bnm. Give these, or no window.'
       )
     x_bnd = batch_sharding.constrain(x_bnd)
     query_bnae = self._query(x_bnd, angle_np)

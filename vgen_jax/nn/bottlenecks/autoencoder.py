@@ -24,8 +24,8 @@ class BottleneckOutput(NamedTuple):
       clip, averaged over the batch.
     terms: Metrics to log.
     codes_bthw: Indices in the codebook, int32; None if latents are continuous.
-    posterior: Distribution that continuous latents were sampled from; None if
-      they were not sampled.
+    posterior: Posterior distribution of continuous latents; None if the
+      bottleneck has none. Latents are samples of it, or its means.
   """
 
   latent_bthwd: Array
@@ -41,14 +41,14 @@ class Autoencoder(nn.Module):
   Families train one as their part `autoencoder`; in a latent family it is
   frozen. A subclass defines the methods that raise NotImplementedError here,
   and `setup`, which calls `super().setup()` and sets `self.bottleneck`, a
-  module of nn/bottlenecks/quantize.py or nn/bottlenecks/gaussian.py:
+  module of nn/bottlenecks/, such as `quantize.EMAVQ` or `gaussian.Gaussian`:
   `(encoded_bthwe, key_b, *, train) -> BottleneckOutput`. The bottleneck has
   `num_codes`, which is 0 if latents are continuous; otherwise it also has
   `lookup(codes_bthw)` and `nearest(latent_bthwd)`.
 
   In training, the network tracks the mean and the standard deviation of each
-  channel of its latents in the collection 'latent_moments'. Models that are
-  trained on the latents use them to standardize.
+  channel of its latents in the collection 'latent_moments'. They standardize
+  the latents that other models are trained on.
   """
 
   def setup(self):
@@ -146,15 +146,17 @@ class Autoencoder(nn.Module):
     if output.codes_bthw is None:
       raise ValueError(
         f'The bottleneck {type(self.bottleneck).__name__} has no codes; a'
-        ' family over codes needs a bottleneck that quantizes.'
+        ' family over codes needs a bottleneck that quantizes, such as'
+        ' nn.bottlenecks.quantize.EMAVQ.'
       )
     return output.codes_bthw
 
   def from_codes(self, codes_bthw: Array) -> Array:
     """Returns the clips that codes are decoded to, `[b, t, h, w, c]`.
 
-    Clips with a code that does not exist are NaN, such as those of a prior that
-    could not sample one. Indexing would take another code instead.
+    A clip that has a code outside of the codebook is NaN. Priors return such a
+    code where their logits are NaN; indexing would return another code's
+    vector.
     """
     video_bthwc = self.decode(self.bottleneck.lookup(codes_bthw))
     exists_bthw = (codes_bthw >= 0) & (codes_bthw < self.num_codes)

@@ -34,8 +34,8 @@ class FSQ(quantizer.Quantizer):
     levels: Number of levels of each number of a latent; 3 to 1,000.
 
   Reference: Mentzer et al., "Finite Scalar Quantization: VQ-VAE Made Simple",
-  2023, https://arxiv.org/abs/2309.15505. For even numbers of levels, the shift
-  before tanh is its inverse, so that 0 is in the middle of a level.
+  2023, https://arxiv.org/abs/2309.15505. For even numbers of levels, features
+  are shifted by arctanh of an offset, so that 0 is in the middle of a level.
   """
 
   levels: tuple[int, ...]
@@ -80,7 +80,9 @@ class FSQ(quantizer.Quantizer):
     return jnp.sum(digits_bthwd.astype(jnp.int32) * place_value, axis=-1)
 
   def bounded(self, feature_bthwd: Array) -> Array:
-    """Returns features that round to -(n // 2), ..., (n - 1) // 2.
+    """Returns features bounded so that they round to one of n levels.
+
+    The levels of a channel are the integers from -(n // 2) to (n - 1) // 2.
 
     Args:
       feature_bthwd: Features; n is the number of levels of each channel.
@@ -93,7 +95,10 @@ class FSQ(quantizer.Quantizer):
     return bounded_bthwd * np.float32(reach) - np.float32(offset)
 
   def _grid(self) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the middle level and the place value of each digit."""
+    """Returns the middle level and the place value of each digit.
+
+    Both are int `[1, 1, 1, 1, d]`.
+    """
     place_value = [math.prod(self.levels[:i]) for i in range(self.width)]
     return _row(self.levels) // 2, _row(place_value)
 

@@ -76,7 +76,7 @@ class EMAVQ(quantizer.Quantizer):
     """Returns quantized latents.
 
     Raises:
-      ValueError: If it trains with restarts and key_b is None.
+      ValueError: If `train`, codes can restart and key_b is None.
     """
     feature_bthwd = self.features(encoded_bthwe)
     codes_bthw = self.nearest(feature_bthwd)

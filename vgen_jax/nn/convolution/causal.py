@@ -59,8 +59,8 @@ class Kit(NamedTuple):
   """Options of the layers of a network, and functions that build layers.
 
   Attributes:
-    taps: Frames in the kernel of a convolution, the current one and those
-      before; 1 for networks of images.
+    taps: Number of frames in the kernel of a convolution, the current one
+      included; 1 for networks of images.
     norm: 'rms' normalizes each pixel, 'group' each frame.
     remat: What is kept for the backward pass; see nn/remat.py.
     dtype: Dtype of products and activations. Parameters are float32.
@@ -88,7 +88,9 @@ class Kit(NamedTuple):
 
 
 class Block(nn.Module):
-  """A residual block of two convolutions, with a projection if needed.
+  """A residual block of two convolutions.
+
+  The skip connection has a projection if the number of channels changes.
 
   Attributes:
     kit: Options of the layers.
@@ -136,7 +138,10 @@ class Attention(nn.Module):
 
 
 class Halve(nn.Module):
-  """Halves height and width, and optionally the frames after the first.
+  """Halves height and width, and optionally the number of frames.
+
+  If a clip is processed in chunks, this holds for the first chunk; 2 k frames
+  of a later chunk become k frames.
 
   Attributes:
     kit: Options of the layers.
@@ -166,7 +171,10 @@ class Halve(nn.Module):
 
 
 class Double(nn.Module):
-  """Doubles height and width, and optionally the frames after the first.
+  """Doubles height and width, and optionally the number of frames.
+
+  If a clip is processed in chunks, this holds for the first chunk; k frames of
+  a later chunk become 2 k frames.
 
   Attributes:
     kit: Options of the layers.
@@ -234,6 +242,7 @@ def inflate(images: Params, clips: Params) -> Params:
       raise ValueError(
         f'{"/".join(path)} has shape {last.shape} in the image network and'
         f' {x.shape} in the video network; only the taps in time may differ.'
+        ' Build both with the same other fields.'
       )
     inflated[path] = jnp.zeros_like(x).at[-len(last) :].set(last)
   return traverse_util.unflatten_dict(inflated)

@@ -4,9 +4,9 @@ Reference: Wang et al., "Few-shot Video-to-Video Synthesis", 2019,
 https://arxiv.org/abs/1910.12713, section 3.
 
 Letters of this file, in addition to those of core/shapes.py: `i` and `o`
-channels of the input and of the result;
-`k` classes of pixels; `g` groups of segments or classes of equal index modulo
-the number of groups, `n` positions within a group.
+channels of the input and of the result, where the channels `i` are segments of
+an image; `k` classes of pixels; `g` groups of segments or classes whose index
+is equal modulo the number of groups; `n` positions within a group.
 """
 
 from typing import NamedTuple
@@ -56,11 +56,12 @@ def pool_segments(
 ) -> Array:
   """Returns the weighted mean of the features in each segment, `[b, i, c]`.
 
-  Segments are parts of classes, so that a small class has features of its own
-  before training: segment i is a part of class i modulo k. With fewer segments
-  than classes, class k is the whole segment k modulo i instead. A pixel belongs
-  to the segments of its class with the softmax of their logits. The mean does
-  not depend on the size of a segment; that of an empty segment is 0.
+  There are i segments and k classes. Segments are parts of classes, so that a
+  small class has features of its own before training: segment j is a part of
+  class j modulo k. With fewer segments than classes, all of class j belongs to
+  segment j modulo i instead. The weights of a pixel in the segments of its
+  class are the softmax of their logits. The mean does not depend on the size of
+  a segment; that of an empty segment is 0.
 
   Args:
     features_bhwc: Features of images.

@@ -111,7 +111,7 @@ class Flow(nn.Module):
 def with_positions(x_bhwc: Array) -> Array:
   """Returns images with the x and the y of pixels, `[b, h, w, c + 2]`.
 
-  Both are from -1 to 1.
+  The coordinates (x, y) are the last two channels, from -1 to 1.
 
   Args:
     x_bhwc: Images.

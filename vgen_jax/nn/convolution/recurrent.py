@@ -71,8 +71,9 @@ def scan_rollout(
     module: Module whose parameters the cell uses, the same at all times.
     carry: Initial carry.
     inputs: Given inputs, `[b, t, ...]`; values under a False mask are ignored.
-    teacher_mask_bt: True at times whose input is the given one; elsewhere it
-      is the `next_input` of the time before. It must be True at the first time.
+    teacher_mask_bt: Bool, True at times whose input is the given one; at other
+      times, the input is the `next_input` of the time before. The mask must be
+      True at the first time.
     extras: Tree of other inputs `[b, t, ...]` of the cell, such as actions,
       random keys and latents.
 
@@ -184,7 +185,9 @@ class ConvGRU(nn.Module):
 def _gates(
   count: int, features: int, size: int, norm: bool, x: Array, hidden: Array
 ) -> Array:
-  """Returns `count` gates before their nonlinearity; call it in compact.
+  """Returns `count` gates before their nonlinearity, as channels.
+
+  Call it in a compact method.
 
   With a norm, each gate is normalized separately, with its own scale and bias.
 
@@ -216,7 +219,7 @@ def inverse_sigmoid(step: Array, k: float) -> Array:
   section 2.4.
 
   Args:
-    step: Number of completed updates.
+    step: Number of completed steps.
     k: Time scale of the decay, in steps; the probability is 0.5 at step k ln k.
       Probabilities below 0.001 are set to 0.
   """
@@ -231,7 +234,7 @@ def teacher_mask(
 
   Args:
     key_b: Keys, one for each clip.
-    step_b: Number of completed updates, the same for each clip.
+    step_b: Number of completed steps, int32, the same for each clip.
     num_inputs: Number of inputs, t.
     num_context: Number of first inputs that are always given.
     k: Time scale, as in `inverse_sigmoid`.

@@ -126,7 +126,8 @@ class ResidualBlock(nn.Module):
     Args:
       x_bhwc: Features of images.
       map_bhwd: Map that scales and offsets are computed from; see `SPADE`.
-      kernels: Kernels of both SPADE layers; None for learned ones.
+      kernels: Kernels of the first and of the second SPADE layer, as in
+        `SPADE`; None for learned ones.
     """
     y_bhwc = x_bhwc
     for i in range(2):

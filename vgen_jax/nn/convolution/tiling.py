@@ -20,12 +20,12 @@ def apply(
 ) -> Array:
   """Returns `function(x)`, computed on overlapping tiles that are blended.
 
-  The memory needed is that of one tile. The weight of a pixel in a tile is 0 in
-  the outer quarter of an overlap, where neighbours are missing, and increases
-  linearly from there. So there are no seams. If the receptive field does not
-  extend further than overlap / 4, the result equals that of the whole frame up
-  to rounding. A function with attention or statistics over whole frames is
-  approximated.
+  The function needs the memory of one tile. The weight of a pixel in a tile is
+  0 in the outer quarter of an overlap, where neighbours are missing, and
+  increases linearly from there, so that there are no seams. If the receptive
+  field extends overlap / 4 pixels of x or less to each side, the result equals
+  that of the whole frame up to rounding. A function with attention or
+  statistics over whole frames is approximated.
 
   Args:
     function: Maps `[b, t, h, w, d]` to `[b, t', h * scale, w * scale, c]`, for
@@ -67,7 +67,11 @@ def apply(
 def _cut(
   length: int, size: int, overlap: int, scale: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Returns the starts of tiles along an axis, and weights of their pixels."""
+  """Returns the starts of tiles along an axis, and weights of their pixels.
+
+  Starts are in pixels of the input. Weights `[n, size * scale]` are of pixels
+  of the result; at each pixel they sum to 1 over the tiles.
+  """
   if size < length and not 0 <= overlap < size:
     raise ValueError(
       f'overlap is {overlap} and the side of a tile is {size}; overlap must be'
