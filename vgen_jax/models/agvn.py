@@ -45,7 +45,8 @@ class Layers(NamedTuple):
     new_bthw: Proportion of new colours in the change, from 0 to 1; the rest are
       warped pixels.
     color_bthwc: New colours, in [-1, 1].
-    flow_bthwx: Flow (x, y) in pixels, as in nn/warp.py.
+    flow_bthwx: Flow (x, y) in pixels from each frame to the first one, as in
+      nn/warp.py.
   """
 
   mask_bthw: Array
@@ -91,7 +92,7 @@ class Generator(nn.Module):
       many, up to the one with 4 x 4 pixels.
     num_heads: Number of heads of attention.
     mask_weight: Weight of the mean of the mask in the generator's loss.
-    max_flow: Largest flow along x and y, in sides of a frame.
+    max_flow: Largest flow along x and y, as a fraction of the side of a frame.
     dtype: Dtype of products; the recurrent network is float32.
   """
 
@@ -140,7 +141,7 @@ class Generator(nn.Module):
 
   @nn.compact
   def layers(self, key_b: Array, condition: Condition) -> Layers:
-    """Returns the layers of clips; arguments as those of `__call__`."""
+    """Returns the layers of clips; see `__call__` for the arguments."""
     self._check(condition)
     t, side, _, c = self.clip_shape
     skips = []
@@ -183,7 +184,10 @@ class Generator(nn.Module):
   def _attended(
     self, x_bthwd: Array, key_b: Array, condition: Condition
   ) -> Array:
-    """Returns features of frames after attention to their tokens."""
+    """Returns features of frames after attention to tokens.
+
+    The tokens of a frame are those of its motion, the label and the text.
+    """
     b, t, h, _, d = x_bthwd.shape
     token_btmd = [self._motion(key_b, condition, d)[:, :, None]]
     spread = lambda token_bmd: repeat(token_bmd, 'b m d -> b t m d', t=t)
@@ -234,7 +238,8 @@ class Generator(nn.Module):
         raise ValueError(
           f'condition has the keys {sorted(condition)}; agvn.Generator with'
           f' audio_bands {self.audio_bands} and vocab_size {self.vocab_size}'
-          f' needs {sorted(needed)}.'
+          f' needs {sorted(needed)}. Give exactly these, and the label if'
+          ' num_classes is not 0.'
         )
     shape = condition['known_video'].shape
     if shape[1:] != (1, *self.clip_shape[1:]):

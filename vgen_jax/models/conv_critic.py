@@ -23,19 +23,20 @@ ATTENTIONS = ('none', 'additive', *space_time.SELF_KINDS)
 class ConvCritic(nn.Module):
   """A DCGAN critic; its fields state its input and how it is conditioned.
 
-  Layers halve the sides until frames have 4 x 4 pixels, with twice as many
-  channels each; the last layer covers all that is left, or 4 x 4 pixels of it
-  if `patches`. Logits are `[b, n]`, one for each frame or window of frames, or
-  `[b, n, h, w]`.
+  Layers halve the sides until frames have 4 x 4 pixels, or with `patches` 8 x 8
+  pixels, but there is always one such layer. Each has twice as many channels as
+  the one before. The kernel of the last layer has 4 x 4 pixels and all frames.
+  Logits are `[b, n]`, one for each clip, frame or window of frames, or with
+  `patches` `[b, n, h, w]`.
 
-  Several critics at different scales are several fields of a GAN's `critic`.
+  Several critics at different scales are several entries of a GAN's `critic`.
 
   Attributes:
     view: What one logit depends on: 'clip', the whole clip, by 3-D
       convolutions; 'frames', one of `num_frames` random frames, by 2-D
       convolutions; 'stack', `num_frames` consecutive frames, stacked as
       channels of 2-D convolutions, for every such window.
-    num_frames: Number of frames of 'frames' and 'stack'.
+    num_frames: Number of frames that the views 'frames' and 'stack' select.
     time_rate: Period of the frames that are used: 2 skips every other frame.
     space_scale: Factor by which frames are first downsampled, by averaging.
     width: Channels of the first layer.
@@ -49,12 +50,12 @@ class ConvCritic(nn.Module):
     num_classes: Number of classes; 0 without labels.
     norm: As in `pyramids.Down`; batch norm is not applied to the first layer.
     patches: Whether logits are those of patches.
-    num_layers: Number of layers that halve the sides, before the last one; 0
-      for the number that leaves 4 x 4 pixels. If it is not 0, frames need not
-      be squares.
-    attention: Attention between positions of the last features, of 4 x 4 pixels
-      without `patches`: 'none'; 'additive', `space_time.AdditiveGate`;
-      or a kind of `space_time.SelfAttention`. It has no spectral norm.
+    num_layers: Number of layers that halve the sides, before the last one, for
+      critics with `patches`; 0 for the number that is stated above. If it is
+      not 0, frames need not be squares.
+    attention: Attention between positions of the features before the last
+      layer: 'none'; 'additive', `space_time.AdditiveGate`; or a kind of
+      `space_time.SelfAttention`. It has no spectral norm.
     kernel_init: One of `pyramids.INITS`.
     dtype: Dtype of products.
   """
@@ -103,7 +104,8 @@ class ConvCritic(nn.Module):
       train: Whether batch norm uses and updates statistics of the batch.
 
     Raises:
-      ValueError: If there are fewer frames than are needed, or no label.
+      ValueError: If the number or the size of frames does not fit, or the label
+        is missing.
     """
     b = shapes.sizes('b', video_bthwc=video_bthwc, key_b=key_b)[0]
     x_bthwc = self._windows(self._scaled(video_bthwc), key_b)
@@ -123,9 +125,10 @@ class ConvCritic(nn.Module):
     time_side = 4 if self.view == 'clip' else 1
     if self.view == 'clip' and x_bthwc.shape[1] % 2**levels:
       raise ValueError(
-        f'{type(self).__name__} gets {x_bthwc.shape[1]} frames of a clip; for'
-        f' frames of {x_bthwc.shape[2]} pixels the number must be a multiple of'
-        f' {2**levels}: change config.clip_shape or num_frames.'
+        f'{type(self).__name__} gets {x_bthwc.shape[1]} frames of a clip; its'
+        f' {levels} layers for frames of {x_bthwc.shape[2]} x'
+        f' {x_bthwc.shape[3]} pixels need a multiple of {2**levels}: change'
+        ' config.clip_shape, time_rate or num_layers.'
       )
     x_bthwc = pyramids.Down(
       tuple(self.width * 2**i for i in range(levels)),
@@ -186,7 +189,7 @@ class ConvCritic(nn.Module):
     return condition.get('label') if needed else None
 
   def _scaled(self, video_bthwc: Array) -> Array:
-    """Returns every `time_rate`-th frame, smaller by `space_scale`."""
+    """Returns every `time_rate`-th frame, with sides divided by a factor."""
     x_bthwc = video_bthwc[:, :: self.time_rate]
     scale = self.space_scale
     if scale == 1:

@@ -84,7 +84,7 @@ class FrameVAE(autoencoder.Autoencoder):
     return x_bthwc.reshape(b, -1, *self.clip_shape[1:]).astype(jnp.float32)
 
   def _unit(self) -> ClipShape:
-    """Returns the shape of the part of a clip that has one latent."""
+    """Returns (t, h, w, c) of the part of a clip that has one latent."""
     return (1, *self.clip_shape[1:])
 
   def _strides(self) -> tuple[int, ...]:
@@ -211,7 +211,7 @@ def _num_taps(num_frames: int, stride: int) -> int:
 
 
 def check_widths(widths: tuple[int, ...]) -> None:
-  """Raises ValueError unless there is a convolution, and all have channels."""
+  """Raises ValueError unless there is a width, and all widths are positive."""
   checks.at_least('Number of widths', len(widths), 1)
   checks.at_least(f'The smallest of widths {tuple(widths)}', min(widths), 1)
 

@@ -1,10 +1,10 @@
 """The network of a conditional VAE of clips.
 
 Reference: Sohn, Lee and Yan, "Learning Structured Output Representation using
-  Deep Conditional Generative Models", NIPS 2015, section 4. The module has the
-  three networks of the paper: recognition, q(z | x, y), prior, p(z | x), and
+Deep Conditional Generative Models", NIPS 2015, section 4. The module has the
+three networks of the paper: recognition, q(z | x, y), prior, p(z | x), and
 generation, p(y | x, z), where x is the condition and y the clip. The layers are
-those of models/conv_vae.py, since the paper's are for single pictures.
+those of models/conv_vae.py, since the paper's are for single images.
 
 Letters of this file, in addition to those of core/shapes.py: `d` width of the
 latent; `f` features of the condition.
@@ -31,7 +31,8 @@ class ClipCVAE(nn.Module):
   The condition is the label, the first frame, or both.
 
   Attributes:
-    clip_shape: (t, h, w, c); sides are multiples of the products of strides.
+    clip_shape: (t, h, w, c); t is a multiple of the product of time_strides, h
+      and w are multiples of 2 ** len(widths).
     num_classes: Number of labels; 0 for clips that do not depend on labels.
     first_frame: Whether clips depend on their first frame.
     latent_width: Size of the latent of a clip, d.
@@ -64,8 +65,9 @@ class ClipCVAE(nn.Module):
     if not (self.num_classes or self.first_frame):
       raise ValueError(
         'num_classes is 0 and first_frame is False, so there is no condition;'
-        " set first_frame=True, take data with labels, or 'models.conv_vae."
-        "ClipVAE' with 'families.autoencoding.vae.VAE'."
+        ' set first_frame=True or use data with labels. For an unconditional'
+        " VAE, use 'models.conv_vae.ClipVAE' with 'families.autoencoding.vae."
+        "VAE'."
       )
     if len(self.time_strides) != len(self.widths):
       raise ValueError(
@@ -141,14 +143,23 @@ class ClipCVAE(nn.Module):
     return _gaussian(self.recognition_out(x_bf))
 
   def prior_of(self, feature_bf: Array) -> distributions.Gaussian:
-    """Returns p(z | x), the distributions of latents given the condition."""
+    """Returns p(z | x), the distributions of latents `[b, d]`.
+
+    Args:
+      feature_bf: Features of the conditions.
+    """
     if self.prior == 'standard':
       shape = (len(feature_bf), self.latent_width)
       return distributions.standard_normal(shape)
     return _gaussian(self.prior_out(feature_bf))
 
   def decode(self, latent_bd: Array, feature_bf: Array) -> Array:
-    """Returns clips `[b, t, h, w, c]`, about in [-1, 1], float32."""
+    """Returns clips `[b, t, h, w, c]`, about in [-1, 1], float32.
+
+    Args:
+      latent_bd: Latents, one for each clip.
+      feature_bf: Features of the conditions.
+    """
     x_bf = jnp.concatenate([latent_bd.astype(self.dtype), feature_bf], axis=-1)
     return self.decoder(x_bf).astype(jnp.float32)
 

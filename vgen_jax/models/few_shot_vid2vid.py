@@ -12,7 +12,7 @@ the largest attention weight are also warped to the frame by optical flow.
 Deviations from the released code: attention compares the classes of pixels,
 too; segments are parts of classes; attention is also used for one reference;
 kernels of all generated layers come from features of one resolution, and are 1
-x 1; the reference that is moved is selected by a differentiable choice; moved
+x 1; the reference that is warped is selected by a differentiable choice; warped
 pixels are blended linearly only; kernels have no spectral norm.
 """
 
@@ -68,7 +68,7 @@ class FewShotVid2Vid(translation.Translator):
     moves_reference: Whether pixels of a reference are warped to the frame.
     flow_levels: Number of levels, in addition to the finest, of the networks
       that predict optical flow.
-    flow_scale: Flow in pixels for an output of 1.
+    flow_scale: Flow in pixels for an output of 1 of the flow networks.
     dtype: Dtype of the products of convolutions.
   """
 
@@ -172,7 +172,8 @@ class FewShotVid2Vid(translation.Translator):
       raise ValueError(
         f"condition['reference'] has shape {condition['reference'].shape};"
         f' {type(self).__name__} needs 1 or more references with frames of'
-        f' {self.clip_shape[1:]}: set config.data.num_references.'
+        f' {self.clip_shape[1:]}: set config.data.num_references, or resize'
+        ' the references.'
       )
     merged = layout_brhw.reshape(b * r, 1, *layout_brhw.shape[2:])
     layout_bhwk = translation.one_hot(merged, self.num_segments)
@@ -214,7 +215,16 @@ class FewShotVid2Vid(translation.Translator):
   def __call__(
     self, window: translation.Window, encoded: Any, *, train: bool = False
   ) -> translation.Frame:
-    """Returns the next frame; its `extra['attention']` is `[b, h, w, r]`."""
+    """Returns the next frame.
+
+    With references, its `extra['attention']` are the weights `[b, h, w, r]` of
+    the references, at the resolution of `attention_level`.
+
+    Args:
+      window: Layouts and previous frames.
+      encoded: Result of `encode`.
+      train: Not used; training and inference are the same.
+    """
     del train  # Training and inference are the same.
     one_hot = lambda x_blhw: translation.one_hot(x_blhw, self.num_segments)
     layout_bhwk = one_hot(window.layout_blhw[:, -1:])

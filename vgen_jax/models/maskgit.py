@@ -35,7 +35,7 @@ class MaskGIT(nn.Module):
     num_classes: Number of labels; 0 makes a label an error.
     vocab_size: Number of text tokens; 0 makes text an error.
     mlp_ratio: Hidden size of an MLP divided by width.
-    dropout: Dropout rate of the output of each part of a block.
+    dropout: Dropout rate of the outputs of attention and of the MLP.
     remat: What is kept for the backward pass; see nn/remat.py.
     implementation: Kernel of attention; see nn/attention/attention.py.
     dtype: Dtype of matrix products. Parameters and residual sums are float32.

@@ -1,10 +1,11 @@
 """SAVN, a self-attention video network: a convolutional GRU with attention.
 
 No publication of a video generator with this name was found; the definition
-here is our own. A GRU whose state is an image gives features of each frame;
-positions then attend to each other over space and time, before and after the
-features grow to the size of frames. Critics are two `conv_critic.ConvCritic`:
-one of random frames and one of smaller clips.
+here is our own. A GRU whose state is an image gives features of each frame, of
+4 x 4 pixels, which residual blocks enlarge to the size of frames. Positions
+attend to each other over space and time before the first block, and before the
+last one, where features have half the size of frames. Critics are two
+`conv_critic.ConvCritic`: one of random frames and one of smaller clips.
 
 Related: Clark et al., "Adversarial Video Generation on Complex Datasets"
 (DVD-GAN), 2019, https://arxiv.org/abs/1907.06571, also with a convolutional

@@ -1,9 +1,9 @@
 """SVG: prediction of frames from latents with a learned or a fixed prior.
 
 Reference: Denton and Fergus, "Stochastic Video Generation with a Learned
-  Prior", 2018, https://arxiv.org/abs/1802.07687. At 64 x 64 pixels the layers
-  are those of the released code (`dcgan_64`), with the same parameters, except
-  that an LSTM of Flax has one bias vector and not two.
+Prior", 2018, https://arxiv.org/abs/1802.07687. At 64 x 64 pixels the layers are
+those of the released code (`dcgan_64`), with the same parameters, except that
+an LSTM of Flax has one bias vector and not two.
 
 Deviations: batch norm is replaced by group norm, because batch norm makes a
 predicted clip depend on its batch (the released code evaluates with statistics
@@ -57,8 +57,8 @@ class SVG(latent_prediction.LatentPredictor):
 
   Attributes:
     prior: 'learned', an LSTM over the past frames (SVG-LP of the paper);
-      'attributes', the same LSTM with the label as another input, which is then
-      an input of the posterior, too; 'fixed', N(0, 1) (SVG-FP).
+      'attributes', the same LSTM with the label as another input; the label is
+      then an input of the posterior, too; 'fixed', N(0, 1) (SVG-FP).
     width: Channels of the finest layer; each coarser layer has twice as many.
     code_width: Size of the code of a frame.
     hidden_width: Size of the states of the LSTMs.

@@ -78,11 +78,12 @@ class Generator(nn.Module):
   def clip_code(self, key_b: Array, condition: Condition) -> Array:
     """Returns the code of each clip, `[b, latent_width + num_classes]`.
 
-    Its random part is uniform in [-1, 1).
+    The first `latent_width` numbers are random, uniform in [-1, 1); the others
+    are the one-hot class.
 
     Raises:
-      ValueError: If `condition` has a label and there are no classes, or the
-        other way round.
+      ValueError: If `condition` has a label and num_classes is 0, or it has no
+        label and num_classes is not 0.
     """
     one_hot_bk = embeddings.one_hot_label(
       condition, self.num_classes, len(key_b), 'tgan.Generator'

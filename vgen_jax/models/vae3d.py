@@ -1,4 +1,4 @@
-"""Causal 3-D autoencoder: a latent of the first frame, then one per n frames.
+"""Causal 3-D autoencoder: the first frame has latents of its own.
 
 The autoencoder is similar to those of MAGVIT-2 (Yu et al., "Language Model
 Beats Diffusion: Tokenizer is Key to Visual Generation", 2023,
@@ -30,7 +30,10 @@ TENSOR_RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = ()
 
 
 class VAE3D(autoencoder.Autoencoder):
-  """Maps 1 + n * k frames to 1 + k latents, and back.
+  """Maps 1 + n * k frames to 1 + k frames of latents, and back.
+
+  The first frame of latents encodes the first frame, and each other one encodes
+  n frames, where n is `frames_per_latent`.
 
   Attributes:
     bottleneck: Module of nn/bottlenecks/gaussian.py, nn/bottlenecks/quantize.py
@@ -84,7 +87,7 @@ class VAE3D(autoencoder.Autoencoder):
 
   @property
   def frames_per_latent(self) -> int:
-    """Number of frames, n, of each latent after the first, which has one."""
+    """Number of frames, n, that a frame of latents after the first encodes."""
     return 2 ** sum(self.halves_time)
 
   @property
@@ -132,8 +135,8 @@ class VAE3D(autoencoder.Autoencoder):
       x: Input of the method.
 
     Returns:
-      Frames kept by the layers for the next chunk, a tree of arrays of constant
-      shapes; and the result of the method.
+      (past, result): frames kept by the layers for the next chunk, a tree of
+      arrays of constant shapes; and the result of the method for this chunk.
 
     Raises:
       ValueError: If a chunk has another number of frames.

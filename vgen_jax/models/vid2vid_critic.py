@@ -74,10 +74,12 @@ class Critic(nn.Module):
   ) -> list[Array]:
     """Returns logits `[b, n, h, w]` for each rate and spatial scale.
 
+    The list has all scales of the first rate, then those of the second, ...
+
     Args:
       video_bthwc: Clips.
-      condition: Condition with 'layout' `[b, t, h, w]`, or 'flow' `[b, t, h, w,
-        2]`.
+      condition: Condition with 'layout', int32 `[b, t, h, w]`, for an 'image'
+        critic, or 'flow', `[b, t, h, w, 2]` in pixels, for a 'video' critic.
       key_b: Keys, one for each clip; not used.
       train: Whether vectors of spectral norm are updated.
 

@@ -39,7 +39,7 @@ class VideoGPT(nn.Module):
     num_classes: Number of labels; 0 makes a label an error.
     vocab_size: Number of text tokens; 0 makes text an error.
     mlp_ratio: Hidden size of an MLP divided by width.
-    dropout: Dropout rate of the output of each part of a block.
+    dropout: Dropout rate of the outputs of attention and of the MLP.
     remat: What is kept for the backward pass; see nn/remat.py.
     implementation: Kernel of attention; see nn/attention/attention.py.
     dtype: Dtype of matrix products. Parameters and residual sums are float32.
@@ -145,8 +145,8 @@ class VideoGPT(nn.Module):
       raise ValueError(
         f'{num_frames} frames of codes are requested, but positions are'
         f' {self.positions!r} for {grid[0]} frames; build with positions'
-        " 'rotary', or generate in parts, where the end of a part is known at"
-        ' the start of the next.'
+        " 'rotary', or generate several clips, each of which continues the last"
+        ' frames of the one before.'
       )
     positions = (max(num_frames, grid[0]), *grid[1:])
     context = self.told(condition, num_clips, positions)
@@ -160,7 +160,9 @@ class VideoGPT(nn.Module):
     context: conditioning.Context,
     kv_cache: transformer.KVCache,
   ) -> tuple[Array, transformer.KVCache]:
-    """Returns logits `[b, k]` of the codes of a position, and the new cache.
+    """Returns the logits of the code of a position, and the new cache.
+
+    Logits are float32 `[b, k]`.
 
     Args:
       code_b: Codes of the position before; ignored at position 0.

@@ -211,7 +211,7 @@ class VideoVAE(latent_prediction.LatentPredictor):
   def posterior(
     self, frame_bp: Array, attribute_bk: Array, hidden_bu: Array
   ) -> distributions.Gaussian:
-    """Returns the posterior `[b, d]`, computed by the second and third stage.
+    """Returns the posterior `[b, d]`, computed by stages 2 and 3.
 
     Args:
       frame_bp: Stage 1 of the frame.

@@ -38,8 +38,7 @@ class WorldTransformer(recurrent.Predictor):
 
   The network is a predictor for families/prediction/recurrent.py. Patches of a
   frame are predicted independently of each other: where several futures are
-  possible, patches may follow different ones, unless the frames come from a
-  tokenizer that makes the choice for them.
+  possible, the patches of a sampled frame may belong to different ones.
 
   Attributes:
     width: Size of a token; a multiple of num_heads.
