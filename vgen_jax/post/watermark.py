@@ -4,9 +4,10 @@ The watermark is one pattern, added to the luma of all frames: noise from the
 key, in a ring of low and middle frequencies of the discrete cosine transform
 (spread spectrum; Cox et al., "Secure Spread Spectrum Watermarking for
 Multimedia", 1997, IEEE Transactions on Image Processing 6). It is the same in
-all frames, so cutting in time and other frame rates do not affect it. The key
-is normal noise, so the score of a clip without the watermark is distributed as
-N(0, 1) for any content, and the probability of a false alarm is exact.
+all frames, so cutting in time and other frame rates do not affect it. The noise
+is normal and does not depend on the clip, so the score of a clip without the
+watermark is distributed as N(0, 1) for any content, over random keys, and the
+probability of a false alarm is known. (The score of a uniform clip is 0.)
 
 The watermark survives compression and moderate scaling, and is detected in a
 mirrored clip. It does not survive crops, rotations and vertical flips, and it
@@ -24,7 +25,7 @@ from vgen_jax.core import pixels
 # frequency.
 _RING = (1 / 16, 7 / 16)
 _GAIN = (0.6, 1.6)  # In smooth and in textured regions.
-_TEXTURED = 12.0  # Standard deviation of textured regions, in levels of 255.
+_TEXTURED = 12.0  # Scale of standard deviations; pixels are from 0 to 255.
 _MIN_SIDE = 32
 # Exponent of the weight of frequencies: -1 is a matched filter, 0 gives equal
 # weights. Chosen by experiment.
@@ -37,8 +38,10 @@ class Detection(NamedTuple):
   Attributes:
     z: Score, the larger one of the clip and its mirror image; each is
       distributed as N(0, 1) without the watermark.
-    p_value: Probability of a larger score without the watermark.
-    mirrored: Whether the mirror image has the larger score.
+    p_value: Upper bound of the probability of a score of z or more without the
+      watermark: twice that for a single score.
+    mirrored: Whether the mirror image (left and right exchanged) has the larger
+      score.
   """
 
   z: float
@@ -54,9 +57,8 @@ def embed(
   Args:
     video_thwc: uint8 RGB clip of 32 x 32 pixels or more.
     key: Secret text.
-    strength: Approximate root mean square of the watermark; pixels are from 0
-      to 255.
-      Smaller frames need a larger strength.
+    strength: Approximate root mean square of the watermark, on the scale of
+      pixels from 0 to 255. Smaller frames need a larger strength.
 
   Raises:
     TypeError: If the clip is not uint8.
@@ -106,9 +108,13 @@ def detect(video_thwc: np.ndarray, key: str) -> Detection:
 
 
 def _score(frame_hw: np.ndarray, key: str) -> float:
-  """Returns the correlation with the noise of a key.
+  """Returns the projection of the noise of a key on a frame.
 
   Without the watermark it is distributed as N(0, 1).
+
+  Args:
+    frame_hw: Luma, averaged over the frames of a clip.
+    key: Key of the watermark.
   """
   from scipy import fft
   from scipy import ndimage
@@ -153,7 +159,7 @@ def _luma(video_thwc: np.ndarray) -> np.ndarray:
     )
   if min(video_thwc.shape[1:3]) < _MIN_SIDE or not len(video_thwc):
     raise ValueError(
-      f'The clip has shape {video_thwc.shape}; a watermark needs frames of'
-      f' {_MIN_SIDE} x {_MIN_SIDE} pixels or more.'
+      f'The clip has shape {video_thwc.shape}; a watermark needs 1 frame or'
+      f' more, of {_MIN_SIDE} x {_MIN_SIDE} pixels or more. Enlarge the frames.'
     )
   return pixels.luma(video_thwc)
