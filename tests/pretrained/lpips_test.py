@@ -53,7 +53,7 @@ def test_arrays_that_do_not_fit_are_errors():
   trunk = {k: v for k, v in state.items() if k.startswith('features')}
   with pytest.raises(ValueError, match=r'lin0.model.1.weight is missing'):
     lpips.variables('alex', state, trunk)
-  with pytest.raises(ValueError, match='heads of that trunk'):
+  with pytest.raises(ValueError, match='weights of LPIPS for that trunk'):
     lpips.variables('alex', state, seeded.load('lpips_vgg')[0])
 
 

@@ -22,9 +22,10 @@ class Features:
 
   Attributes:
     protocol: Settings that must accompany every score of these features, as
-      plain values. This class uses 'resize', 'side' and 'range' (the values of
-      0 and 255); 'row', which is 'clip' or 'frame', for what a row of features
-      describes; and 'frames', if there is one, for the required length.
+      plain values. This class uses 'resize', the method of resizing or None;
+      'side', in pixels; 'range', the numbers that pixels 0 and 255 become;
+      'row', what a row of features describes, 'clip' or 'frame'; and 'frames',
+      if there is this entry, the length that clips must have.
   """
 
   def __init__(
@@ -37,10 +38,10 @@ class Features:
     """Initializes the features; protocols.py makes the arguments.
 
     Args:
-      network: Pure function from variables and resized clips to `[b, d]`; if
-        rows describe frames, it gets clips of one frame.
+      network: Pure function from variables and preprocessed clips to `[b, d]`;
+        if rows describe frames, it gets clips of one frame.
       variables: Variables of the network.
-      protocol: See above.
+      protocol: See the attribute of the class.
       batch_size: Clips or frames per batch. Features do not depend on it.
     """
     self.protocol = protocol
@@ -55,14 +56,14 @@ class Features:
     self._rows = jax.jit(rows)
 
   def extract(self, video_bthwc: np.ndarray) -> np.ndarray:
-    """Returns features, float32, one row per clip, or one per frame in order.
+    """Returns features, float32 `[b, d]`, or `[b * t, d]` with rows of frames.
 
     Args:
-      video_bthwc: uint8 with 3 channels, or 1, which is repeated.
+      video_bthwc: Clips, uint8 with 3 channels, or 1, which is repeated.
 
     Raises:
-      ValueError: If clips have another dtype or length; frames are neither cut
-        nor padded.
+      ValueError: If there are no clips, or they have another dtype, number of
+        channels or length; clips are neither cut nor padded.
     """
     _check(video_bthwc)
     t, h, w, c = shapes.sizes('thwc', video_bthwc=video_bthwc)
@@ -93,7 +94,7 @@ class Distance:
 
     Args:
       variables: Variables of `lpips.distance`.
-      protocol: See above.
+      protocol: See the attribute of the class.
       batch_size: Frames per batch.
     """
     self.protocol = protocol
@@ -117,7 +118,8 @@ class Distance:
       truth_bthwc: Their ground truth.
 
     Raises:
-      ValueError: If clips have another dtype, or shapes differ.
+      ValueError: If there are no clips, they have another dtype, or shapes
+        differ.
     """
     _check(video_bthwc)
     _check(truth_bthwc)
@@ -131,10 +133,10 @@ class Distance:
 
 
 def prepare(video_bthwc: Array, protocol: dict[str, Any]) -> Array:
-  """Returns uint8 clips preprocessed for a network, float32.
+  """Returns clips preprocessed for a network, float32 with 3 channels.
 
   Args:
-    video_bthwc: Clips with 3 channels, or 1.
+    video_bthwc: Clips, uint8, with 3 channels or 1.
     protocol: Protocol with 'resize' (None keeps the size), 'side' and 'range'.
   """
   x_bthwc = video_bthwc.astype(jnp.float32)
@@ -152,7 +154,8 @@ def _check(video_bthwc: np.ndarray) -> None:
   if video_bthwc.dtype != np.uint8 or c not in (1, 3):
     raise ValueError(
       f'Clips are {video_bthwc.dtype} with {c} channels; features need uint8'
-      ' with 3 or 1, as in video files. Round and clip them first.'
+      ' with 3 or 1, as in video files. Convert them with'
+      ' core.pixels.to_uint8, or select channels.'
     )
 
 
@@ -162,7 +165,10 @@ def _in_batches(
   batch_size: int,
   *videos_bthwc: np.ndarray,
 ) -> np.ndarray:
-  """Returns rows of all clips, without those of padding in the last batch."""
+  """Returns the rows of all clips, in batches of one size.
+
+  The last batch is padded with zeros, and the rows of the padding are removed.
+  """
   found, count = [], len(videos_bthwc[0])
   for start in range(0, count, batch_size):
     batch = [x[start : start + batch_size] for x in videos_bthwc]
@@ -170,5 +176,5 @@ def _in_batches(
     batch = [np.pad(x, ((0, short), *[(0, 0)] * 4)) for x in batch]
     found.append(np.asarray(rows(variables, *batch))[: batch_size - short])
   if not found:
-    raise ValueError('There are no clips; features need 1 or more.')
+    raise ValueError('There are no clips; features need 1 or more: give some.')
   return np.concatenate(found)

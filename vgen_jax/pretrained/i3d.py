@@ -24,7 +24,8 @@ from vgen_jax.pretrained import torch_names
 
 SIDE = 224
 MIN_FRAMES = 9  # The last pooling needs 2 frames of features.
-# Channels of the four branches of each block: 1 | 1, 3 | 1, 3 | pool, 1.
+# Channels of each convolution in the four branches of a block, whose kernels
+# have the sides 1; 1, then 3; 1, then 3; and, after max pooling, 1.
 _MIXED = {
   'Mixed_3b': (64, 96, 128, 16, 32, 32),
   'Mixed_3c': (128, 128, 192, 32, 96, 64),

@@ -13,8 +13,8 @@ class Identity:
 
   Attributes:
     size: Size in bytes; None if unknown.
-    sha256: Hash, hexadecimal; the first 8 digits or more if the rest is
-      unknown, '' if no digit is known.
+    sha256: Hash, hexadecimal, or its first digits, 8 or more, if the rest is
+      unknown; '' if no digit is known.
     git_sha1: Name of the file's blob in git, hexadecimal; '' if unknown. It is
       a hash of all bytes too.
   """
@@ -91,6 +91,6 @@ def check(
   if not any(one.matches(found) for one in allowed):
     raise WrongFileError(
       f'{path} has {found}; it must have {"; or ".join(map(str, allowed))}.'
-      ' It was not read. Download it again.',
+      ' Nothing was loaded from it. Download it again.',
       found,
     )

@@ -47,7 +47,7 @@ def distance(
 
   Args:
     variables: Variables as returned by `variables`.
-    trunk: One of `TRUNKS`.
+    trunk: Name of the classifier that gives the features, one of `TRUNKS`.
     a_bhwc: RGB images in [-1, 1]. Some code uses [0, 1], which gives other
       numbers.
     b_bhwc: Images to compare with; the distance is symmetric.
@@ -74,9 +74,10 @@ def variables(
   """Returns the variables of `distance`: trunk and weights of channels.
 
   Args:
-    trunk: One of `TRUNKS`.
+    trunk: Name of the classifier that gives the features, one of `TRUNKS`.
     arrays: State dict of torchvision's classifier; dense layers are ignored.
-    heads: State dict of the weights of channels, version 0.1.
+    heads: State dict of LPIPS, version 0.1: the weights of the channels of
+      features, called heads.
 
   Raises:
     ValueError: If a layer is missing or has another number of channels.
@@ -92,7 +93,7 @@ def variables(
     if len(found_head) != channels:
       raise ValueError(
         f'{head} has weights for {len(found_head)} channels; trunk {trunk!r}'
-        f' needs {channels}. Use the heads of that trunk.'
+        f' needs {channels}. Use the weights of LPIPS for that trunk.'
       )
     found[f'head_{i}'] = found_head
   convolutions = {k: v for k, v in found.items() if k.startswith('features')}
@@ -106,7 +107,7 @@ def _get(arrays: Mapping[str, np.ndarray], name: str, trunk: str) -> np.ndarray:
   if name not in arrays:
     raise ValueError(
       f'{name} is missing, but trunk {trunk!r} of LPIPS needs it; the file has'
-      f' {sorted(arrays)[:4]}, ...'
+      f' {sorted(arrays)[:4]}, ... Use the file for that trunk.'
     )
   return arrays[name]
 
@@ -115,6 +116,7 @@ def _depths(
   variables: Mapping[str, Any], trunk: str, x_bhwc: Array
 ) -> list[Array]:
   """Returns features after the last ReLU of each depth."""
+  h, w = x_bhwc.shape[1:3]
   x_bhwc = (x_bhwc - jnp.array([[[_SHIFT]]])) / jnp.array([[[_SCALE]]])
   found, window = [], (_WINDOW[trunk],) * 2
   for depth in _DEPTHS[trunk]:
@@ -122,8 +124,8 @@ def _depths(
       if number == 'pool':
         if min(x_bhwc.shape[1:3]) < window[0]:
           raise ValueError(
-            f'Images are too small for LPIPS with trunk {trunk!r}; use 32 x 32'
-            ' pixels or more.'
+            f'Images of {h} x {w} pixels are too small for LPIPS with trunk'
+            f' {trunk!r}; use 32 x 32 pixels or more.'
           )
         x_bhwc = nn.max_pool(x_bhwc, window, (2, 2))
         continue

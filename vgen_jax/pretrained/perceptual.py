@@ -19,7 +19,7 @@ class LPIPS:
   model.
 
   Attributes:
-    trunk: One of `lpips.TRUNKS`.
+    trunk: Classifier that gives the features, one of `lpips.TRUNKS`.
   """
 
   def __init__(self, trunk: str = 'vgg', folders: Sequence[str] | None = None):

@@ -59,7 +59,7 @@ def fvd(
     batch_size: Clips per batch.
 
   Raises:
-    ValueError: If the protocol is unknown, or there are too few frames.
+    ValueError: If the protocol is unknown, or `frames` is less than 9.
     weights.WeightsMissingError: If the file of weights is missing.
   """
   key, method = _lookup('protocol of FVD', name, FVD)
@@ -139,10 +139,11 @@ def frames(
 def perceptual(
   trunk: str = 'alex', *, folders: Folders = None, batch_size: int = 16
 ) -> features.Distance:
-  """Returns LPIPS, version 0.1.
+  """Returns LPIPS, version 0.1, as a distance between the frames of clips.
 
   Args:
-    trunk: 'alex', as in most papers, or 'vgg'.
+    trunk: Classifier that gives the features: 'alex', as in most papers, or
+      'vgg'.
     folders: Folders of weights, as in `weights.load`.
     batch_size: Frames per batch.
 

@@ -69,14 +69,17 @@ def read(
     identities: Identities of the files that it may be; None reads any file.
 
   Raises:
-    identity.WrongFileError: If it has none of the identities; then it was not
-      parsed.
-    ValueError: If it has another format, contains anything but tensors and
-      plain values, or a tensor reaches outside its storage.
+    FileNotFoundError: If there is no file at the path.
+    identity.WrongFileError: If the file has none of the identities; then it was
+      not parsed.
+    ValueError: If the file has another format, contains anything but tensors
+      and plain values, or a tensor reaches outside its storage.
   """
   # One handle for the hash and the arrays, so that both are of the same bytes.
   if not os.path.isfile(path):  # A pipe would never end.
-    raise FileNotFoundError(f'{path} is not a file.')
+    raise FileNotFoundError(
+      f'{path} is not a file; give the path of a file that PyTorch has saved.'
+    )
   with open(path, 'rb') as file:
     found = identity.of(file)
     if identities is not None:
@@ -101,7 +104,10 @@ def _read_zip(archive: zipfile.ZipFile, num_bytes: int) -> Any:
   """Returns the content of a zip archive, with or without TorchScript."""
   size = sum(info.file_size for info in archive.infolist())
   if size > _MAX_COMPRESSION * num_bytes:
-    raise ValueError(f'its {num_bytes:,} bytes would unpack to {size:,}.')
+    raise ValueError(
+      f'its {num_bytes:,} bytes would unpack to {size:,}, and at most'
+      f' {_MAX_COMPRESSION} times its size is allowed.'
+    )
   names = archive.namelist()
   roots = [n.removesuffix('data.pkl') for n in names if n.endswith('/data.pkl')]
   if len(roots) != 1:
@@ -126,8 +132,8 @@ def _read_zip(archive: zipfile.ZipFile, num_bytes: int) -> Any:
 def _read_legacy(file: BinaryIO) -> Any:
   """Returns the content of a file in the legacy format.
 
-  A pickle of tensors comes first, and their numbers after it. The pickle is
-  read twice, the first time to find the storages.
+  A pickle of tensors comes first, and the values of the tensors after it. The
+  pickle is read twice, the first time to find the storages.
   """
   unpickle = lambda load=None: torch_pickle.Unpickler(file, load).load()
   for number in (_MAGIC, _LEGACY):
@@ -167,7 +173,7 @@ def _check_order(is_little: bool) -> None:
 
 
 def _flat(content: Any) -> dict[str, np.ndarray]:
-  """Returns the arrays in nested dicts and lists, by dotted names."""
+  """Returns {dotted name: array} of all arrays in nested dicts and lists."""
   arrays, waiting, num_values = {}, [('', content)], 0
   while waiting:
     path, value = waiting.pop()

@@ -47,7 +47,7 @@ class Sealed:
 
   def __setstate__(self, state: Any):
     raise pickle.UnpicklingError(
-      'it would change a value that must not change.'
+      'it would change a function, dtype or storage; save a state dict.'
     )
 
 
@@ -92,7 +92,7 @@ class Unpickler(pickle._Unpickler):
       and type(pid[4]) is int
     )
     if not is_storage or self._load is None:
-      raise pickle.UnpicklingError('it has a storage without numbers.')
+      raise pickle.UnpicklingError('it has an invalid reference to a storage.')
     _, dtype, *rest = pid
     return self._load(dtype.value, *rest)
 
@@ -160,6 +160,8 @@ def _tensor(
 ) -> np.ndarray:
   """Returns a read-only view of a storage, after a check of its bounds.
 
+  Offset, size and stride are in values, as in PyTorch.
+
   Storages are sealed, so that a tensor cannot be passed as a storage: its
   strides may claim more elements than there is memory.
   """
@@ -167,9 +169,11 @@ def _tensor(
     raise ValueError('a tensor has no storage.')
   storage = storage.value
   if type(size) is not tuple or type(stride) is not tuple or len(size) > 64:
-    raise ValueError('the size of a tensor is not a tuple of integers.')
+    raise ValueError('the size or stride of a tensor is not a tuple.')
   if any(type(number) is not int for number in (offset, *size, *stride)):
-    raise ValueError('the size of a tensor is not a tuple of integers.')
+    raise ValueError(
+      'the offset, size or stride of a tensor is not of integers.'
+    )
   last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
   is_inside = min((offset, *size, *stride)) >= 0 and last < len(storage)
   if 0 not in size and not is_inside:

@@ -13,7 +13,7 @@ class Entry:
 
   Attributes:
     names: File names to search for; the first is the original one.
-    identities: Identities of the file; one of them must match.
+    identities: Identities of the file; the file must match one of them.
     sources: URLs to download it from.
     batch_norm_eps: Number that the network adds to variances in batch norms;
       None for networks without batch norm.

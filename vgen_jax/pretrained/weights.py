@@ -29,7 +29,7 @@ class Weights:
   Attributes:
     arrays: State dict of PyTorch as NumPy arrays; read-only.
     sha256: Hash of the file.
-    entry: weight_files.Entry of the table in weight_files.py.
+    entry: Entry of the file in the table of weight_files.py.
   """
 
   arrays: dict[str, np.ndarray]
@@ -80,7 +80,7 @@ def default_folders() -> tuple[pathlib.Path, ...]:
 def load(
   key: str, folders: Sequence[str | os.PathLike] | None = None
 ) -> Weights:
-  """Returns the weights of a file, after a check of its bytes.
+  """Returns the weights in a file, after its size and hash were checked.
 
   Args:
     key: Key of the file in `weight_files.FILES`.
@@ -88,7 +88,7 @@ def load(
 
   Raises:
     WeightsMissingError: If no folder contains the file.
-    identity.WrongFileError: If a file with its name has other bytes.
+    identity.WrongFileError: If the file that is found has other bytes.
     ValueError: If the key is unknown, or the code in the file uses another eps
       than the table.
   """
