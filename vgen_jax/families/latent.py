@@ -208,7 +208,8 @@ def _check(model: Latent) -> None:
   if not losses <= set(_LOSSES):
     raise ValueError(
       f'model.prior, {type(model.prior).__name__}, is trained with'
-      f' {sorted(losses)}; over latents only {_LOSSES} are supported.'
+      f' {sorted(losses)}; over latents only {_LOSSES} are supported: take'
+      ' another prior.'
     )
   if model.prior.num_known:
     raise ValueError(

@@ -29,7 +29,8 @@ class Critic(nn.Module):
 
   Attributes:
     inputs: 'image' or 'video'.
-    num_scales: Number of spatial scales; each halves height and width.
+    num_scales: Number of spatial scales; each after the first has half the
+      height and width of the one before.
     rates: Distances in frames between two frames of a sequence, 1 or more each.
       Each rate has its own network. Only for a 'video' critic.
     num_frames: Number of frames in a sequence of a 'video' critic, 2 or more.

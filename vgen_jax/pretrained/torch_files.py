@@ -97,7 +97,10 @@ def read(
       return File(_flat(content), found.sha256, eps)
     except _FAULTS as error:
       reason = str(error) or type(error).__name__
-      raise ValueError(f'{path} is not a file of tensors: {reason}') from error
+      raise ValueError(
+        f'{path} is not a file of tensors, as torch.save or torch.jit.save'
+        f' writes it: {reason}'
+      ) from error
 
 
 def _read_zip(archive: zipfile.ZipFile, num_bytes: int) -> Any:

@@ -50,7 +50,7 @@ def check(policy: Sequence[str]) -> None:
   if isinstance(policy, str):
     raise ValueError(
       f'model.augment is {policy!r}; it must be a tuple of names in'
-      f' {list(POLICIES)}.'
+      f" {list(POLICIES)}, such as ('translation',)."
     )
   for number, name in enumerate(policy):
     checks.one_of(f'model.augment[{number}]', name, POLICIES)

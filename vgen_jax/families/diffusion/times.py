@@ -86,7 +86,7 @@ class LogitNormal:
 class LogNormal:
   """A distribution of times with a normal log(sigma / alpha).
 
-  Values beyond the ends of the path are clipped to them.
+  Times outside of [0, 1] are clipped.
 
   Attributes:
     mean: Mean of log(sigma / alpha).
