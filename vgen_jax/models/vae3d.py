@@ -32,7 +32,7 @@ TENSOR_RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = ()
 class VAE3D(autoencoder.Autoencoder):
   """Maps 1 + n * k frames to 1 + k frames of latents, and back.
 
-  The first frame of latents encodes the first frame, and each other one encodes
+  The first frame of latents encodes the first frame, and each later one encodes
   n frames, where n is `frames_per_latent`.
 
   Attributes:

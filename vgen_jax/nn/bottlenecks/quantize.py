@@ -76,7 +76,8 @@ class EMAVQ(quantizer.Quantizer):
     """Returns quantized latents.
 
     Raises:
-      ValueError: If `train`, codes can restart and key_b is None.
+      ValueError: If key_b is None, but `train` is True and `restart_below` is
+        not 0.
     """
     feature_bthwd = self.features(encoded_bthwe)
     codes_bthw = self.nearest(feature_bthwd)

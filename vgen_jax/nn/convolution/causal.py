@@ -140,12 +140,10 @@ class Attention(nn.Module):
 class Halve(nn.Module):
   """Halves height and width, and optionally the number of frames.
 
-  If a clip is processed in chunks, this holds for the first chunk; 2 k frames
-  of a later chunk become k frames.
-
   Attributes:
     kit: Options of the layers.
-    halves_time: Whether t frames become 1 + (t - 1) / 2 frames.
+    halves_time: Whether t frames become 1 + (t - 1) / 2 frames, or, in later
+      chunks of a clip, t / 2 frames.
   """
 
   kit: Kit
@@ -173,13 +171,11 @@ class Halve(nn.Module):
 class Double(nn.Module):
   """Doubles height and width, and optionally the number of frames.
 
-  If a clip is processed in chunks, this holds for the first chunk; k frames of
-  a later chunk become 2 k frames.
-
   Attributes:
     kit: Options of the layers.
     features: Channels of the result.
-    doubles_time: Whether t frames become 1 + 2 (t - 1) frames.
+    doubles_time: Whether t frames become 1 + 2 (t - 1) frames, or, in later
+      chunks of a clip, 2 t frames.
   """
 
   kit: Kit
