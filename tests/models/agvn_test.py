@@ -164,7 +164,7 @@ def test_ranges_of_layers_and_weight_of_the_mask():
     assert 0 <= weight_bthw.min() < 0.1
     assert 0.9 < weight_bthw.max() <= 1
   video, penalties = compiled.jit(
-    lambda: network.apply(variables, KEYS, condition, train=True)
+    lambda: network.apply(variables, KEYS, condition, train=False)
   )()
   np.testing.assert_allclose(
     video, animate(FIRST, layers), rtol=1e-4, atol=1e-4
@@ -203,6 +203,39 @@ def test_wrong_fields_and_conditions(fields, condition, match: str):
     jax.eval_shape(lambda: init(make(), condition))
 
 
+def test_in_training_some_clips_have_an_open_mask():
+  network = generator(open_rate=0.4)
+  num = 64
+  first = np.repeat(FIRST[:1], num, axis=0)
+  condition = {'known_video': first}
+  variables = init(generator(), {'known_video': FIRST})
+  key_b = arrays.keys(num)
+
+  @compiled.jit
+  def run(key_b):
+    apply = lambda **kwargs: network.apply(
+      variables, key_b, condition, **kwargs
+    )
+    trained, terms = apply(train=True)
+    sampled, _ = apply(train=False)
+    return trained, terms['mask'], sampled, apply(method='layers')
+
+  trained, penalty_b, sampled, layers = run(key_b)
+  ones_bthw = np.ones_like(layers.mask_bthw)
+  ones_bthw[:, 0] = 0
+  opened = animate(first, layers._replace(mask_bthw=ones_bthw))
+  close = lambda one, two: (np.abs(one - two) < 1e-5).all(axis=(1, 2, 3, 4))
+  is_open_b = close(trained, opened)
+  np.testing.assert_array_equal(close(trained, sampled), ~is_open_b)
+  assert 0.2 < is_open_b.mean() < 0.6
+  np.testing.assert_allclose(  # Of the mask of the network.
+    penalty_b, 0.1 * layers.mask_bthw.mean(axis=(1, 2, 3)), rtol=1e-4
+  )
+  # The draw depends on the key of the clip only.
+  reverse, *_ = run(arrays.take_keys(key_b, slice(None, None, -1)))
+  np.testing.assert_allclose(reverse[::-1], trained, atol=1e-5)
+
+
 def test_before_training_the_mask_is_open_and_clips_are_nearly_still():
   network = generator(**SIZES)
   ramp_w = np.linspace(-1, 1, SHAPE[2], dtype=np.float32)
@@ -219,3 +252,25 @@ def test_before_training_the_mask_is_open_and_clips_are_nearly_still():
   assert change(layers) < 0.03
   assert change(layers._replace(flow_bthwx=layers.flow_bthwx + 4)) > 0.1
   assert change(layers._replace(new_bthw=layers.new_bthw + 0.5)) > 0.06
+
+
+def test_loudness_changes_layers():
+  """Log powers, without a scale, would saturate the recurrent network."""
+  network = generator(audio_bands=16, motion_width=32)
+  quiet = np.full((B, SHAPE[0], 16), -7, np.float32)  # A typical log power.
+  loud = quiet + 1.5  # A standard deviation of synthetic/face.
+  condition = {'known_video': FIRST, 'audio': quiet}
+  variables = compiled.init(
+    network, jax.random.key(3), KEYS, condition, train=False
+  )
+
+  @compiled.jit
+  def flow(audio):
+    return network.apply(
+      variables, KEYS, condition | {'audio': audio}, method='layers'
+    ).flow_bthwx
+
+  change = lambda one, two: np.abs(flow(one) - flow(two)).mean()
+  # The same change far from log powers has little effect.
+  assert change(quiet, loud) > 2 * change(quiet - 40, loud - 40)
+  assert change(quiet, loud) > 0.05 * np.abs(flow(quiet)).mean()

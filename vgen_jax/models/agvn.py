@@ -35,6 +35,10 @@ from vgen_jax.nn.convolution import pyramids
 
 # Logit of the proportion of new colours before training: mostly warped pixels.
 _NEW_LOGIT = -3.0
+_OPEN = 1  # Purpose of a clip's key, besides its noise.
+# Log mel powers (data/files/audio.py) are from -18.4 to 0. As they are, they
+# would saturate the gates of the recurrent network.
+_AUDIO_CENTER, _AUDIO_SCALE = -8.0, 4.0
 
 
 class Layers(NamedTuple):
@@ -72,13 +76,18 @@ def animate(first_b1hwc: Array, layers: Layers) -> Array:
   return compositing.blend(changed_bthwc, still_bthwc, layers.mask_bthw)
 
 
+def _later(t: int) -> Array:
+  """Returns 0 for the first frame and 1 for all others, `[1, t, 1, 1]`."""
+  return (jnp.arange(t) > 0).astype(jnp.float32)[None, :, None, None]
+
+
 class Generator(nn.Module):
   """Animates the first frame of a clip; needs a GAN with `num_context=1`.
 
-  Before training, flow is near 0 and there are few new colours, so that clips
-  are nearly still where the mask is open. Otherwise the first steps of training
-  close the mask everywhere, because a still clip has a smaller error than
-  random pixels, and it does not open again.
+  At the start of training the smallest error is that of a closed mask, and
+  where it is closed, changed pixels have no effect and are hardly trained.
+  Therefore a part of the training clips has an open mask (`open_rate`), and
+  changed pixels are nearly those of the first frame before training.
 
   Attributes:
     clip_shape: (t, h, w, c); h == w, a power of 2, at least 8.
@@ -92,6 +101,8 @@ class Generator(nn.Module):
       many, up to the one with 4 x 4 pixels.
     num_heads: Number of heads of attention.
     mask_weight: Weight of the mean of the mask in the generator's loss.
+    open_rate: Proportion of clips that have a mask of ones in training, after
+      the first frame. Each clip is drawn with its own key.
     max_flow: Largest flow along x and y, as a fraction of the side of a frame.
     dtype: Dtype of products; the recurrent network is float32.
   """
@@ -105,6 +116,7 @@ class Generator(nn.Module):
   width: int = 32
   num_heads: int = 1
   mask_weight: float = 0.1
+  open_rate: float = 0.5
   max_flow: float = 0.25
   dtype: str = 'float32'
 
@@ -112,6 +124,7 @@ class Generator(nn.Module):
     super().__post_init__()
     pyramids.num_halvings(self.clip_shape, 'AGVN')
     checks.at_least('motion_width', self.motion_width, 1)
+    checks.in_range('open_rate', self.open_rate, 0, 1)
     if not (self.latent_width or self.audio_bands):
       raise ValueError(
         'latent_width and audio_bands are both 0; nothing would differ between'
@@ -128,16 +141,25 @@ class Generator(nn.Module):
       condition: Condition with 'known_video', the first frame `[b, 1, h, w,
         c]`, and 'label', 'audio' `[b, t, f]`, and 'text' with 'text_mask', as
         far as the network is built for them.
-      train: Not used; training and inference are the same.
+      train: Whether some masks are replaced by ones; see `open_rate`.
 
     Raises:
       ValueError: If a condition is missing, or the network is not built for it.
     """
-    del train
     layers = self.layers(key_b, condition)
-    video_bthwc = animate(condition['known_video'], layers)
     penalty_b = self.mask_weight * layers.mask_bthw.mean(axis=(1, 2, 3))
+    if train and self.open_rate:
+      layers = self._opened(key_b, layers)
+    video_bthwc = animate(condition['known_video'], layers)
     return video_bthwc, {'mask': penalty_b}
+
+  def _opened(self, key_b: Array, layers: Layers) -> Layers:
+    """Returns layers whose masks are ones in a part of the clips."""
+    draw_b = random.uniform(random.fold_in(key_b, _OPEN))
+    is_open_b111 = (draw_b < self.open_rate)[:, None, None, None]
+    ones_1t11 = _later(self.clip_shape[0])
+    mask_bthw = jnp.where(is_open_b111, ones_1t11, layers.mask_bthw)
+    return layers._replace(mask_bthw=mask_bthw)
 
   @nn.compact
   def layers(self, key_b: Array, condition: Condition) -> Layers:
@@ -164,9 +186,8 @@ class Generator(nn.Module):
       name='head',
     )
     y_bthwd = head(x_bthwd).astype(jnp.float32)
-    later_t = (jnp.arange(t) > 0)[None, :, None, None]
     return Layers(
-      mask_bthw=nn.sigmoid(y_bthwd[..., 0]) * later_t,
+      mask_bthw=nn.sigmoid(y_bthwd[..., 0]) * _later(t),
       new_bthw=nn.sigmoid(y_bthwd[..., 1] + _NEW_LOGIT),
       color_bthwc=jnp.tanh(y_bthwd[..., 4:]),
       flow_bthwx=self.max_flow * side * jnp.tanh(y_bthwd[..., 2:4]),
@@ -221,7 +242,7 @@ class Generator(nn.Module):
     t = self.clip_shape[0]
     inputs = [random.normal(key_b, (t, self.latent_width))]
     if self.audio_bands:
-      inputs.append(condition['audio'])
+      inputs.append((condition['audio'] - _AUDIO_CENTER) / _AUDIO_SCALE)
     state_btd = nn.RNN(nn.GRUCell(self.motion_width), name='motion')(
       batch_sharding.constrain(jnp.concatenate(inputs, axis=-1)),
       initial_carry=jnp.zeros((len(key_b), self.motion_width)),
