@@ -33,11 +33,16 @@ def check(
     streak = int(state.guard[player]['streak'])
     raises = skipped and guard.policy == 'raise'
     if raises or streak > guard.max_skips:
+      other = (
+        "set config.guard.policy='skip' to continue after a few of them"
+        if guard.policy == 'raise'
+        else f'increase config.guard.max_skips, which is {guard.max_skips}:'
+        f' {streak} updates in a row were skipped'
+      )
       raise FloatingPointError(
         f'{skipped} updates of {player} up to step {step} had a loss or'
         ' gradient that was not finite, or a gradient norm above'
         ' config.guard.spike; none of them was applied. The latest checkpoint'
         ' is valid. Resume from it with a lower learning rate'
-        ' (--config.optim.schedule.peak=...), or set'
-        " config.guard.policy='skip' to continue after a few of them."
+        f' (--config.optim.schedule.peak=...), or {other}.'
       )
