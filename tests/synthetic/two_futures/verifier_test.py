@@ -159,3 +159,6 @@ def test_a_past_beyond_the_fork_is_rejected():
     verifier.compute_features(world, [0], sample)
   with pytest.raises(ValueError, match='Samples have shape'):
     verifier.compute_features(world, [0, 1], sample)
+  longer = np.zeros((1, 1, world.clip_shape[0] + 1, 32, 32, 3), np.uint8)
+  with pytest.raises(ValueError, match='Cut the samples'):
+    verifier.compute_features(world, [0], longer)

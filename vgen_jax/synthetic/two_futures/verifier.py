@@ -135,7 +135,13 @@ def _fractions(
   """Returns the fraction of the samples' mass near each future, `[n, k]`."""
   fork = world.truth(index).fork
   first = world.clip_shape[0] - num_frames
-  if not 0 <= first <= fork:
+  if first < 0:
+    raise ValueError(
+      f'Samples have {num_frames} frames; clips of the dataset have'
+      f' {world.clip_shape[0]}. Cut the samples, or verify with a dataset of'
+      ' longer clips.'
+    )
+  if first > fork:
     raise ValueError(
       f'Samples have {num_frames} frames, so {first} frames of clip {index} are'
       f' known; but the clip forks at frame {fork}. Condition the model on'
