@@ -10,7 +10,7 @@ SPLITS = ('train', 'validation', 'test', 'all')
 
 
 def check(split: str, proportions: Mapping[str, float]) -> None:
-  """Raises ValueError unless `split` is one of SPLITS and is not empty."""
+  """Raises ValueError if `split` is unknown or its proportion is 0."""
   checks.one_of('config.data.split', split, SPLITS)
   if proportions.get(split, 1) <= 0:
     raise ValueError(
@@ -52,7 +52,8 @@ def by_name(
   if held_out >= 1 or len(order) <= has_test + has_validation:
     raise ValueError(
       f'config.data leaves none of {len(order)} videos for training, with the'
-      f' proportions {dict(proportions)}; make them smaller.'
+      f' proportions {dict(proportions)}. Their sum must be less than 1, and'
+      ' each split needs at least one video: change them, or add videos.'
     )
   # Splits are adjacent in `order`; moving a boundary fills an empty split.
   end = sum(x < proportions['test'] for x in hash_of.values())

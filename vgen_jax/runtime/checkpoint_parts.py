@@ -65,7 +65,8 @@ def read(workdir: str, wanted: Any, step: int | None = None) -> Any:
     others = [s for s in checkpoints.steps(workdir) if str(s) != folder.name]
     intact = [s for s in others if _is_intact(folder.parent / str(s), wanted)]
     raise ValueError(
-      f'{error} Other checkpoints that are intact: {intact or "none"}.'
+      f'{error} Other checkpoints that are intact: {intact or "none"}. Name one'
+      ' of their steps, or another workdir.'
     ) from error
 
 

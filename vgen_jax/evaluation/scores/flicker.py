@@ -39,11 +39,14 @@ def steadiness(
     value_range: Range of the clips, as in `reconstruction.unit`.
 
   Raises:
-    ValueError: If clips have one frame.
+    ValueError: If clips have fewer than two frames.
   """
   (t,) = shapes.sizes('t', video_bthwc=video_bthwc)
   if t < 2:
-    raise ValueError('Clips have one frame; steadiness needs 2 or more.')
+    raise ValueError(
+      f'The number of frames is {t}; steadiness compares consecutive frames and'
+      ' needs 2 or more. Use longer clips.'
+    )
   video_bthwc = reconstruction.unit(video_bthwc, value_range)
   change_b = jnp.mean(jnp.abs(jnp.diff(video_bthwc, axis=1)), (1, 2, 3, 4))
   extent_bhwc = jnp.max(video_bthwc, 1) - jnp.min(video_bthwc, 1)

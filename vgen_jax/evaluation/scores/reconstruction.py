@@ -132,12 +132,13 @@ def diversity(sample_nbthwc: Array, value_range: Range | None = None) -> Array:
     value_range: Their range, as in `unit`.
 
   Raises:
-    ValueError: If there is only one sample per clip.
+    ValueError: If there are fewer than two samples per clip.
   """
   (n,) = shapes.sizes('n', sample_nbthwc=sample_nbthwc)
   if n < 2:
     raise ValueError(
-      'There is one sample per clip; diversity needs 2 or more samples.'
+      f'The number of samples per clip is {n}; diversity compares pairs of'
+      ' samples and needs 2 or more. Generate more samples.'
     )
   sample_nbthwc = unit(sample_nbthwc, value_range)
   # The mean over pairs is twice the unbiased variance.

@@ -122,7 +122,9 @@ def _luma(x_bthwc: Array) -> Array:
   if c == 1:
     return x_bthwc
   if c != 3:
-    raise ValueError(f'Clips have {c} channels; luma needs 1 or 3 (RGB).')
+    raise ValueError(
+      f'Clips have {c} channels; luma needs 1 or 3 (RGB). Convert the clips.'
+    )
   return sum(
     weight * x_bthwc[..., i, None] for i, weight in enumerate(pixels.LUMA)
   )

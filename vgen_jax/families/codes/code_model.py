@@ -82,7 +82,7 @@ class CodeModel(base.VideoModel):
 
   @property
   def sample_grid(self) -> tuple[int, int, int]:
-    """Number of generated codes along t, h and w; t may be larger."""
+    """Number of generated codes along t, h and w; t may exceed `grid[0]`."""
     return self.grid
 
   def codes_of(self, batch: Batch) -> Array:
@@ -100,8 +100,9 @@ class CodeModel(base.VideoModel):
     codes_bthw = batch['codes']
     if codes_bthw.shape[1:] != self.grid:
       raise ValueError(
-        f"batch['codes'] has shape {codes_bthw.shape}, but model.clip_shape"
-        f' {self.clip_shape} needs {("b", *self.grid)}.'
+        f"batch['codes'] has shape {codes_bthw.shape}; clips of shape"
+        f' {self.clip_shape} have codes of shape {("b", *self.grid)}. Use codes'
+        ' of such clips, or another config.clip_shape.'
       )
     return codes_bthw
 

@@ -29,7 +29,8 @@ def select_values(
       checks.one_of(f'config.data.{name}[{factor!r}]', value, factors[factor])
     if not values:
       raise ValueError(
-        f'config.data.{name}[{factor!r}] is empty; it must keep a value.'
+        f'config.data.{name}[{factor!r}] is empty; it must name at least'
+        f' one of {list(factors[factor])}.'
       )
     selected[factor] = tuple(v for v in factors[factor] if v in values)
   return selected
