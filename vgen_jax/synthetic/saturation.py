@@ -18,7 +18,7 @@ class Regions(NamedTuple):
   Attributes:
     center_bt2: Centre of mass (x, y), in pixels; that of the frame if nothing
       is colourful.
-    mass_bt: Saturation summed over pixels, in levels of 255.
+    mass_bt: Saturation, from 0 to 255, summed over pixels.
     spread_bt: Root mean square distance of the mass to the centre, in pixels.
   """
 

@@ -101,7 +101,8 @@ class Diversity(base.Metric):
       generated_n,
       real=float(real_n.mean()) if len(real_n) else None,
       note='Distance to the nearest other clip, among equally many clips: root'
-      ' mean square difference of thumbnails, in levels of 255.',
+      ' mean square difference of thumbnails, whose values are from 0 to'
+      ' 255.',
       **self.fields(protocol=protocol),
     )
     return base.Findings({'nearest_neighbor_distance': value})

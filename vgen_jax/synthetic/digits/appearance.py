@@ -47,7 +47,7 @@ def reference_images(side: int) -> ReferenceImages:
 
 
 def mask_digit(level_bthw: np.ndarray) -> np.ndarray:
-  """Returns the levels of the digit, 0 elsewhere; small specks are excluded."""
+  """Returns frames that are 0 except at the digit, without small specks."""
   from scipy import ndimage
 
   b, t, h, w = level_bthw.shape
@@ -88,7 +88,7 @@ def crops(
   Pixels are interpolated linearly.
 
   Args:
-    level_bthw: Levels of frames.
+    level_bthw: Frames with values from 0 to 255.
     center_bt2: Centres (x, y) of the crops, in pixels.
     side: Side of a digit, in pixels; crops have a margin around it.
   """
@@ -113,7 +113,10 @@ def crops(
 
 
 def edge_strength(crop: np.ndarray) -> np.ndarray:
-  """Returns the norm of differences of neighbouring pixels, over that of crops.
+  """Returns the relative strength of edges, `[...]`.
+
+  It is the Euclidean norm of all differences of neighbouring pixels, divided by
+  that of all pixels.
 
   Args:
     crop: Square crops, flattened, `[..., d]`.

@@ -22,14 +22,14 @@ _BATCH = 16  # Clips at a time, to bound the memory.
 # Limits of valid clips; real clips are far within them.
 _MIN_SIMILARITY = 0.93
 _MIN_CONSTANCY = 0.96
-_MAX_BACKGROUND_RMS = 20  # Levels of 255.
+_MAX_BACKGROUND_RMS = 20  # On the scale from 0 to 255.
 _BRIGHTNESS = (0.75, 1.25)
 _SHARPNESS = (0.75, 1.25)
 _SPEED = (0.85, 1.15)  # Relative to the slowest and the fastest speed.
 
 
 class ClipFeatures(NamedTuple):
-  """Features of each clip; lengths are in pixels, levels of 255.
+  """Features of each clip; lengths are in pixels.
 
   Attributes:
     label_b: Class of the image that is most similar to the clip's digit.
@@ -42,7 +42,8 @@ class ClipFeatures(NamedTuple):
     constancy_b: Smallest cosine between the digits of any two frames.
     brightness_b: Brightness of the digit relative to that of the image.
     sharpness_b: Strength of its edges relative to those of the image.
-    background_rms_b: Root mean square of the pixels outside of the digit.
+    background_rms_b: Root mean square of the pixels outside of the digit, on
+      the scale from 0 to 255.
     path_error_b: Root mean square distance to the best fit of uniform motion
       between elastic walls.
     speed_b: Speed of that motion, in sides of a digit per frame.

@@ -19,7 +19,7 @@ from vgen_jax.synthetic.world import tracking
 
 @dataclasses.dataclass(frozen=True)
 class ClipFeatures:
-  """Features of each clip; lengths are in pixels, colours in levels of 255.
+  """Features of each clip; lengths are in pixels, colours from 0 to 255.
 
   Attributes:
     factors: Index of each factor's value in `world.factors_kept`; direction and

@@ -33,7 +33,7 @@ def coverage(
 
 
 def with_radius(center_bt2: np.ndarray, radius_b: np.ndarray) -> np.ndarray:
-  """Returns objects of constant radius."""
+  """Returns objects of constant radius, `[b, t, 3]`."""
   radius_bt1 = np.broadcast_to(radius_b[:, None], center_bt2.shape[:2])[
     ..., None
   ]
@@ -43,10 +43,11 @@ def with_radius(center_bt2: np.ndarray, radius_b: np.ndarray) -> np.ndarray:
 def refine(
   alpha_btmm: np.ndarray, shape_b: np.ndarray, object_bt3: np.ndarray
 ) -> np.ndarray:
-  """Returns the objects nearby that explain the windows best.
+  """Returns objects fitted to the windows by least squares, `[b, t, 3]`.
 
-  The fit makes three Gauss-Newton steps. Soft edges determine positions to
-  hundredths of a pixel, even of objects that are three pixels wide.
+  The fit makes three Gauss-Newton steps from the initial objects. Soft edges
+  determine positions to hundredths of a pixel, even of objects that are three
+  pixels wide.
 
   Args:
     alpha_btmm: Coverage of the windows.
@@ -104,7 +105,7 @@ def residuals(
   """Returns two measures of the size of the residuals in each frame.
 
   Args:
-    rest_btchw: Residual colours, in levels of 255.
+    rest_btchw: Residual colours, where colours are from 0 to 255.
     width: Side of a patch, in pixels.
 
   Returns:

@@ -32,11 +32,12 @@ class Tier:
       another shape exceeds that with the clip's shape. Shapes that the dataset
       does not generate count, too.
     residual_rms: Root mean square, in the worst frame, of what an ideal object
-      does not explain, in levels out of 255.
+      does not explain, where colours are from 0 to 255.
     residual_patch: Length of the mean colour (red, green, blue) of that
-      residual over the worst small patch, in levels out of 255.
-    color_error: Distance to the nearest colour in the worst frame, in levels.
-    color_drift: Largest change of colour over time, in levels.
+      residual over the worst small patch, in the same unit.
+    color_error: Distance to the nearest colour in the worst frame, in the same
+      unit.
+    color_drift: Largest change of colour over time, in the same unit.
   """
 
   path_error: tuple[float, float]

@@ -21,7 +21,7 @@ _MIN_COVERAGE = 0.2  # Pixels with less coverage count as background.
 class Track(NamedTuple):
   """Position and appearance of the object in each frame.
 
-  Lengths are in pixels, colours in levels of 255. `shape_b`, `size_b` and
+  Lengths are in pixels, colours from 0 to 255. `shape_b`, `size_b` and
   `color_b` are indices in `world.factors_kept`; k runs over all shapes of
   `drawing.SHAPES`, whether the dataset keeps them or not.
 
@@ -54,7 +54,10 @@ class Track(NamedTuple):
 
 
 def relative_colors(world: world_lib.World) -> np.ndarray:
-  """Returns the dataset's colours minus its background, `[k, 3]`, of 255."""
+  """Returns the dataset's colours minus its background, `[k, 3]`.
+
+  Colours and background are from 0 to 255.
+  """
   names = world.factors_kept['color']
   colors_k3 = np.array([drawing.COLORS[name] for name in names])
   return colors_k3 - world_drawing.BACKGROUND
@@ -94,7 +97,7 @@ def track(video_bthwc: np.ndarray, world: world_lib.World) -> Track:
   """Tracks the object of each clip.
 
   Args:
-    video_bthwc: Clips with levels from 0 to 255, of any type.
+    video_bthwc: Clips with values from 0 to 255, of any dtype.
     world: Dataset that defines shapes, sizes and colours.
   """
   # Channels first, because sums over three adjacent numbers are slow.

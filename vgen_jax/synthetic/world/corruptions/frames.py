@@ -32,7 +32,7 @@ def reverse(clips: Clips, fraction: float, rng: Rng) -> np.ndarray:
 
 
 def freeze(clips: Clips, num_frames: float, rng: Rng) -> np.ndarray:
-  """Replaces the last `num_frames` frames by the one before them."""
+  """Replaces the last `num_frames` frames by the frame before them."""
   time_bt = rerendering.frame_indices(clips)
   return _at_times(
     clips, np.minimum(time_bt, time_bt[:, -1:] - int(num_frames))
@@ -40,7 +40,7 @@ def freeze(clips: Clips, num_frames: float, rng: Rng) -> np.ndarray:
 
 
 def hold(clips: Clips, num_frames: float, rng: Rng) -> np.ndarray:
-  """Repeats a frame in place of the next `num_frames` ones; others are kept."""
+  """Replaces `num_frames` consecutive frames by the frame before them."""
   since_bt = frames_since_event(clips, num_frames, rng)
   held_bt = np.where(since_bt <= num_frames, np.maximum(since_bt, 0), 0)
   return _at_times(clips, rerendering.frame_indices(clips) - held_bt)

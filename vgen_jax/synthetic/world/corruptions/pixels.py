@@ -38,19 +38,19 @@ def pixelate(clips: Clips, width: float, rng: Rng) -> np.ndarray:
 
 
 def noise(clips: Clips, deviation: float, rng: Rng) -> np.ndarray:
-  """Adds Gaussian noise of this deviation, in levels of 255."""
+  """Adds Gaussian noise of this standard deviation to uint8 values."""
   noise_bthwc = rng.standard_normal(clips.video_bthwc.shape, np.float32)
   return _to_uint8(clips.video_bthwc + deviation * noise_bthwc)
 
 
 def gradient(clips: Clips, height: float, rng: Rng) -> np.ndarray:
-  """Makes frames brighter from left to right, by up to `height` levels."""
+  """Adds a ramp to uint8 values: 0 at the left, `height` at the right."""
   ramp_w1 = np.linspace(0, height, clips.video_bthwc.shape[3])[:, None]
   return _to_uint8(clips.video_bthwc + ramp_w1)
 
 
 def checkerboard(clips: Clips, height: float, rng: Rng) -> np.ndarray:
-  """Adds a checkerboard of contrast `height`, in levels of 255.
+  """Adds a checkerboard of contrast `height` to uint8 values.
 
   It has about 16 cells along the shorter side of the frame.
   """

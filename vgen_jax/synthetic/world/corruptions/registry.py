@@ -5,7 +5,7 @@
 
 Corruptions test metrics of video: a metric should get worse with the level of a
 corruption that it is meant to measure, and stay constant under all others.
-Lengths are in pixels, colours in levels out of 255, fractions in [0, 1].
+Lengths are in pixels, colours from 0 to 255, fractions in [0, 1].
 """
 
 from collections.abc import Callable
