@@ -141,8 +141,8 @@ def replace(config: ConfigDict, overrides: Mapping[str, Any]) -> ConfigDict:
 def parse_overrides(texts: Iterable[str]) -> dict[str, Any]:
   """Returns {path: value} for strings 'path=value' of a command line.
 
-  The values are `kinds.Text`; `replace` reads them as the kinds of their fields
-  require. A field with a string takes a value as it is, and others take a
+  The values are `kinds.Text`; `replace` converts them to the types of their
+  fields. A field with a string takes a value as it is, and others take a
   Python literal.
 
   Args:

@@ -19,7 +19,7 @@ def run(path: str) -> dict[str, Any]:
 
 
 def described(path: str, error: Exception) -> str:
-  """Returns an error of a file of a user, with the file and the line.
+  """Returns the message of an error, with the file and line that raised it.
 
   Args:
     path: File, as it was given to `run`.

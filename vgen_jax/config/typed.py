@@ -20,7 +20,7 @@ _SIMPLE = (int, float, bool, str)
 
 
 def matches(value: Any, annotation: Any) -> bool:
-  """Returns whether a value is of the kind of an annotation.
+  """Returns whether a value has the type that an annotation states.
 
   A list may stand for a tuple, an int for a float, and a dict for a dataclass,
   because JSON does not distinguish these types. A bool is not a number.

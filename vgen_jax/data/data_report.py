@@ -92,7 +92,7 @@ def problems(data: run_data.RunData) -> list[str]:
 def usage(data: run_data.RunData, model: VideoModel) -> list[str]:
   """Returns a table of the entries of clips, and whether the model uses them.
 
-  A mask belongs to the row of its condition.
+  A mask has no row of its own; it belongs to its condition.
   """
   used_by = {True: type(model).__name__, False: 'not used'}
   masks = {x.mask for x in modalities.TABLE if x.mask}

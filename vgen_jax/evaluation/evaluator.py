@@ -63,7 +63,7 @@ class _Part:
   chunks: chunks_lib.Chunks
 
   def features(self, count: int) -> base.Features:
-    """Returns the features of the first clips."""
+    """Returns the features of the first `count` clips."""
     return self.chunks.joined(self.spans, count)
 
 

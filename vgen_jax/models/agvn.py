@@ -84,10 +84,10 @@ def _later(t: int) -> Array:
 class Generator(nn.Module):
   """Animates the first frame of a clip; needs a GAN with `num_context=1`.
 
-  At the start of training the smallest error is that of a closed mask, and
-  where it is closed, changed pixels have no effect and are hardly trained.
-  Therefore a part of the training clips has an open mask (`open_rate`), and
-  changed pixels are nearly those of the first frame before training.
+  At the start of training, a mask of zeros gives the smallest error, and where
+  the mask is 0, changed pixels have no effect and are hardly trained. Therefore
+  a part of the training clips has a mask of ones (`open_rate`), and changed
+  pixels are nearly those of the first frame before training.
 
   Attributes:
     clip_shape: (t, h, w, c); h == w, a power of 2, at least 8.

@@ -150,7 +150,7 @@ class VideoVAE(latent_prediction.LatentPredictor):
     return Carry((zeros_bu, zeros_bu), latent_bd)
 
   def encode_targets(self, video_bthwc: Array, *, train: bool = False) -> Array:
-    """Returns stage 1 of all frames but the first, `[b, t - 1, p]`."""
+    """Returns outputs of stage 1, `[b, t - 1, p]`, without the first frame."""
     return self._first_stage(video_bthwc[:, 1:], train)
 
   def __call__(
@@ -214,7 +214,7 @@ class VideoVAE(latent_prediction.LatentPredictor):
     """Returns the posterior `[b, d]`, computed by stages 2 and 3.
 
     Args:
-      frame_bp: Stage 1 of the frame.
+      frame_bp: Output of stage 1 for the frame.
       attribute_bk: Attributes of the frame.
       hidden_bu: Output of the LSTM after the previous frames.
     """
@@ -244,7 +244,7 @@ class VideoVAE(latent_prediction.LatentPredictor):
 
     Args:
       carry: Carry after the frames before the current one.
-      frame_bp: Stage 1 of the current frame.
+      frame_bp: Output of stage 1 for the current frame.
       inputs: Other inputs.
       standard_prior: As in `__call__`.
     """

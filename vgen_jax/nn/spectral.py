@@ -31,5 +31,8 @@ def apply(
 
 
 def norm(kernel: Array) -> Array:
-  """Returns the exact spectral norm of a kernel, a matrix as in `apply`."""
+  """Returns the exact spectral norm of a kernel, a scalar.
+
+  The kernel is treated as a matrix, as in `apply`.
+  """
   return jnp.linalg.norm(kernel.reshape(-1, kernel.shape[-1]), 2)

@@ -37,10 +37,11 @@ def make_train_step(
 ) -> TrainStep:
   """Returns the pure function `(state, batch) -> (state, metrics)`.
 
-  For each update of the model, in order: the loss and its gradient with respect
-  to the parameters of one player (training/gradients.py), the optimizer of the
-  player, and the guard, which rejects harmful updates. Then the averages of the
-  parameters are updated. The learning rate is a part of the optimizer.
+  For each update of the model, in order, the function computes the loss and its
+  gradient with respect to the parameters of one player (training/gradients.py),
+  and applies the optimizer of the player; the guard rejects harmful updates.
+  Then the averages of the parameters are updated. The learning rate is a part
+  of the optimizer.
 
   Metrics of an update that is not due in a step are NaN. The averages of a
   player start with its first update.

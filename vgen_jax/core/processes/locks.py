@@ -230,7 +230,7 @@ def _is_alive(owner: dict[str, Any]) -> bool | None:
 
 
 def _machine() -> str:
-  """Returns an identifier of this machine and its list of processes."""
+  """Returns an identifier of this boot and PID namespace; '' if unknown."""
   try:
     boot = pathlib.Path('/proc/sys/kernel/random/boot_id').read_text().strip()
     return f'{boot} {os.readlink("/proc/self/ns/pid")}'

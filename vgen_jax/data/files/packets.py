@@ -89,7 +89,7 @@ def decoded(path: str, max_pixels: int) -> np.ndarray:
 
 
 def decodable(path: str, max_pixels: int) -> np.ndarray:
-  """Returns the times of the frames that can be decoded without missing ones.
+  """Returns the times of the frames whose reference frames are in the file.
 
   A file that does not begin with a key frame is a part of a recording, or its
   index is wrong. So the first key frame is the one that the decoder finds.

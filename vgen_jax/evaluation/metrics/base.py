@@ -183,7 +183,7 @@ class Metric(abc.ABC):
     return next(found, '')
 
   def defined(self, findings: Findings) -> Findings:
-    """Returns findings whose values have their definitions."""
+    """Returns the findings with `definition` filled in for each value."""
     values = {
       name: dataclasses.replace(value, definition=self.define(name))
       for name, value in findings.values.items()

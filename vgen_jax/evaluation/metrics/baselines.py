@@ -77,7 +77,12 @@ class DynamicTexture(NamedTuple):
   def extrapolate(
     self, num_frames: int, rng: np.random.Generator | None = None
   ) -> np.ndarray:
-    """Returns the next frames, float64; without noise if `rng` is None."""
+    """Returns the next frames, float64 `[num_frames, h, w, c]`.
+
+    Args:
+      num_frames: Number of frames.
+      rng: Generator of the noise of the states; None for no noise.
+    """
     state_d, frames = self.last_d, []
     for _ in range(num_frames):
       state_d = self.transition_dd @ state_d

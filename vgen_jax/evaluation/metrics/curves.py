@@ -17,7 +17,8 @@ class Curve:
     y_name: Label of the vertical axis.
     x: Positions of the numbers, ascending.
     series: {label: a number for each x, None where there is none}.
-    bands: {label: (low, high)}, 95 % intervals of some of the series.
+    bands: {label: (low, high)}, 95 % intervals of some of the series; low and
+      high have a number for each x.
 
   Raises:
     ValueError: If a series is not as long as `x`, a number of `x` is not

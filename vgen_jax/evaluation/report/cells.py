@@ -66,9 +66,9 @@ def name(
 
 
 def strip(values: Sequence[results.Value | None]) -> Element | None:
-  """Returns a plot of values in their intervals, with real score and floor.
+  """Returns a plot of values and their intervals; None if all are equal.
 
-  The result is None if there are no two different numbers to plot.
+  Lines mark the scores `real` and `floor` of `results.Value`.
 
   Args:
     values: Values of a metric, one for each run; None where there is none.

@@ -72,6 +72,9 @@ def copies(
 ) -> Memorization:
   """Returns which samples are copies of training clips, mirrored or not.
 
+  A sample is a copy if its distance to the nearest training clip is below a
+  threshold: the `quantile` of the same distances of the held-out clips.
+
   Args:
     sample_bthwc: Generated clips. All three sets have the same range of values;
       they may be `thumbnails` already, if full clips do not fit in memory.

@@ -36,13 +36,15 @@ class Report(NamedTuple):
   """Scores of predictions.
 
   Attributes:
-    numbers: {name: number}. For each metric, with N = 20 samples for example:
-      `_best_of_20`, `_best_of_20_worst_decile`, `_sample_mean`; with another
-      future of the same past also `_leak`, by how much the metric is better
-      against the truth than against the other future, and `_leak_z`, the same
-      in standard errors. And `diversity_of_20`.
-    curves: {name: one number per predicted frame}: `_best_of_20`, of the
-      samples that are best as a whole, and `_sample_mean`.
+    numbers: {name: number}. With 20 samples, the names for the metric `psnr`
+      are `psnr_best_of_20`, `psnr_best_of_20_worst_decile` and
+      `psnr_sample_mean`. With another future of the same past there are also
+      `psnr_leak`, by how much the metric is better against the truth than
+      against the other future, and `psnr_leak_z`, the same in standard errors.
+      With 2 samples or more there is `diversity_of_20`.
+    curves: {name: one number per predicted frame}. `psnr_best_of_20` is that of
+      the samples that are best as a whole; `psnr_sample_mean` is the mean over
+      samples.
     protocol: Settings that must be equal for numbers to be comparable.
   """
 

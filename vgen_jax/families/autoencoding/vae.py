@@ -162,13 +162,15 @@ def effective_beta(
   num_pixels: int,
   num_latents: int,
 ) -> Array:
-  """Returns the weight of the divergence that gives the same optima with sums.
+  """Returns the weight of the divergence with equal optima for sums.
 
-  With a mean over N pixels, a nat of divergence weighs N times as much as with
-  their sum; in a mean over d latents it weighs 1 / d as much. A mean squared
-  error is the likelihood with scale^2 = 1/2; with a mean divergence the weight
-  is N / d. For a likelihood of another scale, the equivalent weight is
-  N / (2 scale^2 d): some hundreds for clips, so that the posterior collapses.
+  The loss `sum of errors + result * sum of divergences` has the same optima as
+  the loss with `beta` and these reductions. With a mean over N pixels, a nat of
+  divergence weighs N times as much as with their sum; in a mean over d latents
+  it weighs 1 / d as much. A mean squared error is the likelihood with
+  scale^2 = 1/2; with a mean divergence the weight is N / d. For a likelihood of
+  another scale, the equivalent weight is N / (2 scale^2 d): some hundreds for
+  clips, so that the posterior collapses.
 
   Args:
     beta: Weight in the loss.

@@ -126,7 +126,7 @@ class Blocks(nn.Module):
   def init_cache(
     self, num_clips: int, window: int, context: conditioning.Context
   ) -> KVCache:
-    """Returns a cache with the keys and values of the text, and of no token.
+    """Returns a cache without tokens; the keys and values of text are in it.
 
     Args:
       num_clips: Number of clips, b.
@@ -255,9 +255,13 @@ class _Block(nn.Module):
 
 
 def depth_scaled(width: int, depth: int) -> nn.initializers.Initializer:
-  """Returns an initializer of kernels whose outputs `depth` blocks add up.
+  """Returns an initializer of kernels whose outputs are summed over blocks.
 
   The standard deviation is (width * depth) ** -0.5, so that the sum does not
-  grow with the depth.
+  grow with the number of blocks.
+
+  Args:
+    width: Input channels of a kernel.
+    depth: Number of blocks.
   """
   return nn.initializers.normal((width * depth) ** -0.5)

@@ -116,7 +116,11 @@ def _interpolation(num_samples: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=8)
 def _gram(num_samples: int) -> np.ndarray:
-  """Returns the quadratic form from three knots to a frame's mean square."""
+  """Returns the matrix A, `[3, 3]`, such that k^T A k is a mean square.
+
+  k has the values of the envelope at the previous, own and next knot of a
+  frame; the mean square is that of the envelope within the frame.
+  """
   weight_3s = _interpolation(num_samples)
   return weight_3s @ weight_3s.T / num_samples
 

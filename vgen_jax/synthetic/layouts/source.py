@@ -169,7 +169,10 @@ class Layouts(base.SyntheticDataset):
     return np.array(center)
 
   def _velocity(self, draws_2: np.ndarray) -> np.ndarray:
-    """Returns a velocity that covers more than two widths of any object."""
+    """Returns a velocity (x, y) in pixels per frame.
+
+    In the time of a clip, an object moves by more than two of its widths.
+    """
     speed = 4.5 * _RADII[1] * self.side / (self.clip_shape[0] - 1)
     if self.subpixel:
       speed *= base.interpolate(draws_2[0], 1, 1.25)
