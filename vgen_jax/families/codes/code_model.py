@@ -99,10 +99,11 @@ class CodeModel(base.VideoModel):
       )
     codes_bthw = batch['codes']
     if codes_bthw.shape[1:] != self.grid:
+      wanted = ', '.join(('b', *map(str, self.grid)))
       raise ValueError(
         f"batch['codes'] has shape {codes_bthw.shape}; clips of shape"
-        f' {self.clip_shape} have codes of shape {("b", *self.grid)}. Use codes'
-        ' of such clips, or another config.clip_shape.'
+        f' {self.clip_shape} have codes of shape ({wanted}). Use codes of such'
+        ' clips, or another config.clip_shape.'
       )
     return codes_bthw
 
