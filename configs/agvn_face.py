@@ -47,7 +47,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     critic=pick(base=both, small=both, smoke=dict(clip=critic)),
     loss_kind='hinge',
     num_context=1,
-    reconstruction_weight=10.0,
+    reconstruction_weight=100.0,
   )
 
   config.optim = dict(
