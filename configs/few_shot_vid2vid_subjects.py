@@ -34,8 +34,8 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.data = dict(
     name='synthetic.subjects.source.Subjects',
     num_references=pick(base=3, small=3, smoke=2),
+    num_sides=2,
   )
-
   config.model = dict(
     name='families.translation.video_to_video.VideoToVideo',
     generator=dict(

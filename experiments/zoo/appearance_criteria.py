@@ -158,7 +158,8 @@ def numbers(
     sides that they show; 'slope', the slope of a least-squares fit of the
     change of the colours to the change of the references when these are
     swapped; 'iou', the intersection over union of the figures of clips and of
-    layouts.
+    layouts; 'side', the largest of some mean errors of bodies in single frames:
+    those that show one side, for each side, and those after a change of side.
   """
   num_sides = found.color_bs2c.shape[1]
   by_side = lambda value_bt: _by_side(value_bt, found.side_bt, num_sides)
@@ -177,8 +178,34 @@ def numbers(
   inside = found.layout_bthw > 0
   iou = (shown & inside).sum() / (shown | inside).sum()
   return {
-    'error': float(error_k.mean()), 'slope': float(slope), 'iou': float(iou),
-  }  # fmt: skip
+    'error': float(error_k.mean()),
+    'slope': float(slope),
+    'iou': float(iou),
+    'side': _side_error(found, own_bt2c[:, :, 0], count_bt2[:, :, 0]),
+  }
+
+
+def _side_error(
+  found: Case, total_btc: np.ndarray, count_bt: np.ndarray
+) -> float:
+  """Returns the number 'side' of `numbers`.
+
+  Args:
+    found: Poses and colours.
+    total_btc: Sums of the colours of bodies in each frame.
+    count_bt: Numbers of pixels.
+  """
+  color_btc = np.take_along_axis(
+    found.color_bs2c[:, :, 0], found.side_bt[..., None], axis=1
+  )
+  mean_btc = total_btc / np.maximum(count_bt, 1)[..., None]
+  error_bt = np.sqrt(np.square(mean_btc - color_btc).mean(axis=-1))
+  has_changed_bt = (
+    np.diff(found.side_bt, axis=1, prepend=found.side_bt[:, :1]) != 0
+  )
+  groups = [found.side_bt == i for i in range(found.color_bs2c.shape[1])]
+  groups = [x & (count_bt > 0) for x in (*groups, has_changed_bt)]
+  return float(max(error_bt[x].mean() for x in groups if x.any()))
 
 
 def failures(found: dict[str, float], network: Network | None) -> list[str]:
@@ -192,6 +219,7 @@ def failures(found: dict[str, float], network: Network | None) -> list[str]:
     'colour': found['error'] <= LARGEST_ERROR,
     'slope': found['slope'] >= LEAST_SLOPE,
     'pose': found['iou'] >= LEAST_IOU,
+    'side': found['side'] <= LARGEST_ERROR,
   }
   if network is not None:
     passes['attention'] = network.weight >= LEAST_WEIGHT
@@ -235,12 +263,23 @@ def cheats(
     'reference ignored': both(own, own),
     'pose of another clip': (paint(moved, own), paint(moved, other)),
   }
-  if own.shape[1] > 1:
+  if own.shape[1] == 2:
     blend = lambda x: np.broadcast_to(x.mean(axis=1, keepdims=True), x.shape)
     turned = lambda x: np.roll(x, 1, axis=1)
     made['mean of the sides'] = both(blend(own), blend(other))
     made['sides exchanged'] = both(turned(own), turned(other))
+    opposite = lambda x: np.stack([x[:, 0], _opposite(x[:, 0])], axis=1)
+    made['opposite of the first side'] = both(opposite(own), opposite(other))
+    late_bt = np.concatenate([found.side_bt[:, :1], found.side_bt[:, :-1]], 1)
+    late = found._replace(side_bt=late_bt)
+    made['sides one frame late'] = (paint(late, own), paint(late, other))
   return made
+
+
+def _opposite(color_b2c: np.ndarray) -> np.ndarray:
+  """Returns bodies of the opposite hue, and the same heads."""
+  low, high = color_b2c.min(-1, keepdims=True), color_b2c.max(-1, keepdims=True)
+  return np.stack([(low + high - color_b2c)[:, 0], color_b2c[:, 1]], axis=1)
 
 
 def paint(found: Case, color_bs2c: np.ndarray) -> np.ndarray:

@@ -9,6 +9,8 @@ and three references. It passes if
   most 0.08, as a root mean square of colours from 0 to 1;
 * slope: with the references of another subject, the colours change by at least
   0.8 times the difference between the references;
+* side: bodies have the colour of the side that is visible, with an error of at
+  most 0.08 for each side by itself, and in the frames after a change of side;
 * pose: the intersection over union of the figures of clips and layouts is at
   least 0.85;
 * attention: of three references, one in the pose of the frame and two in other
@@ -43,8 +45,8 @@ from vgen_jax.synthetic.subjects import source
 NUM_REFERENCES = 3
 Sampler = Callable[[Condition], np.ndarray]
 HEADER = (
-  '| clips | colour error | slope | IoU | weight | distance | of equal ones |'
-  ' fails |\n|---|---|---|---|---|---|---|---|'
+  '| clips | colour error | slope | IoU | side | weight | distance |'
+  ' of equal ones | fails |\n|---|---|---|---|---|---|---|---|---|'
 )
 
 
@@ -58,11 +60,13 @@ def main() -> None:
   args = parser.parse_args()
   checks.at_least('--num', args.num, 1)
   run = runs.load(args.workdir)
+  num_sides = run.config.data.get('num_sides', 1)
+  checks.in_range('config.data.num_sides', num_sides, 1, 2)
   world = source.Subjects(
     run.schema.clip_shape,
     'test',
     num_references=NUM_REFERENCES,
-    num_sides=run.config.data.get('num_sides', 1),
+    num_sides=num_sides,
   )
   index_b = np.arange(args.num)
   other_b = others(world, index_b)
@@ -278,7 +282,7 @@ def report(
   name: str, found: dict[str, float], network: criteria.Network | None
 ) -> None:
   """Prints a row of the table; its arguments are those of `failures`."""
-  cells = [f'{found[key]:.3f}' for key in ('error', 'slope', 'iou')]
+  cells = [f'{found[key]:.3f}' for key in ('error', 'slope', 'iou', 'side')]
   cells += [''] * 3 if network is None else [f'{x:.2g}' for x in network]
   failed = ', '.join(criteria.failures(found, network)) or 'nothing'
   print(f'| {name} | {" | ".join(cells)} | {failed} |')

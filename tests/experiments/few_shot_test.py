@@ -66,8 +66,10 @@ def test_with_two_sides_real_clips_pass_and_cheats_do_not():
   for name, clips in cheats.items():
     found = criteria.numbers(case, *clips)
     assert criteria.failures(found, GOOD), (name, found)
-  for name in ('mean of the sides', 'sides exchanged'):
-    assert criteria.numbers(case, *cheats[name])['error'] > 0.1
+  assert len(cheats) == 9
+  for name in ('opposite of the first side', 'sides one frame late'):
+    found = criteria.numbers(case, *cheats[name])
+    assert criteria.failures(found, GOOD) == ['side'], (name, found)
 
 
 def test_the_other_references_show_other_sides():
@@ -98,7 +100,7 @@ def test_the_other_references_show_other_sides():
   ],
 )
 def test_networks_that_fail(field, value, name):
-  found = {'error': 0.0, 'slope': 1.0, 'iou': 1.0}
+  found = {'error': 0.0, 'slope': 1.0, 'iou': 1.0, 'side': 0.0}
   assert criteria.failures(found, GOOD) == []
   assert criteria.failures(found, GOOD._replace(**{field: value})) == [name]
 
@@ -209,7 +211,7 @@ def test_a_network_that_ignores_references_fails(run, small_world, small_index):
   cheat = with_variables(run.model, variables)
   found = few_shot.measure(cheat, small_world, small_index)
   assert 'kernels' in criteria.failures(
-    {'error': 0.0, 'slope': 1.0, 'iou': 1.0}, found
+    {'error': 0.0, 'slope': 1.0, 'iou': 1.0, 'side': 0.0}, found
   )
   index_b = INDEX[:4]
   other_b = few_shot.others(small_world, index_b)

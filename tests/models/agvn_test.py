@@ -203,6 +203,12 @@ def test_wrong_fields_and_conditions(fields, condition, match: str):
     jax.eval_shape(lambda: init(make(), condition))
 
 
+@pytest.mark.parametrize('rate', [-0.1, 1.0, np.nan])
+def test_some_clips_must_have_their_own_mask(rate):
+  with pytest.raises(ValueError, match='open_rate is .* less than 1'):
+    generator(open_rate=rate)
+
+
 def test_in_training_some_clips_have_an_open_mask():
   network = generator(open_rate=0.4)
   num = 64
@@ -258,7 +264,7 @@ def test_loudness_changes_layers():
   """Log powers, without a scale, would saturate the recurrent network."""
   network = generator(audio_bands=16, motion_width=32)
   quiet = np.full((B, SHAPE[0], 16), -7, np.float32)  # A typical log power.
-  loud = quiet + 1.5  # A standard deviation of synthetic/face.
+  loud = quiet + 1.5
   condition = {'known_video': FIRST, 'audio': quiet}
   variables = compiled.init(
     network, jax.random.key(3), KEYS, condition, train=False

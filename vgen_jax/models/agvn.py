@@ -36,8 +36,9 @@ from vgen_jax.nn.convolution import pyramids
 # Logit of the proportion of new colours before training: mostly warped pixels.
 _NEW_LOGIT = -3.0
 _OPEN = 1  # Purpose of a clip's key, besides its noise.
-# Log mel powers (data/files/audio.py) are from -18.4 to 0. As they are, they
-# would saturate the gates of the recurrent network.
+# Log mel powers (data/files/audio.py) are from -18.4 to about 0; as they are,
+# they would saturate the gates of the recurrent network. Other audio features,
+# such as the loudness of synthetic/face, are scaled in the same way.
 _AUDIO_CENTER, _AUDIO_SCALE = -8.0, 4.0
 
 
@@ -102,7 +103,8 @@ class Generator(nn.Module):
     num_heads: Number of heads of attention.
     mask_weight: Weight of the mean of the mask in the generator's loss.
     open_rate: Proportion of clips that have a mask of ones in training, after
-      the first frame. Each clip is drawn with its own key.
+      the first frame, less than 1. Each clip is drawn with its own key. Errors
+      of clips train the mask in the others, its penalty in all.
     max_flow: Largest flow along x and y, as a fraction of the side of a frame.
     dtype: Dtype of products; the recurrent network is float32.
   """
@@ -124,7 +126,11 @@ class Generator(nn.Module):
     super().__post_init__()
     pyramids.num_halvings(self.clip_shape, 'AGVN')
     checks.at_least('motion_width', self.motion_width, 1)
-    checks.in_range('open_rate', self.open_rate, 0, 1)
+    if not 0 <= self.open_rate < 1:
+      raise ValueError(
+        f'open_rate is {self.open_rate}; it must be at least 0 and less than 1:'
+        ' the mask is only trained in the other clips.'
+      )
     if not (self.latent_width or self.audio_bands):
       raise ValueError(
         'latent_width and audio_bands are both 0; nothing would differ between'

@@ -4,9 +4,9 @@ A subject has a colour and a texture of its body, and a colour of its head. A
 clip shows it in motion; `layout` (0 background, 1 body, 2 head) determines its
 pose but not its appearance, which reference clips of the same subject show.
 
-With `num_sides`, the body has several sides of independent colours, and the
-pose determines which one is visible. So a reference is useful for frames in
-which the subject shows the same side.
+With `num_sides`, the body has several sides of different colours, and the pose
+determines which one is visible. So a reference is useful for frames in which
+the subject shows the same side.
 """
 
 import colorsys
@@ -137,7 +137,7 @@ class Subjects(base.SyntheticDataset):
 
   def appearance(self, subject: int) -> Appearance:
     """Returns the appearance of subject number `subject`."""
-    # Hues of further sides do not follow from that of the first, but differ.
+    # The hue of a further side is not that of the first one, shifted.
     hues = [subject / self.num_subjects]
     for i in range(1, self.num_sides):
       shift = 0.8 * (subject * _GOLDEN ** (2 + i) % 1 - 0.5)
