@@ -205,7 +205,7 @@ def test_wrong_fields_and_conditions(fields, condition, match: str):
 
 @pytest.mark.parametrize('rate', [-0.1, 1.0, np.nan])
 def test_some_clips_must_have_their_own_mask(rate):
-  with pytest.raises(ValueError, match='open_rate is .* less than 1'):
+  with pytest.raises(ValueError, match=r'open_rate is .* less than 1'):
     generator(open_rate=rate)
 
 
