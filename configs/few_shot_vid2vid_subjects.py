@@ -1,8 +1,8 @@
 """Few-shot vid2vid on subjects: layouts and references are translated to video.
 
-40 subjects are for training, and 10 others each for the splits `validation` and
-`test`. The first frame is generated, too. There is no reference flow and, as in
-the released code, no critic of sequences.
+40 subjects, whose bodies have two sides, are for training, and 10 others each
+for the splits `validation` and `test`. The first frame is generated, too. There
+is no reference flow and, as in the released code, no critic of sequences.
 
   vgen train --config=few_shot_vid2vid_subjects --workdir=runs/few_shot
 

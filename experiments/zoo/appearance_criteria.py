@@ -84,7 +84,7 @@ def reference_colors(world: source.Subjects, index: int) -> np.ndarray:
   """Returns the mean colours in the references of a clip, `[s, 2, c]`.
 
   Raises:
-    ValueError: If there is no pixel of a part or of a side.
+    ValueError: If no pixel shows the head, or one of the sides of the body.
   """
   references = world.references(index, world.num_references)
   truths = [world.truth(index, i) for i in range(len(references))]
@@ -141,6 +141,11 @@ def _by_side(
   return np.einsum('bts,bt...->bs...', shown_bts.astype(np.float64), value_bt)
 
 
+def _of_frames(found: Case, color_bs2c: np.ndarray) -> np.ndarray:
+  """Returns the colours of the visible side in each frame, `[b, t, 2, c]`."""
+  return np.take_along_axis(color_bs2c, found.side_bt[:, :, None, None], axis=1)
+
+
 def numbers(
   found: Case, own_bthwc: np.ndarray, swapped_bthwc: np.ndarray
 ) -> dict[str, float]:
@@ -195,9 +200,7 @@ def _side_error(
     total_btc: Sums of the colours of bodies in each frame.
     count_bt: Numbers of pixels.
   """
-  color_btc = np.take_along_axis(
-    found.color_bs2c[:, :, 0], found.side_bt[..., None], axis=1
-  )
+  color_btc = _of_frames(found, found.color_bs2c)[:, :, 0]
   mean_btc = total_btc / np.maximum(count_bt, 1)[..., None]
   error_bt = np.sqrt(np.square(mean_btc - color_btc).mean(axis=-1))
   has_changed_bt = (
@@ -247,10 +250,7 @@ def cheats(
     .sum(axis=-1)
     .argmin(axis=2)
   ]
-  both = lambda one_bs2c, two_bs2c: (
-    paint(found, one_bs2c),
-    paint(found, two_bs2c),
-  )
+  both = lambda *colors, case=found: tuple(paint(case, x) for x in colors)
   mean, first = same(train_color_ks2c.mean(axis=0)), same(train_color_ks2c[0])
   moved = found._replace(
     alpha_b2thw=np.roll(found.alpha_b2thw, 1, axis=0),
@@ -261,7 +261,7 @@ def cheats(
     'one subject of training': both(first, first),
     'nearest body of training': both(nearest(own), nearest(other)),
     'reference ignored': both(own, own),
-    'pose of another clip': (paint(moved, own), paint(moved, other)),
+    'pose of another clip': both(own, other, case=moved),
   }
   if own.shape[1] == 2:
     blend = lambda x: np.broadcast_to(x.mean(axis=1, keepdims=True), x.shape)
@@ -272,7 +272,7 @@ def cheats(
     made['opposite of the first side'] = both(opposite(own), opposite(other))
     late_bt = np.concatenate([found.side_bt[:, :1], found.side_bt[:, :-1]], 1)
     late = found._replace(side_bt=late_bt)
-    made['sides one frame late'] = (paint(late, own), paint(late, other))
+    made['sides one frame late'] = both(own, other, case=late)
   return made
 
 
@@ -290,9 +290,7 @@ def paint(found: Case, color_bs2c: np.ndarray) -> np.ndarray:
     color_bs2c: Colours of body and head, from 0 to 1, for each side.
   """
   alpha = found.alpha_b2thw[..., None]
-  color_bt2c = 255 * np.take_along_axis(
-    color_bs2c, found.side_bt[:, :, None, None], axis=1
-  )
+  color_bt2c = 255 * _of_frames(found, color_bs2c)
   color = color_bt2c.swapaxes(1, 2)[:, :, :, None, None]
   body_bthwc = _BACKGROUND + alpha[:, 0] * (color[:, 0] - _BACKGROUND)
   video_bthwc = body_bthwc + alpha[:, 1] * (color[:, 1] - body_bthwc)

@@ -173,8 +173,9 @@ class CodeModel(base.VideoModel):
       return jnp.zeros(shape, jnp.int32), jnp.zeros(shape, bool)
     for key in keys:
       if key not in condition or condition[key].shape != shape:
-        has = f'has shape {condition[key].shape}' if key in condition else ''
-        given = has or 'is missing'
+        given = 'is missing'
+        if key in condition:
+          given = f'has shape {condition[key].shape}'
         raise ValueError(
           f'condition[{key!r}] {given}; partly known codes need known_codes and'
           f' known, both of shape {shape}.'

@@ -137,7 +137,7 @@ class Subjects(base.SyntheticDataset):
 
   def appearance(self, subject: int) -> Appearance:
     """Returns the appearance of subject number `subject`."""
-    # The hue of a further side is not that of the first one, shifted.
+    # The difference between the hues of two sides depends on the subject.
     hues = [subject / self.num_subjects]
     for i in range(1, self.num_sides):
       shift = 0.8 * (subject * _GOLDEN ** (2 + i) % 1 - 0.5)
