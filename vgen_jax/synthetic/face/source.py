@@ -39,6 +39,7 @@ class Truth(NamedTuple):
     skin_3: Colour of the skin, from 0 to 255.
     iris_3: Colour of the eyes, from 0 to 255.
     moving_hw: Pixels that can change in this clip, bool: eyes and mouth.
+    mouth_hw: Those of them that the mouth can cover, bool.
   """
 
   expression: str
@@ -49,6 +50,7 @@ class Truth(NamedTuple):
   skin_3: np.ndarray
   iris_3: np.ndarray
   moving_hw: np.ndarray
+  mouth_hw: np.ndarray
 
 
 class Face(base.SyntheticDataset):
@@ -78,13 +80,14 @@ class Face(base.SyntheticDataset):
     """Returns the expression, motion and sound of clip `index`."""
     draws, voice, blink_t = self._sample(index)
     envelope_s, wave_s = speech.sound(voice)
-    moving_hw = np.zeros(self.clip_shape[1:3], bool)
     # Open eyes and mouth cover all pixels that can change.
-    open_t, no_blink_t = np.ones(1), np.zeros(1)
+    covered = []
     for _, alpha_thw, (rows, columns) in self._moving_parts(
-      draws, open_t, no_blink_t
+      draws, opening_t=np.ones(1), blink_t=np.zeros(1)
     ):
-      moving_hw[rows, columns] |= alpha_thw[0] > 0
+      part_hw = np.zeros(self.clip_shape[1:3], bool)
+      part_hw[rows, columns] = alpha_thw[0] > 0
+      covered.append(part_hw)
     skin_3, iris_3 = _identity(draws)
     return Truth(
       expression=EXPRESSIONS[int(draws[4] * len(EXPRESSIONS))],
@@ -94,7 +97,8 @@ class Face(base.SyntheticDataset):
       envelope_s=envelope_s,
       skin_3=skin_3,
       iris_3=iris_3,
-      moving_hw=moving_hw,
+      moving_hw=np.any(covered, axis=0),
+      mouth_hw=covered[-1],
     )
 
   def _sample(self, index: int) -> tuple[np.ndarray, speech.Voice, np.ndarray]:
@@ -141,7 +145,7 @@ class Face(base.SyntheticDataset):
   def _moving_parts(
     self, draws: np.ndarray, opening_t: np.ndarray, blink_t: np.ndarray
   ) -> list[tuple]:
-    """Returns (colour, coverage, window) of both eyes and of the mouth.
+    """Returns (colour, coverage, window) of both eyes, then of the mouth.
 
     Coverage and window are those that `_band` returns.
     """
