@@ -1,5 +1,7 @@
 """Tests of source.py: appearance depends on the subject, and on the split."""
 
+import colorsys
+
 import numpy as np
 
 from vgen_jax.synthetic import base
@@ -130,11 +132,26 @@ def test_the_pose_determines_the_visible_side():
     sides = [world.truth(i, k).side_t[0] for k in range(3)]
     assert sides == [0, 1, 0]
   assert changes > 2
-  colors = [world.appearance(i).body_s3 for i in range(60)]
-  hue = np.array([[np.argmax(c), np.argmin(c)] for x in colors for c in x])
-  for first in set(map(tuple, hue[::2])):  # The second side does not follow.
-    others = {tuple(x) for x in hue[1::2][(hue[::2] == first).all(1)]}
-    assert len(others) > 2, first
+
+
+def test_no_other_colors_determine_that_of_the_second_side():
+  world = source.Subjects(SHAPE, num_sides=2)
+  looks = [world.appearance(i) for i in range(60)]
+  hue = lambda color_3: colorsys.rgb_to_hsv(*color_3)[0]
+  first, second, head = np.array(
+    [[*map(hue, look.body_s3), hue(look.head_3)] for look in looks]
+  ).T
+  # The difference of the sides is 0.3 to 0.7; `turn` fills a whole circle.
+  turn = ((second - first) % 1 - 0.3) / 0.4
+  assert turn.min() > -1e-6
+  assert turn.max() < 1 + 1e-6
+  assert np.histogram(turn, 4, (0, 1))[0].min() >= 8
+  known = [
+    abs(np.exp(2j * np.pi * (turn - m * first - n * head)).mean())
+    for m in range(-60, 61)
+    for n in range(-4, 5)
+  ]
+  assert max(known) < 0.6  # 1 if one combination of hues determines it.
 
 
 def test_layout_shows_pose_but_not_appearance(pixel_tools):

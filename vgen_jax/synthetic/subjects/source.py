@@ -137,10 +137,10 @@ class Subjects(base.SyntheticDataset):
 
   def appearance(self, subject: int) -> Appearance:
     """Returns the appearance of subject number `subject`."""
-    # The difference between the hues of two sides depends on the subject.
+    # Shifts are random, so that no other colour of a subject determines them.
     hues = [subject / self.num_subjects]
     for i in range(1, self.num_sides):
-      shift = 0.8 * (subject * _GOLDEN ** (2 + i) % 1 - 0.5)
+      shift = 0.8 * (np.random.default_rng((subject, i)).random() - 0.5)
       hues.append((hues[0] + (i + shift) / self.num_sides) % 1)
     head_hue = subject * _GOLDEN % 1
     angle = math.pi * (subject * _GOLDEN**2 % 1)
