@@ -26,7 +26,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from vgen_jax.config import build
 from vgen_jax.core import checks
+from vgen_jax.core import pixels
 from vgen_jax.inference import runs
 from vgen_jax.inference import sampling
 from vgen_jax.models import agvn
@@ -98,8 +100,13 @@ def main() -> None:
 
 
 def generate(workdir: str, num: int) -> Arm:
-  """Returns generated clips, for first frames and sounds of the run's data."""
+  """Returns clips from first frames and sounds of the split `validation`."""
   run = runs.load(workdir)
+  source = build.source(
+    run.config.data.to_dict(), run.config.clip_shape, split='validation'
+  )
+  clips = [source[i] for i in range(num)]
+  real_bthwc = np.stack([x['video'] for x in clips])
   network = run.model.generator
   variables = run.state.variables(run.config.sample_from)
   own = {
@@ -107,9 +114,12 @@ def generate(workdir: str, num: int) -> Arm:
     for kind, parts in variables.items()
     if 'generator' in parts
   }
-  condition = {k: jnp.asarray(x) for k, x in run.condition(num).items()}
-  del condition['known']
-  condition['known_video'] = condition['known_video'][:, :1]
+  condition = {
+    k: jnp.asarray(np.stack([x[k] for x in clips]))
+    for k in run.model.condition_keys
+    if k in clips[0]
+  }
+  condition['known_video'] = jnp.asarray(pixels.to_float(real_bthwc[:, :1]))
 
   @jax.jit
   def layers_of(variables, key_b, condition):
@@ -117,11 +127,11 @@ def generate(workdir: str, num: int) -> Arm:
 
   layers = layers_of(own, sampling.clip_keys(0, num), condition)
   video_bthwc = agvn.animate(condition['known_video'], layers)
-  truths = [run.source.truth(i) for i in range(num)]
+  truths = [source.truth(i) for i in range(num)]
   return Arm(
     np.asarray(video_bthwc),
     np.asarray(layers.mask_bthw),
-    np.stack([run.source[i]['video'] for i in range(num)]),
+    real_bthwc,
     np.asarray(condition['audio'][..., 0]),
     np.stack([x.moving_hw for x in truths]),
     np.stack([x.mouth_hw for x in truths]),

@@ -119,10 +119,9 @@ def test_the_best_mask_is_one_where_warping_fails(clip):
   target = np.abs(moved - video).sum(-1).clip(0, 1)
   assert error(target) == pytest.approx(0, abs=1e-6)
   assert target[~visible].mean() > 0.3 > 0.05 > target[visible].mean()
-  # Constant masks are worse, and the inverse mask is the worst.
-  cheats = [error(ones), error(0 * ones), error(ones - target)]
-  assert min(cheats) > 0.005
-  assert cheats[0] > 0.9
+  # Constant masks are much worse, although few pixels are hidden.
+  assert target.mean() < 0.1
+  assert min(error(ones), error(0 * ones), error(ones - target)) > 0.3
   # The mask follows the flow, not the flow the mask.
   gradient = compiled.call(
     jax.grad(lambda moved: losses.mask_error(0.5 * ones, moved, video, ones)),

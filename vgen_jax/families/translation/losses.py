@@ -89,10 +89,9 @@ def flow_error(
   """
   error_bthw = jnp.abs(flow_bthwx - reference_bthwx).mean(axis=-1)
   moves_bthw = jnp.square(reference_bthwx).sum(axis=-1) >= _MOVING**2
-  groups = counts_bthw * moves_bthw, counts_bthw * ~moves_bthw
-  total = sum(masked_mean(error_bthw, group) for group in groups)
-  num_groups = sum((group.sum() > 0).astype(jnp.float32) for group in groups)
-  return total / jnp.maximum(num_groups, 1)
+  return _mean_of_groups(
+    error_bthw, (counts_bthw * moves_bthw, counts_bthw * ~moves_bthw)
+  )
 
 
 def pixel_error(
@@ -138,18 +137,25 @@ def mask_error(
   over channels and clipped to 1: a new pixel is needed where warping fails. No
   gradient flows to the target.
 
+  Two means are averaged: one with the target as weights, and one with 1 minus
+  the target. So a mask of 0 has a large error even if few new pixels are
+  needed. In the released code, the error is the mean over all positions.
+
   Args:
     mask_bthw: Weights of new pixels, from 0 (warped pixels only) to 1.
     moved_bthwc: Real frames that the predicted flow has warped.
     video_bthwc: Real frames to generate.
-    counts_bthw: Positions over which the mean is taken, bool, or weights.
+    counts_bthw: Positions over which the means are taken, bool, or weights.
 
   Reference: the released code of Wang et al., "Few-shot Video-to-Video
   Synthesis", 2019, https://arxiv.org/abs/1910.12713
   """
   error_bthwc = jnp.abs(moved_bthwc - video_bthwc)
   target_bthw = jax.lax.stop_gradient(error_bthwc.sum(axis=-1).clip(0, 1))
-  return masked_mean(jnp.abs(mask_bthw - target_bthw), counts_bthw)
+  error_bthw = jnp.abs(mask_bthw - target_bthw)
+  return _mean_of_groups(
+    error_bthw, (counts_bthw * target_bthw, counts_bthw * (1 - target_bthw))
+  )
 
 
 def feature_distance(real: Sequence[Array], fake: Sequence[Array]) -> Array:
@@ -204,3 +210,15 @@ def flat(logits: Any) -> Array:
   """
   parts = [x.reshape(len(x), -1) for x in jax.tree.leaves(logits)]
   return jnp.concatenate(parts, axis=1)
+
+
+def _mean_of_groups(error_bthw: Array, groups: Sequence[Array]) -> Array:
+  """Returns the mean of the mean errors of groups that are not empty, or 0.
+
+  Args:
+    error_bthw: Errors.
+    groups: Positions of each group, bool, or weights.
+  """
+  total = sum(masked_mean(error_bthw, group) for group in groups)
+  num_groups = sum((group.sum() > 0).astype(jnp.float32) for group in groups)
+  return total / jnp.maximum(num_groups, 1)
