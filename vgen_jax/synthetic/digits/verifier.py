@@ -177,8 +177,8 @@ def report(
 def _check(source: digits_lib.MovingDigits, shape: tuple[int, ...]) -> None:
   if shape[1:] != source.clip_shape:
     raise ValueError(
-      f'Clips have shape {shape}; the dataset needs'
-      f' {("b", *source.clip_shape)}. Verify with a dataset of their shape.'
+      f'The shape of the clips is {shape}; the dataset needs clips of shape'
+      f' {source.clip_shape}. Verify with a dataset of their shape.'
     )
   if source.num_digits != 1:
     raise ValueError(

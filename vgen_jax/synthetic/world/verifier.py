@@ -59,9 +59,9 @@ class Verifier:
     video_bthwc = np.asarray(video_bthwc)
     if video_bthwc.shape[1:] != self.world.clip_shape or not len(video_bthwc):
       raise ValueError(
-        f'Clips have shape {video_bthwc.shape}; the dataset needs'
-        f' {("b", *self.world.clip_shape)}. Verify with a dataset of their'
-        ' shape.'
+        f'The shape of the clips is {video_bthwc.shape}; the dataset needs one'
+        f' or more clips of shape {self.world.clip_shape}. Verify with a'
+        ' dataset of their shape.'
       )
     batches = [
       tracking.track(
