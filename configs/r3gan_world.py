@@ -7,7 +7,7 @@ https://arxiv.org/abs/2501.05441); their networks for images are not used.
 
   vgen train --config=r3gan_world --workdir=runs/r3gan
 
-Sizes: `base`, for one accelerator; `small`, the discs of demo.py, for a CPU;
+Sizes: `base`, for one accelerator; `small`, slow discs only, for a CPU;
 `smoke`, for tests.
 """
 
@@ -15,7 +15,8 @@ from ml_collections import ConfigDict
 
 SIZES = ('base', 'small', 'smoke')
 NEEDS_ACCELERATOR = ('base',)
-_DISCS = dict(shape=('circle',), size=('large',), speed=('quickly',))
+_DISCS = dict(shape='circle', size='large', speed='slowly')
+_DISCS['direction'] = ('right', 'down', 'left', 'up')
 
 
 def get_config(size: str = 'base') -> ConfigDict:
@@ -33,6 +34,7 @@ def get_config(size: str = 'base') -> ConfigDict:
 
   config.data = dict(name='synthetic.world.source.World', label='direction')
   config.data.only = _DISCS if size == 'small' else {}
+  config.data.meets_walls = size != 'small'
 
   config.model = dict(
     name='families.adversarial.gan.GAN',

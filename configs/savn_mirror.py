@@ -31,7 +31,6 @@ def get_config(size: str = 'base') -> ConfigDict:
   critic = dict(
     width=pick(base=64, small=32, smoke=2),
     conditioning='projection',
-    norm='spectral',
     attention=pick(base='full', small='full', smoke='none'),
   )
   config.model = dict(
@@ -47,23 +46,27 @@ def get_config(size: str = 'base') -> ConfigDict:
       frames=dict(
         name='models.conv_critic.ConvCritic',
         view='frames',
-        num_frames=pick(base=8, small=4, smoke=2),
+        num_frames=pick(base=8, small=2, smoke=2),
         **critic,
       ),
-      clip=dict(name='models.conv_critic.ConvCritic', space_scale=2, **critic),
+      clip=dict(
+        name='models.conv_critic.ConvCritic',
+        # Discs in frames of 16 x 16 pixels are too small at half of the size.
+        space_scale=pick(base=2, small=1, smoke=1),
+        **critic,
+      ),
     ),
-    loss_kind='hinge',
-    num_critic_updates=pick(base=2, small=2, smoke=1),
+    penalty_kind='r1',
+    penalty_weight=2.0,
   )
 
-  rate = pick(base=1e-4, small=5e-4, smoke=5e-4)
-  faster = dict(schedule=dict(peak=2 * rate))
   config.optim = dict(
     name='adam',
-    schedule=dict(name='constant', peak=rate),
-    b1=0.0,
+    schedule=dict(
+      name='constant', peak=pick(base=5e-4, small=1e-3, smoke=1e-3)
+    ),
+    b1=0.5,
     b2=0.999,
-    players=dict(critic_frames=faster, critic_clip=faster),
   )
   config.ema = dict(slow=dict(decay=0.999, warmup=True))
 

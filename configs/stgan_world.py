@@ -5,13 +5,17 @@ no batch norm and is regularized with R1 on real clips.
 
   vgen train --config=stgan_world --workdir=runs/stgan
 
-Sizes: `base`, for one accelerator; `small`, for a CPU; `smoke`, for tests.
+Sizes: `base`, for one accelerator; `small`, slow discs only, for a CPU;
+`smoke`, for tests.
 """
 
 from ml_collections import ConfigDict
 
 SIZES = ('base', 'small', 'smoke')
 NEEDS_ACCELERATOR = ('base',)
+
+_DISCS = dict(shape='circle', size='large', speed='slowly')
+_DISCS['direction'] = ('right', 'down', 'left', 'up')
 
 
 def get_config(size: str = 'base') -> ConfigDict:
@@ -28,6 +32,8 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.num_steps = pick(base=20_000, small=2_000, smoke=4)
 
   config.data = dict(name='synthetic.world.source.World', label='direction')
+  config.data.only = _DISCS if size == 'small' else {}
+  config.data.meets_walls = size != 'small'
 
   config.model = dict(
     name='families.adversarial.gan.GAN',

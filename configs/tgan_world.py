@@ -5,7 +5,7 @@ kernels are clipped every 5 steps.
 
   vgen train --config=tgan_world --workdir=runs/tgan
 
-Sizes: `base`, for one accelerator; `small`, the discs of demo.py, for a CPU;
+Sizes: `base`, for one accelerator; `small`, slow discs only, for a CPU;
 `smoke`, for tests; `paper`, with the layers and the optimizer of the paper, for
 comparison.
 """
@@ -14,7 +14,8 @@ from ml_collections import ConfigDict
 
 SIZES = ('base', 'paper', 'small', 'smoke')
 NEEDS_ACCELERATOR = ('base', 'paper')
-_DISCS = dict(shape=('circle',), size=('large',), speed=('quickly',))
+_DISCS = dict(shape='circle', size='large', speed='slowly')
+_DISCS['direction'] = ('right', 'down', 'left', 'up')
 
 
 def get_config(size: str = 'base') -> ConfigDict:
@@ -37,6 +38,7 @@ def get_config(size: str = 'base') -> ConfigDict:
 
   config.data = dict(name='synthetic.world.source.World', label='direction')
   config.data.only = _DISCS if size == 'small' else {}
+  config.data.meets_walls = size != 'small'
 
   config.model = dict(
     name='families.adversarial.gan.GAN',

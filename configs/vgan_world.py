@@ -2,8 +2,8 @@
 
   vgen train --config=vgan_world --workdir=runs/vgan
 
-Sizes: `base`, for one accelerator; `small`, the discs of demo.py, for two CPU
-cores, with R1 and a classifier in place of the critic's batch norm and labels;
+Sizes: `base`, for one accelerator; `small`, slow discs only, for two CPU cores,
+with R1 and a classifier in place of the critic's batch norm and labels;
 `smoke`, for tests; `paper`, with the layers and the optimizer of the paper, for
 comparison.
 """
@@ -12,7 +12,8 @@ from ml_collections import ConfigDict
 
 SIZES = ('base', 'paper', 'small', 'smoke')
 NEEDS_ACCELERATOR = ('base', 'paper')
-_DISCS = dict(shape=('circle',), size=('large',), speed=('quickly',))
+_DISCS = dict(shape='circle', size='large', speed='slowly')
+_DISCS['direction'] = ('right', 'down', 'left', 'up')
 
 
 def get_config(size: str = 'base') -> ConfigDict:
@@ -34,6 +35,7 @@ def get_config(size: str = 'base') -> ConfigDict:
 
   config.data = dict(name='synthetic.world.source.World', label='direction')
   config.data.only = pick(base={}, small=_DISCS)
+  config.data.meets_walls = size != 'small'
 
   config.model = dict(
     name='families.adversarial.gan.GAN',

@@ -1,13 +1,16 @@
 """Compares families on the same data, each with the same CPU-seconds.
 
-  python experiments/zoo/equal_compute.py --cpu_seconds=900 --out=runs/equal
+  python -m experiments.zoo.equal_compute --cpu_seconds=900 --out=runs/equal
+  python -m experiments.zoo.equal_compute --data=slow --out=runs/gans
+
+The data are those of demo.py: large, quick discs in eight directions that turn
+at walls. With --data=slow they are those of configs/vgan_world.py: slow discs
+in four directions that meet no walls; only GANs are compared then.
 
 For a family over latents or codes, half of the budget is used to train its
-tokenizer. Short runs of each config measure how many CPU-seconds a step costs,
-without start and compilation. The number of steps, and so the length of the
-learning rate schedule, follows from the budget. Each trained model then
-generates clips, which the verifier of the dataset checks. Families with the
-same tokenizer use the same training run of it.
+tokenizer; families with the same tokenizer use the same training run of it. How
+many steps a budget pays for is measured (`cpu_budgets.py`). Each trained model
+then generates clips, which the verifier of the dataset checks.
 
 Prints a Markdown table. OUT/rows.jsonl has a line for each trained model; a
 repeated command skips these models. An interrupted training run is repeated
@@ -17,13 +20,11 @@ from its start, so that all of its CPU-seconds are counted.
 import argparse
 from collections.abc import Callable, Mapping, Sequence
 import json
-import os
 import pathlib
-import resource
-import shutil
-import subprocess
 import sys
 import time
+
+from experiments.zoo import cpu_budgets
 
 # Configs in the order of training; all but the last are tokenizers.
 FAMILIES = {
@@ -37,10 +38,12 @@ FAMILIES = {
   'VGAN': ('vgan_world:small',),
   'TGAN': ('tgan_world:small',),
   'R3GAN': ('r3gan_world:small',),
+  'STGAN': ('stgan_world:small',),
 }
-# Of configs whose data differ from those of `demo`.
+GANS = ('MoCoGAN', 'VGAN', 'TGAN', 'R3GAN', 'STGAN')
+# Data of GANs, whose configs have others than `demo`.
 OVERRIDES = {
-  'mocogan_world:small': {
+  'demo': {
     'clip_shape': (8, 16, 16, 3),
     'data.meets_walls': True,
     'data.only': {
@@ -48,13 +51,20 @@ OVERRIDES = {
       'size': ('large',),
       'speed': ('quickly',),
     },
-  }
+  },
+  'slow': {
+    'clip_shape': (8, 16, 16, 3),
+    'data.meets_walls': False,
+    'data.only': {
+      'shape': 'circle',
+      'size': 'large',
+      'speed': 'slowly',
+      'direction': ('right', 'down', 'left', 'up'),
+    },
+  },
 }
-PROBES = (10, 60)  # Steps of the two short runs that are measured.
-# Short runs are too short for a warm-up, and with a constant rate all of them
-# have the same program, which another run before them compiles.
-_CONSTANT_RATE = {'optim.schedule': {'name': 'constant', 'peak': 1e-4}}
-_ROOT = pathlib.Path(__file__).resolve().parents[2]
+# What a finished row is for.
+_KEYS = ('family', 'seed', 'budget', 'data')
 _COLUMNS = {
   'family': 'family',
   'seed': 'seed',
@@ -87,15 +97,22 @@ def main() -> None:
   )
   parser.add_argument(
     '--families',
-    default=','.join(FAMILIES),
     help='Names of families, separated by commas (default: all).',
+  )
+  parser.add_argument(
+    '--data',
+    choices=tuple(OVERRIDES),
+    default='demo',
+    help='Data of all families (default: demo).',
   )
   parser.add_argument('--out', required=True, help='Directory of the runs.')
   args = parser.parse_args()
-  names = args.families.split(',')
-  if unknown := [name for name in names if name not in FAMILIES]:
+  allowed = list(FAMILIES) if args.data == 'demo' else list(GANS)
+  names = args.families.split(',') if args.families else allowed
+  if unknown := [name for name in names if name not in allowed]:
     parser.error(
-      f'--families has unknown names {unknown}; choose from {list(FAMILIES)}.'
+      f'--families has unknown names {unknown}; with --data={args.data}, choose'
+      f' from {allowed}.'
     )
   if args.num < 1:
     parser.error(f'--num is {args.num}; it must be at least 1.')
@@ -103,17 +120,22 @@ def main() -> None:
   out.mkdir(parents=True, exist_ok=True)
   path = out / 'rows.jsonl'
   rows = read_rows(path)
-  done = {(row['family'], row['seed'], row['budget']) for row in rows}
+  done = {tuple(row.get(key) for key in _KEYS) for row in rows}
   for seed in map(int, args.seeds.split(',')):
     for name in names:
-      if (name, seed, args.cpu_seconds) in done:
+      key = (name, seed, args.cpu_seconds, args.data)
+      if key in done:
         continue
-      workdirs, row = train(name, seed, args.cpu_seconds, out, run_training)
-      row |= {'family': name, 'seed': seed, 'budget': args.cpu_seconds}
+      workdirs, row = train(*key, out, cpu_budgets.run_training)
+      row |= dict(zip(_KEYS, key, strict=True))
       rows.append(row | evaluate(workdirs[-1], args.num))
       with path.open('a') as file:
         print(json.dumps(rows[-1]), file=file)
-  rows = [row for row in rows if row['budget'] == args.cpu_seconds]
+  rows = [
+    row
+    for row in rows
+    if (row['budget'], row.get('data')) == (args.cpu_seconds, args.data)
+  ]
   print(table(rows))
 
 
@@ -121,6 +143,7 @@ def train(
   family: str,
   seed: int,
   budget: float,
+  data: str,
   out: pathlib.Path,
   run: Callable[..., float],
 ) -> tuple[list[pathlib.Path], dict[str, object]]:
@@ -130,8 +153,9 @@ def train(
     family: Key of FAMILIES.
     seed: Seed of the training runs.
     budget: CPU-seconds of all training runs together.
+    data: Key of OVERRIDES.
     out: Directory of the runs.
-    run: A function like `run_training`.
+    run: A function like `cpu_budgets.run_training`.
 
   Returns:
     The workdirs of the training runs, and their steps and CPU-seconds.
@@ -144,93 +168,15 @@ def train(
   share = budget / len(configs)
   for config in configs:
     name = config.replace(':', '_')
-    workdirs.append(out / f'{name}_{seed}_{share:g}')
+    workdirs.append(out / f'{name}_{data}_{seed}_{share:g}')
     overrides = {'seed': seed, 'sample_every': 0, 'evaluate_every': 0}
-    overrides |= OVERRIDES.get(config, {}) | frozen
-    cost = _train_once(config, workdirs[-1], overrides, share, run)
+    overrides |= frozen | (OVERRIDES[data] if family in GANS else {})
+    cost = cpu_budgets.train_once(config, workdirs[-1], overrides, share, run)
     spent += cost['cpu_seconds']
     steps.append(cost['steps'])
     frozen = {'frozen.autoencoder': str(workdirs[-1])}
   text = ' + '.join(map(str, steps))
   return workdirs, {'steps': text, 'cpu_seconds': spent}
-
-
-def _train_once(
-  config: str,
-  workdir: pathlib.Path,
-  overrides: Mapping[str, object],
-  budget: float,
-  run: Callable[..., float],
-) -> dict[str, float]:
-  """Trains a config within a budget, unless WORKDIR.json says what it cost."""
-  record = workdir.with_name(f'{workdir.name}.json')
-  if record.exists():
-    return json.loads(record.read_text())
-  costs = []
-  for num in (PROBES[0], *PROBES):
-    probe = workdir.with_name(f'{workdir.name}_probe_{num}')
-    short = {**overrides, **_CONSTANT_RATE, 'num_steps': num}
-    costs.append(run(config, probe, short, keeps_programs=True))
-  steps = affordable_steps(budget, costs[1:])
-  spent = run(config, workdir, {**overrides, 'num_steps': steps})
-  record.write_text(json.dumps({'steps': steps, 'cpu_seconds': spent}))
-  return {'steps': steps, 'cpu_seconds': spent}
-
-
-def affordable_steps(budget: float, costs: Sequence[float]) -> int:
-  """Returns how many steps a budget pays for, start and compilation excluded.
-
-  Args:
-    budget: CPU-seconds.
-    costs: CPU-seconds of two runs, of PROBES steps.
-
-  Raises:
-    ValueError: If the longer run was not more expensive, or the budget does not
-      pay for one step.
-  """
-  per_step = (costs[1] - costs[0]) / (PROBES[1] - PROBES[0])
-  if per_step <= 0:
-    raise ValueError(
-      f'Runs of {PROBES} steps cost {tuple(costs)} CPU-seconds, which must'
-      ' increase; repeat the measurement.'
-    )
-  if budget < per_step:
-    raise ValueError(
-      f'The budget is {budget:g} CPU-seconds, but one step costs {per_step:g};'
-      ' increase --cpu_seconds.'
-    )
-  return int(budget / per_step)
-
-
-def run_training(
-  config: str,
-  workdir: pathlib.Path,
-  overrides: Mapping[str, object],
-  keeps_programs: bool = False,
-) -> float:
-  """Trains a config in a process of its own, and returns its CPU-seconds.
-
-  Args:
-    config: Name of a config.
-    workdir: Directory of the run, which is deleted first.
-    overrides: {dotted path: value} of fields to change.
-    keeps_programs: Whether the program is taken from a cache beside `workdir`,
-      and added to it. Otherwise its compilation is always counted.
-  """
-  command = [sys.executable, '-m', 'vgen_jax.cli.main', 'train']
-  command += [f'--config={config}', f'--workdir={workdir.resolve()}']
-  command += [f'--config.{key}={value}' for key, value in overrides.items()]
-  environment = {
-    **os.environ,
-    'PYTHONPATH': str(_ROOT),
-    'JAX_COMPILATION_CACHE_DIR': str(workdir.resolve().parent / 'programs'),
-    'JAX_ENABLE_COMPILATION_CACHE': str(keeps_programs),
-  }
-  before = resource.getrusage(resource.RUSAGE_CHILDREN)
-  shutil.rmtree(workdir, ignore_errors=True)
-  subprocess.run(command, check=True, cwd=_ROOT, env=environment)
-  after = resource.getrusage(resource.RUSAGE_CHILDREN)
-  return (after.ru_utime + after.ru_stime) - (before.ru_utime + before.ru_stime)
 
 
 def evaluate(workdir: pathlib.Path, num_clips: int) -> dict[str, float]:

@@ -70,7 +70,7 @@ def test_both_attentions_have_an_effect():
   for name in ('coarse', 'fine'):
     params = dict(variables['params'])
     params[name] = params[name] | {'gamma': np.zeros(())}
-    changed = run(network, {'params': params})
+    changed = run(network, {**variables, 'params': params})
     assert not np.allclose(changed, video, atol=1e-4)
 
 

@@ -2,10 +2,12 @@
 
 No publication of a video generator with this name was found; the definition
 here is our own. A GRU whose state is an image gives features of each frame, of
-4 x 4 pixels, which residual blocks enlarge to the size of frames. Positions
-attend to each other over space and time before the first block, and before the
-last one, where features have half the size of frames. Critics are two
-`conv_critic.ConvCritic`: one of random frames and one of smaller clips.
+4 x 4 pixels, which residual blocks enlarge to the size of frames. Its inputs
+depend on the code of the clip and on the number of the frame: with the same
+input in all frames, its state soon stops changing. Positions attend to each
+other over space and time before the first block, and before the last one, where
+features have half the size of frames. Critics are two `conv_critic.ConvCritic`:
+one of random frames and one of smaller clips.
 
 Related: Clark et al., "Adversarial Video Generation on Complex Datasets"
 (DVD-GAN), 2019, https://arxiv.org/abs/1907.06571, also with a convolutional
@@ -25,11 +27,14 @@ from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Condition
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import embeddings
-from vgen_jax.nn import norm
 from vgen_jax.nn.attention import space_time
 from vgen_jax.nn.convolution import conv
 from vgen_jax.nn.convolution import pyramids
 from vgen_jax.nn.convolution import recurrent
+
+# Sines and cosines of the number of a frame: how many, and the longest
+# wavelength, in units of 2 pi frames.
+_FRAME_WIDTH, _MAX_PERIOD = 16, 10.0
 
 
 class Generator(nn.Module):
@@ -74,9 +79,8 @@ class Generator(nn.Module):
     Args:
       key_b: Keys, one for each clip.
       condition: Condition with 'label' if there are classes.
-      train: Not used; training and inference are the same.
+      train: Whether batch norm uses and updates statistics of the batch.
     """
-    del train
     t, _, _, c = self.clip_shape
     code_bd = self._code(key_b, condition)
     levels = pyramids.num_halvings(self.clip_shape, 'SAVN')
@@ -86,8 +90,12 @@ class Generator(nn.Module):
       if level == 0:
         x_bthwd = self._attend(x_bthwd, 'fine')
       block = _Block(self.width * 2**level, self.dtype, name=f'block_{level}')
-      x_bthwd = block(x_bthwd, code_bd)
-    x_bthwd = nn.relu(norm.FrameGroupNorm(min_channels=2, name='norm')(x_bthwd))
+      x_bthwd = block(x_bthwd, code_bd, train)
+    x_bthwd = nn.relu(
+      nn.BatchNorm(not train, momentum=0.9, dtype=self.dtype, name='norm')(
+        x_bthwd
+      )
+    )
     out = conv.Conv3D(c, (1, 3, 3), dtype=self.dtype, name='out')
     return jnp.tanh(out(x_bthwd).astype(jnp.float32))
 
@@ -110,20 +118,33 @@ class Generator(nn.Module):
 
   def _frames(self, code_bd: Array, features: int, t: int) -> Array:
     """Returns features of frames from the recurrent network, 4 x 4 pixels."""
-    both = nn.Dense(2 * 16 * features, name='first')(code_bd)
-    input_bhwd, state_bhwd = rearrange(
-      batch_sharding.constrain(both),
-      'b (n h w d) -> n b h w d', n=2, h=4, w=4,
+    frame_td = embeddings.sincos(jnp.arange(t), _FRAME_WIDTH, _MAX_PERIOD)
+    frame_btd = jnp.broadcast_to(frame_td, (len(code_bd), *frame_td.shape))
+    code_btd = jnp.broadcast_to(
+      code_bd[:, None], (*frame_btd.shape[:2], code_bd.shape[-1])
+    )
+    hidden = nn.Dense(4 * features, name='hidden')
+    hidden_btd = nn.relu(
+      hidden(jnp.concatenate([code_btd, frame_btd], axis=-1))
+    )
+    grid = nn.Dense(16 * features, name='input')
+    input_bthwd = rearrange(
+      batch_sharding.constrain(grid(batch_sharding.constrain(hidden_btd))),
+      'b t (h w d) -> b t h w d', h=4, w=4,
+    )  # fmt: skip
+    state_bhwd = rearrange(
+      batch_sharding.constrain(nn.Dense(16 * features, name='first')(code_bd)),
+      'b (h w d) -> b h w d', h=4, w=4,
     )  # fmt: skip
     scan = nn.scan(
-      lambda cell, carry, _: cell(carry, input_bhwd),
+      lambda cell, carry, input_bhwd: cell(carry, input_bhwd),
       variable_broadcast='params',
       split_rngs={'params': False},
-      length=t,
+      in_axes=1,
       out_axes=1,
     )
     cell = recurrent.ConvGRU(features, 3, name='gru')
-    _, x_bthwd = scan(cell, (jnp.tanh(state_bhwd),), None)
+    _, x_bthwd = scan(cell, (jnp.tanh(state_bhwd),), input_bthwd)
     return x_bthwd.astype(self.dtype)
 
   def _attend(self, x_bthwd: Array, name: str) -> Array:
@@ -139,15 +160,22 @@ class _Block(nn.Module):
   dtype: str
 
   @nn.compact
-  def __call__(self, x_bthwd: Array, code_bd: Array) -> Array:
+  def __call__(self, x_bthwd: Array, code_bd: Array, train: bool) -> Array:
     width = x_bthwd.shape[-1]
     scale_shift_bd = nn.Dense(2 * width, name='condition')(code_bd)
     scale_bd, shift_bd = jnp.split(
       batch_sharding.constrain(scale_shift_bd), 2, axis=-1
     )
-    y_bthwd = norm.FrameGroupNorm(min_channels=2, name='norm')(
-      x_bthwd, scale_bd, shift_bd
+    norm = nn.BatchNorm(
+      not train,
+      momentum=0.9,
+      use_scale=False,
+      use_bias=False,
+      dtype=self.dtype,
+      name='norm',
     )
+    expand = lambda y_bd: y_bd[:, None, None, None]
+    y_bthwd = norm(x_bthwd) * (1 + expand(scale_bd)) + expand(shift_bd)
     layer = conv.Conv3D(self.features, (1, 3, 3), dtype=self.dtype, name='conv')
     y_bthwd = layer(_double(nn.relu(y_bthwd)))
     skip = nn.Dense(
