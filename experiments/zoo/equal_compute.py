@@ -72,6 +72,7 @@ _COLUMNS = {
   'steps': 'steps',
   'cpu_seconds': 'CPU-s, all training runs',
   'validity_loose': 'valid (loose tier)',
+  'valid_rough': 'roughly valid',
   'class_accuracy_all': 'requested class',
   'coverage': 'coverage',
   'entropy_color': 'entropy of colours',
@@ -183,6 +184,7 @@ def evaluate(workdir: pathlib.Path, num_clips: int) -> dict[str, float]:
   """Returns numbers of the verifier, parameters and the cost of a clip."""
   import jax
 
+  from experiments.zoo import rough_clips
   from vgen_jax.config import build
   from vgen_jax.inference import runs
   from vgen_jax.synthetic.world import verifier as verifier_lib
@@ -195,8 +197,11 @@ def evaluate(workdir: pathlib.Path, num_clips: int) -> dict[str, float]:
   start = time.process_time()
   video = run.sample(num_clips)
   cost = (time.process_time() - start) / num_clips
-  numbers = verifier_lib.Verifier(world).report(video, label_b)
+  verifier = verifier_lib.Verifier(world)
+  numbers = verifier.report(video, label_b)
+  rough_b = verifier.valid(verifier.features(video), rough_clips.ROUGH)
   size = sum(x.size for x in jax.tree.leaves(run.state.params))
+  numbers['valid_rough'] = float(rough_b.mean())
   return {**numbers, 'parameters': size / 1e6, 'cpu_seconds_per_clip': cost}
 
 
