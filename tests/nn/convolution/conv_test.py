@@ -25,6 +25,8 @@ PLAIN = {  # name: (input t, h, w), kernel, strides, padding
   'kernel 1 stride 2': ((4, 4, 4), (1, 1, 1), (2, 2, 2), 'VALID'),
   'whole clip': ((2, 4, 4), (2, 4, 4), (1, 1, 1), 'VALID'),
   'negative': ((3, 5, 5), (2, 3, 3), (1, 1, 1), CUT),
+  'kernel larger than frame': ((3, 3, 4), (2, 5, 5), (1, 1, 1), 'SAME'),
+  'the same, strided': ((3, 4, 3), (1, 5, 4), (1, 2, 3), 'SAME'),
 }
 TRANSPOSED = {
   'kernel 4 stride 2': ((2, 3, 3), (4, 4, 4), (2, 2, 2), 'SAME'),

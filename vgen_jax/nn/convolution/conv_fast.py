@@ -45,8 +45,37 @@ def conv(
   if min(map(min, pads)) < 0:
     x_bthwc, pads = _pad(x_bthwc, ((0, 0), *pads[1:])), ((0, 0),) * 3
   frames_bhwc = x_bthwc.reshape(b * t, *x_bthwc.shape[2:])
-  y_bhwc = frames.conv(frames_bhwc, kernel_hwio, strides[1:], pads[1:])
+  # XLA would exchange a kernel with more pixels than a frame and the frame, and
+  # has no fast code for the result.
+  is_large = kh * kw > frames_bhwc.shape[1] * frames_bhwc.shape[2]
+  function = _as_product if is_large else frames.conv
+  y_bhwc = function(frames_bhwc, kernel_hwio, strides[1:], pads[1:])
   return y_bhwc.reshape(b, t, *y_bhwc.shape[1:])
+
+
+def _as_product(
+  x_bhwc: Array,
+  kernel_hwio: Array,
+  strides: tuple[int, int],
+  pads: pad.Pairs,
+) -> Array:
+  """Returns a 2-D convolution, as one product over all taps and channels."""
+  x_bhwc = _pad(x_bhwc, pads)
+  kh, kw, _, o = kernel_hwio.shape
+  rows, columns = (
+    (side - k) // s
+    for side, k, s in zip(x_bhwc.shape[1:3], (kh, kw), strides, strict=True)
+  )
+  taps = [
+    x_bhwc[
+      :,
+      i : i + rows * strides[0] + 1 : strides[0],
+      j : j + columns * strides[1] + 1 : strides[1],
+    ]
+    for i in range(kh)
+    for j in range(kw)
+  ]
+  return jnp.concatenate(taps, axis=-1) @ kernel_hwio.reshape(-1, o)
 
 
 def transpose(
@@ -110,9 +139,9 @@ def expand(x_bthwc: Array, kernel_thwio: Array, pads: pad.Pairs) -> Array:
   return jnp.einsum('bi,thwio->bthwo', x_bthwc[:, 0, 0, 0], kernel_thwio)
 
 
-def _pad(x_bthwc: Array, pads: pad.Pairs) -> Array:
-  """Adds zeros in t, h, w, or crops where a number is negative."""
+def _pad(x: Array, pads: pad.Pairs) -> Array:
+  """Adds zeros between axes b and c, or crops where a number is negative."""
   if not any(map(any, pads)):
-    return x_bthwc
+    return x
   config = ((0, 0, 0), *((*pair, 0) for pair in pads), (0, 0, 0))
-  return lax.pad(x_bthwc, jnp.zeros((), x_bthwc.dtype), config)
+  return lax.pad(x, jnp.zeros((), x.dtype), config)
