@@ -31,7 +31,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     paper=(32, 64, 64, 3),
   )
   config.batch_size = pick(base=64, small=32, smoke=8)  # Over all devices.
-  config.num_steps = pick(base=20_000, small=2_000, smoke=4)
+  config.num_steps = pick(base=20_000, small=5_000, smoke=4)
 
   config.data = dict(name='synthetic.world.source.World', label='direction')
   config.data.only = pick(base={}, small=_DISCS)
@@ -61,9 +61,10 @@ def get_config(size: str = 'base') -> ConfigDict:
 
   config.optim = dict(
     name='adam',
-    schedule=dict(
-      name='constant',
-      peak=pick(base=2e-4, small=1e-3, smoke=5e-4),
+    schedule=pick(
+      base=dict(name='constant', peak=2e-4),
+      small=dict(name='wsd', peak=1e-3, decay_fraction=0.3),
+      smoke=dict(name='constant', peak=5e-4),
     ),
     b1=0.5,
     b2=0.999,

@@ -30,8 +30,7 @@ def arm() -> face_animation.Arm:
 def test_real_clips_pass(arm):
   found = face_animation.numbers(arm)
   assert found.correlation > 0.97
-  assert found.mouth == 0
-  assert found.change == 0
+  assert found.mouth == found.eyes == found.rest == 0
   assert found.iou == 1
   assert 0.02 < found.mean < 0.2
   assert not face_animation.failures(found)
@@ -46,16 +45,17 @@ def test_cheats_fail_by_the_numbers_that_they_concern(arm):
     'first frame': ['correlation', 'mouth'],
     'one red pixel': ['mouth'],
     'half of the motion': ['mouth'],
-    'mouth three pixels lower': ['correlation', 'mouth'],
-    'other person': ['correlation', 'mouth'],
-    'skin gets brighter': ['change'],
-    'other sound': ['correlation', 'mouth'],
+    'every sixth clip still': ['correlation', 'mouth'],
+    'mouth three pixels lower': ['correlation', 'mouth', 'rest'],
+    'other person, same motion': ['rest'],
+    'no background': ['rest'],
+    'eyes flicker': ['eyes'],
     'mask of ones': ['iou', 'mean'],
     'mask of zeros': ['iou'],
   }
 
 
-def test_a_sound_that_is_one_frame_late_fails(arm):
+def test_a_mouth_that_is_one_frame_late_fails(arm):
   late = arm._replace(
     video_bthwc=np.concatenate(
       [arm.real_bthwc[:, :1], arm.real_bthwc[:, :-1]], axis=1
@@ -78,5 +78,5 @@ def test_mouths_of_another_expression_fail(arm, monkeypatch):
   video = other[bent].copy()
   video[:, 0] = part.real_bthwc[:, 0]
   found = face_animation.numbers(part._replace(video_bthwc=video))
-  print(found)
-  assert face_animation.failures(found) == ['mouth']
+  assert found.correlation > face_animation.LIMITS.correlation
+  assert 'mouth' in face_animation.failures(found)

@@ -1,12 +1,12 @@
 """Scores that MoCoGAN reaches on World, and wrong clips do not."""
 
+import dataclasses
 import pathlib
 
 import numpy as np
 import pytest
 
 from experiments.zoo import mocogan_codes
-from experiments.zoo import rough_clips
 from vgen_jax.config import build
 from vgen_jax.config import loading as config_lib
 from vgen_jax.inference import hooks
@@ -16,6 +16,23 @@ from vgen_jax.training import loop
 
 CONFIG = pathlib.Path(__file__).parents[3] / 'configs/mocogan_world.py'
 SIDE = 12  # Contents, and motions with each of them.
+# Tolerances for a blob of roughly constant colour that moves like all objects:
+# after 3,000 steps discs are not round, and colours drift.
+SOFT = dataclasses.replace(
+  verifier_lib.LOOSE,
+  path_error=(0.1, 0.05),
+  step_error=(0.1, 0.1),
+  size_error=0.5,
+  size_change=0.5,
+  speed_error=0.3,
+  speed_drift=0.35,
+  angle_error=23.0,
+  shape_mismatch=1.0,
+  residual_rms=40.0,
+  residual_patch=np.inf,
+  color_error=np.inf,
+  color_drift=120.0,
+)
 # Measured in two runs that differ in rounding: 0.69 and 0.65, 0.99 and 1.00,
 # 0.80 and 0.72.
 LIMITS = {'valid': 0.5, 'class': 0.85, 'explained': 0.6}
@@ -38,7 +55,7 @@ def scores(verifier, video_cmthwc, label_m) -> dict[str, float]:
   explained, accuracy = mocogan_codes.numbers(
     features.tint_b3.reshape(side_c, side_m, 3), shown_cm, label_m
   )
-  valid_b = verifier.valid(features, rough_clips.ROUGH)
+  valid_b = verifier.valid(features, SOFT)
   result = {
     'valid': float(valid_b.mean()), 'class': accuracy, 'explained': explained,
   }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Scores that VGAN reaches on World, and wrong clips and masks do not."""
+"""Tests that VGAN reaches least scores on World, and wrong clips do not."""
 
 import numpy as np
 import pytest
@@ -13,15 +13,15 @@ from vgen_jax.synthetic.world import verifier as verifier_lib
 from vgen_jax.training import loop
 
 NUM = 128
-LIMITS = {'rough': 0.4, 'class': 0.85, 'iou': 0.6}
+# Measured: 0.72, 1.00 and 0.84, with a mean of the mask of 0.075.
+LIMITS = {'rough': 0.5, 'class': 0.85, 'iou': 0.75}
 
 
 def load():
   config = config_lib.load('vgan_world:small')
+  changed = {'sample_every': 0, 'tensorboard': False, 'mesh.data': 1}
   # Fewer steps than in the config, so that the test takes less time.
-  changed = {'num_steps': 2_000, 'optim.schedule.name': 'constant'}
-  changed |= {'sample_every': 0, 'tensorboard': False, 'mesh.data': 1}
-  return config_lib.replace(config, changed)
+  return config_lib.replace(config, changed | {'num_steps': 3_000})
 
 
 def failures(verifier, video_bthwc, mask_bthw, label_b) -> set[str]:
@@ -39,7 +39,7 @@ def failures(verifier, video_bthwc, mask_bthw, label_b) -> set[str]:
 
 
 def assert_cheats_fail(verifier, video_bthwc, mask_bthw, label_b):
-  """Asserts that wrong clips and masks fail, each for its reason."""
+  """Asserts that wrong clips and masks fail the limit that they violate."""
   fails = lambda video=video_bthwc, mask=mask_bthw, label=label_b: failures(
     verifier, video, mask, label
   )

@@ -27,6 +27,13 @@ PLAIN = {  # name: (input t, h, w), kernel, strides, padding
   'negative': ((3, 5, 5), (2, 3, 3), (1, 1, 1), CUT),
   'kernel larger than frame': ((3, 3, 4), (2, 5, 5), (1, 1, 1), 'SAME'),
   'the same, strided': ((3, 4, 3), (1, 5, 4), (1, 2, 3), 'SAME'),
+  'the same, cropped': (
+    (3, 3, 4),
+    (1, 4, 4),
+    (1, 1, 1),
+    ((0, 0), (3, -1), (2, 2)),
+  ),
+  'no result': ((1, 2, 2), (1, 3, 3), (1, 2, 2), 'VALID'),
 }
 TRANSPOSED = {
   'kernel 4 stride 2': ((2, 3, 3), (4, 4, 4), (2, 2, 2), 'SAME'),

@@ -8,6 +8,7 @@ convolution.
 
 import itertools
 
+import jax
 from jax import lax
 import jax.numpy as jnp
 
@@ -45,10 +46,17 @@ def conv(
   if min(map(min, pads)) < 0:
     x_bthwc, pads = _pad(x_bthwc, ((0, 0), *pads[1:])), ((0, 0),) * 3
   frames_bhwc = x_bthwc.reshape(b * t, *x_bthwc.shape[2:])
-  # XLA would exchange a kernel with more pixels than a frame and the frame, and
-  # has no fast code for the result.
-  is_large = kh * kw > frames_bhwc.shape[1] * frames_bhwc.shape[2]
-  function = _as_product if is_large else frames.conv
+  # If the kernel has more pixels than the frame, XLA swaps the two operands, and
+  # the resulting convolution is slow on a CPU.
+  is_small = kh * kw > frames_bhwc.shape[1] * frames_bhwc.shape[2]
+  is_small &= jax.default_backend() == 'cpu'
+  is_small &= all(
+    side + sum(pair) >= k
+    for side, pair, k in zip(
+      frames_bhwc.shape[1:3], pads[1:], (kh, kw), strict=True
+    )
+  )
+  function = _as_product if is_small else frames.conv
   y_bhwc = function(frames_bhwc, kernel_hwio, strides[1:], pads[1:])
   return y_bhwc.reshape(b, t, *y_bhwc.shape[1:])
 
