@@ -51,7 +51,7 @@ def get_config(size: str = 'base') -> ConfigDict:
       ),
       clip=dict(
         name='models.conv_critic.ConvCritic',
-        # Discs in frames of 16 x 16 pixels are too small at half of the size.
+        # If frames of 16 x 16 pixels were smaller, discs would be too small.
         space_scale=pick(base=2, small=1, smoke=1),
         **critic,
       ),

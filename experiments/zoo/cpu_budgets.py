@@ -15,8 +15,8 @@ import subprocess
 import sys
 
 PROBES = (10, 60)  # Steps of the two short runs that are measured.
-# Short runs are too short for a warm-up, and with a constant rate all of them
-# have the same program, which another run before them compiles.
+# Short runs end before a warm-up would. With a constant learning rate they
+# share one program, which an extra run compiles first.
 _CONSTANT_RATE = {'optim.schedule': {'name': 'constant', 'peak': 1e-4}}
 _ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -28,7 +28,9 @@ def train_once(
   budget: float,
   run: Callable[..., float],
 ) -> dict[str, float]:
-  """Trains a config within a budget, unless WORKDIR.json says what it cost.
+  """Trains a config within a budget.
+
+  If WORKDIR.json exists, the cost that is recorded there is returned instead.
 
   Args:
     config: Name of a config.

@@ -8,9 +8,10 @@ at walls. With --data=slow they are those of configs/vgan_world.py: slow discs
 in four directions that meet no walls; only GANs are compared then.
 
 For a family over latents or codes, half of the budget is used to train its
-tokenizer; families with the same tokenizer use the same training run of it. How
-many steps a budget pays for is measured (`cpu_budgets.py`). Each trained model
-then generates clips, which the verifier of the dataset checks.
+tokenizer. Families with the same tokenizer share one training run of it.
+`cpu_budgets.py` measures the cost of a step, which determines the number of
+steps. Each trained model then generates clips, which the verifier of the
+dataset checks.
 
 Prints a Markdown table. OUT/rows.jsonl has a line for each trained model; a
 repeated command skips these models. An interrupted training run is repeated
@@ -41,7 +42,7 @@ FAMILIES = {
   'STGAN': ('stgan_world:small',),
 }
 GANS = ('MoCoGAN', 'VGAN', 'TGAN', 'R3GAN', 'STGAN')
-# Data of GANs, whose configs have others than `demo`.
+# Overrides of the data of GANs, for each value of --data.
 OVERRIDES = {
   'demo': {
     'clip_shape': (8, 16, 16, 3),
@@ -63,7 +64,7 @@ OVERRIDES = {
     },
   },
 }
-# What a finished row is for.
+# Fields that identify a finished row.
 _KEYS = ('family', 'seed', 'budget', 'data')
 _COLUMNS = {
   'family': 'family',

@@ -11,47 +11,55 @@ import pytest
 from experiments.zoo import attended_objects
 from tests import arrays
 from tests import compiled
+from vgen_jax.config import build
+from vgen_jax.config import loading
 from vgen_jax.models import conv_critic
 from vgen_jax.models import stgan
-from vgen_jax.synthetic.world import source
-
-SHAPE = (8, 16, 16, 3)
 
 
 @pytest.fixture(scope='module')
 def found() -> attended_objects.Attention:
   """Returns weights that are the area of the object at each position."""
-  world = source.World(SHAPE, only={'shape': 'circle', 'size': 'large'})
-  alpha = np.stack([world.truth(i).alpha_thw for i in range(32)])
-  weight = alpha.reshape(32, 2, 4, 4, 4, 4, 4).mean(axis=(2, 4, 6))
-  return attended_objects.Attention(weight, 1.0, alpha)
+  config = loading.load('stgan_world:small')
+  world = build.source(config.data.to_dict(), config.clip_shape)
+  alpha = np.stack([world.truth(i).alpha_thw for i in range(64)])
+  weight = alpha.reshape(64, 4, 2, 8, 2, 8, 2).mean(axis=(2, 4, 6))
+  weight /= weight.sum(axis=(1, 2, 3), keepdims=True)
+  return attended_objects.Attention(weight, 0.5, alpha)
 
 
 def test_the_right_weights_pass_and_cheats_do_not(found):
-  best = attended_objects.ratio(found.weight_bthw, found.object_bthw)
-  assert best > attended_objects.LEAST_RATIO
-  limit = attended_objects.ratio(
+  assert attended_objects.passes(found)
+  for name, weight in attended_objects.cheats(found).items():
+    cheat = found._replace(weight_bthw=weight)
+    assert not attended_objects.passes(cheat), name
+  assert not attended_objects.passes(found._replace(gamma=0.0))
+  assert not attended_objects.passes(found._replace(gamma=-0.5))
+  best = attended_objects.ratio(
     attended_objects.largest(found), found.object_bthw
   )
-  assert best == pytest.approx(limit)
-  for name, weight in attended_objects.cheats(found).items():
-    value = attended_objects.ratio(weight, found.object_bthw)
-    assert value < 0.7 * attended_objects.LEAST_RATIO, name
+  assert best == pytest.approx(
+    attended_objects.ratio(found.weight_bthw, found.object_bthw)
+  )
 
 
-def test_random_weights_have_a_ratio_of_one(found):
-  weight = np.random.default_rng(0).random((32, 8, 16, 16))
-  value = attended_objects.ratio(weight, found.object_bthw)
-  assert value == pytest.approx(1, abs=0.2)
+def test_equal_weights_have_a_ratio_of_one(found):
+  cheats = attended_objects.cheats(found)
+  equal = attended_objects.ratio(cheats['equal'], found.object_bthw)
+  assert equal == pytest.approx(1)
+  no_object = np.zeros_like(found.object_bthw)
+  assert attended_objects.ratio(found.weight_bthw, no_object) == 0
 
 
-def test_the_ratio_is_that_of_the_largest_weights():
-  """Of 40 positions, 2 are attended; the object covers one of them by half."""
-  weight = np.arange(40.0).reshape(1, 2, 4, 5)
+def test_the_ratio_averages_areas_with_the_weights():
+  """The object covers one of 40 positions by half."""
+  weight = np.full((1, 2, 4, 5), 0.5)
+  weight[0, 1, 3, 4] = 20.5  # Half of the sum of 40.
   area = np.zeros((1, 2, 4, 10))  # Two columns for each weight.
   area[0, 1, 3, 8] = 1
-  area[0, 0, 0, :3] = 1
-  assert attended_objects.ratio(weight, area) == pytest.approx(0.25 / 0.05)
+  assert attended_objects.ratio(weight, area) == pytest.approx(20.5)
+  found = attended_objects.Attention(weight / 40, -0.1, area)
+  assert attended_objects.effect(found) == pytest.approx(0.1 * 20)
 
 
 def test_all_layers_of_a_run_are_measured():

@@ -43,7 +43,7 @@ def test_clips_depend_on_their_own_noise_and_label():
   video = run(network, variables, label=LABEL)
   assert video.shape == (3, 4, 8, 8, 3)
   assert np.abs(video).max() <= 1
-  # Frames differ, although the recurrent network has the same input.
+  # Frames differ.
   assert np.abs(np.diff(video, axis=1)).max(axis=(2, 3, 4)).min() > 1e-4
   other = run(network, variables, label=arrays.put(LABEL, 1, 0))
   differs_b = np.abs(other - video).max(axis=(1, 2, 3, 4)) > 1e-4
@@ -51,6 +51,23 @@ def test_clips_depend_on_their_own_noise_and_label():
   assert not np.allclose(video[0], video[2], atol=1e-3)
   with pytest.raises(ValueError, match='num_classes of savn'):
     init(network)
+
+
+def test_frames_depend_on_their_index():
+  """Without the index, the recurrent network has the same input each time."""
+  network = generator()
+  variables = init(network)
+  params = dict(variables['params'])
+  kernel = params['hidden']['kernel']
+  of_code = np.arange(len(kernel))[:, None] < network.latent_width
+  params['hidden'] = params['hidden'] | {'kernel': kernel * of_code}
+  without = run(network, {**variables, 'params': params})
+  assert not np.allclose(run(network, variables), without, atol=1e-3)
+  longer = dataclasses.replace(network, clip_shape=(40, 8, 8, 3))
+  steps = lambda params: np.abs(
+    np.diff(run(longer, {**variables, 'params': params})[:, -8:], axis=1)
+  ).max()
+  assert steps(params) < 0.1 * steps(variables['params'])
 
 
 def test_parameters_do_not_depend_on_the_length():

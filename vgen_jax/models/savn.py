@@ -2,12 +2,13 @@
 
 No publication of a video generator with this name was found; the definition
 here is our own. A GRU whose state is an image gives features of each frame, of
-4 x 4 pixels, which residual blocks enlarge to the size of frames. Its inputs
-depend on the code of the clip and on the number of the frame: with the same
-input in all frames, its state soon stops changing. Positions attend to each
-other over space and time before the first block, and before the last one, where
-features have half the size of frames. Critics are two `conv_critic.ConvCritic`:
-one of random frames and one of smaller clips.
+4 x 4 pixels, which residual blocks enlarge to the size of frames. The inputs of
+the GRU depend on the code of the clip and on the index of the frame: if all
+frames had the same input, the state would soon stop changing. Positions attend
+to each other over space and time before the first block, and before the last
+one, where features have half the size of frames. Critics are two
+`conv_critic.ConvCritic`: one of random frames and one of whole clips, which may
+be downsampled.
 
 Related: Clark et al., "Adversarial Video Generation on Complex Datasets"
 (DVD-GAN), 2019, https://arxiv.org/abs/1907.06571, also with a convolutional
@@ -32,8 +33,8 @@ from vgen_jax.nn.convolution import conv
 from vgen_jax.nn.convolution import pyramids
 from vgen_jax.nn.convolution import recurrent
 
-# Sines and cosines of the number of a frame: how many, and the longest
-# wavelength, in units of 2 pi frames.
+# Embedding of the index of a frame: its width, and its longest wavelength,
+# divided by 2 pi, in frames.
 _FRAME_WIDTH, _MAX_PERIOD = 16, 10.0
 
 

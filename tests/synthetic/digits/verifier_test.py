@@ -189,7 +189,7 @@ def test_class_entropy_detects_missing_classes():
   [
     ({'num_digits': 2}, 'only one can be tracked'),
     ({'side': 32}, 'cannot move'),
-    ({'clip_shape': (16, 32, 32, 3)}, 'dataset of their shape'),
+    ({'clip_shape': (16, 32, 32, 3)}, 'whose clips have the same shape'),
   ],
 )
 def test_unsuitable_datasets_are_rejected(change, words):

@@ -214,7 +214,7 @@ def test_floats_equal_uint8_and_nan_is_invalid():
 
 def test_clips_of_another_shape_are_rejected():
   video, _ = clips_of(COARSE)
-  with pytest.raises(ValueError, match=r'clips of shape \(16, 32, 32, 3\)'):
+  with pytest.raises(ValueError, match=r'have shape \(16, 32, 32, 3\)'):
     verifier_lib.Verifier(world_of(MIDDLE)).features(video)
 
 

@@ -46,8 +46,8 @@ def conv(
   if min(map(min, pads)) < 0:
     x_bthwc, pads = _pad(x_bthwc, ((0, 0), *pads[1:])), ((0, 0),) * 3
   frames_bhwc = x_bthwc.reshape(b * t, *x_bthwc.shape[2:])
-  # If the kernel has more pixels than the frame, XLA swaps the two operands, and
-  # the resulting convolution is slow on a CPU.
+  # If the kernel has more pixels than the frame, XLA swaps the two operands,
+  # and the resulting convolution is slow on a CPU.
   is_small = kh * kw > frames_bhwc.shape[1] * frames_bhwc.shape[2]
   is_small &= jax.default_backend() == 'cpu'
   is_small &= all(

@@ -177,8 +177,8 @@ def report(
 def _check(source: digits_lib.MovingDigits, shape: tuple[int, ...]) -> None:
   if shape[1:] != source.clip_shape:
     raise ValueError(
-      f'The shape of the clips is {shape}; the dataset needs clips of shape'
-      f' {source.clip_shape}. Verify with a dataset of their shape.'
+      f'The clips have shape {shape[1:]}, but those of the dataset have shape'
+      f' {source.clip_shape}. Use a dataset whose clips have the same shape.'
     )
   if source.num_digits != 1:
     raise ValueError(

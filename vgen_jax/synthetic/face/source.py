@@ -39,7 +39,7 @@ class Truth(NamedTuple):
     skin_3: Colour of the skin, from 0 to 255.
     iris_3: Colour of the eyes, from 0 to 255.
     moving_hw: Pixels that can change in this clip, bool: eyes and mouth.
-    mouth_hw: Those of them that the mouth can cover, bool.
+    mouth_hw: Pixels that the mouth can cover in this clip, bool.
   """
 
   expression: str

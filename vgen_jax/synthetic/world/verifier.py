@@ -59,9 +59,9 @@ class Verifier:
     video_bthwc = np.asarray(video_bthwc)
     if video_bthwc.shape[1:] != self.world.clip_shape or not len(video_bthwc):
       raise ValueError(
-        f'The shape of the clips is {video_bthwc.shape}; the dataset needs one'
-        f' or more clips of shape {self.world.clip_shape}. Verify with a'
-        ' dataset of their shape.'
+        f'There are {len(video_bthwc)} clips of shape {video_bthwc.shape[1:]};'
+        f' those of the dataset have shape {self.world.clip_shape}. Pass one'
+        ' clip or more, and use a dataset of the same shape.'
       )
     batches = [
       tracking.track(
