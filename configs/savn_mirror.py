@@ -24,7 +24,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     base=(16, 32, 32, 3), small=(8, 16, 16, 3), smoke=(4, 16, 16, 3)
   )
   config.batch_size = pick(base=64, small=32, smoke=8)  # Over all devices.
-  config.num_steps = pick(base=20_000, small=2_000, smoke=4)
+  config.num_steps = pick(base=20_000, small=5_000, smoke=4)
 
   config.data = dict(name='synthetic.mirror.source.Mirror')
 
