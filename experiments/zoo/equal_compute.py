@@ -122,7 +122,7 @@ def main() -> None:
   out.mkdir(parents=True, exist_ok=True)
   path = out / 'rows.jsonl'
   rows = read_rows(path)
-  done = {tuple(row.get(key) for key in _KEYS) for row in rows}
+  done = {tuple(row[key] for key in _KEYS) for row in rows}
   for seed in map(int, args.seeds.split(',')):
     for name in names:
       key = (name, seed, args.cpu_seconds, args.data)
@@ -136,7 +136,7 @@ def main() -> None:
   rows = [
     row
     for row in rows
-    if (row['budget'], row.get('data')) == (args.cpu_seconds, args.data)
+    if (row['budget'], row['data']) == (args.cpu_seconds, args.data)
   ]
   print(table(rows))
 
@@ -211,7 +211,8 @@ def read_rows(path: pathlib.Path) -> list[dict]:
   rows = []
   for line in path.read_text().splitlines() if path.exists() else ():
     try:
-      rows.append(json.loads(line))
+      # Rows of earlier versions do not state their data.
+      rows.append({'data': 'demo', **json.loads(line)})
     except json.JSONDecodeError:
       print(f'{path}: left out {line[:40]!r}', file=sys.stderr)
   return rows
