@@ -67,9 +67,11 @@ def test_with_two_sides_real_clips_pass_and_cheats_do_not():
     found = criteria.numbers(case, *clips)
     assert criteria.failures(found, GOOD), (name, found)
   assert len(cheats) == 9
-  for name in ('opposite of the first side', 'sides one frame late'):
-    found = criteria.numbers(case, *cheats[name])
-    assert criteria.failures(found, GOOD) == ['side'], (name, found)
+  # Only 'side' detects the first of these; the second barely fails another one.
+  found = criteria.numbers(case, *cheats['opposite of the first side'])
+  assert criteria.failures(found, GOOD) == ['side']
+  found = criteria.numbers(case, *cheats['sides one frame late'])
+  assert 'side' in criteria.failures(found, GOOD)
 
 
 def test_the_other_references_show_other_sides():
