@@ -35,6 +35,7 @@ from vgen_jax.core import pixels
 from vgen_jax.inference import runs
 from vgen_jax.inference import sampling
 from vgen_jax.nn.attention import space_time
+from vgen_jax.training import state as state_lib
 
 LEAST_RATIO = 3.0
 LEAST_GAIN = 1.5  # Over the ratio of the mean weights.
@@ -91,7 +92,10 @@ def generate(run: runs.Run, num: int) -> dict[str, Attention]:
   label_b = jnp.asarray(run.condition(num)['label'])
   generator = run.model.generator
   video_bthwc, found = _capture(
-    generator, _own(variables, 'generator'), key_b, {'label': label_b}
+    generator,
+    state_lib.of_part(variables, 'generator'),
+    key_b,
+    {'label': label_b},
   )
   shown_bthw = vgan_layers.shown(np.asarray(video_bthwc))
   layers = {
@@ -106,7 +110,7 @@ def generate(run: runs.Run, num: int) -> dict[str, Attention]:
   condition = {'label': jnp.asarray([x['label'] for x in clips])}
   object_bthw = np.stack([source.truth(i).alpha_thw for i in range(num)])
   for name, critic in run.model.critic.items():
-    own = _own(variables, f'critic_{name}')
+    own = state_lib.of_part(variables, f'critic_{name}')
     _, found = _capture(critic, own, real, condition, key_b)
     layers |= {
       f'critic {name}, {layer}': Attention(*parts, object_bthw)
@@ -181,13 +185,6 @@ def _pooled(object_bthw: np.ndarray, shape: Sequence[int]) -> np.ndarray:
   return object_bthw.reshape(b, t, frames, h, rows, w, columns).mean(
     axis=(2, 4, 6)
   )
-
-
-def _own(variables: Mapping[str, Any], player: str) -> dict[str, Any]:
-  """Returns the variables of a player."""
-  return {
-    kind: parts[player] for kind, parts in variables.items() if player in parts
-  }
 
 
 def _capture(

@@ -42,6 +42,7 @@ from vgen_jax.inference import sampling
 from vgen_jax.models import agvn
 from vgen_jax.synthetic import drawing
 from vgen_jax.synthetic import saturation
+from vgen_jax.training import state as state_lib
 
 # Least difference of red and green in lips, in levels of 255; in skin it is 31.
 _LEAST_RED = 60.0
@@ -132,11 +133,7 @@ def generate(workdir: str, num: int, shift: int = 0) -> Arm:
   real_bthwc = np.stack([x['video'] for x in clips])
   network = run.model.generator
   variables = run.state.variables(run.config.sample_from)
-  own = {
-    kind: parts['generator']
-    for kind, parts in variables.items()
-    if 'generator' in parts
-  }
+  own = state_lib.of_part(variables, 'generator')
   condition = {
     k: jnp.asarray(np.stack([x[k] for x in clips]))
     for k in run.model.condition_keys

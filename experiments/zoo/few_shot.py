@@ -41,6 +41,7 @@ from vgen_jax.inference import runs
 from vgen_jax.inference import sampling
 from vgen_jax.models import few_shot_vid2vid
 from vgen_jax.synthetic.subjects import source
+from vgen_jax.training import state as state_lib
 
 NUM_REFERENCES = 3
 Sampler = Callable[[Condition], np.ndarray]
@@ -152,11 +153,7 @@ def measure(
   """
   network = run.model.generator
   variables = run.state.variables(run.config.sample_from)
-  own = {
-    kind: parts['generator']
-    for kind, parts in variables.items()
-    if 'generator' in parts
-  }
+  own = state_lib.of_part(variables, 'generator')
 
   @jax.jit
   def appearance_of(variables, layout_bhw, condition):

@@ -23,6 +23,7 @@ from vgen_jax.inference import sampling
 from vgen_jax.models import mocogan
 from vgen_jax.runtime.output import pictures
 from vgen_jax.synthetic.world import verifier as verifier_lib
+from vgen_jax.training import state as state_lib
 
 LEAST_EXPLAINED = 0.8
 LEAST_ACCURACY = 0.85
@@ -76,11 +77,7 @@ def generate(run: runs.Run, side: int) -> tuple[np.ndarray, np.ndarray]:
   """
   network = run.model.generator
   variables = run.state.variables(run.config.sample_from)
-  own = {
-    kind: parts['generator']
-    for kind, parts in variables.items()
-    if 'generator' in parts
-  }
+  own = state_lib.of_part(variables, 'generator')
   codes = network.codes(sampling.clip_keys(0, side))
   label_m = np.asarray(run.condition(side)['label'])
 

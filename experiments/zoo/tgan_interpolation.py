@@ -27,6 +27,7 @@ from vgen_jax.core import checks
 from vgen_jax.inference import runs
 from vgen_jax.inference import sampling
 from vgen_jax.synthetic import saturation
+from vgen_jax.training import state as state_lib
 
 GAP = 4  # Frames between the two frames of a pair.
 LEAST_FRACTION = 0.8
@@ -73,11 +74,7 @@ def generate(workdir: str, num: int) -> Pairs:
   run = runs.load(workdir)
   network = run.model.generator
   variables = run.state.variables(run.config.sample_from)
-  own = {
-    kind: parts['generator']
-    for kind, parts in variables.items()
-    if 'generator' in parts
-  }
+  own = state_lib.of_part(variables, 'generator')
   condition = {'label': jnp.asarray(run.condition(num)['label'])}
 
   def frames(network, key_b):

@@ -23,6 +23,7 @@ from vgen_jax.inference import runs
 from vgen_jax.inference import sampling
 from vgen_jax.nn import compositing
 from vgen_jax.synthetic import saturation
+from vgen_jax.training import state as state_lib
 
 LEAST_IOU = 0.75
 LARGEST_MEAN = 0.2
@@ -53,11 +54,7 @@ def generate(workdir: str, num: int) -> tuple[np.ndarray, np.ndarray]:
   network = run.model.generator
   average = run.config.sample_from
   variables = run.state.variables(average)
-  own = {
-    kind: parts['generator']
-    for kind, parts in variables.items()
-    if 'generator' in parts
-  }
+  own = state_lib.of_part(variables, 'generator')
   latent_bd = random.normal(sampling.clip_keys(0, num), (network.latent_width,))
   condition = {k: jnp.asarray(x) for k, x in run.condition(num).items()}
   layers = network.apply(

@@ -46,6 +46,16 @@ class TrainState(flax.struct.PyTreeNode):
     return {'params': {**self.params, **own}, **self.stats}
 
 
+def of_part(variables: Mapping[str, Any], part: str) -> dict[str, Any]:
+  """Returns the variables of one part of a model, to apply its network alone.
+
+  Args:
+    variables: Variables from `TrainState.variables`.
+    part: Name of the part, such as 'generator'.
+  """
+  return {kind: tree[part] for kind, tree in variables.items() if part in tree}
+
+
 def create(
   model: VideoModel,
   optimizers: Mapping[str, optax.GradientTransformation],
