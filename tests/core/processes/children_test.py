@@ -6,13 +6,19 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 
 import pytest
 
 ROOT = pathlib.Path(__file__).parents[3]
-PARENT = """
-import multiprocessing, sys, time
+# Names of shared memory begin with a word of the test, as other tests may use
+# shared memory at the same time. Spawned processes execute these lines, too.
+NAMES = """
+import multiprocessing, os, time
 from multiprocessing import shared_memory
+shared_memory._SHM_NAME_PREFIX = os.environ['PREFIX_OF_SHARED_MEMORY']
+"""
+PARENT = """
 from vgen_jax.core.processes import children
 
 
@@ -29,12 +35,12 @@ if __name__ == '__main__':
   processes = [context.Process(target=child, args=(ready,)) for _ in range(2)]
   for process in processes:
     process.start()
-  print(*[process.pid for process in processes])
-  print(*[ready.get().strip('/') for _ in processes], flush=True)
+  print(*[process.pid for process in processes], flush=True)
+  for _ in processes:
+    ready.get()
   time.sleep(1000)
 """
 PIPELINE = """
-import multiprocessing, time
 import jax
 jax.config.update('jax_platforms', 'cpu')
 from vgen_jax.data import pipeline
@@ -46,16 +52,14 @@ if __name__ == '__main__':
   reader = pipeline.Reader(num_workers=2)
   with pipeline.batches(world, batch_size=4, seed=0, reader=reader) as batches:
     next(batches)
-    print(*[x.pid for x in multiprocessing.active_children()])
-    print(flush=True)
+    print(*[x.pid for x in multiprocessing.active_children()], flush=True)
     time.sleep(1000)
 """
 
 
-def blocks() -> set[str]:
-  """Returns the names of shared memory that Python has created."""
-  names = os.listdir('/dev/shm') if os.path.isdir('/dev/shm') else []
-  return {name for name in names if name.startswith('psm_')}
+def blocks(prefix: str) -> list[str]:
+  """Returns the names of shared memory that begin with `prefix`."""
+  return [name for name in os.listdir('/dev/shm') if name.startswith(prefix)]
 
 
 def is_alive(pid: int) -> bool:
@@ -76,26 +80,27 @@ def waits_for(condition) -> bool:
   return False
 
 
-@pytest.mark.skipif(not os.path.isdir('/proc/self'), reason='needs /proc')
+@pytest.mark.skipif(not os.path.isdir('/dev/shm'), reason='needs /dev/shm')
 @pytest.mark.parametrize('text', [PARENT, PIPELINE], ids=['own', 'pipeline'])
 def test_workers_end_with_a_killed_parent(tmp_path, text):
   script = tmp_path / 'parent.py'
-  script.write_text(text)
-  before = blocks()
+  script.write_text(NAMES + text)
+  prefix = f'{uuid.uuid4().hex[:8]}_'
   parent = subprocess.Popen(
     [sys.executable, script],
-    env={**os.environ, 'PYTHONPATH': str(ROOT)},
+    env={
+      **os.environ,
+      'PYTHONPATH': str(ROOT),
+      'PREFIX_OF_SHARED_MEMORY': f'/{prefix}',
+    },
     stdout=subprocess.PIPE,
     text=True,
   )
   pids = [int(word) for word in parent.stdout.readline().split()]
-  names = parent.stdout.readline().split()
   assert len(pids) == 2
   assert all(map(is_alive, pids))
-  assert set(names) <= blocks()
+  assert waits_for(lambda: len(blocks(prefix)) >= 2)
   os.kill(parent.pid, signal.SIGKILL)
   parent.communicate()
   assert waits_for(lambda: not any(map(is_alive, pids)))
-  # Other tests may use shared memory at the same time.
-  mine = lambda: blocks().intersection(names) if names else blocks() - before
-  assert waits_for(lambda: not mine())
+  assert waits_for(lambda: not blocks(prefix))
