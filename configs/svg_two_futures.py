@@ -5,7 +5,7 @@
 A disc moves up in the first three of eight frames, and then to the left or to
 the right. The latent of the frame where the futures diverge must encode the
 direction, and the prior must cover both directions;
-`experiments/zoo/stochastic_prediction.py` measures this.
+`experiments/zoo/prediction/stochastic_prediction.py` measures this.
 `--config.model.predictor.prior=fixed` trains SVG-FP.
 
 Sizes: `base`, for one accelerator; `small`, for a CPU in about 10 minutes;

@@ -185,7 +185,7 @@ def evaluate(workdir: pathlib.Path, num_clips: int) -> dict[str, float]:
   """Returns numbers of the verifier, parameters and the cost of a clip."""
   import jax
 
-  from experiments.zoo import rough_clips
+  from experiments.zoo.adversarial import rough_clips
   from vgen_jax.config import build
   from vgen_jax.inference import runs
   from vgen_jax.synthetic.world import verifier as verifier_lib

@@ -6,7 +6,7 @@ import pathlib
 import numpy as np
 import pytest
 
-from experiments.zoo import mocogan_codes
+from experiments.zoo.adversarial import mocogan_codes
 from vgen_jax.config import build
 from vgen_jax.config import loading as config_lib
 from vgen_jax.inference import hooks

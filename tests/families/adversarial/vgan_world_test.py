@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from experiments.zoo import rough_clips
-from experiments.zoo import vgan_layers
+from experiments.zoo.adversarial import rough_clips
+from experiments.zoo.adversarial import vgan_layers
 from vgen_jax.config import build
 from vgen_jax.config import loading as config_lib
 from vgen_jax.inference import hooks

@@ -1,0 +1,1 @@
+"""Checks of trained GANs, and an ablation of one."""

@@ -1,0 +1,1 @@
+"""Checks of trained models that predict or that have latents of attributes."""

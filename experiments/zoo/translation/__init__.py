@@ -1,0 +1,1 @@
+"""Checks of trained translators of layouts and of subjects."""

@@ -1,0 +1,138 @@
+"""Checks a translator of layouts to video against the truth of its dataset.
+
+  python experiments/zoo/translation/video_translation.py \
+      --workdir=runs/vid2vid --num=64
+
+Clips of `synthetic.layouts`, split `validation`, are generated from their first
+frame and their layouts. The script prints, for the generated clips:
+
+- the error of the mean colour of each class, from 0 to 1, averaged over
+  classes, and the intersection over union (IoU) of objects with those that are
+  found in the generated pixels by colour, averaged over classes;
+- the mean absolute difference between frames and previous frames warped by the
+  true flow, over all pixels whose source is within the frame, as a multiple of
+  that of the real clips;
+- the error of the network's flow, in pixels, on visible pixels of objects, and
+  the mean of its mask on pixels that were hidden in the previous frame, and on
+  all others;
+- the error of new pixels of objects, with and without the foreground branch;
+- the drift of the colour of each class over 100 frames, whose layouts are those
+  of the clips, played forwards and backwards alternately.
+
+A translator passes with a colour error of at most 0.05, an IoU of at least 0.9,
+a warp error of at most 1.5, a flow error of at most 0.5 pixels, masks of at
+least 0.7 and at most 0.3, and a drift of at most 0.05. The same numbers are
+printed for cheats, which must not pass.
+"""
+
+import argparse
+import re
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from experiments.zoo.translation import translation_criteria as criteria
+from vgen_jax.core import checks
+from vgen_jax.inference import runs
+from vgen_jax.nn import translation
+
+LONG = 100  # Frames of the long clips.
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(
+    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+  )
+  parser.add_argument('--workdir', required=True, help='Workdir of the run.')
+  parser.add_argument('--num', type=int, default=64, help='Number of clips.')
+  args = parser.parse_args()
+  checks.at_least('--num', args.num, 1)
+  run = runs.load(args.workdir)
+  options = {k: x for k, x in run.config.data.items() if k != 'name'}
+  clips = criteria.load(tuple(run.config.clip_shape), args.num, **options)
+  frames = generate(run, clips.video_bthwc, clips.layout_bthw)
+  start = run.model.num_context
+  fake = _whole(clips.video_bthwc, frames.frame_bhwc, start)
+  arms = {
+    'generated': fake,
+    'real': clips.video_bthwc,
+    **criteria.cheats(clips),
+  }
+  _print_table(
+    '| clips | colour error | IoU | warp error | passes |',
+    {
+      name: criteria.video_numbers(video, clips) for name, video in arms.items()
+    },
+  )
+  later = criteria.Clips(*(x[:, start:] for x in clips))
+  layers = frames.previous.flow_bhwx, frames.previous.mask_bhw
+  arms = {'of the network': layers, **criteria.layer_cheats(*layers, later)}
+  _print_table(
+    '| layers | flow error | mask, hidden | mask, visible | passes |',
+    {name: criteria.layer_numbers(*each, later) for name, each in arms.items()},
+  )
+  if getattr(run.model.generator, 'foreground', False):
+    plain = generate(
+      run, clips.video_bthwc, clips.layout_bthw, foreground=False
+    )
+    for name, each in (('with', frames), ('without', plain)):
+      error = _to_unit(each.new_bhwc) - later.video_bthwc
+      error = abs(error).mean(axis=-1)[later.layout_bthw > 0].mean()
+      print(f'Error of new pixels of objects, {name} foreground: {error:.4f}')
+  long = criteria.back_and_forth(clips, LONG)
+  frames = generate(run, long.video_bthwc[:, :start], long.layout_bthw)
+  fake = _whole(long.video_bthwc, frames.frame_bhwc, start)
+  print(
+    f'Drift of colours over {LONG} frames: {criteria.drift(fake, long):.4f}'
+  )
+  still = long.video_bthwc[:, :1].repeat(LONG, axis=1)
+  print(f'Drift of a repeated first frame: {criteria.drift(still, long):.4f}')
+
+
+def generate(
+  run: runs.Run, video_bthwc: np.ndarray, layout_bthw: np.ndarray, **changes
+) -> translation.Frame:
+  """Returns the frames of a run after the given ones, as arrays of NumPy.
+
+  Args:
+    run: Trained run.
+    video_bthwc: Clips from 0 to 1, of which the first frames are given.
+    layout_bthw: Layouts.
+    **changes: Other values of fields of the generator.
+  """
+  generator = run.model.generator.clone(**changes)
+  model = run.model.clone(generator=generator)
+  variables = run.state.variables(run.config.sample_from)
+  call = jax.jit(
+    lambda layout, video: model.apply(
+      variables, {'layout': layout}, video, method='frames'
+    )
+  )
+  given = jnp.asarray(2 * video_bthwc - 1)
+  return jax.tree.map(np.asarray, call(jnp.asarray(layout_bthw), given))
+
+
+def _print_table(head: str, rows: dict[str, Any]) -> None:
+  print(head)
+  print(re.sub(r'[^|]+', '---', head))
+  for name, found in rows.items():
+    numbers = ' | '.join(f'{x:.3f}' for x in found)
+    print(f'| {name} | {numbers} | {found.passes} |')
+  print()
+
+
+def _whole(
+  given_bthwc: np.ndarray, frames_bthwc: np.ndarray, start: int
+) -> np.ndarray:
+  frames = _to_unit(frames_bthwc)
+  return np.concatenate([given_bthwc[:, :start], frames], axis=1)
+
+
+def _to_unit(video: np.ndarray) -> np.ndarray:
+  return (video + 1).clip(0, 2) / 2
+
+
+if __name__ == '__main__':
+  main()
