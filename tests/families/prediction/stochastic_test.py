@@ -127,16 +127,20 @@ def test_the_bound_equals_one_computed_by_hand():
   assert exact['error'] < 1e-8
 
 
-def test_the_weight_of_the_divergence_rises():
+def test_the_weight_of_the_divergence_changes():
   annealed = model(beta=2.0, beta_start=10, beta_warmup=20)
   sudden = model(beta=2.0, beta_start=10)
+  small = model(beta=2.0, beta_initial=0.4, beta_start=10, beta_warmup=20)
   for net, step, expected in (
     (annealed, 10, 0), (annealed, 15, 0.5), (annealed, 30, 2),
     (annealed, 99, 2), (sudden, 9, 0), (sudden, 10, 2), (model(beta=2.0), 0, 2),
+    (small, 0, 0.4), (small, 10, 0.4), (small, 20, 1.2), (small, 30, 2),
   ):  # fmt: skip
     step_b = np.full(3, step, np.int32)
     _, terms = applied(net, {'video': clips(), 'step': step_b})
     assert terms['beta'] == pytest.approx(expected), (net, step)
+  with pytest.raises(ValueError, match='so it has no effect'):
+    model(beta=2.0, beta_initial=0.4)
 
 
 def future_has_an_effect(net) -> bool:

@@ -30,8 +30,9 @@ class SequentialVAE(VideoModel):
     error: 'l1', 'l2' or 'huber', as in families/autoencoding/reconstruction.py.
     error_weight: Weight of the error.
     beta: Weight of the divergence.
-    beta_start: Number of steps in which the weight is 0.
-    beta_warmup: Number of steps over which it then rises linearly to `beta`.
+    beta_initial: Weight of the divergence in the first `beta_start` steps.
+    beta_start: Number of steps in which the weight is `beta_initial`.
+    beta_warmup: Number of steps over which it then changes linearly to `beta`.
 
   Reference: the sum over frames with a learned prior is that of Denton and
   Fergus, "Stochastic Video Generation with a Learned Prior", 2018,
@@ -42,14 +43,23 @@ class SequentialVAE(VideoModel):
   error: str = 'l2'
   error_weight: float = 1.0
   beta: float = 4e-4
+  beta_initial: float = 0.0
   beta_start: int = 0
   beta_warmup: int = 0
 
   def __post_init__(self):
     super().__post_init__()
     checks.one_of('model.error', self.error, reconstruction.KINDS)
-    for field in ('error_weight', 'beta', 'beta_start', 'beta_warmup'):
+    for field in (
+      'error_weight', 'beta', 'beta_initial', 'beta_start', 'beta_warmup',
+    ):  # fmt: skip
       checks.at_least(f'model.{field}', getattr(self, field), 0)
+    if self.beta_initial and not (self.beta_start or self.beta_warmup):
+      raise ValueError(
+        f'model.beta_initial is {self.beta_initial}, but model.beta_start and'
+        ' model.beta_warmup are 0, so it has no effect. Set one of them, or set'
+        ' model.beta_initial=0.'
+      )
 
   @property
   def updates(self) -> tuple[Update, ...]:
@@ -95,6 +105,7 @@ class SequentialVAE(VideoModel):
     return warmup.weight(
       self.beta,
       batch,
+      initial=self.beta_initial,
       start=self.beta_start,
       num_steps=self.beta_warmup,
     )
