@@ -1,6 +1,6 @@
 """Measures this project on an accelerator that is available for some minutes.
 
-  python experiments/benchmarks/accelerator.py --minutes=9 --out=runs/gpu
+  python -m experiments.benchmarks.accelerator --minutes=9 --out=runs/gpu
 
 Runs the files of accelerator_parts/ one after the other, the most important
 first: properties of the machine, agreement of fast code paths with slow ones,

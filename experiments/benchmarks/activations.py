@@ -1,7 +1,7 @@
 """Measures what devices exchange in a train step of the DiT.
 
-  python experiments/benchmarks/activations.py
-  python experiments/benchmarks/activations.py --topology=v5p:4x4x4
+  python -m experiments.benchmarks.activations
+  python -m experiments.benchmarks.activations --topology=v5p:4x4x4
 
 Each call compiles a step with FSDP over all devices twice: with
 `nn.batch_sharding.constrain` as it is, and as the identity. The first command

@@ -1,6 +1,6 @@
 """Measures how fast a transformer generates codes, relative to a limit.
 
-  python experiments/benchmarks/ar_decode.py --batches=1,8
+  python -m experiments.benchmarks.ar_decode --batches=1,8
 
 Generates clips of codes with a VideoGPT of random weights, with its KV cache
 and by recomputing the whole clip for each code. The two alternate, and the

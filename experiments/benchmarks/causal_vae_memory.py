@@ -1,6 +1,6 @@
 """Measures the memory that the causal autoencoder needs for longer clips.
 
-  python experiments/benchmarks/causal_vae_memory.py --frames=16,64,256
+  python -m experiments.benchmarks.causal_vae_memory --frames=16,64,256
 
 Compiles the encoder and the decoder of `configs/causal_vae_world.py` for clips
 of one frame plus `--frames` more, for the whole clip at once and in chunks

@@ -1,7 +1,7 @@
 """Measures the peak memory of scanning, reading and preparing files.
 
-  python experiments/benchmarks/files_memory.py
-  python experiments/benchmarks/files_memory.py --checkouts path/to/another .
+  python -m experiments.benchmarks.files_memory
+  python -m experiments.benchmarks.files_memory --checkouts path/to/another .
 
 Each case runs in a process of its own. The script prints its peak of resident
 memory, less that of a process that only imports the package. The inputs are

@@ -1,6 +1,6 @@
 """Measures the cost of metrics: verifier, Frechet distance and I3D.
 
-  python experiments/benchmarks/metrics_speed.py
+  python -m experiments.benchmarks.metrics_speed
 
 Reports CPU-seconds, because other jobs may share the machine: the verifier on
 clips of 16 x 64 x 64, real and blurred; adding the moments of 64 features, and

@@ -1,6 +1,6 @@
 """Measures whether the world model generates 15 frames per second.
 
-  python experiments/benchmarks/world_speed.py --sizes=base
+  python -m experiments.benchmarks.world_speed --sizes=base
 
 Times one step of `configs/world_transformer_actions.py` of each size, from a
 frame and an action to the next frame, for one clip with a full cache. For

@@ -1,6 +1,6 @@
 """Interrupts commands at random moments, and compares the resulting files.
 
-  python experiments/robustness/signals_and_kills.py --out=/tmp/robustness
+  python -m experiments.robustness.signals_and_kills --out=/tmp/robustness
 
 Each trial starts a command, sends SIGTERM, SIGINT or SIGKILL at a random
 moment, checks the exit status and that no process is left, repeats the command

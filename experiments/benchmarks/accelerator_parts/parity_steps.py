@@ -1,6 +1,6 @@
 """Results of small train steps and samplers, on this device and on a CPU.
 
-  python experiments/benchmarks/accelerator_parts/parity_steps.py --out=DIR
+  python -m experiments.benchmarks.accelerator_parts.parity_steps --out=DIR
 
 writes the reference: the results on the CPU. Both devices compute in float32 at
 full precision ('highest'), from the same seed and the same clips.

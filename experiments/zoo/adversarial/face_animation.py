@@ -1,6 +1,6 @@
 """Checks that a trained AGVN moves the mouth of faces with the sound.
 
-  python experiments/zoo/adversarial/face_animation.py --workdir=runs/agvn \
+  python -m experiments.zoo.adversarial.face_animation --workdir=runs/agvn \
       --num=64
 
 The opening of the mouth is the area of red pixels among those that the mouth

@@ -1,6 +1,6 @@
 """Checks that the two discs of clips of `synthetic.mirror` move oppositely.
 
-  python experiments/zoo/adversarial/mirror_phases.py --workdir=runs/savn \
+  python -m experiments.zoo.adversarial.mirror_phases --workdir=runs/savn \
       --num=256
 
 The script prints the correlation between the positions of the two discs along

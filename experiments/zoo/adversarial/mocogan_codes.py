@@ -1,6 +1,6 @@
 """Checks that the content code of a trained MoCoGAN determines the colour.
 
-  python experiments/zoo/adversarial/mocogan_codes.py --workdir=runs/mocogan \
+  python -m experiments.zoo.adversarial.mocogan_codes --workdir=runs/mocogan \
       --picture=a.png
 
 Each of 16 content codes is combined with each of 16 motions, each of which

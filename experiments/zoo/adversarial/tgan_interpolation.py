@@ -1,6 +1,6 @@
 """Checks that a trained TGAN moves objects if codes of frames are interpolated.
 
-  python experiments/zoo/adversarial/tgan_interpolation.py \
+  python -m experiments.zoo.adversarial.tgan_interpolation \
       --workdir=runs/tgan --num=128
 
 TGAN generates a frame from the code of its clip and a code of its own. For the

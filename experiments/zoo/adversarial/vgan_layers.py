@@ -1,6 +1,6 @@
 """Checks that the mask of a trained VGAN detects the moving object.
 
-  python experiments/zoo/adversarial/vgan_layers.py --workdir=runs/vgan \
+  python -m experiments.zoo.adversarial.vgan_layers --workdir=runs/vgan \
       --num=256
 
 Generated clips of the synthetic dataset have a grey background, so the pixels

@@ -1,6 +1,6 @@
 """Checks a translator of layouts to video against the truth of its dataset.
 
-  python experiments/zoo/translation/video_translation.py \
+  python -m experiments.zoo.translation.video_translation \
       --workdir=runs/vid2vid --num=64
 
 Clips of `synthetic.layouts`, split `validation`, are generated from their first
@@ -22,7 +22,7 @@ frame and their layouts. The script prints, for the generated clips:
 A translator passes with a colour error of at most 0.05, an IoU of at least 0.9,
 a warp error of at most 1.5, a flow error of at most 0.5 pixels, masks of at
 least 0.7 and at most 0.3, and a drift of at most 0.05. The same numbers are
-printed for cheats, which must not pass.
+printed for cheats, which must not pass. --picture writes three clips.
 """
 
 import argparse
@@ -32,11 +32,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from PIL import Image
 
 from experiments.zoo.translation import translation_criteria as criteria
 from vgen_jax.core import checks
 from vgen_jax.inference import runs
 from vgen_jax.nn import translation
+from vgen_jax.runtime.output import pictures
+from vgen_jax.synthetic import drawing
 
 LONG = 100  # Frames of the long clips.
 
@@ -47,6 +50,7 @@ def main() -> None:
   )
   parser.add_argument('--workdir', required=True, help='Workdir of the run.')
   parser.add_argument('--num', type=int, default=64, help='Number of clips.')
+  parser.add_argument('--picture', default='', help='PNG file to write.')
   args = parser.parse_args()
   checks.at_least('--num', args.num, 1)
   run = runs.load(args.workdir)
@@ -55,6 +59,8 @@ def main() -> None:
   frames = generate(run, clips.video_bthwc, clips.layout_bthw)
   start = run.model.num_context
   fake = _whole(clips.video_bthwc, frames.frame_bhwc, start)
+  if args.picture:
+    picture(args.picture, clips, fake)
   arms = {
     'generated': fake,
     'real': clips.video_bthwc,
@@ -112,6 +118,20 @@ def generate(
   )
   given = jnp.asarray(2 * video_bthwc - 1)
   return jax.tree.map(np.asarray, call(jnp.asarray(layout_bthw), given))
+
+
+def picture(file: str, clips: criteria.Clips, fake_bthwc: np.ndarray) -> None:
+  """Writes the first three clips: layout, generated clip and real clip."""
+  color_nc = np.stack([np.zeros(3), *drawing.COLORS.values()]) / 255
+  layout_bthwc = color_nc[clips.layout_bthw]
+  sections = [
+    pictures.Section(
+      2 * np.stack([layout_bthwc[i], fake_bthwc[i], clips.video_bthwc[i]]) - 1,
+      labels=('layout', 'generated', 'real'),
+    )
+    for i in range(min(3, len(fake_bthwc)))
+  ]
+  Image.fromarray(pictures.sheet(sections)).save(file)
 
 
 def _print_table(head: str, rows: dict[str, Any]) -> None:
