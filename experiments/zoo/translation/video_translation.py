@@ -29,15 +29,13 @@ import argparse
 import re
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from experiments.zoo.translation import translated_clips as translated
 from experiments.zoo.translation import translation_criteria as criteria
 from vgen_jax.core import checks
 from vgen_jax.inference import runs
-from vgen_jax.nn import translation
 from vgen_jax.runtime.output import pictures
 from vgen_jax.synthetic import drawing
 
@@ -56,9 +54,9 @@ def main() -> None:
   run = runs.load(args.workdir)
   options = {k: x for k, x in run.config.data.items() if k != 'name'}
   clips = criteria.load(tuple(run.config.clip_shape), args.num, **options)
-  frames = generate(run, clips.video_bthwc, clips.layout_bthw)
+  frames = translated.frames(run, clips.video_bthwc, clips.layout_bthw)
   start = run.model.num_context
-  fake = _whole(clips.video_bthwc, frames.frame_bhwc, start)
+  fake = translated.whole(clips.video_bthwc, frames.frame_bhwc, start)
   if args.picture:
     picture(args.picture, clips, fake)
   arms = {
@@ -80,44 +78,21 @@ def main() -> None:
     {name: criteria.layer_numbers(*each, later) for name, each in arms.items()},
   )
   if getattr(run.model.generator, 'foreground', False):
-    plain = generate(
+    plain = translated.frames(
       run, clips.video_bthwc, clips.layout_bthw, foreground=False
     )
     for name, each in (('with', frames), ('without', plain)):
-      error = _to_unit(each.new_bhwc) - later.video_bthwc
+      error = translated.to_unit(each.new_bhwc) - later.video_bthwc
       error = abs(error).mean(axis=-1)[later.layout_bthw > 0].mean()
       print(f'Error of new pixels of objects, {name} foreground: {error:.4f}')
   long = criteria.back_and_forth(clips, LONG)
-  frames = generate(run, long.video_bthwc[:, :start], long.layout_bthw)
-  fake = _whole(long.video_bthwc, frames.frame_bhwc, start)
+  frames = translated.frames(run, long.video_bthwc[:, :start], long.layout_bthw)
+  fake = translated.whole(long.video_bthwc, frames.frame_bhwc, start)
   print(
     f'Drift of colours over {LONG} frames: {criteria.drift(fake, long):.4f}'
   )
   still = long.video_bthwc[:, :1].repeat(LONG, axis=1)
   print(f'Drift of a repeated first frame: {criteria.drift(still, long):.4f}')
-
-
-def generate(
-  run: runs.Run, video_bthwc: np.ndarray, layout_bthw: np.ndarray, **changes
-) -> translation.Frame:
-  """Returns the frames of a run after the given ones, as arrays of NumPy.
-
-  Args:
-    run: Trained run.
-    video_bthwc: Clips from 0 to 1, of which the first frames are given.
-    layout_bthw: Layouts.
-    **changes: Other values of fields of the generator.
-  """
-  generator = run.model.generator.clone(**changes)
-  model = run.model.clone(generator=generator)
-  variables = run.state.variables(run.config.sample_from)
-  call = jax.jit(
-    lambda layout, video: model.apply(
-      variables, {'layout': layout}, video, method='frames'
-    )
-  )
-  given = jnp.asarray(2 * video_bthwc - 1)
-  return jax.tree.map(np.asarray, call(jnp.asarray(layout_bthw), given))
 
 
 def picture(file: str, clips: criteria.Clips, fake_bthwc: np.ndarray) -> None:
@@ -141,17 +116,6 @@ def _print_table(head: str, rows: dict[str, Any]) -> None:
     numbers = ' | '.join(f'{x:.3f}' for x in found)
     print(f'| {name} | {numbers} | {found.passes} |')
   print()
-
-
-def _whole(
-  given_bthwc: np.ndarray, frames_bthwc: np.ndarray, start: int
-) -> np.ndarray:
-  frames = _to_unit(frames_bthwc)
-  return np.concatenate([given_bthwc[:, :start], frames], axis=1)
-
-
-def _to_unit(video: np.ndarray) -> np.ndarray:
-  return (video + 1).clip(0, 2) / 2
 
 
 if __name__ == '__main__':
