@@ -175,6 +175,40 @@ def test_features_of_a_critic_are_the_outputs_of_its_layers():
   np.testing.assert_array_equal(logit, alone)
 
 
+class Dropping(nn.Module):
+  """A critic with dropout."""
+
+  @nn.compact
+  def __call__(self, video_bthwc, condition, key_b, *, train):
+    hidden = pyramids.Down((2, 3))(video_bthwc, train=train)
+    hidden = nn.Dropout(0.5)(hidden, deterministic=not train)
+    return hidden.mean((1, 2, 3, 4))
+
+
+@pytest.mark.parametrize('train', [True, False])
+def test_critics_with_dropout_are_called_in_either_way(train):
+  network = Dropping()
+  variables = compiled.init(
+    network, jax.random.key(0), VIDEO, {}, tiny.KEY_B, train=False
+  )
+
+  def all_logits(variables, video, key):
+    bound = network.bind(variables, rngs={'dropout': key})
+    arguments = bound, {}, tiny.KEY_B
+    with_features = critics.with_features(*arguments, train=train)
+    plain = critics.unbound(*arguments, train=train)
+    once, twice = with_features(video)[0], with_features(video)[0]
+    return once, twice, plain(video)
+
+  call = lambda seed: compiled.call(
+    all_logits, variables, VIDEO, jax.random.key(seed)
+  )
+  (once, twice, plain), (other, *_) = call(0), call(1)
+  np.testing.assert_array_equal(once, twice)  # All calls drop the same.
+  assert (once != other).any() == train
+  assert (once != plain).any() == train
+
+
 def test_cosine_distance():
   distance = compiled.jit(adversarial.cosine_distance)
   one = np.float32([[1.0, 0.0], [0.0, 2.0]])

@@ -6,7 +6,7 @@ a part and a player of its own: the critic named 'image' is player
 train)`. It returns logits of any shape, or `(logits, class_logits_bk)`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -70,29 +70,8 @@ def unbound(
     key_b: Keys, one for each clip.
     train: Whether dropout is on and batch norm uses the batch's statistics.
   """
-  network, variables = critic.unbind()
-  variables = {
-    kind: tree
-    for kind, tree in variables.items()
-    if kind != batch_statistics.COLLECTION
-  }
-  mutable = [kind for kind in variables if kind != 'params']
-  has_dropout = train and critic.has_rng('dropout')
-  rngs = {'dropout': critic.make_rng('dropout')} if has_dropout else {}
-
-  def logits_of(video_bthwc: Array) -> Array:
-    output, _ = network.apply(
-      variables,
-      video_bthwc,
-      condition,
-      key_b,
-      train=train,
-      rngs=rngs,
-      mutable=mutable,
-    )
-    return split(output)[0]
-
-  return logits_of
+  call = _call(critic, condition, key_b, train, batch_statistics.COLLECTION)
+  return lambda video_bthwc: split(call(video_bthwc, ())[0])[0]
 
 
 def with_features(
@@ -106,31 +85,57 @@ def with_features(
   The arguments are those of `unbound`. The returned function raises ValueError
   if the critic has no such layers.
   """
-  network, variables = critic.unbind()
-  variables = {
-    kind: tree
-    for kind, tree in variables.items()
-    if kind not in (batch_statistics.COLLECTION, pyramids.FEATURES)
-  }
-  mutable = [kind for kind in variables if kind != 'params']
+  left_out = batch_statistics.COLLECTION, pyramids.FEATURES
+  call = _call(critic, condition, key_b, train, *left_out)
 
-  def call(video_bthwc: Array) -> tuple[Array, list[Array]]:
-    output, changed = network.apply(
+  def with_layers(video_bthwc: Array) -> tuple[Array, list[Array]]:
+    output, changed = call(video_bthwc, (pyramids.FEATURES,))
+    features = jax.tree.leaves(changed.get(pyramids.FEATURES, {}))
+    if not features:
+      raise ValueError(
+        f'{type(critic).__name__} gives no features; a critic whose features'
+        ' are compared must use nn.convolution.pyramids.Down. Take another'
+        ' critic.'
+      )
+    return split(output)[0], features
+
+  return with_layers
+
+
+def _call(
+  critic: nn.Module,
+  condition: Condition,
+  key_b: Array,
+  train: bool,
+  *left_out: str,
+) -> Callable[[Array, Sequence[str]], tuple[Any, Any]]:
+  """Returns a critic as `(video_bthwc, collections) -> (output, changed)`.
+
+  Every call has the same dropout, and none changes the critic's statistics.
+
+  Args:
+    critic: A bound module.
+    condition: What the critic is conditioned on.
+    key_b: Keys, one for each clip.
+    train: Whether dropout is on and batch norm uses the batch's statistics.
+    *left_out: Collections of variables that the critic is not given.
+  """
+  network, variables = critic.unbind()
+  variables = {k: tree for k, tree in variables.items() if k not in left_out}
+  mutable = [kind for kind in variables if kind != 'params']
+  has_dropout = train and critic.has_rng('dropout')
+  rngs = {'dropout': critic.make_rng('dropout')} if has_dropout else {}
+
+  def call(video_bthwc: Array, collections: Sequence[str]) -> tuple[Any, Any]:
+    return network.apply(
       variables,
       video_bthwc,
       condition,
       key_b,
       train=train,
-      mutable=[*mutable, pyramids.FEATURES],
+      rngs=rngs,
+      mutable=[*mutable, *collections],
     )
-    features = jax.tree.leaves(changed.get(pyramids.FEATURES, {}))
-    if not features:
-      raise ValueError(
-        f'{type(network).__name__} gives no features; a critic whose features'
-        ' are compared must use nn.convolution.pyramids.Down. Take another'
-        ' critic.'
-      )
-    return split(output)[0], features
 
   return call
 
