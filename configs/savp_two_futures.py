@@ -51,8 +51,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     critic=dict(prior=critic, posterior=critic),
     num_context=pick(base=6, small=3, smoke=1),  # Frames before the fork.
     error=pick(base='l1', small='l2', smoke='l1'),
-    # Errors of pixels in [-1, 1] are twice those of the paper's pixels, which
-    # are in [0, 1].
+    # Of pixels in [-1, 1], twice the error of the paper's pixels in [0, 1].
     error_weight=50.0,
     # With a weight of 0 latents were not used until they had a divergence of
     # 200 nats; with 0.01 they were used after about 850 steps.
