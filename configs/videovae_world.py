@@ -4,7 +4,7 @@
   vgen sample --workdir=runs/videovae --label='red left'
 
 A disc in one of six colours moves in one of four directions, without meeting a
-wall. Its label encodes both attributes. attribute_control.py, in experiments/,
+wall. Its label encodes both. experiments/zoo/prediction/attribute_control.py
 measures whether clips have the requested attributes, also in a combination that
 is held out of training, and follow attributes that change over time.
 

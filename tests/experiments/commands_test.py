@@ -8,9 +8,12 @@ import pathlib
 import re
 
 ROOT = pathlib.Path(__file__).parents[2]
-TOPS = ('README.md', 'CONTRIBUTING.md', 'configs', 'docs', 'experiments')
-BY_PATH = re.compile(r'python3? experiments/\S+')
-MODULE = re.compile(r'python3? -m (experiments[\w.]*\w)')
+TOPS = (
+  'README.md', 'CHANGELOG.md', 'CONTRIBUTING.md', 'configs', 'docs',
+  'experiments', 'vgen_jax',
+)  # fmt: skip
+BY_PATH = re.compile(r'python3?\s+experiments/\S+')
+MODULE = re.compile(r'python3?\s+-m\s+(experiments[\w.]*\w)')
 FILE = re.compile(r'(?:tests/)?experiments/[\w/]+\.(?:py|md|png|gif)')
 
 
@@ -45,6 +48,7 @@ def test_wrong_commands_are_found():
   for text in (
     'run `python experiments/bottlenecks.py`',
     'run `python -m experiments.zoo.rough_clips --num=2`',
+    'run `python -m\nexperiments.zoo.rough_clips --num=2`',
     'see experiments/zoo/rough_clips.py',
   ):
     assert len(wrong(text)) == 1, text

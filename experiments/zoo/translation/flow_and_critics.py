@@ -1,11 +1,11 @@
 """What do the flow and the critic of sequences contribute to vid2vid?
 
 The config vid2vid_layouts:small is trained for 1,000 steps as it is, without
-the critic of sequences, and without all losses of flow and of masks, in which
-case the network is free to move pixels of the previous frame or not. The
-numbers are those of video_translation.py, for 64 clips of the split
-`validation`: the warp error, a multiple of that of real clips, is the one that
-should increase.
+the critic of sequences, and without losses of flow and of masks. In the last
+case the critic of sequences is given a flow of zeros, and only the errors of
+the image determine how the network uses its flow and its mask. The numbers are
+those of video_translation.py, for 64 clips of the split `validation`: the warp
+error, a multiple of that of real clips, is the one that should increase.
 
   vgen ablate --workdir=runs/x \
       --experiment=experiments/zoo/translation/flow_and_critics.py

@@ -96,11 +96,20 @@ def test_workers_end_with_a_killed_parent(tmp_path, text):
     stdout=subprocess.PIPE,
     text=True,
   )
-  pids = [int(word) for word in parent.stdout.readline().split()]
-  assert len(pids) == 2
-  assert all(map(is_alive, pids))
-  assert waits_for(lambda: len(blocks(prefix)) >= 2)
-  os.kill(parent.pid, signal.SIGKILL)
-  parent.communicate()
-  assert waits_for(lambda: not any(map(is_alive, pids)))
-  assert waits_for(lambda: not blocks(prefix))
+  pids = []
+  try:
+    pids = [int(word) for word in parent.stdout.readline().split()]
+    assert len(pids) == 2
+    assert all(map(is_alive, pids))
+    assert waits_for(lambda: len(blocks(prefix)) >= 2)
+    parent.kill()
+    parent.wait()
+    assert waits_for(lambda: not any(map(is_alive, pids)))
+    assert waits_for(lambda: not blocks(prefix))
+  finally:
+    # The children have the other end of the pipe, which is not read to its end.
+    parent.stdout.close()
+    parent.kill()
+    parent.wait()
+    for pid in filter(is_alive, pids):
+      os.kill(pid, signal.SIGKILL)

@@ -6,6 +6,16 @@ import pytest
 from vgen_jax.families.autoencoding import warmup
 
 
+def test_the_weight_changes_from_its_initial_value():
+  weight = lambda step, **kwargs: warmup.weight(
+    4.0, {'step': np.array([step])}, initial=6.0, start=2, **kwargs
+  )
+  found = [weight(i, num_steps=2) for i in range(6)]
+  np.testing.assert_allclose(found, [6, 6, 6, 5, 4, 4])
+  np.testing.assert_allclose([weight(i) for i in range(4)], [6, 6, 4, 4])
+  assert warmup.weight(4.0, {}, initial=6.0, start=2) == 4
+
+
 @pytest.mark.parametrize(
   ('start', 'num_steps', 'expected'),
   [

@@ -22,6 +22,7 @@ from PIL import Image
 
 from vgen_jax.core import faults
 from vgen_jax.data.files import containers
+from vgen_jax.data.files import video_writers
 from vgen_jax.data.tfds import compat
 
 FORMATS = ('mp4', 'jpeg', 'raw')
@@ -213,12 +214,17 @@ def _mp4(video_thwc: Iterable[np.ndarray], rate: float, crf: int) -> bytes:
     stream = container.add_stream(
       'libx264',
       fractions.Fraction(rate).limit_denominator(1001),
-      options={'crf': str(crf), 'preset': 'veryfast', 'bf': '0'},
+      options={
+        'crf': str(crf),
+        'preset': 'veryfast',
+        'bf': '0',
+        **video_writers.SAME_BYTES,
+      },
     )
     stream.height, stream.width = h, w
     stream.pix_fmt = 'yuv420p' if is_subsampled else 'yuv444p'
     stream.gop_size = _KEY_FRAME_EVERY
-    stream.codec_context.thread_count = 1  # The bytes depend on it.
+    stream.codec_context.thread_count = 1  # See SAME_BYTES.
     for image_hwc in itertools.chain([first_hwc], images):
       image_hwc = np.repeat(image_hwc, 3 // c, axis=-1)
       frame = av.VideoFrame.from_ndarray(image_hwc, format='rgb24')

@@ -111,7 +111,9 @@ def _call(
 ) -> Callable[[Array, Sequence[str]], tuple[Any, Any]]:
   """Returns a critic as `(video_bthwc, collections) -> (output, changed)`.
 
-  Every call has the same dropout, and none changes the critic's statistics.
+  `collections` are those of variables that the call may write, in addition to
+  those that the critic has; `changed` has all of them. Every call has the same
+  dropout, and none changes the critic's statistics.
 
   Args:
     critic: A bound module.

@@ -1,8 +1,10 @@
 """Tests of flow_and_critics.py."""
 
 import pathlib
+import types
 
 import numpy as np
+import pytest
 
 from experiments.zoo.translation import translated_clips
 from vgen_jax.ablation import sweep
@@ -34,6 +36,43 @@ def test_each_part_is_left_out_alone():
   ]
   arms = {sweep.arm(entry, FILE['ROWS']) for entry in FILE['SWEEP']}
   assert len(arms) == 3
+
+
+def test_numbers_are_those_of_the_generated_clips(monkeypatch):
+  config = config_lib.load('vid2vid_layouts:smoke')
+  measure = FILE['MEASURE']
+  monkeypatch.setitem(measure.__globals__, '_NUM_CLIPS', 4)
+  options = {k: x for k, x in config.data.items() if k != 'name'}
+  clips = measure.__globals__['_CRITERIA']['load'](
+    tuple(config.clip_shape), 4, **options
+  )
+  run = types.SimpleNamespace(
+    config=config, model=types.SimpleNamespace(num_context=1)
+  )
+
+  def numbers(frames_bthwc):
+    previous = types.SimpleNamespace(
+      flow_bhwx=clips.flow_bthwx[:, 1:], mask_bhw=clips.hidden_bthw[:, 1:]
+    )
+    frames = types.SimpleNamespace(
+      frame_bhwc=2 * frames_bthwc - 1, previous=previous
+    )
+    generate = lambda run, video_bthwc, layout_bthw: frames
+    monkeypatch.setitem(measure.__globals__['_CLIPS'], 'frames', generate)
+    return measure(run)
+
+  real = numbers(clips.video_bthwc[:, 1:])
+  assert FILE['VALUE'] in real
+  assert real == pytest.approx(
+    {
+      'color_error': 0, 'iou': 1, 'warp_error': 1, 'flow_error': 0,
+      'mask_hidden': 1, 'mask_visible': 0,
+    },
+    abs=1e-3,
+  )  # fmt: skip
+  still = numbers(clips.video_bthwc[:, :1].repeat(3, axis=1))
+  assert still['iou'] < 0.8
+  assert abs(still['warp_error'] - 1) > 0.2
 
 
 def test_whole_clips_begin_with_the_given_frames():
