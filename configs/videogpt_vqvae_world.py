@@ -61,11 +61,15 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.optim = dict(
     name='adam',
     schedule=dict(
-      name='warmup_cosine' if size == 'small' else 'constant',
-      peak=pick(base=1e-3, paper=3e-4, small=2e-3, smoke=1e-3),
-      warmup_steps=pick(base=200, paper=0, small=50, smoke=1),
+      name='constant',
+      peak=pick(base=1e-3, paper=3e-4, small=0, smoke=1e-3),
+      warmup_steps=pick(base=200, paper=0, small=0, smoke=1),
     ),
   )
+  if size == 'small':  # Adam with a rate of 2e-3 reconstructs at 29.3 dB.
+    schedule = dict(name='warmup_cosine', peak=0.02, warmup_steps=50)
+    rest = dict(adam_ratio=0.1, clip_norm=1.0)
+    config.optim = dict(name='muon', schedule=schedule, **rest)
   config.ema = dict(slow=dict(decay=0.999, warmup=True))
 
   # Periods, in steps.

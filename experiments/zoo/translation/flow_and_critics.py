@@ -28,6 +28,7 @@ _CRITIC = loading.load(BASE).model.critic.to_dict()
 _WITHOUT = {
   'critic': {'model.critic': {'image': _CRITIC['image']}},
   'flow': {
+    'data.flow': False,
     'model.flow_source': 'none',
     'model.flow_weight': 0.0,
     'model.consistency_weight': 0.0,

@@ -11,6 +11,7 @@ from vgen_jax.ablation import sweep
 from vgen_jax.config import build
 from vgen_jax.config import loading as config_lib
 from vgen_jax.config import python_files
+from vgen_jax.data import data_report
 
 ROOT = pathlib.Path(__file__).parents[4]
 FILE = python_files.run(
@@ -28,6 +29,7 @@ def test_each_part_is_left_out_alone():
     weights = model.flow_weight, model.consistency_weight, model.mask_weight
     has_flow = model.flow_source != 'none'
     assert all(weights) if has_flow else not any(weights)
+    data_report.check_asked(config.data.to_dict(), model, data[0])
     found.append((sorted(model.critic), has_flow))
   assert found == [
     (['image', 'video'], True),
