@@ -54,7 +54,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     # Of pixels in [-1, 1], twice the error of the paper's pixels in [0, 1].
     error_weight=50.0,
     # With a weight of 0 latents were not used in 1,500 steps; with 0.01 they
-    # were used after about 950.
+    # were used after about 500, and after 950 without critics.
     beta_initial=pick(base=0.0, small=0.01, smoke=0.0),
     beta=pick(base=1.0, small=0.3, smoke=1.0),
     beta_start=pick(base=16_000, small=1_500, smoke=0, paper=50_000),

@@ -143,7 +143,7 @@ def test_wrong_pixels_are_detected(tmp_path, name):
     if isinstance(error, faults.ClipError):
       assert error.path == str(path)
       num_errors += 1
-  assert num_errors >= 2  # By chance, 1 of 4 may not be noticed.
+  assert num_errors >= 2  # By chance, 1 or 2 of 4 may not be noticed.
 
 
 def in_several_runs(write_once: Callable[[], bytes]) -> set[bytes]:
@@ -163,6 +163,7 @@ def test_files_are_the_same_in_every_run(tmp_path, name):
 
 
 def test_written_videos_are_the_same_in_every_run(tmp_path):
+  """Without SAME_BYTES they differ on processors with AVX-512."""
   path, video_thwc = tmp_path / 'a.mp4', textured()
 
   def write_once() -> bytes:

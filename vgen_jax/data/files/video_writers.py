@@ -12,8 +12,8 @@ from vgen_jax.core import atomic_files
 
 # Options of x264. Its instructions for AVX-512 read memory that was not
 # initialised, so that the bytes of a file differ from one run to the next. All
-# x86-64 processors have SSE2, which takes 8 % longer. The bytes also depend on
-# the number of threads, which must be 1.
+# x86-64 processors have SSE2, which takes 8 % longer; the bytes of AVX2 are
+# other ones. They also depend on the number of threads, which must be 1.
 _IS_X86 = platform.machine().lower() in ('x86_64', 'amd64')
 SAME_BYTES = {'x264-params': 'asm=SSE2'} if _IS_X86 else {}
 
