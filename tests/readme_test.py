@@ -27,7 +27,8 @@ def commands(text: str) -> list[list[str]]:
   """Returns the words of every `vgen` command in a text."""
   text = re.sub(r'\s*\\\n\s*', ' ', text)
   found = re.findall(
-    r'^[^`\n]*?\bvgen ((?!COMMAND)[a-z]+(?: [a-z_0-9]+)* --[^`"\n]*)',
+    r'^[^`\n]*?\bvgen ((?!COMMAND)[a-z]+(?: [a-z_0-9]+)* --'
+    r"""(?:'[^'\n]*'|[^`"'\n])*)""",
     text,
     re.M,
   )
