@@ -19,7 +19,7 @@ NEEDS_ACCELERATOR = ('base', 'paper')
 
 def get_config(size: str = 'base') -> ConfigDict:
   """Returns the config of a run; see the docstring of this file for sizes."""
-  pick = lambda **sizes: sizes[size]
+  pick = lambda **sizes: {'paper': sizes['base'], **sizes}[size]
 
   config = ConfigDict()
   config.seed = 0
@@ -27,15 +27,13 @@ def get_config(size: str = 'base') -> ConfigDict:
     base=(8, 32, 32, 3), paper=(16, 64, 64, 3), small=(8, 16, 16, 3),
     smoke=(4, 8, 8, 3),
   )  # fmt: skip
-  # Clips, over all devices.
-  config.batch_size = pick(base=32, paper=32, small=16, smoke=8)
+  config.batch_size = pick(base=32, small=16, smoke=8)  # Over all devices.
   config.num_steps = pick(base=20_000, paper=100_000, small=4_000, smoke=4)
 
   config.data = dict(name='synthetic.world.source.World', label='direction')
   if size == 'small':
-    config.data.only = dict(
-      shape=('circle',), size=('large',), speed=('quickly',)
-    )
+    only = dict(shape=('circle',), size=('large',), speed=('quickly',))
+    config.data.only = only
 
   config.model = dict(
     name='families.autoencoding.tokenizer.Autoencoding',
@@ -58,23 +56,25 @@ def get_config(size: str = 'base') -> ConfigDict:
     reconstruction_weight=1 / 0.24,
   )
 
-  config.optim = dict(
-    name='adam',
-    schedule=dict(
-      name='constant',
-      peak=3e-4 if size == 'paper' else 1e-3,
-      warmup_steps={'base': 200, 'smoke': 1}.get(size, 0),
-    ),
+  adam = lambda **schedule: dict(
+    name='adam', schedule=dict(name='constant', **schedule)
   )
-  if size == 'small':
-    schedule = dict(name='warmup_cosine', peak=0.02, warmup_steps=50)
-    rest = dict(adam_ratio=0.1, clip_norm=1.0)
-    config.optim = dict(name='muon', schedule=schedule, **rest)
+  config.optim = pick(
+    base=adam(peak=1e-3, warmup_steps=200),
+    paper=adam(peak=3e-4, warmup_steps=0),
+    small=dict(
+      name='muon',
+      schedule=dict(name='warmup_cosine', peak=0.02, warmup_steps=50),
+      adam_ratio=0.1,
+      clip_norm=1.0,
+    ),
+    smoke=adam(peak=1e-3, warmup_steps=1),
+  )
   config.ema = dict(slow=dict(decay=0.999, warmup=True))
 
   # Periods, in steps.
-  config.num_samples = pick(base=8, paper=8, small=16, smoke=2)
-  config.log_every = pick(base=100, paper=100, small=50, smoke=1)
+  config.num_samples = pick(base=8, small=16, smoke=2)
+  config.log_every = pick(base=100, small=50, smoke=1)
   config.sample_every = pick(base=2_000, paper=5_000, small=1_000, smoke=4)
   config.checkpoint_every = pick(base=2_000, paper=5_000, small=500, smoke=2)
   return config

@@ -33,6 +33,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from vgen_jax.config import build
 from vgen_jax.core import checks
 from vgen_jax.core import pixels
 from vgen_jax.evaluation.metrics import baselines
@@ -132,7 +133,8 @@ def cheats(world: source.Actions, real: Arm, start: int) -> dict[str, Arm]:
   late = real.video_bthwc.copy()
   late[:, start:] = real.video_bthwc[:, start - 1 : -1]
   # Twice as many frames have half the motion in each step.
-  slow = load((2 * t, *world.clip_shape[1:]), len(late))
+  slower = source.Actions((2 * t, *world.clip_shape[1:]), 'validation')
+  slow = load(slower, len(late))
   slow = Arm(*(x[:, :t] for x in slow))
   roll = lambda x: np.roll(x, 1, axis=0)
   same = lambda x: real._replace(video_bthwc=x, other_bthwc=roll(x))
@@ -146,17 +148,15 @@ def cheats(world: source.Actions, real: Arm, start: int) -> dict[str, Arm]:
   }
 
 
-def load(clip_shape: tuple[int, ...], num: int, **options) -> Arm:
-  """Returns real clips of the split `validation`.
+def load(world: source.Actions, num: int) -> Arm:
+  """Returns real clips; the other actions are those of the clip before.
 
-  The other actions are those of the next clip, which is then the clip itself.
+  So the clip with other actions is that clip.
 
   Args:
-    clip_shape: (t, h, w, 3).
+    world: Dataset of the clips.
     num: Number of clips.
-    **options: Arguments of the dataset.
   """
-  world = source.Actions(clip_shape, **(options | {'split': 'validation'}))
   clips = [world[i] for i in range(num)]
   video, action = (
     np.stack([x[key] for x in clips]) for key in ('video', 'action')
@@ -194,8 +194,10 @@ def main() -> None:
       f' {type(run.source).__name__}; this experiment needs a model that'
       ' predicts clips of Actions from their first frames.'
     )
-  options = {k: x for k, x in run.config.data.items() if k != 'name'}
-  real = load(run.schema.clip_shape, args.num, **options)
+  world = build.source(
+    run.config.data.to_dict(), run.config.clip_shape, split='validation'
+  )
+  real = load(world, args.num)
   variables = run.state.variables(run.config.sample_from)
   apply = jax.jit(functools.partial(run.model.apply, method='sample'))
 
@@ -212,11 +214,11 @@ def main() -> None:
     generate(real.action_bt2), real.action_bt2, generate(other_bt2), other_bt2
   )
   arms = {
-    'the model': model, 'real': real, **cheats(run.source, real, start),
+    'the model': model, 'real': real, **cheats(world, real, start),
   }  # fmt: skip
   print(HEADER)
   for name, arm in arms.items():
-    print(rows(name, compare(run.source, arm, start)))
+    print(rows(name, compare(world, arm, start)))
 
 
 if __name__ == '__main__':

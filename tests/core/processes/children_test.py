@@ -80,7 +80,10 @@ def waits_for(condition) -> bool:
   return False
 
 
-@pytest.mark.skipif(not os.path.isdir('/dev/shm'), reason='needs /dev/shm')
+@pytest.mark.skipif(
+  not (os.path.isdir('/proc/self') and os.path.isdir('/dev/shm')),
+  reason='needs /proc and /dev/shm',
+)
 @pytest.mark.parametrize('text', [PARENT, PIPELINE], ids=['own', 'pipeline'])
 def test_workers_end_with_a_killed_parent(tmp_path, text):
   script = tmp_path / 'parent.py'

@@ -1,5 +1,6 @@
 """Writing of clips as MP4 and GIF."""
 
+from collections.abc import Mapping
 import fractions
 import io
 import platform
@@ -13,9 +14,30 @@ from vgen_jax.core import atomic_files
 # Options of x264. Its instructions for AVX-512 read memory that was not
 # initialised, so that the bytes of a file differ from one run to the next. All
 # x86-64 processors have SSE2, which takes 8 % longer; the bytes of AVX2 are
-# other ones. They also depend on the number of threads, which must be 1.
+# other ones.
 _IS_X86 = platform.machine().lower() in ('x86_64', 'amd64')
 SAME_BYTES = {'x264-params': 'asm=SSE2'} if _IS_X86 else {}
+
+
+def add_x264(
+  container: av.container.OutputContainer,
+  frames_per_second: float,
+  options: Mapping[str, str],
+) -> av.VideoStream:
+  """Adds a stream of H.264 to a file, whose bytes are the same in every run.
+
+  Args:
+    container: File that is open for writing.
+    frames_per_second: Rate of the video.
+    options: Options of the encoder, except `x264-params`.
+  """
+  stream = container.add_stream(
+    'libx264',
+    fractions.Fraction(frames_per_second).limit_denominator(1001),
+    options={**options, **SAME_BYTES},
+  )
+  stream.codec_context.thread_count = 1  # The bytes depend on it.
+  return stream
 
 
 def write_mp4(
@@ -41,12 +63,9 @@ def write_mp4(
   )
   file = io.BytesIO()
   with av.open(file, 'w', format='mp4') as container:
-    rate = fractions.Fraction(frames_per_second).limit_denominator(1001)
-    options = {'crf': '18', **SAME_BYTES}
-    stream = container.add_stream('libx264', rate, options=options)
+    stream = add_x264(container, frames_per_second, {'crf': '18'})
     stream.height, stream.width = video_thwc.shape[1:3]
     stream.pix_fmt = 'yuv420p'
-    stream.codec_context.thread_count = 1  # See SAME_BYTES.
     for image_hwc in video_thwc:
       frame = av.VideoFrame.from_ndarray(image_hwc, format='rgb24')
       container.mux(stream.encode(frame))

@@ -9,7 +9,6 @@ most of the loss. For larger frames, mp4 subsamples it (4:2:0).
 """
 
 from collections.abc import Callable, Iterable, Sequence
-import fractions
 import functools
 import importlib
 import io
@@ -211,20 +210,11 @@ def _mp4(video_thwc: Iterable[np.ndarray], rate: float, crf: int) -> bytes:
   is_subsampled = is_even and min(h, w) > _FULL_COLOR_SIDE
   file = io.BytesIO()
   with av.open(file, 'w', format='mp4') as container:
-    stream = container.add_stream(
-      'libx264',
-      fractions.Fraction(rate).limit_denominator(1001),
-      options={
-        'crf': str(crf),
-        'preset': 'veryfast',
-        'bf': '0',
-        **video_writers.SAME_BYTES,
-      },
-    )
+    options = {'crf': str(crf), 'preset': 'veryfast', 'bf': '0'}
+    stream = video_writers.add_x264(container, rate, options)
     stream.height, stream.width = h, w
     stream.pix_fmt = 'yuv420p' if is_subsampled else 'yuv444p'
     stream.gop_size = _KEY_FRAME_EVERY
-    stream.codec_context.thread_count = 1  # See SAME_BYTES.
     for image_hwc in itertools.chain([first_hwc], images):
       image_hwc = np.repeat(image_hwc, 3 // c, axis=-1)
       frame = av.VideoFrame.from_ndarray(image_hwc, format='rgb24')

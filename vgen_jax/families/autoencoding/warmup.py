@@ -17,8 +17,8 @@ def weight(
   """Returns the weight of the divergence in this step, a scalar.
 
   The weight has its initial value until `start`, and then changes linearly to
-  its final value. Outside of training, where batches have no 'step', it
-  has the final value.
+  its final value. Outside of training, where batches have no 'step', it has
+  the final value.
 
   Args:
     final: Weight after the change.

@@ -12,7 +12,7 @@ WORLD = source.Actions((8, 16, 16, 3), 'validation')
 
 @pytest.fixture(scope='module')
 def real() -> followed_actions.Arm:
-  return followed_actions.load(WORLD.clip_shape, 64)
+  return followed_actions.load(WORLD, 64)
 
 
 def fails(arm) -> tuple[list[str], list[str]]:
