@@ -8,7 +8,8 @@
 version.
 
 The exit status is 0 if the command has done its work, 1 after an error, 143 if
-SIGTERM stopped it early, and 130 if Ctrl-C did.
+SIGTERM stopped it early, 130 if Ctrl-C did, and 141 if the program that reads
+its output ended before it.
 """
 
 # The modules of commands import JAX and the rest of the package inside `run`,
@@ -24,6 +25,7 @@ import sys
 import traceback
 
 import vgen_jax
+from vgen_jax.cli import closed_output
 from vgen_jax.cli import cluster
 from vgen_jax.core import checks
 from vgen_jax.core import disk
@@ -44,7 +46,16 @@ _COMMANDS = {
 
 def main(argv: list[str] | None = None) -> int:
   """Runs a command and returns the exit status."""
-  argv = sys.argv[1:] if argv is None else argv
+  try:
+    status = _main(sys.argv[1:] if argv is None else argv)
+    print(end='', flush=True)
+  except BrokenPipeError:
+    closed_output.discard()
+    return closed_output.STATUS
+  return status
+
+
+def _main(argv: list[str]) -> int:
   if len(argv) > 1 and argv[0] == 'help':
     argv = [*argv[1:], '--help']
   if not argv or argv[0] in ('-h', '--help', 'help'):
@@ -89,6 +100,9 @@ def _status(name: str, *rest: str) -> int:
     print(f'vgen {name}: stopped by SIGTERM', file=sys.stderr)
     return cluster.failed(stopped.code)
   except Exception as error:
+    if isinstance(error, BrokenPipeError) and closed_output.is_closed():
+      closed_output.discard()
+      return cluster.failed(closed_output.STATUS)
     cluster.wait_for_verdict(error)
     if debug and not cluster.is_watching():
       raise
