@@ -21,7 +21,6 @@ and the effect is at least 0.1. For comparison, the script also prints the
 numbers of weights that must not pass, and the largest possible ratio.
 """
 
-import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -29,9 +28,9 @@ import flax.linen as nn
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.zoo import arguments
 from experiments.zoo.adversarial import vgan_layers
 from vgen_jax.config import build
-from vgen_jax.core import checks
 from vgen_jax.core import pixels
 from vgen_jax.inference import runs
 from vgen_jax.inference import sampling
@@ -59,13 +58,7 @@ class Attention(NamedTuple):
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-  )
-  parser.add_argument('--workdir', required=True, help='Workdir of the run.')
-  parser.add_argument('--num', type=int, default=256, help='Number of clips.')
-  args = parser.parse_args()
-  checks.at_least('--num', args.num, 2)
+  args = arguments.parser(__doc__, num=256, least=2).parse_args()
   print('| attention | gamma | effect | ratio | of mean weights | passes |')
   print('|---|---|---|---|---|---|')
   for layer, found in generate(runs.load(args.workdir), args.num).items():

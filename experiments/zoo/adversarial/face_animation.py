@@ -28,15 +28,14 @@ for clips and masks that must not pass, such as clips that the model generates
 from the sounds of other clips.
 """
 
-import argparse
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.zoo import arguments
 from vgen_jax.config import build
-from vgen_jax.core import checks
 from vgen_jax.core import pixels
 from vgen_jax.inference import runs
 from vgen_jax.inference import sampling
@@ -97,13 +96,7 @@ _LEAST = ('correlation', 'iou')
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-  )
-  parser.add_argument('--workdir', required=True, help='Workdir of the run.')
-  parser.add_argument('--num', type=int, default=64, help='Number of clips.')
-  args = parser.parse_args()
-  checks.at_least('--num', args.num, 2)
+  args = arguments.parser(__doc__, num=64, least=2).parse_args()
   arm = generate(args.workdir, args.num)
   arms = {
     'generated': arm,

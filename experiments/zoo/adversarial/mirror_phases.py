@@ -12,12 +12,11 @@ these numbers for real clips and for clips that must not pass: one disc copied
 to the other edge, discs from different clips, and still clips.
 """
 
-import argparse
 from typing import NamedTuple
 
 import numpy as np
 
-from vgen_jax.core import checks
+from experiments.zoo import arguments
 from vgen_jax.inference import runs
 from vgen_jax.synthetic import saturation
 
@@ -46,13 +45,7 @@ class Numbers(NamedTuple):
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-  )
-  parser.add_argument('--workdir', required=True, help='Workdir of the run.')
-  parser.add_argument('--num', type=int, default=256, help='Number of clips.')
-  args = parser.parse_args()
-  checks.at_least('--num', args.num, 1)
+  args = arguments.parser(__doc__, num=256).parse_args()
   run = runs.load(args.workdir)
   label_b = np.asarray(run.condition(args.num)['label'])
   clips = [run.source[i] for i in range(args.num)]

@@ -13,13 +13,12 @@ repeated, whose frames are in random order or exchanged with their neighbours,
 whose colour changes from frame to frame, or that show a second object.
 """
 
-import argparse
 import dataclasses
 
 import numpy as np
 
+from experiments.zoo import arguments
 from vgen_jax.config import build
-from vgen_jax.core import checks
 from vgen_jax.inference import runs
 from vgen_jax.synthetic import drawing
 from vgen_jax.synthetic import saturation
@@ -42,13 +41,7 @@ ROUGH = dataclasses.replace(
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-  )
-  parser.add_argument('--workdir', required=True, help='Workdir of the run.')
-  parser.add_argument('--num', type=int, default=256, help='Number of clips.')
-  args = parser.parse_args()
-  checks.at_least('--num', args.num, 1)
+  args = arguments.parser(__doc__, num=256).parse_args()
   run = runs.load(args.workdir)
   world = build.source(
     run.config.data.to_dict(), run.config.clip_shape, split='validation'

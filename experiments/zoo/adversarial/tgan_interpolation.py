@@ -18,13 +18,12 @@ the numbers of frames that must not pass: the mean of the pixels, the first
 frame, and the frames of other clips.
 """
 
-import argparse
 from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 
-from vgen_jax.core import checks
+from experiments.zoo import arguments
 from vgen_jax.inference import runs
 from vgen_jax.inference import sampling
 from vgen_jax.synthetic import saturation
@@ -52,13 +51,7 @@ class Pairs(NamedTuple):
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-  )
-  parser.add_argument('--workdir', required=True, help='Workdir of the run.')
-  parser.add_argument('--num', type=int, default=128, help='Number of clips.')
-  args = parser.parse_args()
-  checks.at_least('--num', args.num, 2)
+  args = arguments.parser(__doc__, num=128, least=2).parse_args()
   pairs = generate(args.workdir, args.num)
   print('| frames | in the middle | one object | both | passes |')
   print('|---|---|---|---|---|')

@@ -13,12 +13,10 @@ clips; a mask that is the same in all frames; and one that is one frame late. A
 mask passes with an IoU of at least 0.75 and a mean of at most 0.2.
 """
 
-import argparse
-
 import jax.numpy as jnp
 import numpy as np
 
-from vgen_jax.core import checks
+from experiments.zoo import arguments
 from vgen_jax.core import random
 from vgen_jax.inference import runs
 from vgen_jax.inference import sampling
@@ -34,13 +32,7 @@ _LEAST_SATURATION = 0.3 * 255
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-  )
-  parser.add_argument('--workdir', required=True, help='Workdir of the run.')
-  parser.add_argument('--num', type=int, default=256, help='Generated clips.')
-  args = parser.parse_args()
-  checks.at_least('--num', args.num, 2)
+  args = arguments.parser(__doc__, num=256, least=2).parse_args()
   video_bthwc, mask_bthw = generate(args.workdir, args.num)
   print('| mask | IoU | mean | passes |')
   print('|---|---|---|---|')

@@ -23,14 +23,13 @@ for other runs, such as --config.model.variant=vae or gan. --picture writes some
 of the clips.
 """
 
-import argparse
 from collections.abc import Callable
 
 import numpy as np
 
+from experiments.zoo import arguments
 from experiments.zoo.prediction import futures_criteria
 from experiments.zoo.prediction import stochastic_prediction
-from vgen_jax.core import checks
 from vgen_jax.inference import runs
 from vgen_jax.synthetic import saturation
 from vgen_jax.synthetic.two_futures import source as futures_source
@@ -133,17 +132,12 @@ def row(name: str, found: dict[str, float]) -> str:
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-  )
-  parser.add_argument('--workdir', required=True, help='Workdir of the run.')
+  parser = arguments.parser(__doc__, num=128)
   parser.add_argument(
     '--others', nargs='*', default=[], help='Workdirs of other runs.'
   )
-  parser.add_argument('--num', type=int, default=128, help='Number of clips.')
   parser.add_argument('--picture', default='', help='PNG file to write.')
   args = parser.parse_args()
-  checks.at_least('--num', args.num, 1)
   run = runs.load(args.workdir)
   world = futures_criteria.dataset(run)
   index_b = np.arange(args.num)

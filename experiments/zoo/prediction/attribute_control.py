@@ -26,7 +26,6 @@ model; and, with --control, another run, such as one with
 --config.model.predictor.prior_attributes=False. --picture writes some clips.
 """
 
-import argparse
 import functools
 
 import jax
@@ -34,9 +33,9 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from experiments.zoo import arguments
 from experiments.zoo.prediction import attribute_criteria as criteria
 from vgen_jax.config import build
-from vgen_jax.core import checks
 from vgen_jax.core import pixels
 from vgen_jax.core.types import Array
 from vgen_jax.families.prediction import holistic
@@ -121,15 +120,10 @@ def generate(
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-  )
-  parser.add_argument('--workdir', required=True, help='Workdir of the run.')
+  parser = arguments.parser(__doc__, num=256)
   parser.add_argument('--control', default='', help='Workdir of another run.')
-  parser.add_argument('--num', type=int, default=256, help='Number of clips.')
   parser.add_argument('--picture', default='', help='PNG file to write.')
   args = parser.parse_args()
-  checks.at_least('--num', args.num, 1)
   run = runs.load(args.workdir)
   source = lambda split: build.source(
     {**run.config.data.to_dict(), 'split': split}, run.schema.clip_shape

@@ -15,13 +15,13 @@ The same numbers are printed for clips that must fail, and for latents from
 N(0, 1) in place of the prior of the label.
 """
 
-import argparse
 from collections.abc import Callable
 import functools
 
 import jax
 import numpy as np
 
+from experiments.zoo import arguments
 from experiments.zoo.prediction import attribute_criteria
 from vgen_jax.core import checks
 from vgen_jax.core import pixels
@@ -179,12 +179,7 @@ def check(run: runs.Run, num: int) -> None:
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-  )
-  parser.add_argument('--workdir', required=True, help='Workdir of the run.')
-  parser.add_argument('--num', type=int, default=240, help='Number of clips.')
-  args = parser.parse_args()
+  args = arguments.parser(__doc__, num=240).parse_args()
   run = runs.load(args.workdir)
   check(run, args.num)
   world = run.source

@@ -26,15 +26,14 @@ from the actions, and not from the first frames. Colours and shapes are not
 compared. The same numbers are printed for clips that must fail.
 """
 
-import argparse
 import functools
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
+from experiments.zoo import arguments
 from vgen_jax.config import build
-from vgen_jax.core import checks
 from vgen_jax.core import pixels
 from vgen_jax.evaluation.metrics import baselines
 from vgen_jax.inference import runs
@@ -179,13 +178,7 @@ def rows(name: str, found: tuple[dict[str, float], dict[str, float]]) -> str:
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-  )
-  parser.add_argument('--workdir', required=True, help='Workdir of the run.')
-  parser.add_argument('--num', type=int, default=128, help='Number of clips.')
-  args = parser.parse_args()
-  checks.at_least('--num', args.num, 2)
+  args = arguments.parser(__doc__, num=128, least=2).parse_args()
   run = runs.load(args.workdir)
   start = getattr(run.model, 'num_context', 0)
   if not (isinstance(run.source, source.Actions) and start):

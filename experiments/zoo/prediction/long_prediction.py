@@ -24,15 +24,13 @@ The first row, clips drawn with constant velocity, must pass; predictions that
 must fail are below the model.
 """
 
-import argparse
-
 import jax
 import numpy as np
 from PIL import Image
 
+from experiments.zoo import arguments
 from experiments.zoo.prediction import futures_criteria
 from experiments.zoo.prediction import long_criteria
-from vgen_jax.core import checks
 from vgen_jax.core import pixels
 from vgen_jax.inference import runs
 from vgen_jax.inference import sampling
@@ -78,16 +76,9 @@ def predict(run: runs.Run, video_bthwc: np.ndarray) -> np.ndarray:
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-  )
-  parser.add_argument(
-    '--workdir', required=True, nargs='+', help='Workdirs of runs.'
-  )
-  parser.add_argument('--num', type=int, default=128, help='Number of clips.')
+  parser = arguments.parser(__doc__, num=128, several=True)
   parser.add_argument('--picture', default='', help='PNG file to write.')
   args = parser.parse_args()
-  checks.at_least('--num', args.num, 1)
   print(f'| predictions | frames | {" | ".join(COLUMNS)} |')
   print('|' + '---|' * (len(COLUMNS) + 2))
   index_b, sections, lines = np.arange(args.num), [], []

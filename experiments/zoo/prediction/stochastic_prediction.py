@@ -26,7 +26,6 @@ without latents (--config.model.predictor.latent_width=0). --picture writes some
 of the clips.
 """
 
-import argparse
 from collections.abc import Callable
 import functools
 
@@ -35,8 +34,8 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
+from experiments.zoo import arguments
 from experiments.zoo.prediction import futures_criteria
-from vgen_jax.core import checks
 from vgen_jax.core import pixels
 from vgen_jax.families.prediction import latent_roll_out
 from vgen_jax.families.prediction import stochastic
@@ -141,15 +140,10 @@ def as_class(
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-  )
-  parser.add_argument('--workdir', required=True, help='Workdir of the run.')
+  parser = arguments.parser(__doc__, num=128)
   parser.add_argument('--control', default='', help='Workdir of another run.')
-  parser.add_argument('--num', type=int, default=128, help='Number of clips.')
   parser.add_argument('--picture', default='', help='PNG file to write.')
   args = parser.parse_args()
-  checks.at_least('--num', args.num, 1)
   run = runs.load(args.workdir)
   world = futures_criteria.dataset(run)
   index_b = np.arange(args.num)

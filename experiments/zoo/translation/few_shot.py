@@ -25,13 +25,13 @@ another run, such as one without references
 (--config.model.generator.num_adaptive=0).
 """
 
-import argparse
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from experiments.zoo import arguments
 from experiments.zoo.translation import appearance_criteria as criteria
 from vgen_jax.core import checks
 from vgen_jax.core import pixels
@@ -52,14 +52,9 @@ HEADER = (
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-  )
-  parser.add_argument('--workdir', required=True, help='Workdir of the run.')
+  parser = arguments.parser(__doc__, num=64)
   parser.add_argument('--control', default='', help='Workdir of another run.')
-  parser.add_argument('--num', type=int, default=64, help='Number of clips.')
   args = parser.parse_args()
-  checks.at_least('--num', args.num, 1)
   run = runs.load(args.workdir)
   num_sides = run.config.data.get('num_sides', 1)
   checks.in_range('config.data.num_sides', num_sides, 1, 2)

@@ -25,16 +25,15 @@ least 0.7 and at most 0.3, and a drift of at most 0.05. The same numbers are
 printed for cheats, which must not pass. --picture writes three clips.
 """
 
-import argparse
 import re
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from experiments.zoo import arguments
 from experiments.zoo.translation import translated_clips as translated
 from experiments.zoo.translation import translation_criteria as criteria
-from vgen_jax.core import checks
 from vgen_jax.inference import runs
 from vgen_jax.runtime.output import pictures
 from vgen_jax.synthetic import drawing
@@ -43,14 +42,9 @@ LONG = 100  # Frames of the long clips.
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(
-    description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-  )
-  parser.add_argument('--workdir', required=True, help='Workdir of the run.')
-  parser.add_argument('--num', type=int, default=64, help='Number of clips.')
+  parser = arguments.parser(__doc__, num=64)
   parser.add_argument('--picture', default='', help='PNG file to write.')
   args = parser.parse_args()
-  checks.at_least('--num', args.num, 1)
   run = runs.load(args.workdir)
   options = {k: x for k, x in run.config.data.items() if k != 'name'}
   clips = criteria.load(tuple(run.config.clip_shape), args.num, **options)
