@@ -12,7 +12,7 @@ continues the frames before the fork, 20 times. It passes if
   prior is largest;
 * the PSNR of the best of 20 predictions, averaged over the tenth of the clips
   that is worst, is at least 30 dB;
-* the fraction of predictions to the left is within 0.15 of the true one, and at
+* the fraction of predictions to the left is within 0.15 of 0.5, and at
   most 0.1 of the predictions show neither future;
 * the correlation of the predicted with the true future, which the known frames
   do not determine, is at most 0.2;
