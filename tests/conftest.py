@@ -139,7 +139,7 @@ def drawn_state(setup: setup_lib.Setup) -> state_lib.TrainState:
   make = lambda: initial.evaluate(jax.jit(setup.init), seed=seed)
   state = _once(('drawn', _key(setup), seed), make)
   # The step overwrites its argument.
-  return jax.device_put(jax.tree.map(_copied, state), setup.layout)
+  return jax.device_put(jax.tree.map(_copied, state), setup.state_sharding)
 
 
 def _copied(x):

@@ -75,7 +75,7 @@ def on_one_device(setup: setup_lib.Setup) -> setup_lib.Setup:
   """Returns the same setup on one device."""
   mesh = sharding.make_mesh(sections.Mesh(data=1, fsdp=1, tensor=1))
   layout = sharding.of_state(mesh, setup.state_shapes())
-  return dataclasses.replace(setup, mesh=mesh, layout=layout)
+  return dataclasses.replace(setup, mesh=mesh, state_sharding=layout)
 
 
 def compiled(setup: setup_lib.Setup) -> jax.stages.Compiled:
@@ -139,7 +139,7 @@ class Inputs:
 def run(setup: setup_lib.Setup, step, inputs: Inputs) -> Result:
   """Returns the result of a compiled step."""
   state = inputs.state.replace(rng=jax.random.key(0))
-  state = jax.device_put(state, setup.layout)  # The step donates it.
+  state = jax.device_put(state, setup.state_sharding)  # The step donates it.
   batch = jax.device_put(inputs.batch, sharding.of_batch(setup.mesh))
   state, metrics = step(state, batch)
   return Result(*jax.device_get((state.opt, state.stats, metrics)))

@@ -116,6 +116,10 @@ def test_a_kill_after_an_evaluation_does_not_log_it_twice(
     ({'evaluation.metrics': ('verifer',)}, "Did you mean 'verifier'?"),
     ({'evaluation.metrics': ('fvd',)}, 'clips of 4 frames'),
     ({'evaluation.metrics': ('fid',)}, 'File pt_inception.* is missing'),
+    (
+      {'evaluation.metrics': ('fid', 'inception_score')},
+      r"'fid.*File .* is missing.*'inception_score': File .* is missing",
+    ),
     ({'evaluation.metrics': ()}, 'must be a tuple of names'),
     ({'evaluation.num_clip': 3}, "Did you mean 'num_clips'?"),
     ({'evaluation.num_clips': 0}, 'num_clips is 0; it must be at least 1'),

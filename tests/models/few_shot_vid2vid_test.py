@@ -79,12 +79,12 @@ def test_frame_is_composed_of_new_moved_and_reference_pixels():
   assert reference is not None
   # Before training flow is 0 and masks are 1/2.
   np.testing.assert_allclose(
-    previous.moved_bhwc, WINDOW.previous_bmhwc[:, 0], atol=1e-6
+    previous.warped_bhwc, WINDOW.previous_bmhwc[:, 0], atol=1e-6
   )
   best = np.asarray(found.extra['attention'].mean((1, 2)).argmax(1))
   chosen = np.stack([CONDITION['reference'][i, best[i], 0] for i in range(B)])
-  np.testing.assert_allclose(reference.moved_bhwc, chosen, atol=1e-5)
-  expected = (found.new_bhwc + chosen) / 4 + previous.moved_bhwc / 2
+  np.testing.assert_allclose(reference.warped_bhwc, chosen, atol=1e-5)
+  expected = (found.new_bhwc + chosen) / 4 + previous.warped_bhwc / 2
   np.testing.assert_allclose(found.frame_bhwc, expected, atol=1e-5)
   np.testing.assert_allclose(found.extra['attention'].sum(-1), 1, atol=1e-5)
 

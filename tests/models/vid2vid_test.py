@@ -51,7 +51,7 @@ def test_a_frame_is_composed_of_its_layers(net):
   mask = np.asarray(out.previous.mask_bhw)[..., None]
   assert ((mask > 0) & (mask < 1)).all()
   moved = compiled.call(warp.backward, PREVIOUS[:, 1], out.previous.flow_bhwx)
-  np.testing.assert_allclose(out.previous.moved_bhwc, moved, atol=1e-6)
+  np.testing.assert_allclose(out.previous.warped_bhwc, moved, atol=1e-6)
   np.testing.assert_allclose(
     out.frame_bhwc, mask * out.new_bhwc + (1 - mask) * moved, atol=1e-5
   )

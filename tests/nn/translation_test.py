@@ -18,11 +18,11 @@ WINDOW = translation.Window(np.zeros((B, 3, H, W), int), PREVIOUS, EXISTS)
 
 
 def test_frames_are_composed_of_new_and_moved_pixels():
-  moved = compiled.call(translation.move_previous, WINDOW, FLOW, MASK)
+  moved = compiled.call(translation.warp_previous, WINDOW, FLOW, MASK)
   compose = compiled.jit(translation.compose)
   # The latest of the previous frames is moved, as in nn/warp.py.
   expected = compiled.call(warp.backward, PREVIOUS[:, 1], FLOW)
-  np.testing.assert_array_equal(moved.moved_bhwc, expected)
+  np.testing.assert_array_equal(moved.warped_bhwc, expected)
   # The second clip has no previous frame, so all its pixels are new.
   np.testing.assert_array_equal(moved.mask_bhw[0], MASK[0])
   assert (moved.mask_bhw[1] == 1).all()

@@ -183,7 +183,16 @@ def test_unrolled_layers_are_not_treated_as_stacked():
     (_SGD | {'momentun': 0.9}, r"unknown key 'momentun'.* mean 'momentum'"),
     (
       _SGD | {'learning_rate': 0.9},
-      r'learning_rate cannot be set; set config\.optim\.schedule',
+      r'learning_rate cannot be set: it is set by config\.optim\.schedule',
+    ),
+    (
+      {'name': 'muon', 'schedule': _CONSTANT, 'adam_learning_rate': 1e-3},
+      'adam_learning_rate cannot be set: .* adam_ratio',
+    ),
+    (
+      {'name': 'muon', 'schedule': _CONSTANT}
+      | {'muon_weight_dimension_numbers': None},
+      'cannot be set: the arrays that Muon updates are chosen',
     ),
     (_SGD | {'adam_ratio': 0.9}, "unknown key 'adam_ratio'"),
     (_SGD | {'clip_norm': -1.0}, 'clip_norm is -1.0'),

@@ -135,7 +135,7 @@ class VideoModel(nn.Module):
 
   @property
   def num_known(self) -> int:
-    """Number of first frames that `sample` must be given; 0 for none."""
+    """Number of known first frames that `sample` continues; 0 for none."""
     return 0
 
   @property
@@ -168,7 +168,8 @@ class VideoModel(nn.Module):
   def sample(self, key_b: Array, condition: Condition) -> Array:
     """Generates a clip for each key; float32 `[b, t, h, w, c]` in [-1, 1].
 
-    A clip depends on its own key and condition only, in a batch of any size.
+    A clip depends on its own key and condition only, in a batch of any size. A
+    subclass defines this method or `sample_unclipped`.
 
     Args:
       key_b: Keys, one for each clip.
@@ -177,7 +178,7 @@ class VideoModel(nn.Module):
     Raises:
       ValueError: If `condition` has a key that is not in `condition_keys`.
     """
-    raise NotImplementedError
+    return self.sample_unclipped(key_b, condition).clip(-1, 1)
 
   def sample_unclipped(self, key_b: Array, condition: Condition) -> Array:
     """Returns the clips of `sample` before they are clipped to [-1, 1].
@@ -185,6 +186,10 @@ class VideoModel(nn.Module):
     This method is used for a prior over latents, since latents are not pixels,
     and for clips to save, since clipping would hide infinite values.
     """
+    if type(self).sample is VideoModel.sample:
+      raise NotImplementedError(
+        f'{type(self).__name__} defines neither sample nor sample_unclipped.'
+      )
     return self.sample(key_b, condition)
 
   def __call__(self, batch: Batch) -> list[tuple[Array, Metrics]]:

@@ -1,4 +1,4 @@
-"""Latent models: a family over the latents or codes of a frozen tokenizer."""
+"""Latent models: a model of the latents or codes of a frozen tokenizer."""
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -39,7 +39,7 @@ class Latent(VideoModel):
 
   Attributes:
     autoencoder: Tokenizer, an `Autoencoder` of nn/bottlenecks/autoencoder.py.
-    prior: Family of the latents or codes. Its `clip_shape` becomes that of the
+    prior: Model of the latents or codes. Its `clip_shape` becomes that of the
       latents.
   """
 
@@ -97,9 +97,6 @@ class Latent(VideoModel):
     lazy regularization.
     """
     return self.prior.penalty(self._encoded(batch), player=player, train=train)
-
-  def sample(self, key_b: Array, condition: Condition) -> Array:
-    return self.sample_unclipped(key_b, condition).clip(-1, 1)
 
   def sample_unclipped(self, key_b: Array, condition: Condition) -> Array:
     self.check_condition(condition)

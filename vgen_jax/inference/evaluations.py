@@ -87,8 +87,10 @@ class Evaluations:
     if not setup.settings.evaluate_every:
       return None
     found = cls(setup, sample, setup.settings.evaluation, workdir)
-    for name, value in found.missing.items():
-      raise ValueError(f'Metric {name!r}: {value.note}')
+    if found.missing:
+      raise ValueError(
+        ' '.join(f'Metric {k!r}: {x.note}' for k, x in found.missing.items())
+      )
     return found
 
   def log(

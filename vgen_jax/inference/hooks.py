@@ -173,7 +173,7 @@ class Validate(hooks.Hook):
       return
     players = run.setup.model.players
     only = f'{players[0]}/' if len(players) == 1 else ''
-    run.evaluate(
+    run.report_evaluation(
       step, {f'val/{k.removeprefix(only)}': x for k, x in losses.items()}
     )
 
@@ -224,7 +224,7 @@ class Evaluate(hooks.Hook):
     with self._run.progress.pause('evaluation', state):
       numbers = self._evaluations.log(state, self._run.should_stop)
     if numbers is not None:
-      self._run.evaluate(step, numbers)
+      self._run.report_evaluation(step, numbers)
 
 
 def _sampler(setup: setup_lib.Setup) -> sampling.Sampler:

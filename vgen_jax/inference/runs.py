@@ -63,7 +63,7 @@ class Run:
 
   @property
   def model(self) -> VideoModel:
-    """Family with its networks."""
+    """Model with its networks."""
     return self._setup.model
 
   @property

@@ -25,7 +25,7 @@ def make_losses(model: VideoModel, average: str, mesh: Mesh) -> Losses:
   """Returns a jitted function that computes the losses of all players.
 
   Args:
-    model: Family with its networks.
+    model: Model with its networks.
     average: Name of the average of the parameters to use, or 'params'.
     mesh: Mesh of the state.
   """

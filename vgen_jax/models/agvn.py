@@ -35,7 +35,7 @@ from vgen_jax.nn.convolution import pyramids
 
 # Logit of the proportion of new colours before training: mostly warped pixels.
 _NEW_LOGIT = -3.0
-_OPEN = 1  # Purpose of a clip's key, besides its noise.
+_MOTION, _OPEN = range(2)  # Purposes of a clip's key.
 # Log mel powers (data/files/audio.py) are from -18.4 to about 0; as they are,
 # they would saturate the gates of the recurrent network. Other audio features,
 # such as the loudness of synthetic/face, are scaled in the same way.
@@ -102,9 +102,10 @@ class Generator(nn.Module):
       many, up to the one with 4 x 4 pixels.
     num_heads: Number of heads of attention.
     mask_weight: Weight of the mean of the mask in the generator's loss.
-    open_rate: Proportion of clips that have a mask of ones in training, after
-      the first frame, less than 1. Each clip is drawn with its own key. Errors
-      of clips train the mask in the others, its penalty in all.
+    open_rate: Probability, in [0, 1), that the mask of a training clip is
+      replaced by ones after the first frame, independently for each clip. In
+      these clips the errors do not train the mask. The penalty of the mask
+      trains it in all clips.
     max_flow: Largest flow along x and y, as a fraction of the side of a frame.
     dtype: Dtype of products; the recurrent network is float32.
   """
@@ -246,7 +247,10 @@ class Generator(nn.Module):
   def _motion(self, key_b: Array, condition: Condition, width: int) -> Array:
     """Returns a token of each frame from audio and noise, `[b, t, d]`."""
     t = self.clip_shape[0]
-    inputs = [random.normal(key_b, (t, self.latent_width))]
+    noise_btd = random.normal(
+      random.fold_in(key_b, _MOTION), (t, self.latent_width)
+    )
+    inputs = [noise_btd]
     if self.audio_bands:
       inputs.append((condition['audio'] - _AUDIO_CENTER) / _AUDIO_SCALE)
     state_btd = nn.RNN(nn.GRUCell(self.motion_width), name='motion')(

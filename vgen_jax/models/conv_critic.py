@@ -44,9 +44,10 @@ class ConvCritic(nn.Module):
       input that are constant over the clip (Saito et al., TGAN, 2017);
       'projection', as a product of its embedding with the mean of the last
       features (Miyato and Koyama, "cGANs with Projection Discriminator", 2018,
-      https://arxiv.org/abs/1802.05637); 'classes', which returns logits of
-      classes instead (Odena et al., "Conditional Image Synthesis with Auxiliary
-      Classifier GANs", 2016, https://arxiv.org/abs/1610.09585).
+      https://arxiv.org/abs/1802.05637); 'classes', which is not given the label
+      but also returns logits of classes (Odena et al., "Conditional Image
+      Synthesis with Auxiliary Classifier GANs", 2016,
+      https://arxiv.org/abs/1610.09585).
     num_classes: Number of classes; 0 without labels.
     norm: As in `pyramids.Down`; batch norm is not applied to the first layer.
     patches: Whether logits are those of patches.
@@ -57,7 +58,7 @@ class ConvCritic(nn.Module):
       layer: 'none'; 'additive', `space_time.AdditiveGate`; or a kind of
       `space_time.SelfAttention`. It has no spectral norm.
     kernel_init: One of `pyramids.INITS`.
-    dtype: Dtype of products.
+    dtype: Dtype of the computation; parameters are float32.
   """
 
   view: str = 'clip'

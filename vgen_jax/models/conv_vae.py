@@ -33,7 +33,7 @@ class FrameVAE(autoencoder.Autoencoder):
     dense_widths: Features of the dense layers between the convolutions and the
       bottleneck; the decoder has them in reverse order. They help if a clip is
       determined by discrete factors, such as a colour.
-    dtype: Dtype of products and activations. Parameters are float32.
+    dtype: Dtype of the computation. Parameters are float32.
   """
 
   clip_shape: ClipShape
@@ -128,7 +128,7 @@ class ClipEncoder(nn.Module):
     widths: Channels after each convolution.
     dense_widths: Features of the dense layers.
     time_strides: Stride in time of each convolution, 1 or 2.
-    dtype: Dtype of products and activations.
+    dtype: Dtype of the computation.
   """
 
   widths: tuple[int, ...]
@@ -162,7 +162,7 @@ class ClipDecoder(nn.Module):
     time_strides: Stride in time of each convolution of the encoder, 1 or 2.
     inner_thw: Sides (t, h, w) of the input of the first convolution.
     num_channels: Channels of clips.
-    dtype: Dtype of products and activations.
+    dtype: Dtype of the computation.
   """
 
   widths: tuple[int, ...]

@@ -6,8 +6,8 @@ three networks of the paper: recognition, q(z | x, y), prior, p(z | x), and
 generation, p(y | x, z), where x is the condition and y the clip. The layers are
 those of models/conv_vae.py, since the paper's are for single images.
 
-Letters of this file, in addition to those of core/shapes.py: `d` width of the
-latent; `f` features of the condition.
+Axis suffixes of this file, in addition to those of core/shapes.py: `d` width of
+the latent; `f` features of the condition.
 """
 
 import flax.linen as nn
@@ -42,7 +42,7 @@ class ClipCVAE(nn.Module):
     dense_widths: Features of the dense layers, as in `conv_vae.ClipVAE`; one or
       more. The last one is also the number of features of the condition.
     time_strides: Stride in time of each convolution, 1 or 2.
-    dtype: Dtype of products and activations. Parameters are float32.
+    dtype: Dtype of the computation. Parameters are float32.
   """
 
   clip_shape: ClipShape
@@ -154,7 +154,7 @@ class ClipCVAE(nn.Module):
     return _gaussian(self.prior_out(feature_bf))
 
   def decode(self, latent_bd: Array, feature_bf: Array) -> Array:
-    """Returns clips `[b, t, h, w, c]`, about in [-1, 1], float32.
+    """Returns clips `[b, t, h, w, c]`, float32, not clipped to [-1, 1].
 
     Args:
       latent_bd: Latents, one for each clip.

@@ -1,4 +1,4 @@
-"""DCGAN: a generator of frames, and clips as walks between two frames.
+"""DCGAN: a generator of frames; clips interpolate between two latent codes.
 
 Reference: Radford et al., "Unsupervised Representation Learning with Deep
 Convolutional Generative Adversarial Networks", 2015,
@@ -45,7 +45,7 @@ class Generator(nn.Module):
       many, up to the one with 4 x 4 pixels.
     norm: One of `pyramids.NORMS`, after hidden layers.
     kernel_init: One of `pyramids.INITS`.
-    dtype: Dtype of products.
+    dtype: Dtype of the computation; parameters are float32.
   """
 
   clip_shape: ClipShape

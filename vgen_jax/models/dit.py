@@ -84,6 +84,19 @@ class VideoDiT(nn.Module):
     *,
     train: bool,
   ) -> Array:
+    """Returns the output of the denoiser, float32 `[b, t, h, w, c]`.
+
+    Args:
+      video_bthwc: Noisy clips.
+      time_b: Times in [0, 1], from 0 (noise) to 1 (data).
+      condition: Condition that may have 'label', int32 `[b]`; num_classes
+        stands for no label.
+      train: Whether dropout is on.
+
+    Raises:
+      ValueError: If clips do not divide into patches or levels, or there is a
+        label and num_classes is 0.
+    """
     shapes.sizes('b', video_bthwc=video_bthwc, time_b=time_b)
     grid = self._grid(video_bthwc)
     cond_bd = nn.silu(

@@ -9,11 +9,12 @@ references, so that the network can generate subjects that it was not trained
 on. References are combined by attention, and the pixels of the reference with
 the largest attention weight are also warped to the frame by optical flow.
 
-Deviations from the released code: attention compares the classes of pixels,
-too; segments are parts of classes; attention is also used for one reference;
-kernels of all generated layers come from features of one resolution, and are 1
-x 1; the reference that is warped is selected by a differentiable choice; warped
-pixels are blended linearly only; kernels have no spectral norm.
+Deviations from the released code: queries and keys of attention also contain
+the classes of pixels; segments, over which features are averaged, are parts of
+classes; attention is also used for one reference; kernels of all generated
+layers come from features of one resolution, and are 1 x 1; the reference that
+is warped is selected by a differentiable choice; warped pixels are blended
+linearly only; kernels have no spectral norm.
 """
 
 from typing import Any, NamedTuple
@@ -69,7 +70,7 @@ class FewShotVid2Vid(translation.Translator):
     flow_levels: Number of levels, in addition to the finest, of the networks
       that predict optical flow.
     flow_scale: Flow in pixels for an output of 1 of the flow networks.
-    dtype: Dtype of the products of convolutions.
+    dtype: Dtype of the computation of convolutions.
   """
 
   width: int = 32
@@ -201,7 +202,7 @@ class FewShotVid2Vid(translation.Translator):
     attended_bhwd, weight_bhwr = self.attention(
       features_bhwd, encoded.key_brhwd, encoded.value_brhwd
     )
-    class_bhwk = images.smaller(layout_bhwk, 2**self.attention_level)
+    class_bhwk = images.downsampled(layout_bhwk, 2**self.attention_level)
     kernels = []
     for segments, generators in zip(
       self.segments, self.kernel_generators, strict=True
@@ -241,7 +242,7 @@ class FewShotVid2Vid(translation.Translator):
       axis=-1,
     )
     flow_bhwx, mask_bhw = self.previous_flow(past)
-    previous = translation.move_previous(window, flow_bhwx, mask_bhw)
+    previous = translation.warp_previous(window, flow_bhwx, mask_bhw)
     if not self.num_adaptive:
       frame_bhwc = translation.compose(new_bhwc, previous)
       return translation.Frame(frame_bhwc, new_bhwc, previous)
@@ -271,7 +272,7 @@ class FewShotVid2Vid(translation.Translator):
 
   def _moved_reference(
     self, layout_bhwk: Array, encoded: references.Encoded, weight_bhwr: Array
-  ) -> translation.Moved:
+  ) -> translation.Warped:
     """Returns the most attended reference, warped to the new frame."""
     both_brhwc = jnp.concatenate(
       [encoded.frame_brhwc, encoded.layout_brhwk], axis=-1
@@ -279,10 +280,10 @@ class FewShotVid2Vid(translation.Translator):
     chosen_bhwc = references.select(weight_bhwr, both_brhwc)
     inputs = jnp.concatenate([layout_bhwk, chosen_bhwc], axis=-1)
     flow_bhwx, mask_bhw = self.reference_flow(inputs)
-    moved_bhwc = warp.backward(
+    warped_bhwc = warp.backward(
       chosen_bhwc[..., : self.clip_shape[3]], flow_bhwx
     )
-    return translation.Moved(flow_bhwx, moved_bhwc, mask_bhw)
+    return translation.Warped(flow_bhwx, warped_bhwc, mask_bhw)
 
   def _layout_features(self, layout_bhwk: Array) -> Array:
     """Returns features of layouts, of positions and of classes, `[b, h, w, d]`.
@@ -291,6 +292,6 @@ class FewShotVid2Vid(translation.Translator):
     of classes, so attention is between equal classes before training.
     """
     features_bhwd = self.layout_encoder(images.with_positions(layout_bhwk))
-    class_bhwk = images.smaller(layout_bhwk, 2**self.attention_level)
+    class_bhwk = images.downsampled(layout_bhwk, 2**self.attention_level)
     parts = references.unit(features_bhwd), references.of_classes(class_bhwk)
     return jnp.concatenate(parts, axis=-1)

@@ -40,8 +40,7 @@ class MagvitVQGAN(autoencoder.Autoencoder):
     causal: Whether a latent does not depend on frames after its own. The number
       of frames of a clip is then 1 plus a multiple of the stride in time.
     num_channels: Channels of clips.
-    dtype: Dtype of products and activations. Parameters and statistics are
-      float32.
+    dtype: Dtype of the computation; parameters and statistics are float32.
   """
 
   bottleneck: nn.Module
@@ -109,7 +108,7 @@ class Critic(nn.Module):
     width: Channels of the first layer.
     multipliers: Channels of each level, as multiples of width; each level
       halves t, h and w.
-    dtype: Dtype of products.
+    dtype: Dtype of the computation; parameters are float32.
   """
 
   width: int = 64

@@ -173,7 +173,7 @@ class _Critic(nn.Module):
     width: Channels of the first layer; they double in each following layer.
     norm: 'none', 'spectral', or 'batch' (not in the first and last layer).
     kernel_init: 'lecun', or 'dcgan', which is N(0, 0.02^2).
-    dtype: Dtype of products.
+    dtype: Dtype of the computation; parameters are float32.
   """
 
   width: int = 64

@@ -34,7 +34,7 @@ class PatchTokenizer(autoencoder.Autoencoder):
     encoder_blocks: Convolutions over tokens before the bottleneck.
     decoder_blocks: Convolutions over tokens after the bottleneck.
     num_channels: Channels of clips.
-    dtype: Dtype of products and activations. Parameters are float32.
+    dtype: Dtype of the computation. Parameters are float32.
   """
 
   bottleneck: nn.Module

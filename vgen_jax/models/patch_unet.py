@@ -54,8 +54,7 @@ class PatchUNet(nn.Module):
     temporal_kernel: Frames in the kernel of a block's convolution across
       frames; odd.
     num_classes: Number of labels; 0 makes a label an error.
-    dtype: Dtype of products and activations. Parameters and statistics are
-      float32.
+    dtype: Dtype of the computation; parameters and statistics are float32.
   """
 
   width: int
@@ -77,6 +76,19 @@ class PatchUNet(nn.Module):
     *,
     train: bool,
   ) -> Array:
+    """Returns the output of the denoiser, float32 `[b, t, h, w, c]`.
+
+    Args:
+      video_bthwc: Noisy clips.
+      time_b: Times in [0, 1], from 0 (noise) to 1 (data).
+      condition: Condition that may have 'label', int32 `[b]`; num_classes
+        stands for no label.
+      train: Not used; training and inference are the same.
+
+    Raises:
+      ValueError: If clips do not divide into patches or levels, or there is a
+        label and num_classes is 0.
+    """
     del train  # Training and inference are the same.
     h, w, c = shapes.sizes('hwc', video_bthwc=video_bthwc)
     shapes.sizes('b', video_bthwc=video_bthwc, time_b=time_b)

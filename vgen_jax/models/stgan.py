@@ -41,7 +41,7 @@ class Generator(nn.Module):
     width: Channels of the finest hidden layer; each coarser layer has twice as
       many, up to the one with 4 x 4 pixels.
     norm: One of `pyramids.NORMS`, after hidden layers.
-    dtype: Dtype of products.
+    dtype: Dtype of the computation; parameters are float32.
   """
 
   clip_shape: ClipShape

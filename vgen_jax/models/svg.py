@@ -66,7 +66,7 @@ class SVG(latent_prediction.LatentPredictor):
       have one.
     norm: 'group' or 'none', after convolutions.
     kernel_init: One of `pyramids.INITS`, for convolutions and dense layers.
-    dtype: Dtype of the products of convolutions.
+    dtype: Dtype of the computation of convolutions.
   """
 
   has_predict_all = True

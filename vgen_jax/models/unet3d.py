@@ -59,8 +59,7 @@ class UNet3D(nn.Module):
     num_classes: Number of labels; 0 makes a label an error.
     dropout: Dropout rate in residual blocks.
     remat: What is kept for the backward pass; see nn/remat.py.
-    dtype: Dtype of products and activations. Parameters and statistics are
-      float32.
+    dtype: Dtype of the computation; parameters and statistics are float32.
   """
 
   width: int
@@ -85,6 +84,19 @@ class UNet3D(nn.Module):
     *,
     train: bool,
   ) -> Array:
+    """Returns the output of the denoiser, float32 `[b, t, h, w, c]`.
+
+    Args:
+      video_bthwc: Noisy clips.
+      time_b: Times in [0, 1], from 0 (noise) to 1 (data).
+      condition: Condition that may have 'label', int32 `[b]`; num_classes
+        stands for no label.
+      train: Whether dropout is on.
+
+    Raises:
+      ValueError: If clips do not divide into patches or levels, or there is a
+        label and num_classes is 0.
+    """
     h, w, c = shapes.sizes('hwc', video_bthwc=video_bthwc)
     shapes.sizes('b', video_bthwc=video_bthwc, time_b=time_b)
     self._check(h, w)

@@ -52,7 +52,7 @@ class VAE3D(autoencoder.Autoencoder):
     norm: 'rms' normalizes each pixel, 'group' each frame.
     num_channels: Channels of clips.
     remat: What is kept for the backward pass; see nn/remat.py.
-    dtype: Dtype of products and activations. Parameters are float32.
+    dtype: Dtype of the computation. Parameters are float32.
   """
 
   bottleneck: nn.Module
@@ -74,7 +74,7 @@ class VAE3D(autoencoder.Autoencoder):
   def setup(self):
     super().setup()
     half = {
-      'kit': causal.Kit(
+      'options': causal.LayerOptions(
         self.temporal_kernel, self.norm, self.remat, self.dtype
       ),
       'widths': tuple(self.width * m for m in self.multipliers),
@@ -171,10 +171,10 @@ class VAE3D(autoencoder.Autoencoder):
     )
 
 
-class _Half(nn.Module):
+class _Stack(nn.Module):
   """Base class of encoder and decoder."""
 
-  kit: causal.Kit
+  options: causal.LayerOptions
   widths: tuple[int, ...]
   halves_time: tuple[bool, ...]
   num_blocks: int
@@ -183,42 +183,42 @@ class _Half(nn.Module):
 
   def middle(self, x_bthwc: Array) -> Array:
     features = self.widths[-1]
-    x_bthwc = self.kit.block(features, 'middle_0')(x_bthwc)
+    x_bthwc = self.options.block(features, 'middle_0')(x_bthwc)
     if self.attends:
-      x_bthwc = causal.Attention(self.kit, name='attention')(x_bthwc)
-    return self.kit.block(features, 'middle_1')(x_bthwc)
+      x_bthwc = causal.Attention(self.options, name='attention')(x_bthwc)
+    return self.options.block(features, 'middle_1')(x_bthwc)
 
   def end(self, x_bthwc: Array) -> Array:
-    x_bthwc = nn.silu(self.kit.normed(x_bthwc, 'norm'))
-    return self.kit.conv(self.num_features, 'out')(x_bthwc)
+    x_bthwc = nn.silu(self.options.normed(x_bthwc, 'norm'))
+    return self.options.conv(self.num_features, 'out')(x_bthwc)
 
 
-class _Encoder(_Half):
+class _Encoder(_Stack):
   @nn.compact
   def __call__(self, x_bthwc: Array) -> Array:
-    x_bthwc = self.kit.conv(self.widths[0], 'in')(x_bthwc)
+    x_bthwc = self.options.conv(self.widths[0], 'in')(x_bthwc)
     for level, width in enumerate(self.widths):
       if level:
         halve = causal.Halve(
-          self.kit, self.halves_time[level - 1], name=f'half_{level}'
+          self.options, self.halves_time[level - 1], name=f'half_{level}'
         )
         x_bthwc = halve(x_bthwc)
       for i in range(self.num_blocks):
-        x_bthwc = self.kit.block(width, f'level_{level}_{i}')(x_bthwc)
+        x_bthwc = self.options.block(width, f'level_{level}_{i}')(x_bthwc)
     return self.end(self.middle(x_bthwc))
 
 
-class _Decoder(_Half):
+class _Decoder(_Stack):
   @nn.compact
   def __call__(self, x_bthwc: Array) -> Array:
-    x_bthwc = self.middle(self.kit.conv(self.widths[-1], 'in')(x_bthwc))
+    x_bthwc = self.middle(self.options.conv(self.widths[-1], 'in')(x_bthwc))
     for level in reversed(range(len(self.widths))):
       for i in range(self.num_blocks + 1):
-        block = self.kit.block(self.widths[level], f'level_{level}_{i}')
+        block = self.options.block(self.widths[level], f'level_{level}_{i}')
         x_bthwc = block(x_bthwc)
       if level:
         double = causal.Double(
-          self.kit,
+          self.options,
           self.widths[level - 1],
           self.halves_time[level - 1],
           name=f'double_{level}',

@@ -63,7 +63,7 @@ class Generator(nn.Module):
       the paper.
     norm: 'batch' or 'none', after hidden layers.
     kernel_init: One of `pyramids.INITS`.
-    dtype: Dtype of products.
+    dtype: Dtype of the computation; parameters are float32.
   """
 
   clip_shape: ClipShape

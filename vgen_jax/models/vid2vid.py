@@ -47,7 +47,7 @@ class Generator(translation.Translator):
       the new pixels of all classes but 0, the background.
     num_enhancers: Number of local enhancers; 0 for none.
     enhancer_blocks: Number of residual blocks in each branch of an enhancer.
-    dtype: Dtype of products.
+    dtype: Dtype of the computation; parameters are float32.
   """
 
   width: int = 32
@@ -94,8 +94,8 @@ class Generator(translation.Translator):
       factor = 2 ** (self.num_enhancers - scale)
       features = self._scale(
         scale,
-        images.smaller(layout_bhwk, factor),
-        images.smaller(previous_bhwk, factor),
+        images.downsampled(layout_bhwk, factor),
+        images.downsampled(previous_bhwk, factor),
         features,
       )
     out = lambda name, size, **options: residual_coders.Conv(
@@ -109,7 +109,7 @@ class Generator(translation.Translator):
     flow_bhwx = out('flow', 2, kernel_init=_FLOW_INIT)(features['flow'])
     mask_bhw = nn.sigmoid(out('mask', 1)(features['flow']))[..., 0]
     flow_scale = self.flow_scale * 2**self.num_enhancers
-    moved = translation.move_previous(window, flow_scale * flow_bhwx, mask_bhw)
+    moved = translation.warp_previous(window, flow_scale * flow_bhwx, mask_bhw)
     return translation.Frame(
       translation.compose(new_bhwc, moved), new_bhwc, moved
     )

@@ -39,7 +39,7 @@ class Critic(nn.Module):
     width: Channels of the first layer.
     num_layers: As in `conv_critic.ConvCritic`.
     norm: As in `conv_critic.ConvCritic`.
-    dtype: Dtype of products.
+    dtype: Dtype of the computation; parameters are float32.
   """
 
   inputs: str = 'image'

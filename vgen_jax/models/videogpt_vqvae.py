@@ -35,8 +35,7 @@ class VideoGPTVQVAE(autoencoder.Autoencoder):
     num_heads: Attention heads.
     downsample: Factors of downsampling of t, h and w; powers of 2, not all 1.
     num_channels: Channels of clips.
-    dtype: Dtype of products and activations. Parameters and statistics are
-      float32.
+    dtype: Dtype of the computation; parameters and statistics are float32.
   """
 
   bottleneck: nn.Module

@@ -80,7 +80,7 @@ class VideoVAE(latent_prediction.LatentPredictor):
     dropout: Dropout rate of the code of a frame.
     prior_attributes: Whether the prior depends on the attributes; False for an
       ablation.
-    dtype: Dtype of the products of convolutions.
+    dtype: Dtype of the computation of convolutions.
   """
 
   has_predict_all = True

@@ -4,9 +4,9 @@ Each block attends in space, within a frame, and then in time, over the same
 position in earlier frames. So a frame can be generated with a cache of fixed
 size at constant cost, while training predicts all frames in parallel.
 
-Letters of this file, in addition to those of core/shapes.py: `a` heads or, in
-names of actions, the size of an action; `e` width of a head; `p` pairs of
-rotated numbers.
+Axis suffixes of this file, in addition to those of core/shapes.py: `a` heads
+or, in names of actions, the size of an action; `e` width of a head; `p` pairs
+of rotated numbers.
 """
 
 import functools

@@ -4,8 +4,8 @@ An attribute, such as a colour, has one of several values, counted from 0. A
 label is the index of a combination of values; the last attribute changes
 fastest.
 
-Letters of this file, in addition to those of core/shapes.py: `g` width of the
-code of a frame.
+Axis suffixes of this file, in addition to those of core/shapes.py: `g` width of
+the code of a frame.
 """
 
 import flax.linen as nn

@@ -1,6 +1,6 @@
 """Embeddings of positions, times and labels.
 
-Letters of this file, in addition to those of core/shapes.py: `a` heads of
+Axis suffixes of this file, in addition to those of core/shapes.py: `a` heads of
 attention, `e` width of a head, `p` pairs of rotated numbers, `e` = 2 `p`.
 """
 

@@ -3,8 +3,8 @@
 Such a network is a sequential VAE: the latent of a frame is sampled from a
 posterior, which depends on the frame, or from a prior, which does not.
 
-Letters of this file, in addition to those of core/shapes.py: `d` width of a
-latent; `k` numbers that describe the condition of a frame.
+Axis suffixes of this file, in addition to those of core/shapes.py: `d` width of
+a latent; `k` numbers that describe the condition of a frame.
 """
 
 from collections.abc import Callable
@@ -45,7 +45,7 @@ class Prediction(NamedTuple):
   """The prediction of one frame, or of several with an axis of time after b.
 
   Attributes:
-    frame_bhwc: Predicted frame, float32, about in [-1, 1].
+    frame_bhwc: Predicted frame, float32; values may be outside of [-1, 1].
     posterior: Distributions of the latent given the frame, `[b, d]`.
     prior: Distributions of the latent given the past, `[b, d]`.
   """

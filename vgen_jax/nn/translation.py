@@ -5,7 +5,7 @@ the same way) with their layouts, and, for some networks, reference clips. The
 frame is composed of pixels of the previous frame, moved by optical flow, and of
 new pixels.
 
-Letters of this file, in addition to those of core/shapes.py: `m` previous
+Axis suffixes of this file, in addition to those of core/shapes.py: `m` previous
 frames; `l` layouts of a window, m + 1.
 """
 
@@ -40,19 +40,19 @@ class Window(NamedTuple):
   exists_bm: Array
 
 
-class Moved(NamedTuple):
-  """Pixels of another frame, moved by optical flow.
+class Warped(NamedTuple):
+  """Another frame, warped by optical flow, and its mask.
 
   Attributes:
     flow_bhwx: Flow (x, y) in pixels from the generated frame to the other one,
       as in nn/warp.py; float32.
-    moved_bhwc: The other frame, warped by the flow.
+    warped_bhwc: The other frame, warped by the flow.
     mask_bhw: Weight of new pixels in the generated frame, from 0 to 1; that of
       moved pixels is 1 - mask.
   """
 
   flow_bhwx: Array
-  moved_bhwc: Array
+  warped_bhwc: Array
   mask_bhw: Array
 
 
@@ -62,17 +62,17 @@ class Frame(NamedTuple):
   Attributes:
     frame_bhwc: The frame, float32 in [-1, 1].
     new_bhwc: New pixels before they are composed with moved ones, in [-1, 1].
-    previous: Moved pixels of the previous frame. If there is no such frame, the
+    previous: The warped previous frame. If there is no such frame, the
       mask is 1.
-    reference: Moved pixels of a reference frame; None if the network moves
+    reference: A warped reference frame; None if the network warps
       none.
     extra: Further outputs by name, such as attention weights.
   """
 
   frame_bhwc: Array
   new_bhwc: Array
-  previous: Moved
-  reference: Moved | None = None
+  previous: Warped
+  reference: Warped | None = None
   extra: dict[str, Array] = {}  # noqa: RUF012
 
 
@@ -144,7 +144,7 @@ def one_hot(layout_blhw: Array, num_segments: int) -> Array:
   return jnp.moveaxis(one_hot_blhwk, 1, 3).reshape(b, h, w, -1)
 
 
-def move_previous(window: Window, flow_bhwx: Array, mask_bhw: Array) -> Moved:
+def warp_previous(window: Window, flow_bhwx: Array, mask_bhw: Array) -> Warped:
   """Returns the latest previous frame, warped by optical flow.
 
   For clips without a previous frame the mask is 1: all pixels are new.
@@ -154,18 +154,18 @@ def move_previous(window: Window, flow_bhwx: Array, mask_bhw: Array) -> Moved:
     flow_bhwx: Flow from the next frame to the latest previous one, in pixels.
     mask_bhw: Weight of new pixels if there is a previous frame, from 0 to 1.
   """
-  moved_bhwc = warp.backward(window.previous_bmhwc[:, -1], flow_bhwx)
+  warped_bhwc = warp.backward(window.previous_bmhwc[:, -1], flow_bhwx)
   exists_b11 = window.exists_bm[:, -1, None, None]
-  return Moved(flow_bhwx, moved_bhwc, jnp.where(exists_b11, mask_bhw, 1.0))
+  return Warped(flow_bhwx, warped_bhwc, jnp.where(exists_b11, mask_bhw, 1.0))
 
 
-def compose(new_bhwc: Array, moved: Moved) -> Array:
+def compose(new_bhwc: Array, moved: Warped) -> Array:
   """Returns `mask * new + (1 - mask) * moved`, `[b, h, w, c]`.
 
   Args:
     new_bhwc: New pixels.
-    moved: Moved pixels with the mask.
+    moved: Warped pixels with the mask.
   """
   return compositing.blend(
-    new_bhwc[:, None], moved.moved_bhwc[:, None], moved.mask_bhw[:, None]
+    new_bhwc[:, None], moved.warped_bhwc[:, None], moved.mask_bhw[:, None]
   )[:, 0]

@@ -1,4 +1,4 @@
-"""The guard against harmful updates, as the training loop checks it."""
+"""The guard against updates with non-finite values or too large gradients."""
 
 from collections.abc import Mapping
 

@@ -88,7 +88,12 @@ class Hook:
     """Called with generated clips, float32 in [-1, 1], and their labels."""
 
   def on_evaluate(self, step: int, numbers: Mapping[str, float]) -> None:
-    """Called with the results of an evaluation, {'evaluation/...': number}."""
+    """Called with the results of an evaluation or a validation.
+
+    Args:
+      step: Number of completed steps.
+      numbers: {'evaluation/...' or 'val/...': number}.
+    """
 
   def close(self) -> None:
     """Called at the end, also after an error."""
@@ -135,7 +140,7 @@ class Run:
     for hook in self.hooks:
       hook.on_clips(step, video_bthwc, labels)
 
-  def evaluate(self, step: int, numbers: Mapping[str, float]) -> None:
+  def report_evaluation(self, step: int, numbers: Mapping[str, float]) -> None:
     """Passes the results of an evaluation to all hooks and the console."""
     for hook in self.hooks:
       hook.on_evaluate(step, numbers)

@@ -37,8 +37,14 @@ _UNSUPPORTED = (
   'optimistic_adam', 'rprop', 'sm3',
 )  # fmt: skip
 _OWN_KEYS = ('name', 'schedule', 'clip_norm')
-_SET_BY_SCHEDULE = ('learning_rate', 'adam_learning_rate')
-_SET_BY_SCHEDULE += ('muon_weight_dimension_numbers',)
+# Arguments of optimizers that are not set by the user, {name: what sets them}.
+_NOT_SET = {
+  'learning_rate': 'it is set by config.optim.schedule',
+  'adam_learning_rate': 'it is set by config.optim.schedule and adam_ratio',
+  'muon_weight_dimension_numbers': (
+    'the arrays that Muon updates are chosen by their names and shapes'
+  ),
+}
 
 
 def make(
@@ -226,14 +232,14 @@ def _make_one(
   options = [
     k
     for k in inspect.signature(known[str(name)]).parameters
-    if k not in _SET_BY_SCHEDULE
+    if k not in _NOT_SET
   ]
   if name == 'muon':
     options.append('adam_ratio')
   for key in kwargs:
-    if key in _SET_BY_SCHEDULE:
+    if key in _NOT_SET:
       raise ValueError(
-        f'config.optim.{key} cannot be set; set config.optim.schedule instead.'
+        f'config.optim.{key} cannot be set: {_NOT_SET[key]}. Remove it.'
       )
     checks.known_key(
       f'config.optim ({name})', key, [*options, *_OWN_KEYS, 'players']

@@ -32,13 +32,13 @@ class Setup:
   Attributes:
     settings: Settings of the run.
     data: Clips to train on, with their schema.
-    model: Family with its networks.
+    model: Model with its networks.
     optimizers: {player: optimizer}.
     rates: {player: function from step to learning rate}.
     mesh: Mesh of devices.
     init: Pure function that returns the first state, for `jax.jit` and
       `jax.eval_shape`.
-    layout: Shardings of a state.
+    state_sharding: Shardings of a state.
     batch: Shapes of a batch, {key: ShapeDtypeStruct}.
   """
 
@@ -49,7 +49,7 @@ class Setup:
   rates: dict[str, optax.Schedule]
   mesh: Mesh
   init: Callable[[], state_lib.TrainState]
-  layout: Any
+  state_sharding: Any
   batch: dict[str, jax.ShapeDtypeStruct]
 
   @property
@@ -87,8 +87,8 @@ class Setup:
     return jax.jit(
       self.pure_step(),
       donate_argnums=0,
-      in_shardings=(self.layout, sharding.of_batch(self.mesh)),
-      out_shardings=(self.layout, None),
+      in_shardings=(self.state_sharding, sharding.of_batch(self.mesh)),
+      out_shardings=(self.state_sharding, None),
     )
 
   def pure_step(self) -> step_lib.TrainStep:
@@ -120,7 +120,7 @@ class Setup:
         'xla_llvm_disable_expensive_passes': True,
       }
     make_state = jax.jit(
-      self.init, out_shardings=self.layout, compiler_options=options
+      self.init, out_shardings=self.state_sharding, compiler_options=options
     )
     return make_state()
 
@@ -129,7 +129,7 @@ class Setup:
     return jax.tree.map(
       lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
       jax.eval_shape(self.init),
-      self.layout,
+      self.state_sharding,
     )
 
 
@@ -176,11 +176,11 @@ def make(
       settings.seed,
     )
 
-  layout = sharding.of_state(
+  state_sharding = sharding.of_state(
     mesh, jax.eval_shape(init), sharding.rules_of(model)
   )
   return Setup(
-    settings, data, model, optimizers, rates, mesh, init, layout, batch
+    settings, data, model, optimizers, rates, mesh, init, state_sharding, batch
   )
 
 

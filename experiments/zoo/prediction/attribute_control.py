@@ -97,11 +97,13 @@ def generate(
   Args:
     run: Run with the parameters.
     model: Model of the run, or one with another network.
-    value_btn: Attributes of each frame, as in `sample_attributes`.
+    value_btn: Attributes of each frame, as in `sample_with_attributes`.
     first_bhwc: Known first frames in [-1, 1]; None for none.
   """
   variables = run.state.variables(run.config.sample_from)
-  apply = jax.jit(functools.partial(model.apply, method='sample_attributes'))
+  apply = jax.jit(
+    functools.partial(model.apply, method='sample_with_attributes')
+  )
   found = []
   for i in range(0, len(value_btn), _BATCH):
     part = value_btn[i : i + _BATCH]

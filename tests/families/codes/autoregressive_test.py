@@ -224,7 +224,7 @@ def test_wrong_batches_and_conditions():
   key_b = arrays.keys(2)
   with pytest.raises(ValueError, match="no 'codes', on which Autoregressive"):
     calls.loss(model, {'video': codes, 'codes_': codes, 'position': codes})
-  message = r'shape \(2, 2, 2, 2\); clips .* have codes of shape \(b, 3, 2, 2\)'
+  message = r'\(2, 2, 2, 2\); this Autoregressive .* shape \(b, 3, 2, 2\)'
   with pytest.raises(ValueError, match=message):
     calls.loss(model, {'codes': codes[:, :2]})
   with pytest.raises(

@@ -237,3 +237,11 @@ def test_missing_critics_and_features_are_errors():
     model().clone(critic={'prior': Critic()})
   with pytest.raises(ValueError, match='Flat gives no features'):
     losses(model(Flat()))
+
+
+def test_only_critics_whose_features_are_compared_need_features():
+  found, _ = losses(model(Flat(), feature_weight=0.0))
+  assert 'features' not in found['predictor'][1]
+  net = model().clone(critic={'prior': Flat(), 'posterior': Critic()})
+  found, _ = losses(net)
+  assert 'features' in found['predictor'][1]

@@ -119,7 +119,7 @@ def loss(net, **batch):
 def sample(net, condition, value_btn=None):
   if value_btn is None:
     return applied(net, 'sample_unclipped', KEY_B, condition)
-  return applied(net, 'sample_attributes', KEY_B, condition, value_btn)
+  return applied(net, 'sample_with_attributes', KEY_B, condition, value_btn)
 
 
 def moves(video) -> np.ndarray:

@@ -44,11 +44,11 @@ class Translator(translation.Translator):
     shape = new_bhwc.shape[:-1]
     flow = jnp.broadcast_to(one('flow', 0.5, (2,)), (*shape, 2))
     mask = nn.sigmoid(jnp.broadcast_to(one('mask', 0.4), shape))
-    moved = translation.move_previous(window, flow, mask)
+    moved = translation.warp_previous(window, flow, mask)
     frame = translation.compose(new_bhwc, moved)
     reference = None
     if self.moves_reference:
-      reference = translation.Moved(flow, frame * one('ref', 0.5), mask)
+      reference = translation.Warped(flow, frame * one('ref', 0.5), mask)
     return translation.Frame(frame, new_bhwc, moved, reference)
 
 

@@ -65,7 +65,7 @@ def test_positions_are_x_and_y_from_minus_one_to_one():
 
 def test_smaller_images_have_the_means_of_blocks():
   y, same = compiled.call(
-    lambda x: (images.smaller(x, 4), images.smaller(x, 1)), X
+    lambda x: (images.downsampled(x, 4), images.downsampled(x, 1)), X
   )
   assert y.shape == (2, 4, 4, 3)
   np.testing.assert_allclose(y[1, 2, 3], X[1, 8:12, 12:].mean((0, 1)), 1e-5)

@@ -227,8 +227,10 @@ def read_clips(
     {'generated': uint8 [n, t, h, w, c], 'real': the same, 'has_real': bool
     [n], False where there is no real clip of the class; 'title': str [n];
     'clip' and 'seed': int [n], the number of each clip and the seed of its
-    noise}; {} if there is no such file. BadFileError is raised if it is
-    damaged.
+    noise}; {} if there is no such file.
+
+  Raises:
+    json_files.BadFileError: If the file is damaged.
   """
   if not result.clips:
     return {}

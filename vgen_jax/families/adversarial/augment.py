@@ -1,7 +1,7 @@
 """Differentiable augmentation of real and generated clips for critics.
 
-With few clips a critic overfits to them. Augmentation prevents this if real and
-generated clips are augmented in the same distribution. Since the augmentations
+With few clips a critic overfits to them. Augmentation prevents this if the
+augmentations of real and generated clips have the same distribution. Since they
 are differentiable, the generator receives gradients through them, and still
 learns to generate clips that are not augmented.
 

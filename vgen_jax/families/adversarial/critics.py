@@ -1,4 +1,4 @@
-"""Critics: networks that classify clips as real or generated.
+"""Critics (discriminators): networks that classify clips as real or generated.
 
 A family keeps its critics in a field `critic`, {name: network}. Each network is
 a part and a player of its own: the critic named 'image' is player
@@ -82,8 +82,14 @@ def with_features(
   Features are the outputs of the layers of its `pyramids.Down`, from the first
   to the last. The critic's statistics do not change.
 
-  The arguments are those of `unbound`. The returned function raises ValueError
-  if the critic has no such layers.
+  Args:
+    critic: A bound module.
+    condition: What the critic is conditioned on.
+    key_b: Keys, one for each clip.
+    train: Whether dropout is on and batch norm uses the batch's statistics.
+
+  Raises:
+    ValueError: By the returned function, if the critic has no such layers.
   """
   left_out = batch_statistics.COLLECTION, pyramids.FEATURES
   call = _call(critic, condition, key_b, train, *left_out)

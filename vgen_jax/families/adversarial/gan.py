@@ -171,15 +171,12 @@ class GAN(gan_clips.GANClips):
     penalty = self._penalty(critic, real, fake, key_b, train)
     return self.penalty_every * penalty, {'penalty': penalty}
 
-  def sample(self, key_b: Array, condition: Condition) -> Array:
+  def sample_unclipped(self, key_b: Array, condition: Condition) -> Array:
     """Generates clips; see the base class.
 
     With `num_context`, `known_video` is required. Its first frames are given
     to the generator, and pixels where `known` is True are returned unchanged.
     """
-    return self.sample_unclipped(key_b, condition).clip(-1, 1)
-
-  def sample_unclipped(self, key_b: Array, condition: Condition) -> Array:
     self.check_condition(condition)
     given = self.known_frames(condition)
     given |= self.further_conditions(condition, 'The condition')

@@ -25,7 +25,7 @@ _CLASS_SOURCES = ('real', 'generated')
 
 
 class GANClips(VideoModel):
-  """Real and generated clips with their conditions, for a GAN.
+  """The base class of `GAN`: real and generated clips with their conditions.
 
   With `num_context`, the generator continues clips: `condition['known_video']`
   has the first `num_context` frames, `[b, num_context, h, w, c]`, and the

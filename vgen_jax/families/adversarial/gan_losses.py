@@ -110,8 +110,25 @@ def needs_real(kind: str) -> bool:
   return kind == 'relativistic'
 
 
+def check_unpaired(kind: str, owner: str) -> None:
+  """Checks that a loss can be used without pairs of clips.
+
+  Args:
+    kind: One of KINDS.
+    owner: What has the critics, for the error.
+
+  Raises:
+    ValueError: If the loss compares pairs of real and generated clips.
+  """
+  if needs_real(kind):
+    raise ValueError(
+      f'model.loss_kind is {kind!r}, which compares pairs of real and generated'
+      f" clips; {owner} needs another loss, such as 'least_squares' or 'hinge'."
+    )
+
+
 def boundary(kind: str) -> float | None:
-  """Returns the logit between "generated" and "real"; None if there is none.
+  """Returns the decision threshold of a critic's logits; None if there is none.
 
   Wasserstein and relativistic critics are defined up to a constant, so only
   differences between their logits are meaningful.

@@ -150,9 +150,6 @@ class Autoencoding(VideoModel):
       loss += weight * adversarial
     return loss + self.bottleneck_weight * bottleneck.loss, terms
 
-  def sample(self, key_b: Array, condition: Condition) -> Array:
-    return self.sample_unclipped(key_b, condition).clip(-1, 1)
-
   def sample_unclipped(self, key_b: Array, condition: Condition) -> Array:
     """Returns reconstructions of `known_video`; `known` and keys are ignored.
 
@@ -200,13 +197,15 @@ class Autoencoding(VideoModel):
     """
     fixed_bthwc = jax.lax.stop_gradient(reconstructed_bthwc)
     if self.adaptive:  # Shared with the main backward pass by the compiler.
-      by_kernel = adversary.kernel_gradient(self.autoencoder, latent_bthwd)
+      to_kernel_gradient = adversary.kernel_gradient(
+        self.autoencoder, latent_bthwd
+      )
     if self.is_initializing():  # Critics have no parameters yet.
       return jnp.zeros(()), jnp.zeros(())
     distance_grad = jnp.zeros(())
     if self.adaptive:
       distance = lambda x: self._distance(video_bthwc, x)[0]
-      distance_grad = by_kernel(jax.grad(distance)(fixed_bthwc))
+      distance_grad = to_kernel_gradient(jax.grad(distance)(fixed_bthwc))
     all_logits = [
       critics.unbound(critic, {}, key_b, train=train)
       for critic in self.critic.values()
@@ -219,7 +218,7 @@ class Autoencoding(VideoModel):
     def with_gradient(video_bthwc: Array) -> tuple[Array, Array]:
       gradient = jnp.zeros(())
       if self.adaptive:
-        gradient = by_kernel(jax.grad(adversarial)(fixed_bthwc))
+        gradient = to_kernel_gradient(jax.grad(adversarial)(fixed_bthwc))
       return adversarial(video_bthwc), gradient
 
     has_started = step >= self.critic_start
@@ -256,7 +255,9 @@ class Autoencoding(VideoModel):
     loss = gan_losses.critic(self.loss_kind, real, fake)
     terms = {'adversarial': loss, **critics.mean_logits(real, fake)}
     if self.r1_weight:
-      score = critics.clip_scores(critics.unbound(critic, {}, key_b))
+      score = critics.clip_scores(
+        critics.unbound(critic, {}, key_b, train=train)
+      )
       terms['r1'] = lipschitz.zero_centred(score, video_bthwc).mean()
       loss += self.r1_weight * terms['r1']
     if self.lecam_weight:

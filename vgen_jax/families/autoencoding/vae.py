@@ -35,11 +35,12 @@ class VAE(VideoModel):
 
     sum over pixels of -log p(x | z)  +  beta * sum over latents of KL(q || p)
 
-  unless means replace the sums. Means change the relative weight of the
-  divergence; the equivalent weight with sums is logged as `beta_eff`
-  (`effective_beta`). `elbo` always uses sums and beta 1, in nats per clip. If
-  the likelihood is discrete, `bits_per_dim` is the negative `elbo` in bits,
-  divided by the number of pixels times channels of a clip.
+  or, by `recon_reduction` and `kl_reduction`, means instead of the sums. Means
+  change the relative weight of the divergence; the equivalent weight with sums
+  is logged as `beta_eff` (`effective_beta`). `elbo` always uses sums and beta
+  1, in nats per clip. If the likelihood is discrete, `bits_per_dim` is the
+  negative `elbo` in bits, divided by the number of pixels times channels of a
+  clip.
 
   A sample is the decoder's output for latents from the prior, without the
   noise of the likelihood.
@@ -135,9 +136,6 @@ class VAE(VideoModel):
       terms['bits_per_dim'] = (nll + kl) / (num_pixels * math.log(2))
     return loss, terms
 
-  def sample(self, key_b: Array, condition: Condition) -> Array:
-    return self.sample_unclipped(key_b, condition).clip(-1, 1)
-
   def sample_unclipped(self, key_b: Array, condition: Condition) -> Array:
     self.check_condition(condition)
     shape = self.autoencoder.latent_shape(self.clip_shape)
@@ -162,7 +160,7 @@ def effective_beta(
   num_pixels: int,
   num_latents: int,
 ) -> Array:
-  """Returns the weight of the divergence with equal optima for sums.
+  """Returns the weight of the divergence that is equivalent with sums.
 
   The loss `sum of errors + result * sum of divergences` has the same optima as
   the loss with `beta` and these reductions. With a mean over N pixels, a nat of

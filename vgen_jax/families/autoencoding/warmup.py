@@ -1,4 +1,4 @@
-"""Rise of the weight of a divergence at the start of training."""
+"""Warm-up of the weight of a divergence, also called KL annealing."""
 
 import jax.numpy as jnp
 

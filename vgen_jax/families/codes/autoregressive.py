@@ -87,7 +87,7 @@ class Autoregressive(code_model.CodeModel):
     transformer, variables = self.transformer.unbind()  # For use under scan.
     variables = _cast(variables, transformer.dtype)
     is_guided = self.is_guided(condition)
-    context, memory = transformer.apply(
+    context, kv_cache = transformer.apply(
       variables,
       self.guidance_pairs(condition),
       2 * b if is_guided else b,
@@ -99,14 +99,14 @@ class Autoregressive(code_model.CodeModel):
     sample_key_b = random.fold_in(key_b, _SAMPLE)
 
     def step(carry: tuple[Array, Any], xs: tuple[Array, Array, Array]):
-      code_b, memory = carry
+      code_b, kv_cache = carry
       place, known_code_b, is_known_b = xs
-      logits_bk, memory = transformer.apply(
+      logits_bk, kv_cache = transformer.apply(
         variables,
         code_model.interleave(code_b) if is_guided else code_b,
         place,
         context,
-        memory,
+        kv_cache,
         method='decode_step',
       )
       logits_bk = self.apply_guidance(logits_bk) if is_guided else logits_bk
@@ -116,11 +116,11 @@ class Autoregressive(code_model.CodeModel):
       key_b = random.fold_in(sample_key_b, place)
       code_b = token_sampling.sample(key_b, logits_bk)
       code_b = jnp.where(is_known_b, known_code_b, code_b)
-      return (code_b, memory), code_b
+      return (code_b, kv_cache), code_b
 
     in_order = lambda x_bthw: x_bthw.reshape(b, -1).T
     xs = (jnp.arange(math.prod(grid)), in_order(known_codes), in_order(known))
-    start = (jnp.zeros(b, jnp.int32), memory)
+    start = (jnp.zeros(b, jnp.int32), kv_cache)
     _, code_nb = lax.scan(step, start, xs)
     return code_nb.T.reshape(b, *grid)
 

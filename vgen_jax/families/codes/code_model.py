@@ -25,7 +25,7 @@ class CodeModel(base.VideoModel):
   unchanged.
 
   Attributes:
-    clip_shape: (t, h, w, anything) of the grid of codes.
+    clip_shape: (t, h, w, c) of the grid of codes; c is not used.
     transformer: Network over codes, with an attribute `num_codes`.
     num_classes: Number of labels; 0 for a model without labels.
     vocab_size: Number of text tokens; 0 for a model without text.
@@ -101,9 +101,9 @@ class CodeModel(base.VideoModel):
     if codes_bthw.shape[1:] != self.grid:
       wanted = ', '.join(('b', *map(str, self.grid)))
       raise ValueError(
-        f"batch['codes'] has shape {codes_bthw.shape}; clips of shape"
-        f' {self.clip_shape} have codes of shape ({wanted}). Use codes of such'
-        ' clips, or another config.clip_shape.'
+        f"batch['codes'] has shape {codes_bthw.shape}; this"
+        f' {type(self).__name__} is built for codes of shape ({wanted}). Use'
+        ' codes of clips of config.clip_shape.'
       )
     return codes_bthw
 
@@ -149,7 +149,7 @@ class CodeModel(base.VideoModel):
     return {k: interleave(x, null[k]) for k, x in inner.items()}
 
   def is_guided(self, condition: Condition) -> bool:
-    """Returns whether there is a label or text to guide to."""
+    """Returns whether guidance is not 1 and there is a label or text."""
     return self.guidance != 1 and bool(modalities.droppable(condition))
 
   def apply_guidance(self, logits: Array) -> Array:

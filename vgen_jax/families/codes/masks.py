@@ -68,9 +68,10 @@ def _left(grid: Grid) -> np.ndarray:
   return known
 
 
-# Which codes of a grid are known from the start. After the tasks of Yu et al.,
-# "MAGVIT: Masked Generative Video Transformer", 2022,
-# https://arxiv.org/abs/2212.05199.
+# {task: function that returns which codes of a grid are known}. The tasks are
+# similar to those of Yu et al., "MAGVIT: Masked Generative Video Transformer",
+# 2022, https://arxiv.org/abs/2212.05199. With 'free', no code is known;
+# 'sideways' is outpainting to the right.
 TASKS: dict[str, Callable[[Grid], np.ndarray]] = {
   'free': lambda grid: np.zeros(grid, bool),
   'first_frame': _first,

@@ -127,9 +127,6 @@ class Diffusion(base.VideoModel):
       'loss_near_data': (error_b * ~near_noise_b).mean(),
     }
 
-  def sample(self, key_b: Array, condition: Condition) -> Array:
-    return self.sample_unclipped(key_b, condition).clip(-1, 1)
-
   def sample_unclipped(self, key_b: Array, condition: Condition) -> Array:
     self.check_condition(condition)
     self.check_dropout(condition, self.class_dropout)

@@ -32,21 +32,22 @@ class Step:
     estimate: Function `(noisy_bthwc, time) -> clean_bthwc`.
     path: Path from noise to data.
     key_b: Keys of this step, one for each clip.
-    last_time: Time of the previous step; `time` in the first step.
+    previous_time: Time of the previous step; `time` in the first step.
     time: Time of the noisy clips.
     next_time: Time to which the step brings them.
     is_first: Whether this is the first step.
-    last_clean: Clean clips estimated at `last_time`; zeros in the first step.
+    previous_clean: Clean clips estimated at `previous_time`; zeros in the first
+      step.
   """
 
   estimate: Estimate
   path: paths.Path
   key_b: Array
-  last_time: Array
+  previous_time: Array
   time: Array
   next_time: Array
   is_first: Array
-  last_clean: Array
+  previous_clean: Array
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,13 +93,13 @@ class Solver:
 
     def body(carry, entry):
       noisy_bthwc, clean_bthwc = carry
-      index, last_time, time, next_time = entry
+      index, previous_time, time, next_time = entry
       keys = random.fold_in(key_b, index)
       step = Step(
         estimate,
         path,
         keys,
-        last_time,
+        previous_time,
         time,
         next_time,
         index == 0,
@@ -232,12 +233,12 @@ class DPMSolverPP2M(Solver):
     clean = step.estimate(noisy, step.time)
     last_snr, snr, next_snr = (
       step.path.log_snr(time)
-      for time in (step.last_time, step.time, step.next_time)
+      for time in (step.previous_time, step.time, step.next_time)
     )
     # A previous step from pure noise is infinitely long and has no weight.
     last_length = jnp.where(step.is_first, 1.0, snr - last_snr)
     weight = jnp.where(step.is_first, 0.0, (next_snr - snr) / (2 * last_length))
-    extrapolated = clean + weight * (clean - step.last_clean)
+    extrapolated = clean + weight * (clean - step.previous_clean)
     alpha, sigma = step.path.scales(step.next_time)
     noise = _noise(noisy, extrapolated, step.time, step.path)
     return alpha * extrapolated + sigma * noise, clean

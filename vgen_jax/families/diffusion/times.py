@@ -16,6 +16,10 @@ def shift(time: Array, factor: float) -> Array:
   On a straight path, the shift multiplies sigma / alpha by `factor`. Clips with
   more pixels need a larger factor, since noise averages out more in them.
 
+  Args:
+    time: Times in [0, 1], from 0 (noise) to 1 (data).
+    factor: Factor of the shift, above 0; 1 is no shift.
+
   Reference: Esser et al., "Scaling Rectified Flow Transformers for
   High-Resolution Image Synthesis", 2024, https://arxiv.org/abs/2403.03206;
   their time runs in the other direction.
@@ -57,7 +61,7 @@ class Uniform:
 
 @dataclasses.dataclass(frozen=True)
 class LogitNormal:
-  """A distribution whose logit is normal, with most times near the middle.
+  """Times with a normally distributed logit; by default most are near 0.5.
 
   Attributes:
     mean: Mean of the logit; above 0 is nearer to data.
@@ -84,7 +88,7 @@ class LogitNormal:
 
 @dataclasses.dataclass(frozen=True)
 class LogNormal:
-  """A distribution of times with a normal log(sigma / alpha).
+  """Times at which log(sigma / alpha) is normally distributed.
 
   Times outside of [0, 1] are clipped.
 

@@ -7,7 +7,6 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from vgen_jax.core import checks
-from vgen_jax.core import random
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
 from vgen_jax.core.types import Metrics
@@ -24,8 +23,6 @@ VARIANTS = {
   'vae': ('posterior',),
   'gan': ('prior',),
 }
-
-_CRITIC = 7  # Purpose of a clip's key, in addition to those of stochastic.py.
 
 
 class Adversarial(stochastic.Stochastic):
@@ -67,12 +64,7 @@ class Adversarial(stochastic.Stochastic):
   def __post_init__(self):
     super().__post_init__()
     checks.one_of('model.variant', self.variant, VARIANTS)
-    if gan_losses.needs_real(self.loss_kind):
-      raise ValueError(
-        f'model.loss_kind is {self.loss_kind!r}, which compares pairs of real'
-        ' and generated clips; the critics of predictions need another loss,'
-        " such as 'least_squares'."
-      )
+    gan_losses.check_unpaired(self.loss_kind, type(self).__name__)
     for name in self._critics:
       if name not in self.critic:
         raise ValueError(
@@ -101,7 +93,7 @@ class Adversarial(stochastic.Stochastic):
     (source,) = (x for x in self._critics if player == f'critic_{x}')
     (prediction,) = self.training_predictions(batch, (source,), train=train)
     critic = critics.of_player(self.critic, player)
-    key_b = random.fold_in(self.clip_keys(batch), _CRITIC)
+    key_b = self.clip_keys(batch)
     real_logit, fake_logit = (
       critics.split(critic(video_bthwc, {}, key_b, train=train))[0]
       for video_bthwc in (batch['video'], _whole(batch, prediction))
@@ -119,24 +111,20 @@ class Adversarial(stochastic.Stochastic):
       )
     )
     if 'posterior' in predictions:
-      loss, terms = self.bound(batch, predictions['posterior'])
+      loss, terms = self.negative_bound(batch, predictions['posterior'])
     else:
       target_bthwc = batch['video'][:, 1:]
       error = target_bthwc.shape[1] * reconstruction.distance(
         self.error, target_bthwc, predictions['prior'].frame_bhwc
       )
       loss, terms = self.error_weight * error, {'error': error}
-    key_b = random.fold_in(self.clip_keys(batch), _CRITIC)
+    key_b = self.clip_keys(batch)
     for name in self._critics:
       fake_bthwc = _whole(batch, predictions[name])
-      logits_of = critics.with_features(
-        self.critic[name], {}, key_b, train=train
-      )
-      logit, fake_features = logits_of(fake_bthwc)
-      adversarial = gan_losses.generator(self.loss_kind, logit)
-      loss += self.adversarial_weight * adversarial
-      terms[f'adversarial_{name}'] = adversarial
+      arguments = (self.critic[name], {}, key_b)
       if name == 'posterior' and self.feature_weight:
+        logits_of = critics.with_features(*arguments, train=train)
+        logit, fake_features = logits_of(fake_bthwc)
         _, real_features = logits_of(batch['video'])
         distance = sum(
           cosine_distance(real, fake)
@@ -144,6 +132,11 @@ class Adversarial(stochastic.Stochastic):
         )
         loss += self.feature_weight * distance
         terms['features'] = distance
+      else:
+        logit = critics.unbound(*arguments, train=train)(fake_bthwc)
+      adversarial = gan_losses.generator(self.loss_kind, logit)
+      loss += self.adversarial_weight * adversarial
+      terms[f'adversarial_{name}'] = adversarial
     return loss, terms
 
 

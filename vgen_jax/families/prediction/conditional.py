@@ -126,9 +126,6 @@ class ConditionalVAE(VideoModel):
       terms['scale'] = jnp.exp(self.likelihood.log_scale())
     return loss, terms
 
-  def sample(self, key_b: Array, condition: Condition) -> Array:
-    return self.sample_unclipped(key_b, condition).clip(-1, 1)
-
   def sample_unclipped(self, key_b: Array, condition: Condition) -> Array:
     """Generates clips; see the base class.
 

@@ -31,13 +31,13 @@ class Holistic(sequential.SequentialVAE):
     the negative bound of `SequentialVAE`, over all frames
     + attribute_weight * cross-entropy of the inferred attributes
 
-  Attributes are inferred from the first n frames, for each n from 0 to t. The
+  Attributes are inferred from the first i frames, for each i from 0 to t. The
   cross-entropy is in nats, summed over attributes, and averaged over clips and
-  over n. So attributes can also be inferred from only the first frame.
+  over i. So attributes can also be inferred from only the first frame.
 
   Clips are generated from a label, from known first frames, or from both.
   Without a label, attributes are sampled from the distribution that is inferred
-  from the known frames. `sample_attributes` generates clips whose
+  from the known frames. `sample_with_attributes` generates clips whose
   attributes change over time, or of which only some are given.
 
   Attributes:
@@ -92,7 +92,9 @@ class Holistic(sequential.SequentialVAE):
       accuracies[f'accuracy_attribute_{i}'] = hit_b.astype(jnp.float32).mean()
     if self.infer_attributes:
       last_b = jnp.full(b, t - 1)
-      value_bn = attributes.sample(logits, last_b, key_b)
+      value_bn = attributes.sample(
+        logits, last_b, random.fold_in(key_b, _ATTRIBUTES)
+      )
     # The attributes of a clip are those of each of its frames.
     value_btn = jnp.repeat(value_bn[:, None], t - 1, axis=1)
     noise_btd = latent_roll_out.noise(
@@ -108,12 +110,9 @@ class Holistic(sequential.SequentialVAE):
     shapes.check_output(
       'predictor', self.predictor, prediction.frame_bhwc, batch['video'].shape
     )
-    loss, terms = self.bound(batch, prediction, first=0)
+    loss, terms = self.negative_bound(batch, prediction, first=0)
     terms |= {'attribute_entropy': entropy, **accuracies}
     return loss + self.attribute_weight * entropy, terms
-
-  def sample(self, key_b: Array, condition: Condition) -> Array:
-    return self.sample_unclipped(key_b, condition).clip(-1, 1)
 
   def sample_unclipped(self, key_b: Array, condition: Condition) -> Array:
     """Generates clips; see the base class.
@@ -137,9 +136,9 @@ class Holistic(sequential.SequentialVAE):
     if 'label' in condition:
       value_bn = attributes.values(condition['label'], sizes)
     value_btn = jnp.repeat(value_bn[:, None], t, axis=1)
-    return self.sample_attributes(key_b, condition, value_btn)
+    return self.sample_with_attributes(key_b, condition, value_btn)
 
-  def sample_attributes(
+  def sample_with_attributes(
     self, key_b: Array, condition: Condition, value_btn: Array
   ) -> Array:
     """Generates clips with attributes for each frame, which may change.

@@ -119,9 +119,6 @@ class Recurrent(VideoModel):
     bits = nats / math.log(2)
     return nats, {'bits_per_dim': bits, 'bits_per_frame': bits * num_values}
 
-  def sample(self, key_b: Array, condition: Condition) -> Array:
-    return self.sample_unclipped(key_b, condition).clip(-1, 1)
-
   def sample_unclipped(self, key_b: Array, condition: Condition) -> Array:
     """Generates the next frames of each clip; see the base class.
 
@@ -209,7 +206,7 @@ class Recurrent(VideoModel):
     return c * self.num_levels if self.likelihood == 'levels' else c
 
   def _sample_frame(self, key_b: Array, output_bhwp: Array) -> Array:
-    """Samples a frame, about in [-1, 1], from the network's output."""
+    """Samples a frame from the network's output; it may leave [-1, 1]."""
     if self.likelihood == 'gaussian':
       noise = random.normal(key_b, output_bhwp.shape[1:])
       return output_bhwp + self.temperature * self.sigma * noise

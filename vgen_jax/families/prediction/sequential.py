@@ -14,14 +14,15 @@ from vgen_jax.nn import latent_prediction
 class SequentialVAE(VideoModel):
   """The base class of families whose frames have one latent each.
 
-  Its `bound` is the negative evidence lower bound of a sequence, up to a
-  constant and a factor: the sum over all predicted frames of
+  Its `negative_bound` is the negative evidence lower bound of a sequence, up to
+  a constant and a factor: the sum over all predicted frames of
 
-    error(frame, prediction) + beta * KL(posterior || prior)
+    error_weight * error(frame, prediction) + beta * KL(posterior || prior)
 
   where the error is a mean over pixels and the divergence a sum over latents.
-  So if a frame has n values, 'l2' is the likelihood of a Gaussian with variance
-  beta * n / 2, and 'l1' that of a Laplace distribution with scale beta * n.
+  With error_weight 1 and n values in a frame, 'l2' is the likelihood of a
+  Gaussian with variance beta * n / 2, and 'l1' that of a Laplace distribution
+  with scale beta * n.
   Pixels are in [-1, 1]. The beta of a paper whose pixels are in [0, 1] must be
   multiplied by 4 for 'l2' and by 2 for 'l1' to have the same optimum.
 
@@ -69,7 +70,7 @@ class SequentialVAE(VideoModel):
   def supported_tasks(self) -> tuple[str, ...]:
     return ('generate', 'predict')
 
-  def bound(
+  def negative_bound(
     self,
     batch: Batch,
     prediction: latent_prediction.Prediction,

@@ -43,8 +43,9 @@ class Stochastic(sequential.SequentialVAE):
       replace real ones after the context in training
       (nn/convolution/recurrent.py, `inverse_sigmoid`); 0 for real frames only.
     latents: Distribution of the latents of generated frames: 'prior';
-      'standard', N(0, 1) instead of the prior; 'zero', the mean of the prior,
-      so that sampling is deterministic.
+      'standard', N(0, 1) instead of the prior; 'zero', the mean of the prior.
+      With 'zero', sampling is deterministic only if one frame is known: latents
+      of further known frames are still sampled from the posterior.
   """
 
   num_context: int = 2
@@ -70,7 +71,9 @@ class Stochastic(sequential.SequentialVAE):
     self, batch: Batch, *, player: str, train: bool
   ) -> tuple[Array, Metrics]:
     del player  # There is only one.
-    return self.bound(batch, self.posterior_predictions(batch, train=train))
+    return self.negative_bound(
+      batch, self.posterior_predictions(batch, train=train)
+    )
 
   def posterior_predictions(
     self, batch: Batch, *, train: bool = False
@@ -196,9 +199,6 @@ class Stochastic(sequential.SequentialVAE):
       standard_prior=self.latents == 'standard',
       train=train,
     )
-
-  def sample(self, key_b: Array, condition: Condition) -> Array:
-    return self.sample_unclipped(key_b, condition).clip(-1, 1)
 
   def sample_unclipped(self, key_b: Array, condition: Condition) -> Array:
     """Generates the next frames of each clip; see the base class.

@@ -1,4 +1,4 @@
-"""Losses of optical flow, of masks and of features.
+"""Losses of translation: pixels, optical flow, masks, features and critics.
 
 Flow is (x, y) in pixels, from a frame to the one before, as in nn/warp.py.
 Frames are in [-1, 1].
@@ -37,17 +37,17 @@ def matches(
   return jnp.square(error_bthwc).sum(axis=-1) < _MATCH
 
 
-def masked_mean(error_bthw: Array, counts_bthw: Array) -> Array:
+def masked_mean(error_bthw: Array, weight_bthw: Array) -> Array:
   """Returns the mean error over selected positions; 0 if there are none.
 
   The released code of vid2vid divides by the number of all positions instead.
 
   Args:
     error_bthw: Errors.
-    counts_bthw: Whether each position is included, bool; or its weight, at
+    weight_bthw: Whether each position is included, bool; or its weight, at
       least 0. The mean does not depend on the scale of the weights.
   """
-  weight = jnp.broadcast_to(counts_bthw, error_bthw.shape).astype(jnp.float32)
+  weight = jnp.broadcast_to(weight_bthw, error_bthw.shape).astype(jnp.float32)
   total = weight.sum()
   return (weight * error_bthw).sum() / jnp.where(total > 0, total, 1)
 
@@ -72,47 +72,47 @@ def class_weights(layout_bthw: Array, num_classes: int) -> Array:
 
 
 def flow_error(
-  flow_bthwx: Array, reference_bthwx: Array, counts_bthw: Array
+  flow_bthwx: Array, reference_bthwx: Array, weight_bthw: Array
 ) -> Array:
   """Returns the mean absolute error of flow, in pixels, a scalar.
 
   Two means are averaged: that over moving positions and that over all others.
   If there are no positions of one kind, the result is the mean over the other
   kind. So a flow of 0 has a large error even if few positions move. In the
-  released code, the error is the mean over all positions.
+  released code of vid2vid, the error is the mean over all positions.
 
   Args:
     flow_bthwx: Flow that a network predicts, in pixels.
     reference_bthwx: Flow to compare with, in pixels. Positions move where its
       length is 0.5 or more.
-    counts_bthw: Positions over which the means are taken, bool, or weights.
+    weight_bthw: Positions over which the means are taken, bool, or weights.
   """
   error_bthw = jnp.abs(flow_bthwx - reference_bthwx).mean(axis=-1)
   moves_bthw = jnp.square(reference_bthwx).sum(axis=-1) >= _MOVING**2
   return _mean_of_groups(
-    error_bthw, (counts_bthw * moves_bthw, counts_bthw * ~moves_bthw)
+    error_bthw, (weight_bthw * moves_bthw, weight_bthw * ~moves_bthw)
   )
 
 
 def pixel_error(
-  video_bthwc: Array, other_bthwc: Array, counts_bthw: Array
+  video_bthwc: Array, other_bthwc: Array, weight_bthw: Array
 ) -> Array:
   """Returns the mean absolute difference of clips, a scalar.
 
   Args:
     video_bthwc: Clips.
     other_bthwc: Clips to compare with.
-    counts_bthw: Positions over which the mean is taken, bool, or weights.
+    weight_bthw: Positions over which the mean is taken, bool, or weights.
   """
   error_bthwc = jnp.abs(video_bthwc - other_bthwc)
-  return masked_mean(error_bthwc.mean(axis=-1), counts_bthw)
+  return masked_mean(error_bthwc.mean(axis=-1), weight_bthw)
 
 
 def warp_error(
   before_bthwc: Array,
   video_bthwc: Array,
   flow_bthwx: Array,
-  counts_bthw: Array,
+  weight_bthw: Array,
 ) -> Array:
   """Returns the mean absolute difference between frames and warped frames.
 
@@ -122,14 +122,14 @@ def warp_error(
     before_bthwc: The previous frame of each frame of the video, to be warped.
     video_bthwc: Video to compare with.
     flow_bthwx: Flow from each frame to the previous one, in pixels.
-    counts_bthw: Positions over which the mean is taken, bool, or weights.
+    weight_bthw: Positions over which the mean is taken, bool, or weights.
   """
   warped_bthwc = warp.backward(before_bthwc, flow_bthwx)
-  return pixel_error(warped_bthwc, video_bthwc, counts_bthw)
+  return pixel_error(warped_bthwc, video_bthwc, weight_bthw)
 
 
 def mask_error(
-  mask_bthw: Array, moved_bthwc: Array, video_bthwc: Array, counts_bthw: Array
+  mask_bthw: Array, moved_bthwc: Array, video_bthwc: Array, weight_bthw: Array
 ) -> Array:
   """Returns the mean absolute error of masks, a scalar.
 
@@ -139,13 +139,14 @@ def mask_error(
 
   Two means are averaged: one with the target as weights, and one with 1 minus
   the target. So a mask of 0 has a large error even if few new pixels are
-  needed. In the released code, the error is the mean over all positions.
+  needed. In the released codes of vid2vid and of few-shot vid2vid, the error is
+  the mean over all positions.
 
   Args:
     mask_bthw: Weights of new pixels, from 0 (warped pixels only) to 1.
     moved_bthwc: Real frames that the predicted flow has warped.
     video_bthwc: Real frames to generate.
-    counts_bthw: Positions over which the means are taken, bool, or weights.
+    weight_bthw: Positions over which the means are taken, bool, or weights.
 
   Reference: the released code of Wang et al., "Few-shot Video-to-Video
   Synthesis", 2019, https://arxiv.org/abs/1910.12713
@@ -154,7 +155,7 @@ def mask_error(
   target_bthw = jax.lax.stop_gradient(error_bthwc.sum(axis=-1).clip(0, 1))
   error_bthw = jnp.abs(mask_bthw - target_bthw)
   return _mean_of_groups(
-    error_bthw, (counts_bthw * target_bthw, counts_bthw * (1 - target_bthw))
+    error_bthw, (weight_bthw * target_bthw, weight_bthw * (1 - target_bthw))
   )
 
 
@@ -177,7 +178,7 @@ def feature_distance(real: Sequence[Array], fake: Sequence[Array]) -> Array:
 
 
 def critic(kind: str, real_logits: Any, fake_logits: Any) -> Array:
-  """Returns the sum of a critic's losses over scales and rates, a scalar.
+  """Returns a critic's loss, summed over scales and frame rates, a scalar.
 
   Args:
     kind: One of `gan_losses.KINDS`, except 'relativistic'.
@@ -192,7 +193,7 @@ def critic(kind: str, real_logits: Any, fake_logits: Any) -> Array:
 
 
 def generator(kind: str, fake_logits: Any) -> Array:
-  """Returns the sum of the generator's losses over scales and rates, a scalar.
+  """Returns the generator's loss, summed over scales and frame rates, a scalar.
 
   Args:
     kind: One of `gan_losses.KINDS`, except 'relativistic'.

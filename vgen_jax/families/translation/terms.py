@@ -64,7 +64,7 @@ def reference_flow(source: str, batch: Batch) -> Array:
   return batch['flow']
 
 
-def of_flow(clips: Clips, num_context: int, *, has_flow: bool) -> Metrics:
+def flow_and_mask(clips: Clips, num_context: int, *, has_flow: bool) -> Metrics:
   """Returns errors of flow and masks, over frames that have a previous one.
 
   Args:
@@ -93,21 +93,21 @@ def of_flow(clips: Clips, num_context: int, *, has_flow: bool) -> Metrics:
   before_bthwc = clips.video_bthwc[:, start - 1 : -1]
   flow_bthwx = clips.flow_bthwx[:, start:]
   own_flow_bthwx = clips.frames.previous.flow_bhwx[:, skip:]
-  all_bthw = counts_bthw = clips.weight_bthw[:, start:]
+  all_bthw = matched_bthw = clips.weight_bthw[:, start:]
   terms: Metrics = {}
   if has_flow:
-    counts_bthw = all_bthw * losses.matches(
+    matched_bthw = all_bthw * losses.matches(
       before_bthwc, video_bthwc, flow_bthwx
     )
-    terms['flow'] = losses.flow_error(own_flow_bthwx, flow_bthwx, counts_bthw)
+    terms['flow'] = losses.flow_error(own_flow_bthwx, flow_bthwx, matched_bthw)
     terms['consistency'] = losses.warp_error(
       clips.fake_bthwc[:, start - 1 : -1],
       clips.fake_bthwc[:, start:],
       flow_bthwx,
-      counts_bthw,
+      matched_bthw,
     )
   terms['warp'] = losses.warp_error(
-    before_bthwc, video_bthwc, own_flow_bthwx, counts_bthw
+    before_bthwc, video_bthwc, own_flow_bthwx, matched_bthw
   )
   terms['mask'] = losses.mask_error(
     clips.frames.previous.mask_bhw[:, skip:],
@@ -120,10 +120,10 @@ def of_flow(clips: Clips, num_context: int, *, has_flow: bool) -> Metrics:
     target_bthwc = clips.video_bthwc[:, num_context:]
     weight_bthw = clips.weight_bthw[:, num_context:]
     terms['reference_warp'] = losses.pixel_error(
-      reference.moved_bhwc, target_bthwc, weight_bthw
+      reference.warped_bhwc, target_bthwc, weight_bthw
     )
     terms['reference_mask'] = losses.mask_error(
-      reference.mask_bhw, reference.moved_bhwc, target_bthwc, weight_bthw
+      reference.mask_bhw, reference.warped_bhwc, target_bthwc, weight_bthw
     )
   return terms
 

@@ -1,4 +1,7 @@
-"""Video-to-video synthesis: a GAN that translates layouts to video."""
+"""Video-to-video synthesis: a GAN that translates layouts to video.
+
+A layout is a semantic segmentation map: the class of each pixel.
+"""
 
 from collections.abc import Callable, Mapping
 
@@ -39,9 +42,9 @@ class VideoToVideo(VideoModel):
     + error_weight * mean absolute error against the real frames
     + perceptual_weight * perceptual distance from the real frames
 
-  `terms.of_flow` defines the errors, and the pixels that they are averaged
-  over. If the network also warps a reference, errors of its mask and of its
-  warped frame are added with `mask_weight` and `flow_weight`.
+  `terms.flow_and_mask` defines the errors, and the pixels that they are
+  averaged over. If the network also warps a reference, errors of its mask and
+  of its warped frame are added with `mask_weight` and `flow_weight`.
 
   Attributes:
     generator: A `Translator` of nn/translation.py.
@@ -54,14 +57,16 @@ class VideoToVideo(VideoModel):
       one from its layout only.
     loss_kind: One of `gan_losses.KINDS`, except 'relativistic'.
     flow_source: Reference flow: 'data', that of the batch; 'matching', block
-      matching of real frames (nn/optical_flow.py); 'none', no reference: flow
-      is trained by warping real frames only, and the video critic is given 0.
-    class_balance: Whether the classes of layouts count equally in errors of
-      pixels, flow and masks, instead of all pixels; for small objects.
+      matching of real frames (nn/optical_flow.py); 'none', no reference flow:
+      the predicted flow is trained only by the error of warped real frames, and
+      the flow that the video critic is given is 0.
+    class_balance: Whether errors of pixels, flow and masks are weighted so that
+      all classes of the layouts count equally, instead of all pixels; for small
+      objects.
     perceptual: `(video_bthwc, other_bthwc) -> distance_b`; None for no
       perceptual distance. The paper uses features of VGG-19.
-    through_time: Whether gradients flow through generated previous frames. The
-      paper's code begins with False.
+    through_time: Whether gradients flow through generated previous frames
+      (backpropagation through time). The paper's code starts with False.
     segment_length: Number of frames after which generation restarts from real
       frames in training, as if clips had this length; 0 for no restarts.
     doubling_steps: `segment_length` doubles each time that this number of steps
@@ -94,12 +99,7 @@ class VideoToVideo(VideoModel):
     checks.one_of('model.flow_source', self.flow_source, terms_lib.FLOW_SOURCES)
     for name in self.critic:
       checks.one_of('A key of model.critic', name, CRITICS)
-    if gan_losses.needs_real(self.loss_kind):
-      raise ValueError(
-        f'model.loss_kind is {self.loss_kind!r}, which compares pairs of real'
-        ' and generated clips; the critics of VideoToVideo need another loss,'
-        " such as 'least_squares' or 'hinge'."
-      )
+    gan_losses.check_unpaired(self.loss_kind, type(self).__name__)
     last = self.clip_shape[0] - 1
     checks.in_range('model.num_context', self.num_context, 0, last)
     for field in (
@@ -191,9 +191,6 @@ class VideoToVideo(VideoModel):
       train=train,
     )
 
-  def sample(self, key_b: Array, condition: Condition) -> Array:
-    return self.sample_unclipped(key_b, condition).clip(-1, 1)
-
   def sample_unclipped(self, key_b: Array, condition: Condition) -> Array:
     """Generates a clip for each layout; see the base class.
 
@@ -233,7 +230,7 @@ class VideoToVideo(VideoModel):
   def _generator_loss(
     self, batch: Batch, clips: terms_lib.Clips, train: bool
   ) -> tuple[Array, Metrics]:
-    terms = terms_lib.of_flow(
+    terms = terms_lib.flow_and_mask(
       clips, self.num_context, has_flow=self.flow_source != 'none'
     )
     real_bthwc = clips.video_bthwc[:, self.num_context :]

@@ -1,7 +1,7 @@
 """Scaled dot-product attention with a choice of kernels.
 
-Letters of this file, in addition to those of core/shapes.py: `a` heads, `e`
-width of a head, `m` tokens attended to.
+Axis suffixes of this file, in addition to those of core/shapes.py: `a` heads,
+`e` width of a head, `m` tokens attended to.
 """
 
 import jax

@@ -1,7 +1,7 @@
 """A cache of the keys and values of past tokens: a ring buffer of fixed size.
 
-Letters of this file, in addition to those of core/shapes.py: `a` heads, `e`
-width of a head, `m` slots of the ring buffer.
+Axis suffixes of this file, in addition to those of core/shapes.py: `a` heads,
+`e` width of a head, `m` slots of the ring buffer.
 """
 
 from typing import NamedTuple

@@ -1,7 +1,7 @@
 """Conditions of all blocks of a transformer: label, positions, text.
 
-Letters of this file, in addition to those of core/shapes.py: `m` text tokens,
-`p` pairs of rotated numbers.
+Axis suffixes of this file, in addition to those of core/shapes.py: `m` text
+tokens, `p` pairs of rotated numbers.
 """
 
 from collections.abc import Mapping

@@ -4,8 +4,8 @@ The module has the submodules `query`, `key`, `value` and `out`, and, with norms
 of queries and keys, `query_norm` and `key_norm`. A network that needs these
 names directly in one of its own modules calls `nn.share_scope`.
 
-Letters of this file, in addition to those of core/shapes.py: `a` heads, `e`
-width of a head, `m` tokens attended to, `p` pairs of rotated numbers.
+Axis suffixes of this file, in addition to those of core/shapes.py: `a` heads,
+`e` width of a head, `m` tokens attended to, `p` pairs of rotated numbers.
 """
 
 import flax.linen as nn

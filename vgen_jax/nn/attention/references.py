@@ -4,9 +4,9 @@ Reference: Wang et al., "Few-shot Video-to-Video Synthesis", 2019,
 https://arxiv.org/abs/1910.12713, section 3. There, queries and keys have
 different encoders and are not normalized.
 
-Letters of this file, in addition to those of core/shapes.py: `r` references,
-`e` width of a query, `n` positions of an image, `m` positions of all
-references.
+Axis suffixes of this file, in addition to those of core/shapes.py: `r`
+references, `e` width of a query, `n` positions of an image, `m` positions of
+all references.
 """
 
 import math
@@ -23,7 +23,7 @@ from vgen_jax.core.types import Array
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn.attention import attention
 
-SHARPNESS = 10.0  # Factor of cosines before training.
+SHARPNESS = 10.0  # Initial factor of cosine similarities.
 
 
 class Encoded(NamedTuple):

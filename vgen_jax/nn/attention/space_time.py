@@ -4,8 +4,8 @@ All blocks start as the identity: their result enters with a learned factor
 `gamma`, which is 0 before training, as in Zhang et al., "Self-Attention
 Generative Adversarial Networks", 2018, https://arxiv.org/abs/1805.08318.
 
-Letters of this file, in addition to those of core/shapes.py: `a` heads, `e`
-width of a head.
+Axis suffixes of this file, in addition to those of core/shapes.py: `a` heads,
+`e` width of a head.
 """
 
 from einops import rearrange

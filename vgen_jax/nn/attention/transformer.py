@@ -6,8 +6,8 @@ Generation using VQ-VAE and Transformers", 2021,
 https://arxiv.org/abs/2104.10157). Blocks attend to text by cross-attention.
 `dtype` is that of matrix products; residual sums are float32.
 
-Letters of this file, in addition to those of core/shapes.py: `a` heads, `e`
-width of a head, `m` tokens attended to, `p` pairs of rotated numbers.
+Axis suffixes of this file, in addition to those of core/shapes.py: `a` heads,
+`e` width of a head, `m` tokens attended to, `p` pairs of rotated numbers.
 """
 
 import functools

@@ -75,7 +75,7 @@ class Autoencoder(nn.Module):
     raise NotImplementedError
 
   def decode(self, latent_bthwd: Array, *, train: bool = False) -> Array:
-    """Returns clips, float32 `[b, t, h, w, c]`, in about [-1, 1]."""
+    """Returns clips, float32 `[b, t, h, w, c]`, not clipped to [-1, 1]."""
     raise NotImplementedError
 
   def __call__(

@@ -55,7 +55,7 @@ class Conv(conv.Conv3D):
     return super().__call__(x_bthwc)
 
 
-class Kit(NamedTuple):
+class LayerOptions(NamedTuple):
   """Options of the layers of a network, and functions that build layers.
 
   Attributes:
@@ -63,7 +63,7 @@ class Kit(NamedTuple):
       included; 1 for networks of images.
     norm: 'rms' normalizes each pixel, 'group' each frame.
     remat: What is kept for the backward pass; see nn/remat.py.
-    dtype: Dtype of products and activations. Parameters are float32.
+    dtype: Dtype of the computation. Parameters are float32.
   """
 
   taps: int
@@ -93,22 +93,24 @@ class Block(nn.Module):
   The skip connection has a projection if the number of channels changes.
 
   Attributes:
-    kit: Options of the layers.
+    options: Options of the layers.
     features: Channels of the result.
   """
 
-  kit: Kit
+  options: LayerOptions
   features: int
 
   @nn.compact
   def __call__(self, x_bthwc: Array) -> Array:
-    kit = self.kit
-    y = nn.silu(kit.normed(x_bthwc, 'norm_0'))
-    y = kit.conv(self.features, 'conv_0')(y)
-    y = nn.silu(kit.normed(y, 'norm_1'))
-    y = kit.conv(self.features, 'conv_1')(y)
+    options = self.options
+    y = nn.silu(options.normed(x_bthwc, 'norm_0'))
+    y = options.conv(self.features, 'conv_0')(y)
+    y = nn.silu(options.normed(y, 'norm_1'))
+    y = options.conv(self.features, 'conv_1')(y)
     if x_bthwc.shape[-1] != self.features:
-      x_bthwc = nn.Dense(self.features, dtype=kit.dtype, name='skip')(x_bthwc)
+      x_bthwc = nn.Dense(self.features, dtype=options.dtype, name='skip')(
+        x_bthwc
+      )
     return batch_sharding.constrain(x_bthwc + y)
 
 
@@ -116,10 +118,10 @@ class Attention(nn.Module):
   """Adds attention over the pixels of each frame; adds zero before training.
 
   Attributes:
-    kit: Options of the layers.
+    options: Options of the layers.
   """
 
-  kit: Kit
+  options: LayerOptions
 
   @nn.compact
   def __call__(self, x_bthwc: Array) -> Array:
@@ -128,10 +130,10 @@ class Attention(nn.Module):
       c,
       c // math.gcd(c, _HEAD_WIDTH),
       output_init=nn.initializers.zeros_init(),
-      dtype=self.kit.dtype,
+      dtype=self.options.dtype,
     )
     nn.share_scope(self, attention)
-    y_bnc = self.kit.normed(x_bthwc, 'norm').reshape(b * t, h * w, c)
+    y_bnc = self.options.normed(x_bthwc, 'norm').reshape(b * t, h * w, c)
     return batch_sharding.constrain(
       x_bthwc + attention(y_bnc).reshape(x_bthwc.shape)
     )
@@ -141,17 +143,17 @@ class Halve(nn.Module):
   """Halves height and width, and optionally the number of frames.
 
   Attributes:
-    kit: Options of the layers.
+    options: Options of the layers.
     halves_time: Whether t frames become 1 + (t - 1) / 2 frames, or, in later
       chunks of a clip, t / 2 frames.
   """
 
-  kit: Kit
+  options: LayerOptions
   halves_time: bool
 
   @nn.compact
   def __call__(self, x_bthwc: Array) -> Array:
-    features, dtype = x_bthwc.shape[-1], self.kit.dtype
+    features, dtype = x_bthwc.shape[-1], self.options.dtype
     x_bthwc = conv.Conv3D(
       features, (1, 3, 3), (1, 2, 2), dtype=dtype, name='space'
     )(x_bthwc)
@@ -160,7 +162,7 @@ class Halve(nn.Module):
     # Kernels end at the frames 0, 2, 4, ...
     return Conv(
       features,
-      (self.kit.taps, 1, 1),
+      (self.options.taps, 1, 1),
       (2, 1, 1),
       ((0, 0),) * 3,
       dtype=dtype,
@@ -172,23 +174,23 @@ class Double(nn.Module):
   """Doubles height and width, and optionally the number of frames.
 
   Attributes:
-    kit: Options of the layers.
+    options: Options of the layers.
     features: Channels of the result.
     doubles_time: Whether t frames become 1 + 2 (t - 1) frames, or, in later
       chunks of a clip, 2 t frames.
   """
 
-  kit: Kit
+  options: LayerOptions
   features: int
   doubles_time: bool
 
   @nn.compact
   def __call__(self, x_bthwc: Array) -> Array:
-    dtype = self.kit.dtype
+    dtype = self.options.dtype
     if self.doubles_time:
       time = Conv(
         2 * x_bthwc.shape[-1],
-        (self.kit.taps, 1, 1),
+        (self.options.taps, 1, 1),
         padding=((0, 0),) * 3,
         dtype=dtype,
         name='time',

@@ -4,8 +4,8 @@ Reference: the convolutional dynamic neural advection (CDNA) of Finn, Goodfellow
 and Levine, "Unsupervised Learning for Physical Interaction through Video
 Prediction", 2016, https://arxiv.org/abs/1605.07157, section 3.
 
-Letters of this file, in addition to those of core/shapes.py: `i` and `j` rows
-and columns of a kernel.
+Axis suffixes of this file, in addition to those of core/shapes.py: `i` and `j`
+rows and columns of a kernel.
 """
 
 import jax

@@ -5,8 +5,8 @@ layers are those of SVG (Denton and Fergus, "Stochastic Video Generation
 with a Learned Prior", 2018, https://arxiv.org/abs/1802.07687, code `dcgan_64`),
 with group norm instead of batch norm.
 
-Letters of this file, in addition to those of core/shapes.py: `g` width of the
-code of a frame.
+Axis suffixes of this file, in addition to those of core/shapes.py: `g` width of
+the code of a frame.
 """
 
 import flax.linen as nn
@@ -31,7 +31,7 @@ class Encoder(nn.Module):
     code_width: Size of a code, g.
     norm: 'none' or 'group'.
     kernel_init: One of `pyramids.INITS`.
-    dtype: Dtype of products.
+    dtype: Dtype of the computation; parameters are float32.
   """
 
   widths: tuple[int, ...]
@@ -75,7 +75,7 @@ class Decoder(nn.Module):
     num_channels: Channels of frames.
     norm: 'none' or 'group'.
     kernel_init: One of `pyramids.INITS`.
-    dtype: Dtype of products.
+    dtype: Dtype of the computation; parameters are float32.
   """
 
   widths: tuple[int, ...]
@@ -125,7 +125,7 @@ class PairPosterior(nn.Module):
   Attributes:
     widths: Channels of each convolution; each halves height and width.
     latent_width: Size of a latent, d.
-    dtype: Dtype of the products of convolutions.
+    dtype: Dtype of the computation of convolutions.
 
   Reference: Lee et al., "Stochastic Adversarial Video Prediction", 2018,
   https://arxiv.org/abs/1804.01523

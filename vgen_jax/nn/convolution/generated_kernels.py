@@ -3,7 +3,7 @@
 Reference: Wang et al., "Few-shot Video-to-Video Synthesis", 2019,
 https://arxiv.org/abs/1910.12713, section 3.
 
-Letters of this file, in addition to those of core/shapes.py: `i` and `o`
+Axis suffixes of this file, in addition to those of core/shapes.py: `i` and `o`
 channels of the input and of the result, where the channels `i` are segments of
 an image; `k` classes of pixels; `g` groups of segments or classes whose index
 is equal modulo the number of groups; `n` positions within a group.

@@ -19,7 +19,7 @@ class Encoder(nn.Module):
   Attributes:
     widths: Channels of each level, from the finest.
     norm: 'none' or 'group', after all levels but the first.
-    dtype: Dtype of products.
+    dtype: Dtype of the computation; parameters are float32.
   """
 
   widths: tuple[int, ...]
@@ -46,7 +46,7 @@ class UNet(nn.Module):
   Attributes:
     widths: Channels of each level, from the finest; each has half the sides of
       the one before.
-    dtype: Dtype of products.
+    dtype: Dtype of the computation; parameters are float32.
   """
 
   widths: tuple[int, ...]
@@ -79,7 +79,7 @@ class Flow(nn.Module):
   Attributes:
     widths: Channels of the levels of a U-Net.
     scale: Flow in pixels for an output of 1 of the last layer.
-    dtype: Dtype of products.
+    dtype: Dtype of the computation; parameters are float32.
   """
 
   widths: tuple[int, ...]
@@ -125,7 +125,7 @@ def with_positions(x_bhwc: Array) -> Array:
   return jnp.concatenate([x_bhwc, position_bhw2], axis=-1)
 
 
-def smaller(x_bhwc: Array, factor: int) -> Array:
+def downsampled(x_bhwc: Array, factor: int) -> Array:
   """Returns images whose sides are divided by a factor, by averaging.
 
   Args:

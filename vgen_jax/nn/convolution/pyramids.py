@@ -39,7 +39,7 @@ class _Pyramid(nn.Module):
       group norm of each frame, with 8 channels or more in a group; 'spectral'.
     kernel_init: One of INITS: 'lecun', scaled so that outputs have the variance
       of inputs, or the distribution that the name states.
-    dtype: Dtype of products.
+    dtype: Dtype of the computation; parameters are float32.
   """
 
   widths: tuple[int, ...]

@@ -23,7 +23,7 @@ class Conv(nn.Module):
     features: Channels of the result.
     size: Side of the kernel; odd.
     kernel_init: Initializer of the kernel.
-    dtype: Dtype of products.
+    dtype: Dtype of the computation; parameters are float32.
   """
 
   features: int
@@ -49,7 +49,7 @@ class Block(nn.Module):
   """A residual block of two convolutions.
 
   Attributes:
-    dtype: Dtype of products.
+    dtype: Dtype of the computation; parameters are float32.
   """
 
   dtype: str
@@ -69,7 +69,7 @@ class Encoder(nn.Module):
     num_halvings: Number of convolutions that halve height and width.
     num_blocks: Number of residual blocks at the lowest resolution.
     kernel_size: Side of the kernel at full resolution; odd.
-    dtype: Dtype of products.
+    dtype: Dtype of the computation; parameters are float32.
   """
 
   width: int
@@ -103,7 +103,7 @@ class Decoder(nn.Module):
     num_doublings: Number of transposed convolutions, each of which doubles
       height and width, and halves the channels.
     num_blocks: Number of residual blocks at the lowest resolution.
-    dtype: Dtype of products.
+    dtype: Dtype of the computation; parameters are float32.
   """
 
   num_doublings: int

@@ -53,7 +53,7 @@ class SPADE(nn.Module):
   Attributes:
     hidden: Channels between the map and the learned scale and offset.
     kernel_size: Side of the learned kernels, in pixels; odd.
-    dtype: Dtype of products.
+    dtype: Dtype of the computation; parameters are float32.
   """
 
   hidden: int = 128
@@ -107,7 +107,7 @@ class ResidualBlock(nn.Module):
   Attributes:
     features: Channels of the result.
     hidden: Hidden channels of SPADE layers.
-    dtype: Dtype of products.
+    dtype: Dtype of the computation; parameters are float32.
   """
 
   features: int

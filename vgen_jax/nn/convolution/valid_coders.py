@@ -2,8 +2,8 @@
 
 Kernels and strides may have any size, as in VideoVAE (models/videovae.py).
 
-Letters of this file, in addition to those of core/shapes.py: `g` width of the
-code of a frame; `d` width of a latent.
+Axis suffixes of this file, in addition to those of core/shapes.py: `g` width of
+the code of a frame; `d` width of a latent.
 """
 
 import math
@@ -54,7 +54,7 @@ class Encoder(nn.Module):
   Attributes:
     layers: (channels, side of the kernel, stride) of each convolution.
     dense_widths: Widths of the dense layers; the last is that of a code.
-    dtype: Dtype of the products of convolutions.
+    dtype: Dtype of the computation of convolutions.
   """
 
   layers: Layers
@@ -87,7 +87,7 @@ class Decoder(nn.Module):
     layers: Those of the encoder.
     dense_widths: Widths of the encoder's dense layers but the last.
     frame_shape: (h, w, c) of a frame.
-    dtype: Dtype of the products of convolutions.
+    dtype: Dtype of the computation of convolutions.
   """
 
   layers: Layers
