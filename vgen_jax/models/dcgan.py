@@ -67,6 +67,7 @@ class Generator(nn.Module):
   def __call__(
     self, key_b: Array, condition: Condition, *, train: bool
   ) -> Array:
+    """Returns a clip for each key, float32 `[b, t, h, w, c]` in [-1, 1]."""
     return self.from_codes(self.codes(key_b), condition, train=train)
 
   def codes(self, key_b: Array) -> Array:

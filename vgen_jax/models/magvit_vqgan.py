@@ -119,6 +119,7 @@ class Critic(nn.Module):
   def __call__(
     self, video_bthwc: Array, condition: Condition, key_b: Array, *, train: bool
   ) -> Array:
+    """Returns logits; only `video_bthwc` is used."""
     del condition, key_b, train  # It is unconditional and deterministic.
     act = functools.partial(nn.leaky_relu, negative_slope=0.2)
     layer = functools.partial(

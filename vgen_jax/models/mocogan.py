@@ -89,6 +89,7 @@ class Generator(nn.Module):
   def __call__(
     self, key_b: Array, condition: Condition, *, train: bool
   ) -> Array:
+    """Returns a clip for each key, float32 `[b, t, h, w, c]` in [-1, 1]."""
     return self.from_codes(self.codes(key_b), condition, train=train)
 
   def codes(self, key_b: Array) -> Codes:
@@ -207,6 +208,7 @@ class ImageCritic(_Critic):
   def __call__(
     self, video_bthwc: Array, condition: Condition, key_b: Array, *, train: bool
   ) -> Array:
+    """Returns logits; the frame is drawn with `key_b`."""
     del condition
     t = shapes.sizes('t', video_bthwc=video_bthwc, key_b=key_b)[0]
     num_halvings = pyramids.num_halvings(video_bthwc.shape[1:], _NAME)
@@ -248,6 +250,7 @@ class VideoCritic(_Critic):
   def __call__(
     self, video_bthwc: Array, condition: Condition, key_b: Array, *, train: bool
   ) -> Array | tuple[Array, Array]:
+    """Returns logits and, with `num_classes`, logits of classes."""
     del condition  # It predicts classes and is not conditioned on them.
     shapes.sizes('', video_bthwc=video_bthwc, key_b=key_b)
     num_halvings = pyramids.num_halvings(video_bthwc.shape[1:], _NAME)

@@ -71,6 +71,7 @@ class Generator(nn.Module):
   def __call__(
     self, key_b: Array, condition: Condition, *, train: bool
   ) -> Array:
+    """Returns a clip for each key, float32 `[b, t, h, w, c]` in [-1, 1]."""
     clip_code_bd = self.clip_code(key_b, condition)
     frame_code_btd = self.frame_codes(clip_code_bd, train=train)
     return self.from_codes(clip_code_bd, frame_code_btd, train=train)

@@ -41,7 +41,13 @@ def total(module: nn.Module, name: str, x: Array) -> Array:
 
 
 def mean(module: nn.Module, name: str, x: Array) -> Array:
-  """Returns a mean over the whole batch; its arguments are those of `total`."""
+  """Returns a mean over the whole batch.
+
+  Args:
+    module: Bound module that needs it.
+    name: Name of the statistic, unique in the module.
+    x: Mean over the clips that the module is given.
+  """
   whole = _whole(module, name, 'mean', x)
   return whole if whole is x else lax.stop_gradient(whole - x) + x
 

@@ -9,6 +9,9 @@ The parameters of an augmentation are sampled once for a clip, from the clip's
 key, and are the same in all frames: with different parameters in each frame,
 the generator would learn to flicker.
 
+Each augmentation is a function of the key and the clip, `[t, h, w, c]` in
+[-1, 1], and returns the augmented clip, whose pixels may leave [-1, 1].
+
 Reference: Zhao et al., "Differentiable Augmentation for Data-Efficient GAN
 Training", 2020, https://arxiv.org/abs/2006.10738, for images.
 """
