@@ -2,8 +2,6 @@
 
 import argparse
 
-from vgen_jax.core import checks
-
 
 def parser(
   description: str, num: int, least: int = 1, several: bool = False
@@ -27,15 +25,13 @@ def parser(
   else:
     result.add_argument('--workdir', required=True, help='Workdir of the run.')
 
-  def number(text: str) -> int:
+  def integer(text: str) -> int:
     value = int(text)
-    try:
-      checks.at_least('--num', value, least)
-    except ValueError as error:
-      raise argparse.ArgumentTypeError(str(error)) from error
+    if value < least:
+      raise argparse.ArgumentTypeError(f'{value} is less than {least}')
     return value
 
   result.add_argument(
-    '--num', type=number, default=num, help='Number of clips.'
+    '--num', type=integer, default=num, help='Number of clips.'
   )
   return result

@@ -24,17 +24,40 @@ def fixture_unread():
   os.close(writing)
 
 
-def vgen(*words, **streams):
+def vgen(*words, unbuffered='', **streams):
   command = [sys.executable, '-m', 'vgen_jax', *words]
-  return subprocess.run(command, cwd=ROOT, check=False, **streams)
+  environment = {**os.environ, 'PYTHONUNBUFFERED': unbuffered}
+  return subprocess.run(
+    command, cwd=ROOT, check=False, env=environment, **streams
+  )
 
 
-# One writes more than a buffer, the other one less.
-@pytest.mark.parametrize('word', ['configs', '--version'])
-def test_a_command_ends_without_a_message(word, unread):
-  done = vgen(word, stdout=unread, stderr=subprocess.PIPE)
+# Output is written by each `print`, or at the end of the command.
+@pytest.mark.parametrize('unbuffered', ['', '1'])
+@pytest.mark.parametrize('words', [['configs'], ['--version'], ['--help']])
+def test_a_command_ends_without_a_message(words, unbuffered, unread):
+  done = vgen(
+    *words, unbuffered=unbuffered, stdout=unread, stderr=subprocess.PIPE
+  )
   assert done.stderr == b''
   assert done.returncode == closed_output.STATUS
+
+
+def test_help_of_a_command_ends_without_a_message(unread):
+  done = vgen('train', '--help', stdout=unread, stderr=subprocess.PIPE)
+  assert done.stderr == b''
+  assert done.returncode == closed_output.STATUS
+
+
+@pytest.mark.skipif(
+  not pathlib.Path('/dev/full').exists(), reason='no /dev/full'
+)
+def test_output_to_a_full_disk_is_an_error_in_one_line():
+  with open('/dev/full', 'w', encoding='utf-8') as full:
+    done = vgen('configs', stdout=full, stderr=subprocess.PIPE)
+  assert done.returncode == 1
+  [line] = done.stderr.decode().splitlines()
+  assert 'disk is full' in line
 
 
 def test_errors_may_have_no_reader_either(unread):
@@ -55,6 +78,8 @@ def test_other_broken_pipes_are_errors(monkeypatch, capsys):
   monkeypatch.setattr(configs, 'run', fails)
   assert main.main(['configs']) == 1
   assert 'Broken pipe' in capsys.readouterr().err
+  with pytest.raises(BrokenPipeError):
+    main.main(['configs', '--debug'])
 
 
 def test_a_command_may_be_started_without_standard_output():

@@ -18,10 +18,7 @@ SLOW = ('jax', 'numpy', 'scipy', 'sklearn', 'grain', 'orbax', 'av', 'PIL')
 CODE = """
 import sys
 from vgen_jax.cli import main
-try:
-  main.main(sys.argv[1:])
-except SystemExit:
-  pass
+main.main(sys.argv[1:])
 print([name for name in {slow!r} if name in sys.modules])
 """
 

@@ -20,13 +20,15 @@ def is_closed() -> bool:
 
 
 def discard() -> None:
-  """Discards what is printed to pipes without a reader.
+  """Discards output that cannot be written.
 
   Python would report an error when it writes the rest of the output at its end.
   """
   nowhere = os.open(os.devnull, os.O_WRONLY)
   for stream in (sys.stdout, sys.stderr):
-    if _has_no_reader(stream):
+    try:
+      print(end='', file=stream, flush=True)
+    except OSError:
       os.dup2(nowhere, stream.fileno())
   os.close(nowhere)
 

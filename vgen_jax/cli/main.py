@@ -48,10 +48,21 @@ def main(argv: list[str] | None = None) -> int:
   """Runs a command and returns the exit status."""
   try:
     status = _main(sys.argv[1:] if argv is None else argv)
-    print(end='', flush=True)
+  except SystemExit as ended:  # Raised by argparse after a help text.
+    status = ended.code or 0
   except BrokenPipeError:
+    if not closed_output.is_closed():
+      raise
     closed_output.discard()
-    return closed_output.STATUS
+    status = closed_output.STATUS
+  try:
+    print(end='', flush=True)
+  except OSError as error:
+    closed_output.discard()
+    if isinstance(error, BrokenPipeError):
+      return closed_output.STATUS
+    print(f'vgen: {one_line(error)}', file=sys.stderr)
+    return 1
   return status
 
 

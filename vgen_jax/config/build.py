@@ -47,7 +47,9 @@ def model(spec: Mapping[str, Any], schema: Schema) -> Any:
   return _build(classes.MODEL_PACKAGES, spec, context, 'config.model')
 
 
-def source(spec: Mapping[str, Any], clip_shape: ClipShape, **context) -> Any:
+def source(
+  spec: Mapping[str, Any], clip_shape: ClipShape, **context: Any
+) -> Any:
   """Returns the source of clips that `spec` describes.
 
   Args:

@@ -94,7 +94,7 @@ class VideoDiT(nn.Module):
       train: Whether dropout is on.
 
     Raises:
-      ValueError: If clips do not divide into patches or levels, or there is a
+      ValueError: If clips do not divide into patches, or there is a
         label and num_classes is 0.
     """
     shapes.sizes('b', video_bthwc=video_bthwc, time_b=time_b)

@@ -248,7 +248,7 @@ class FewShotVid2Vid(translation.Translator):
       return translation.Frame(frame_bhwc, new_bhwc, previous)
     reference, frame_bhwc = None, new_bhwc
     if self.moves_reference:
-      reference = self._moved_reference(
+      reference = self._warped_reference(
         layout_bhwk, encoded, appearance.weight_bhwr
       )
       frame_bhwc = translation.compose(new_bhwc, reference)
@@ -270,7 +270,7 @@ class FewShotVid2Vid(translation.Translator):
     x_bhwc = self.last(nn.leaky_relu(x_bhwc, 0.2))
     return jnp.tanh(x_bhwc.astype(jnp.float32))
 
-  def _moved_reference(
+  def _warped_reference(
     self, layout_bhwk: Array, encoded: references.Encoded, weight_bhwr: Array
   ) -> translation.Warped:
     """Returns the most attended reference, warped to the new frame."""

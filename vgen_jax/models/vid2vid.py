@@ -29,7 +29,7 @@ class Generator(translation.Translator):
   Two encoders, of layouts and of previous frames, halve height and width; their
   features are added. From the sum, an image branch generates new pixels, and a
   flow branch predicts the flow to the previous frame and a mask, by which new
-  and moved pixels are composed.
+  and warped pixels are composed.
 
   With local enhancers, these encoders and branches work on downsampled frames.
   Each enhancer works on frames of twice the size: it adds features of the
@@ -109,9 +109,9 @@ class Generator(translation.Translator):
     flow_bhwx = out('flow', 2, kernel_init=_FLOW_INIT)(features['flow'])
     mask_bhw = nn.sigmoid(out('mask', 1)(features['flow']))[..., 0]
     flow_scale = self.flow_scale * 2**self.num_enhancers
-    moved = translation.warp_previous(window, flow_scale * flow_bhwx, mask_bhw)
+    warped = translation.warp_previous(window, flow_scale * flow_bhwx, mask_bhw)
     return translation.Frame(
-      translation.compose(new_bhwc, moved), new_bhwc, moved
+      translation.compose(new_bhwc, warped), new_bhwc, warped
     )
 
   def _scale(

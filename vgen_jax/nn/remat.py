@@ -1,5 +1,7 @@
 """Rematerialization: what a layer keeps for its backward pass."""
 
+from typing import Any
+
 import flax.linen as nn
 import jax
 
@@ -13,7 +15,9 @@ _POLICIES = {
 }
 
 
-def wrap(layer: type[nn.Module], policy: str, **kwargs) -> type[nn.Module]:
+def wrap(
+  layer: type[nn.Module], policy: str, **kwargs: Any
+) -> type[nn.Module]:
   """Returns a layer class that recomputes values in the backward pass.
 
   The class uses less memory and more time; results and gradients are the same.

@@ -2,7 +2,7 @@
 
 Inputs of a frame are its layout, the previous frames (which were generated in
 the same way) with their layouts, and, for some networks, reference clips. The
-frame is composed of pixels of the previous frame, moved by optical flow, and of
+frame is composed of the previous frame, warped by optical flow, and of
 new pixels.
 
 Axis suffixes of this file, in addition to those of core/shapes.py: `m` previous
@@ -48,7 +48,7 @@ class Warped(NamedTuple):
       as in nn/warp.py; float32.
     warped_bhwc: The other frame, warped by the flow.
     mask_bhw: Weight of new pixels in the generated frame, from 0 to 1; that of
-      moved pixels is 1 - mask.
+      warped pixels is 1 - mask.
   """
 
   flow_bhwx: Array
@@ -61,11 +61,10 @@ class Frame(NamedTuple):
 
   Attributes:
     frame_bhwc: The frame, float32 in [-1, 1].
-    new_bhwc: New pixels before they are composed with moved ones, in [-1, 1].
-    previous: The warped previous frame. If there is no such frame, the
-      mask is 1.
-    reference: A warped reference frame; None if the network warps
-      none.
+    new_bhwc: New pixels before they are composed with warped ones, in [-1, 1].
+    previous: The warped previous frame. If there is no such frame, the mask is
+      1.
+    reference: A warped reference frame; None if the network warps none.
     extra: Further outputs by name, such as attention weights.
   """
 
@@ -159,13 +158,13 @@ def warp_previous(window: Window, flow_bhwx: Array, mask_bhw: Array) -> Warped:
   return Warped(flow_bhwx, warped_bhwc, jnp.where(exists_b11, mask_bhw, 1.0))
 
 
-def compose(new_bhwc: Array, moved: Warped) -> Array:
-  """Returns `mask * new + (1 - mask) * moved`, `[b, h, w, c]`.
+def compose(new_bhwc: Array, warped: Warped) -> Array:
+  """Returns `mask * new + (1 - mask) * warped`, `[b, h, w, c]`.
 
   Args:
     new_bhwc: New pixels.
-    moved: Warped pixels with the mask.
+    warped: Warped pixels with the mask.
   """
   return compositing.blend(
-    new_bhwc[:, None], moved.warped_bhwc[:, None], moved.mask_bhw[:, None]
+    new_bhwc[:, None], warped.warped_bhwc[:, None], warped.mask_bhw[:, None]
   )[:, 0]

@@ -2,9 +2,10 @@
 
 The released code has critics with batch norm and no gradient penalty, weights
 drawn from N(0, 0.02^2) and a learning rate of 2e-4. The size `small` of
-configs/mocogan_world.py has none of these: from there, each of the four is set
-back alone, and all together, for 1,500 steps. The criterion is the fraction of
-the variance of colours that the content code explains (mocogan_codes.py);
+configs/mocogan_world.py differs in all four settings. Each setting of the
+released code is restored alone, and then all four together, for 1,500 steps.
+The criterion is the fraction of the variance of colours that the content code
+explains (mocogan_codes.py);
 `motion` is the fraction of the same clips that show the class of their motion.
 The verifier adds the fraction of valid clips (loose tier) and the mean colour
 drift of 256 clips.

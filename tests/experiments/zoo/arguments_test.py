@@ -18,8 +18,8 @@ def test_flags_and_their_defaults():
   ('words', 'message'),
   [
     (['--num=3'], '--workdir'),
-    (['--workdir=x', '--num=1'], '--num is 1; it must be at least 2'),
-    (['--workdir=x', '--num=many'], "'many'"),
+    (['--workdir=x', '--num=1'], '--num: 1 is less than 2'),
+    (['--workdir=x', '--num=1.5'], "--num: invalid integer value: '1.5'"),
   ],
 )
 def test_errors_name_the_flag(words, message, capsys):

@@ -19,7 +19,7 @@ number of these can mislead:
 
 from collections.abc import Callable, Iterable, Mapping
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -59,7 +59,7 @@ def evaluate(
   *,
   context: int,
   num_samples: int = 20,
-  **kwargs,
+  **kwargs: Any,
 ) -> Report:
   """Returns the scores of a model's predictions.
 

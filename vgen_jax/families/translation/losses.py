@@ -129,7 +129,7 @@ def warp_error(
 
 
 def mask_error(
-  mask_bthw: Array, moved_bthwc: Array, video_bthwc: Array, weight_bthw: Array
+  mask_bthw: Array, warped_bthwc: Array, video_bthwc: Array, weight_bthw: Array
 ) -> Array:
   """Returns the mean absolute error of masks, a scalar.
 
@@ -144,14 +144,14 @@ def mask_error(
 
   Args:
     mask_bthw: Weights of new pixels, from 0 (warped pixels only) to 1.
-    moved_bthwc: Real frames that the predicted flow has warped.
+    warped_bthwc: Real frames that the predicted flow has warped.
     video_bthwc: Real frames to generate.
     weight_bthw: Positions over which the means are taken, bool, or weights.
 
   Reference: the released code of Wang et al., "Few-shot Video-to-Video
   Synthesis", 2019, https://arxiv.org/abs/1910.12713
   """
-  error_bthwc = jnp.abs(moved_bthwc - video_bthwc)
+  error_bthwc = jnp.abs(warped_bthwc - video_bthwc)
   target_bthw = jax.lax.stop_gradient(error_bthwc.sum(axis=-1).clip(0, 1))
   error_bthw = jnp.abs(mask_bthw - target_bthw)
   return _mean_of_groups(

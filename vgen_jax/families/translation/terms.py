@@ -139,7 +139,7 @@ def critic_inputs(
     name: 'video' or 'image'. A 'video' critic is given whole clips, which start
       with the given frames, and the reference flow. An 'image' critic is given
       the generated frames, followed by their new pixels before composition with
-      moved ones, and the generator's conditions; its real clips contain the
+      warped ones, and the generator's conditions; its real clips contain the
       real frames twice.
     condition: Conditions of the generator.
     clips: Real and generated clips.

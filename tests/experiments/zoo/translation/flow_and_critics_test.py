@@ -30,14 +30,20 @@ def test_each_part_is_left_out_alone():
     has_flow = model.flow_source != 'none'
     assert all(weights) if has_flow else not any(weights)
     data_report.check_asked(config.data.to_dict(), model, data[0])
-    found.append((sorted(model.critic), has_flow))
+    found.append((data.pans, sorted(model.critic), has_flow))
+    # A moving camera needs two frames, from which its motion is known.
+    assert model.num_context == 1 + data.pans
   assert found == [
-    (['image', 'video'], True),
-    (['image'], True),
-    (['image', 'video'], False),
+    (pans, *parts)
+    for pans in (False, True)
+    for parts in (
+      (['image', 'video'], True),
+      (['image'], True),
+      (['image', 'video'], False),
+    )
   ]
   arms = {sweep.arm(entry, FILE['ROWS']) for entry in FILE['SWEEP']}
-  assert len(arms) == 3
+  assert len(arms) == 6
 
 
 def test_numbers_are_those_of_the_generated_clips(monkeypatch):
@@ -68,13 +74,15 @@ def test_numbers_are_those_of_the_generated_clips(monkeypatch):
   assert real == pytest.approx(
     {
       'color_error': 0, 'iou': 1, 'warp_error': 1, 'flow_error': 0,
-      'mask_hidden': 1, 'mask_visible': 0,
+      'mask_hidden': 1, 'mask_visible': 0, 'frame_error': 0,
     },
     abs=1e-3,
   )  # fmt: skip
   still = numbers(clips.video_bthwc[:, :1].repeat(3, axis=1))
   assert still['iou'] < 0.8
   assert abs(still['warp_error'] - 1) > 0.2
+  error = abs(clips.video_bthwc[:, :1] - clips.video_bthwc[:, 1:]).mean()
+  assert still['frame_error'] == pytest.approx(float(error), rel=1e-4)
 
 
 def test_whole_clips_begin_with_the_given_frames():
