@@ -15,9 +15,7 @@ _POLICIES = {
 }
 
 
-def wrap(
-  layer: type[nn.Module], policy: str, **kwargs: Any
-) -> type[nn.Module]:
+def wrap(layer: type[nn.Module], policy: str, **kwargs: Any) -> type[nn.Module]:
   """Returns a layer class that recomputes values in the backward pass.
 
   The class uses less memory and more time; results and gradients are the same.
