@@ -114,11 +114,11 @@ def kid(
   reference = real[:n] if len(real) >= 2 * n else real
   rows = lambda x: x.reshape(-1, x.shape[-1])
   one, two = rows(generated), rows(reference)
-  most, size = _SUBSETS
+  num_subsets, size = _SUBSETS
   size = min(size, len(one), len(two))
   seed = int(rng.integers(2**31))
   estimate = kernel.distance(
-    one, two, num_subsets=most, subset_size=size, seed=seed
+    one, two, num_subsets=num_subsets, subset_size=size, seed=seed
   )
   # Blocks of whole clips, because frames of one clip are similar.
   blocks = [

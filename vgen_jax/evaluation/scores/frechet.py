@@ -157,24 +157,25 @@ def distance_of_features(
   return float(np.sum((mean_a - mean_b) ** 2) + spread)
 
 
-def _gaussian(moments: Moments, ddof: int) -> tuple[np.ndarray, np.ndarray]:
-  count, mean_d, scatter_de = (np.asarray(x, np.float64) for x in moments)
+def _check_count(count: int, ddof: int) -> None:
+  """Raises ValueError if a set has too few rows for a covariance."""
   if count <= ddof:
     raise ValueError(
-      f'A set has {int(count)} rows; a covariance with ddof {ddof} needs'
-      f' {ddof + 1} or more. Use more clips.'
+      f'A set has {count} rows; a covariance with ddof {ddof} needs {ddof + 1}'
+      ' or more. Use more clips.'
     )
+
+
+def _gaussian(moments: Moments, ddof: int) -> tuple[np.ndarray, np.ndarray]:
+  count, mean_d, scatter_de = (np.asarray(x, np.float64) for x in moments)
+  _check_count(int(count), ddof)
   _check_finite(mean_d, scatter_de)
   return mean_d, (scatter_de + scatter_de.T) / (2 * (count - ddof))
 
 
 def _scaled(x_nd: np.ndarray, ddof: int) -> tuple[np.ndarray, np.ndarray]:
   """Returns the mean, and rows whose scatter matrix is the covariance."""
-  if len(x_nd) <= ddof:
-    raise ValueError(
-      f'A set has {len(x_nd)} rows; a covariance with ddof {ddof} needs'
-      f' {ddof + 1} or more. Use more clips.'
-    )
+  _check_count(len(x_nd), ddof)
   _check_finite(x_nd)
   x_nd = np.asarray(x_nd, np.float64)
   mean_d = x_nd.mean(0)
