@@ -33,7 +33,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     base=(16, 64, 64, 3), cpu=(8, 32, 32, 3), smoke=(4, 8, 8, 3)
   )
   config.batch_size = pick(base=16, cpu=8, smoke=8)  # Over all devices.
-  config.num_steps = pick(base=200_000, cpu=1_500, smoke=4)
+  config.num_steps = pick(base=200_000, cpu=1_000, smoke=4)
 
   config.data = dict(
     name='data.files.video_folder.VideoFolder',
@@ -53,22 +53,20 @@ def get_config(size: str = 'base') -> ConfigDict:
     ),
     critic=dict(prior=critic, posterior=critic),
     num_context=pick(base=4, cpu=3, smoke=1),  # Frames.
-    error='l1',
+    error=pick(base='l1', cpu='l2', smoke='l1'),
     # Of pixels in [-1, 1], twice the error of pixels in [0, 1].
     error_weight=50.0,
+    # Small first, so that latents are used; see savp_two_futures.py.
+    beta_initial=pick(base=0.0, cpu=0.01, smoke=0.0),
     beta=pick(base=1.0, cpu=0.1, smoke=1.0),
-    beta_start=pick(base=30_000, cpu=0, smoke=0),
-    beta_warmup=pick(base=30_000, cpu=500, smoke=2),
+    beta_start=pick(base=30_000, cpu=500, smoke=0),
+    beta_warmup=pick(base=30_000, cpu=250, smoke=2),
     scheduled_sampling=pick(base=900.0, cpu=100.0, smoke=1.0),
   )
 
   peak = pick(base=2e-4, cpu=1e-3, smoke=2e-4)
-  config.optim = dict(
-    name='adam',
-    schedule=dict(name='constant', peak=peak),
-    b1=0.5,
-    b2=0.999,
-  )
+  schedule = dict(name='constant', peak=peak)
+  config.optim = dict(name='adam', schedule=schedule, b1=0.5, b2=0.999)
   decay = pick(base=0.9999, cpu=0.99, smoke=0.9)
   config.ema = dict(slow=dict(decay=decay, warmup=True))
 

@@ -8,7 +8,7 @@ wall. Its label encodes both. experiments/zoo/prediction/attribute_control.py
 measures whether clips have the requested attributes, also in a combination that
 is held out of training, and follow attributes that change over time.
 
-Sizes: `base`, for one accelerator; `small`, for a CPU core in 13 minutes;
+Sizes: `base`, for one accelerator; `small`, for a CPU core in about 20 minutes;
 `smoke`, for tests; `paper`, with layers as stated in models/videovae.py.
 """
 
@@ -30,7 +30,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     base=(10, 64, 64, 3), small=(8, 16, 16, 3), smoke=(4, 16, 16, 3)
   )
   config.batch_size = pick(base=64, paper=32, small=32, smoke=8)
-  config.num_steps = pick(base=20_000, small=8_000, smoke=4)
+  config.num_steps = pick(base=20_000, small=14_000, smoke=4)
 
   config.data = dict(
     name='synthetic.world.source.World',
