@@ -40,6 +40,17 @@ if __name__ == '__main__':
     ready.get()
   time.sleep(1000)
 """
+CREATING = PARENT.replace(
+  '  time.sleep(1000)\n\n',
+  """
+  while True:
+    block = shared_memory.SharedMemory(create=True, size=100)
+    block.close()
+    block.unlink()
+
+""",
+  1,
+)
 PIPELINE = """
 import jax
 jax.config.update('jax_platforms', 'cpu')
@@ -84,7 +95,9 @@ def waits_for(condition) -> bool:
   not (os.path.isdir('/proc/self') and os.path.isdir('/dev/shm')),
   reason='needs /proc and /dev/shm',
 )
-@pytest.mark.parametrize('text', [PARENT, PIPELINE], ids=['own', 'pipeline'])
+@pytest.mark.parametrize(
+  'text', [PARENT, CREATING, PIPELINE], ids=['own', 'creating', 'pipeline']
+)
 def test_workers_end_with_a_killed_parent(tmp_path, text):
   script = tmp_path / 'parent.py'
   script.write_text(NAMES + text)
