@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -17,6 +18,15 @@ from vgen_jax.training import state as state_lib
 from vgen_jax.training import step as step_lib
 
 
+class SlopeAndClasses(tiny.Slope):
+  """A critic that classifies clips, too, as that of MoCoGAN with labels."""
+
+  @nn.compact
+  def __call__(self, video_bthwc, condition, key_b, *, train):
+    logit = super().__call__(video_bthwc, condition, key_b, train=train)
+    return logit, jnp.zeros((len(video_bthwc), 3))
+
+
 def test_critic_loss_by_hand():
   model = tiny.make(critic={'clip': tiny.Slope()})
   loss, terms, grads, _ = tiny.run(model, tiny.BATCH, 'critic_clip')
@@ -29,6 +39,17 @@ def test_critic_loss_by_hand():
   expected = [softplus(x) for x in (-1.6, -0.8, 0.8, 0.4)]
   loss, _, _, _ = tiny.run(logistic, tiny.BATCH, 'critic_clip')
   assert loss == pytest.approx(sum(expected) / 2, rel=1e-5)
+
+
+@pytest.mark.parametrize('player', ['autoencoder', 'critic_clip'])
+def test_class_logits_of_a_critic_are_not_used(player):
+  run = lambda critic: tiny.run(
+    tiny.make(critic={'clip': critic}, r1_weight=0.5, lecam_weight=0.5),
+    tiny.BATCH,
+    player,
+  )
+  found, expected = run(SlopeAndClasses()), run(tiny.Slope())
+  chex.assert_trees_all_close(found[:3], expected[:3], rtol=1e-6)
 
 
 def test_adaptive_weight_by_hand():

@@ -248,8 +248,8 @@ class Autoencoding(VideoModel):
     key_b: Array,
     train: bool,
   ) -> tuple[Array, Metrics]:
-    real, fake = (
-      critic(x, {}, key_b, train=train)
+    real, fake = (  # Logits of classes are not used.
+      critics.split(critic(x, {}, key_b, train=train))[0]
       for x in (video_bthwc, reconstructed_bthwc)
     )
     loss = gan_losses.critic(self.loss_kind, real, fake)
