@@ -30,7 +30,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     base=(16, 64, 64, 3), small=small, smoke=(4, 16, 16, 3), paper=paper
   )
   config.batch_size = pick(base=16, small=4, smoke=8)  # Over all devices.
-  config.num_steps = pick(base=50_000, small=1_200, smoke=4)
+  config.num_steps = pick(base=50_000, small=2_000, smoke=4)
   config.data = dict(
     name='synthetic.subjects.source.Subjects',
     num_references=pick(base=3, small=3, smoke=2),

@@ -212,6 +212,7 @@ def test_reference_need_not_be_moved():
     ({'attention_level': 3}, 'attention_level is 3'),
     ({'flow_levels': -1}, 'flow_levels is -1'),
     ({'width': 0}, 'width is 0'),
+    ({'sharpness': 0.5}, 'sharpness is 0.5'),
   ],
 )
 def test_fields_out_of_range(fields, message):

@@ -23,7 +23,6 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from vgen_jax.core import checks
-from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
 from vgen_jax.core.types import Condition
@@ -66,6 +65,8 @@ class FewShotVid2Vid(translation.Translator):
       resolution, 2 a quarter of height and width.
     spade_width: Hidden channels of SPADE layers with learned kernels, and
       hidden width of the networks that generate kernels.
+    sharpness: Initial factor of the cosine similarities of attention, at least
+      1.
     moves_reference: Whether pixels of a reference are warped to the frame.
     flow_levels: Number of levels, in addition to the finest, of the networks
       that predict optical flow.
@@ -79,6 +80,7 @@ class FewShotVid2Vid(translation.Translator):
   num_adaptive: int = 3
   attention_level: int = 2
   spade_width: int = 64
+  sharpness: float = 2 * references.SHARPNESS
   moves_reference: bool = True
   flow_levels: int = 2
   flow_scale: float = 20.0
@@ -86,7 +88,7 @@ class FewShotVid2Vid(translation.Translator):
 
   def __post_init__(self):
     super().__post_init__()
-    for field in ('width', 'num_levels', 'spade_width'):
+    for field in ('width', 'num_levels', 'spade_width', 'sharpness'):
       checks.at_least(field, getattr(self, field), 1)
     checks.in_range('num_adaptive', self.num_adaptive, 0, self.num_levels + 1)
     for field in ('attention_level', 'flow_levels'):
@@ -132,7 +134,7 @@ class FewShotVid2Vid(translation.Translator):
     # Without a norm, so that colours are kept.
     self.image_encoder = images.Encoder(widths, 'none', self.dtype)
     self.attention = references.ReferenceAttention(
-      widths[-1] + self.num_segments, 2 * references.SHARPNESS
+      widths[-1] + self.num_segments, self.sharpness
     )
     adaptive = range(self.num_adaptive)
     self.segments = [nn.Dense(self._widths[i]) for i in adaptive]
@@ -166,16 +168,10 @@ class FewShotVid2Vid(translation.Translator):
     del train
     if not self.num_adaptive:
       return ()
-    frame_brhwc = condition['reference'][:, :, 0].astype(jnp.float32)
-    layout_brhw = condition['reference_layout'][:, :, 0]
-    b, r = shapes.sizes('br', frame_brhwc=frame_brhwc, layout_brhw=layout_brhw)
-    if not r or frame_brhwc.shape[2:] != self.clip_shape[1:]:
-      raise ValueError(
-        f"condition['reference'] has shape {condition['reference'].shape};"
-        f' {type(self).__name__} needs 1 or more references with frames of'
-        f' {self.clip_shape[1:]}: set config.data.num_references, or resize'
-        ' the references.'
-      )
+    frame_brhwc, layout_brhw = references.first_frames(
+      condition, self.clip_shape[1:], type(self).__name__
+    )
+    b, r = layout_brhw.shape[:2]
     merged = layout_brhw.reshape(b * r, 1, *layout_brhw.shape[2:])
     layout_bhwk = translation.one_hot(merged, self.num_segments)
     frame_bhwc = frame_brhwc.reshape(b * r, *frame_brhwc.shape[2:])

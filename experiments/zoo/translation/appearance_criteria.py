@@ -46,7 +46,7 @@ class Network(NamedTuple):
 
   Attributes:
     weight: Mean attention weight of the reference, one of three, that has the
-      pose of the frame.
+      pose of the frame, over the body or the figure (see `few_shot.py`).
     distance: Smallest distance of the generated kernels of two subjects,
       relative to their norms.
     equal_distance: Largest distance for equal references.

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
+from vgen_jax.core.types import Condition
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn.attention import attention
 
@@ -123,6 +124,32 @@ class ReferenceAttention(nn.Module):
     y_bhwc = rearrange(y_bn1c, 'b (h w) 1 c -> b h w c', h=h)
     y_bhwc = batch_sharding.constrain(y_bhwc)
     return y_bhwc[..., :c], y_bhwc[..., c : c + r]
+
+
+def first_frames(
+  condition: Condition, frame_shape: tuple[int, ...], model: str
+) -> tuple[Array, Array]:
+  """Returns the first frames of references, float32, and their layouts.
+
+  Args:
+    condition: Condition with 'reference', `[b, r, t, h, w, c]`, and
+      'reference_layout', int32 `[b, r, t, h, w]`.
+    frame_shape: Shape `[h, w, c]` that frames must have.
+    model: Name of the model, for errors.
+
+  Raises:
+    ValueError: If shapes do not agree, or there is no reference.
+  """
+  frame_brhwc = condition['reference'][:, :, 0].astype(jnp.float32)
+  layout_brhw = condition['reference_layout'][:, :, 0]
+  (r,) = shapes.sizes('r', frame_brhwc=frame_brhwc, layout_brhw=layout_brhw)
+  if not r or frame_brhwc.shape[2:] != frame_shape:
+    raise ValueError(
+      f"condition['reference'] has shape {condition['reference'].shape};"
+      f' {model} needs 1 or more references with frames of {frame_shape}: set'
+      ' config.data.num_references, or resize the references.'
+    )
+  return frame_brhwc, layout_brhw
 
 
 def select(weight_bhwr: Array, value_brhwc: Array) -> Array:

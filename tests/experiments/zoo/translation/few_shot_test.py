@@ -9,6 +9,7 @@ import pytest
 
 from experiments.zoo.translation import appearance_criteria as criteria
 from experiments.zoo.translation import few_shot
+from experiments.zoo.translation import few_shot_network
 from tests import arrays
 from tests import compiled
 from vgen_jax.families.translation import video_to_video
@@ -76,8 +77,8 @@ def test_with_two_sides_real_clips_pass_and_cheats_do_not():
 
 def test_the_other_references_show_other_sides():
   world = source.Subjects((4, 32, 32, 3), 'test', num_references=3, num_sides=2)
-  condition = few_shot.conditions(world, INDEX[:6], INDEX[:6])
-  found = few_shot.with_match(world, INDEX[:6], 3, condition)
+  condition = few_shot_network.conditions(world, INDEX[:6], INDEX[:6])
+  found = few_shot_network.with_match(world, INDEX[:6], 3, condition)
   for i in range(6):
     side = world.truth(i).side_t[3]
     figures = [
@@ -113,8 +114,8 @@ def test_other_clips_show_other_subjects(world):
 
 
 def test_one_reference_shows_the_pose_of_the_frame(world):
-  condition = few_shot.conditions(world, INDEX[:5], INDEX[:5])
-  found = few_shot.with_match(world, INDEX[:5], 3, condition)
+  condition = few_shot_network.conditions(world, INDEX[:5], INDEX[:5])
+  found = few_shot_network.with_match(world, INDEX[:5], 3, condition)
   for i in range(5):
     equal = [
       bool((found['reference_layout'][i, r, 0] == found['layout'][i, 3]).all())
@@ -123,22 +124,27 @@ def test_one_reference_shows_the_pose_of_the_frame(world):
     assert equal == [r == i % 3 for r in range(3)]
 
 
-def test_weight_of_the_match_is_averaged_over_the_figure():
+def test_weight_of_the_match_is_averaged_over_the_body_or_the_figure():
   layout = np.zeros((2, 4, 4), int)
   layout[:, :2, :2] = 1
   layout[:, 0, 2] = 2  # A quarter of another position.
   weight = np.full((2, 2, 2, 2), 0.5)
   weight[0, 0, 0] = 1, 0  # Clip 0 matches reference 0, clip 1 reference 1.
   weight[1, 0, 0] = 0, 1
-  found = few_shot.matching_weight(weight, layout)
-  assert found == pytest.approx((1 * 1 + 0.25 * 0.5) / 1.25)
+  found = [
+    few_shot_network.matching_weight(
+      weight, few_shot_network.weighed(layout, num_sides)
+    )
+    for num_sides in (1, 2)
+  ]
+  assert found == [pytest.approx((1 * 1 + 0.25 * 0.5) / 1.25), 1]
 
 
 def test_distances_of_kernels():
   bias = np.array([[3.0, 0.0], [3.0, 0.0], [0.0, 3.0]])
   kernels = generated_kernels.Pointwise(np.zeros((3, 1, 2)), bias)
   found = few_shot_vid2vid.Appearance(((kernels,),), np.zeros((3, 1, 1, 1)))
-  distances = few_shot.kernel_distances(found)
+  distances = few_shot_network.kernel_distances(found)
   assert distances[0, 1] == 0
   assert distances[0, 2] == pytest.approx(2**0.5)
 
@@ -174,7 +180,7 @@ def run(small_world):
     critic={},
     num_context=0,
   )
-  condition = few_shot.conditions(small_world, INDEX[:1], INDEX[:1])
+  condition = few_shot_network.conditions(small_world, INDEX[:1], INDEX[:1])
   key_b = arrays.keys(1)
   variables = compiled.init(
     model, jax.random.key(1), key_b, condition, method='sample'
@@ -191,13 +197,13 @@ def with_variables(model, variables):
 
 
 def test_measurements_of_a_network(run, small_world, small_index):
-  found = few_shot.measure(run, small_world, small_index)
+  found = few_shot_network.measure(run, small_world, small_index)
   assert found.distance > 1e-3
   assert found.equal_distance < 1e-5
   assert 1 / 3 < found.weight < 1  # Similar layouts are favoured.
   sample = few_shot.sampler(run)
   own, other = (
-    sample(few_shot.conditions(small_world, INDEX[:4], reference_b))
+    sample(few_shot_network.conditions(small_world, INDEX[:4], reference_b))
     for reference_b in (INDEX[:4], INDEX[6:10])
   )
   assert own.shape == (4, *small_world.clip_shape)
@@ -211,7 +217,7 @@ def test_a_network_that_ignores_references_fails(run, small_world, small_index):
   blind = jax.tree.map(jnp.zeros_like, generator['image_encoder'])
   variables = {'params': {'generator': {**generator, 'image_encoder': blind}}}
   cheat = with_variables(run.model, variables)
-  found = few_shot.measure(cheat, small_world, small_index)
+  found = few_shot_network.measure(cheat, small_world, small_index)
   assert 'kernels' in criteria.failures(
     {'error': 0.0, 'slope': 1.0, 'iou': 1.0, 'side': 0.0}, found
   )
@@ -219,7 +225,7 @@ def test_a_network_that_ignores_references_fails(run, small_world, small_index):
   other_b = few_shot.others(small_world, index_b)
   sample = few_shot.sampler(cheat)
   own, swapped = (
-    sample(few_shot.conditions(small_world, index_b, reference_b))
+    sample(few_shot_network.conditions(small_world, index_b, reference_b))
     for reference_b in (index_b, other_b)
   )
   np.testing.assert_array_equal(own, swapped)
