@@ -8,7 +8,7 @@ direction, and the prior must cover both directions;
 `experiments/zoo/prediction/stochastic_prediction.py` measures this.
 `--config.model.predictor.prior=fixed` trains SVG-FP.
 
-Sizes: `base`, for one accelerator; `small`, for a CPU in about 10 minutes;
+Sizes: `base`, for one accelerator; `small`, for a CPU in a few minutes;
 `smoke`, for tests; `paper`, with the layers and the optimizer of the paper, for
 comparison.
 """
@@ -48,7 +48,7 @@ def get_config(size: str = 'base') -> ConfigDict:
       ),
     ),
     num_context=pick(base=6, small=3, smoke=1),  # Frames before the fork.
-    beta=4e-4,
+    beta=pick(base=1e-4, small=2e-5, smoke=1e-4),
   )
 
   config.optim = dict(
