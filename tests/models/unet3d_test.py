@@ -192,3 +192,22 @@ def test_errors_name_the_wrong_field():
     random_params(make(temporal_kernel=2))
   with pytest.raises(ValueError, match=r'attention is 16; .* of head_width, 7'):
     random_params(make(head_width=7))
+
+
+def test_labels_change_the_condition_as_much_as_times_before_training():
+  """With a small embedding, labels are not used for thousands of steps."""
+  model = make(width=32, num_classes=8)
+  label = np.array([0, 5])
+  init = lambda time_b, label_b: model.init_with_output(
+    jax.random.key(0),
+    VIDEO,
+    time_b,
+    {'label': label_b},
+    train=False,
+    capture_intermediates=lambda module, _: module.name == 'condition',
+  )[1]['intermediates']['condition']['__call__'][0]
+  init = compiled.jit(init)
+  change = lambda x: float(np.linalg.norm(x[0] - x[1]))
+  by_label = change(init(np.float32([0.5, 0.5]), label))
+  by_time = change(init(TIME, np.array([0, 0])))
+  assert 0.5 < by_label / by_time < 5

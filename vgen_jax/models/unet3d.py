@@ -103,7 +103,11 @@ class UNet3D(nn.Module):
     patch = {'p': self.patch_size, 'q': self.patch_size}
     cond_bd = nn.silu(
       embeddings.TimeAndLabel(
-        4 * self.width, self.num_classes, self.dtype, name='condition'
+        4 * self.width,
+        self.num_classes,
+        self.dtype,
+        label_scale=0.3,
+        name='condition',
       )(time_b, condition)
     )
     stage_class = remat.wrap(_Stage, self.remat)
