@@ -17,6 +17,7 @@ from vgen_jax.models import maskgit
 from vgen_jax.models import patch_tokenizer
 from vgen_jax.models import rnn
 from vgen_jax.models import svg
+from vgen_jax.models import videovae
 from vgen_jax.nn.bottlenecks import autoencoder
 from vgen_jax.nn.bottlenecks import lookup_free
 
@@ -34,7 +35,10 @@ FAMILIES = [
   (tiny.make(), ('reconstruct',)),
   (vae.VAE(SHAPE, TOKENIZER), ('generate', 'reconstruct')),
   (recurrent.Recurrent(SHAPE, rnn.RNN()), ('generate', 'predict')),
-  (holistic.Holistic(SHAPE, svg.SVG(SHAPE)), ('generate', 'predict')),
+  (
+    holistic.Holistic(SHAPE, videovae.VideoVAE(SHAPE)),
+    ('generate', 'predict'),
+  ),
   (stochastic.Stochastic(SHAPE, svg.SVG(SHAPE)), ('generate', 'predict')),
   (latent.Latent(SHAPE, TOKENIZER, DIFFUSION), ('generate', 'reconstruct')),
   (latent.Latent(SHAPE, TOKENIZER, MASKED), base.TASKS),

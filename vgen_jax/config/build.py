@@ -14,6 +14,7 @@ it, it is set from the data.
 
 from collections.abc import Mapping
 import inspect
+import typing
 from typing import Any
 
 import flax.linen as nn
@@ -25,6 +26,9 @@ from vgen_jax.core import file_paths
 from vgen_jax.core import modalities
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Schema
+
+# Values of fields with the name `dtype`, the dtypes of computations.
+_DTYPES = ('bfloat16', 'float16', 'float32', 'float64')
 
 
 def model(spec: Mapping[str, Any], schema: Schema) -> Any:
@@ -122,11 +126,9 @@ def _build(
   }
   for key, value in kwargs.items():
     kind = parameters[key].annotation
-    if typed.is_plain(kind) and not typed.matches(value, kind):
-      raise ValueError(
-        f'{path}.{key} is {value!r:.80}; it must be of type'
-        f' {typed.words(kind)}.'
-      )
+    _check_type(f'{path}.{key}', value, kind)
+    if key == 'dtype' and isinstance(value, str):
+      checks.one_of(f'{path}.dtype', value, _DTYPES)
     is_path = 'path' in _marks(parameters[key].annotation)
     if is_path and isinstance(value, str):
       kwargs[key] = file_paths.expanded(value)
@@ -145,6 +147,33 @@ def _build(
     if not is_of_field or str(error).startswith(('config.', 'model.')):
       raise
     raise ValueError(f'{path}: {error}') from error
+
+
+def _check_type(path: str, value: Any, kind: Any) -> None:
+  """Raises ValueError if a value is not what an annotation states.
+
+  Args:
+    path: Path of the value, for messages.
+    value: Plain value, or an object that was built from a spec.
+    kind: Annotation of the argument.
+  """
+  if typed.fits(value, kind):
+    return
+  arguments = typing.get_args(kind)
+  if (
+    typing.get_origin(kind) is Mapping
+    and isinstance(value, Mapping)
+    and not typed.is_plain(kind)
+  ):
+    for name, entry in value.items():
+      _check_type(f'{path}.{name}', entry, arguments[1])
+  found = f'{value!r:.80}'
+  if isinstance(value, nn.Module):
+    found = f'a {type(value).__name__}'
+  of_type = 'of type ' if typed.is_plain(kind) else ''
+  raise ValueError(
+    f'{path} is {found}; it must be {of_type}{typed.argument_words(kind)}.'
+  )
 
 
 def _class_of(

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
+from vgen_jax.config import build
 from vgen_jax.config import kinds
 from vgen_jax.config import python_files
 from vgen_jax.config import settings as settings_lib
@@ -116,6 +117,11 @@ def replace(config: ConfigDict, overrides: Mapping[str, Any]) -> ConfigDict:
       if key in _sections() and not depth:
         node.setdefault(key, {})
       elif key not in node:
+        if _may_be_set(node, parents[:depth], key):
+          raise ValueError(
+            f'{here}.{key} is not set in the config, so its field {leaf!r}'
+            f' cannot be set alone; set {here}.{key} as a whole.'
+          )
         raise ValueError(
           f'{here} has no field {key!r}.{checks.hint(key, list(node))}'
         )
@@ -233,6 +239,13 @@ def _known(node: Mapping[str, Any], parents: list[str]) -> set[str] | None:
   if 'name' in node or parents[0] in ('ema', 'frozen', 'optim'):
     return None
   return set(node)
+
+
+def _may_be_set(node: Mapping[str, Any], parents: list[str], key: str) -> bool:
+  """Returns whether a dict without a key may have it."""
+  if 'name' in node and parents[0] in ('data', 'model'):
+    return key in build.annotations(parents[0], node)
+  return bool(parents) and parents[0] in ('ema', 'frozen', 'optim')
 
 
 def _sections() -> set[str]:

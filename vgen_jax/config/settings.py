@@ -186,6 +186,7 @@ def plain(config: ConfigDict | Mapping[str, Any]) -> dict[str, Any]:
 def _checked(cls: Any, values: Mapping[str, Any], path: str) -> Any:
   """Returns the section of these values, after a check of names and types."""
   known = {f.name: f for f in dataclasses.fields(cls)}
+  checks.mapping(path, values, f'fields: {", ".join(known)}')
   for key, value in values.items():
     if key not in known:
       raise ValueError(

@@ -5,12 +5,14 @@ functions compare values with the annotations of the fields, so that an error
 names the field with the wrong value.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import sys
 import types
 import typing
 from typing import Any
+
+import flax.linen as nn
 
 from vgen_jax.core import checks
 from vgen_jax.core import json_files
@@ -81,6 +83,41 @@ def is_plain(annotation: Any) -> bool:
   return is_container and bool(arguments) and all(map(is_plain, arguments))
 
 
+def fits(value: Any, annotation: Any) -> bool:
+  """Returns whether a value may be an argument of a class in a config.
+
+  Unlike in `matches`, the value may be an object: it must be an instance of the
+  annotated class, or callable if the annotation states this. A protocol allows
+  all objects but plain values. Annotations of other kinds, such as strings,
+  allow everything.
+
+  Args:
+    value: Plain value, or an object that was built from a spec.
+    annotation: Annotation of the argument.
+  """
+  if is_plain(annotation):
+    return matches(value, annotation)
+  origin = typing.get_origin(annotation) or annotation
+  arguments = typing.get_args(annotation)
+  if origin is typing.Annotated:
+    return fits(value, arguments[0])
+  if origin in (typing.Union, types.UnionType):
+    return any(fits(value, x) for x in arguments)
+  if origin is Callable:
+    return callable(value)
+  if not isinstance(origin, type):
+    return True
+  if getattr(origin, '_is_protocol', False):
+    return not isinstance(value, (*_SIMPLE, Mapping, type(None)))
+  if issubclass(origin, Mapping):
+    return isinstance(value, Mapping) and (
+      len(arguments) != 2 or all(fits(x, arguments[1]) for x in value.values())
+    )
+  if issubclass(origin, tuple | list) or origin is Sequence:
+    return isinstance(value, list | tuple)
+  return isinstance(value, origin)
+
+
 def words(annotation: Any) -> str:
   """Returns an annotation in words, for an error message."""
   if annotation in _SIMPLE:
@@ -96,6 +133,31 @@ def words(annotation: Any) -> str:
     if not origin
     else str(annotation).replace('collections.abc.', '').replace('typing.', '')
   )
+
+
+def argument_words(annotation: Any) -> str:
+  """Returns in words what an argument in a config must be (see `fits`)."""
+  if is_plain(annotation):
+    return words(annotation)
+  origin = typing.get_origin(annotation) or annotation
+  arguments = typing.get_args(annotation)
+  if origin is typing.Annotated:
+    return argument_words(arguments[0])
+  if origin in (typing.Union, types.UnionType):
+    return ' or '.join(argument_words(x) for x in arguments)
+  if origin is Callable:
+    return "a function or network, {'name': ...}"
+  if not isinstance(origin, type):
+    return words(annotation)
+  if issubclass(origin, Mapping):
+    inner = argument_words(arguments[1]) if len(arguments) == 2 else 'value'
+    return f'a mapping of names, each to {inner}'
+  if issubclass(origin, tuple | list) or origin is Sequence:
+    return 'a list'
+  if origin is nn.Module:
+    return "a network, {'name': ...}"
+  name = f'{origin.__module__}.{origin.__qualname__}'.removeprefix('vgen_jax.')
+  return f"a spec of the class {name} or a derived one, {{'name': ...}}"
 
 
 def build(cls: Any, content: Any, name: str) -> Any:

@@ -5,7 +5,7 @@ must be ...', so `name` is the full name of what the user set, such as
 'config.batch_size'.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import difflib
 
 MAX_SEED = 2**32 - 1  # JAX uses 32 bits of a seed.
@@ -50,6 +50,31 @@ def known_key(owner: str, key: str, allowed: Iterable[str]) -> None:
       f'{owner}: unknown key {key!r}.'
       + (f' Did you mean {close!r}?' if close is not None else '')
       + f' Allowed keys: {", ".join(map(str, allowed)) or "none"}.'
+    )
+
+
+def number(name: str, value: object) -> None:
+  """Raises ValueError if a value is not an int or a float; bools are neither.
+
+  Args:
+    name: Name of the value, for the message.
+    value: Value to check.
+  """
+  if isinstance(value, bool) or not isinstance(value, int | float):
+    raise ValueError(f'{name} is {value!r:.80}; it must be a number.')
+
+
+def mapping(name: str, value: object, keys: str) -> None:
+  """Raises ValueError if a value is not a mapping.
+
+  Args:
+    name: Name of the value, for the message.
+    value: Value to check.
+    keys: What its keys are, such as 'players'.
+  """
+  if not isinstance(value, Mapping):
+    raise ValueError(
+      f'{name} is {value!r:.80}; it must be a mapping whose keys are {keys}.'
     )
 
 

@@ -48,6 +48,8 @@ class Generator(nn.Module):
     dtype: Dtype of the computation; parameters are float32.
   """
 
+  uses_known_frames = False
+
   clip_shape: ClipShape
   num_classes: int = 0
   turn: float = 1.0

@@ -32,7 +32,12 @@ class Critic(vid2vid_critic.Critic):
         h, w, c]` and 'reference_layout' `[b, n, t, h, w]`.
       key_b: Keys, one for each clip; not used.
       train: Whether vectors of spectral norm are updated.
+
+    Raises:
+      ValueError: If the condition lacks one of these.
     """
+    keys = 'layout', 'reference', 'reference_layout'
+    vid2vid_critic.check_condition(condition, keys, 'few_shot_critic.Critic')
     layout_bhwk = jax.nn.one_hot(
       condition['reference_layout'][:, 0, 0], self.num_segments
     )

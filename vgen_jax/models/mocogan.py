@@ -69,6 +69,8 @@ class Generator(nn.Module):
       small, and float32.
   """
 
+  uses_known_frames = False
+
   clip_shape: ClipShape
   num_classes: int = 0
   category_to: str = 'motion'

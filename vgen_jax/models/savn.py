@@ -56,6 +56,8 @@ class Generator(nn.Module):
     dtype: Dtype of products; the recurrent network is float32.
   """
 
+  uses_known_frames = False
+
   clip_shape: ClipShape
   num_classes: int = 0
   attention: str = 'separable'

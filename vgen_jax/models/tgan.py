@@ -48,6 +48,8 @@ class Generator(nn.Module):
       small, and float32.
   """
 
+  uses_known_frames = False
+
   clip_shape: ClipShape
   num_classes: int = 0
   latent_width: int = 100

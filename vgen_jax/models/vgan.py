@@ -142,8 +142,19 @@ class Generator(nn.Module):
     )
     code_bd = jnp.concatenate([latent_bd, one_hot_bk], axis=-1)
     code_bthwd = code_bd[:, None, None, None, :]
+    if ('known_video' in condition) != bool(self.num_context):
+      raise ValueError(
+        f'condition has the keys {sorted(condition)}, and num_context of'
+        f' vgan.Generator is {self.num_context}: set model.num_context and'
+        ' model.generator.num_context both to 0, or both to 1.'
+      )
     if not self.num_context:
       return code_bthwd
+    if condition['known_video'].shape[1] != 1:
+      raise ValueError(
+        f"condition['known_video'] has shape {condition['known_video'].shape};"
+        ' vgan.Generator needs one frame: set model.num_context to 1.'
+      )
     widths = (2 * self.width * 2**i for i in range(self._levels))
     encoded_bthwd = pyramids.Down(
       tuple(widths), (1, 4, 4), self.norm, self.kernel_init, self.dtype,

@@ -85,8 +85,11 @@ class Critic(nn.Module):
       train: Whether vectors of spectral norm are updated.
 
     Raises:
-      ValueError: If there are fewer frames than a sequence needs.
+      ValueError: If there are fewer frames than a sequence needs, or the
+        condition lacks what the critic needs.
     """
+    key = 'layout' if self.inputs == 'image' else 'flow'
+    check_condition(condition, (key,), f'Critic with inputs {self.inputs!r}')
     logits = []
     for rate in self.rates:
       if self.inputs == 'image':
@@ -112,6 +115,21 @@ class Critic(nn.Module):
         )
         logits.append(network(x_bnhwc, {}, key_b, train=train))
     return logits
+
+
+def check_condition(
+  condition: Condition, keys: tuple[str, ...], critic: str
+) -> None:
+  """Raises ValueError if a condition lacks keys that a critic needs."""
+  missing = [key for key in keys if key not in condition]
+  if missing:
+    raise ValueError(
+      f'The condition of a critic has the keys {sorted(condition)}; {critic}'
+      f' also needs {missing}. In VideoToVideo, model.critic.image is given'
+      ' layouts, and references if there are any, and model.critic.video is'
+      ' given the flow; for other models take another critic, such as'
+      ' models.conv_critic.ConvCritic.'
+    )
 
 
 def sequences(

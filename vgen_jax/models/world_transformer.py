@@ -68,6 +68,11 @@ class WorldTransformer(recurrent.Predictor):
   implementation: str = 'auto'
   dtype: str = 'float32'
 
+  def __post_init__(self):
+    super().__post_init__()
+    for field in ('width', 'depth', 'num_heads', 'patch', 'window'):
+      checks.at_least(field, getattr(self, field), 1)
+
   def initial_carry(self, shape_bhw: tuple[int, int, int]) -> Carry:
     """Returns the carry before the first frame.
 
@@ -140,7 +145,7 @@ class WorldTransformer(recurrent.Predictor):
     checks.multiple_of('width', self.width, self.num_heads, 'num_heads')
     t, h, w = shapes.sizes('thw', video_bthwc=video_bthwc)
     sides = dict(p=self.patch, q=self.patch)
-    grid = (h // self.patch, w // self.patch)
+    grid = shapes.patches((h, w), self.patch)
     dense = functools.partial(nn.Dense, dtype=self.dtype)
     x_btsd = dense(self.width, name='in')(
       rearrange(video_bthwc, 'b t (h p) (w q) c -> b t (h w) (p q c)', **sides)

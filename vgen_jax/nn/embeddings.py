@@ -68,8 +68,9 @@ class TimeAndLabel(nn.Module):
     if not self.num_classes:
       if label_b is not None:
         raise ValueError(
-          "condition['label'] is given, but num_classes is 0; leave it out, or"
-          ' build the network with num_classes.'
+          "condition['label'] is given, but num_classes is 0; leave the label"
+          ' out (config.model.num_classes=0), or build the network with'
+          ' num_classes.'
         )
       return time_bd
     if label_b is None:

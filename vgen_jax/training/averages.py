@@ -30,6 +30,7 @@ def check(specs: Specs) -> None:
   """Raises ValueError if a spec has none of the three forms of this module."""
   for name, spec in specs.items():
     where = f'config.ema.{name}'
+    checks.mapping(where, spec, 'decay and warmup, or sigma_rel')
     for key in spec:
       checks.known_key(where, key, ('decay', 'warmup', 'sigma_rel'))
     if ('decay' in spec) == ('sigma_rel' in spec) or (
@@ -39,6 +40,8 @@ def check(specs: Specs) -> None:
         f"{where} is {dict(spec)}; it must have 'decay' (with or without"
         " 'warmup') or 'sigma_rel', not both."
       )
+    for key in ('decay', 'sigma_rel'):
+      checks.number(f'{where}.{key}', spec.get(key, 0))
     if not 0 <= spec.get('decay', 0) < 1:
       raise ValueError(
         f'{where}.decay is {spec["decay"]}; it must be in [0, 1).'

@@ -167,7 +167,9 @@ def _by_player(
   players = list(players)
   common = {k: v for k, v in spec.items() if k != 'players'}
   overrides = spec.get('players') or {}
-  for player in overrides:
+  checks.mapping('config.optim.players', overrides, 'players')
+  for player, own in overrides.items():
+    checks.mapping(f'config.optim.players.{player}', own, 'fields of optim')
     if player not in players:
       raise ValueError(
         f'config.optim.players has {player!r}, which is not a player of this'
@@ -181,7 +183,9 @@ def _merge(common: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
   base = dict(common)
   if own.get('name', base.get('name')) != base.get('name'):
     base = {k: v for k, v in base.items() if k in _OWN_KEYS}
-  old, new = base.get('schedule', {}), own.get('schedule', {})
+  old, new = base.get('schedule') or {}, own.get('schedule') or {}
+  for schedule in (old, new):
+    checks.mapping('config.optim.schedule', schedule, 'its name and arguments')
   if new.get('name', old.get('name')) != old.get('name'):
     old = {}
   return {**base, **own, 'schedule': {**old, **new}}
@@ -229,11 +233,8 @@ def _make_one(
     )
   checks.one_of('config.optim.name', name, sorted(known))
   kwargs = {k: v for k, v in own.items() if k not in _OWN_KEYS}
-  options = [
-    k
-    for k in inspect.signature(known[str(name)]).parameters
-    if k not in _NOT_SET
-  ]
+  parameters = inspect.signature(known[str(name)]).parameters
+  options = [k for k in parameters if k not in _NOT_SET]
   if name == 'muon':
     options.append('adam_ratio')
   for key in kwargs:
@@ -244,6 +245,7 @@ def _make_one(
     checks.known_key(
       f'config.optim ({name})', key, [*options, *_OWN_KEYS, 'players']
     )
+    _check_number(f'config.optim.{key}', kwargs[key], parameters.get(key))
   if name == 'muon':
     ratio = kwargs.pop('adam_ratio', 1.0)
     kwargs['adam_learning_rate'] = lambda count: ratio * rate(count)
@@ -252,7 +254,17 @@ def _make_one(
   return optax.chain(_clip(own.get('clip_norm', 0.0)), optimizer)
 
 
+def _check_number(
+  path: str, value: Any, parameter: inspect.Parameter | None
+) -> None:
+  """Raises ValueError if an argument whose default is a number is none."""
+  default = parameter.default if parameter else 0.0
+  if isinstance(default, int | float) and not isinstance(default, bool):
+    checks.number(path, value)
+
+
 def _clip(norm: float) -> optax.GradientTransformation:
+  checks.number('config.optim.clip_norm', norm)
   if not 0 <= norm < math.inf:
     raise ValueError(
       f'config.optim.clip_norm is {norm}; it must be a finite number above 0,'

@@ -42,6 +42,7 @@ def make(spec: Mapping[str, Any], num_steps: int) -> optax.Schedule:
   options = [k for k in known if k != 'num_steps']
   for key in kwargs:
     checks.known_key(f'config.optim.schedule ({name})', key, options)
+    checks.number(f'config.optim.schedule.{key}', kwargs[key])
   if 'peak' not in kwargs:
     raise ValueError(
       f"config.optim.schedule: {name} requires 'peak', the highest learning"

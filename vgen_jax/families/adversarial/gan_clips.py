@@ -53,7 +53,8 @@ class GANClips(VideoModel):
       can distinguish (Chen et al., "InfoGAN", 2016,
       https://arxiv.org/abs/1606.03657).
     num_context: Number of first frames of a clip that the generator is given;
-      0 for a generator of whole clips.
+      0 for a generator of whole clips, or whose class attribute
+      `uses_known_frames` is False.
     reconstruction_weight: Weight of the mean absolute error of a generated clip
       against the real clip with the same conditions, in the generator's loss;
       for conditions that nearly determine the clip.
@@ -81,6 +82,13 @@ class GANClips(VideoModel):
     checks.in_range(
       'model.num_context', self.num_context, 0, self.clip_shape[0] - 1
     )
+    uses_known_frames = getattr(self.generator, 'uses_known_frames', True)
+    if self.num_context and not uses_known_frames:
+      raise ValueError(
+        f'model.num_context is {self.num_context}, but the generator ignores'
+        ' known frames; set it to 0, or take a generator such as'
+        ' models.vgan.Generator.'
+      )
     if self.reconstruction_weight and self.has_random_labels:
       raise ValueError(
         f'model.reconstruction_weight is {self.reconstruction_weight}, but'

@@ -64,6 +64,12 @@ class Holistic(sequential.SequentialVAE):
     last = self.clip_shape[0] - 1
     checks.in_range('model.num_context', self.num_context, 0, last)
     checks.at_least('model.attribute_weight', self.attribute_weight, 0)
+    if not hasattr(self.predictor, 'attribute_logits'):
+      raise ValueError(
+        f'model.predictor is {type(self.predictor).__name__}, which infers no'
+        ' attributes; Holistic needs a predictor with attribute_logits, such as'
+        ' models.videovae.VideoVAE.'
+      )
 
   @property
   def condition_keys(self) -> tuple[str, ...]:
@@ -77,6 +83,11 @@ class Holistic(sequential.SequentialVAE):
     self, batch: Batch, *, player: str, train: bool
   ) -> tuple[Array, Metrics]:
     del player  # There is only one.
+    if 'label' not in batch:
+      raise ValueError(
+        f'The batch has the keys {sorted(batch)}; Holistic needs labels of'
+        ' attributes: set config.data.label.'
+      )
     video_bthwc = _with_blank(batch['video'])
     b, t = shapes.sizes('bt', video_bthwc=video_bthwc)
     key_b = self.clip_keys(batch)
