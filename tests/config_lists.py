@@ -32,6 +32,7 @@ LARGE = (
   'svg_video_folder',
   'tgan_world',
   'unet3d_digits',
+  'unet3d_world',
   'vgan_world',
   'vid2vid_layouts',
   'videogpt_video_folder',

@@ -29,7 +29,9 @@ def main() -> None:
     description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
   )
   parser.add_argument(
-    '--config', default='configs/causal_vae_world.py:cpu', help='Config to use.'
+    '--config',
+    default='configs/causal_vae_world.py:small',
+    help='Config to use.',
   )
   parser.add_argument(
     '--frames', default='16,64,256', help='Numbers of frames after the first.'
