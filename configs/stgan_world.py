@@ -29,7 +29,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     base=(16, 32, 32, 3), small=(8, 16, 16, 3), smoke=(4, 8, 8, 3)
   )
   config.batch_size = pick(base=64, small=32, smoke=8)  # Over all devices.
-  config.num_steps = pick(base=20_000, small=2_000, smoke=4)
+  config.num_steps = pick(base=20_000, small=6_000, smoke=4)
 
   config.data = dict(name='synthetic.world.source.World', label='direction')
   config.data.only = _DISCS if size == 'small' else {}
@@ -56,8 +56,10 @@ def get_config(size: str = 'base') -> ConfigDict:
 
   config.optim = dict(
     name='adam',
-    schedule=dict(
-      name='constant', peak=pick(base=5e-4, small=1e-3, smoke=1e-3)
+    schedule=pick(
+      base=dict(name='constant', peak=5e-4),
+      small=dict(name='wsd', peak=1e-3, decay_fraction=0.3),
+      smoke=dict(name='constant', peak=1e-3),
     ),
     b1=0.5,
     b2=0.999,
