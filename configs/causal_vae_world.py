@@ -8,7 +8,7 @@ divergence, which keeps latents near N(0, 1). But the reconstruction loss is
 squared: the optimum of an absolute loss is the median, in which a small object
 on a dark background disappears. Samples show clips above their reconstructions.
 
-Sizes: `base`, for one accelerator; `small`, latents of 4 x 4 x 4 pixels and
+Sizes: `base`, for one accelerator; `small`, one latent for 4 x 4 x 4 pixels and
 discs only, for a CPU core; `smoke`, for tests.
 """
 

@@ -29,6 +29,7 @@ from vgen_jax.core.types import Schema
 
 # Values of fields with the name `dtype`, the dtypes of computations.
 _DTYPES = ('bfloat16', 'float16', 'float32', 'float64')
+_WITH_DTYPES = ('vgen_jax.models.', 'vgen_jax.nn.', 'vgen_jax.families.')
 
 
 def model(spec: Mapping[str, Any], schema: Schema) -> Any:
@@ -127,7 +128,8 @@ def _build(
   for key, value in kwargs.items():
     kind = parameters[key].annotation
     _check_type(f'{path}.{key}', value, kind)
-    if key == 'dtype' and isinstance(value, str):
+    is_of_network = cls.__module__.startswith(_WITH_DTYPES)
+    if key == 'dtype' and is_of_network and isinstance(value, str):
       checks.one_of(f'{path}.dtype', value, _DTYPES)
     is_path = 'path' in _marks(parameters[key].annotation)
     if is_path and isinstance(value, str):
@@ -169,7 +171,7 @@ def _check_type(path: str, value: Any, kind: Any) -> None:
       _check_type(f'{path}.{name}', entry, arguments[1])
   found = f'{value!r:.80}'
   if isinstance(value, nn.Module):
-    found = f'a {type(value).__name__}'
+    found = f'an object of the class {type(value).__name__}'
   of_type = 'of type ' if typed.is_plain(kind) else ''
   raise ValueError(
     f'{path} is {found}; it must be {of_type}{typed.argument_words(kind)}.'

@@ -120,7 +120,8 @@ def replace(config: ConfigDict, overrides: Mapping[str, Any]) -> ConfigDict:
         if _may_be_set(node, parents[:depth], key):
           raise ValueError(
             f'{here}.{key} is not set in the config, so its field {leaf!r}'
-            f' cannot be set alone; set {here}.{key} as a whole.'
+            f' cannot be set alone; set {here}.{key} as a whole, such as'
+            f' {here}.{key}=\'{{"{leaf}": ...}}\'.'
           )
         raise ValueError(
           f'{here} has no field {key!r}.{checks.hint(key, list(node))}'
@@ -245,7 +246,7 @@ def _may_be_set(node: Mapping[str, Any], parents: list[str], key: str) -> bool:
   """Returns whether a dict without a key may have it."""
   if 'name' in node and parents[0] in ('data', 'model'):
     return key in build.annotations(parents[0], node)
-  return bool(parents) and parents[0] in ('ema', 'frozen', 'optim')
+  return parents == ['optim'] and key in ('players', 'schedule')
 
 
 def _sections() -> set[str]:

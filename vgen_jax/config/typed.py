@@ -7,6 +7,7 @@ names the field with the wrong value.
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+import inspect
 import sys
 import types
 import typing
@@ -86,15 +87,18 @@ def is_plain(annotation: Any) -> bool:
 def fits(value: Any, annotation: Any) -> bool:
   """Returns whether a value may be an argument of a class in a config.
 
-  Unlike in `matches`, the value may be an object: it must be an instance of the
-  annotated class, or callable if the annotation states this. A protocol allows
-  all objects but plain values. Annotations of other kinds, such as strings,
-  allow everything.
+  Unlike in `matches`, the value may be an object that a spec describes: it must
+  be an instance of the annotated class, or callable if the annotation states
+  this. A protocol allows all objects but plain values. Missing annotations and
+  those of other kinds, such as strings, `Any` and `pathlib.Path`, allow
+  everything.
 
   Args:
     value: Plain value, or an object that was built from a spec.
     annotation: Annotation of the argument.
   """
+  if annotation is Any or annotation is inspect.Parameter.empty:
+    return True
   if is_plain(annotation):
     return matches(value, annotation)
   origin = typing.get_origin(annotation) or annotation
@@ -115,7 +119,10 @@ def fits(value: Any, annotation: Any) -> bool:
     )
   if issubclass(origin, tuple | list) or origin is Sequence:
     return isinstance(value, list | tuple)
-  return isinstance(value, origin)
+  # Specs describe networks and objects of the package; other classes may
+  # convert plain values.
+  is_of_spec = issubclass(origin, nn.Module) or _is_of_package(origin)
+  return isinstance(value, origin) if is_of_spec else True
 
 
 def words(annotation: Any) -> str:
@@ -145,19 +152,22 @@ def argument_words(annotation: Any) -> str:
     return argument_words(arguments[0])
   if origin in (typing.Union, types.UnionType):
     return ' or '.join(argument_words(x) for x in arguments)
+  spec = "a spec, {'name': ...},"
   if origin is Callable:
-    return "a function or network, {'name': ...}"
+    return f'{spec} of a function or network'
   if not isinstance(origin, type):
     return words(annotation)
   if issubclass(origin, Mapping):
-    inner = argument_words(arguments[1]) if len(arguments) == 2 else 'value'
-    return f'a mapping of names, each to {inner}'
+    inner = argument_words(arguments[1]) if len(arguments) == 2 else 'a value'
+    return f'a mapping with {inner} for each name'
   if issubclass(origin, tuple | list) or origin is Sequence:
     return 'a list'
   if origin is nn.Module:
-    return "a network, {'name': ...}"
+    return f'{spec} of a network'
   name = f'{origin.__module__}.{origin.__qualname__}'.removeprefix('vgen_jax.')
-  return f"a spec of the class {name} or a derived one, {{'name': ...}}"
+  if getattr(origin, '_is_protocol', False):
+    return f'{spec} of a class with the methods of {name}'
+  return f'{spec} of {name} or a class derived from it'
 
 
 def build(cls: Any, content: Any, name: str) -> Any:
@@ -193,6 +203,10 @@ def build(cls: Any, content: Any, name: str) -> Any:
     return cls(**content)
   except ValueError as error:
     raise json_files.BadFileError(f'{name}: {error}') from error
+
+
+def _is_of_package(cls: type) -> bool:
+  return cls.__module__.split('.')[0] == 'vgen_jax'
 
 
 def _items_match(value: Sequence[Any], arguments: tuple[Any, ...]) -> bool:

@@ -7,6 +7,7 @@ must be ...', so `name` is the full name of what the user set, such as
 
 from collections.abc import Iterable, Mapping, Sequence
 import difflib
+import numbers
 
 MAX_SEED = 2**32 - 1  # JAX uses 32 bits of a seed.
 
@@ -54,13 +55,13 @@ def known_key(owner: str, key: str, allowed: Iterable[str]) -> None:
 
 
 def number(name: str, value: object) -> None:
-  """Raises ValueError if a value is not an int or a float; bools are neither.
+  """Raises ValueError if a value is not a real number; a bool is none.
 
   Args:
     name: Name of the value, for the message.
     value: Value to check.
   """
-  if isinstance(value, bool) or not isinstance(value, int | float):
+  if isinstance(value, bool) or not isinstance(value, numbers.Real):
     raise ValueError(f'{name} is {value!r:.80}; it must be a number.')
 
 

@@ -126,8 +126,9 @@ def check_condition(
     raise ValueError(
       f'The condition of a critic has the keys {sorted(condition)}; {critic}'
       f' also needs {missing}. In VideoToVideo, model.critic.image is given'
-      ' layouts, and references if there are any, and model.critic.video is'
-      ' given the flow; for other models take another critic, such as'
+      " layouts, and references if there are any, and needs inputs='image';"
+      " model.critic.video is given the flow, and needs inputs='video'. For"
+      ' other models take another critic, such as'
       ' models.conv_critic.ConvCritic.'
     )
 

@@ -40,6 +40,10 @@ def check(specs: Specs) -> None:
         f"{where} is {dict(spec)}; it must have 'decay' (with or without"
         " 'warmup') or 'sigma_rel', not both."
       )
+    if not isinstance(spec.get('warmup', False), bool):
+      raise ValueError(
+        f'{where}.warmup is {spec["warmup"]!r:.80}; it must be True or False.'
+      )
     for key in ('decay', 'sigma_rel'):
       checks.number(f'{where}.{key}', spec.get(key, 0))
     if not 0 <= spec.get('decay', 0) < 1:

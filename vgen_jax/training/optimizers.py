@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 import inspect
 import math
 import re
+import typing
 from typing import Any
 
 import jax
@@ -175,17 +176,20 @@ def _by_player(
         f'config.optim.players has {player!r}, which is not a player of this'
         f' model.{checks.hint(player, players)}'
       )
-  return {p: _merge(common, overrides.get(p, {})) for p in players}
+  return {p: _merge(p, common, overrides.get(p, {})) for p in players}
 
 
-def _merge(common: dict[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+def _merge(
+  player: str, common: dict[str, Any], own: Mapping[str, Any]
+) -> dict[str, Any]:
   """Returns `common` changed by `own`; a new name drops old arguments."""
   base = dict(common)
   if own.get('name', base.get('name')) != base.get('name'):
     base = {k: v for k, v in base.items() if k in _OWN_KEYS}
   old, new = base.get('schedule') or {}, own.get('schedule') or {}
-  for schedule in (old, new):
-    checks.mapping('config.optim.schedule', schedule, 'its name and arguments')
+  path, keys = f'config.optim.players.{player}.schedule', 'name and arguments'
+  checks.mapping('config.optim.schedule', old, keys)
+  checks.mapping(path, new, keys)
   if new.get('name', old.get('name')) != old.get('name'):
     old = {}
   return {**base, **own, 'schedule': {**old, **new}}
@@ -258,6 +262,9 @@ def _check_number(
   path: str, value: Any, parameter: inspect.Parameter | None
 ) -> None:
   """Raises ValueError if an argument whose default is a number is none."""
+  kinds = typing.get_args(parameter.annotation) if parameter else ()
+  if value is None and type(None) in kinds:
+    return
   default = parameter.default if parameter else 0.0
   if isinstance(default, int | float) and not isinstance(default, bool):
     checks.number(path, value)

@@ -40,17 +40,20 @@ if __name__ == '__main__':
     ready.get()
   time.sleep(1000)
 """
-CREATING = PARENT.replace(
-  '  time.sleep(1000)\n\n',
-  """
-  while True:
-    block = shared_memory.SharedMemory(create=True, size=100)
-    block.close()
-    block.unlink()
+# The parent is killed when children have created memory, not registered it.
+LATE = """
+from multiprocessing import resource_tracker
+register = resource_tracker.register
 
-""",
-  1,
-)
+
+def register_late(name, kind):
+  time.sleep(2)
+  register(name, kind)
+
+
+if __name__ != '__main__':
+  resource_tracker.register = register_late
+"""
 PIPELINE = """
 import jax
 jax.config.update('jax_platforms', 'cpu')
@@ -96,7 +99,7 @@ def waits_for(condition) -> bool:
   reason='needs /proc and /dev/shm',
 )
 @pytest.mark.parametrize(
-  'text', [PARENT, CREATING, PIPELINE], ids=['own', 'creating', 'pipeline']
+  'text', [PARENT, LATE + PARENT, PIPELINE], ids=['own', 'late', 'pipeline']
 )
 def test_workers_end_with_a_killed_parent(tmp_path, text):
   script = tmp_path / 'parent.py'

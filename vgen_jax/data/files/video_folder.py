@@ -100,7 +100,7 @@ class VideoFolder(sources.HasContents, sources.HasRandomViews):
     num_views: int = 1,
     annotations: PathText | None = None,
     text: text_lib.Tokenizer | None = None,
-    audio: audio_lib.LogMel | bool = False,
+    audio: audio_lib.LogMel | bool | None = False,
     validation: float = 0.1,
     test: float = 0.1,
     max_pixels: int = containers.MAX_PIXELS,

@@ -93,7 +93,8 @@ class Autoencoding(VideoModel):
   def __post_init__(self):
     super().__post_init__()
     gan_losses.check(self.loss_kind)
-    gan_losses.check_unpaired(self.loss_kind, 'an autoencoder with critics')
+    if self.critic:
+      gan_losses.check_unpaired(self.loss_kind, 'an autoencoder with critics')
     distances.check(self.reconstruction)
     checks.at_least('model.critic_start', self.critic_start, 0)
 

@@ -140,6 +140,12 @@ def first_frames(
   Raises:
     ValueError: If shapes do not agree, or there is no reference.
   """
+  for key in ('reference', 'reference_layout'):
+    if key not in condition:
+      raise ValueError(
+        f'The condition has the keys {sorted(condition)}; {model} also needs'
+        f' {key!r}: set config.data.num_references.'
+      )
   frame_brhwc = condition['reference'][:, :, 0].astype(jnp.float32)
   layout_brhw = condition['reference_layout'][:, :, 0]
   (r,) = shapes.sizes('r', frame_brhwc=frame_brhwc, layout_brhw=layout_brhw)

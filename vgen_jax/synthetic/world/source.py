@@ -89,7 +89,7 @@ class World(base.SyntheticDataset, sources.Captioned):
     label: str | tuple[str, ...] | None = 'direction',
     only: Mapping[str, str | tuple[str, ...]] | None = None,
     seed: int = 0,
-    text: text_lib.Tokenizer | bool = False,
+    text: text_lib.Tokenizer | bool | None = False,
     held_out: Sequence[Mapping[str, str | tuple[str, ...]]] = (),
     meets_walls: bool = True,
   ):
