@@ -39,6 +39,7 @@ def get_config(size: str = 'base') -> ConfigDict:
       temporal_attention_levels=pick(base=(1, 2, 3), small=(0, 1), smoke=(0,)),
       head_width=pick(base=32, small=24, smoke=8),
       patch_size=pick(base=1, small=2, smoke=1),
+      temporal_kernel=pick(base=1, small=3, smoke=1),
     ),
     prediction='x0',
     time_density=dict(name='families.diffusion.times.LogitNormal'),
