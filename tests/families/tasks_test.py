@@ -25,6 +25,7 @@ SHAPE = (4, 8, 8, 1)
 DIT = dit.VideoDiT(8, 1, 1, patch_size=(1, 1, 1))
 DIFFUSION = denoising.Diffusion(SHAPE, DIT)
 MASKED = masked.Masked((2, 2, 2, 1), maskgit.MaskGIT(16, 8, 1, 1))
+VIDEO_VAE = videovae.VideoVAE(SHAPE, num_classes=2, layers=((4, 3, 2),))
 TOKENIZER = patch_tokenizer.PatchTokenizer(
   lookup_free.FSQ((4, 4)), (2, 4, 4), width=8, num_channels=1
 )
@@ -35,10 +36,7 @@ FAMILIES = [
   (tiny.make(), ('reconstruct',)),
   (vae.VAE(SHAPE, TOKENIZER), ('generate', 'reconstruct')),
   (recurrent.Recurrent(SHAPE, rnn.RNN()), ('generate', 'predict')),
-  (
-    holistic.Holistic(SHAPE, videovae.VideoVAE(SHAPE)),
-    ('generate', 'predict'),
-  ),
+  (holistic.Holistic(SHAPE, VIDEO_VAE), ('generate', 'predict')),
   (stochastic.Stochastic(SHAPE, svg.SVG(SHAPE)), ('generate', 'predict')),
   (latent.Latent(SHAPE, TOKENIZER, DIFFUSION), ('generate', 'reconstruct')),
   (latent.Latent(SHAPE, TOKENIZER, MASKED), base.TASKS),
