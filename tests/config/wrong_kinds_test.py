@@ -196,8 +196,9 @@ def test_defaults_of_the_package_fit_their_annotations(spec):
 def test_none_and_scalars_of_numpy_may_be_arguments_of_optimizers():
   spec = {'schedule': {'name': 'constant', 'peak': np.float32(1e-3)}}
   no_clipping = {'name': 'adafactor', 'clipping_threshold': None}
-  optimizers.make(spec | no_clipping, ['denoiser'], 10)
-  optimizers.make(spec | {'name': 'adam', 'b1': np.float64(0.9)}, ['x'], 10)
+  for arguments in (no_clipping, {'name': 'adam', 'b1': np.float64(0.9)}):
+    made = optimizers.make(spec | arguments, ['denoiser'], 10)
+    assert made['denoiser'].init({'kernel': np.float32([1])})
 
 
 @pytest.mark.parametrize(

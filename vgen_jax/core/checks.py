@@ -55,7 +55,7 @@ def known_key(owner: str, key: str, allowed: Iterable[str]) -> None:
 
 
 def number(name: str, value: object) -> None:
-  """Raises ValueError if a value is not a real number; a bool is none.
+  """Raises ValueError if a value is not a real number; bools are refused.
 
   Args:
     name: Name of the value, for the message.

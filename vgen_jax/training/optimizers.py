@@ -261,7 +261,10 @@ def _make_one(
 def _check_number(
   path: str, value: Any, parameter: inspect.Parameter | None
 ) -> None:
-  """Raises ValueError if an argument whose default is a number is none."""
+  """Raises ValueError unless a number is given where the default is one.
+
+  None is accepted if the annotation of the parameter allows it.
+  """
   kinds = typing.get_args(parameter.annotation) if parameter else ()
   if value is None and type(None) in kinds:
     return

@@ -61,7 +61,7 @@ def measure(
   layout_bhw = condition['layout'][:, last]
   matching = with_match(world, index_b, last, condition)
   weight_bhwr = appearance_of(own, layout_bhw, matching).weight_bhwr
-  where_bhw = weighed(layout_bhw, world.num_sides)
+  where_bhw = averaged_positions(layout_bhw, world.num_sides)
 
   first = {}  # Index of the first clip of each subject.
   for index in range(len(world)):
@@ -121,8 +121,8 @@ def _of_other_sides(
   return {r: further[num_references * world.num_sides + r + 1] for r in same}
 
 
-def weighed(layout_bhw: np.ndarray, num_sides: int) -> np.ndarray:
-  """Returns at which positions weights are averaged, bool `[b, h, w]`.
+def averaged_positions(layout_bhw: np.ndarray, num_sides: int) -> np.ndarray:
+  """Returns the positions over which weights are averaged, bool `[b, h, w]`.
 
   These are those of figures. If bodies have several sides, they are those of
   bodies, as heads have the same colour in all references.

@@ -53,8 +53,8 @@ class GANClips(VideoModel):
       can distinguish (Chen et al., "InfoGAN", 2016,
       https://arxiv.org/abs/1606.03657).
     num_context: Number of first frames of a clip that the generator is given;
-      0 for a generator of whole clips, or whose class attribute
-      `uses_known_frames` is False.
+      0 for a generator of whole clips. It must be 0 if the class attribute
+      `uses_known_frames` of the generator is False, as it ignores them.
     reconstruction_weight: Weight of the mean absolute error of a generated clip
       against the real clip with the same conditions, in the generator's loss;
       for conditions that nearly determine the clip.

@@ -133,7 +133,7 @@ def test_weight_of_the_match_is_averaged_over_the_body_or_the_figure():
   weight[1, 0, 0] = 0, 1
   found = [
     few_shot_network.matching_weight(
-      weight, few_shot_network.weighed(layout, num_sides)
+      weight, few_shot_network.averaged_positions(layout, num_sides)
     )
     for num_sides in (1, 2)
   ]
