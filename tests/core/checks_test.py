@@ -69,6 +69,27 @@ def test_in_range_includes_both_ends_and_refuses_nan():
       checks.in_range('limit', value, 0, 1)
 
 
+def test_rates_are_below_1():
+  checks.rate('dropout', 0)
+  checks.rate('dropout', 0.999)
+  for value in (-0.1, 1, math.nan):
+    with pytest.raises(ValueError, match=r'dropout is .* and less than 1\.$'):
+      checks.rate('dropout', value)
+
+
+def test_positive_numbers_are_finite():
+  checks.positive('ratio', 1e-9)
+  for value in (0, -1, math.inf, math.nan):
+    with pytest.raises(ValueError, match=r'ratio is .* positive and finite\.$'):
+      checks.positive('ratio', value)
+
+
+def test_lists_that_must_have_an_entry():
+  checks.not_empty('widths', (0,))
+  with pytest.raises(ValueError, match=r'widths is \(\); .* one entry or more'):
+    checks.not_empty('widths', ())
+
+
 def test_multiple_of_names_the_factor():
   checks.multiple_of('width', 12, 4, 'num_heads')
   with pytest.raises(ValueError, match=r'width is 10; .*of num_heads, 4\.$'):

@@ -20,6 +20,7 @@ from typing import Any
 import flax.linen as nn
 
 from vgen_jax.config import classes
+from vgen_jax.config import ranges
 from vgen_jax.config import typed
 from vgen_jax.core import checks
 from vgen_jax.core import file_paths
@@ -128,6 +129,7 @@ def _build(
   for key, value in kwargs.items():
     kind = parameters[key].annotation
     _check_type(f'{path}.{key}', value, kind)
+    ranges.check(f'{path}.{key}', value, kind)
     is_of_network = cls.__module__.startswith(_WITH_DTYPES)
     if key == 'dtype' and is_of_network and isinstance(value, str):
       checks.one_of(f'{path}.dtype', value, _DTYPES)

@@ -8,6 +8,7 @@ names the field with the wrong value.
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import inspect
+import re
 import sys
 import types
 import typing
@@ -20,6 +21,8 @@ from vgen_jax.core import json_files
 
 _MAX_FLOAT = sys.float_info.max
 _SIMPLE = (int, float, bool, str)
+# A plain type with a mark, such as `types.Size`, within a text.
+_MARKED = re.compile(r"typing\.Annotated\[(\w+), '[^']*'\]")
 
 
 def matches(value: Any, annotation: Any) -> bool:
@@ -131,6 +134,8 @@ def words(annotation: Any) -> str:
     return annotation.__name__
   arguments = typing.get_args(annotation)
   origin = typing.get_origin(annotation)
+  if origin is typing.Annotated:
+    return words(arguments[0])
   if origin in (typing.Union, types.UnionType):
     return ' or '.join(words(x) for x in arguments)
   if annotation in (None, type(None)):
@@ -138,7 +143,9 @@ def words(annotation: Any) -> str:
   return (
     str(getattr(annotation, '__name__', annotation))
     if not origin
-    else str(annotation).replace('collections.abc.', '').replace('typing.', '')
+    else _MARKED.sub(r'\1', str(annotation))
+    .replace('collections.abc.', '')
+    .replace('typing.', '')
   )
 
 

@@ -7,6 +7,7 @@ must be ...', so `name` is the full name of what the user set, such as
 
 from collections.abc import Iterable, Mapping, Sequence
 import difflib
+import math
 import numbers
 
 MAX_SEED = 2**32 - 1  # JAX uses 32 bits of a seed.
@@ -89,6 +90,26 @@ def in_range(name: str, value: float, low: float, high: float) -> None:
   """Raises ValueError unless `low <= value <= high`; NaN is refused, too."""
   if not low <= value <= high:
     raise ValueError(f'{name} is {value}; it must be from {low} to {high}.')
+
+
+def rate(name: str, value: float) -> None:
+  """Raises ValueError unless `0 <= value < 1`; NaN is refused, too."""
+  if not 0 <= value < 1:
+    raise ValueError(
+      f'{name} is {value}; it must be at least 0 and less than 1.'
+    )
+
+
+def positive(name: str, value: float) -> None:
+  """Raises ValueError unless `0 < value < inf`; NaN is refused, too."""
+  if not 0 < value < math.inf:
+    raise ValueError(f'{name} is {value}; it must be positive and finite.')
+
+
+def not_empty(name: str, value: Sequence[object]) -> None:
+  """Raises ValueError if a list has no entry."""
+  if not value:
+    raise ValueError(f'{name} is {value!r}; it must have one entry or more.')
 
 
 def clip_index(index: int, num_clips: int) -> None:

@@ -13,6 +13,12 @@ Metrics = dict[str, Array]  # {name: float32 scalar}
 Params = dict[str, Any]  # {part: tree of arrays}
 # Text of a path in a config; `~` in it stands for the home directory.
 PathText = Annotated[str, 'path']
+# Numbers and lists in specs with a range, which config/ranges.py checks.
+Size = Annotated[int, 'size']  # 1 or more.
+Count = Annotated[int, 'count']  # 0 or more.
+Rate = Annotated[float, 'rate']  # 0 or more and less than 1.
+Positive = Annotated[float, 'positive']
+Sizes = Annotated[tuple[Size, ...], 'not empty']
 
 
 class Batch(TypedDict):

@@ -23,7 +23,10 @@ from vgen_jax.core import random
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Condition
+from vgen_jax.core.types import Count
 from vgen_jax.core.types import Metrics
+from vgen_jax.core.types import Rate
+from vgen_jax.core.types import Size
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import compositing
 from vgen_jax.nn import embeddings
@@ -114,12 +117,12 @@ class Generator(nn.Module):
   num_classes: int = 0
   audio_bands: int = 0
   vocab_size: int = 0
-  latent_width: int = 8
-  motion_width: int = 64
-  width: int = 32
-  num_heads: int = 1
+  latent_width: Count = 8
+  motion_width: Size = 64
+  width: Size = 32
+  num_heads: Size = 1
   mask_weight: float = 0.1
-  open_rate: float = 0.5
+  open_rate: Rate = 0.5
   max_flow: float = 0.25
   dtype: str = 'float32'
 

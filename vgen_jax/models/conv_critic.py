@@ -11,6 +11,8 @@ from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Condition
+from vgen_jax.core.types import Count
+from vgen_jax.core.types import Size
 from vgen_jax.nn.attention import space_time
 from vgen_jax.nn.convolution import conv
 from vgen_jax.nn.convolution import pyramids
@@ -62,15 +64,15 @@ class ConvCritic(nn.Module):
   """
 
   view: str = 'clip'
-  num_frames: int = 1
-  time_rate: int = 1
-  space_scale: int = 1
-  width: int = 64
+  num_frames: Size = 1
+  time_rate: Size = 1
+  space_scale: Size = 1
+  width: Size = 64
   conditioning: str = 'none'
   num_classes: int = 0
   norm: str = 'none'
   patches: bool = False
-  num_layers: int = 0
+  num_layers: Count = 0
   attention: str = 'none'
   kernel_init: str = 'lecun'
   dtype: str = 'float32'

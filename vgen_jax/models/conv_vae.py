@@ -15,6 +15,8 @@ from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
+from vgen_jax.core.types import Size
+from vgen_jax.core.types import Sizes
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn.bottlenecks import autoencoder
 from vgen_jax.nn.convolution import conv
@@ -38,8 +40,8 @@ class FrameVAE(autoencoder.Autoencoder):
 
   clip_shape: ClipShape
   bottleneck: nn.Module
-  widths: tuple[int, ...] = (32, 64, 128, 256)
-  dense_widths: tuple[int, ...] = ()
+  widths: Sizes = (32, 64, 128, 256)
+  dense_widths: tuple[Size, ...] = ()
   dtype: str = 'float32'
 
   def __post_init__(self):
@@ -103,7 +105,7 @@ class ClipVAE(FrameVAE):
     time_strides: Stride in time of each convolution, 1 or 2.
   """
 
-  time_strides: tuple[int, ...] = (1, 2, 2, 1)
+  time_strides: tuple[Size, ...] = (1, 2, 2, 1)
 
   def __post_init__(self):
     super().__post_init__()
@@ -131,9 +133,9 @@ class ClipEncoder(nn.Module):
     dtype: Dtype of the computation.
   """
 
-  widths: tuple[int, ...]
-  dense_widths: tuple[int, ...]
-  time_strides: tuple[int, ...]
+  widths: Sizes
+  dense_widths: tuple[Size, ...]
+  time_strides: tuple[Size, ...]
   dtype: str
 
   @nn.compact
@@ -165,11 +167,11 @@ class ClipDecoder(nn.Module):
     dtype: Dtype of the computation.
   """
 
-  widths: tuple[int, ...]
-  dense_widths: tuple[int, ...]
-  time_strides: tuple[int, ...]
-  inner_thw: tuple[int, int, int]
-  num_channels: int
+  widths: Sizes
+  dense_widths: tuple[Size, ...]
+  time_strides: tuple[Size, ...]
+  inner_thw: tuple[Size, Size, Size]
+  num_channels: Size
   dtype: str
 
   @nn.compact

@@ -1,7 +1,5 @@
 """Convolutional recurrent networks that predict the next frame of a clip."""
 
-from collections.abc import Sequence
-
 from einops import rearrange
 import flax.linen as nn
 import jax
@@ -10,6 +8,8 @@ import jax.numpy as jnp
 from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
+from vgen_jax.core.types import Size
+from vgen_jax.core.types import Sizes
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn.convolution import conv
 from vgen_jax.nn.convolution import recurrent
@@ -36,9 +36,9 @@ class ConvLSTM(recurrent.Predictor):
   Approach for Precipitation Nowcasting", 2015, https://arxiv.org/abs/1506.04214
   """
 
-  features: Sequence[int] = (64, 64)
-  kernel_size: int = 5
-  patch: int = 2
+  features: Sizes = (64, 64)
+  kernel_size: Size = 5
+  patch: Size = 2
   cell: str = 'lstm'
   norm: bool = True
 

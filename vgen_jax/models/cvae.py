@@ -17,6 +17,8 @@ from vgen_jax.core import checks
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Condition
+from vgen_jax.core.types import Size
+from vgen_jax.core.types import Sizes
 from vgen_jax.models import conv_vae
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import distributions
@@ -48,11 +50,11 @@ class ClipCVAE(nn.Module):
   clip_shape: ClipShape
   num_classes: int = 0
   first_frame: bool = False
-  latent_width: int = 8
+  latent_width: Size = 8
   prior: str = 'learned'
-  widths: tuple[int, ...] = (16, 32, 64)
-  dense_widths: tuple[int, ...] = (256,)
-  time_strides: tuple[int, ...] = (1, 2, 2)
+  widths: Sizes = (16, 32, 64)
+  dense_widths: Sizes = (256,)
+  time_strides: tuple[Size, ...] = (1, 2, 2)
   dtype: str = 'float32'
 
   def __post_init__(self):

@@ -22,6 +22,7 @@ from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Condition
+from vgen_jax.core.types import Size
 from vgen_jax.nn import embeddings
 from vgen_jax.nn.convolution import conv
 from vgen_jax.nn.convolution import pyramids
@@ -53,8 +54,8 @@ class Generator(nn.Module):
   clip_shape: ClipShape
   num_classes: int = 0
   turn: float = 1.0
-  latent_width: int = 100
-  width: int = 128
+  latent_width: Size = 100
+  width: Size = 128
   norm: str = 'batch'
   kernel_init: str = 'lecun'
   dtype: str = 'float32'

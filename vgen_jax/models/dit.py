@@ -18,6 +18,10 @@ from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Condition
+from vgen_jax.core.types import Count
+from vgen_jax.core.types import Positive
+from vgen_jax.core.types import Rate
+from vgen_jax.core.types import Size
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import embeddings
 from vgen_jax.nn import remat
@@ -61,16 +65,16 @@ class VideoDiT(nn.Module):
     dtype: Dtype of matrix products. Parameters and residual sums are float32.
   """
 
-  width: int
-  depth: int
-  num_heads: int
-  patch_size: tuple[int, int, int] = (1, 2, 2)
+  width: Size
+  depth: Count
+  num_heads: Size
+  patch_size: tuple[Size, Size, Size] = (1, 2, 2)
   attention: str = 'factorised'
   positions: str = 'rotary'
   qk_norm: bool = True
-  mlp_ratio: float = 4.0
+  mlp_ratio: Positive = 4.0
   num_classes: int = 0
-  dropout: float = 0.0
+  dropout: Rate = 0.0
   remat: str = 'none'
   implementation: str = 'auto'
   dtype: str = 'float32'

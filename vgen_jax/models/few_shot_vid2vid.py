@@ -26,6 +26,7 @@ from vgen_jax.core import checks
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
 from vgen_jax.core.types import Condition
+from vgen_jax.core.types import Size
 from vgen_jax.nn import translation
 from vgen_jax.nn import warp
 from vgen_jax.nn.attention import references
@@ -74,12 +75,12 @@ class FewShotVid2Vid(translation.Translator):
     dtype: Dtype of the computation of convolutions.
   """
 
-  width: int = 32
-  max_width: int = 1024
-  num_levels: int = 3
+  width: Size = 32
+  max_width: Size = 1024
+  num_levels: Size = 3
   num_adaptive: int = 3
   attention_level: int = 2
-  spade_width: int = 64
+  spade_width: Size = 64
   sharpness: float = 2 * references.SHARPNESS
   moves_reference: bool = True
   flow_levels: int = 2

@@ -18,6 +18,9 @@ from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Condition
+from vgen_jax.core.types import Count
+from vgen_jax.core.types import Size
+from vgen_jax.core.types import Sizes
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import norm
 from vgen_jax.nn.bottlenecks import autoencoder
@@ -44,12 +47,12 @@ class MagvitVQGAN(autoencoder.Autoencoder):
   """
 
   bottleneck: nn.Module
-  width: int = 64
-  multipliers: tuple[int, ...] = (1, 2, 2, 4)
+  width: Size = 64
+  multipliers: Sizes = (1, 2, 2, 4)
   halves_time: tuple[bool, ...] = (True, True, False)
-  num_blocks: int = 2
+  num_blocks: Count = 2
   causal: bool = False
-  num_channels: int = 3
+  num_channels: Size = 3
   dtype: str = 'float32'
 
   def __post_init__(self):
@@ -111,8 +114,8 @@ class Critic(nn.Module):
     dtype: Dtype of the computation; parameters are float32.
   """
 
-  width: int = 64
-  multipliers: tuple[int, ...] = (2, 4, 4, 4)
+  width: Size = 64
+  multipliers: tuple[Size, ...] = (2, 4, 4, 4)
   dtype: str = 'float32'
 
   @nn.compact

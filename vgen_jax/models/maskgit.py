@@ -14,6 +14,10 @@ import jax.numpy as jnp
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Condition
+from vgen_jax.core.types import Count
+from vgen_jax.core.types import Positive
+from vgen_jax.core.types import Rate
+from vgen_jax.core.types import Size
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import embeddings
 from vgen_jax.nn.attention import conditioning
@@ -41,15 +45,15 @@ class MaskGIT(nn.Module):
     dtype: Dtype of matrix products. Parameters and residual sums are float32.
   """
 
-  num_codes: int
-  width: int = 768
-  depth: int = 24
-  num_heads: int = 8
+  num_codes: Size
+  width: Size = 768
+  depth: Count = 24
+  num_heads: Size = 8
   positions: str = 'absolute'
   num_classes: int = 0
   vocab_size: int = 0
-  mlp_ratio: float = 4.0
-  dropout: float = 0.1
+  mlp_ratio: Positive = 4.0
+  dropout: Rate = 0.1
   remat: str = 'none'
   implementation: str = 'auto'
   dtype: str = 'float32'

@@ -24,6 +24,8 @@ from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Condition
+from vgen_jax.core.types import Count
+from vgen_jax.core.types import Size
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import embeddings
 from vgen_jax.nn import spectral
@@ -74,9 +76,9 @@ class Generator(nn.Module):
   clip_shape: ClipShape
   num_classes: int = 0
   category_to: str = 'motion'
-  width: int = 64
-  content_width: int = 50
-  motion_width: int = 10
+  width: Size = 64
+  content_width: Count = 50
+  motion_width: Size = 10
   norm: str = 'batch'
   kernel_init: str = 'lecun'
   dtype: str = 'float32'
@@ -179,7 +181,7 @@ class _Critic(nn.Module):
     dtype: Dtype of the computation; parameters are float32.
   """
 
-  width: int = 64
+  width: Size = 64
   norm: str = 'none'
   kernel_init: str = 'lecun'
   dtype: str = 'float32'

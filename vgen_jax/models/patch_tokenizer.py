@@ -16,6 +16,8 @@ from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
+from vgen_jax.core.types import Count
+from vgen_jax.core.types import Size
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn.bottlenecks import autoencoder
 from vgen_jax.nn.convolution import conv
@@ -38,11 +40,11 @@ class PatchTokenizer(autoencoder.Autoencoder):
   """
 
   bottleneck: nn.Module
-  patch_size: tuple[int, int, int] = (2, 8, 8)
-  width: int = 128
-  encoder_blocks: int = 1
-  decoder_blocks: int = 2
-  num_channels: int = 3
+  patch_size: tuple[Size, Size, Size] = (2, 8, 8)
+  width: Size = 128
+  encoder_blocks: Count = 1
+  decoder_blocks: Count = 2
+  num_channels: Size = 3
   dtype: str = 'float32'
 
   def setup(self):

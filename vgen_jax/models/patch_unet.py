@@ -21,6 +21,9 @@ from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Condition
+from vgen_jax.core.types import Count
+from vgen_jax.core.types import Size
+from vgen_jax.core.types import Sizes
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import embeddings
 from vgen_jax.nn.attention import multi_head
@@ -57,13 +60,13 @@ class PatchUNet(nn.Module):
     dtype: Dtype of the computation; parameters and statistics are float32.
   """
 
-  width: int
-  multipliers: tuple[int, ...] = (1, 2)
-  blocks_per_level: int = 1
-  middle_blocks: int = 1
-  num_heads: int = 4
-  patch_size: int = 2
-  temporal_kernel: int = 3
+  width: Size
+  multipliers: Sizes = (1, 2)
+  blocks_per_level: Count = 1
+  middle_blocks: Count = 1
+  num_heads: Size = 4
+  patch_size: Size = 2
+  temporal_kernel: Size = 3
   num_classes: int = 0
   dtype: str = 'float32'
 

@@ -8,6 +8,8 @@ import jax.numpy as jnp
 from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
+from vgen_jax.core.types import Count
+from vgen_jax.core.types import Size
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn.convolution import conv
 from vgen_jax.nn.convolution import recurrent
@@ -27,11 +29,11 @@ class RNN(recurrent.Predictor):
     features: Channels of the encoder and of the decoder.
   """
 
-  width: int = 128
-  num_layers: int = 1
+  width: Size = 128
+  num_layers: Count = 1
   cell: str = 'lstm'
-  patch: int = 2
-  features: int = 32
+  patch: Size = 2
+  features: Size = 32
 
   def setup(self):
     checks.one_of('cell', self.cell, sorted(_CELLS))

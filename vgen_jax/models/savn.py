@@ -26,6 +26,8 @@ from vgen_jax.core import random
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Condition
+from vgen_jax.core.types import Count
+from vgen_jax.core.types import Size
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import embeddings
 from vgen_jax.nn.attention import space_time
@@ -61,10 +63,10 @@ class Generator(nn.Module):
   clip_shape: ClipShape
   num_classes: int = 0
   attention: str = 'separable'
-  num_heads: int = 1
-  latent_width: int = 64
-  label_width: int = 32
-  width: int = 32
+  num_heads: Size = 1
+  latent_width: Size = 64
+  label_width: Count = 32
+  width: Size = 32
   dtype: str = 'float32'
 
   def __post_init__(self):

@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
+from vgen_jax.core.types import Size
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import compositing
 from vgen_jax.nn import distributions
@@ -81,10 +82,10 @@ class SAVP(latent_prediction.LatentPredictor):
   """
 
   width: int = 32
-  num_levels: int = 3
-  num_kernels: int = 4
-  kernel_size: int = 5
-  posterior_widths: tuple[int, ...] = (64, 128, 256)
+  num_levels: Size = 3
+  num_kernels: Size = 4
+  kernel_size: Size = 5
+  posterior_widths: tuple[Size, ...] = (64, 128, 256)
   dtype: str = 'float32'
 
   def __post_init__(self):

@@ -21,6 +21,7 @@ from vgen_jax.core import random
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Condition
+from vgen_jax.core.types import Size
 from vgen_jax.nn import embeddings
 from vgen_jax.nn.attention import space_time
 from vgen_jax.nn.convolution import conv
@@ -49,8 +50,8 @@ class Generator(nn.Module):
   clip_shape: ClipShape
   num_classes: int = 0
   attention: bool = True
-  latent_width: int = 100
-  width: int = 64
+  latent_width: Size = 100
+  width: Size = 64
   norm: str = 'batch'
   dtype: str = 'float32'
 

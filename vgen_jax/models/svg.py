@@ -24,6 +24,8 @@ import jax.numpy as jnp
 from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
+from vgen_jax.core.types import Count
+from vgen_jax.core.types import Size
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import distributions
 from vgen_jax.nn import latent_prediction
@@ -72,10 +74,10 @@ class SVG(latent_prediction.LatentPredictor):
   has_predict_all = True
 
   prior: str = 'learned'
-  width: int = 64
-  code_width: int = 128
-  hidden_width: int = 256
-  num_layers: int = 2
+  width: Size = 64
+  code_width: Size = 128
+  hidden_width: Size = 256
+  num_layers: Count = 2
   norm: str = 'group'
   kernel_init: str = 'lecun'
   dtype: str = 'float32'

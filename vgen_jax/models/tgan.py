@@ -19,6 +19,7 @@ from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Condition
+from vgen_jax.core.types import Size
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import embeddings
 from vgen_jax.nn.convolution import conv
@@ -52,9 +53,9 @@ class Generator(nn.Module):
 
   clip_shape: ClipShape
   num_classes: int = 0
-  latent_width: int = 100
-  temporal_width: int = 128
-  width: int = 32
+  latent_width: Size = 100
+  temporal_width: Size = 128
+  width: Size = 32
   norm: str = 'batch_scale'
   kernel_init: str = 'lecun'
   dtype: str = 'float32'

@@ -21,6 +21,10 @@ from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Condition
+from vgen_jax.core.types import Count
+from vgen_jax.core.types import Rate
+from vgen_jax.core.types import Size
+from vgen_jax.core.types import Sizes
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import embeddings
 from vgen_jax.nn import norm
@@ -62,16 +66,16 @@ class UNet3D(nn.Module):
     dtype: Dtype of the computation; parameters and statistics are float32.
   """
 
-  width: int
-  multipliers: tuple[int, ...] = (1, 2, 4)
-  blocks_per_level: int = 2
-  attention_levels: tuple[int, ...] = (1, 2)
-  temporal_attention_levels: tuple[int, ...] | None = (1, 2)
-  head_width: int = 32
-  patch_size: int = 1
-  temporal_kernel: int = 1
+  width: Size
+  multipliers: Sizes = (1, 2, 4)
+  blocks_per_level: Count = 2
+  attention_levels: tuple[Count, ...] = (1, 2)
+  temporal_attention_levels: tuple[Count, ...] | None = (1, 2)
+  head_width: Size = 32
+  patch_size: Size = 1
+  temporal_kernel: Size = 1
   num_classes: int = 0
-  dropout: float = 0.0
+  dropout: Rate = 0.0
   remat: str = 'none'
   dtype: str = 'float32'
 

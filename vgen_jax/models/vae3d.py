@@ -21,6 +21,9 @@ from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
+from vgen_jax.core.types import Count
+from vgen_jax.core.types import Size
+from vgen_jax.core.types import Sizes
 from vgen_jax.nn.bottlenecks import autoencoder
 from vgen_jax.nn.convolution import causal
 from vgen_jax.nn.convolution import tiling
@@ -56,14 +59,14 @@ class VAE3D(autoencoder.Autoencoder):
   """
 
   bottleneck: nn.Module
-  width: int = 96
-  multipliers: tuple[int, ...] = (1, 2, 4, 4)
+  width: Size = 96
+  multipliers: Sizes = (1, 2, 4, 4)
   halves_time: tuple[bool, ...] = (False, True, True)
-  num_blocks: int = 2
-  temporal_kernel: int = 3
+  num_blocks: Count = 2
+  temporal_kernel: Size = 3
   attends: bool = True
   norm: str = 'rms'
-  num_channels: int = 3
+  num_channels: Size = 3
   remat: str = 'none'
   dtype: str = 'float32'
 

@@ -20,7 +20,9 @@ from vgen_jax.core import random
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Condition
+from vgen_jax.core.types import Count
 from vgen_jax.core.types import Metrics
+from vgen_jax.core.types import Size
 from vgen_jax.nn import compositing
 from vgen_jax.nn import embeddings
 from vgen_jax.nn.convolution import conv
@@ -70,8 +72,8 @@ class Generator(nn.Module):
   num_classes: int = 0
   streams: str = 'two'
   num_context: int = 0
-  latent_width: int = 100
-  width: int = 64
+  latent_width: Count = 100
+  width: Size = 64
   mask_weight: float = 0.1
   norm: str = 'batch'
   kernel_init: str = 'lecun'

@@ -16,6 +16,8 @@ import jax.numpy as jnp
 
 from vgen_jax.core import checks
 from vgen_jax.core.types import Array
+from vgen_jax.core.types import Count
+from vgen_jax.core.types import Size
 from vgen_jax.nn import translation
 from vgen_jax.nn.convolution import images
 from vgen_jax.nn.convolution import residual_coders
@@ -50,14 +52,14 @@ class Generator(translation.Translator):
     dtype: Dtype of the computation; parameters are float32.
   """
 
-  width: int = 32
-  num_halvings: int = 2
-  num_blocks: int = 4
-  kernel_size: int = 7
+  width: Size = 32
+  num_halvings: Size = 2
+  num_blocks: Count = 4
+  kernel_size: Size = 7
   flow_scale: float = 20.0
   foreground: bool = False
-  num_enhancers: int = 0
-  enhancer_blocks: int = 3
+  num_enhancers: Count = 0
+  enhancer_blocks: Count = 3
   dtype: str = 'float32'
 
   def __post_init__(self):

@@ -14,6 +14,8 @@ import jax.numpy as jnp
 from vgen_jax.core import checks
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import Condition
+from vgen_jax.core.types import Count
+from vgen_jax.core.types import Size
 from vgen_jax.models import conv_critic
 from vgen_jax.nn import optical_flow
 
@@ -43,13 +45,13 @@ class Critic(nn.Module):
   """
 
   inputs: str = 'image'
-  num_scales: int = 2
+  num_scales: Size = 2
   rates: tuple[int, ...] = (1,)
   num_frames: int = 3
   flow_scale: float = 20.0
   num_segments: int = 0
-  width: int = 64
-  num_layers: int = 0
+  width: Size = 64
+  num_layers: Count = 0
   norm: str = 'none'
   dtype: str = 'float32'
 

@@ -15,6 +15,8 @@ from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
+from vgen_jax.core.types import Count
+from vgen_jax.core.types import Size
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn.attention import multi_head
 from vgen_jax.nn.bottlenecks import autoencoder
@@ -39,11 +41,11 @@ class VideoGPTVQVAE(autoencoder.Autoencoder):
   """
 
   bottleneck: nn.Module
-  width: int = 240
-  num_blocks: int = 4
-  num_heads: int = 2
+  width: Size = 240
+  num_blocks: Count = 4
+  num_heads: Size = 2
   downsample: tuple[int, int, int] = (4, 4, 4)
-  num_channels: int = 3
+  num_channels: Size = 3
   dtype: str = 'float32'
 
   def __post_init__(self):

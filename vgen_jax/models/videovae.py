@@ -40,6 +40,8 @@ import jax.numpy as jnp
 from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
+from vgen_jax.core.types import Rate
+from vgen_jax.core.types import Size
 from vgen_jax.nn import attributes
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import distributions
@@ -85,23 +87,23 @@ class VideoVAE(latent_prediction.LatentPredictor):
 
   has_predict_all = True
 
-  latent_width: int = 512
-  attribute_sizes: tuple[int, ...] = ()
-  layers: tuple[tuple[int, int, int], ...] = (
+  latent_width: Size = 512
+  attribute_sizes: tuple[Size, ...] = ()
+  layers: tuple[tuple[Size, Size, Size], ...] = (
     (10, 9, 1), (20, 7, 3), (40, 5, 1), (80, 3, 3),
   )  # fmt: skip
-  dense_widths: tuple[int, ...] = (1024,)
-  code_width: int = 512
-  hidden_width: int = 512
-  stage_width: int = 128
-  dropout: float = 0.5
+  dense_widths: tuple[Size, ...] = (1024,)
+  code_width: Size = 512
+  hidden_width: Size = 512
+  stage_width: Size = 128
+  dropout: Rate = 0.5
   prior_attributes: bool = True
   dtype: str = 'float32'
 
   def __post_init__(self):
     super().__post_init__()
     checks.at_least('latent_width', self.latent_width, 1)
-    checks.in_range('dropout', self.dropout, 0, 0.99)
+    checks.rate('dropout', self.dropout)
     valid_coders.sides(self.clip_shape[1:3], self.layers)
     if self.action_width:
       raise ValueError(

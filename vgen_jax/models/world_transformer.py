@@ -19,6 +19,8 @@ import jax.numpy as jnp
 from vgen_jax.core import checks
 from vgen_jax.core import shapes
 from vgen_jax.core.types import Array
+from vgen_jax.core.types import Positive
+from vgen_jax.core.types import Size
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import embeddings
 from vgen_jax.nn import remat
@@ -58,12 +60,12 @@ class WorldTransformer(recurrent.Predictor):
 
   has_predict_all = True
 
-  width: int
-  depth: int
-  num_heads: int
-  patch: int = 4
-  window: int = 16
-  mlp_ratio: float = 4.0
+  width: Size
+  depth: Size
+  num_heads: Size
+  patch: Size = 4
+  window: Size = 16
+  mlp_ratio: Positive = 4.0
   remat: str = 'none'
   implementation: str = 'auto'
   dtype: str = 'float32'

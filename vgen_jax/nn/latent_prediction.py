@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from vgen_jax.core.types import Array
 from vgen_jax.core.types import ClipShape
+from vgen_jax.core.types import Count
 from vgen_jax.nn import distributions
 
 Carry = Any  # A tree of arrays `[b, ...]`.
@@ -72,7 +73,7 @@ class LatentPredictor(nn.Module):
   has_predict_all = False
 
   clip_shape: ClipShape
-  latent_width: int = 10
+  latent_width: Count = 10
   action_width: int = 0
   num_classes: int = 0
 

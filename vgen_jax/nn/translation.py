@@ -19,6 +19,7 @@ from vgen_jax.core.types import Array
 from vgen_jax.core.types import Batch
 from vgen_jax.core.types import ClipShape
 from vgen_jax.core.types import Condition
+from vgen_jax.core.types import Size
 from vgen_jax.nn import compositing
 from vgen_jax.nn import warp
 
@@ -86,7 +87,7 @@ class Translator(nn.Module):
 
   clip_shape: ClipShape
   num_segments: int = 0
-  num_previous: int = 2
+  num_previous: Size = 2
 
   def __post_init__(self):
     super().__post_init__()

@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from vgen_jax.core.types import Array
+from vgen_jax.core.types import Size
 from vgen_jax.nn import distributions
 from vgen_jax.nn.bottlenecks import autoencoder
 
@@ -27,7 +28,7 @@ class Gaussian(nn.Module):
   https://arxiv.org/abs/1312.6114
   """
 
-  width: int
+  width: Size
   projects: bool = True
 
   @property
@@ -70,7 +71,7 @@ class Identity(nn.Module):
     width: Channels of a latent.
   """
 
-  width: int
+  width: Size
 
   @property
   def num_codes(self) -> int:

@@ -27,6 +27,8 @@ import jax.numpy as jnp
 
 from vgen_jax.core import random
 from vgen_jax.core.types import Array
+from vgen_jax.core.types import Rate
+from vgen_jax.core.types import Size
 from vgen_jax.nn import batch_sharding
 from vgen_jax.nn import batch_statistics
 from vgen_jax.nn.bottlenecks import autoencoder
@@ -56,9 +58,9 @@ class EMAVQ(quantizer.Quantizer):
   https://arxiv.org/abs/2005.00341, but relative to the mean count.
   """
 
-  num_codes: int
-  width: int
-  decay: float = 0.99
+  num_codes: Size
+  width: Size
+  decay: Rate = 0.99
   commitment: float = 0.25
   restart_below: float = 0.06
 
@@ -165,8 +167,8 @@ class VQ(quantizer.Quantizer):
   2017, https://arxiv.org/abs/1711.00937, equation 3.
   """
 
-  num_codes: int
-  width: int
+  num_codes: Size
+  width: Size
   commitment: float = 0.25
 
   def setup(self):
