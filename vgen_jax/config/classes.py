@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Mapping
+import contextlib
 import importlib
 import importlib.util
 import inspect
@@ -28,8 +29,27 @@ def resolve(packages: tuple[str, ...], name: str, path: str) -> type:
     path: Path of the spec in the config, for errors.
 
   Raises:
-    ValueError: If there is no such class, or it is not allowed.
+    ValueError: If there is no such class, it is not allowed, or it is a base
+      class that lacks methods.
   """
+  found = _resolve(packages, name, path)
+  if getattr(found, '_is_protocol', False):
+    raise ValueError(
+      f'{path}.name is {name!r}; this is a protocol. Name a class that has its'
+      ' methods.'
+    )
+  if missing := _missing(found):
+    names = ', '.join(_derived(packages, found))
+    raise ValueError(
+      f'{path}.name is {name!r}; this is a base class, which does not define'
+      f' {", ".join(missing)}. Name a class that is derived from it'
+      f'{names and ": "}{names}.'
+    )
+  return found
+
+
+def _resolve(packages: tuple[str, ...], name: str, path: str) -> type:
+  """Returns the class of a spec, as `resolve`, or a base class."""
   *files, cls = name.split('.')
   if not files or files[0] not in packages:
     return _external(packages, name, path)
@@ -156,6 +176,36 @@ def _class(module_name: str, cls: str, path: str, name: str) -> type:
       f' {module_name}.{checks.hint(cls, classes or _files(module_name))}'
     )
   return getattr(module, cls)
+
+
+def _missing(cls: type) -> list[str]:
+  """Returns the methods that a class must define and does not."""
+  of_class = lambda name: inspect.getattr_static(cls, name)
+  is_missing = lambda name: getattr(
+    of_class(name), '__isabstractmethod__', False
+  )
+  return sorted(filter(is_missing, dir(cls)))
+
+
+def _derived(packages: tuple[str, ...], base: type) -> list[str]:
+  """Returns the paths of the classes of the package that are of a base class.
+
+  All files are imported, as a class is known only then.
+  """
+  for package in packages:
+    paths = importlib.import_module(f'{ROOT}.{package}').__path__
+    for module in pkgutil.walk_packages(paths, f'{ROOT}.{package}.'):
+      with contextlib.suppress(ImportError):  # A package that is not installed.
+        importlib.import_module(module.name)
+  found, rest = set(), base.__subclasses__()
+  while rest:
+    cls = rest.pop()
+    rest += cls.__subclasses__()
+    path = f'{cls.__module__}.{cls.__name__}'
+    is_public = path.startswith(f'{ROOT}.') and not cls.__name__.startswith('_')
+    if is_public and not _missing(cls):
+      found.add(path.removeprefix(f'{ROOT}.'))
+  return sorted(found)
 
 
 def _files(package: str) -> list[str]:

@@ -1,5 +1,6 @@
 """The base class of model families, and the updates of a train step."""
 
+import abc
 from collections.abc import Callable
 import dataclasses
 from typing import Any
@@ -100,6 +101,7 @@ class VideoModel(nn.Module):
   clip_shape: ClipShape
 
   @property
+  @abc.abstractmethod
   def updates(self) -> tuple[Update, ...]:
     """Updates of one train step, in order."""
     raise NotImplementedError
@@ -148,6 +150,7 @@ class VideoModel(nn.Module):
     """
     return ('generate',)
 
+  @abc.abstractmethod
   def loss(
     self, batch: Batch, *, player: str, train: bool
   ) -> tuple[Array, Metrics]:

@@ -7,6 +7,7 @@ Axis suffixes of this file, in addition to those of core/shapes.py: `d` width of
 a latent; `k` numbers that describe the condition of a frame.
 """
 
+import abc
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -82,6 +83,7 @@ class LatentPredictor(nn.Module):
     """Keys of the conditions that the network uses: 'action', 'label'."""
     return ('action',) if self.action_width else ()
 
+  @abc.abstractmethod
   def initial_carry(self, shape_bhw: tuple[int, int, int]) -> Carry:
     """Returns the carry before the first frame.
 
@@ -90,6 +92,7 @@ class LatentPredictor(nn.Module):
     """
     raise NotImplementedError
 
+  @abc.abstractmethod
   def encode_targets(self, video_bthwc: Array, *, train: bool = False) -> Any:
     """Returns the features of each next frame that the posterior depends on.
 
@@ -102,6 +105,7 @@ class LatentPredictor(nn.Module):
     """
     raise NotImplementedError
 
+  @abc.abstractmethod
   def __call__(
     self,
     carry: Carry,

@@ -9,6 +9,7 @@ Axis suffixes of this file, in addition to those of core/shapes.py: `m` previous
 frames; `l` layouts of a window, m + 1.
 """
 
+import abc
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -119,6 +120,7 @@ class Translator(nn.Module):
     del condition, train
     return ()
 
+  @abc.abstractmethod
   def __call__(self, window: Window, encoded: Any, *, train: bool) -> Frame:
     """Returns the next frame, `[b, h, w, c]`, and its parts.
 

@@ -10,6 +10,7 @@ is 0, the noise is undefined; samplers never evaluate a network there, but take
 the clean estimate from the previous time (see solvers.py).
 """
 
+import abc
 import dataclasses
 
 import jax
@@ -35,10 +36,12 @@ class Path:
     """Whether alpha is 1 at all times, and sigma much larger than the data."""
     return False
 
+  @abc.abstractmethod
   def scales(self, time: Array) -> tuple[Array, Array]:
     """Returns (alpha, sigma), the scales of data and of noise."""
     raise NotImplementedError
 
+  @abc.abstractmethod
   def time(self, log_snr: Array) -> Array:
     """Returns the time with this log signal-to-noise ratio, in [0, 1]."""
     raise NotImplementedError

@@ -9,6 +9,7 @@ estimate is the result: in the last step sigma becomes 0, and all methods of
 this file then agree.
 """
 
+import abc
 from collections.abc import Callable
 import dataclasses
 
@@ -68,6 +69,7 @@ class Solver:
     checks.at_least(f'{owner}: num_steps', self.num_steps, 1)
     times.check_shift(self.shift, owner)
 
+  @abc.abstractmethod
   def advance(self, noisy: Array, step: Step) -> tuple[Array, Array]:
     """Returns clips at `step.next_time`, and the estimated clean clips."""
     raise NotImplementedError

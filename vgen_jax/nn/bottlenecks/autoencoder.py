@@ -1,5 +1,6 @@
 """Base class of autoencoders: it maps clips to latents and back."""
 
+import abc
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -54,6 +55,7 @@ class Autoencoder(nn.Module):
   def setup(self):
     self.moments = _Moments()
 
+  @abc.abstractmethod
   def latent_shape(self, clip_shape: ClipShape) -> ClipShape:
     """Returns (t, h, w, d) of the latents of clips of a shape.
 
@@ -70,10 +72,12 @@ class Autoencoder(nn.Module):
     """
     return False
 
+  @abc.abstractmethod
   def encode(self, video_bthwc: Array, *, train: bool = False) -> Array:
     """Returns the input of the bottleneck, `[b, t, h, w, e]`."""
     raise NotImplementedError
 
+  @abc.abstractmethod
   def decode(self, latent_bthwd: Array, *, train: bool = False) -> Array:
     """Returns clips, float32 `[b, t, h, w, c]`, not clipped to [-1, 1]."""
     raise NotImplementedError

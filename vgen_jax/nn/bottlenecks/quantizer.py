@@ -3,6 +3,7 @@
 See nn/bottlenecks/quantize.py for the interface and for the list of quantizers.
 """
 
+import abc
 import math
 
 import flax.linen as nn
@@ -28,10 +29,12 @@ class Quantizer(nn.Module):
       'codebook', 'recent_count', jnp.zeros, (self.num_codes,)
     )
 
+  @abc.abstractmethod
   def lookup(self, codes_bthw: Array) -> Array:
     """Returns the vectors of codes, float32 `[b, t, h, w, width]`."""
     raise NotImplementedError
 
+  @abc.abstractmethod
   def nearest(self, latent_bthwd: Array) -> Array:
     """Returns the codes whose vectors are nearest, int32 `[b, t, h, w]`."""
     raise NotImplementedError

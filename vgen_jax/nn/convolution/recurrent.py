@@ -1,5 +1,6 @@
 """Convolutional recurrent cells, and their rollout over time."""
 
+import abc
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,7 @@ class Predictor(nn.Module):
   # Whether `predict_all` is defined; a class attribute, not a field.
   has_predict_all = False
 
+  @abc.abstractmethod
   def initial_carry(self, shape_bhw: tuple[int, int, int]) -> Carry:
     """Returns the carry before the first frame.
 
