@@ -93,6 +93,11 @@ class ConvCritic(nn.Module):
         ' num_layers out, or set patches to True.'
       )
 
+  @property
+  def uses_labels(self) -> bool:
+    """Whether it is given labels or predicts them."""
+    return self.conditioning != 'none'
+
   @nn.compact
   def __call__(
     self, video_bthwc: Array, condition: Condition, key_b: Array, *, train: bool

@@ -118,6 +118,8 @@ class Critic(nn.Module):
   multipliers: tuple[Size, ...] = (2, 4, 4, 4)
   dtype: str = 'float32'
 
+  uses_labels = False
+
   @nn.compact
   def __call__(
     self, video_bthwc: Array, condition: Condition, key_b: Array, *, train: bool

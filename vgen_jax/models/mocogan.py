@@ -208,6 +208,8 @@ class _Critic(nn.Module):
 class ImageCritic(_Critic):
   """A critic of patches of a random frame; its logits are `[b, h, w, 1]`."""
 
+  uses_labels = False
+
   @nn.compact
   def __call__(
     self, video_bthwc: Array, condition: Condition, key_b: Array, *, train: bool

@@ -7,6 +7,9 @@ import pytest
 from tests import arrays
 from tests import compiled
 from tests.families.adversarial import players
+from vgen_jax.models import conv_critic
+from vgen_jax.models import magvit_vqgan
+from vgen_jax.models import mocogan
 
 
 def test_relativistic_generator_is_compared_with_real_clips():
@@ -28,6 +31,36 @@ def test_relativistic_generator_is_compared_with_real_clips():
     players.make(
       loss_kind='relativistic', num_classes=4, class_source='generated'
     )
+
+
+@pytest.mark.parametrize(
+  'critic',
+  [
+    {'clip': conv_critic.ConvCritic(num_classes=4)},
+    {'clip': conv_critic.ConvCritic(conditioning='projection')},
+    {'image': mocogan.ImageCritic(), 'video': mocogan.VideoCritic()},
+    {'video': magvit_vqgan.Critic()},
+  ],
+)
+def test_labels_that_no_critic_sees_are_an_error(critic):
+  with pytest.raises(ValueError, match='num_classes is 4, but no critic'):
+    players.make(critic, num_classes=4)
+  assert players.make(critic)
+  assert players.make(critic, num_classes=4, reconstruction_weight=1.0)
+
+
+@pytest.mark.parametrize(
+  'critic',
+  [
+    conv_critic.ConvCritic(num_classes=4, conditioning='concat'),
+    conv_critic.ConvCritic(num_classes=4, conditioning='classes'),
+    mocogan.VideoCritic(num_classes=4),
+    players.Slope(),  # It does not state whether it uses labels.
+  ],
+)
+def test_one_critic_that_sees_labels_is_enough(critic):
+  blind = mocogan.ImageCritic()
+  assert players.make({'image': blind, 'video': critic}, num_classes=4)
 
 
 def test_r1_and_r2_are_added():

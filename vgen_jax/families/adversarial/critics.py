@@ -51,6 +51,15 @@ def split(output: Array | tuple[Array, Any]) -> tuple[Array, Any]:
   return output if isinstance(output, tuple) else (output, None)
 
 
+def uses_labels(critic: nn.Module) -> bool:
+  """Returns whether a critic may depend on labels, or predict them.
+
+  It does not if its attribute `uses_labels` is False or its `num_classes` is 0.
+  """
+  uses = getattr(critic, 'uses_labels', True)
+  return bool(uses and getattr(critic, 'num_classes', 1))
+
+
 def mean_logits(real_logit: Array, fake_logit: Array) -> Metrics:
   """Returns the mean logits of real and of generated clips, for logs."""
   return {'real_logit': real_logit.mean(), 'fake_logit': fake_logit.mean()}

@@ -42,7 +42,9 @@ class GANClips(VideoModel):
       any shape; a positive logit means "real". The critic under key 'image' is
       player 'critic_image'.
     num_classes: Number of labels that the parts are conditioned on, as
-      `condition['label']`; 0 for unconditional parts.
+      `condition['label']`; 0 for unconditional parts. If it is not 0, a critic
+      must depend on labels or predict them (`critics.uses_labels`), unless
+      `reconstruction_weight` is not 0.
     augment: Names of `augment.POLICIES`, applied to all inputs of critics.
     fake_labels: Where the labels of generated clips come from during training:
       'batch', those of the real clips; 'uniform', random. `sample` without a
@@ -88,6 +90,14 @@ class GANClips(VideoModel):
         f'model.num_context is {self.num_context}, but the generator ignores'
         ' known frames; set it to 0, or take a generator such as'
         ' models.vgan.Generator.'
+      )
+    sees_labels = any(map(critics.uses_labels, self.critic.values()))
+    if self.num_classes and not (sees_labels or self.reconstruction_weight):
+      raise ValueError(
+        f'model.num_classes is {self.num_classes}, but no critic is given'
+        ' labels or predicts them, so that the generator cannot learn them.'
+        ' Take such a critic, for example models.conv_critic.ConvCritic with'
+        " conditioning='projection', or set model.num_classes=0."
       )
     if self.reconstruction_weight and self.has_random_labels:
       raise ValueError(
