@@ -194,6 +194,22 @@ def test_errors_name_the_wrong_field():
     random_params(make(head_width=7))
 
 
+@pytest.mark.parametrize(
+  'field', ['attention_levels', 'temporal_attention_levels']
+)
+@pytest.mark.parametrize('levels', [(2,), (0, 1, 2), (-1,)])
+def test_levels_that_do_not_exist_are_errors(field, levels):
+  message = rf'^{field} is .*, but there are 2 levels, .* from 0 to 1\.$'
+  with pytest.raises(ValueError, match=message):
+    make(**{field: levels})
+  assert make(multipliers=(1, 1, 1), **{field: (0, 2)})
+
+
+def test_the_default_levels_of_attention_fit_any_number_of_levels():
+  assert unet3d.UNet3D(8, multipliers=(1,)) is not None
+  assert unet3d.UNet3D(8, multipliers=(1, 2)) is not None
+
+
 def test_labels_change_the_condition_as_much_as_times_before_training():
   """With a small embedding, labels are not used for thousands of steps."""
   model = make(width=32, num_classes=8)

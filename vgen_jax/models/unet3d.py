@@ -36,6 +36,7 @@ from vgen_jax.nn.convolution import conv
 # are too narrow to benefit.
 TENSOR_RULES: tuple[tuple[str, tuple[str | None, ...]], ...] = ()
 
+_LEVELS = (1, 2)  # Levels with attention by default, as far as they exist.
 _zeros = nn.initializers.zeros_init()
 _Norm = functools.partial(norm.FrameGroupNorm, min_channels=4)
 
@@ -52,7 +53,8 @@ class UNet3D(nn.Module):
     blocks_per_level: Residual blocks of a level of the encoder; a level of the
       decoder has one more.
     attention_levels: Levels, from 0, with attention over the pixels of a frame.
-      The middle of the network always has it.
+      The middle of the network always has it. Only levels of the default may
+      be missing, in networks with fewer levels.
     temporal_attention_levels: Levels with attention over the frames of a pixel.
       The middle also has it, unless this is None: then no level has it.
     head_width: Channels of an attention head.
@@ -69,8 +71,8 @@ class UNet3D(nn.Module):
   width: Size
   multipliers: Sizes = (1, 2, 4)
   blocks_per_level: Count = 2
-  attention_levels: tuple[Count, ...] = (1, 2)
-  temporal_attention_levels: tuple[Count, ...] | None = (1, 2)
+  attention_levels: tuple[Count, ...] = _LEVELS
+  temporal_attention_levels: tuple[Count, ...] | None = _LEVELS
   head_width: Size = 32
   patch_size: Size = 1
   temporal_kernel: Size = 1
@@ -78,6 +80,17 @@ class UNet3D(nn.Module):
   dropout: Rate = 0.0
   remat: str = 'none'
   dtype: str = 'float32'
+
+  def __post_init__(self):
+    super().__post_init__()
+    num_levels = len(self.multipliers)
+    for field in ('attention_levels', 'temporal_attention_levels'):
+      levels = tuple(getattr(self, field) or ())
+      if levels != _LEVELS and not set(levels) <= set(range(num_levels)):
+        raise ValueError(
+          f'{field} is {levels}, but there are {num_levels} levels, one for'
+          f' each of multipliers; each must be from 0 to {num_levels - 1}.'
+        )
 
   @nn.compact
   def __call__(
