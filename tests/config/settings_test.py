@@ -58,6 +58,17 @@ def test_settings_have_the_values_of_the_config():
       "policy is 'stop'; it must be one of 'raise', 'sk",
     ),
     ({'sample_from': 'slwo'}, "sample_from is 'slwo'; .*mean 'slow'"),
+    (
+      {'ema': {'params': {'decay': 0.9}}},
+      "config.ema has an average with the name 'params'",
+    ),
+    (
+      {
+        'ema': {'slow': {'decay': 0.9}, 'params': {'decay': 0.9}},
+        'sample_from': 'params',
+      },
+      "config.ema has an average with the name 'params'",
+    ),
   ],
 )
 def test_wrong_fields_are_reported(fields: dict, message: str):

@@ -38,7 +38,8 @@ class Settings:
     seed: Seed of everything random in the run.
     accumulate: Number of micro-batches into which each batch is split; their
       gradients are averaged. Only batch norm and dropout depend on it.
-    ema: {name: spec} of averages of the parameters (training/averages.py).
+    ema: {name: spec} of averages of the parameters (training/averages.py); no
+      name is 'params'.
     sample_from: Name of the average to sample from, or 'params'; may be left
       out unless there are several averages.
     frozen: {part: workdir} of parts that were trained by other runs.
@@ -139,6 +140,12 @@ def read(config: ConfigDict | Mapping[str, Any]) -> Settings:
     result.accumulate,
     'config.accumulate',
   )
+  if 'params' in result.ema:
+    raise ValueError(
+      "config.ema has an average with the name 'params', which stands for the"
+      ' parameters of the last step in config.sample_from. Give it another'
+      " name, such as 'slow'."
+    )
   averages = [*result.ema, 'params']
   if not result.sample_from and len(averages) <= 2:
     return dataclasses.replace(result, sample_from=averages[0])
