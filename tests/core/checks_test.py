@@ -90,6 +90,13 @@ def test_lists_that_must_have_an_entry():
     checks.not_empty('widths', ())
 
 
+def test_distinct_names_the_first_repeated_value():
+  checks.distinct('label', ())
+  checks.distinct('label', ('color', 'size'))
+  with pytest.raises(ValueError, match=r"has 'size' several times; name it"):
+    checks.distinct('label', ('color', 'size', 'size', 'color'))
+
+
 def test_multiple_of_names_the_factor():
   checks.multiple_of('width', 12, 4, 'num_heads')
   with pytest.raises(ValueError, match=r'width is 10; .*of num_heads, 4\.$'):

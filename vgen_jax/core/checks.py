@@ -112,6 +112,16 @@ def not_empty(name: str, value: Sequence[object]) -> None:
     raise ValueError(f'{name} is {value!r}; it must have one entry or more.')
 
 
+def distinct(name: str, values: Sequence[object]) -> None:
+  """Raises ValueError if a value occurs several times."""
+  for i, value in enumerate(values):
+    if value in values[:i]:
+      raise ValueError(
+        f'{name} is {values!r}, which has {value!r} several times; name it'
+        ' once.'
+      )
+
+
 def clip_index(index: int, num_clips: int) -> None:
   """Raises IndexError unless `0 <= index < num_clips`."""
   if not 0 <= index < num_clips:

@@ -150,6 +150,7 @@ def test_caption_contains_all_factors():
     (dict(clip_shape=(8, 16, 16, 1)), r'3 channels'),
     (dict(split='valid'), "Did you mean 'validation'"),
     (dict(label='colour'), "Did you mean 'color'"),
+    (dict(label=('color', 'color')), r"label is .* has 'color' several times"),
     (dict(only={'sizes': 'large'}), "Did you mean 'size'"),
     (dict(only={'size': 'lage'}), "Did you mean 'large'"),
     (dict(only={'size': ()}), 'is empty'),

@@ -114,14 +114,15 @@ class World(base.SyntheticDataset, sources.Captioned):
         one direction in all frames, for which frames must be large enough.
 
     Raises:
-      ValueError: If a name is unknown, clips are too small, or objects must not
-        meet walls but are too fast.
+      ValueError: If a name is unknown, a label has the same factor twice, clips
+        are too small, or objects must not meet walls but are too fast.
     """
     super().__init__(clip_shape, split, num_clips, seed)
     self.label = (label,) if isinstance(label, str) else tuple(label or ())
     self.factors_kept = combinations.select_values(FACTORS, only or {})
     for factor in self.label:
       checks.one_of('config.data.label', factor, FACTORS)
+    checks.distinct('config.data.label', self.label)
     self._num_values = np.array([len(v) for v in self.factors_kept.values()])
     self.text = text_lib.Bytes() if text is True else text or None
     self._combinations = combinations.list_combinations(
