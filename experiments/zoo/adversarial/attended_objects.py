@@ -16,9 +16,12 @@ sum to 1. The script prints
 The critic sees real clips of the split `validation`, whose objects are known.
 For the generator, the clips are generated ones, and their objects are the
 pixels that `vgan_layers.py` counts. Attention finds the object if the ratio is
-at least 3 and at least 1.5 times that of the mean weights, gamma is above 0,
-and the effect is at least 0.1. For comparison, the script also prints the
-numbers of weights that must not pass, and the largest possible ratio.
+at least 3 and at least 1.5 times that of the mean weights, and the effect is at
+least 0.1. The sign of gamma does not matter: with a negative one, the features
+of the object are attenuated, or change their sign, and so differ from others as
+well. A network has learned to attend to the object if this is true for one of
+its layers. For comparison, the script also prints the numbers of weights that
+must not pass, and the largest possible ratio.
 """
 
 from collections.abc import Mapping, Sequence
@@ -142,7 +145,6 @@ def passes(found: Attention) -> bool:
   mean = ratio(_mean_weights(found.weight_bthw), found.object_bthw)
   return (
     value >= max(LEAST_RATIO, LEAST_GAIN * mean)
-    and found.gamma > 0
     and effect(found) >= LEAST_EFFECT
   )
 
