@@ -169,6 +169,10 @@ def test_ranges_within_other_annotations(value, annotation, message):
     ((), tuple[types.Size, ...]),
     ((nn.Dense(1),), tuple[nn.Module, ...]),
     (object(), None),
+    # Annotations of other packages may have any metadata.
+    (30.0, Annotated[float, 'rate']),
+    ('wide', Annotated[str, 'size']),
+    (0, Annotated[int, {'unit': 'px'}]),
   ],
 )
 def test_other_values_have_no_range(value, annotation):
@@ -180,3 +184,5 @@ def test_ranges_are_left_out_of_words():
   assert typed.words(types.Size) == 'int'
   assert typed.words(optional) == 'tuple[int, ...] or None'
   assert typed.words(tuple[types.Size, types.Rate]) == 'tuple[int, float]'
+  nested = Mapping[str, types.Sizes]
+  assert typed.words(nested) == 'Mapping[str, tuple[int, ...]]'

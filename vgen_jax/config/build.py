@@ -26,6 +26,7 @@ from vgen_jax.core import checks
 from vgen_jax.core import file_paths
 from vgen_jax.core import modalities
 from vgen_jax.core.types import ClipShape
+from vgen_jax.core.types import Mark
 from vgen_jax.core.types import Schema
 
 # Values of fields with the name `dtype`, the dtypes of computations.
@@ -210,7 +211,8 @@ def _class_of(
 
 def _marks(annotation: Any) -> set[str]:
   """Returns the marks in an annotation, such as 'path' of `types.PathText`."""
-  found = set(getattr(annotation, '__metadata__', ()))
+  metadata = getattr(annotation, '__metadata__', ())
+  found = {x.kind for x in metadata if isinstance(x, Mark)}
   return found.union(*map(_marks, getattr(annotation, '__args__', ())))
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from vgen_jax.config import typed
 from vgen_jax.core import checks
+from vgen_jax.core.types import Mark
 
 _CHECKS = {
   'size': lambda name, value: checks.at_least(name, value, 1),
@@ -36,8 +37,8 @@ def check(path: str, value: Any, annotation: Any) -> None:
   arguments = typing.get_args(annotation)
   if origin is typing.Annotated:
     for mark in annotation.__metadata__:
-      if mark in _CHECKS:
-        _CHECKS[mark](path, value)
+      if isinstance(mark, Mark) and mark.kind in _CHECKS:
+        _CHECKS[mark.kind](path, value)
     check(path, value, arguments[0])
   elif origin in (typing.Union, types.UnionType):
     kind = next((x for x in arguments if typed.fits(value, x)), Any)

@@ -8,7 +8,6 @@ names the field with the wrong value.
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import inspect
-import re
 import sys
 import types
 import typing
@@ -21,8 +20,6 @@ from vgen_jax.core import json_files
 
 _MAX_FLOAT = sys.float_info.max
 _SIMPLE = (int, float, bool, str)
-# A plain type with a mark, such as `types.Size`, within a text.
-_MARKED = re.compile(r"typing\.Annotated\[(\w+), '[^']*'\]")
 
 
 def matches(value: Any, annotation: Any) -> bool:
@@ -140,13 +137,13 @@ def words(annotation: Any) -> str:
     return ' or '.join(words(x) for x in arguments)
   if annotation in (None, type(None)):
     return 'None'
-  return (
-    str(getattr(annotation, '__name__', annotation))
-    if not origin
-    else _MARKED.sub(r'\1', str(annotation))
-    .replace('collections.abc.', '')
-    .replace('typing.', '')
-  )
+  if not origin:
+    return str(getattr(annotation, '__name__', annotation))
+  if origin is Callable:
+    text = str(annotation).replace('collections.abc.', '')
+    return text.replace('typing.', '')
+  inner = ['...' if x is Ellipsis else words(x) for x in arguments]
+  return f'{getattr(origin, "__name__", origin)}[{", ".join(inner)}]'
 
 
 def argument_words(annotation: Any) -> str:

@@ -11,14 +11,27 @@ Clip = dict[str, np.ndarray]  # One clip of a Batch on a host, without axis b.
 ClipShape = tuple[int, int, int, int]  # (t, h, w, c)
 Metrics = dict[str, Array]  # {name: float32 scalar}
 Params = dict[str, Any]  # {part: tree of arrays}
+
+
+@dataclasses.dataclass(frozen=True)
+class Mark:
+  """Mark in an annotation of a value in a spec.
+
+  Attributes:
+    kind: 'path', or the name of a range in config/ranges.py.
+  """
+
+  kind: str
+
+
 # Text of a path in a config; `~` in it stands for the home directory.
-PathText = Annotated[str, 'path']
+PathText = Annotated[str, Mark('path')]
 # Numbers and lists in specs with a range, which config/ranges.py checks.
-Size = Annotated[int, 'size']  # 1 or more.
-Count = Annotated[int, 'count']  # 0 or more.
-Rate = Annotated[float, 'rate']  # 0 or more and less than 1.
-Positive = Annotated[float, 'positive']
-Sizes = Annotated[tuple[Size, ...], 'not empty']
+Size = Annotated[int, Mark('size')]  # 1 or more.
+Count = Annotated[int, Mark('count')]  # 0 or more.
+Rate = Annotated[float, Mark('rate')]  # 0 or more and less than 1.
+Positive = Annotated[float, Mark('positive')]
+Sizes = Annotated[tuple[Size, ...], Mark('not empty')]
 
 
 class Batch(TypedDict):

@@ -130,11 +130,8 @@ class Generator(nn.Module):
     super().__post_init__()
     pyramids.num_halvings(self.clip_shape, 'AGVN')
     checks.at_least('motion_width', self.motion_width, 1)
-    if not 0 <= self.open_rate < 1:
-      raise ValueError(
-        f'open_rate is {self.open_rate}; it must be at least 0 and less than 1:'
-        ' the mask is only trained in the other clips.'
-      )
+    # The mask is only trained in the other clips.
+    checks.rate('open_rate', self.open_rate)
     if not (self.latent_width or self.audio_bands):
       raise ValueError(
         'latent_width and audio_bands are both 0; nothing would differ between'

@@ -53,8 +53,8 @@ class UNet3D(nn.Module):
     blocks_per_level: Residual blocks of a level of the encoder; a level of the
       decoder has one more.
     attention_levels: Levels, from 0, with attention over the pixels of a frame.
-      The middle of the network always has it. Only levels of the default may
-      be missing, in networks with fewer levels.
+      The middle of the network always has it. The default may name levels that
+      a network with fewer levels does not have; other values may not.
     temporal_attention_levels: Levels with attention over the frames of a pixel.
       The middle also has it, unless this is None: then no level has it.
     head_width: Channels of an attention head.

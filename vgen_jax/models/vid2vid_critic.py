@@ -44,6 +44,8 @@ class Critic(nn.Module):
     dtype: Dtype of the computation; parameters are float32.
   """
 
+  uses_labels = False
+
   inputs: str = 'image'
   num_scales: Size = 2
   rates: tuple[int, ...] = (1,)

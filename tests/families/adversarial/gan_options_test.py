@@ -10,6 +10,7 @@ from tests.families.adversarial import players
 from vgen_jax.models import conv_critic
 from vgen_jax.models import magvit_vqgan
 from vgen_jax.models import mocogan
+from vgen_jax.models import vid2vid_critic
 
 
 def test_relativistic_generator_is_compared_with_real_clips():
@@ -40,11 +41,14 @@ def test_relativistic_generator_is_compared_with_real_clips():
     {'clip': conv_critic.ConvCritic(conditioning='projection')},
     {'image': mocogan.ImageCritic(), 'video': mocogan.VideoCritic()},
     {'video': magvit_vqgan.Critic()},
+    {'video': vid2vid_critic.Critic()},
   ],
 )
 def test_labels_that_no_critic_sees_are_an_error(critic):
-  with pytest.raises(ValueError, match='num_classes is 4, but no critic'):
+  with pytest.raises(ValueError, match='num_classes is 4, but no critic') as e:
     players.make(critic, num_classes=4)
+  for network in critic.values():
+    assert f'is {type(network).__name__}' in str(e.value)
   assert players.make(critic)
   assert players.make(critic, num_classes=4, reconstruction_weight=1.0)
 

@@ -73,25 +73,6 @@ def test_samples_are_reconstructions():
     sample(known_video=video, label=jnp.zeros(2, jnp.int32))
 
 
-@pytest.mark.parametrize(
-  ('field', 'value'),
-  [
-    ('critic_weight', 0.1),
-    ('critic_start', 3),
-    ('adaptive', False),
-    ('loss_kind', 'logistic'),
-    ('r1_weight', 10.0),
-    ('lecam_weight', 1e-3),
-  ],
-)
-def test_options_of_critics_without_a_critic_are_errors(field, value):
-  with pytest.raises(ValueError, match=rf'^model\.{field} is .* no effect'):
-    tiny.make(**{field: value})
-  assert tiny.make(critic={'clip': tiny.Slope()}, **{field: value})
-  default = getattr(tiny.make(), field)
-  assert tiny.make(**{field: default})
-
-
 def test_wrong_fields_and_parts_are_errors():
   with pytest.raises(ValueError, match="'l3'; it must be one of"):
     tiny.make(reconstruction='l3')

@@ -263,15 +263,6 @@ def test_wrong_fields(fields, match):
     tiny.model(**fields)
 
 
-@pytest.mark.parametrize(
-  ('field', 'value'), [('feature_weight', 1.0), ('loss_kind', 'hinge')]
-)
-def test_options_of_critics_without_a_critic_are_errors(field, value):
-  without = tiny.model().clone(critic={})
-  with pytest.raises(ValueError, match=rf'^model\.{field} is .* no effect'):
-    without.clone(**{field: value})
-
-
 def test_missing_conditions(params):
   net = tiny.model()
   with pytest.raises(ValueError, match="no 'known_video'"):

@@ -7,7 +7,6 @@ train)`. It returns logits of any shape, or `(logits, class_logits_bk)`.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-import dataclasses
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -61,26 +60,19 @@ def uses_labels(critic: nn.Module) -> bool:
   return bool(uses and getattr(critic, 'num_classes', 1))
 
 
-def check_unused(model: nn.Module, fields: Sequence[str]) -> None:
-  """Checks that a model without critics sets no options of critics.
-
-  Args:
-    model: Model with the field `critic`.
-    fields: Names of the fields that have no effect without critics.
-
-  Raises:
-    ValueError: If there is no critic, and a field differs from its default.
-  """
-  if getattr(model, 'critic', {}):
-    return
-  for field in dataclasses.fields(model):
-    value = getattr(model, field.name)
-    if field.name in fields and value != field.default:
-      raise ValueError(
-        f'model.{field.name} is {value!r}, but model.critic is empty, so that'
-        " it has no effect. Add a critic, as {'video': network}, or leave it"
-        ' out.'
-      )
+def describe_labels(critic: Mapping[str, nn.Module]) -> str:
+  """Returns the classes of critics and their settings of labels, for errors."""
+  fields = ('conditioning', 'num_classes')
+  texts = []
+  for name, network in critic.items():
+    values = [
+      f'{field} {getattr(network, field)!r}'
+      for field in fields
+      if hasattr(network, field)
+    ]
+    text = f'{name!r} is {type(network).__name__}'
+    texts.append(f'{text} with {" and ".join(values)}' if values else text)
+  return ', '.join(texts)
 
 
 def mean_logits(real_logit: Array, fake_logit: Array) -> Metrics:

@@ -95,9 +95,10 @@ class GANClips(VideoModel):
     if self.num_classes and not (sees_labels or self.reconstruction_weight):
       raise ValueError(
         f'model.num_classes is {self.num_classes}, but no critic is given'
-        ' labels or predicts them, so that the generator cannot learn them.'
-        ' Take such a critic, for example models.conv_critic.ConvCritic with'
-        " conditioning='projection', or set model.num_classes=0."
+        ' labels or predicts them, so that the generator cannot learn them'
+        f' (critics: {critics.describe_labels(self.critic)}). Take a critic'
+        ' such as models.conv_critic.ConvCritic, whose conditioning is not'
+        " 'none' and whose num_classes is not 0, or set model.num_classes=0."
       )
     if self.reconstruction_weight and self.has_random_labels:
       raise ValueError(

@@ -25,15 +25,6 @@ from vgen_jax.nn import batch_statistics
 from vgen_jax.nn.bottlenecks import autoencoder as autoencoder_lib
 
 _RECONSTRUCT, _CRITIC = range(2)  # Purposes of a clip's key.
-# Fields that have no effect without critics.
-_OF_CRITICS = (
-  'critic_weight',
-  'critic_start',
-  'adaptive',
-  'loss_kind',
-  'r1_weight',
-  'lecam_weight',
-)
 
 
 class Autoencoding(VideoModel):
@@ -106,7 +97,6 @@ class Autoencoding(VideoModel):
       gan_losses.check_unpaired(self.loss_kind, 'an autoencoder with critics')
     distances.check(self.reconstruction)
     checks.at_least('model.critic_start', self.critic_start, 0)
-    critics.check_unused(self, _OF_CRITICS)
 
   @property
   def updates(self) -> tuple[Update, ...]:

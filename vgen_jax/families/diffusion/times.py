@@ -1,6 +1,7 @@
 """Distributions of the times at which a diffusion model is trained."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -34,7 +35,7 @@ def check_shift(factor: float, owner: str) -> None:
     factor: Factor of the function `shift`.
     owner: Name of the class that has the field `shift`, for the error.
   """
-  if factor <= 0:
+  if not 0 < factor < math.inf:
     raise ValueError(
       f'{owner}: shift is {factor}; it must be positive; 1 is no shift.'
     )
@@ -113,5 +114,5 @@ class LogNormal:
 
 
 def _check_std(std: float, owner: str) -> None:
-  if std <= 0:
+  if not 0 < std < math.inf:
     raise ValueError(f'{owner}: std is {std}; it must be positive, such as 1.')

@@ -100,7 +100,6 @@ class VideoToVideo(VideoModel):
     for name in self.critic:
       checks.one_of('A key of model.critic', name, CRITICS)
     gan_losses.check_unpaired(self.loss_kind, type(self).__name__)
-    critics.check_unused(self, ('loss_kind', 'feature_weight'))
     last = self.clip_shape[0] - 1
     checks.in_range('model.num_context', self.num_context, 0, last)
     for field in (
