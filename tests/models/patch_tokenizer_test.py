@@ -1,6 +1,4 @@
-"""Tests of models/patch_tokenizer.py and of its config."""
-
-import pathlib
+"""Tests of models/patch_tokenizer.py."""
 
 import jax
 import numpy as np
@@ -9,18 +7,13 @@ import pytest
 
 from tests import arrays
 from tests import compiled
-from vgen_jax.config import loading as config_lib
 from vgen_jax.families.autoencoding import tokenizer as autoencoding
-from vgen_jax.inference import hooks
-from vgen_jax.inference import runs
 from vgen_jax.models import patch_tokenizer
 from vgen_jax.nn.bottlenecks import lookup_free
 from vgen_jax.synthetic.world import source as world
-from vgen_jax.training import loop
 from vgen_jax.training import step as step_lib
 
 SHAPE = (4, 8, 8, 3)
-CONFIG = pathlib.Path(__file__).parents[2] / 'configs/fsq_world.py'
 
 
 def small(**fields) -> patch_tokenizer.PatchTokenizer:
@@ -119,21 +112,3 @@ def test_clips_of_unsuitable_shapes_raise():
     ValueError, match=r'8, 1\) with shape.* with num_channels'
   ):
     jax.eval_shape(small().init, jax.random.key(0), np.zeros((1, 2, 8, 8, 1)))
-
-
-@pytest.mark.slow
-def test_config_uses_its_codes_and_reconstructs_well(tmp_path, optimizes):
-  """Models over these codes need this; it takes minutes on two cores."""
-  config = config_lib.load(str(CONFIG))
-  config = config_lib.replace(config, {'mesh.data': 1, 'tensorboard': False})
-  loop.train(config, str(tmp_path), hooks=hooks.standard())
-  run = runs.load(str(tmp_path))
-  assert run.validate()['autoencoder/psnr'] > 28
-  video = clips(512, 50_000, config.clip_shape) / 127.5 - 1
-  variables = run.state.variables('fast')
-  codes = run.model.apply(
-    variables,
-    video,
-    method=lambda model, x: model.autoencoder.codes(x),
-  )
-  assert len(np.unique(codes)) / 512 > 0.5

@@ -8,20 +8,23 @@ sum to 1. The script prints
 
 - the ratio: the area of the object at a position, averaged with the weights,
   relative to its average over all positions. Equal weights have a ratio of 1;
-- the ratio of the mean weights of all clips, which know where objects usually
-  are, but not where the object of a clip is;
+- the proportion of clips whose own ratio is at least 3;
+- the ratio of the mean weights of all clips, which depend on where objects
+  usually are, but not on where the object of a clip is;
+- the ratio of the mean weights of all times, which do not move;
 - the effect: the largest minus the smallest gain of a position, gamma * n *
   weight for n positions, averaged over clips (see `AdditiveGate`).
 
 The critic sees real clips of the split `validation`, whose objects are known.
 For the generator, the clips are generated ones, and their objects are the
 pixels that `vgan_layers.py` counts. Attention finds the object if the ratio is
-at least 3 and at least 1.5 times that of the mean weights, and the effect is at
-least 0.1. The sign of gamma does not matter: with a negative one, the features
-of the object are attenuated, or change their sign, and so differ from others as
-well. A network has learned to attend to the object if this is true for one of
-its layers. For comparison, the script also prints the numbers of weights that
-must not pass, and the largest possible ratio.
+at least 3, also in 80 % of the clips, and at least 1.5 times that of the mean
+weights of all clips, and the effect is at least 0.1. It follows the motion if
+the ratio is also at least 1.25 times that of the mean weights of all times. The
+sign of gamma does not matter: with a negative one, the features of the object
+are attenuated, or change their sign, and so differ from others as well. For
+comparison, the script also prints the numbers of weights that must not find the
+object, or not follow it, and the largest possible ratio.
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,6 +45,8 @@ from vgen_jax.training import state as state_lib
 
 LEAST_RATIO = 3.0
 LEAST_GAIN = 1.5  # Over the ratio of the mean weights.
+LEAST_CLIPS = 0.8
+LEAST_MOTION = 1.25  # Over the ratio of the mean weights of all times.
 LEAST_EFFECT = 0.1
 
 
@@ -62,24 +67,31 @@ class Attention(NamedTuple):
 
 def main() -> None:
   args = arguments.parser(__doc__, num=256, least=2).parse_args()
-  print('| attention | gamma | effect | ratio | of mean weights | passes |')
-  print('|---|---|---|---|---|---|')
+  print(
+    '| attention | gamma | effect | ratio | clips with 3 | of mean weights | of'
+    ' means over time | finds | follows |'
+  )
+  print('|---' * 9 + '|')
   for layer, found in generate(runs.load(args.workdir), args.num).items():
     _print(layer, found)
-    for name, weight_bthw in cheats(found).items():
+    for name, weight_bthw in (cheats(found) | unmoved(found)).items():
       _print(f'{layer}, {name}', found._replace(weight_bthw=weight_bthw))
     limit = ratio(largest(found), found.object_bthw)
-    print(f'| {layer}, largest possible | | | {limit:.2f} | | |')
+    print(f'| {layer}, largest possible | | | {limit:.2f} | | | | | |')
 
 
 def _print(name: str, found: Attention) -> None:
   """Prints a row of the table."""
-  value = ratio(found.weight_bthw, found.object_bthw)
-  mean = ratio(_mean_weights(found.weight_bthw), found.object_bthw)
-  print(
-    f'| {name} | {found.gamma:.2f} | {effect(found):.2f} | {value:.2f} |'
-    f' {mean:.2f} | {passes(found)} |'
+  numbers = (
+    found.gamma,
+    effect(found),
+    ratio(found.weight_bthw, found.object_bthw),
+    _high_ratios(found),
+    ratio(_mean_weights(found.weight_bthw), found.object_bthw),
+    ratio(_over_time(found.weight_bthw), found.object_bthw),
   )
+  text = ' | '.join(f'{x:.2f}' for x in numbers)
+  print(f'| {name} | {text} | {finds(found)} | {follows(found)} |')
 
 
 def generate(run: runs.Run, num: int) -> dict[str, Attention]:
@@ -126,10 +138,24 @@ def ratio(weight_bthw: np.ndarray, object_bthw: np.ndarray) -> float:
     object_bthw: How much of each pixel the object covers, from 0 to 1; sides
       are multiples of those of the weights.
   """
+  attended_b, area_b = _areas(weight_bthw, object_bthw)
+  return float(attended_b.mean() / max(area_b.mean(), 1e-9))
+
+
+def _areas(
+  weight_bthw: np.ndarray, object_bthw: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the weighted and the mean area of the object of each clip."""
   covered_bthw = _pooled(object_bthw, weight_bthw.shape)
   weight_bthw = weight_bthw / weight_bthw.sum(axis=(1, 2, 3), keepdims=True)
   attended_b = (weight_bthw * covered_bthw).sum(axis=(1, 2, 3))
-  return float(attended_b.mean() / max(covered_bthw.mean(), 1e-9))
+  return attended_b, covered_bthw.mean(axis=(1, 2, 3))
+
+
+def _high_ratios(found: Attention) -> float:
+  """Returns the proportion of clips with a ratio of at least LEAST_RATIO."""
+  attended_b, area_b = _areas(found.weight_bthw, found.object_bthw)
+  return float((attended_b >= LEAST_RATIO * np.maximum(area_b, 1e-9)).mean())
 
 
 def effect(found: Attention) -> float:
@@ -139,31 +165,58 @@ def effect(found: Attention) -> float:
   return float(abs(found.gamma) * flat_bn.shape[1] * spread_b.mean())
 
 
-def passes(found: Attention) -> bool:
+def finds(found: Attention) -> bool:
   """Returns whether attention finds the object of each clip; see above."""
   value = ratio(found.weight_bthw, found.object_bthw)
   mean = ratio(_mean_weights(found.weight_bthw), found.object_bthw)
   return (
     value >= max(LEAST_RATIO, LEAST_GAIN * mean)
+    and _high_ratios(found) >= LEAST_CLIPS
     and effect(found) >= LEAST_EFFECT
   )
 
 
+def follows(found: Attention) -> bool:
+  """Returns whether attention also follows the motion of the object."""
+  value = ratio(found.weight_bthw, found.object_bthw)
+  still = ratio(_over_time(found.weight_bthw), found.object_bthw)
+  return finds(found) and value >= LEAST_MOTION * still
+
+
 def cheats(found: Attention) -> dict[str, np.ndarray]:
-  """Returns weights that must not pass, {name: weights}."""
+  """Returns weights that must not find the object, {name: weights}."""
   weight_bthw = found.weight_bthw
   equal_bthw = np.ones_like(weight_bthw) / weight_bthw[0].size
+  is_even_b = np.arange(len(weight_bthw)) % 2 == 0
   return {
     'equal': equal_bthw,
     'nearly equal': equal_bthw + 1e-3 * (weight_bthw - equal_bthw),
     'mean of all clips': _mean_weights(weight_bthw),
     'of other clips': np.roll(weight_bthw, 1, axis=0),
     'mirrored': weight_bthw[:, :, ::-1, ::-1],
+    'equal in half of the clips': np.where(
+      is_even_b[:, None, None, None], equal_bthw, weight_bthw
+    ),
+  }
+
+
+def unmoved(found: Attention) -> dict[str, np.ndarray]:
+  """Returns weights that must not follow the object, {name: weights}."""
+  weight_bthw = found.weight_bthw
+  return {
+    'mean of all times': _over_time(weight_bthw),
+    'of the first time': np.broadcast_to(weight_bthw[:, :1], weight_bthw.shape),
+    'reversed in time': weight_bthw[:, ::-1],
   }
 
 
 def _mean_weights(weight_bthw: np.ndarray) -> np.ndarray:
   return np.broadcast_to(weight_bthw.mean(axis=0), weight_bthw.shape)
+
+
+def _over_time(weight_bthw: np.ndarray) -> np.ndarray:
+  mean_b1hw = weight_bthw.mean(axis=1, keepdims=True)
+  return np.broadcast_to(mean_b1hw, weight_bthw.shape)
 
 
 def largest(found: Attention) -> np.ndarray:

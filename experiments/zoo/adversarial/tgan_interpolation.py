@@ -10,12 +10,14 @@ mean of their codes. It counts the pairs for which the object of this frame
 - is in the middle: its centre is at most 0.35 times the distance of the two
   objects away from the middle between them; and
 - is one object: its spread, the root mean square distance of its pixels to the
-  centre, is at most 1.15 times the mean of the two spreads.
+  centre, is at most 1.15 times the mean of the two spreads, and its total
+  saturation is 0.6 to 1.5 times the mean of theirs.
 
 Only pairs whose objects are at least one pixel apart are counted. TGAN passes
-if this is true for 80 % of the pairs. For comparison, the script also prints
-the numbers of frames that must not pass: the mean of the pixels, the first
-frame, and the frames of other clips.
+if both is true for 80 % of these pairs, and half of all pairs are counted. For
+comparison, the script also prints the numbers of frames that must not pass: the
+mean of the pixels, the first frame, the frames of other clips, and one coloured
+pixel in the middle.
 """
 
 from typing import NamedTuple
@@ -33,6 +35,8 @@ GAP = 4  # Frames between the two frames of a pair.
 LEAST_FRACTION = 0.8
 _LARGEST_DISTANCE = 0.35  # From the middle, relative to that of the pair.
 _LARGEST_SPREAD = 1.15
+_MASSES = (0.6, 1.5)  # Total saturation, relative to that of the pair.
+_LEAST_COUNTED = 0.5
 _LEAST_MOTION = 1.0  # Pixels.
 
 
@@ -85,7 +89,10 @@ def generate(workdir: str, num: int) -> Pairs:
 
 
 def numbers(pairs: Pairs) -> tuple[float, float, float]:
-  """Returns the fractions of pairs that meet each condition, and both."""
+  """Returns the fractions of pairs that meet each condition, and both.
+
+  They are 0 if objects are less than a pixel apart in most pairs.
+  """
   first, last, middle = map(saturation.locate, pairs)
   distance_bn = np.linalg.norm(last.center_bt2 - first.center_bt2, axis=-1)
   mean_bn2 = (first.center_bt2 + last.center_bt2) / 2
@@ -94,8 +101,13 @@ def numbers(pairs: Pairs) -> tuple[float, float, float]:
   is_middle_bn &= middle.mass_bt > 0
   spread_bn = (first.spread_bt + last.spread_bt) / 2
   is_single_bn = middle.spread_bt <= _LARGEST_SPREAD * spread_bn
+  mass_bn = (first.mass_bt + last.mass_bt) / 2
+  low, high = _MASSES
+  is_single_bn &= (middle.mass_bt >= low * mass_bn) & (
+    middle.mass_bt <= high * mass_bn
+  )
   counts = distance_bn >= _LEAST_MOTION
-  if not counts.any():
+  if counts.mean() < _LEAST_COUNTED:
     return 0.0, 0.0, 0.0
   return tuple(
     float(x[counts].mean())
@@ -111,8 +123,22 @@ def cheats(pairs: Pairs) -> dict[str, Pairs]:
     'mean of the pixels': mean / 127.5 - 1,
     'first frame': pairs.first_bnhwc,
     'of other clips': np.roll(pairs.middle_bnhwc, 1, axis=0),
+    'one pixel': _one_pixel(pairs),
   }
   return {name: pairs._replace(middle_bnhwc=x) for name, x in made.items()}
+
+
+def _one_pixel(pairs: Pairs) -> np.ndarray:
+  """Returns frames with a violet pixel in the middle between two objects."""
+  first, last = (saturation.locate(x) for x in pairs[:2])
+  mean_bn2 = (first.center_bt2 + last.center_bt2) / 2
+  result_bnhwc = np.zeros(pairs.first_bnhwc.shape)
+  x_bn, y_bn = (np.rint(mean_bn2[..., i]).astype(int) for i in (0, 1))
+  b, n = np.indices(x_bn.shape)
+  h, w = result_bnhwc.shape[2:4]
+  y_bn, x_bn = np.clip(y_bn, 0, h - 1), np.clip(x_bn, 0, w - 1)
+  result_bnhwc[b, n, y_bn, x_bn] = (1, -1, 1)
+  return result_bnhwc
 
 
 if __name__ == '__main__':

@@ -73,6 +73,14 @@ def test_a_time_depends_on_its_own_key():
       'families.diffusion.times.Uniform: shift is 0.0',
     ),
     (
+      lambda: times.Uniform(shift=float('nan')),
+      'families.diffusion.times.Uniform: shift is nan',
+    ),
+    (
+      lambda: times.LogitNormal(std=float('inf')),
+      'families.diffusion.times.LogitNormal: std is inf',
+    ),
+    (
       lambda: times.LogitNormal(std=0.0),
       'families.diffusion.times.LogitNormal: std is 0.0',
     ),

@@ -29,12 +29,17 @@ def found() -> attended_objects.Attention:
 
 
 def test_the_right_weights_pass_and_cheats_do_not(found):
-  assert attended_objects.passes(found)
+  assert attended_objects.follows(found)
   for name, weight in attended_objects.cheats(found).items():
     cheat = found._replace(weight_bthw=weight)
-    assert not attended_objects.passes(cheat), name
-  assert not attended_objects.passes(found._replace(gamma=0.0))
-  assert attended_objects.passes(found._replace(gamma=-0.5))
+    assert not attended_objects.finds(cheat), name
+  for name, weight in attended_objects.unmoved(found).items():
+    cheat = found._replace(weight_bthw=weight)
+    assert not attended_objects.follows(cheat), name
+  for gamma, passes in ((0.0, False), (-0.5, True)):
+    other = found._replace(gamma=gamma)
+    assert attended_objects.finds(other) == passes
+    assert attended_objects.follows(other) == passes
   best = attended_objects.ratio(
     attended_objects.largest(found), found.object_bthw
   )
