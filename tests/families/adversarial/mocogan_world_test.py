@@ -1,20 +1,14 @@
 """Scores that MoCoGAN reaches on World, and wrong clips do not."""
 
 import dataclasses
-import pathlib
 
 import numpy as np
 import pytest
 
 from experiments.zoo.adversarial import mocogan_codes
-from vgen_jax.config import build
-from vgen_jax.config import loading as config_lib
-from vgen_jax.inference import hooks
-from vgen_jax.inference import runs
+from tests import learned_clips
 from vgen_jax.synthetic.world import verifier as verifier_lib
-from vgen_jax.training import loop
 
-CONFIG = pathlib.Path(__file__).parents[3] / 'configs/mocogan_world.py'
 SIDE = 12  # Contents, and motions with each of them.
 # Tolerances for a blob of roughly constant colour that moves like all objects:
 # after 3,000 steps discs are not round, and colours drift.
@@ -36,13 +30,6 @@ SOFT = dataclasses.replace(
 # Measured in two runs that differ in rounding: 0.69 and 0.65, 0.99 and 1.00,
 # 0.80 and 0.72.
 LIMITS = {'valid': 0.5, 'class': 0.85, 'explained': 0.6}
-
-
-def load():
-  config = config_lib.load(f'{CONFIG}:small')
-  changed = {'sample_every': 0, 'tensorboard': False, 'mesh.data': 1}
-  # Fewer steps than in the config, so that the test takes less time.
-  return config_lib.replace(config, changed | {'num_steps': 3_000})
 
 
 def scores(verifier, video_cmthwc, label_m) -> dict[str, float]:
@@ -105,15 +92,14 @@ def contents_mixed(video_cmthwc):
 
 
 def test_real_clips_pass_and_cheats_do_not():
-  config = load()
-  world = build.source(config.data.to_dict(), config.clip_shape)
+  world, real, _ = learned_clips.real_clips('mocogan_world', 400)
   colors = world.factors_kept['color'][:4]
   directions = world.factors_kept['direction']
   clips = {}
-  for i in range(400):
+  for i, video in enumerate(real):
     factors = world.factors(i)
     place = factors['color'], factors['direction']
-    clips.setdefault(place, world[i]['video'])
+    clips.setdefault(place, video)
   video = np.stack(
     [np.stack([clips[color, x] for x in directions]) for color in colors]
   )
@@ -126,8 +112,8 @@ def test_real_clips_pass_and_cheats_do_not():
 
 @pytest.mark.slow
 def test_mocogan_separates_content_and_motion(tmp_path, optimizes):
-  loop.train(load(), str(tmp_path), hooks=hooks.standard())
-  run = runs.load(str(tmp_path))
+  # Fewer steps than in the config, so that the test takes less time.
+  run = learned_clips.train('mocogan_world', tmp_path, num_steps=3_000)
   verifier = verifier_lib.Verifier(run.source)
   video_cmthwc, label_m = mocogan_codes.generate(run, SIDE)
   assert not failures(verifier, video_cmthwc, label_m)
