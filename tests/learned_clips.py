@@ -65,8 +65,9 @@ def failures(
   features = verifier.features(video_bthwc)
   color_b = features.factors['color']
   num_colors = len(verifier.world.factors_kept['color'])
+  # The colour is -1 if there is no object; without counts the entropy is NaN.
   entropies = [
-    stats.entropy(np.bincount(color_b[label_b == label] + 1)[1:])
+    np.nan_to_num(stats.entropy(np.bincount(color_b[label_b == label] + 1)[1:]))
     for label in set(label_b)
   ]
   found = {
