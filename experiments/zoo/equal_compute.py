@@ -40,27 +40,36 @@ FAMILIES = {
   'TGAN': ('tgan_world:small',),
   'R3GAN': ('r3gan_world:small',),
   'STGAN': ('stgan_world:small',),
+  'SAVN': ('savn_mirror:small',),
 }
-GANS = ('MoCoGAN', 'VGAN', 'TGAN', 'R3GAN', 'STGAN')
+GANS = ('MoCoGAN', 'VGAN', 'TGAN', 'R3GAN', 'STGAN', 'SAVN')
 # Overrides of the data of GANs, for each value of --data.
 OVERRIDES = {
   'demo': {
     'clip_shape': (8, 16, 16, 3),
-    'data.meets_walls': True,
-    'data.only': {
-      'shape': ('circle',),
-      'size': ('large',),
-      'speed': ('quickly',),
+    'data': {
+      'name': 'synthetic.world.source.World',
+      'label': 'direction',
+      'meets_walls': True,
+      'only': {
+        'shape': ('circle',),
+        'size': ('large',),
+        'speed': ('quickly',),
+      },
     },
   },
   'slow': {
     'clip_shape': (8, 16, 16, 3),
-    'data.meets_walls': False,
-    'data.only': {
-      'shape': 'circle',
-      'size': 'large',
-      'speed': 'slowly',
-      'direction': ('right', 'down', 'left', 'up'),
+    'data': {
+      'name': 'synthetic.world.source.World',
+      'label': 'direction',
+      'meets_walls': False,
+      'only': {
+        'shape': 'circle',
+        'size': 'large',
+        'speed': 'slowly',
+        'direction': ('right', 'down', 'left', 'up'),
+      },
     },
   },
 }
