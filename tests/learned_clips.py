@@ -45,6 +45,17 @@ def real_clips(
   )  # fmt: skip
 
 
+def assert_learned(
+  limits: Mapping[str, float], run: runs.Run, num: int = 128
+) -> None:
+  """Asserts that clips of a run meet limits, and that wrong ones do not."""
+  label_b = run.condition(num)['label']
+  verifier = verifier_lib.Verifier(run.source)
+  video_bthwc = run.sample(num)
+  assert not failures(limits, verifier, video_bthwc, label_b)
+  assert_cheats_fail(limits, verifier, video_bthwc, label_b)
+
+
 def failures(
   limits: Mapping[str, float],
   verifier: verifier_lib.Verifier,
