@@ -42,7 +42,11 @@ def get_config(size: str = 'base') -> ConfigDict:
       temporal_kernel=pick(base=1, small=3, smoke=1),
     ),
     prediction='x0',
-    time_density=dict(name='families.diffusion.times.LogitNormal'),
+    weight='velocity',
+    time_density=dict(
+      name='families.diffusion.times.LogitNormal',
+      mean=pick(base=0.0, small=-1.0),  # With -1, noise levels are higher.
+    ),
     class_dropout=0.1,
     guidance=2.0,
     solver=dict(
