@@ -31,7 +31,11 @@ def config() -> ConfigDict:
   """A GAN with two critics that compiles fast."""
   config = config_lib.load(f'{ROOT}/configs/dcgan_world.py:smoke')
   with config.unlocked():
-    critic = {'name': 'models.conv_critic.ConvCritic', 'width': 4}
+    critic = {
+      'name': 'models.conv_critic.ConvCritic',
+      'conditioning': 'projection',
+      'width': 4,
+    }
     config.model.critic = {
       'image': critic | {'view': 'frames'}, 'video': critic,
     }  # fmt: skip
