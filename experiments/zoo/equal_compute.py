@@ -43,13 +43,13 @@ FAMILIES = {
   'SAVN': ('savn_mirror:small',),
 }
 GANS = ('MoCoGAN', 'VGAN', 'TGAN', 'R3GAN', 'STGAN', 'SAVN')
+_WORLD = {'name': 'synthetic.world.source.World', 'label': 'direction'}
 # Overrides of the data of GANs, for each value of --data.
 OVERRIDES = {
   'demo': {
     'clip_shape': (8, 16, 16, 3),
     'data': {
-      'name': 'synthetic.world.source.World',
-      'label': 'direction',
+      **_WORLD,
       'meets_walls': True,
       'only': {
         'shape': ('circle',),
@@ -61,8 +61,7 @@ OVERRIDES = {
   'slow': {
     'clip_shape': (8, 16, 16, 3),
     'data': {
-      'name': 'synthetic.world.source.World',
-      'label': 'direction',
+      **_WORLD,
       'meets_walls': False,
       'only': {
         'shape': 'circle',

@@ -29,6 +29,7 @@ from experiments.zoo import arguments
 from experiments.zoo.adversarial import rough_clips
 from vgen_jax.config import build
 from vgen_jax.core import pixels
+from vgen_jax.families.adversarial import critics
 from vgen_jax.inference import runs
 from vgen_jax.inference import sampling
 from vgen_jax.synthetic.world import source as world_lib
@@ -117,9 +118,11 @@ def generate(run: runs.Run, clips: Clips) -> np.ndarray:
     'label': jnp.asarray(clips.label_b),
   }
   key_b = sampling.clip_keys(0, len(clips.label_b))
-  found = run.model.generator.apply(own, key_b, condition, train=False)
   # With a penalty of the mask, the result is (clips, penalties).
-  return np.asarray(found[0] if isinstance(found, tuple) else found)
+  video_bthwc, _ = critics.split(
+    run.model.generator.apply(own, key_b, condition, train=False)
+  )
+  return np.asarray(video_bthwc)
 
 
 def numbers(video_bthwc: np.ndarray, clips: Clips) -> Numbers:

@@ -14,7 +14,7 @@ mean of their codes. It counts the pairs for which the object of this frame
   saturation is 0.6 to 1.5 times the mean of theirs.
 
 Only pairs whose objects are at least one pixel apart are counted. TGAN passes
-if both is true for 80 % of these pairs, and half of all pairs are counted. For
+if both are true for 80 % of these pairs, and half of all pairs are counted. For
 comparison, the script also prints the numbers of frames that must not pass: the
 mean of the pixels, the first frame, the frames of other clips, and one coloured
 pixel in the middle.
