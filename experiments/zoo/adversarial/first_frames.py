@@ -163,7 +163,7 @@ def cheats(video_bthwc: np.ndarray, clips: Clips) -> dict[str, np.ndarray]:
   given_bthwc = clips.video_bthwc[:, :1]
   num_frames = video_bthwc.shape[1]
   empty = np.full_like(given_bthwc, np.median(clips.video_bthwc))
-  other = video_bthwc[_next_of_class(clips.label_b)]
+  other = video_bthwc[rough_clips.next_of_class(clips.label_b)]
   rest = video_bthwc[:, 1:]
   return {
     'from other frames': other,
@@ -176,15 +176,6 @@ def cheats(video_bthwc: np.ndarray, clips: Clips) -> dict[str, np.ndarray]:
       [video_bthwc[:, :1], np.roll(rest, 1, axis=-1)], axis=1
     ),
   }
-
-
-def _next_of_class(label_b: np.ndarray) -> np.ndarray:
-  """Returns the index of the next clip of the same class, for each clip."""
-  result_b = np.arange(len(label_b))
-  for label in set(label_b):
-    (index_n,) = np.nonzero(label_b == label)
-    result_b[index_n] = np.roll(index_n, -1)
-  return result_b
 
 
 if __name__ == '__main__':

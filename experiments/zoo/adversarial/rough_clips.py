@@ -86,5 +86,14 @@ def cheats(real_bthwc: np.ndarray) -> dict[str, np.ndarray]:
   }
 
 
+def next_of_class(label_b: np.ndarray) -> np.ndarray:
+  """Returns the index of the next clip of the same class, for each clip."""
+  result_b = np.arange(len(label_b))
+  for label in set(label_b):
+    (index_n,) = np.nonzero(label_b == label)
+    result_b[index_n] = np.roll(index_n, -1)
+  return result_b
+
+
 if __name__ == '__main__':
   main()
