@@ -2,14 +2,22 @@
 
 import types
 
-import jax.numpy as jnp
-from ml_collections import config_dict
 import numpy as np
 import pytest
 
 from experiments.zoo.adversarial import longer_clips
+from tests import compiled
+from vgen_jax.config import build
+from vgen_jax.config import loading
+from vgen_jax.core import pixels
+from vgen_jax.families.autoencoding import vae
+from vgen_jax.inference import sampling
 from vgen_jax.models import mocogan
+from vgen_jax.models import tgan
+from vgen_jax.synthetic.mirror import source as mirror
 from vgen_jax.synthetic.world import source
+
+SHAPE = (8, 16, 16, 3)
 
 
 def world(**changes) -> source.World:
@@ -20,7 +28,7 @@ def world(**changes) -> source.World:
     'speed': 'slowly',
   }
   options = {'only': only | changes.pop('only', {}), **changes}
-  return source.World((8, 16, 16, 3), **options)
+  return source.World(SHAPE, **options)
 
 
 def test_real_clips_pass_and_cheats_do_not():
@@ -51,34 +59,59 @@ def test_real_clips_pass_and_cheats_do_not():
   assert other.right == 0
 
 
+def fake_run(generator=None, **changes):
+  """Returns what `check_run` reads of a run."""
+  model = types.SimpleNamespace(generator=generator or mocogan.Generator(SHAPE))
+  return types.SimpleNamespace(model=model, source=world(**changes))
+
+
 @pytest.mark.parametrize(
-  'other',
-  [{'meets_walls': False}, {'only': {'speed': ('slowly', 'quickly')}}],
-  ids=lambda x: next(iter(x)),
+  ('changes', 'match'),
+  [
+    ({'meets_walls': False}, 'meets_walls of the run is False; .* needs True'),
+    ({'only': {'speed': 'quickly'}}, 'only.speed of the run is .*quickly'),
+    ({'label': ('direction', 'color')}, 'label of the run is .*color'),
+    ({'label': None}, r'label of the run is \(\)'),
+  ],
+  ids=lambda x: next(iter(x)) if isinstance(x, dict) else '',
 )
-def test_other_data_are_refused(other):
-  with pytest.raises(ValueError, match=r'slow objects .* that meet walls'):
-    longer_clips.longer_world(world(**other))
+def test_other_data_are_refused(changes, match):
+  longer_clips.check_run(fake_run())
+  with pytest.raises(ValueError, match=match):
+    longer_clips.check_run(fake_run(**changes))
 
 
-def test_the_network_generates_twice_as_many_frames():
-  network = mocogan.Generator(
-    (4, 8, 8, 3), num_classes=2, width=4, content_width=3, motion_width=4
-  )
-  label_b = np.arange(2)
-  keys = longer_clips.sampling.clip_keys(0, 2)
-  variables = network.init(
-    {'params': keys[0]}, keys, {'label': jnp.asarray(label_b)}, train=True
+def test_other_runs_are_refused():
+  run = fake_run()
+  run.source = mirror.Mirror(SHAPE)
+  with pytest.raises(ValueError, match='trained on Mirror'):
+    longer_clips.check_run(run)
+  with pytest.raises(ValueError, match=r'trained models\.tgan\.'):
+    longer_clips.check_run(fake_run(tgan.Generator(SHAPE)))
+  run.model = vae.VAE(SHAPE, None)
+  with pytest.raises(ValueError, match=r'trained .*\.vae\.VAE'):
+    longer_clips.check_run(run)
+
+
+def test_longer_clips_begin_with_those_of_the_run():
+  config = loading.load('mocogan_world:smoke')
+  schema = world().schema
+  model = build.model(config.model.to_dict(), schema)
+  key_b = sampling.clip_keys(0, 2)
+  condition = {'label': np.arange(2)}
+  variables = compiled.init(
+    model.generator, key_b[0], key_b, condition, train=False
   )
   grouped = {name: {'generator': x} for name, x in variables.items()}
   run = types.SimpleNamespace(
-    model=types.SimpleNamespace(generator=network),
+    model=model,
     state=types.SimpleNamespace(variables=lambda average: grouped),
-    config=config_dict.ConfigDict({'sample_from': 'slow'}),
+    config=types.SimpleNamespace(sample_from='slow'),
+    condition=lambda num: condition,
   )
-  video = longer_clips.generate(run, label_b)
-  assert video.shape == (2, 8, 8, 8, 3)
-  shorter = network.apply(
-    variables, keys, {'label': jnp.asarray(label_b)}, train=False
-  )
-  np.testing.assert_allclose(video[:, :4], shorter, atol=1e-5)
+  video = longer_clips.generate(run, 2)
+  assert video.shape == (2, 16, 16, 16, 3)
+  shorter = compiled.apply(model, grouped, key_b, condition, method='sample')
+  difference = video[:, :8] - np.float32(pixels.to_uint8(shorter))
+  assert abs(difference).max() <= 1
+  assert video[:, :8].std() > 1
