@@ -2,34 +2,40 @@
 
   vgen train --config=vae_world --workdir=runs/vae_world
 
-A latent of 6 numbers represents a clip of 8 frames of 16 x 16 pixels, as in
-configs/demo.py: the start, the direction and the colour of a disc. One run
-reconstructed clips with a PSNR of 28.7 dB; 55 % of its samples were single
-discs with valid motion, but with mixed colours.
+A latent of 6 numbers represents a clip of 8 frames of 16 x 16 pixels: the
+start, the direction and the colour of a disc. A run of `base` reconstructed
+clips at 28.7 dB; 55 % of its samples were single discs with valid motion, but
+with mixed colours. In the size `small`, slow discs move in four directions and
+meet no walls, and the prior is a learned mixture of normal distributions:
+samples of N(0, 1) mix colours and directions (experiments/zoo/latents.md).
 
-Sizes: `base`, for two CPU cores; `smoke`, for tests.
+Sizes: `base` and `small`, for two CPU cores; `smoke`, for tests.
 """
 
 from ml_collections import ConfigDict
 
-SIZES = ('base', 'smoke')
+SIZES = ('base', 'small', 'smoke')
 
 
 def get_config(size: str = 'base') -> ConfigDict:
-  """Returns the config of a run of `size` 'base' or 'smoke'."""
-  pick = lambda **sizes: sizes[size]
+  """Returns the config of a run of a `size` in SIZES."""
+  pick = lambda **sizes: sizes.get(size, sizes['base'])
 
   config = ConfigDict()
   config.seed = 0
   config.clip_shape = pick(base=(8, 16, 16, 3), smoke=(4, 8, 8, 3))  # t h w c
   config.batch_size = pick(base=32, smoke=8)  # Clips, over all devices.
-  config.num_steps = pick(base=6_000, smoke=4)
+  config.num_steps = pick(base=6_000, small=4_000, smoke=4)
 
+  four = ('right', 'down', 'left', 'up')
   config.data = dict(
     name='synthetic.world.source.World',
     label=None,
     only=dict(shape=('circle',), size=('large',), speed=('quickly',)),
   )
+  if size == 'small':
+    config.data.only.update(speed=('slowly',), direction=four)
+    config.data.meets_walls = False
 
   config.model = dict(
     name='families.autoencoding.vae.VAE',
@@ -42,13 +48,17 @@ def get_config(size: str = 'base') -> ConfigDict:
       dense_widths=pick(base=(512, 512), smoke=(16,)),
       time_strides=(1, 2, 2),
     ),
-    # With a smaller scale, the divergence is larger, and samples of the prior
-    # fall between the posteriors of clips.
+    # With a smaller scale, samples of N(0, 1) fall between posteriors of clips.
     likelihood=dict(
-      name='families.autoencoding.likelihoods.Gaussian', scale=0.6
+      name='families.autoencoding.likelihoods.Gaussian',
+      scale=pick(base=0.6, small=0.3),
     ),
     beta_warmup=pick(base=200, smoke=2),  # Steps.
   )
+  if size != 'base':
+    config.model.prior = dict(
+      name='nn.bottlenecks.priors.Mixture', num_components=256, scale=0.3
+    )
 
   config.optim = dict(
     name='adam',
@@ -57,6 +67,8 @@ def get_config(size: str = 'base') -> ConfigDict:
     ),
     clip_norm=1.0,
   )
+  if size != 'base':
+    config.optim.players = dict(prior=dict(schedule=dict(peak=5e-3)))
   config.ema = dict(fast=dict(decay=0.99, warmup=True))
 
   # Periods, in steps.

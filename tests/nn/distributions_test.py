@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
 from tests import compiled
 from vgen_jax.core import random
@@ -13,6 +14,7 @@ KEY_B = compiled.call(
   lambda: random.keys(jax.random.key(0), jnp.arange(200_000))
 )
 AXIS = np.linspace(-30, 30, 60_001)
+MIXTURE_MEANS = ((-5.0, 1.0), (1.0, 6.0), (5.0, -3.0))
 LEVELS = np.float32(np.arange(256) * 2 / 255 - 1)
 
 
@@ -74,6 +76,78 @@ def test_divergence_of_two_gaussians_equals_an_estimate_from_samples():
   assert exact != pytest.approx(float(found['other_one'][0]), rel=0.1)
   np.testing.assert_array_equal(found['one'], found['one_standard'])
   assert not np.any(found['one_one'])
+
+
+def mixture():
+  # Logits need not be normalized.
+  logit_k = jnp.log(jnp.array([0.5, 0.3, 0.2])) + 7
+  whitening_kdd = jnp.array(
+    [
+      [[1.6, 0.0], [0.8, 1.0]],
+      [[0.8, 0.0], [-2.0, 2.7]],
+      [[4.5, 0.0], [0.3, 0.6]],
+    ]
+  )
+  return distributions.GaussianMixture(
+    logit_k, jnp.array(MIXTURE_MEANS), whitening_kdd
+  )
+
+
+def test_density_of_a_mixture():
+  x_n2 = np.array([[-4.5, 0.3], [1.1, 5.2], [2.0, 1.0]])
+  whitening_kdd = np.asarray(mixture().whitening_kdd, np.float64)
+  expected = sum(
+    weight
+    * scipy.stats.multivariate_normal(mean, np.linalg.inv(w_22.T @ w_22)).pdf(
+      x_n2
+    )
+    for weight, mean, w_22 in zip(
+      (0.5, 0.3, 0.2), MIXTURE_MEANS, whitening_kdd, strict=True
+    )
+  )
+  found = compiled.call(lambda x: mixture().log_prob(x), np.float32(x_n2))
+  np.testing.assert_allclose(np.exp(found), expected, rtol=1e-4)
+
+
+def test_density_of_a_mixture_has_integral_one():
+  axis = np.linspace(-12, 12, 601)
+  x_nn2 = np.stack(np.meshgrid(axis, axis), axis=-1)
+  density = np.exp(compiled.call(lambda x: mixture().log_prob(x), x_nn2))
+  step = axis[1] - axis[0]
+  assert density.sum() * step**2 == pytest.approx(1, abs=1e-4)
+  mean_2 = np.einsum('ij,ijd->d', density, x_nn2) * step**2
+  expected_2 = np.array([0.5, 0.3, 0.2]) @ MIXTURE_MEANS
+  np.testing.assert_allclose(mean_2, expected_2, atol=1e-3)
+
+
+def test_samples_of_a_mixture():
+  sample = compiled.call(lambda key_b: mixture().sample(key_b, (2,)), KEY_B)
+  assert sample.shape == (len(KEY_B), 2, 2)
+  for x_b2 in (sample[:, 0], sample[:, 1]):  # Positions are independent.
+    distance_bk2 = x_b2[:, None] - np.asarray(MIXTURE_MEANS)
+    nearest_b = np.square(distance_bk2).sum(-1).argmin(1)
+    share_k = np.bincount(nearest_b) / len(x_b2)
+    np.testing.assert_allclose(share_k, [0.5, 0.3, 0.2], atol=5e-3)
+  assert abs(np.corrcoef(sample[:, 0, 0], sample[:, 1, 0])[0, 1]) < 0.01
+  of_last_n2 = x_b2[nearest_b == 2]
+  w_22 = np.asarray(mixture().whitening_kdd[2])
+  white_n2 = (of_last_n2 - np.float32(MIXTURE_MEANS[2])) @ w_22.T
+  np.testing.assert_allclose(np.cov(white_n2.T), np.eye(2), atol=0.05)
+  # The density of the samples is the largest on average (Gibbs' inequality).
+  own, shifted = compiled.call(
+    lambda x: [mixture().log_prob(x + d).mean() for d in (0.0, 0.1)], sample
+  )
+  assert own > shifted + 5e-3
+
+
+def test_entropy_is_the_mean_negative_log_density():
+  def estimate():
+    gaussian = distributions.Gaussian(*constants(0.4, -1.2))
+    samples = gaussian.sample(KEY_B)
+    return gaussian.entropy()[0], -gaussian.log_prob(samples).mean()
+
+  exact, estimated = compiled.call(estimate)
+  assert estimated == pytest.approx(float(exact), abs=5e-3)
 
 
 def test_samples_are_differentiable():

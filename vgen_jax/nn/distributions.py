@@ -44,6 +44,10 @@ class Gaussian(NamedTuple):
     square = jnp.square(x - self.mean) * jnp.exp(-self.log_variance)
     return -0.5 * (square + self.log_variance + math.log(2 * math.pi))
 
+  def entropy(self) -> Array:
+    """Returns the differential entropy of each variable, in nats."""
+    return 0.5 * (self.log_variance + math.log(2 * math.pi * math.e))
+
   def divergence(self, other: 'Gaussian | None' = None) -> Array:
     """Returns KL(self || other) of each variable, in nats.
 
@@ -74,6 +78,54 @@ def bounded_gaussian(mean: Array, log_variance: Array) -> Gaussian:
 def standard_normal(shape: tuple[int, ...]) -> Gaussian:
   """Returns N(0, 1) for each variable of an array of this shape."""
   return Gaussian(jnp.zeros(shape), jnp.zeros(shape))
+
+
+class GaussianMixture(NamedTuple):
+  """A mixture of multivariate normal distributions of d variables.
+
+  Attributes:
+    logit_k: Unnormalized logarithms of the probabilities of the components.
+    mean_kd: Means of the components.
+    whitening_kdd: Lower triangular matrix W of each component, with a positive
+      diagonal. W (x - mean) has the covariance 1, so that of x is
+      inverse(W^T W).
+  """
+
+  logit_k: Array
+  mean_kd: Array
+  whitening_kdd: Array
+
+  def sample(self, key_b: Array, shape: tuple[int, ...]) -> Array:
+    """Returns independent samples, `[b, *shape, d]`, one row per key."""
+    pick = lambda key: jax.random.categorical(key, self.logit_k, shape=shape)
+    index = jax.vmap(pick)(random.fold_in(key_b, 0))
+    noise = random.normal(
+      random.fold_in(key_b, 1), (*shape, self.mean_kd.shape[-1])
+    )
+    offset = jax.scipy.linalg.solve_triangular(
+      self.whitening_kdd[index], noise[..., None], lower=True
+    )
+    return self.mean_kd[index] + offset[..., 0]
+
+  def log_prob(self, x: Array) -> Array:
+    """Returns the log-density of vectors.
+
+    Args:
+      x: Vectors, of any shape `[..., d]`.
+    """
+    x_nd = x.reshape(-1, x.shape[-1])
+    # The default precision on accelerators is too low for narrow components.
+    white_nkd = jnp.einsum(
+      'kij,nkj->nki',
+      self.whitening_kdd,
+      x_nd[:, None] - self.mean_kd[None],
+      precision='highest',
+    )
+    log_prob_nk = standard_normal(white_nkd.shape).log_prob(white_nkd).sum(-1)
+    diagonal_kd = jnp.diagonal(self.whitening_kdd, axis1=1, axis2=2)
+    weight_k = jax.nn.log_softmax(self.logit_k) + jnp.log(diagonal_kd).sum(-1)
+    result_n = jax.nn.logsumexp(log_prob_nk + weight_k[None], axis=-1)
+    return result_n.reshape(x.shape[:-1])
 
 
 class Laplace(NamedTuple):

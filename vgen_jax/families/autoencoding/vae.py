@@ -19,8 +19,8 @@ from vgen_jax.families.autoencoding import warmup
 from vgen_jax.families.base import Update
 from vgen_jax.families.base import VideoModel
 from vgen_jax.nn import batch_statistics
-from vgen_jax.nn import distributions
 from vgen_jax.nn.bottlenecks import autoencoder as autoencoder_lib
+from vgen_jax.nn.bottlenecks import priors
 
 REDUCTIONS = ('sum', 'mean')
 GROUPS = ('channel', 'latent')
@@ -31,9 +31,9 @@ _CLIP = (1, 2, 3, 4)  # Axes of a clip, and of its latents.
 class VAE(VideoModel):
   """A VAE: an autoencoder that maximizes the evidence lower bound (ELBO).
 
-  With posterior q and prior N(0, 1), the loss is the mean over the batch of
+  With posterior q and prior p(z), the loss is the mean over the batch of
 
-    sum over pixels of -log p(x | z)  +  beta * sum over latents of KL(q || p)
+    sum over pixels of -log p(x | z)  +  beta * KL(q(z | x) || p(z))
 
   or, by `recon_reduction` and `kl_reduction`, means instead of the sums. Means
   change the relative weight of the divergence; the equivalent weight with sums
@@ -41,6 +41,12 @@ class VAE(VideoModel):
   1, in nats per clip. If the likelihood is discrete, `bits_per_dim` is the
   negative `elbo` in bits, divided by the number of pixels times channels of a
   clip.
+
+  The prior is N(0, 1) for each latent, whose divergence is a sum over latents,
+  or a learned distribution. Then the divergence is estimated from one sample of
+  the latents of each clip, and the prior is a player of its own, which
+  maximizes the log-density of these samples. Its loss has neither `beta` nor a
+  reduction, because the optimal prior does not depend on them.
 
   A sample is the decoder's output for latents from the prior, without the
   noise of the likelihood.
@@ -50,6 +56,8 @@ class VAE(VideoModel):
       nn.bottlenecks.gaussian.Gaussian.
     likelihood: Class of families/autoencoding/likelihoods.py; it is a player if
       its scale is learned.
+    prior: Learned prior, such as nn.bottlenecks.priors.Mixture; None for
+      N(0, 1).
     beta: Weight of the divergence, 0 or more. 1 gives the bound; larger values
       favour good samples over good reconstructions (Higgins et al., "beta-VAE",
       2017, https://openreview.net/forum?id=Sy2fzU9gl).
@@ -59,7 +67,8 @@ class VAE(VideoModel):
       (summed over positions) or latent, on average over the batch. Below it
       there is no gradient: the "free bits" of Kingma et al., "Improving
       Variational Inference with Inverse Autoregressive Flow", 2016,
-      https://arxiv.org/abs/1606.04934.
+      https://arxiv.org/abs/1606.04934. 0 with a learned prior, whose divergence
+      is not a sum over channels.
     free_per: What `free_nats` applies to, 'channel' or 'latent'.
     recon_reduction: 'sum' or 'mean' over pixels and channels of a clip.
     kl_reduction: 'sum' or 'mean' over the latents of a clip.
@@ -69,6 +78,7 @@ class VAE(VideoModel):
   likelihood: nn.Module = dataclasses.field(
     default_factory=likelihoods.Gaussian
   )
+  prior: priors.Prior | None = None
   beta: float = 1.0
   beta_warmup: int = 0
   free_nats: float = 0.0
@@ -85,6 +95,8 @@ class VAE(VideoModel):
     updates = (Update('autoencoder'),)
     if self.likelihood.learned:
       updates += (Update('likelihood', with_previous=True),)
+    if self.prior is not None:
+      updates += (Update('prior', with_previous=True),)
     return updates
 
   @property
@@ -94,7 +106,8 @@ class VAE(VideoModel):
   def loss(
     self, batch: Batch, *, player: str, train: bool
   ) -> tuple[Array, Metrics]:
-    del player  # All players have the same loss.
+    if player == 'prior':
+      return self._prior_loss(batch, train)
     video_bthwc = batch['video']
     decoded_bthwc, bottleneck = self.autoencoder(
       video_bthwc, self.clip_keys(batch), train=train
@@ -111,16 +124,15 @@ class VAE(VideoModel):
     decoded_bthwc = decoded_bthwc.astype(jnp.float32)
     log_prob_bthwc = self.likelihood(decoded_bthwc, video_bthwc)
     nll = -log_prob_bthwc.sum(_CLIP).mean()
-    kl_bthwd = bottleneck.posterior.divergence()
-    kl = kl_bthwd.sum(_CLIP).mean()
+    kl, counted_kl = self._divergences(bottleneck)
     num_pixels = math.prod(video_bthwc.shape[1:])
-    num_latents = math.prod(kl_bthwd.shape[1:])
+    num_latents = math.prod(bottleneck.latent_bthwd.shape[1:])
 
     beta = self._beta(batch)
     beta_eff = effective_beta(
       beta, self.recon_reduction, self.kl_reduction, num_pixels, num_latents
     )
-    loss = nll + beta_eff * self._divergence(bottleneck.posterior)
+    loss = nll + beta_eff * counted_kl
     if self.recon_reduction == 'mean':
       loss /= num_pixels
     terms = {
@@ -139,18 +151,51 @@ class VAE(VideoModel):
   def sample_unclipped(self, key_b: Array, condition: Condition) -> Array:
     self.check_condition(condition)
     shape = self.autoencoder.latent_shape(self.clip_shape)
-    return self.autoencoder.decode(random.normal(key_b, shape))
+    if self.prior is None:
+      return self.autoencoder.decode(random.normal(key_b, shape))
+    *positions, width = shape
+    latent_bthwd = self.prior(width).sample(key_b, tuple(positions))
+    return self.autoencoder.decode(latent_bthwd)
+
+  def _prior_loss(self, batch: Batch, train: bool) -> tuple[Array, Metrics]:
+    """Returns the part of the divergence that depends on the prior.
+
+    It is computed without the decoder.
+    """
+    encoded_bthwe = self.autoencoder.encode(batch['video'], train=train)
+    latent_bthwd = self.autoencoder.bottleneck(
+      encoded_bthwe, self.clip_keys(batch), train=train
+    ).latent_bthwd
+    return -self._log_prior(latent_bthwd).mean(), {}
+
+  def _log_prior(self, latent_bthwd: Array) -> Array:
+    """Returns the log-density of the latents of each clip, `[b]`."""
+    prior = self.prior(latent_bthwd.shape[-1])
+    return prior.log_prob(latent_bthwd).sum(_CLIP[:-1])
 
   def _beta(self, batch: Batch) -> Array:
     return warmup.weight(self.beta, batch, num_steps=self.beta_warmup)
 
-  def _divergence(self, posterior: distributions.Gaussian) -> Array:
-    """Returns the divergence, where each group counts at least `free_nats`."""
-    kl_thwd = posterior.divergence().mean(0)
+  def _divergences(
+    self, bottleneck: autoencoder_lib.BottleneckOutput
+  ) -> tuple[Array, Array]:
+    """Returns the divergence per clip, and the one that the loss counts.
+
+    Both are means over the batch. In the second, each group counts at least
+    `free_nats`.
+    """
+    posterior = bottleneck.posterior
+    if self.prior is not None:
+      entropy_b = posterior.entropy().sum(_CLIP)
+      kl = -(entropy_b + self._log_prior(bottleneck.latent_bthwd)).mean()
+      return kl, kl
+    kl_bthwd = posterior.divergence()
+    kl_thwd = kl_bthwd.mean(0)
     if self.free_nats:  # Otherwise the loss is a mean over clips.
       kl_thwd = batch_statistics.mean(self, 'divergence', kl_thwd)
     axes = (0, 1, 2) if self.free_per == 'channel' else ()
-    return jnp.maximum(kl_thwd.sum(axes), self.free_nats).sum()
+    counted_kl = jnp.maximum(kl_thwd.sum(axes), self.free_nats).sum()
+    return kl_bthwd.sum(_CLIP).mean(), counted_kl
 
 
 def effective_beta(
@@ -195,3 +240,9 @@ def _check(model: VAE) -> None:
     checks.one_of(f'model.{field}', getattr(model, field), allowed)
   for field in ('beta', 'beta_warmup', 'free_nats'):
     checks.at_least(f'model.{field}', getattr(model, field), 0)
+  if model.prior is not None and model.free_nats:
+    raise ValueError(
+      f'model.free_nats is {model.free_nats}, and model.prior is'
+      f' {type(model.prior).__name__}, whose divergence is not a sum over'
+      ' channels. Set free_nats to 0, or the prior to None.'
+    )
