@@ -156,7 +156,7 @@ def test_a_learned_mixture_makes_more_samples_valid(tmp_path, optimizes):
   mixed = compiled.apply(
     normal, run.state.variables('fast'), key_b, {}, method='sample'
   )
-  assert scores_of_samples(run, np.asarray(mixed))['valid'] < 0.05
+  assert scores_of_samples(run, np.asarray(mixed))['valid'] < 0.1  # 0.04.
   same = np.repeat(video[:1], NUM_CLIPS, axis=0)
   assert scores_of_samples(run, same)['entropy'] < 0.1
   order = np.random.default_rng(0).permutation(video.shape[1])
