@@ -63,18 +63,18 @@ def applied(model, player, transform):
   return compiled.jit(transform(loss))
 
 
-IDENTITY = lambda loss: loss
-GRAD = functools.partial(jax.value_and_grad, has_aux=True)
+_IDENTITY = lambda loss: loss
+_GRAD = functools.partial(jax.value_and_grad, has_aux=True)
 
 
 def compute(model, params, batch):
   """Returns the loss and its terms."""
-  return applied(model, 'autoencoder', IDENTITY)(params, batch)
+  return applied(model, 'autoencoder', _IDENTITY)(params, batch)
 
 
 def differentiate(model, params, batch, player='autoencoder'):
   """Returns the loss with its terms, and the gradients."""
-  return applied(model, player, GRAD)(params, batch)
+  return applied(model, player, _GRAD)(params, batch)
 
 
 def true_params(off: float = 0.0):

@@ -1,6 +1,7 @@
 """Tests of nn/bottlenecks/priors.py."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.stats
@@ -47,12 +48,12 @@ def test_components_have_correlations():
 
 def test_scales_are_bounded_and_have_gradients():
   module = priors.Mixture(1)
-  shapes = compiled.call(lambda: module.init(KEY, 2))['params']
+  initial = compiled.call(lambda: module.init(KEY, 2))['params']
 
   def log_scale(raw):
-    params = shapes | {'log_scale': jax.numpy.full((1, 2), raw)}
+    params = initial | {'log_scale': jnp.full((1, 2), raw)}
     mixture = module.apply({'params': params}, 2)
-    return -jax.numpy.log(mixture.whitening_kdd[0, 0, 0])
+    return -jnp.log(mixture.whitening_kdd[0, 0, 0])
 
   value = compiled.jit(jax.value_and_grad(log_scale))
   for raw in (-20.0, -8.0, 8.0, 20.0):

@@ -152,9 +152,9 @@ class VAE(VideoModel):
     self.check_condition(condition)
     shape = self.autoencoder.latent_shape(self.clip_shape)
     if self.prior is None:
-      return self.autoencoder.decode(random.normal(key_b, shape))
-    *positions, width = shape
-    latent_bthwd = self.prior(width).sample(key_b, tuple(positions))
+      latent_bthwd = random.normal(key_b, shape)
+    else:
+      latent_bthwd = self.prior(shape[-1]).sample(key_b, shape[:-1])
     return self.autoencoder.decode(latent_bthwd)
 
   def _prior_loss(self, batch: Batch, train: bool) -> tuple[Array, Metrics]:
