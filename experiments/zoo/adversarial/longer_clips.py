@@ -26,6 +26,7 @@ frame shown twice. Backwards motion is right where the first half ends at a side
 of the frame.
 """
 
+from collections.abc import Mapping
 import functools
 from typing import NamedTuple
 
@@ -78,16 +79,11 @@ def main() -> None:
   }
   for name, video in cheats(real_bthwc, real_label_b).items():
     arms[name] = (video, real_label_b)
-  print('| clips | first half | second half | whole | class | right | passes |')
-  print('|---' * 7 + '|')
-  for name, (video, label) in arms.items():
-    found = numbers(video, label, world)
-    text = ' | '.join(f'{x:.2f}' for x in found)
-    print(f'| {name} | {text} | {passes(found)} |')
+  print_table({name: numbers(*x, world) for name, x in arms.items()})
 
 
-def check_run(run: runs.Run) -> None:
-  """Raises ValueError if the run is not a MoCoGAN of the data of this check."""
+def check_network(run: runs.Run) -> None:
+  """Raises ValueError if the run did not train a MoCoGAN."""
   network = getattr(run.model, 'generator', None)
   if not isinstance(network, mocogan.Generator):
     kind = type(network or run.model)
@@ -95,6 +91,11 @@ def check_run(run: runs.Run) -> None:
     raise ValueError(
       f'The run trained {name}; this check needs models.mocogan.Generator.'
     )
+
+
+def check_run(run: runs.Run) -> None:
+  """Raises ValueError if the run is not a MoCoGAN of the data of this check."""
+  check_network(run)
   world = run.source
   if not isinstance(world, world_lib.World):
     raise ValueError(
@@ -171,6 +172,15 @@ def numbers(
 def passes(found: Numbers) -> bool:
   """Returns whether enough clips are right; see the file's docstring."""
   return found.right >= LEAST_RIGHT
+
+
+def print_table(found: Mapping[str, Numbers]) -> None:
+  """Prints the measurements of clips, a row for each name."""
+  print('| clips | first half | second half | whole | class | right | passes |')
+  print('|---' * 7 + '|')
+  for name, row in found.items():
+    text = ' | '.join(f'{x:.2f}' for x in row)
+    print(f'| {name} | {text} | {passes(row)} |')
 
 
 def cheats(

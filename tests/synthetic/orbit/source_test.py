@@ -1,6 +1,7 @@
 """Tests of synthetic/orbit/source.py: the period is exact."""
 
 import numpy as np
+import pytest
 
 from vgen_jax.synthetic.orbit import source
 
@@ -50,3 +51,34 @@ def test_the_period_can_be_fixed():
   world = source.Orbit((40, 16, 16, 3), periods=(10, 10))
   assert {world.truth(i).period for i in range(20)} == {10}
   assert measured_period(world[0]['video']) == 10
+
+
+def test_large_objects_stay_in_the_frame(pixel_tools):
+  world = source.Orbit((16, 16, 16, 3), radius=0.15)
+  for i in range(12):
+    truth = world.truth(i)
+    assert truth.radius == 0.15 * 16
+    low_2 = truth.center_t2.min(0)
+    high_2 = truth.center_t2.max(0)
+    assert low_2.min() >= truth.radius
+    assert high_2.max() <= 15 - truth.radius
+    center_t2 = pixel_tools.track(world[i]['video'])
+    np.testing.assert_allclose(center_t2, truth.center_t2, atol=0.2)
+
+
+@pytest.mark.parametrize('radius', [0.04, 0.17])
+def test_other_radii_are_refused(radius):
+  with pytest.raises(ValueError, match=f'radius is {radius}; .* 0.05 to 0.16'):
+    source.Orbit(SHAPE, radius=radius)
+
+
+def test_labels_are_directions():
+  world = source.Orbit((4, 16, 16, 3), has_labels=True)
+  assert world.schema.class_names == ('clockwise', 'anticlockwise')
+  labels = [int(world[i]['label']) for i in range(16)]
+  assert labels == [int(not world.truth(i).is_clockwise) for i in range(16)]
+  assert set(labels) == {0, 1}
+  plain = source.Orbit((4, 16, 16, 3))
+  assert plain.schema.num_classes == 0
+  assert set(plain[0]) == {'video'}
+  np.testing.assert_array_equal(plain[0]['video'], world[0]['video'])

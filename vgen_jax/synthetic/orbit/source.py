@@ -15,7 +15,7 @@ from vgen_jax.core.types import ClipShape
 from vgen_jax.synthetic import base
 from vgen_jax.synthetic import drawing
 
-_RADIUS = 0.095  # Radius of the object, in sides of a frame.
+_DISTANCES = (0.25, 0.33)  # Radii of orbits, in sides of a frame.
 
 
 class Truth(NamedTuple):
@@ -49,6 +49,8 @@ class Orbit(base.SyntheticDataset):
 
   Attributes:
     periods: Smallest and largest period, in frames.
+    radius: Half of the object's width, in sides of a frame.
+    class_names: ('clockwise', 'anticlockwise'), or () without labels.
   """
 
   def __init__(
@@ -58,6 +60,8 @@ class Orbit(base.SyntheticDataset):
     num_clips: int = 100_000,
     seed: int = 0,
     periods: tuple[int, int] = (16, 32),
+    radius: float = 0.095,
+    has_labels: bool = False,
   ):
     """Creates the dataset.
 
@@ -67,13 +71,22 @@ class Orbit(base.SyntheticDataset):
       num_clips: Number of distinct clips.
       seed: Seed of the dataset, below 2**32.
       periods: Smallest and largest period, in frames.
+      radius: Half of the object's width, in sides of a frame, from 0.05 to
+        0.16. Orbits of large objects are smaller.
+      has_labels: Whether clips have a label, the direction of revolution: 0 for
+        clockwise, 1 for anticlockwise.
 
     Raises:
-      ValueError: If a period is below 4, or the first is above the second.
+      ValueError: If a period is below 4, or the first is above the second, or
+        the radius is out of range.
     """
     super().__init__(clip_shape, split, num_clips, seed)
     checks.in_range('config.data.periods[0]', periods[0], 4, periods[1])
+    checks.in_range('config.data.radius', radius, 0.05, 0.16)
     self.periods = tuple(periods)
+    self.radius = radius
+    if has_labels:
+      self.class_names = ('clockwise', 'anticlockwise')
 
   def __getitem__(self, index: int) -> Clip:
     draws = self.rng(index).random(12)
@@ -82,8 +95,13 @@ class Orbit(base.SyntheticDataset):
     video_phwc = drawing.gray_background(draws[:4], (period, h, w, c))
     color_c = drawing.COLORS[base.choose(draws[5], drawing.COLOR_NAMES)]
     shape = base.choose(draws[4], drawing.SHAPES)
-    drawing.paint(video_phwc, shape, _RADIUS * self.side, center_p2, color_c)
-    return {'video': drawing.to_uint8(video_phwc)[np.arange(t) % period]}
+    drawing.paint(
+      video_phwc, shape, self.radius * self.side, center_p2, color_c
+    )
+    clip = {'video': drawing.to_uint8(video_phwc)[np.arange(t) % period]}
+    if self.class_names:
+      clip['label'] = np.int32(not _is_clockwise(draws))
+    return clip
 
   def truth(self, index: int) -> Truth:
     """Returns the orbit of clip `index`."""
@@ -91,11 +109,14 @@ class Orbit(base.SyntheticDataset):
     t = self.clip_shape[0]
     period, center_p2 = self._revolution(draws)
     center_t2 = center_p2[np.arange(t) % period]
-    radius, shape = _RADIUS * self.side, base.choose(draws[4], drawing.SHAPES)
+    radius, shape = (
+      self.radius * self.side,
+      base.choose(draws[4], drawing.SHAPES),
+    )
     middle_2, distance = self._circle(draws)
     return Truth(
       period=period,
-      is_clockwise=bool(draws[7] < 0.5),
+      is_clockwise=_is_clockwise(draws),
       middle_2=middle_2,
       distance=distance,
       center_t2=center_t2,
@@ -111,7 +132,8 @@ class Orbit(base.SyntheticDataset):
     """Returns the period, and the centres `[period, 2]` of a revolution."""
     low, high = self.periods
     period = low + int(draws[6] * (high - low + 1))
-    sign = 1 if draws[7] < 0.5 else -1  # As y points down, 1 is clockwise.
+    # As y points down, angles increase clockwise.
+    sign = 1 if _is_clockwise(draws) else -1
     phase_p = draws[8] + sign * np.arange(period) / period
     angle_p = 2 * math.pi * phase_p
     middle_2, distance = self._circle(draws)
@@ -121,7 +143,13 @@ class Orbit(base.SyntheticDataset):
   def _circle(self, draws: np.ndarray) -> tuple[np.ndarray, float]:
     """Returns centre (x, y) and radius of the orbit."""
     _, h, w, _ = self.clip_shape
-    distance = base.interpolate(draws[9], 0.25, 0.33) * self.side
-    margin = distance + _RADIUS * self.side
+    low, high = _DISTANCES
+    high = min(high, (self.side - 1) / self.side / 2 - self.radius)
+    distance = base.interpolate(draws[9], low, high) * self.side
+    margin = distance + self.radius * self.side
     free_2 = np.array([w - 1, h - 1]) - 2 * margin
     return margin + draws[10:] * free_2, distance
+
+
+def _is_clockwise(draws: np.ndarray) -> bool:
+  return bool(draws[7] < 0.5)
