@@ -40,6 +40,7 @@ from vgen_jax.core.types import ClipShape
 from vgen_jax.inference import runs
 from vgen_jax.inference import sampling
 from vgen_jax.models import mocogan
+from vgen_jax.synthetic import base
 from vgen_jax.synthetic.world import source as world_lib
 from vgen_jax.synthetic.world import verifier as verifier_lib
 
@@ -69,9 +70,7 @@ def main() -> None:
   run = runs.load(args.workdir)
   check_run(run)
   world = longer_world(run.source)
-  clips = [world[i] for i in range(args.num)]
-  real_bthwc = np.stack([x['video'] for x in clips])
-  real_label_b = np.stack([x['label'] for x in clips])
+  real_bthwc, real_label_b = real_clips(world, args.num)
   label_b = np.asarray(run.condition(args.num)['label'])
   arms = {
     'generated': (generate(run, args.num), label_b),
@@ -130,6 +129,14 @@ def _with_frames(
   return world_lib.World(
     clip_shape, 'validation', label=world.label, only=only | {'speed': speed}
   )
+
+
+def real_clips(
+  source: base.SyntheticDataset, num: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the first clips of a dataset, uint8, and their classes."""
+  clips = [source[i] for i in range(num)]
+  return tuple(np.stack([x[key] for x in clips]) for key in ('video', 'label'))
 
 
 def generate(run: runs.Run, num: int) -> np.ndarray:

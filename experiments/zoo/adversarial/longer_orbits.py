@@ -67,7 +67,7 @@ def main() -> None:
   longer_clips.check_network(run)
   check_data(run.source)
   orbits = longer_orbits(run.source)
-  video, label = real_clips(orbits, args.num)
+  video, label = longer_clips.real_clips(orbits, args.num)
   requested = np.asarray(run.condition(args.num)['label'])
   arms = {
     'generated': (longer_clips.generate(run, args.num), requested),
@@ -114,14 +114,6 @@ def _with_period(
     radius=orbits.radius,
     has_labels=True,
   )
-
-
-def real_clips(
-  orbits: orbit_lib.Orbit, num: int
-) -> tuple[np.ndarray, np.ndarray]:
-  """Returns the first clips of a dataset, and their classes."""
-  clips = [orbits[i] for i in range(num)]
-  return tuple(np.stack([x[key] for x in clips]) for key in ('video', 'label'))
 
 
 def numbers(
@@ -220,13 +212,13 @@ def cheats(
     orbits: Dataset of longer clips to make them from.
     num: Number of clips of each kind.
   """
-  video_bthwc, label_b = real_clips(orbits, num)
+  video_bthwc, label_b = longer_clips.real_clips(orbits, num)
   wrong = longer_clips.cheats(video_bthwc, label_b)
   wrong |= rough_clips.cheats(video_bthwc)
   period = round(4 / 3 * orbits.periods[0])
   slow = _with_period(orbits, orbits.clip_shape, period)
   return {name: (x, label_b) for name, x in wrong.items()} | {
-    'longer period': real_clips(slow, num),
+    'longer period': longer_clips.real_clips(slow, num),
     'other direction': (video_bthwc, 1 - label_b),
   }
 

@@ -21,7 +21,7 @@ def test_real_clips_pass_and_cheats_do_not(radius):
   longer = longer_orbits.longer_orbits(orbit(radius=radius))
   assert longer.clip_shape[0] == 16
   assert longer.radius == radius
-  video, label_b = longer_orbits.real_clips(longer, 48)
+  video, label_b = longer_clips.real_clips(longer, 48)
   found = longer_orbits.numbers(video, label_b, longer)
   assert found == (1, 1, 1, 1, 1)
   assert longer_clips.passes(found)
@@ -54,9 +54,9 @@ def test_circles_are_those_of_the_data():
 def test_small_grey_and_missing_objects_are_wrong():
   longer = longer_orbits.longer_orbits(orbit())
   small = longer_orbits.longer_orbits(orbit(radius=0.055))
-  video, _ = longer_orbits.real_clips(small, 16)
+  video, _ = longer_clips.real_clips(small, 16)
   assert longer_orbits.is_valid(video, longer)[0].mean() < 0.2
-  video, _ = longer_orbits.real_clips(longer, 16)
+  video, _ = longer_clips.real_clips(longer, 16)
   assert longer_orbits.is_valid(video, longer)[0].all()
   grey = video.mean(-1, keepdims=True).astype(np.uint8).repeat(3, axis=-1)
   assert not longer_orbits.is_valid(grey, longer)[0].any()
