@@ -53,6 +53,17 @@ def test_the_period_can_be_fixed():
   assert measured_period(world[0]['video']) == 10
 
 
+def test_sizes_are_proportional_to_the_frame():
+  world = source.Orbit((4, 64, 64, 3))
+  truths = [world.truth(i) for i in range(200)]
+  assert {x.radius for x in truths} == {0.095 * 64}
+  assert 0.4 < np.mean([x.is_clockwise for x in truths]) < 0.6
+  distances = np.array([x.distance for x in truths]) / 64
+  assert 0.25 <= distances.min() < 0.255
+  assert 0.325 < distances.max() <= 0.33
+  assert world.distances == (0.25 * 64, 0.33 * 64)
+
+
 def test_large_objects_stay_in_the_frame(pixel_tools):
   world = source.Orbit((16, 16, 16, 3), radius=0.15)
   for i in range(12):
@@ -66,7 +77,7 @@ def test_large_objects_stay_in_the_frame(pixel_tools):
     np.testing.assert_allclose(center_t2, truth.center_t2, atol=0.2)
 
 
-@pytest.mark.parametrize('radius', [0.04, 0.17])
+@pytest.mark.parametrize('radius', [0.049, 0.161])
 def test_other_radii_are_refused(radius):
   with pytest.raises(ValueError, match=f'radius is {radius}; .* 0.05 to 0.16'):
     source.Orbit(SHAPE, radius=radius)
@@ -75,6 +86,7 @@ def test_other_radii_are_refused(radius):
 def test_labels_are_directions():
   world = source.Orbit((4, 16, 16, 3), has_labels=True)
   assert world.schema.class_names == ('clockwise', 'anticlockwise')
+  assert world[0]['label'].dtype == np.int32
   labels = [int(world[i]['label']) for i in range(16)]
   assert labels == [int(not world.truth(i).is_clockwise) for i in range(16)]
   assert set(labels) == {0, 1}

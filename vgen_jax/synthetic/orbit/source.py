@@ -88,6 +88,13 @@ class Orbit(base.SyntheticDataset):
     if has_labels:
       self.class_names = ('clockwise', 'anticlockwise')
 
+  @property
+  def distances(self) -> tuple[float, float]:
+    """Smallest and largest radius of an orbit, in pixels."""
+    low, high = _DISTANCES
+    room = (self.side - 1) / 2 - self.radius * self.side
+    return low * self.side, min(high * self.side, room)
+
   def __getitem__(self, index: int) -> Clip:
     draws = self.rng(index).random(12)
     t, h, w, c = self.clip_shape
@@ -143,9 +150,7 @@ class Orbit(base.SyntheticDataset):
   def _circle(self, draws: np.ndarray) -> tuple[np.ndarray, float]:
     """Returns centre (x, y) and radius of the orbit."""
     _, h, w, _ = self.clip_shape
-    low, high = _DISTANCES
-    high = min(high, (self.side - 1) / self.side / 2 - self.radius)
-    distance = base.interpolate(draws[9], low, high) * self.side
+    distance = base.interpolate(draws[9], *self.distances)
     margin = distance + self.radius * self.side
     free_2 = np.array([w - 1, h - 1]) - 2 * margin
     return margin + draws[10:] * free_2, distance
