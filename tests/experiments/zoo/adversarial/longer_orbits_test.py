@@ -30,7 +30,7 @@ def test_real_clips_pass_and_cheats_do_not(radius):
   redrawn = longer_orbits.redraw(longer, 48, np.ones(16))
   found = orbit_criteria.numbers(redrawn, label_b, longer)
   assert found == (1, 1, 1, 1, 1)
-  cheats = longer_orbits.cheats(longer, 48)
+  cheats = longer_orbits.cheats(longer, video, label_b)
   found = {
     name: orbit_criteria.numbers(*x, longer) for name, x in cheats.items()
   }

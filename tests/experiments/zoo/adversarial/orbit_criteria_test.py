@@ -12,9 +12,9 @@ from vgen_jax.synthetic.orbit import source
 RED, GREY = np.array((255.0, 60.0, 60.0)), 60.0
 
 
-def orbit(side=32, radius=0.1, t=16) -> source.Orbit:
+def orbit(side=32) -> source.Orbit:
   return source.Orbit(
-    (t, side, side, 3), periods=(12, 12), radius=radius, has_labels=True
+    (16, side, side, 3), periods=(12, 12), radius=0.1, has_labels=True
   )
 
 
