@@ -5,11 +5,10 @@
 
 A tokenizer maps a clip to 4 x 4 x 4 codes out of 512. A small transformer is
 trained to predict masked codes from the others. Sampling starts with all or
-some codes masked and keeps the most confident predictions first, so one model
-generates, continues, interpolates and inpaints clips.
+some codes masked and keeps confident predictions first, so one model generates,
+continues, interpolates and inpaints clips.
 
-Sizes: `base` and `small`, which are the same, for two CPU cores; `smoke`, for
-tests.
+Sizes: `base` and `small`, which are the same, for a CPU; `smoke`, for tests.
 """
 
 from ml_collections import ConfigDict
@@ -25,7 +24,7 @@ def get_config(size: str = 'base') -> ConfigDict:
   config.seed = 0
   config.clip_shape = pick(base=(8, 16, 16, 3), smoke=(4, 8, 8, 3))  # t h w c
   config.batch_size = pick(base=32, smoke=8)  # Clips, over all devices.
-  config.num_steps = pick(base=1_000, smoke=4)
+  config.num_steps = pick(base=10_000, smoke=4)
 
   config.data = dict(
     name='synthetic.world.source.World',
@@ -43,14 +42,18 @@ def get_config(size: str = 'base') -> ConfigDict:
         width=pick(base=128, smoke=16),
         depth=pick(base=4, smoke=2),
         num_heads=pick(base=4, smoke=2),
+        positions='rotary',
         dropout=0.0,
       ),
+      label_smoothing=0.0,
       tasks=pick(
         base=dict(free=7, first_frame=1, interpolation=1, inpainting=1),
         smoke=dict(free=1, first_frame=1),
       ),
       class_dropout=0.1,
-      num_steps=pick(base=12, smoke=2),
+      num_steps=pick(base=64, smoke=2),  # One code in each step.
+      temperature=0.3,
+      choice_temperature=1.0,
       guidance=1.5,
     ),
   )
@@ -70,7 +73,7 @@ def get_config(size: str = 'base') -> ConfigDict:
 
   # Periods, in steps.
   config.num_samples = pick(base=16, smoke=2)
-  config.log_every = pick(base=50, smoke=1)
+  config.log_every = pick(base=100, smoke=1)
   config.sample_every = pick(base=1_000, smoke=4)
   config.checkpoint_every = pick(base=1_000, smoke=2)
   return config
