@@ -7,8 +7,8 @@ generates 128 clips with each of two samplers, both with the guidance of the
 config:
 
 * `config`: the sampler of the config, which samples one code in each step;
-* `paper`: 12 steps, temperature 1 and a choice temperature of 4.5, as in the
-  paper.
+* `default`: that of `families.codes.masked.Masked`, with 12 steps, temperature
+  1 and a choice temperature of 4.5.
 
 The criterion is the fraction of valid clips (loose tier). Also stated are the
 fraction of clips of the requested class; `drift`, the mean change of colour, in
@@ -28,7 +28,7 @@ from vgen_jax.synthetic.world import verifier as verifier_lib
 _NUM_CLIPS = 128
 _SAMPLERS = {
   'config': {},
-  'paper': {
+  'default': {
     'model.prior.num_steps': 12,
     'model.prior.temperature': 1.0,
     'model.prior.choice_temperature': 4.5,
