@@ -7,8 +7,8 @@ Videos may have any size and frame rate. Those that are shorter than a clip are
 an error, unless `--config.data.short=loop` is set. If they are in subfolders,
 the class of a video is the name of its subfolder.
 
-Sizes: `base`, for one accelerator; `cpu`, for a first experiment with a few
-videos on two CPU cores, in about 20 minutes; `smoke`, for tests.
+Sizes: `base`, for one accelerator; `cpu`, for a few videos on one CPU core, in
+about half an hour; `smoke`, for tests.
 """
 
 from ml_collections import ConfigDict
@@ -27,7 +27,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     base=(16, 128, 128, 3), cpu=(8, 32, 32, 3), smoke=(4, 16, 16, 3)
   )
   config.batch_size = pick(base=64, cpu=8, smoke=8)  # Clips, over all devices.
-  config.num_steps = pick(base=200_000, cpu=1_500, smoke=4)
+  config.num_steps = pick(base=200_000, cpu=2_500, smoke=4)
 
   config.data = dict(
     name='data.files.video_folder.VideoFolder',
@@ -43,16 +43,18 @@ def get_config(size: str = 'base') -> ConfigDict:
       depth=pick(base=12, cpu=4, smoke=2),
       num_heads=pick(base=12, cpu=5, smoke=2),
       patch_size=pick(base=(2, 8, 8), cpu=(2, 4, 4), smoke=(2, 2, 2)),
+      attention=pick(base='factorised', cpu='full', smoke='factorised'),
+      positions=pick(base='rotary', cpu='both', smoke='rotary'),
       dtype=pick(base='bfloat16', cpu='float32', smoke='float32'),
     ),
     prediction='x0',
     weight='velocity',
-    time_density=dict(
-      name='families.diffusion.times.LogitNormal', mean=-0.5
-    ),  # More weight on high noise levels.
+    time_density=dict(name='families.diffusion.times.LogitNormal', mean=-0.5),
     clip_x0='static',
     solver=dict(
-      name='families.diffusion.solvers.Heun', num_steps=pick(base=32, smoke=2)
+      name='families.diffusion.solvers.'
+      + pick(base='Heun', cpu='Ancestral', smoke='Heun'),
+      num_steps=pick(base=32, cpu=40, smoke=2),
     ),
   )
 
@@ -60,7 +62,7 @@ def get_config(size: str = 'base') -> ConfigDict:
     name='muon',
     schedule=dict(
       name='warmup_cosine',
-      peak=pick(base=5e-3, cpu=1e-2, smoke=1e-2),
+      peak=pick(base=5e-3, cpu=2e-2, smoke=1e-2),
       warmup_steps=pick(base=2_000, cpu=50, smoke=1),
     ),
     adam_ratio=0.1,

@@ -2,9 +2,9 @@
 
 FSQ with 8 x 8 x 8 levels is compared with a Gaussian posterior of 4 channels,
 whose noise the decoder learns to tolerate, with the tokenizer and data of
-configs/fsq_world.py and 2 seeds. 128 validation clips are encoded, corrupted
-and decoded. The criterion is the fraction of clips that are valid (loose tier),
-for
+configs/fsq_world.py, 1,000 steps and 2 seeds. 128 validation clips are encoded,
+corrupted and decoded. The criterion is the fraction of clips that are valid
+(loose tier), for
 
 * noise of several standard deviations on all latents;
 * errors in 1, 2 or 4 of the about 20 codes of 64 that show the object: one
@@ -106,6 +106,7 @@ SWEEP = product(
     ),
     param('model.bottleneck_weight', 1.0, 3e-6),
   ),
+  param('num_steps', 1_000),
   param('seed', 0, 1),
 )
 ROWS = ('model.autoencoder.bottleneck.name',)
