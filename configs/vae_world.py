@@ -7,7 +7,7 @@ start, the direction and the colour of a disc. A run of `base` reconstructed
 clips at 28.7 dB; 55 % of its samples were single discs with valid motion, but
 with mixed colours. In the size `small`, slow discs move in four directions and
 meet no walls, and the prior is a learned mixture of normal distributions:
-samples of N(0, 1) mix colours and directions (experiments/zoo/latents.md).
+samples of N(0, 1) mix colours and directions (experiments/zoo/autoencoders.md).
 
 Sizes: `base` and `small`, for two CPU cores; `smoke`, for tests.
 """
