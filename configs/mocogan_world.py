@@ -6,7 +6,7 @@ in the size `paper`.
   vgen train --config=mocogan_world --workdir=runs/mocogan
 
 Sizes: `base`, for one accelerator; `small`, discs that move in four directions
-and meet no wall, for a CPU (experiments/zoo/gans.md); `smoke`, for tests;
+and meet no wall, for a CPU (experiments/zoo/mocogan.md); `smoke`, for tests;
 `paper`, with the layers, the losses and the learning rate of the released code,
 but no noise layers and no weight decay, for comparison.
 """

@@ -10,7 +10,7 @@ from tests import learned_clips
 
 NUM = 128
 LEAST_ACCURACY = 0.9
-# After 3,000 steps, half of those in experiments/zoo/gans.md.
+# After 3,000 steps, half of those in experiments/zoo/mocogan.md.
 LEAST_RIGHT = 0.2  # Measured: 0.41.
 
 
