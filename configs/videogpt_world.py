@@ -8,8 +8,8 @@ trained to predict each code from those before it, and generates codes with a KV
 cache.
 
 Sizes: `base` and `small`, which are the same, for a CPU: 2,000 steps take
-  6 minutes on one core, after which 92 % of clips are valid and all show the
-  requested class; `smoke`, for tests.
+  6 minutes on one core, after which 92 % of clips are valid (seed 1: 95 %) and
+  all show the requested class; `smoke`, for tests.
 """
 
 from ml_collections import ConfigDict
@@ -47,7 +47,7 @@ def get_config(size: str = 'base') -> ConfigDict:
       ),
       class_dropout=0.1,
       guidance=1.5,
-      temperature=0.5,  # 92 % of clips are valid, instead of 77 % at 1.
+      temperature=0.5,  # At 1, 77 % of clips are valid instead of 92 %.
     ),
   )
   # The tokenizer is that of this run, which must be trained first.

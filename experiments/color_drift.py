@@ -10,8 +10,10 @@ both the tokenizer and VideoGPT. Stated are, for 256 clips each,
 * `temperature 1` and `guidance 3`: clips sampled with these values instead of
   0.5 and 1.5.
 
-The criterion is the fraction of valid clips (loose tier). `drift` is the mean
-change of colour in levels of 255; a clip with more than 40 is invalid.
+The criterion is the fraction of valid clips (loose tier). `drift` is the
+largest change of colour over time, in levels of 255, averaged over clips; a
+clip with more than 40 is invalid. Each row of the table is one run, as seeds
+have different tokenizers.
 
 The tokenizers of seed 1 are trained by the same commands with --config.seed=1
 and folders whose names end in 1:
