@@ -3,15 +3,17 @@
   python -m experiments.zoo.film_distances --workdir=runs/films
 
 FVD needs a pretrained network and thousands of clips. This script computes
-Frechet distances in three small spaces instead, for models that were trained on
+Frechet distances in four small spaces instead, for models that were trained on
 a few videos. The features of a clip are averages over cells of 4 x 4 pixels:
 
 * `appearance`: of the mean of all frames;
+* `color`: of its channels minus their mean;
 * `motion`: of the absolute changes from each frame to the next;
 * `detail`: of the absolute difference to the same frames, blurred.
 
 Each is projected to the first 8 principal components of real clips, scaled so
 that their total variance is 1; deviations in other directions are not noticed.
+The distance is NaN if all real clips are equal in a space, such as gray ones.
 Real clips are random clips of the training data, so the distances measure how
 well the videos are reproduced, and not generalization. `floor` is the distance
 of two sets of real clips. For comparison, distances are printed of clips that
@@ -38,7 +40,7 @@ from vgen_jax.inference import runs
 
 _CELL = 4  # Pixels.
 _WIDTH = 8  # Number of principal components.
-SPACES = ('appearance', 'motion', 'detail')
+SPACES = ('appearance', 'color', 'motion', 'detail')
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -110,8 +112,8 @@ def distances(
     video_bthwc: Clips, float32 in [-1, 1].
     real_bthwc: Real clips of the same shape, float32 in [-1, 1], 16 or more.
 
-  Raises:
-    ValueError: If real clips are equal in a space.
+  Returns:
+    Distances; NaN for spaces in which all real clips are equal.
   """
   mine, theirs = features(video_bthwc), features(real_bthwc)
   found = {}
@@ -122,7 +124,8 @@ def distances(
     )
     scale = np.linalg.norm(scale_k[:_WIDTH]) / np.sqrt(len(real_bthwc) - 1)
     if scale < 1e-5:
-      raise ValueError(f'All real clips have the same {name}.')
+      found[name] = np.nan
+      continue
     axes_kd = axes_kd[:_WIDTH] / scale
     a, b = ((x[name] - center_d) @ axes_kd.T for x in (mine, theirs))
     found[name] = frechet.distance_of_features(a, b)
@@ -136,10 +139,12 @@ def features(video_bthwc: np.ndarray) -> dict[str, np.ndarray]:
     video_bthwc: Clips, float32 in [-1, 1], with a shape that `check_shape`
       allows.
   """
+  mean_b1hwc = video_bthwc.mean(1, keepdims=True)
   change_bthwc = np.abs(np.diff(video_bthwc, axis=1))
   detail_bthwc = np.abs(video_bthwc - _blurred(video_bthwc))
   found = {
-    'appearance': video_bthwc.mean(1, keepdims=True),
+    'appearance': mean_b1hwc,
+    'color': mean_b1hwc - mean_b1hwc.mean(-1, keepdims=True),
     'motion': change_bthwc,
     'detail': detail_bthwc.mean(1, keepdims=True),
   }
