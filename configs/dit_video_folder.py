@@ -43,12 +43,12 @@ def get_config(size: str = 'base') -> ConfigDict:
       depth=pick(base=12, cpu=4, smoke=2),
       num_heads=pick(base=12, cpu=5, smoke=2),
       patch_size=pick(base=(2, 8, 8), cpu=(2, 4, 4), smoke=(2, 2, 2)),
-      attention=pick(base='factorised', cpu='full', smoke='factorised'),
-      positions=pick(base='rotary', cpu='both', smoke='rotary'),
+      **pick(base={}, cpu=dict(attention='full', positions='both'), smoke={}),
       dtype=pick(base='bfloat16', cpu='float32', smoke='float32'),
     ),
     prediction='x0',
     weight='velocity',
+    # More weight on high noise levels.
     time_density=dict(name='families.diffusion.times.LogitNormal', mean=-0.5),
     clip_x0='static',
     solver=dict(
