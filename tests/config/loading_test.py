@@ -34,6 +34,15 @@ def test_replace_returns_a_copy():
   assert config.optim.schedule.peak == 1e-3
 
 
+def test_replace_does_not_change_the_overrides():
+  schedule = {'name': 'constant', 'peak': 1e-3}
+  changed = config_lib.replace(
+    make(), {'optim.schedule': schedule, 'optim.schedule.peak': 0.5}
+  )
+  assert changed.optim.schedule.peak == 0.5
+  assert schedule == {'name': 'constant', 'peak': 1e-3}
+
+
 def test_replace_may_add_fields_that_the_config_leaves_out():
   changed = config_lib.replace(
     make(), {'model.guidance': 2.0, 'keep': 5, 'mesh.tensor': 2}

@@ -1,6 +1,7 @@
 """Functions that load configs, change fields of them, and compare them."""
 
 from collections.abc import Iterable, Mapping
+import copy
 import dataclasses
 import difflib
 import pathlib
@@ -141,7 +142,8 @@ def replace(config: ConfigDict, overrides: Mapping[str, Any]) -> ConfigDict:
     old, name = node.get(leaf), f'config.{path}'
     if isinstance(value, kinds.Text):
       value = kinds.parse(value, kinds.of_field(node, parents, leaf), old)
-    node[leaf] = kinds.converted(value, old, name)
+    # A copy, as later overrides may change fields of the value.
+    node[leaf] = copy.deepcopy(kinds.converted(value, old, name))
   return ConfigDict(plain)
 
 
