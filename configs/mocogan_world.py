@@ -32,13 +32,11 @@ def get_config(size: str = 'base') -> ConfigDict:
   config = ConfigDict()
   config.seed = 0
   config.clip_shape = pick(  # t h w c
-    base=(16, 32, 32, 3),
-    small=(6, 16, 16, 3),
-    smoke=(8, 16, 16, 3),
+    base=(16, 32, 32, 3), small=(6, 16, 16, 3), smoke=(8, 16, 16, 3),
     paper=(16, 64, 64, 3),
-  )
+  )  # fmt: skip
   config.batch_size = pick(base=32, smoke=8)  # Over all devices.
-  config.num_steps = pick(base=20_000, small=8_000, smoke=4)
+  config.num_steps = pick(base=20_000, small=30_000, smoke=4)
 
   config.data = dict(name='synthetic.world.source.World', label='direction')
   config.data.only = pick(base={}, small=_DISCS)
@@ -63,7 +61,11 @@ def get_config(size: str = 'base') -> ConfigDict:
 
   config.optim = dict(
     name='adam',
-    schedule=dict(name='constant', peak=pick(base=1e-3, paper=2e-4)),
+    schedule=pick(
+      base=dict(name='constant', peak=1e-3),
+      small=dict(name='wsd', peak=1e-3, decay_fraction=0.3),
+      paper=dict(name='constant', peak=2e-4),
+    ),
     b1=0.5,
     b2=0.999,
   )
@@ -72,6 +74,6 @@ def get_config(size: str = 'base') -> ConfigDict:
   # Periods, in steps.
   config.num_samples = pick(base=8, small=16, smoke=2)
   config.log_every = pick(base=100, small=50, smoke=1)
-  config.sample_every = pick(base=2_000, small=500, smoke=4)
+  config.sample_every = pick(base=2_000, smoke=4)
   config.checkpoint_every = pick(base=2_000, small=500, smoke=2)
   return config

@@ -157,10 +157,15 @@ def measure_costs(args: argparse.Namespace) -> None:
 
 
 def load(name: str, size: str):
-  """Returns the config of a network of CONFIGS."""
+  """Returns the config of a network of CONFIGS, with a constant learning rate.
+
+  The twins in PyTorch have no other schedule.
+  """
   from vgen_jax.config import loading as config_lib
 
-  return config_lib.load(f'{_ROOT}/configs/{CONFIGS[name]}.py:{size}')
+  config = config_lib.load(f'{_ROOT}/configs/{CONFIGS[name]}.py:{size}')
+  schedule = {'name': 'constant', 'peak': config.optim.schedule.peak}
+  return config_lib.replace(config, {'optim.schedule': schedule})
 
 
 def _conditions(args: argparse.Namespace) -> str:

@@ -15,13 +15,14 @@ et al., "Elucidating the Design Space of Diffusion-Based Generative Models",
   the video that was made noisy;
 * `least error` and `best right video`: the same for the best estimates.
 
-A large error where the least one is small shows that the model is too small, or
-not trained enough. Where the least error is large, noise hides the clips. Views
-are drawn 1,000 times from each video, and noisy clips are made from these, with
-the same noise at all times. If a video has many more views, the least errors
-are too small. Guidance and `clip_x0` are not used.
+A large error where the least one is small is not due to noise, but to the model
+or its training. Where the least error is large, noise hides the clips. Views
+are drawn 1,000 times from each example of the source, and noisy clips are made
+from these, with the same noise at all times. If a video has many more views,
+the least errors are too small. Guidance and `clip_x0` are not used.
 """
 
+import collections
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -52,13 +53,14 @@ class Views(NamedTuple):
     label: Class of the videos; None for videos of all classes.
     video_nthwc: Views, float32 `[n, t, h, w, c]` in [-1, 1].
     count_n: How often each was drawn, int `[n]`.
-    index_n: Number of the video of each view, int `[n]`.
+    is_of_nm: Whether each is a view of each of the examples of the source, bool
+      `[n, m]`; a video may be several examples.
   """
 
   label: int | None
   video_nthwc: np.ndarray
   count_n: np.ndarray
-  index_n: np.ndarray
+  is_of_nm: np.ndarray
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -98,21 +100,26 @@ def views_of_classes(source: pipeline.Source, has_classes: bool) -> list[Views]:
       f'The data are {type(source).__name__}, without random clips of a video;'
       ' use a source of video files, such as VideoFolder or TFDSVideo.'
     )
-  found = {}
+  counts = collections.defaultdict(collections.Counter)
   for index in range(len(source)):
     rng = np.random.default_rng(index)
-    clips = [source.random_view(index, rng) for _ in range(_DRAWS)]
-    video, count = np.unique(
-      np.stack([clip['video'] for clip in clips]), axis=0, return_counts=True
-    )
-    label = int(clips[0]['label']) if has_classes else None
-    found.setdefault(label, []).append(
-      (pixels.to_float(video), count, np.full(len(count), index))
-    )
-  return [
-    Views(label, *(np.concatenate(x) for x in zip(*parts, strict=True)))
-    for label, parts in found.items()
-  ]
+    for _ in range(_DRAWS):
+      clip = source.random_view(index, rng)
+      label = int(clip['label']) if has_classes else None
+      counts[label][clip['video'].tobytes(), index] += 1
+      shape = clip['video'].shape
+  found = []
+  for label, count in counts.items():
+    ordered = sorted(count, key=lambda key: key[::-1])
+    videos = dict.fromkeys(video for video, _ in ordered)
+    number = {video: n for n, video in enumerate(videos)}
+    count_nm = np.zeros((len(number), len(source)), int)
+    for (video, index), times in count.items():
+      count_nm[number[video], index] = times
+    video_nthwc = np.frombuffer(b''.join(number), np.uint8)
+    video_nthwc = pixels.to_float(video_nthwc.reshape(-1, *shape))
+    found.append(Views(label, video_nthwc, count_nm.sum(1), count_nm > 0))
+  return found
 
 
 def measure(
@@ -140,7 +147,8 @@ def measure(
   noisy_bthwc = alpha * clean_bthwc + sigma * noise
   mine = estimate(noisy_bthwc, time, views.label)
   best = best_estimates(views, noisy_bthwc, alpha, sigma)
-  right = lambda x: (nearest(views, x) == views.index_n[chosen_b]).mean()
+  of_bm = views.is_of_nm[chosen_b]
+  right = lambda x: (views.is_of_nm[nearest(views, x)] & of_bm).any(1).mean()
   return {
     'error': np.square(mine - clean_bthwc).mean(),
     'least error': np.square(best - clean_bthwc).mean(),
@@ -153,17 +161,14 @@ def estimator(run: runs.Run) -> Estimate:
   """Returns the function that estimates clean clips.
 
   Args:
-    run: Run of a diffusion model; its averaged parameters are used.
+    run: Run of a diffusion model; the parameters are those of its samples.
 
   Returns:
     Function `(noisy_bthwc, time, label) -> clean_bthwc` of noisy clips, float32
     `[b, t, h, w, c]`, their time in [0, 1], and their class, or None.
   """
   model = run.model
-  average = run.config.get('sample_from') or next(
-    iter(run.config.get('ema') or {}), 'params'
-  )
-  variables = run.state.variables(average)
+  variables = run.state.variables(run.config.sample_from)
   target = predictions.Prediction(
     model.prediction, model.path, model.sigma_data
   )
@@ -206,7 +211,7 @@ def best_estimates(
 
 
 def nearest(views: Views, video_bthwc: np.ndarray) -> np.ndarray:
-  """Returns the numbers of the videos of the views that are nearest to clips.
+  """Returns the numbers of the views that are nearest to clips, int `[b]`.
 
   Args:
     views: Views of videos.
@@ -214,7 +219,7 @@ def nearest(views: Views, video_bthwc: np.ndarray) -> np.ndarray:
   """
   view = _rows(views.video_nthwc)
   distance = (view**2).sum(1) - 2 * _rows(video_bthwc) @ view.T
-  return views.index_n[distance.argmin(1)]
+  return distance.argmin(1)
 
 
 def _rows(video: np.ndarray) -> np.ndarray:

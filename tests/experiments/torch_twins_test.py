@@ -103,6 +103,12 @@ def test_variants_have_the_updates_that_their_names_state():
   assert torch_twins.load('vgan', 'small').batch_size == config.batch_size
 
 
+@pytest.mark.parametrize('name', torch_twins.CONFIGS)
+def test_learning_rates_are_constant_as_those_of_the_twins(name):
+  schedule = torch_twins.load(name, 'small').optim.schedule
+  assert schedule.to_dict() == {'name': 'constant', 'peak': schedule.peak}
+
+
 def test_costs_are_relative_to_the_first_variant():
   times = {'R1 in every step': [2.0, 4.0], 'n_critic 5': [3.0, 8.0]}
   rows = costs.rows(times, costs.VARIANTS, 40)

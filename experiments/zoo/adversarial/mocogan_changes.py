@@ -66,6 +66,7 @@ def _measure(run: runs.Run) -> dict[str, float]:
 _EVERYTHING = {k: v for change in _RELEASED.values() for k, v in change.items()}
 BASE = 'mocogan_world:small'
 SWEEP = sweep.product(
+  sweep.param('optim.schedule', {'name': 'constant', 'peak': 1e-3}),
   sweep.chain([{}], *([x] for x in _RELEASED.values()), [_EVERYTHING]),
   sweep.param('num_steps', 1_500),
   sweep.param('seed', 0),

@@ -12,6 +12,7 @@ from experiments.zoo import denoiser_errors
 from vgen_jax.core import sources
 from vgen_jax.core.types import Schema
 from vgen_jax.families.diffusion import denoising
+from vgen_jax.families.diffusion import paths
 from vgen_jax.synthetic.world import source
 
 SHAPE = (2, 4, 4, 3)
@@ -33,21 +34,28 @@ class Videos(sources.HasRandomViews):
     return {'video': self.video[index, view], 'label': index // 2}
 
 
-class Constant(nn.Module):
-  """A denoiser whose output is a tenth of the label everywhere, or 0.5."""
+class Simple(nn.Module):
+  """A denoiser without parameters.
+
+  Attributes:
+    gain: Factor of the input and of its time in the output.
+  """
+
+  gain: float = 0.0
 
   def __call__(self, video_bthwc, time_b, condition, *, train):
     label_b = condition.get('label', jnp.full(len(video_bthwc), 5))
-    return jnp.ones_like(video_bthwc) * label_b[:, None, None, None, None] / 10
+    offset_b = label_b / 10 + self.gain * time_b
+    return self.gain * video_bthwc + offset_b[:, None, None, None, None]
 
 
-def fake_run(**fields) -> SimpleNamespace:
-  model = denoising.Diffusion(clip_shape=SHAPE, denoiser=Constant(), **fields)
+def fake_run(gain: float = 0.0, **fields) -> SimpleNamespace:
+  model = denoising.Diffusion(clip_shape=SHAPE, denoiser=Simple(gain), **fields)
   used = []
   variables = lambda average: used.append(average) or {}
   return SimpleNamespace(
     model=model, source=Videos(), used=used, schema=Schema(clip_shape=SHAPE),
-    config=ConfigDict({'ema': {'slow': {'decay': 0.9}}}),
+    config=ConfigDict({'sample_from': 'slow'}),
     state=SimpleNamespace(variables=variables),
   )  # fmt: skip
 
@@ -60,8 +68,9 @@ def views() -> denoiser_errors.Views:
 
 def test_all_views_are_found_and_counted(views):
   assert views.label is None
-  assert views.index_n.tolist() == [0] * 5 + [1] * 5 + [2] * 5
-  assert views.count_n.reshape(3, 5).sum(1).tolist() == [1_000] * 3
+  assert views.is_of_nm.sum(0).tolist() == [5] * 3
+  assert views.is_of_nm.sum(1).tolist() == [1] * 15
+  assert (views.count_n @ views.is_of_nm).tolist() == [1_000] * 3
   assert views.count_n.max() > 2 * views.count_n.min()
   assert -1 <= views.video_nthwc.min() < views.video_nthwc.max() <= 1
 
@@ -69,8 +78,22 @@ def test_all_views_are_found_and_counted(views):
 def test_views_are_separated_by_class():
   first, second = denoiser_errors.views_of_classes(Videos(), has_classes=True)
   assert (first.label, second.label) == (0, 1)
-  assert set(first.index_n) == {0, 1}
-  assert set(second.index_n) == {2}
+  assert first.is_of_nm.any(0).tolist() == [True, True, False]
+  assert second.is_of_nm.any(0).tolist() == [False, False, True]
+
+
+def test_examples_of_one_video_share_their_views():
+  """Two windows of a video in VideoFolder are two examples."""
+  videos = Videos()
+  videos.video[1] = videos.video[0]
+  (views,) = denoiser_errors.views_of_classes(videos, has_classes=False)
+  assert len(views.count_n) == 10
+  assert views.is_of_nm.sum(1).tolist() == [2] * 5 + [1] * 5
+  run = fake_run(prediction='x0')
+  numbers = denoiser_errors.measure(
+    denoiser_errors.estimator(run), run.model.path, views, time=0.9, num=50
+  )
+  assert numbers['best right video'] == 1
 
 
 def test_best_estimates_are_the_means_that_bayes_rule_gives(views):
@@ -120,11 +143,11 @@ def test_other_estimates_have_larger_errors(views, alpha):
     assert error(estimate) > error(best), name
 
 
-def test_nearest_video(views):
+def test_nearest_view(views):
   rng = np.random.default_rng(3)
   moved = views.video_nthwc + rng.uniform(-0.3, 0.3, views.video_nthwc.shape)
-  found = denoiser_errors.nearest(views, moved)
-  np.testing.assert_array_equal(found, views.index_n)
+  found = denoiser_errors.nearest(views, moved[::-1])
+  np.testing.assert_array_equal(found, np.arange(15)[::-1])
 
 
 @pytest.mark.parametrize(
@@ -142,6 +165,30 @@ def test_estimates_of_a_model(fields, label, expected):
   found = denoiser_errors.estimator(run)(noisy, 0.25, label)
   np.testing.assert_allclose(found, expected(noisy) * np.ones_like(noisy), 1e-5)
   assert run.used == ['slow']
+
+
+@pytest.mark.parametrize(
+  ('path', 'prediction'),
+  [
+    (paths.Linear(), 'velocity'),
+    (paths.Cosine(), 'noise'),
+    (paths.VarianceExploding(), 'edm'),
+  ],
+)
+def test_estimates_are_those_of_sampling(path, prediction):
+  run = fake_run(gain=0.7, path=path, prediction=prediction, num_classes=9)
+  noisy = np.random.default_rng(5).normal(size=(2, *SHAPE)).astype(np.float32)
+  found = denoiser_errors.estimator(run)(noisy, 0.6, 3)
+  sampling = run.model.apply(
+    {},
+    noisy,
+    method=lambda model, x: model._estimator({'label': jnp.array([3, 3])})(
+      x, jnp.float32(0.6)
+    ),
+  )
+  np.testing.assert_allclose(found, sampling, rtol=1e-5, atol=1e-5)
+  other = denoiser_errors.estimator(run)(noisy, 0.6, 4)
+  assert np.abs(other - found).min() > 1e-3
 
 
 def test_numbers_of_a_model_without_skill(views):
@@ -164,6 +211,8 @@ def test_the_table(monkeypatch, capsys):
   denoiser_errors.main(['--workdir=films', '--num=4'])
   lines = capsys.readouterr().out.splitlines()
   assert lines[0].startswith('| time | class | error | least error |')
+  best = [line.removesuffix(' |').split(' | ')[5] for line in lines[2:]]
+  assert best[-1] == '1.000'
   rows = [line.split(' | ')[:2] for line in lines[2:]]
   times = denoiser_errors.TIMES
   assert rows == [[f'| {t}', name] for name in ('red', 'blue') for t in times]

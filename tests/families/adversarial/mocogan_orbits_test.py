@@ -27,10 +27,6 @@ def test_mocogan_continues_orbits(tmp_path, optimizes):
       'radius': 0.15,
       'has_labels': True,
     },
-    **{
-      'optim.schedule.name': 'wsd',
-      'optim.schedule.decay_fraction': 0.3,
-    },
   )
   orbits = longer_orbits.longer_orbits(run.source)
   label_b = np.asarray(run.condition(NUM)['label'])

@@ -13,12 +13,15 @@ FILE = python_files.run(
 
 
 def test_each_run_has_one_change_of_the_released_code_or_all():
+  schedule = 'optim.schedule'
   base = config_lib.load(FILE['BASE'])
   released = config_lib.load('mocogan_world:paper')
   changed = []
   for entry in FILE['SWEEP']:
     config = config_lib.replace(base, entry)
-    paths = [k for k in entry if k not in ('num_steps', 'seed')]
+    assert config.optim.schedule.name == 'constant'
+    assert config.optim.schedule.peak == entry.get(f'{schedule}.peak', 1e-3)
+    paths = [k for k in entry if k not in ('num_steps', 'seed', schedule)]
     for path in paths:
       old, new, value = base, config, released
       for key in path.split('.'):
