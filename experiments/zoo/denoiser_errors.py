@@ -32,8 +32,8 @@ import numpy as np
 from scipy import special
 
 from experiments.zoo import arguments
+from experiments.zoo import film_distances
 from vgen_jax.core import pixels
-from vgen_jax.core import sources
 from vgen_jax.data import pipeline
 from vgen_jax.families.diffusion import denoising
 from vgen_jax.families.diffusion import paths
@@ -95,11 +95,7 @@ def views_of_classes(source: pipeline.Source, has_classes: bool) -> list[Views]:
   Raises:
     TypeError: If the source has no random views.
   """
-  if not isinstance(source, sources.HasRandomViews):
-    raise TypeError(
-      f'The data are {type(source).__name__}, without random clips of a video;'
-      ' use a source of video files, such as VideoFolder or TFDSVideo.'
-    )
+  film_distances.check_source(source)
   counts = collections.defaultdict(collections.Counter)
   for index in range(len(source)):
     rng = np.random.default_rng(index)

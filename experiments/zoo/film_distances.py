@@ -78,6 +78,15 @@ def check_shape(clip_shape: ClipShape) -> None:
     )
 
 
+def check_source(source: pipeline.Source) -> None:
+  """Raises a TypeError if a source has no random views."""
+  if not isinstance(source, sources.HasRandomViews):
+    raise TypeError(
+      f'The data are {type(source).__name__}, without random clips of a video;'
+      ' use a source of video files, such as VideoFolder or TFDSVideo.'
+    )
+
+
 def random_clips(
   source: pipeline.Source, num_clips: int, seed: int
 ) -> tuple[np.ndarray, list[int | None]]:
@@ -91,11 +100,7 @@ def random_clips(
   Raises:
     TypeError: If the source has no random views.
   """
-  if not isinstance(source, sources.HasRandomViews):
-    raise TypeError(
-      f'The data are {type(source).__name__}, without random clips of a video;'
-      ' use a source of video files, such as VideoFolder or TFDSVideo.'
-    )
+  check_source(source)
   rng = np.random.default_rng(seed)
   clips = [source.random_view(i % len(source), rng) for i in range(num_clips)]
   video = pixels.to_float(np.stack([clip['video'] for clip in clips]))
