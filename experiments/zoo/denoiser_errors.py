@@ -24,7 +24,8 @@ the least errors are too small. Guidance and `clip_x0` are not used.
 
 import collections
 from collections.abc import Callable
-from typing import NamedTuple
+import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -41,12 +42,13 @@ from vgen_jax.families.diffusion import predictions
 from vgen_jax.inference import runs
 
 TIMES = (0.01, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2, 0.3, 0.5, 0.7, 0.9)
-_DRAWS = 1_000  # Random views of a video.
+_DRAWS = 1_000  # Random views of an example of the source.
 
 Estimate = Callable[[np.ndarray, float, int | None], np.ndarray]
 
 
-class Views(NamedTuple):
+@dataclasses.dataclass(frozen=True, eq=False)
+class Views:
   """Different views of videos of a class.
 
   Attributes:
@@ -61,6 +63,16 @@ class Views(NamedTuple):
   video_nthwc: np.ndarray
   count_n: np.ndarray
   is_of_nm: np.ndarray
+
+  @functools.cached_property
+  def row_nd(self) -> np.ndarray:
+    """Views as rows of numbers, float64 `[n, d]`."""
+    return _rows(self.video_nthwc)
+
+  @functools.cached_property
+  def square_n(self) -> np.ndarray:
+    """Squared norms of the rows, float64 `[n]`."""
+    return (self.row_nd**2).sum(1)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -200,10 +212,11 @@ def best_estimates(
     alpha: Scale of the clean clips.
     sigma: Standard deviation of the noise, above 0.
   """
-  view = _rows(views.video_nthwc)
-  logits = alpha * _rows(noisy_bthwc) @ view.T - alpha**2 * (view**2).sum(1) / 2
+  logits = (
+    alpha * _rows(noisy_bthwc) @ views.row_nd.T - alpha**2 * views.square_n / 2
+  )
   weights = special.softmax(logits / sigma**2 + np.log(views.count_n), axis=1)
-  return (weights @ view).reshape(noisy_bthwc.shape)
+  return (weights @ views.row_nd).reshape(noisy_bthwc.shape)
 
 
 def nearest(views: Views, video_bthwc: np.ndarray) -> np.ndarray:
@@ -213,8 +226,7 @@ def nearest(views: Views, video_bthwc: np.ndarray) -> np.ndarray:
     views: Views of videos.
     video_bthwc: Clips, `[b, t, h, w, c]` in [-1, 1].
   """
-  view = _rows(views.video_nthwc)
-  distance = (view**2).sum(1) - 2 * _rows(video_bthwc) @ view.T
+  distance = views.square_n - 2 * _rows(video_bthwc) @ views.row_nd.T
   return distance.argmin(1)
 
 

@@ -1,5 +1,6 @@
 """Tests of denoiser_errors.py: no estimate has smaller errors than the best."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import flax.linen as nn
@@ -127,7 +128,7 @@ def test_other_estimates_have_larger_errors(views, alpha):
   noisy = alpha * clean + sigma * rng.normal(size=clean.shape)
   error = lambda estimate: np.square(estimate - clean).mean()
   best = denoiser_errors.best_estimates(views, noisy, alpha, sigma)
-  flat = views._replace(count_n=np.ones_like(views.count_n))
+  flat = dataclasses.replace(views, count_n=np.ones_like(views.count_n))
   others = {
     'mean of all': np.tensordot(probability, views.video_nthwc, 1)[None],
     'divided by alpha': noisy / alpha,
